@@ -1,0 +1,47 @@
+"""Errors that a user can cause and mend; the command line prints them as one line."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Args:
+        where: the place: a key path of the configuration, a file, an argument.
+        what: what is wrong there.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        super().__init__(where, what, remedy)
+        self.where = where
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}; {self.remedy}"
+        return " ".join(text.split())  # one line, whatever a library put into its message
+
+
+class ConfigError(UserError):
+    """A key of the configuration, or an argument of the command line, cannot be used."""
+
+
+class UnsupportedResolutionError(UserError):
+    """The architecture does not run at this resolution."""
+
+
+class WeightsError(UserError):
+    """A checkpoint cannot be read, or does not fit the architecture."""
+
+
+class ImageFolderError(UserError):
+    """A folder holds no image that can be read."""
+
+
+class CollectorError(UserError):
+    """The profiler that was asked for cannot record here."""
+
+
+class DeviceError(UserError):
+    """The device that was asked for cannot be used here."""

@@ -1,0 +1,40 @@
+"""What is known of a method without building it. Planning a study needs this and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ResolutionProblem:
+    """Why an architecture does not run at a resolution, and where it would."""
+
+    reason: str
+    nearest: tuple[int, ...]
+    """The nearest supported side lengths in px, ascending: one below and one above, if any."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method as the configuration sees it."""
+
+    target: str
+    """The name under which the configuration asks for it: ``methods: {label: {target: …}}``."""
+    summary: str
+    factory: str
+    """Where its class is: ``package.module:Class``, a ``profiling.methods.base.Method``."""
+    submodules: tuple[str, ...]
+    """In the order of inference; they partition it."""
+    implementations: tuple[str, ...]
+    precisions: tuple[str, ...]
+    settings_schema: Mapping[str, Any]
+    """JSON schema (an object with ``additionalProperties: false``) of the class's settings.
+
+    Every property has a description and a default.
+    """
+    resolution_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None]
+    """Called with the settings and a side length in px; None where the method runs."""
+    supported_resolutions: str
+    """The same in words, for ``python -m profiling methods``."""
