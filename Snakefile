@@ -1,0 +1,30 @@
+# The study: measure, count, fit, draw. Edit config/config.yaml; see docs/ for the rest.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A file named on the command line takes the place of ours rather than being mixed with it,
+# so that the methods of the one do not appear in the study of the other.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/profile.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.runtime_table.output,
+        rules.memory_table.output,
+        rules.fits_table.output,
+        rules.figures.output,
+
+
+onsuccess:
+    print("tables:  results/tables\nfigures: results/figures")

@@ -1,0 +1,39 @@
+"""Errors that a user can cause and mend; the command line prints them as one line."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Args:
+        where: the place: a file, a column, an argument.
+        what: what is wrong there.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, where: object, what: str, remedy: str) -> None:
+        super().__init__(str(where), what, remedy)
+        self.where = str(where)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}; {self.remedy}"
+        return " ".join(text.split())  # one line, whatever a library put into its message
+
+
+class ProfileError(UserError):
+    """A profile cannot be read, or does not hold what its run promises."""
+
+
+class ResultsError(UserError):
+    """A table or a JSON file of the results cannot be used."""
+
+
+class OutputError(UserError):
+    """A result cannot be written where it was asked for."""
+
+
+class ArgumentError(UserError):
+    """Arguments of the command line contradict each other."""

@@ -1,0 +1,94 @@
+"""How much of the kernel time of the measured images the submodules account for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis.attribution.attribute import Attribution
+from analysis.nsys.records import Bools, Int64s, Profile, Ranges
+from analysis.runs.placing import IMAGE, Places
+
+ENOUGH = 0.99
+"""Share of the kernel time below which a run is warned about."""
+
+
+class RunCoverage(NamedTuple):
+    """Kernel time of the measured images.
+
+    Attributes:
+        kernel_ns: kernels launched during a measured image by any thread, and kernels without a
+            launch that ran during one.
+        stray_ns: those among them that belong to no submodule of the image.
+        stray_names: their names, the longest total time first.
+    """
+
+    kernel_ns: int
+    stray_ns: int
+    stray_names: tuple[str, ...]
+
+    @property
+    def share(self) -> float | None:
+        """Share that the submodules account for; None where no kernel ran."""
+        return 1.0 - self.stray_ns / self.kernel_ns if self.kernel_ns else None
+
+
+def run_coverage(
+    profile: Profile, ranges: Ranges, places: Places, attribution: Attribution
+) -> RunCoverage:
+    """Find the kernels of the measured images that no submodule accounts for.
+
+    Args:
+        profile: the profile.
+        ranges: its ranges in our domain.
+        places: where they stand.
+        attribution: of the profile's kernels to these ranges.
+    """
+    images = _measured_images(ranges, places)
+    during = _during_images(profile, ranges, attribution, images)
+    innermost = attribution.kernel_range
+    depth = np.append(places.depth, -1)[innermost]
+    top = np.append(places.top, -1)[innermost]
+    accounted = (depth >= 1) & np.isin(top, images)
+    stray = during & ~accounted
+    duration_ns = profile.kernels.end_ns - profile.kernels.start_ns
+    return RunCoverage(
+        kernel_ns=int(duration_ns[during].sum()),
+        stray_ns=int(duration_ns[stray].sum()),
+        stray_names=_names(profile, stray, duration_ns),
+    )
+
+
+def _measured_images(ranges: Ranges, places: Places) -> Int64s:
+    phase = np.append(ranges.name, "")[places.phase]
+    found = (phase == "measure") & (places.depth == 0) & (ranges.name == IMAGE)
+    return np.flatnonzero(found)
+
+
+def _during_images(
+    profile: Profile, ranges: Ranges, attribution: Attribution, images: Int64s
+) -> Bools:
+    """Kernels launched, or where the launch is unknown started, while an image was worked on."""
+    launch, kernels = attribution.launch, profile.kernels
+    moment_ns = kernels.start_ns.copy()
+    moment_ns[launch >= 0] = profile.calls.start_ns[launch[launch >= 0]]
+    starts_ns = ranges.start_ns[images]
+    inclusive = attribution.inclusive
+    last_ns = np.where(inclusive.count[images] > 0, inclusive.last_ns[images], ranges.end_ns[images])
+    worked_until_ns = np.maximum(ranges.end_ns[images], last_ns)
+    order = np.argsort(starts_ns)
+    place = np.searchsorted(starts_ns[order], moment_ns, side="right") - 1
+    if not len(images):
+        return np.zeros(len(kernels), np.bool_)
+    image = order[place]
+    end_ns = np.where(launch >= 0, ranges.end_ns[images][image], worked_until_ns[image])
+    return (place >= 0) & (moment_ns <= end_ns)
+
+
+def _names(profile: Profile, stray: Bools, duration_ns: Int64s) -> tuple[str, ...]:
+    name_ids, group = np.unique(profile.kernels.name_id[stray], return_inverse=True)
+    totals_ns = np.zeros(len(name_ids), np.int64)
+    np.add.at(totals_ns, group, duration_ns[stray])
+    longest_first = name_ids[np.argsort(-totals_ns, kind="stable")]
+    return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)

@@ -1,0 +1,87 @@
+"""`run.json` as a value: what one run was asked to do, what it did, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from analysis.documents import read_document
+
+
+@dataclass(frozen=True)
+class Run:
+    """One device × method × variant × resolution.
+
+    Attributes:
+        path: the `run.json` it was read from.
+        status: `out_of_memory` is a result, not a failure.
+        device: the user's name for the hardware.
+        device_type: kind of device.
+        hardware: name of the GPU, or model of the CPU on a CPU device.
+        method: the user's label.
+        variant: implementation and precision.
+        resolution_px: side length of the square input.
+        submodules: the ranges directly inside each `image`, in the order of inference.
+        clock: `host` on a CPU device, else `gpu`.
+        collector: what recorded the ranges.
+        collector_version: its version.
+        warmup_images: warm-up images that were completed.
+        measured_images: measured images that were completed.
+    """
+
+    path: Path
+    status: Literal["ok", "out_of_memory"]
+    device: str
+    device_type: Literal["cpu", "cuda"]
+    hardware: str
+    method: str
+    variant: str
+    resolution_px: int
+    submodules: tuple[str, ...]
+    clock: Literal["host", "gpu"]
+    collector: str
+    collector_version: str
+    warmup_images: int
+    measured_images: int
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Completed images of each phase."""
+        return {"warmup": self.warmup_images, "measure": self.measured_images}
+
+    @property
+    def remeasure(self) -> str:
+        """What to do about a run that cannot be used."""
+        return f"remove the folder {self.path.parent} and measure again"
+
+
+def read_run(path: Path) -> Run:
+    """Read and validate a `run.json`.
+
+    Raises:
+        ResultsError: the file is missing or violates `run.schema.json`.
+    """
+    remedy = f"remove the folder {path.parent} and measure again"
+    return _as_run(path, read_document(path, "run", remedy))
+
+
+def _as_run(path: Path, document: dict[str, Any]) -> Run:
+    request, hardware = document["request"], document["hardware"]
+    on_gpu = request["device_type"] == "cuda" and hardware["gpu"] is not None
+    return Run(
+        path=path,
+        status=document["status"],
+        device=request["device"],
+        device_type=request["device_type"],
+        hardware=hardware["gpu"]["name"] if on_gpu else hardware["cpu_model"],
+        method=request["method"],
+        variant=request["variant"],
+        resolution_px=request["resolution_px"],
+        submodules=tuple(document["submodules"]),
+        clock=document["clock"],
+        collector=document["collector"]["name"],
+        collector_version=document["collector"]["version"],
+        warmup_images=document["sampling"]["warmup_images"],
+        measured_images=document["sampling"]["measured_images"],
+    )

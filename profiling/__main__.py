@@ -1,0 +1,35 @@
+"""``python -m profiling``: measure, count memory, list methods."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from profiling.cli import measure, methods, run
+from profiling.errors import UserError
+from profiling.launcher import MeasurementFailedError
+from profiling.memory import cli as memory
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (methods, run, memory, measure):
+        module.add_parser(subparsers)
+    args = parser.parse_args(arguments)
+    try:
+        returncode: int = args.main(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except MeasurementFailedError as error:
+        return error.returncode if error.returncode > 0 else 1
+    except BrokenPipeError:  # the reader of a pipe has gone
+        sys.stderr.close()
+        return 1
+    return returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

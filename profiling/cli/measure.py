@@ -1,0 +1,62 @@
+"""``python -m profiling measure``: the process that measures. ``run`` starts it; users need not."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from profiling.annotation import NvtxAnnotator
+from profiling.errors import DeviceError
+from profiling.files import write_json
+from profiling.lock import measurement_lock
+from profiling.request import RunRequest
+from profiling.run_files import DRAFT_NAME, PROFILE_NAMES
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser("measure", help="the measuring process itself (used by `run`)")
+    parser.add_argument("--request", required=True, help="the run, as JSON")
+    parser.add_argument("--out", required=True, type=Path, help="folder for run.json")
+    parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
+    parser.set_defaults(main=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Holds the device's lock, measures, and writes run.json (and the embedded profile)."""
+    request = RunRequest.from_json(args.request)
+    # torch is imported under the lock where the CPU is measured: importing it is work, too
+    key = "cpu" if request.device_type == "cpu" else _gpu_key()
+    holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
+    with measurement_lock(key, holder):
+        _measure(request, args.out, args.nsys_version)
+    return 0
+
+
+def _gpu_key() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        build = "is a build for CPUs" if torch.version.cuda is None else "sees no usable GPU"
+        remedy = "set device.type: cpu, or install another build of torch (TORCH_INDEX, see README)"
+        raise DeviceError("device.type", f"cuda was asked for, but torch {build}", remedy)
+    from profiling.fingerprint import gpu_uuid
+
+    return gpu_uuid()
+
+
+def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
+    from profiling.collectors.embedded import EmbeddedCollector
+    from profiling.runner import measure
+
+    def keep_draft(record: dict[str, Any]) -> None:
+        write_json(folder / DRAFT_NAME, record, "run")
+
+    if request.collector == "nsys":
+        record = measure(request, NvtxAnnotator(), nsys_version, keep_draft)
+    else:
+        with EmbeddedCollector(request.device_type) as collector:
+            record = measure(request, collector.annotate, None, keep_draft)
+        collector.write(folder / PROFILE_NAMES["embedded"])
+    write_json(folder / "run.json", record, "run")

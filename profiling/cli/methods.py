@@ -1,0 +1,85 @@
+"""``python -m profiling methods``, and how the other subcommands name a method."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from profiling.errors import ConfigError
+from profiling.methods.registry import all_specs, check_settings, get_spec
+from profiling.methods.spec import MethodSpec
+from profiling.study.config import read_config
+
+DEFAULT_CONFIG = Path("config") / "config.yaml"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser("methods", help="list methods, submodules, variants, settings")
+    parser.set_defaults(main=main)
+
+
+def main(_args: argparse.Namespace) -> int:
+    """Prints every method that the configuration can name."""
+    for spec in all_specs():
+        print("\n".join(_lines(spec)))
+    return 0
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--method``, ``--set`` and ``--config``, which ``find_method`` reads."""
+    parser.add_argument(
+        "--method", help="a label of the configuration, or a target that `methods` lists"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method"
+    )
+    parser.add_argument(
+        "--config", type=Path, default=None, help=f"configuration (default: {DEFAULT_CONFIG})"
+    )
+
+
+def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str, Any]]:
+    """Label, specification and settings of the method that the command line names.
+
+    Raises:
+        UserError: it names none, or its settings cannot be used.
+    """
+    if args.method is None:
+        raise ConfigError("--method", "missing", "name a method (`python -m profiling methods`)")
+    given = dict(_setting(text) for text in args.set)
+    path = args.config or DEFAULT_CONFIG
+    if args.config is not None or path.is_file():
+        for method in read_config(path).methods:
+            if method.label == args.method:
+                settings = check_settings(method.spec, {**method.settings, **given}, where="--set")
+                return method.label, method.spec, settings
+    spec = get_spec(args.method, where="--method")
+    return args.method, spec, check_settings(spec, given, where="--set")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}", "is no setting", "write it as key=value")
+    return key, yaml.safe_load(value)
+
+
+def _lines(spec: MethodSpec) -> list[str]:
+    settings = [
+        f"    {key}: {part.get('description', '')} Default: {part.get('default')!r}."
+        for key, part in spec.settings_schema.get("properties", {}).items()
+    ]
+    variants = ", ".join(f"{i}-{p}" for i in spec.implementations for p in spec.precisions)
+    return [
+        f"{spec.target}: {spec.summary}",
+        f"  submodules: {', '.join(spec.submodules)}",
+        f"  variants: {variants}",
+        f"  resolutions: {spec.supported_resolutions}",
+        "  settings:",
+        *settings,
+    ]

@@ -1,0 +1,100 @@
+"""Running a program under nsys: a whole report under its name, or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from profiling.collectors.nsys.command import profile_command, profile_environment
+from profiling.collectors.nsys.processes import Finished, run_forwarding
+from profiling.errors import CollectorError
+
+
+def run_profiled(
+    nsys: Path,
+    output: Path,
+    command: Sequence[str],
+    *,
+    trace_cuda: bool,
+    environment: Mapping[str, str] | None = None,
+    log: IO[bytes] | None = None,
+    timeout_s: float | None = None,
+) -> int:
+    """Runs a program under nsys and puts the report at ``output``, replacing what is there.
+
+    SIGTERM and SIGINT to this process end the program and nsys; then there is no report.
+
+    Args:
+        nsys: the nsys program.
+        output: the report; its folder is made.
+        command: the program and its arguments.
+        trace_cuda: whether to record the GPU.
+        environment: the program's environment; None: that of this process.
+        log: takes what the program and nsys print; None: it passes through.
+        timeout_s: seconds after which the program is ended.
+
+    Returns:
+        The program's own exit code, or 128 + n where signal n ended it. A failed program may
+        have left a report.
+
+    Raises:
+        CollectorError: nsys cannot be started, wrote no report, or was timed out.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # one fixed name: what a killed run left behind is overwritten by the next
+    unfinished = output.with_name(f".{output.stem}.unfinished.nsys-rep")
+    unfinished.unlink(missing_ok=True)
+    argv = profile_command(nsys, unfinished, trace_cuda, command)
+    try:
+        with _temporary_folder(output.parent) as tmpdir:
+            variables = profile_environment(tmpdir, environment)
+            finished = _start(nsys, argv, variables, log, timeout_s)
+        return _publish(nsys, finished, unfinished, output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _start(
+    nsys: Path,
+    argv: list[str],
+    variables: Mapping[str, str],
+    log: IO[bytes] | None,
+    timeout_s: float | None,
+) -> Finished:
+    try:
+        return run_forwarding(argv, variables, output=log, timeout_s=timeout_s)
+    except OSError as error:
+        remedy = "correct the path of nsys, or choose the embedded collector"
+        raise CollectorError(str(nsys), f"cannot be started ({error})", remedy) from None
+
+
+def _publish(nsys: Path, finished: Finished, unfinished: Path, output: Path) -> int:
+    if finished.received is not None:
+        return 128 + finished.received
+    code = finished.returncode if finished.returncode >= 0 else 128 - finished.returncode
+    if finished.timed_out:
+        remedy = "see what it printed, or choose the embedded collector"
+        raise CollectorError(str(nsys), "did not end in time and was stopped", remedy)
+    if unfinished.is_file() and unfinished.stat().st_size > 0:
+        os.replace(unfinished, output)  # noqa: PTH105 - says that it replaces
+    elif code <= 128:  # a killed nsys writes none, which the exit code tells
+        what = f"nsys ended with exit code {code} and wrote no report"
+        remedy = f"read what it printed, and check that {output.parent} can be written and has room"
+        raise CollectorError(str(nsys), what, remedy)
+    return code
+
+
+@contextmanager
+def _temporary_folder(beside: Path) -> Iterator[Path]:
+    """A private folder that allows execution: where temporary files go, or else beside a file."""
+    parent = Path(tempfile.gettempdir())
+    if os.statvfs(parent).f_flag & os.ST_NOEXEC:
+        parent = beside.resolve()
+    with tempfile.TemporaryDirectory(
+        prefix="adscale-", dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from profiling.validation import load_schema
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file atomically: under a temporary name beside it, then renamed.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; no file is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Mapping[str, Any], schema: str) -> None:
+    """Checks ``data`` against ``workflow/schemas/<schema>.schema.json`` and writes it atomically.
+
+    Raises:
+        jsonschema.ValidationError: the data does not fit: a fault of ours, not of the user.
+    """
+    Draft202012Validator(load_schema(schema)).validate(data)
+    write_text(path, json.dumps(data, indent=1, sort_keys=False) + "\n")

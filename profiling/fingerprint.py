@@ -1,0 +1,109 @@
+"""On what a run was measured: hardware, software, and the switches that change results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import profiling
+from profiling.study.config import usable_cpus
+
+
+def hardware(device_type: str) -> dict[str, Any]:
+    """CPU, memory, threads and, on a CUDA device, the GPU; for ``run.json``."""
+    return {
+        "cpu_model": cpu_model(),
+        "cpu_count": usable_cpus(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpu": _gpu() if device_type == "cuda" else None,
+    }
+
+
+def software(nsys_version: str | None) -> dict[str, str | None]:
+    """Versions; None where the part is absent; for ``run.json``."""
+    cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None
+    return {
+        "adscale": profiling.__version__,
+        "python": platform.python_version(),
+        "os": _os_name(),
+        "torch": str(torch.__version__),
+        "numpy": _version("numpy"),
+        "nvtx": _version("nvtx"),
+        "nsys": nsys_version,
+        "cuda": torch.version.cuda,
+        "cudnn": None if cudnn is None else str(cudnn),
+    }
+
+
+def flags() -> dict[str, bool]:
+    """Switches of torch that change runtimes and results; for ``run.json``."""
+    return {
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+    }
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor, as the kernel tells it."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in {"model name", "Model", "Hardware"} and value.strip():
+            return " ".join(value.split())
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _gpu() -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "name": properties.name,
+        "uuid": gpu_uuid(),
+        "memory_bytes": properties.total_memory,
+        "driver": _driver(),
+        "compute_capability": f"{properties.major}.{properties.minor}",
+    }
+
+
+def gpu_uuid() -> str:
+    """UUID of the GPU that torch uses, ``GPU-…``."""
+    return f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+
+
+def _driver() -> str | None:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            driver: str = pynvml.nvmlSystemGetDriverVersion()
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return None
+    return driver
+
+
+def _os_name() -> str:
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        name = platform.system()
+    return f"{name}, kernel {platform.release()}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,191 @@
+"""The images that are measured: a folder of them, or photographs of an installed package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image, ImageOps
+
+from profiling.errors import ImageFolderError
+from profiling.imagefolder import find_images
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "moon.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
+"""Photographs in every wheel of scikit-image; its drawings and microscopy are left out."""
+
+NAMED_AT_MOST = 20
+"""So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
+
+
+class ImageSet:
+    """Images in a fixed order, decoded when asked for; index ``i`` means ``i`` modulo the count.
+
+    Args:
+        files: in their order; each is decoded once now, and left out where that fails.
+        names: of the files, for messages, as many.
+        source: where they come from, in words.
+
+    Raises:
+        ImageFolderError: not one file can be decoded.
+    """
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str], source: str) -> None:
+        self.source = source
+        reasons = [_unreadable_because(file) for file in files]
+        self.files = [f for f, reason in zip(files, reasons, strict=True) if reason is None]
+        skipped = [(n, r) for n, r in zip(names, reasons, strict=True) if r is not None]
+        self.unreadable = [name for name, _ in skipped]
+        if skipped:
+            _warn(source, skipped, len(files))
+        if not self.files:
+            raise ImageFolderError(
+                source,
+                f"none of {len(files)} images can be read ({skipped[0][0]}: {skipped[0][1]})",
+                "give a folder with intact PNG, JPEG, BMP or TIFF images",
+            )
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, select: Literal["test", "normal"] = "test") -> ImageSet:
+        """The images below a folder, sorted by path.
+
+        Args:
+            folder: any folder, or a class or the root of a dataset in the layout of MVTec AD.
+            select: ``test`` are the images to measure: those below ``test`` in the layout of
+                MVTec AD, else all. ``normal`` are those of ``train/good``, to fit a method to.
+
+        Raises:
+            ImageFolderError: the folder is missing, holds no image, or none that can be read.
+        """
+        found = find_images(folder, select=select)
+        return cls(found, [f.relative_to(folder).as_posix() for f in found], str(folder))
+
+    @classmethod
+    def photographs(cls) -> ImageSet:
+        """A fixed list of photographs that scikit-image ships.
+
+        Raises:
+            ImageFolderError: scikit-image is absent, or lacks one of them.
+        """
+        # find_spec does not run the package, whose import costs more than all its photographs.
+        spec = importlib.util.find_spec("skimage")
+        if spec is None or spec.origin is None:
+            raise ImageFolderError(
+                "images", "scikit-image is not installed", "install it, or give a folder of images"
+            )
+        files = [Path(spec.origin).parent / "data" / name for name in PHOTOGRAPHS]
+        for file in files:
+            if not file.is_file():
+                raise ImageFolderError(
+                    "images", f"scikit-image lacks {file.name}", "give a folder of images"
+                )
+        return cls(files, PHOTOGRAPHS, f"scikit-image {importlib.metadata.version('scikit-image')}")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The image at ``index`` modulo the count: mode RGB, upright.
+
+        Raises:
+            ImageFolderError: the file was changed or removed since it was checked.
+        """
+        file = self.files[index % len(self.files)]
+        try:
+            return read_rgb(file)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+            raise ImageFolderError(
+                str(file), f"cannot be read any more ({problem})", "leave the images in place"
+            ) from problem
+
+
+def open_images(folder: str | Path | None) -> ImageSet:
+    """The images of a folder, or the photographs where none is given.
+
+    Raises:
+        ImageFolderError: see ``ImageSet``.
+    """
+    return ImageSet.photographs() if folder is None else ImageSet.from_folder(Path(folder))
+
+
+def read_rgb(file: Path) -> Image.Image:
+    """Decodes the first image of a file: mode RGB, upright.
+
+    Raises:
+        OSError, ValueError, SyntaxError, Image.DecompressionBombError: the file is unreadable,
+            truncated, in no known format, or in a pixel format that ``to_rgb`` refuses.
+    """
+    with Image.open(file, formats=FORMATS) as image:
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Converts any decoded image to 8-bit RGB.
+
+    Gray of 9 to 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An
+    alpha channel is dropped, as the reference implementations do.
+
+    Raises:
+        ValueError: a pixel format whose white is not defined: 32-bit integers and floats.
+    """
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode in {"I", "F"}:
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
+    if image.mode in {"P", "PA"}:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    import numpy as np
+
+    bits_tag = 258
+    tags = getattr(image, "tag_v2", {})  # a TIFF may store 12 bits, which Pillow does not stretch
+    white = 2 ** int(tags.get(bits_tag, (16,))[0]) - 1
+    levels = np.asarray(image).astype(np.float64) * (255 / white)
+    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+
+
+def _unreadable_because(file: Path) -> str | None:
+    try:
+        read_rgb(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        return str(problem) or type(problem).__name__
+    return None
+
+
+def _warn(source: str, skipped: Sequence[tuple[str, str]], total: int) -> None:
+    named = "; ".join(f"{name} ({reason})" for name, reason in skipped[:NAMED_AT_MOST])
+    more = f"; and {len(skipped) - NAMED_AT_MOST} more" if len(skipped) > NAMED_AT_MOST else ""
+    logger.warning(
+        "%s: skipped %d of %d images that cannot be read: %s%s",
+        source,
+        len(skipped),
+        total,
+        named,
+        more,
+    )

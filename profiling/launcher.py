@@ -1,0 +1,130 @@
+"""Starts the measuring process, under nsys or alone, and puts what it wrote in place.
+
+One process per run: what one run leaves behind (memory, caches, a broken CUDA context) cannot
+touch the next, and a process that Linux kills for its memory is still seen and recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from profiling.collectors.embedded import EmbeddedCollector
+from profiling.collectors.nsys import nsys_version, run_profiled
+from profiling.errors import CollectorError
+from profiling.files import write_json
+from profiling.out_of_memory import kernel_kills
+from profiling.request import RunRequest
+from profiling.run_files import DRAFT_NAME, PROFILE_NAMES
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+class MeasurementFailedError(Exception):
+    """The measuring process ended with an error, which it has printed itself."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+
+
+def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
+    """Carries out a run in a process of its own.
+
+    Its files appear in ``folder`` when the run is complete, ``run.json`` last.
+
+    Args:
+        request: what to run.
+        folder: the run's folder.
+        nsys: the program, where the request's collector is nsys.
+
+    Raises:
+        MeasurementFailedError: the process failed for another reason than memory.
+        CollectorError: the process was killed, or nsys recorded nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = PROFILE_NAMES[request.collector]
+    for left_over in folder.glob(".unfinished-*"):  # of a run that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as name:
+        unfinished = Path(name)
+        kills_before = kernel_kills()
+        returncode = _start(request, unfinished, nsys)
+        if returncode != 0:
+            _explain(returncode, unfinished, request, kills_before)
+        for file in (profile, "run.json"):
+            (unfinished / file).replace(folder / file)
+
+
+def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:
+    command = [sys.executable, "-m", "profiling", "measure"]
+    command += ["--request", request.as_json(), "--out", str(unfinished)]
+    environment = _environment(request)
+    if nsys is None:
+        return _run(command, environment)
+    command += ["--nsys-version", nsys_version(nsys)]
+    return run_profiled(
+        nsys,
+        unfinished / PROFILE_NAMES["nsys"],
+        command,
+        trace_cuda=request.device_type == "cuda",
+        environment=environment,
+    )
+
+
+def _environment(request: RunRequest) -> dict[str, str]:
+    """Threads are set before torch and its libraries start; Snakemake sets them to its own."""
+    threads = str(request.threads)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
+    extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {**os.environ, **dict.fromkeys(names, threads), **extra}
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Runs the process; SIGTERM to us is handed on, so that no measurement outlives its study."""
+    with subprocess.Popen(command, env=environment) as process:
+        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int | None) -> None:
+    """Tells a process that Linux killed for its memory, a result, from every other failure."""
+    if returncode not in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+        raise MeasurementFailedError(returncode)
+    kills_after = kernel_kills()
+    draft = unfinished / DRAFT_NAME
+    if kills is None or kills_after is None or kills_after <= kills or not draft.is_file():
+        what = "the measuring process was killed (SIGKILL)"
+        remedy = "start the study again; finished runs are kept"
+        raise CollectorError("measurement", what, remedy)
+    record = json.loads(draft.read_text(encoding="utf-8"))
+    record["problem"]["message"] = (
+        "Linux killed the measuring process for want of memory (its count of such kills rose from "
+        f"{kills} to {kills_after} during the run)"
+    )
+    write_json(unfinished / "run.json", record, "run")
+    _write_empty_profile(unfinished / PROFILE_NAMES[request.collector], request)
+
+
+def _write_empty_profile(path: Path, request: RunRequest) -> None:
+    """The profile of a process that was killed, where its collector left none."""
+    if path.is_file():
+        return
+    if request.collector == "nsys":
+        path.touch()  # `export` makes a profile without events of it
+    else:
+        EmbeddedCollector("cpu").write(path)

@@ -1,0 +1,132 @@
+"""EfficientAD as it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from profiling.annotation import Annotate
+from profiling.errors import WeightsError
+from profiling.methods.base import Detection, Method
+from profiling.methods.efficientad.networks import (
+    FEATURE_CHANNELS,
+    adaptive_decoder_sides_px,
+    autoencoder,
+    pdn_medium,
+    pdn_small,
+)
+from profiling.methods.efficientad.spec import SPEC
+from profiling.methods.efficientad.statistics import MapQuantiles, TeacherStatistics
+from profiling.methods.preparation import imagenet_tensor
+from profiling.methods.registry import check_implementation, check_resolution, resolve_settings
+from profiling.methods.weights import draw_weights, load_weights
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PDN = {"S": pdn_small, "M": pdn_medium}
+
+MAP_BORDER_PX = 4
+"""What the unpadded networks cut off on every side of the map."""
+
+
+class EfficientAD(Method):
+    """Teacher, student and autoencoder with the operations of nelson1425/EfficientAD.
+
+    Differs in one point from that code, as anomalib does: the decoder follows the image size.
+    (The public code runs at 256 px only.)
+
+    Args:
+        size: ``S`` or ``M``.
+        padding: pad inside teacher and student.
+        resolution_px: side length of the images, at least 256.
+    """
+
+    def __init__(self, *, size: str, padding: bool, resolution_px: int) -> None:
+        super().__init__()
+        self.resolution_px = resolution_px
+        self.padding = padding
+        self.teacher = PDN[size](FEATURE_CHANNELS, padding=padding)
+        self.student = PDN[size](2 * FEATURE_CHANNELS, padding=padding)
+        self.autoencoder = autoencoder(adaptive_decoder_sides_px(resolution_px, padding=padding))
+        self.teacher_statistics = TeacherStatistics(FEATURE_CHANNELS)
+        self.map_quantiles = MapQuantiles()
+
+    @classmethod
+    def build(
+        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+    ) -> EfficientAD:
+        """Builds the method in evaluation mode on the CPU; see ``Method.build``.
+
+        Raises:
+            ConfigError: a setting, or the implementation, is unknown.
+            WeightsError: the checkpoint cannot be read or does not fit the architecture.
+            UnsupportedResolutionError: the resolution is below 256 px.
+        """
+        settings = resolve_settings(SPEC, settings)
+        check_implementation(SPEC, implementation)
+        check_resolution(SPEC, settings, resolution_px)
+        method = cls(
+            size=settings["size"], padding=settings["padding"], resolution_px=resolution_px
+        )
+        if settings["weights"] is None:
+            draw_weights(method, seed=seed)
+        else:
+            method._load(Path(settings["weights"]))
+        return method.requires_grad_(requires_grad=False).eval()
+
+    def _load(self, file: Path) -> None:
+        load_weights(self, file, optional=("teacher_statistics", "map_quantiles"))
+        for group in ("teacher_statistics", "map_quantiles"):
+            problem = getattr(self, group).problem()
+            if problem is not None:
+                name, reason = problem
+                raise WeightsError(f"{file}: {group}.{name}", reason, "compute the statistic anew")
+
+    def prepare(self, image: Image) -> torch.Tensor:
+        """Resizes to s×s (bilinear, antialiased) and normalises with ImageNet's statistics.
+
+        Returns:
+            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+        """
+        return imagenet_tensor(image, self.resolution_px)
+
+    def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
+        """Runs one inference: algorithm 2 of Batzner et al. 2024.
+
+        Args:
+            image: shape (1, 3, s, s), float32.
+            annotate: opens the ranges teacher, student, autoencoder and anomaly_map.
+
+        Raises:
+            ValueError: the image has another shape than the method was built for.
+        """
+        expected = (1, 3, self.resolution_px, self.resolution_px)
+        if image.shape != expected:
+            raise ValueError(f"image of shape {tuple(image.shape)}, built for {expected}")
+        with annotate("teacher"):
+            teacher = self.teacher_statistics(self.teacher(image))
+        with annotate("student"):
+            student = self.student(image)
+        with annotate("autoencoder"):
+            reconstruction = self.autoencoder(image)
+        with annotate("anomaly_map"):
+            return self._detect(teacher, student, reconstruction)
+
+    def _detect(
+        self, teacher: torch.Tensor, student: torch.Tensor, reconstruction: torch.Tensor
+    ) -> Detection:
+        of_teacher, of_autoencoder = student[:, :FEATURE_CHANNELS], student[:, FEATURE_CHANNELS:]
+        map_st = torch.mean((teacher - of_teacher) ** 2, dim=1, keepdim=True)
+        map_ae = torch.mean((reconstruction - of_autoencoder) ** 2, dim=1, keepdim=True)
+        joined = self.map_quantiles(map_st, map_ae)
+        if not self.padding:
+            joined = functional.pad(joined, (MAP_BORDER_PX,) * 4)
+        anomaly_map = functional.interpolate(
+            joined, size=(self.resolution_px, self.resolution_px), mode="bilinear"
+        )
+        return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())

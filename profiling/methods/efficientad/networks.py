@@ -1,0 +1,156 @@
+"""The three networks of EfficientAD.
+
+Sources: Batzner, Heckler, König, "EfficientAD" (WACV 2024), tables 5 to 7; the public
+implementation nelson1425/EfficientAD, whose layer indices are kept so that its checkpoints fit;
+anomalib 2.7 for a decoder that follows the image size.
+
+The networks come with uninitialised weights and do not touch torch's global random state; the
+method fills them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.utils import skip_init
+
+FEATURE_CHANNELS = 384
+"""Channels of the teacher and of the autoencoder; the student has two heads of them."""
+
+LATENT_CHANNELS = 64
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0
+) -> nn.Module:
+    return skip_init(
+        nn.Conv2d,
+        in_channels,
+        out_channels,
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+    )
+
+
+def _relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+def pdn_small(out_channels: int, *, padding: bool) -> nn.Sequential:
+    """Patch description network, small: 9 modules.
+
+    Args:
+        out_channels: 384 for a teacher, 768 for a student.
+        padding: pad convolutions and pools, so that the output has side ceil(s/4).
+
+    Returns:
+        (1, 3, s, s) to (1, out_channels, q, q) with q = ceil(s/4), less 8 without padding.
+    """
+    pad = int(padding)
+    return nn.Sequential(
+        _conv(3, 128, 4, padding=3 * pad),
+        _relu(),
+        nn.AvgPool2d(2, stride=2, padding=pad),
+        _conv(128, 256, 4, padding=3 * pad),
+        _relu(),
+        nn.AvgPool2d(2, stride=2, padding=pad),
+        _conv(256, 256, 3, padding=pad),
+        _relu(),
+        _conv(256, out_channels, 4),
+    )
+
+
+def pdn_medium(out_channels: int, *, padding: bool) -> nn.Sequential:
+    """Patch description network, medium: 13 modules.
+
+    Args:
+        out_channels: 384 for a teacher, 768 for a student.
+        padding: pad convolutions and pools, so that the output has side ceil(s/4).
+
+    Returns:
+        (1, 3, s, s) to (1, out_channels, q, q) with q = ceil(s/4), less 8 without padding.
+    """
+    pad = int(padding)
+    return nn.Sequential(
+        _conv(3, 256, 4, padding=3 * pad),
+        _relu(),
+        nn.AvgPool2d(2, stride=2, padding=pad),
+        _conv(256, 512, 4, padding=3 * pad),
+        _relu(),
+        nn.AvgPool2d(2, stride=2, padding=pad),
+        _conv(512, 512, 1),
+        _relu(),
+        _conv(512, 512, 3, padding=pad),
+        _relu(),
+        _conv(512, out_channels, 4),
+        _relu(),
+        _conv(out_channels, out_channels, 1),
+    )
+
+
+def map_side_px(side_px: int, *, padding: bool) -> int:
+    """Side of the feature maps, and of the anomaly map before upsampling, in px.
+
+    Args:
+        side_px: side length of the image.
+        padding: whether the patch description networks pad.
+    """
+    return math.ceil(side_px / 4) - (0 if padding else 8)
+
+
+def adaptive_decoder_sides_px(side_px: int, *, padding: bool) -> tuple[int, ...]:
+    """The seven sides to which the decoder resizes when it follows the image size.
+
+    At 256 px without padding they are the reference's constants 3, 8, 15, 32, 63, 127, 56.
+
+    Args:
+        side_px: side length of the image.
+        padding: whether the patch description networks pad.
+    """
+    return (
+        side_px // 64 - 1,
+        side_px // 32,
+        side_px // 16 - 1,
+        side_px // 8,
+        side_px // 4 - 1,
+        side_px // 2 - 1,
+        map_side_px(side_px, padding=padding),
+    )
+
+
+def _encoder() -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for in_channels, out_channels in ((3, 32), (32, 32), (32, 64), (64, 64), (64, 64)):
+        layers += [_conv(in_channels, out_channels, 4, stride=2, padding=1), _relu()]
+    return [*layers, _conv(LATENT_CHANNELS, LATENT_CHANNELS, 8)]
+
+
+def autoencoder(decoder_sides_px: Sequence[int]) -> nn.Sequential:
+    """The autoencoder: 39 modules (14 Conv2d, 12 ReLU, 7 Upsample, 6 Dropout).
+
+    Args:
+        decoder_sides_px: the sides to which the seven Upsample modules resize; the last is the
+            side of the output.
+
+    Returns:
+        (1, 3, s, s) with s of at least 256 px to (1, 384, q, q), q the last of the sides.
+    """
+    *inner_sides_px, output_side_px = decoder_sides_px
+    layers = _encoder()
+    for side_px in inner_sides_px:
+        layers += [
+            nn.Upsample(size=(side_px, side_px), mode="bilinear"),
+            _conv(LATENT_CHANNELS, LATENT_CHANNELS, 4, padding=2),
+            _relu(),
+            nn.Dropout(0.2),
+        ]
+    return nn.Sequential(
+        *layers,
+        nn.Upsample(size=(output_side_px, output_side_px), mode="bilinear"),
+        _conv(LATENT_CHANNELS, LATENT_CHANNELS, 3, padding=1),
+        _relu(),
+        _conv(LATENT_CHANNELS, FEATURE_CHANNELS, 3, padding=1),
+    )

@@ -1,0 +1,177 @@
+"""Weights of a method: drawn from a seed, or read from a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiling.errors import WeightsError
+
+
+def draw_weights(module: nn.Module, *, seed: int) -> None:
+    """Fills all parameters from a seed: the same numbers on every machine.
+
+    Uniform with the variance 2 / fan-in of He et al. 2015 (equation 10), which keeps the scale of
+    activations through ReLU networks, and biases within ±1/√fan-in. Only Mersenne Twister
+    integers, an exact subtraction and one multiplication are used, because the normal
+    distribution of torch depends on the vector instructions of the CPU in its last bits.
+
+    Args:
+        module: whose convolutions and linear layers are filled, in the order of its modules;
+            buffers stay. Neither torch's global random state nor that of others is touched.
+        seed: non-negative.
+
+    Raises:
+        NotImplementedError: a layer of another kind owns parameters.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    for name, layer in module.named_modules():
+        parameters = dict(layer.named_parameters(recurse=False))
+        if not parameters:
+            continue
+        if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+            raise NotImplementedError(f"no rule to draw {name} ({type(layer).__name__})")
+        fan_in = math.prod(layer.weight.shape[1:])
+        _draw(layer.weight, math.sqrt(6 / fan_in), generator)
+        if layer.bias is not None:
+            _draw(layer.bias, 1 / math.sqrt(fan_in), generator)
+
+
+def _draw(parameter: torch.Tensor, bound: float, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        parameter.uniform_(0, 1, generator=generator).sub_(0.5).mul_(2 * bound)
+
+
+def load_weights(module: nn.Module, file: Path, *, optional: Collection[str] = ()) -> None:
+    """Fills a module from a checkpoint, whole or not at all.
+
+    Args:
+        module: whose parameters and buffers are filled, on their device and in their dtype.
+        file: what ``torch.save`` wrote: a flat state_dict (``teacher.0.weight`` …), or one
+            state_dict per child (``{"teacher": {"0.weight": …}, …}``).
+        optional: children that may be absent from the checkpoint as a whole.
+
+    Raises:
+        WeightsError: the file cannot be read, or a tensor is missing, unexpected, of another
+            shape or kind, or not finite.
+    """
+    found = read_checkpoint(file)
+    expected = module.state_dict()
+    absent = {child for child in optional if not any(n.startswith(f"{child}.") for n in found)}
+    required = {name: t for name, t in expected.items() if name.split(".")[0] not in absent}
+    _compare_names(file, found, required)
+    for name, tensor in required.items():
+        _check_tensor(f"{file}: {name}", found[name], tensor)
+    module.load_state_dict({**expected, **found})
+
+
+def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
+    """Reads the tensors of a checkpoint, names joined by dots, without running code from it.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds something other than named tensors.
+    """
+    if not file.is_file():
+        raise WeightsError(str(file), "no such file", "set `weights` to a checkpoint, or to null")
+    try:
+        content = torch.load(file, weights_only=True, map_location="cpu")
+    except MemoryError:
+        raise
+    except OSError as problem:
+        raise _unreadable(file, problem) from problem
+    except Exception as problem:  # noqa: BLE001 -- damaged files make the unpickler raise anything
+        raise WeightsError(
+            str(file),
+            f"is damaged or holds more than plain tensors ({type(problem).__name__})",
+            "save it anew with torch.save(method.state_dict(), file)",
+        ) from problem
+    return _flatten(file, content)
+
+
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as problem:
+        raise _unreadable(file, problem) from problem
+    return digest.hexdigest()
+
+
+def _unreadable(file: Path, problem: OSError) -> WeightsError:
+    what = problem.strerror or str(problem)
+    return WeightsError(
+        str(file), what, "set `weights` to a checkpoint that can be read, or to null"
+    )
+
+
+def _flatten(file: Path, content: Any) -> dict[str, torch.Tensor]:
+    if not isinstance(content, Mapping):
+        raise _not_tensors(file, "the checkpoint", content)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, value in content.items():
+        inner = value if isinstance(value, Mapping) else {"": value}
+        for key, tensor in inner.items():
+            full = f"{name}.{key}" if key != "" else str(name)
+            if not isinstance(tensor, torch.Tensor):
+                raise _not_tensors(file, full, tensor)
+            if full in tensors:
+                raise WeightsError(f"{file}: {full}", "is there twice", "keep one of them")
+            tensors[full] = tensor
+    return tensors
+
+
+def _not_tensors(file: Path, name: str, value: object) -> WeightsError:
+    return WeightsError(
+        f"{file}: {name}",
+        f"is of type {type(value).__name__}, not a tensor or a state_dict",
+        "save the state_dict of the method and nothing else",
+    )
+
+
+def _compare_names(
+    file: Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> None:
+    for name, tensor in expected.items():
+        if name not in found:
+            raise WeightsError(
+                f"{file}: {name}",
+                f"is missing (expected shape {_shape(tensor)})",
+                "check that the checkpoint is of this method and size",
+            )
+    for name, tensor in found.items():
+        if name not in expected:
+            raise WeightsError(
+                f"{file}: {name}",
+                f"is not part of the method (found shape {_shape(tensor)})",
+                "check that the checkpoint is of this method and size",
+            )
+
+
+def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+    if found.shape != expected.shape:
+        what = f"expected shape {_shape(expected)}, found {_shape(found)}"
+        raise WeightsError(where, what, "check that the checkpoint is of this method and size")
+    if found.is_meta or found.layout != torch.strided:
+        raise WeightsError(where, "holds no plain values", "save a dense tensor of the CPU")
+    if found.is_floating_point() != expected.is_floating_point() or found.is_complex():
+        what = f"expected dtype {expected.dtype}, found {found.dtype}"
+        raise WeightsError(where, what, "save the tensor with the method's dtype")
+    if not bool(torch.isfinite(found.to(expected.dtype)).all()):
+        raise WeightsError(where, "holds NaN or infinity", "train or export the weights anew")
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(str(size) for size in tensor.shape) or "scalar"

@@ -1,0 +1,67 @@
+"""What a run is asked to do: everything that decides what is measured, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from profiling.errors import ConfigError
+from profiling.validation import config_errors, load_schema
+
+CollectorName = Literal["nsys", "embedded"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How many images a run measures, and for how long."""
+
+    warmup_images: int
+    measured_images: int
+    min_images: int
+    time_budget_s: float | None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One device × method × variant × resolution. See ``workflow/schemas/run.schema.json``."""
+
+    device: str
+    device_type: Literal["cpu", "cuda"]
+    method: str
+    target: str
+    settings: Mapping[str, Any]
+    variant: str
+    resolution_px: int
+    seed: int
+    threads: int
+    images: str | None
+    sampling: Sampling
+    collector: CollectorName
+
+    def as_dict(self) -> dict[str, Any]:
+        """The request as ``run.json`` stores it."""
+        return dataclasses.asdict(self)
+
+    def as_json(self) -> str:
+        """The same request always gives the same text, so that Snakemake can compare it."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunRequest:
+        """Reads what ``as_json`` wrote.
+
+        Raises:
+            ConfigError: the text is no request.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError("request", f"is no JSON ({error})", "pass a run's request") from None
+        schema = load_schema("run")
+        errors = config_errors({**schema["$defs"]["request"], "$defs": schema["$defs"]}, data)
+        if errors:
+            raise errors[0]
+        return cls(**{**data, "sampling": Sampling(**data["sampling"])})

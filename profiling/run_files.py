@@ -1,0 +1,9 @@
+"""Names of the files of a run, besides ``run.json``."""
+
+from __future__ import annotations
+
+PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
+"""What a collector leaves behind. ``export`` makes ``profile.sqlite`` of nsys' report."""
+
+DRAFT_NAME = "draft.json"
+"""The record of a run as it stands if Linux kills the measuring process for its memory."""

@@ -1,0 +1,225 @@
+"""The user's configuration: preset and defaults filled in, every key checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from profiling.errors import ConfigError, UserError
+from profiling.methods.registry import check_settings, get_spec, parse_variant
+from profiling.methods.spec import MethodSpec
+from profiling.request import Sampling
+from profiling.validation import config_errors, load_schema
+
+PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
+METHOD_KEYS = ("target", "resolutions", "variants")
+"""Keys of a method's entry that are not settings of its class."""
+
+
+class ConfigErrors(UserError):
+    """All that is wrong with a configuration, one line each."""
+
+    def __init__(self, errors: list[UserError]) -> None:
+        first = errors[0]
+        super().__init__(first.where, first.what, first.remedy)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """One entry of ``methods``: a label, the class behind it, and what of it is studied."""
+
+    label: str
+    spec: MethodSpec
+    settings: Mapping[str, Any]
+    variants: tuple[str, ...]
+    resolutions_px: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A configuration that was checked; nothing in it is left to a default."""
+
+    preset: str
+    device: str
+    device_type: Literal["cpu", "cuda"]
+    threads: int
+    methods: tuple[MethodConfig, ...]
+    sampling: Sampling
+    images: str | None
+    seed: int
+    collector: Literal["auto", "nsys", "embedded"]
+    nsys: str | None
+    extrapolate_to_px: int
+    figures: Mapping[str, Any]
+
+
+def load_config(user: Mapping[str, Any]) -> StudyConfig:
+    """Checks a configuration and fills in its preset and defaults.
+
+    Args:
+        user: the content of ``config.yaml``, with what the command line put over it.
+
+    Raises:
+        ConfigErrors: something in it cannot be used; every fault is listed.
+    """
+    schema = load_schema("config")
+    errors: list[UserError] = list(config_errors(schema, user))
+    if errors:
+        raise ConfigErrors(errors)
+    full = _fill(schema, _merge(_preset(user.get("preset", "quick")), user))
+    methods: list[MethodConfig] = []
+    for label, entry in full["methods"].items():
+        try:
+            methods.append(_method(label, entry, full))
+        except ConfigErrors as error:
+            errors.extend(error.errors)
+    errors.extend(_other_errors(full))
+    if errors:
+        raise ConfigErrors(errors)
+    return _study(full, tuple(methods))
+
+
+def read_config(path: Path) -> StudyConfig:
+    """Reads and checks a configuration file.
+
+    Raises:
+        UserError: it cannot be read, is no YAML, or ``load_config`` refuses it.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), "holds no keys", "see config/config.yaml for an example")
+    return load_config(data)
+
+
+def usable_cpus() -> int:
+    """Logical CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def detect_device_type() -> Literal["cpu", "cuda"]:
+    """``cuda`` where an NVIDIA driver is loaded (natively or under WSL)."""
+    signs = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
+    return "cuda" if any(Path(sign).exists() for sign in signs) else "cpu"
+
+
+def _preset(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text("utf-8"))
+    return data
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` put over ``base``, mappings key by key, everything else whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _fill(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """``data`` with the schema's defaults where a key is absent."""
+    filled = dict(data)
+    for key, part in schema.get("properties", {}).items():
+        if key not in filled and "default" in part:
+            filled[key] = part["default"]
+        if part.get("properties") and isinstance(filled.get(key), Mapping):
+            filled[key] = _fill(part, filled[key])
+    return filled
+
+
+def _method(label: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> MethodConfig:
+    where = f"methods.{label}"
+    try:
+        spec = get_spec(entry["target"], where=f"{where}.target")
+        given = {key: value for key, value in entry.items() if key not in METHOD_KEYS}
+        settings = check_settings(spec, given, where=where)
+    except UserError as error:
+        raise ConfigErrors([error]) from None
+    place = {key: f"{where}.{key}" if key in entry else key for key in METHOD_KEYS}
+    resolutions = tuple(sorted(entry.get("resolutions", study["resolutions"])))
+    variants = tuple(entry.get("variants", study["variants"]))
+    errors = [
+        *_resolution_errors(label, spec, settings, resolutions, place["resolutions"]),
+        *_variant_errors(spec, variants, place["variants"], study),
+    ]
+    if errors:
+        raise ConfigErrors(errors)
+    return MethodConfig(label, spec, settings, variants, resolutions)
+
+
+def _resolution_errors(
+    label: str,
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    resolutions: tuple[int, ...],
+    where: str,
+) -> Iterator[UserError]:
+    for side_px in resolutions:
+        problem = spec.resolution_problem(settings, side_px)
+        if problem is not None:
+            near = " or ".join(f"{n} px" for n in problem.nearest)
+            what = f"{label} does not run at {side_px} px ({problem.reason})"
+            yield ConfigError(where, what, f"nearest that it supports: {near}")
+
+
+def _variant_errors(
+    spec: MethodSpec, variants: tuple[str, ...], where: str, study: Mapping[str, Any]
+) -> Iterator[UserError]:
+    for name in variants:
+        try:
+            variant = parse_variant(name, spec, where=where)
+        except UserError as error:
+            yield error
+            continue
+        if variant.precision == "tf32" and _device_type(study) == "cpu":
+            what = f"{name!r} cannot run on a CPU, TF32 is a format of NVIDIA GPUs"
+            yield ConfigError(where, what, "use fp32, or set device.type: cuda")
+
+
+def _device_type(study: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
+    asked: Literal["auto", "cpu", "cuda"] = study["device"]["type"]
+    return detect_device_type() if asked == "auto" else asked
+
+
+def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
+    sampling = study["sampling"]
+    if sampling["min_images"] > sampling["measured_images"]:
+        what = f"{sampling['min_images']} is more than measured_images"
+        remedy = f"allowed: 1 to {sampling['measured_images']}"
+        yield ConfigError("sampling.min_images", what, remedy)
+    images = study["images"]
+    if images is not None and not Path(images).is_dir():
+        yield ConfigError("images", f"{images!r} is no folder", "name a folder of images, or null")
+
+
+def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyConfig:
+    threads = full["device"]["threads"]
+    return StudyConfig(
+        preset=full["preset"],
+        device=full["device"]["name"],
+        device_type=_device_type(full),
+        threads=usable_cpus() if threads is None else threads,
+        methods=methods,
+        sampling=Sampling(**full["sampling"]),
+        images=full["images"],
+        seed=full["seed"],
+        collector=full["collector"],
+        nsys=full["nsys"],
+        extrapolate_to_px=full["extrapolate_to_px"],
+        figures=full["figures"],
+    )

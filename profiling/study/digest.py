@@ -1,0 +1,92 @@
+"""A digest of the code that a result depends on.
+
+Snakemake does not see the code behind ``python -m package``; it does see a changed parameter.
+The digest covers a module and every module of ours that it imports, directly or not. Comments,
+docstrings and layout are not in it: editing them must not cause a measurement.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("profiling", "analysis")
+
+
+@cache
+def code_digest(*entry_modules: str, root: Path = ROOT) -> str:
+    """Digest of some modules and of all that they import from our packages.
+
+    Args:
+        entry_modules: dotted names, such as ``profiling.runner``.
+        root: the checkout.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(reachable_modules(*entry_modules, root=root)):
+        digest.update(f"{name}\n{_normalised(_file(name, root))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def reachable_modules(*entry_modules: str, root: Path = ROOT) -> set[str]:
+    """The entry modules and all that they import from our packages, also inside functions."""
+    seen: set[str] = set()
+    waiting = list(entry_modules)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or not _file(name, root).is_file():
+            continue
+        seen.add(name)
+        waiting.extend(_imports(name, root))
+    return seen
+
+
+def _file(name: str, root: Path) -> Path:
+    path = root.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _imports(name: str, root: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(_file(name, root))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # `from package import module` names a module only where such a file exists
+            found = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for module in found:
+            if module.split(".")[0] in PACKAGES:
+                parts = module.split(".")
+                yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+@cache
+def _normalised(path: Path) -> str:
+    """The code as Python unparses it, without comments and docstrings."""
+    tree = ast.parse(ast.unparse(_tree(path)))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_string(node: ast.AST) -> bool:
+    """A docstring, of a definition or of an attribute: it has no effect."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,140 @@
+"""The runs and counts of a study, and where their files lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from profiling.errors import ConfigError
+from profiling.methods.spec import MethodSpec
+from profiling.request import CollectorName, RunRequest
+from profiling.study.config import MethodConfig, StudyConfig
+from profiling.study.digest import code_digest
+
+COUNT_STEP_PX = 512
+"""Beyond the studied resolutions, memory is counted at multiples of this side length."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A measurement: its request, and the digest of the code that decides its outcome."""
+
+    request: RunRequest
+    code_digest: str
+
+    @property
+    def path(self) -> str:
+        """Folder of the run below the results: device/method/variant/resolution."""
+        return f"{self.group}/{self.request.resolution_px}"
+
+    @property
+    def group(self) -> str:
+        """What the resolutions of one curve have in common: device/method/variant."""
+        return f"{self.request.device}/{self.request.method}/{self.request.variant}"
+
+    @property
+    def files(self) -> list[str]:
+        """Files of the user that the run reads: when they change, it is measured again."""
+        weights = self.request.settings.get("weights")
+        return [] if weights is None else [weights]
+
+
+@dataclass(frozen=True)
+class PlannedCount:
+    """The memory counts of a method in one variant, at all its resolutions."""
+
+    method: str
+    target: str
+    settings_json: str
+    variant: str
+    resolutions_px: tuple[int, ...]
+    code_digest: str
+
+    @property
+    def path(self) -> str:
+        """Folder of the counts below the results: counts/method/variant."""
+        return f"counts/{self.method}/{self.variant}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What ``python -m profiling memory`` is told."""
+        sides = [str(side_px) for side_px in self.resolutions_px]
+        named = ["--method", self.target, "--label", self.method, "--variant", self.variant]
+        return [*named, "--settings", self.settings_json, "--resolution", *sides]
+
+
+def plan_runs(study: StudyConfig, collector: CollectorName) -> dict[str, PlannedRun]:
+    """All runs of a study by their path."""
+    return {run.path: run for run in _runs(study, collector)}
+
+
+def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
+    """All memory counts of a study by their path."""
+    counts: dict[str, PlannedCount] = {}
+    for method in study.methods:
+        for variant in method.variants:
+            count = PlannedCount(
+                method=method.label,
+                target=method.spec.target,
+                settings_json=json.dumps(method.settings, sort_keys=True),
+                variant=variant,
+                resolutions_px=_counted_resolutions(method, study.extrapolate_to_px),
+                code_digest=code_digest("profiling.memory.cli", _module(method.spec)),
+            )
+            counts[count.path] = count
+    return counts
+
+
+def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
+    """The smallest side length from ``side_px`` on that the method admits, in px.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    problem = method.spec.resolution_problem(method.settings, side_px)
+    if problem is None:
+        return side_px
+    above = [near for near in problem.nearest if near > side_px]
+    if not above:
+        what = f"{method.label} runs at no resolution from {side_px} px on ({problem.reason})"
+        raise ConfigError("extrapolate_to_px", what, "choose a smaller one")
+    return above[0]
+
+
+def _runs(study: StudyConfig, collector: CollectorName) -> Iterator[PlannedRun]:
+    for method in study.methods:
+        digest = code_digest("profiling.runner", _module(method.spec))
+        for variant in method.variants:
+            for side_px in method.resolutions_px:
+                yield PlannedRun(_request(study, method, variant, side_px, collector), digest)
+
+
+def _request(
+    study: StudyConfig, method: MethodConfig, variant: str, side_px: int, collector: CollectorName
+) -> RunRequest:
+    return RunRequest(
+        device=study.device,
+        device_type=study.device_type,
+        method=method.label,
+        target=method.spec.target,
+        settings=method.settings,
+        variant=variant,
+        resolution_px=side_px,
+        seed=study.seed,
+        threads=study.threads,
+        images=study.images,
+        sampling=study.sampling,
+        collector=collector,
+    )
+
+
+def _module(spec: MethodSpec) -> str:
+    return spec.factory.partition(":")[0]
+
+
+def _counted_resolutions(method: MethodConfig, extrapolate_to_px: int) -> tuple[int, ...]:
+    largest = supported_at_or_above(method, extrapolate_to_px)
+    between = range(COUNT_STEP_PX, extrapolate_to_px, COUNT_STEP_PX)
+    grid = {supported_at_or_above(method, side_px) for side_px in between}
+    return tuple(sorted({*method.resolutions_px, *grid, largest}))

@@ -1,0 +1,69 @@
+# From runs and counts to tables.
+
+
+rule runtime_table:
+    input:
+        ranges=expand("results/{run}/ranges.parquet", run=RUNS),
+        runs=expand("results/{run}/run.json", run=RUNS),
+    output:
+        csv="results/tables/runtime.csv",
+        parquet="results/tables/runtime.parquet",
+    params:
+        folders=expand("results/{run}", run=RUNS),
+        code=code_digest("analysis.commands.summarize"),
+    log:
+        "results/logs/runtime_table.log",
+    resources:
+        quiet=1,
+    shell:
+        "{PYTHON} -m analysis summarize {params.folders:q} -o {output.csv:q} > {log:q} 2>&1"
+
+
+# Counts need no image and no GPU: the same for every device.
+rule count_memory:
+    output:
+        "results/counts/{method}/{variant}/memory.json",
+    params:
+        count=lambda wildcards: COUNTS["counts/{method}/{variant}".format(**wildcards)].arguments,
+        code=lambda wildcards: COUNTS["counts/{method}/{variant}".format(**wildcards)].code_digest,
+    log:
+        "results/logs/count_memory/{method}/{variant}.log",
+    resources:
+        quiet=1,
+    shell:
+        "{PYTHON} -m profiling memory {params.count:q} -o {output:q} > {log:q} 2>&1"
+
+
+rule memory_table:
+    input:
+        expand("results/{count}/memory.json", count=COUNTS),
+    output:
+        csv="results/tables/memory.csv",
+        parquet="results/tables/memory.parquet",
+    params:
+        code=code_digest("analysis.commands.memory"),
+    log:
+        "results/logs/memory_table.log",
+    resources:
+        quiet=1,
+    shell:
+        "{PYTHON} -m analysis memory {input:q} -o {output.csv:q} > {log:q} 2>&1"
+
+
+rule fits_table:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        memory=rules.memory_table.output.csv,
+    output:
+        csv="results/tables/fits.csv",
+        parquet="results/tables/fits.parquet",
+    params:
+        extrapolate_to_px=STUDY.extrapolate_to_px,
+        code=code_digest("analysis.commands.fit"),
+    log:
+        "results/logs/fits_table.log",
+    resources:
+        quiet=1,
+    shell:
+        "{PYTHON} -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
+        " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"

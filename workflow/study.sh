@@ -1,0 +1,18 @@
+#!/bin/sh
+# study.sh SNAKEMAKE [ARG …]: the main job, also after a study that was killed.
+#
+# Snakemake locks its working directory with files, which a kill leaves behind. The lock here is
+# one of the operating system and ends with the process: whoever holds it knows that no other
+# study of ours runs in this directory, and may remove those files.
+set -eu
+
+snakemake=$1
+shift
+mkdir -p .snakemake
+exec 9>.snakemake/study.lock
+if ! flock --nonblock 9; then
+    echo "study: another study runs in this directory; wait for it to end" >&2
+    exit 1
+fi
+"$snakemake" --unlock --quiet all 9>&- >/dev/null 2>&1 || true
+"$snakemake" "$@" 9>&-
