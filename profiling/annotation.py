@@ -30,7 +30,7 @@ class RecordedRange(NamedTuple):
 
 
 class NvtxAnnotator:
-    """Sends ranges to NVTX. Annotation objects are kept, which is the cheapest way to reopen one."""
+    """Sends ranges to NVTX. Annotation objects are kept: the cheapest way to reopen one."""
 
     def __init__(self) -> None:
         import nvtx

@@ -66,6 +66,15 @@ class ImageSet:
             )
 
     @classmethod
+    def open(cls, folder: str | Path | None) -> ImageSet:
+        """The images of a folder, or the photographs where none is given.
+
+        Raises:
+            ImageFolderError: see ``from_folder`` and ``photographs``.
+        """
+        return cls.photographs() if folder is None else cls.from_folder(Path(folder))
+
+    @classmethod
     def from_folder(cls, folder: Path, *, select: Literal["test", "normal"] = "test") -> ImageSet:
         """The images below a folder, sorted by path.
 
@@ -117,15 +126,6 @@ class ImageSet:
             raise ImageFolderError(
                 str(file), f"cannot be read any more ({problem})", "leave the images in place"
             ) from problem
-
-
-def open_images(folder: str | Path | None) -> ImageSet:
-    """The images of a folder, or the photographs where none is given.
-
-    Raises:
-        ImageFolderError: see ``ImageSet``.
-    """
-    return ImageSet.photographs() if folder is None else ImageSet.from_folder(Path(folder))
 
 
 def read_rgb(file: Path) -> Image.Image:

@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from profiling.collectors.embedded import EmbeddedCollector
 from profiling.collectors.nsys import nsys_version, run_profiled
+from profiling.collectors.nsys.processes import Finished, run_forwarding
 from profiling.errors import CollectorError
 from profiling.files import write_json
 from profiling.out_of_memory import kernel_kills
@@ -67,7 +67,7 @@ def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     environment = _environment(request)
     if nsys is None:
-        return _run(command, environment)
+        return _exit_code(run_forwarding(command, environment))
     command += ["--nsys-version", nsys_version(nsys)]
     return run_profiled(
         nsys,
@@ -88,22 +88,16 @@ def _environment(request: RunRequest) -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(names, threads), **extra}
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Runs the process; SIGTERM to us is handed on, so that no measurement outlives its study."""
-    with subprocess.Popen(command, env=environment) as process:
-        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+def _exit_code(finished: Finished) -> int:
+    """As a shell tells it: 128 + n for a process that signal n ended."""
+    if finished.received is not None:
+        return 128 + finished.received
+    return finished.returncode if finished.returncode >= 0 else 128 - finished.returncode
 
 
 def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int | None) -> None:
     """Tells a process that Linux killed for its memory, a result, from every other failure."""
-    if returncode not in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+    if returncode != 128 + signal.SIGKILL:
         raise MeasurementFailedError(returncode)
     kills_after = kernel_kills()
     draft = unfinished / DRAFT_NAME

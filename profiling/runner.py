@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from profiling.annotation import Annotate
 from profiling.images import ImageSet
 from profiling.methods.base import Method
 from profiling.methods.registry import get_spec, load_method_class, parse_variant
-from profiling.methods.weights import weights_record
+from profiling.methods.weights import file_sha256
 from profiling.out_of_memory import is_out_of_memory, requested_bytes
 from profiling.progress import Progress
 from profiling.request import RunRequest
@@ -68,7 +69,8 @@ def measure(
     """
     started_utc = _now_utc()
     _configure_torch(request)
-    images = ImageSet.open(request.images)
+    folder = request.images
+    images = ImageSet.photographs() if folder is None else ImageSet.from_folder(Path(folder))
     on_start(_record(request, images, _killed(), nsys_version, started_utc))
     outcome = Outcome()
     try:
@@ -149,7 +151,7 @@ def _run_phase(
 
 def _cpu_image(method: Method, images: ImageSet, index: int, annotate: Annotate) -> None:
     with annotate("load"):
-        image = images[index % len(images)]
+        image = images[index]
     with annotate("prepare"):
         batch = method.prepare(image)
     with annotate("image"):
@@ -158,7 +160,7 @@ def _cpu_image(method: Method, images: ImageSet, index: int, annotate: Annotate)
 
 def _cuda_image(method: Method, images: ImageSet, index: int, annotate: Annotate) -> None:
     with annotate("load"):
-        image = images[index % len(images)]
+        image = images[index]
     with annotate("prepare"):
         prepared = method.prepare(image)
     with annotate("copy_to_device"):
@@ -209,13 +211,20 @@ def _record(
             "count": len(images),
             "unreadable": list(images.unreadable),
         },
-        "weights": weights_record(request.settings.get("weights")),
+        "weights": _weights(request),
         "hardware": fingerprint.hardware(request.device_type),
         "software": versions,
         "flags": fingerprint.flags(),
         "started_utc": started_utc,
         "finished_utc": _now_utc(),
     }
+
+
+def _weights(request: RunRequest) -> dict[str, Any]:
+    file = request.settings.get("weights")
+    if file is None:
+        return {"source": f"random, seed {request.seed}", "sha256": None}
+    return {"source": file, "sha256": file_sha256(Path(file))}
 
 
 def _now_utc() -> str:

@@ -10,7 +10,11 @@ from typing import Any
 import yaml
 
 from profiling.errors import ConfigError
-from profiling.methods.registry import all_specs, check_settings, get_spec
+from profiling.methods.registry import (
+    all_specs,
+    check_settings,
+    get_spec,
+)
 from profiling.methods.spec import MethodSpec
 from profiling.study.config import read_config
 

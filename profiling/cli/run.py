@@ -9,7 +9,7 @@ from profiling.cli.methods import add_method_arguments, find_method
 from profiling.collectors.nsys import choose
 from profiling.errors import ConfigError
 from profiling.launcher import launch
-from profiling.methods.registry import parse_variant
+from profiling.methods.registry import check_resolution, parse_variant
 from profiling.request import RunRequest, Sampling
 from profiling.study.config import detect_device_type, usable_cpus
 
@@ -57,11 +57,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give the side length of the image in px")
-    problem = spec.resolution_problem(settings, args.resolution)
-    if problem is not None:
-        near = " or ".join(f"{n} px" for n in problem.nearest)
-        what = f"{label} does not run at {args.resolution} px ({problem.reason})"
-        raise ConfigError("--resolution", what, f"nearest that it supports: {near}")
+    check_resolution(spec, settings, args.resolution, where="--resolution")
     data = {
         "device": args.device,
         "device_type": detect_device_type() if args.device_type == "auto" else args.device_type,

@@ -1,14 +1,28 @@
-"""The methods that can be measured, and what may be asked of each. No torch."""
+"""The methods that can be measured. No torch.
+
+A method is a package beside this module whose ``spec`` module defines ``SPEC``. Packages are found
+rather than listed: a list would be code that every measurement depends on, and each new method
+would have all the others measured again.
+"""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.methods.efficientad.spec import SPEC as EFFICIENTAD
-from profiling.methods.settings import parse_assignments, resolve_settings, suggest
+import profiling.methods
+from profiling.errors import ConfigError
+from profiling.methods.checks import (
+    Variant,
+    check_implementation,
+    check_resolution,
+    check_settings,
+    choices,
+    parse_variant,
+)
 from profiling.methods.spec import MethodSpec
 
 if TYPE_CHECKING:
@@ -19,29 +33,26 @@ __all__ = [
     "all_specs",
     "check_implementation",
     "check_resolution",
+    "check_settings",
     "get_spec",
     "load_method_class",
-    "parse_assignments",
     "parse_variant",
-    "resolve_settings",
 ]
 
-_SPECS: Mapping[str, MethodSpec] = {spec.target: spec for spec in (EFFICIENTAD,)}
 
-
-class Variant(NamedTuple):
-    """How a method is done: ``reference-fp32`` are the authors' operations in fp32."""
-
-    implementation: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.implementation}-{self.precision}"
+@cache
+def _specs() -> Mapping[str, MethodSpec]:
+    packages = [
+        found.name for found in pkgutil.iter_modules(profiling.methods.__path__) if found.ispkg
+    ]
+    modules = [importlib.import_module(f"profiling.methods.{name}.spec") for name in packages]
+    specs: list[MethodSpec] = [module.SPEC for module in modules]
+    return {spec.target: spec for spec in sorted(specs, key=lambda spec: spec.target)}
 
 
 def all_specs() -> tuple[MethodSpec, ...]:
     """Every method, sorted by target."""
-    return tuple(_SPECS[target] for target in sorted(_SPECS))
+    return tuple(_specs().values())
 
 
 def get_spec(target: str, *, where: str = "target") -> MethodSpec:
@@ -54,9 +65,10 @@ def get_spec(target: str, *, where: str = "target") -> MethodSpec:
     Raises:
         ConfigError: there is no such method.
     """
-    if target in _SPECS:
-        return _SPECS[target]
-    raise ConfigError(where, f"there is no method {target!r}", suggest(str(target), _SPECS))
+    specs = _specs()
+    if target not in specs:
+        raise ConfigError(where, f"there is no method {target!r}", choices(target, specs))
+    return specs[target]
 
 
 def load_method_class(spec: MethodSpec) -> type[Method]:
@@ -64,68 +76,3 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
     module, _, name = spec.factory.partition(":")
     found: type[Method] = getattr(importlib.import_module(module), name)
     return found
-
-
-def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Variant:
-    """Reads ``implementation-precision``.
-
-    Args:
-        text: such as ``reference-fp32``.
-        spec: the method that has to know it.
-        where: the place the variant comes from, for the error.
-
-    Raises:
-        ConfigError: the text has another form, or the method has no such variant.
-    """
-    known = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
-    if text not in known:
-        raise ConfigError(
-            where, f"{spec.target} has no variant {text!r}", suggest(str(text), known)
-        )
-    implementation, precision = text.split("-")
-    return Variant(implementation, precision)
-
-
-def check_implementation(
-    spec: MethodSpec, implementation: str, *, where: str = "implementation"
-) -> None:
-    """Refuses an implementation that the method does not have.
-
-    Raises:
-        ConfigError: with the nearest one and all others.
-    """
-    if implementation not in spec.implementations:
-        raise ConfigError(
-            where,
-            f"{spec.target} has no implementation {implementation!r}",
-            suggest(implementation, spec.implementations),
-        )
-
-
-def check_resolution(
-    spec: MethodSpec,
-    settings: Mapping[str, Any],
-    resolution_px: int,
-    *,
-    where: str = "resolution",
-) -> None:
-    """Refuses a resolution at which the architecture does not run.
-
-    Args:
-        spec: of the method.
-        settings: of the method, defaults filled in.
-        resolution_px: side length of the square image.
-        where: the place the resolution comes from, for the error.
-
-    Raises:
-        UnsupportedResolutionError: with the reason and the nearest supported side lengths.
-    """
-    problem = spec.resolution_problem(settings, resolution_px)
-    if problem is None:
-        return
-    nearest = " or ".join(f"{side_px} px" for side_px in problem.nearest)
-    raise UnsupportedResolutionError(
-        where,
-        f"{spec.target} does not run at {resolution_px} px: {problem.reason}",
-        f"use {nearest}" if nearest else f"supported is {spec.supported_resolutions}",
-    )

@@ -85,13 +85,27 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
         raise
     except OSError as problem:
         raise _unreadable(file, problem) from problem
-    except Exception as problem:  # noqa: BLE001 -- damaged files make the unpickler raise anything
+    except Exception as problem:  # of any class: the unpickler meets whatever a damaged file holds
         raise WeightsError(
             str(file),
             f"is damaged or holds more than plain tensors ({type(problem).__name__})",
             "save it anew with torch.save(method.state_dict(), file)",
         ) from problem
     return _flatten(file, content)
+
+
+def weights_record(path: str | None) -> dict[str, str | None]:
+    """Where the weights of a run come from, as ``run.json`` records it.
+
+    Args:
+        path: of the checkpoint; None where the weights are drawn from the seed.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path is None:
+        return {"source": "seeded random", "sha256": None}
+    return {"source": path, "sha256": file_sha256(Path(path))}
 
 
 def file_sha256(file: Path) -> str:

@@ -11,7 +11,12 @@ from typing import Any, Literal
 import yaml
 
 from profiling.errors import ConfigError, UserError
-from profiling.methods.registry import check_settings, get_spec, parse_variant
+from profiling.methods.registry import (
+    check_resolution,
+    check_settings,
+    get_spec,
+    parse_variant,
+)
 from profiling.methods.spec import MethodSpec
 from profiling.request import Sampling
 from profiling.validation import config_errors, load_schema
@@ -21,7 +26,7 @@ METHOD_KEYS = ("target", "resolutions", "variants")
 """Keys of a method's entry that are not settings of its class."""
 
 
-class ConfigErrors(UserError):
+class StudyConfigError(UserError):
     """All that is wrong with a configuration, one line each."""
 
     def __init__(self, errors: list[UserError]) -> None:
@@ -69,22 +74,22 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
         user: the content of ``config.yaml``, with what the command line put over it.
 
     Raises:
-        ConfigErrors: something in it cannot be used; every fault is listed.
+        StudyConfigError: something in it cannot be used; every fault is listed.
     """
     schema = load_schema("config")
     errors: list[UserError] = list(config_errors(schema, user))
     if errors:
-        raise ConfigErrors(errors)
+        raise StudyConfigError(errors)
     full = _fill(schema, _merge(_preset(user.get("preset", "quick")), user))
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
         try:
             methods.append(_method(label, entry, full))
-        except ConfigErrors as error:
+        except StudyConfigError as error:
             errors.extend(error.errors)
     errors.extend(_other_errors(full))
     if errors:
-        raise ConfigErrors(errors)
+        raise StudyConfigError(errors)
     return _study(full, tuple(methods))
 
 
@@ -149,32 +154,27 @@ def _method(label: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> M
         given = {key: value for key, value in entry.items() if key not in METHOD_KEYS}
         settings = check_settings(spec, given, where=where)
     except UserError as error:
-        raise ConfigErrors([error]) from None
+        raise StudyConfigError([error]) from None
     place = {key: f"{where}.{key}" if key in entry else key for key in METHOD_KEYS}
     resolutions = tuple(sorted(entry.get("resolutions", study["resolutions"])))
     variants = tuple(entry.get("variants", study["variants"]))
     errors = [
-        *_resolution_errors(label, spec, settings, resolutions, place["resolutions"]),
+        *_resolution_errors(spec, settings, resolutions, place["resolutions"]),
         *_variant_errors(spec, variants, place["variants"], study),
     ]
     if errors:
-        raise ConfigErrors(errors)
+        raise StudyConfigError(errors)
     return MethodConfig(label, spec, settings, variants, resolutions)
 
 
 def _resolution_errors(
-    label: str,
-    spec: MethodSpec,
-    settings: Mapping[str, Any],
-    resolutions: tuple[int, ...],
-    where: str,
+    spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[int, ...], where: str
 ) -> Iterator[UserError]:
     for side_px in resolutions:
-        problem = spec.resolution_problem(settings, side_px)
-        if problem is not None:
-            near = " or ".join(f"{n} px" for n in problem.nearest)
-            what = f"{label} does not run at {side_px} px ({problem.reason})"
-            yield ConfigError(where, what, f"nearest that it supports: {near}")
+        try:
+            check_resolution(spec, settings, side_px, where=where)
+        except UserError as error:
+            yield error
 
 
 def _variant_errors(

@@ -60,7 +60,4 @@ def _fault(nsys: Path, python: str, cache_dir: Path) -> tuple[str, str] | None:
         test = self_test_cached(nsys, python, cache_dir)
     except CollectorError as error:
         return error.what, error.remedy
-    if test.ok:
-        return None
-    what, _, remedy = test.reason.rpartition("; ")
-    return what, remedy
+    return None if test.ok else (test.reason, "or choose the embedded collector")

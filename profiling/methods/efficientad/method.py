@@ -12,6 +12,7 @@ from torch.nn import functional
 from profiling.annotation import Annotate
 from profiling.errors import WeightsError
 from profiling.methods.base import Detection, Method
+from profiling.methods.checks import check_implementation, check_resolution, check_settings
 from profiling.methods.efficientad.networks import (
     FEATURE_CHANNELS,
     adaptive_decoder_sides_px,
@@ -22,7 +23,6 @@ from profiling.methods.efficientad.networks import (
 from profiling.methods.efficientad.spec import SPEC
 from profiling.methods.efficientad.statistics import MapQuantiles, TeacherStatistics
 from profiling.methods.preparation import imagenet_tensor
-from profiling.methods.registry import check_implementation, check_resolution, resolve_settings
 from profiling.methods.weights import draw_weights, load_weights
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class EfficientAD(Method):
             WeightsError: the checkpoint cannot be read or does not fit the architecture.
             UnsupportedResolutionError: the resolution is below 256 px.
         """
-        settings = resolve_settings(SPEC, settings)
+        settings = check_settings(SPEC, settings)
         check_implementation(SPEC, implementation)
         check_resolution(SPEC, settings, resolution_px)
         method = cls(

@@ -25,14 +25,11 @@ LATENT_CHANNELS = 64
 def _conv(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0
 ) -> nn.Module:
-    return skip_init(
-        nn.Conv2d,
-        in_channels,
-        out_channels,
-        kernel_size=kernel,
-        stride=stride,
-        padding=padding,
+    # torch does not annotate skip_init
+    conv: nn.Module = skip_init(  # type: ignore[no-untyped-call]
+        nn.Conv2d, in_channels, out_channels, kernel_size=kernel, stride=stride, padding=padding
     )
+    return conv
 
 
 def _relu() -> nn.Module:

@@ -1,0 +1,95 @@
+"""From recorded events to the tables of an nsys export: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from profiling.annotation import DOMAIN, RecordedRange
+from profiling.collectors.embedded import schema
+from profiling.collectors.embedded.about_rows import about_tables
+from profiling.collectors.embedded.events import Recording
+from profiling.collectors.embedded.gpu_rows import GpuWork, gpu_tables
+from profiling.collectors.embedded.rows import Rows, Strings, Value, global_tid
+
+DOMAIN_ID = 1
+
+
+class Summary(NamedTuple):
+    """How many events there are."""
+
+    ranges: int
+    launches: int
+    kernels: int
+    memcpys: int
+    memsets: int
+    orphans: int
+    """Kernels, copies and memsets whose launch was not recorded; they belong to no range."""
+
+
+class Converted(NamedTuple):
+    """The content of an export."""
+
+    tables: list[Rows]
+    summary: Summary
+
+
+def convert(recording: Recording) -> Converted:
+    """Turns a recording into the tables of an nsys export; no event is dropped.
+
+    Times become relative to the start of the recording.
+
+    Raises:
+        ValueError: a number of a process or thread is outside 24 bits.
+    """
+    strings = Strings()
+    summary = summarize(recording)
+    tables = [
+        _ranges(recording, strings),
+        *gpu_tables(recording, strings),
+        *about_tables(recording, strings, summary.orphans),
+    ]
+    tables.append(Rows(schema.STRING_IDS, ("id", "value"), strings.rows()))
+    return Converted(tables, summary)
+
+
+def summarize(recording: Recording) -> Summary:
+    """Counts the events of a recording."""
+    gpu = recording.gpu
+    launched = {launch.correlation_id for launch in gpu.launches}
+    work: Sequence[GpuWork] = [*gpu.kernels, *gpu.memcpys, *gpu.memsets]
+    return Summary(
+        ranges=len(recording.ranges),
+        launches=len(gpu.launches),
+        kernels=len(gpu.kernels),
+        memcpys=len(gpu.memcpys),
+        memsets=len(gpu.memsets),
+        orphans=sum(operation.correlation_id not in launched for operation in work),
+    )
+
+
+def _outer_first(ranges: Iterable[RecordedRange]) -> list[RecordedRange]:
+    """By start. Of two equal ranges the one that was recorded later ended later: it is outer."""
+    numbered = enumerate(ranges)
+    ordered = sorted(numbered, key=lambda item: (item[1].start_ns, -item[1].end_ns, -item[0]))
+    return [recorded for _, recorded in ordered]
+
+
+def _ranges(recording: Recording, strings: Strings) -> Rows:
+    columns = ("start", "end", "eventType", "text", "globalTid", "textId", "domainId")
+    pid, zero_ns = recording.process_id, recording.start_ns
+    domain = (0, None, schema.DOMAIN_CREATE, DOMAIN, global_tid(pid, pid), None, DOMAIN_ID)
+    rows: list[tuple[Value, ...]] = [domain]
+    rows += [
+        (
+            recorded.start_ns - zero_ns,
+            recorded.end_ns - zero_ns,
+            schema.PUSH_POP,
+            None,
+            global_tid(pid, recorded.thread_id),
+            strings.id_of(recorded.name),
+            DOMAIN_ID,
+        )
+        for recorded in _outer_first(recording.ranges)
+    ]
+    return Rows(schema.NVTX_EVENTS, columns, rows)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from profiling.study.config import StudyConfigError, load_config, read_config, usable_cpus
+from profiling.validation import load_schema
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    return {
+        "preset": "smoke",
+        "device": {"type": "cpu"},
+        "methods": {"EfficientAD-S": {"target": "efficientad", "size": "S"}},
+        **changes,
+    }
+
+
+def complaints(config: dict[str, Any]) -> list[str]:
+    with pytest.raises(StudyConfigError) as caught:
+        load_config(config)
+    return str(caught.value).splitlines()
+
+
+def test_the_configuration_we_ship_is_valid() -> None:
+    config = read_config(CHECKOUT / "config" / "config.yaml")
+    assert [method.label for method in config.methods] == ["EfficientAD-S", "EfficientAD-M"]
+    assert [method.settings["size"] for method in config.methods] == ["S", "M"]
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+def test_every_preset_is_valid_and_complete(preset: str) -> None:
+    config = load_config(study(preset=preset))
+    given = yaml.safe_load((CHECKOUT / "config" / "presets" / f"{preset}.yaml").read_text())
+    assert list(config.methods[0].resolutions_px) == given["resolutions"]
+    assert config.sampling.measured_images == given["sampling"]["measured_images"]
+
+
+def test_presets_are_those_of_the_schema() -> None:
+    files = {path.stem for path in (CHECKOUT / "config" / "presets").glob("*.yaml")}
+    assert files == set(load_schema("config")["properties"]["preset"]["enum"])
+
+
+def test_the_paper_preset_is_the_studys_sampling() -> None:
+    sampling = load_config(study(preset="paper")).sampling
+    assert (sampling.warmup_images, sampling.measured_images) == (100, 1000)
+    assert (sampling.min_images, sampling.time_budget_s) == (1000, None)
+
+
+def test_the_users_key_takes_the_place_of_the_presets_and_leaves_its_neighbours() -> None:
+    config = load_config(study(sampling={"measured_images": 7}, resolutions=[300]))
+    assert config.sampling.measured_images == 7
+    assert config.sampling.warmup_images == 1
+    assert config.methods[0].resolutions_px == (300,)
+
+
+def test_a_method_can_have_resolutions_of_its_own() -> None:
+    methods = {
+        "A": {"target": "efficientad", "resolutions": [400, 300]},
+        "B": {"target": "efficientad"},
+    }
+    config = load_config(study(methods=methods, resolutions=[256]))
+    assert [method.resolutions_px for method in config.methods] == [(300, 400), (256,)]
+
+
+def test_threads_default_to_the_usable_cpus() -> None:
+    assert load_config(study()).threads == usable_cpus()
+    assert load_config(study(device={"type": "cpu", "threads": 1})).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"preste": "quick"}, ["preste: unknown key", "did you mean preset?"]),
+        ({"sampling": {"warmup_image": 3}}, ["sampling.warmup_image", "mean warmup_images?"]),
+        ({"preset": "quik"}, ["preset: 'quik'", "smoke, quick, paper", "did you mean quick?"]),
+        ({"resolutions": "256"}, ["resolutions: '256'", "expected: array"]),
+        ({"resolutions": [256, "big"]}, ["resolutions.1: 'big'", "expected: integer"]),
+        ({"resolutions": []}, ["resolutions", "at least 1"]),
+        ({"resolutions": [256, 256]}, ["resolutions", "each value once"]),
+        ({"resolutions": [200]}, ["resolutions", "200 px", "supports: 256 px"]),
+        ({"seed": -1}, ["seed: -1", "at least 0"]),
+        ({"seed": True}, ["seed: True", "integer"]),
+        ({"device": {"name": "a/b"}}, ["device.name", "letters, digits"]),
+        ({"device": {"name": "tables"}}, ["device.name", "taken"]),
+        ({"methods": {}}, ["methods", "at least 1"]),
+        ({"methods": {"a b": {"target": "efficientad"}}}, ["'a b'", "letters, digits"]),
+        ({"methods": {"A": {}}}, ["methods.A.target: missing"]),
+        ({"methods": {"A": {"target": "eficientad"}}}, ["methods.A.target", "efficientad"]),
+        (
+            {"methods": {"A": {"target": "efficientad", "sise": "S"}}},
+            ["methods.A.sise", "size"],
+        ),
+        ({"methods": {"A": {"target": "efficientad", "size": "L"}}}, ["methods.A.size", "S, M"]),
+        ({"variants": ["reference-fp16"]}, ["variants", "reference-fp16", "reference-fp32"]),
+        ({"variants": ["reference-tf32"]}, ["variants", "CPU", "device.type: cuda"]),
+        ({"sampling": {"min_images": 9, "measured_images": 2}}, ["sampling.min_images", "1 to 2"]),
+        ({"images": "no/such/folder"}, ["images", "no folder"]),
+        ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
+    ],
+)
+def test_each_fault_is_one_line_with_place_and_remedy(
+    changes: dict[str, Any], parts: list[str]
+) -> None:
+    lines = complaints(study(**changes))
+    assert len(lines) == 1
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    methods = {"A": {"target": "efficientad", "resolutions": [10, 256]}, "B": {"target": "nothing"}}
+    lines = complaints(study(methods=methods, images="no/such/folder"))
+    assert len(lines) == 3
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    def check(path: str, part: dict[str, Any]) -> None:
+        for key, inner in part.get("properties", {}).items():
+            assert inner.get("description"), f"{path}{key} has no description"
+            check(f"{path}{key}.", inner)
+
+    check("", dict(load_schema("config")))

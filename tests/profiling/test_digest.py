@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiling.study.digest import code_digest, reachable_modules
+
+CHECKOUT = Path(__file__).parents[2]
+
+FILES = {
+    "profiling/__init__.py": "",
+    "profiling/a.py": '"""Doc."""\nfrom profiling import b\n\ndef f():\n    """Doc."""\n    return b.x\n',
+    "profiling/b.py": "import os\n\ndef g():\n    from profiling.deep.c import y\n    return y\n\nx = 1\n",
+    "profiling/deep/__init__.py": "",
+    "profiling/deep/c.py": "y = 2\n",
+    "profiling/unrelated.py": "z = 3\n",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def digest(root: Path, edits: dict[str, str], name: str) -> str:
+    """The digest after edits, in a folder of its own since files are read once per process."""
+    copy = root / name
+    for file, text in {**FILES, **edits}.items():
+        path = copy / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return code_digest("profiling.a", root=copy)
+
+
+def test_imports_are_followed_through_functions_and_packages(checkout: Path) -> None:
+    found = reachable_modules("profiling.a", root=checkout)
+    assert found == {
+        "profiling", "profiling.a", "profiling.b", "profiling.deep", "profiling.deep.c",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"profiling/a.py": "# why\n" + FILES["profiling/a.py"]},
+        {"profiling/a.py": FILES["profiling/a.py"].replace("Doc.", "Other words.")},
+        {"profiling/b.py": FILES["profiling/b.py"].replace("x = 1", "\n\nx  =  1  # one")},
+        {"profiling/unrelated.py": "z = 4\n"},
+        {"profiling/new.py": "n = 1\n"},
+    ],
+)
+def test_comments_docstrings_layout_and_strangers_do_not_count(
+    tmp_path: Path, edits: dict[str, str]
+) -> None:
+    assert digest(tmp_path, {}, "before") == digest(tmp_path, edits, "after")
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"profiling/a.py": FILES["profiling/a.py"].replace("b.x", "b.x + 1")},
+        {"profiling/b.py": FILES["profiling/b.py"].replace("x = 1", "x = 2")},
+        {"profiling/deep/c.py": "y = 3\n"},
+        {"profiling/__init__.py": "import warnings\n"},
+    ],
+)
+def test_a_change_of_behaviour_counts_however_deep(tmp_path: Path, edits: dict[str, str]) -> None:
+    assert digest(tmp_path, {}, "before") != digest(tmp_path, edits, "after")
+
+
+def test_a_run_depends_on_its_method_and_not_on_the_figures() -> None:
+    found = reachable_modules("profiling.runner", "profiling.methods.efficientad.method")
+    assert "profiling.methods.efficientad.networks" in found
+    assert not [name for name in found if name.startswith("analysis")]
+
+
+def test_a_run_does_not_depend_on_the_other_methods() -> None:
+    assert "profiling.methods.efficientad.spec" not in reachable_modules("profiling.runner")
+
+
+def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
+    code = (
+        "import sys, profiling.study.plan, profiling.study.config, profiling.collectors.nsys;"
+        "print([m for m in ('torch', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("package", "other"), [("profiling", "analysis"), ("analysis", "profiling")])
+def test_the_two_packages_do_not_import_each_other(package: str, other: str) -> None:
+    names = [
+        ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+        for path in (CHECKOUT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    ]
+    found = reachable_modules(*names)
+    assert len(found) >= len(names)
+    assert not [name for name in found if name.split(".")[0] == other]
