@@ -58,7 +58,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV with line feeds; null is an empty field."""
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
+    write_atomically(
+        path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n")
+    )
 
 
 def write_parquet(

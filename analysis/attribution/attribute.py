@@ -76,9 +76,7 @@ def attribute(ranges: Ranges, calls: Calls, kernels: Operations) -> Attribution:
     at = launch[launched]
     thread, start_ns, end_ns = calls.thread[at], calls.start_ns[at], calls.end_ns[at]
     kernel_range = np.full(len(kernels), -1, np.int64)
-    kernel_range[launched] = innermost_range(
-        nesting.layers, nesting.rank, thread, start_ns, end_ns
-    )
+    kernel_range[launched] = innermost_range(nesting.layers, nesting.rank, thread, start_ns, end_ns)
     inside = np.flatnonzero(kernel_range >= 0)
     exclusive = interval_statistics(
         kernel_range[inside], kernels.start_ns[inside], kernels.end_ns[inside], len(ranges)

@@ -92,7 +92,8 @@ def _as_columns(
     processes = process_of(numbers[:, 3]).tolist()
     domains = np.empty(len(rows), dtype=object)
     domains[:] = [
-        domain_names.get((process, row[5]), "") for process, row in zip(processes, rows, strict=True)
+        domain_names.get((process, row[5]), "")
+        for process, row in zip(processes, rows, strict=True)
     ]
     names = np.empty(len(rows), dtype=object)
     names[:] = ["" if row[7] is None else str(row[7]) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,26 @@ class RunCoverage(NamedTuple):
     def share(self) -> float | None:
         """Share that the submodules account for; None where no kernel ran."""
         return 1.0 - self.stray_ns / self.kernel_ns if self.kernel_ns else None
+
+    def warning(self) -> str | None:
+        """What is wrong with too low a share, in one line; None where it is enough."""
+        if self.share is None or self.share >= ENOUGH:
+            return None
+        named = ", ".join(self.stray_names[:3])
+        more = f" and {len(self.stray_names) - 3} more" if len(self.stray_names) > 3 else ""
+        return (
+            f"the submodules account for {self.share:.1%} of the kernel time of the measured "
+            f"images; outside them ran {named}{more}"
+        )
+
+    def as_metadata(self) -> dict[str, str]:
+        """Texts for the metadata of `ranges.parquet`."""
+        return {
+            "kernel_time_coverage": "" if self.share is None else repr(self.share),
+            "measured_kernel_ns": str(self.kernel_ns),
+            "stray_kernel_ns": str(self.stray_ns),
+            "stray_kernels": json.dumps(self.stray_names),
+        }
 
 
 def run_coverage(
@@ -75,7 +96,9 @@ def _during_images(
     moment_ns[launch >= 0] = profile.calls.start_ns[launch[launch >= 0]]
     starts_ns = ranges.start_ns[images]
     inclusive = attribution.inclusive
-    last_ns = np.where(inclusive.count[images] > 0, inclusive.last_ns[images], ranges.end_ns[images])
+    last_ns = np.where(
+        inclusive.count[images] > 0, inclusive.last_ns[images], ranges.end_ns[images]
+    )
     worked_until_ns = np.maximum(ranges.end_ns[images], last_ns)
     order = np.argsort(starts_ns)
     place = np.searchsorted(starts_ns[order], moment_ns, side="right") - 1

@@ -4,6 +4,6 @@ The file it writes has the tables of an nsys export, so that what reads one read
 """
 
 from profiling.collectors.embedded.collector import EmbeddedCollector
-from profiling.collectors.embedded.convert import Summary
+from profiling.collectors.embedded.summary import Summary
 
 __all__ = ["EmbeddedCollector", "Summary"]

@@ -16,17 +16,18 @@ from profiling.collectors.embedded.rows import (
     global_pid,
     global_tid,
 )
+from profiling.collectors.embedded.summary import Summary
 
 PRODUCT_NAME = "adscale embedded collector"
 
 
-def about_tables(recording: Recording, strings: Strings, orphans: int) -> list[Rows]:
+def about_tables(recording: Recording, strings: Strings, summary: Summary) -> list[Rows]:
     """Process, threads, session, tables of labels, and who made the file.
 
     Args:
         recording: what was recorded.
         strings: takes the names of threads.
-        orphans: number of GPU operations whose launch was not recorded.
+        summary: its numbers of events.
     """
     session_columns = ("utcEpochNs", "utcTime")
     session = (recording.start_ns, _utc(recording.start_ns))
@@ -39,7 +40,7 @@ def about_tables(recording: Recording, strings: Strings, orphans: int) -> list[R
         Rows(schema.ANALYSIS_DETAILS, details_columns, [(VM_ID, stop_ns, 0, stop_ns)]),
         Rows(schema.PROCESSES, ("globalPid", "pid", "name"), [process]),
         _thread_names(recording, strings),
-        Rows(schema.META_DATA_CAPTURE, ("name", "value"), _named(_capture(recording, orphans))),
+        Rows(schema.META_DATA_CAPTURE, ("name", "value"), _named(_capture(recording, summary))),
         Rows(schema.META_DATA_EXPORT, ("name", "value"), _named(_export(recording))),
         *(Rows(table, ("id", "name", "label"), list(rows)) for table, rows in schema.ENUMS.items()),
     ]
@@ -53,13 +54,14 @@ def _thread_names(recording: Recording, strings: Strings) -> Rows:
     return Rows(schema.THREAD_NAMES, ("nameId", "globalTid"), rows)
 
 
-def _capture(recording: Recording, orphans: int) -> dict[str, str]:
+def _capture(recording: Recording, summary: Summary) -> dict[str, str]:
     return {
         "CAPTURE_PRODUCT_NAME": PRODUCT_NAME,
         "CAPTURE_PRODUCT_VERSION": recording.adscale_version,
         "RANGE_SOURCE": "time.time_ns() of the process itself, no NVTX",
         "GPU_SOURCE": recording.gpu_source,
-        "GPU_OPERATIONS_WITHOUT_LAUNCH": str(orphans),
+        "GPU_OPERATIONS_WITHOUT_LAUNCH": str(summary.orphans),
+        "KERNEL_LAUNCHES_WITHOUT_KERNEL": str(summary.without_kernel),
         "UNKNOWN_NUMBER": str(UNKNOWN),
         "PROCESS_0:PID": str(recording.process_id),
         "PROCESS_0:COMMAND": recording.process_name,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import profiling
 from profiling.annotation import Annotate, RangeRecorder
-from profiling.collectors.embedded.convert import Summary, convert
+from profiling.collectors.embedded.convert import convert
 from profiling.collectors.embedded.events import Gpu, GpuEvents, Recording
+from profiling.collectors.embedded.summary import Summary
 from profiling.collectors.embedded.threads import ThreadNumbers
 from profiling.collectors.embedded.write import write_export
 

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from profiling.annotation import DOMAIN, RecordedRange
 from profiling.collectors.embedded import schema
 from profiling.collectors.embedded.about_rows import about_tables
 from profiling.collectors.embedded.events import Recording
-from profiling.collectors.embedded.gpu_rows import GpuWork, gpu_tables
+from profiling.collectors.embedded.gpu_rows import gpu_tables
 from profiling.collectors.embedded.rows import Rows, Strings, Value, global_tid
+from profiling.collectors.embedded.summary import Summary, summarize
 
 DOMAIN_ID = 1
-
-
-class Summary(NamedTuple):
-    """How many events there are."""
-
-    ranges: int
-    launches: int
-    kernels: int
-    memcpys: int
-    memsets: int
-    orphans: int
-    """Kernels, copies and memsets whose launch was not recorded; they belong to no range."""
 
 
 class Converted(NamedTuple):
@@ -47,25 +36,10 @@ def convert(recording: Recording) -> Converted:
     tables = [
         _ranges(recording, strings),
         *gpu_tables(recording, strings),
-        *about_tables(recording, strings, summary.orphans),
+        *about_tables(recording, strings, summary),
     ]
     tables.append(Rows(schema.STRING_IDS, ("id", "value"), strings.rows()))
     return Converted(tables, summary)
-
-
-def summarize(recording: Recording) -> Summary:
-    """Counts the events of a recording."""
-    gpu = recording.gpu
-    launched = {launch.correlation_id for launch in gpu.launches}
-    work: Sequence[GpuWork] = [*gpu.kernels, *gpu.memcpys, *gpu.memsets]
-    return Summary(
-        ranges=len(recording.ranges),
-        launches=len(gpu.launches),
-        kernels=len(gpu.kernels),
-        memcpys=len(gpu.memcpys),
-        memsets=len(gpu.memsets),
-        orphans=sum(operation.correlation_id not in launched for operation in work),
-    )
 
 
 def _outer_first(ranges: Iterable[RecordedRange]) -> list[RecordedRange]:

@@ -37,7 +37,7 @@ class Kernel(NamedTuple):
 
 
 class Memcpy(NamedTuple):
-    """A copy from or to the memory of a GPU. Kinds are ids of schema.COPY_KINDS and MEMORY_KINDS."""
+    """A copy from or to the memory of a GPU. Kinds are COPY_KINDS and MEMORY_KINDS of schema.py."""
 
     copy_kind: int
     source_kind: int

@@ -67,11 +67,18 @@ def _known(number: int | None) -> int:
     return UNKNOWN if number is None else number
 
 
+_UNTOLD = (
+    "staticSharedMemory",
+    "dynamicSharedMemory",
+    "localMemoryPerThread",
+    "localMemoryTotal",
+    "gridId",
+)
+
+
 def _kernels(recording: Recording, strings: Strings) -> Rows:
     sizes = ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ")
-    unknown = ("staticSharedMemory", "dynamicSharedMemory", "localMemoryPerThread")
-    unknown += ("localMemoryTotal", "gridId")
-    columns = (*_WORK, "demangledName", "shortName", "registersPerThread", *sizes, *unknown)
+    columns = (*_WORK, "demangledName", "shortName", "registersPerThread", *sizes, *_UNTOLD)
     nowhere = (UNKNOWN, UNKNOWN, UNKNOWN)
     rows: list[tuple[Value, ...]] = [
         (
@@ -81,7 +88,7 @@ def _kernels(recording: Recording, strings: Strings) -> Rows:
             _known(kernel.registers_per_thread),
             *(kernel.grid or nowhere),
             *(kernel.block or nowhere),
-            *(UNKNOWN for _ in unknown),
+            *(UNKNOWN for _ in _UNTOLD),
         )
         for kernel in sorted(recording.gpu.kernels, key=lambda kernel: kernel.start_ns)
     ]
@@ -113,11 +120,11 @@ def _memsets(recording: Recording) -> Rows:
 
 
 def _gpus(recording: Recording) -> Rows:
-    columns = ("vmId", "id", "name", "isDiscrete", "totalMemory", "smCount", "uuid", "cuDevice")
-    columns += ("computeMajor", "computeMinor", "smMajor", "smMinor")
+    about = ("name", "totalMemory", "smCount", "uuid", "cuDevice")
+    capability = ("computeMajor", "computeMinor", "smMajor", "smMinor")
     rows: list[tuple[Value, ...]] = []
     for gpu in recording.gpus:
-        capability = (gpu.compute_major, gpu.compute_minor)
-        known = (gpu.name, None, gpu.memory_bytes, gpu.sm_count, gpu.uuid, gpu.device_id)
-        rows.append((VM_ID, gpu.device_id, *known, *capability, *capability))
-    return Rows(schema.TARGET_INFO_GPU, columns, rows)
+        known = (gpu.name, gpu.memory_bytes, gpu.sm_count, gpu.uuid, gpu.device_id)
+        versions = (gpu.compute_major, gpu.compute_minor)
+        rows.append((VM_ID, gpu.device_id, *known, *versions, *versions))
+    return Rows(schema.TARGET_INFO_GPU, ("vmId", "id", *about, *capability), rows)

@@ -42,7 +42,7 @@ class Strings:
 
 
 def global_pid(process_id: int) -> int:
-    """nsys' id of a process: 24 bits, above as many for its threads.
+    """Encodes a process as nsys does: 24 bits, above as many for its threads.
 
     Raises:
         ValueError: the number has more than 24 bits; Linux gives none such.
@@ -51,7 +51,7 @@ def global_pid(process_id: int) -> int:
 
 
 def global_tid(process_id: int, thread_id: int) -> int:
-    """nsys' id of a thread.
+    """Encodes a thread as nsys does.
 
     Raises:
         ValueError: a number has more than 24 bits; Linux gives none such.

@@ -1,4 +1,4 @@
-"""Which of Linux' threads is meant: CUPTI names threads by their pthread, ranges by Linux' number."""
+"""Which thread is meant: CUPTI names threads by their pthread, ranges by Linux' number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from profiling.collectors.embedded.rows import THREAD_ID_LIMIT
 
 _LOW_32_BITS = 0xFFFFFFFF
+_LINUX_LIMIT = 1 << 22
 
 
 class ThreadNumbers:
@@ -37,14 +38,14 @@ class ThreadNumbers:
     def number_of(self, recorded: int) -> int:
         """Linux' number of a recorded thread.
 
-        A thread that is neither gets a number of its own from the upper end of the 24 bits
-        that nsys has for it, beyond all that Linux gives; its work belongs to no range.
+        A thread that was never noted gets a number of its own from the upper end of the 24
+        bits that nsys has for it, beyond all that Linux gives; its work belongs to no range.
         """
         key = recorded & _LOW_32_BITS
-        if key in self.names:
-            return key
         if key in self._by_pthread:
             return self._by_pthread[key]
+        if 0 < key < _LINUX_LIMIT:  # a pthread is an address, and these are never mapped
+            return key
         if key not in self._unidentified:
             number = THREAD_ID_LIMIT - 1 - len(self._unidentified)
             self._unidentified[key] = number

@@ -14,7 +14,6 @@ import math
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.utils import skip_init
 
 FEATURE_CHANNELS = 384
 """Channels of the teacher and of the autoencoder; the student has two heads of them."""
@@ -22,14 +21,17 @@ FEATURE_CHANNELS = 384
 LATENT_CHANNELS = 64
 
 
+class Conv2d(nn.Conv2d):
+    """A convolution whose weights are left uninitialised."""
+
+    def reset_parameters(self) -> None:
+        """Draws nothing: it would cost time, and numbers of torch's global random state."""
+
+
 def _conv(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0
 ) -> nn.Module:
-    # torch does not annotate skip_init
-    conv: nn.Module = skip_init(  # type: ignore[no-untyped-call]
-        nn.Conv2d, in_channels, out_channels, kernel_size=kernel, stride=stride, padding=padding
-    )
-    return conv
+    return Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)
 
 
 def _relu() -> nn.Module:

@@ -1,0 +1,49 @@
+"""What stands beneath a figure: measured what, on what, by which clock, how often."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+CLOCK_WORDS = {
+    "host": "CPU host time of the range",
+    "busy": "GPU busy time of the kernels launched in the range",
+    "kernel_sum": "sum of GPU kernel durations",
+    "span": "GPU span of the kernels",
+}
+
+
+def measured_on(rows: pd.DataFrame) -> str:
+    """Clock, device, collector and sample size of rows of ``runtime.csv``."""
+    clock = " / ".join(CLOCK_WORDS[name] for name in rows["clock"].unique())
+    hardware = " / ".join(rows["hardware"].unique())
+    device = " / ".join(rows["device"].unique())
+    versions = (rows["collector"] + " " + rows["collector_version"]).unique()
+    collector = " / ".join(_shorten(version) for version in versions)
+    return (
+        f"{clock}, measured on {hardware} (device “{device}”), collector {collector}, "
+        f"batch 1, mean of {sample_size(rows)} images"
+    )
+
+
+def sample_size(rows: pd.DataFrame) -> str:
+    """``n = 3`` or ``n = 3–50``: images behind the means, runs out of memory left out."""
+    images = rows.loc[rows["status"] == "ok", "images"].astype(int)
+    if images.empty:
+        return "n = 0"
+    low, high = images.min(), images.max()
+    return f"n = {low}" if low == high else f"n = {low}–{high}"
+
+
+def out_of_memory(rows: pd.DataFrame) -> str:
+    """A sentence on the resolutions that did not fit, or nothing."""
+    lost = rows[rows["status"] == "out_of_memory"]
+    if lost.empty:
+        return ""
+    runs = lost[["method", "resolution_px"]].drop_duplicates().itertuples(index=False)
+    listed = ", ".join(f"{method} at {side_px} px" for method, side_px in runs)
+    return f" Out of memory: {listed}."
+
+
+def _shorten(version: str) -> str:
+    name, _, number = version.partition(" ")
+    return f"{name} ({number})" if number else name

@@ -1,0 +1,168 @@
+"""Runtime and memory of all methods over the resolution, extrapolated (the study's 8 and 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.canvas import Drawing, new_figure
+from analysis.figures.captions import measured_on, out_of_memory
+from analysis.figures.style import METHOD_MARKERS, OKABE_ITO, Style
+from analysis.runtime_table import MAIN_CLOCK
+
+HEIGHT_MM = 85
+GIB = 2**30
+MODEL = "second-degree least-squares fit over the side length (the study's model)"
+
+
+def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Drawing:
+    """Runtime of whole images on one device.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device.
+        fits: ``fits.csv``.
+        style: sizes and fonts.
+    """
+    device = runtime["device"].iloc[0]
+    clocks = runtime["device_type"].map(MAIN_CLOCK)
+    points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
+    curves = fits[
+        (fits["quantity"] == "runtime")
+        & (fits["device"] == device)
+        & (fits["submodule"] == "image")
+        & (fits["clock"].isin(points["clock"].unique()))
+    ]
+    caption = (
+        f"{measured_on(points)}; whiskers: 95 % confidence interval of the mean. Lines: {MODEL}; "
+        f"dashed where extrapolated.{_interval_words(curves)}{out_of_memory(points)}"
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    axes = _axes(figure, "runtime per image in ms")
+    measured = points[points["status"] == "ok"]
+    for number, (key, group) in enumerate(measured.groupby(["method", "variant"], sort=False)):
+        errors = [group["mean_ms"] - group["ci95_low_ms"], group["ci95_high_ms"] - group["mean_ms"]]
+        axes.errorbar(
+            group["resolution_px"], group["mean_ms"], np.nan_to_num(np.array(errors)),
+            linestyle="", capsize=2, **_look(number), label=_label(_key(key)),
+        )  # fmt: skip
+        _curve(axes, _of(curves, _key(key)), number, scale=1.0)
+    _finish(figure, axes, curves)
+    data = pd.concat([points.assign(basis="measured"), curves], ignore_index=True)
+    return Drawing(f"scaling_runtime_{device}", figure, data)
+
+
+def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Drawing:
+    """Memory of all methods: exact counts, and the study's extrapolation beside them.
+
+    Args:
+        memory: ``memory.csv``.
+        fits: ``fits.csv``.
+        style: sizes and fonts.
+    """
+    keys = ["method", "variant", "resolution_px", "pixels"]
+    points = memory.groupby(keys, sort=False, as_index=False)["total_bytes"].sum()
+    curves = fits[(fits["quantity"] == "total_memory") & (fits["submodule"] == "method")]
+    caption = (
+        "Memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of all layers "
+        "that own parameters (study, equations 1 to 3; an upper bound). Points: counted exactly "
+        f"at every resolution shown, no image is run. Lines: {MODEL} through the studied "
+        "resolutions, dashed where extrapolated."
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    axes = _axes(figure, "memory in GiB")
+    for number, (key, group) in enumerate(points.groupby(["method", "variant"], sort=False)):
+        axes.plot(
+            group["resolution_px"], group["total_bytes"] / GIB,
+            linestyle="", **_look(number), label=_label(_key(key)),
+        )  # fmt: skip
+        _curve(axes, _of(curves, _key(key)), number, scale=1 / GIB)
+    _finish(figure, axes, curves)
+    data = pd.concat([points.assign(basis="counted"), curves], ignore_index=True)
+    return Drawing("scaling_memory", figure, data)
+
+
+def _axes(figure: Figure, label: str) -> Axes:
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    axes.set_ylabel(label)
+    axes.set_xlabel("side of the image in px")
+    axes.grid(visible=True, axis="both")
+    top = axes.secondary_xaxis("top", functions=(lambda s: s, lambda s: s))
+    ticks_mp = [0.25, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 20]
+    top.set_xticks([1000 * mp**0.5 for mp in ticks_mp], [f"{mp:g}" for mp in ticks_mp])
+    top.set_xlabel("pixels in millions")
+    return axes
+
+
+def _look(number: int) -> dict[str, Any]:
+    return {
+        "color": OKABE_ITO[number % len(OKABE_ITO)],
+        "marker": METHOD_MARKERS[number % len(METHOD_MARKERS)],
+    }
+
+
+def _key(key: Any) -> tuple[str, ...]:
+    """What `groupby` calls a group, as the texts it is made of."""
+    return tuple(map(str, key))
+
+
+def _label(key: tuple[str, ...]) -> str:
+    return ", ".join(key)
+
+
+def _of(curves: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
+    method, variant = key
+    fitted = curves["b0"].notna() & (curves["method"] == method) & (curves["variant"] == variant)
+    found: pd.DataFrame = curves[fitted]
+    return found
+
+
+def _curve(axes: Axes, fit: pd.DataFrame, number: int, scale: float) -> None:
+    """The fitted polynomial; the part at or below zero cannot be drawn and is left out."""
+    if fit.empty:
+        return
+    row = fit.iloc[0]
+    colour = OKABE_ITO[number % len(OKABE_ITO)]
+    limits = [row["min_resolution_px"], row["max_resolution_px"], row["extrapolate_to_px"]]
+    for start, end, line in ((limits[0], limits[1], "-"), (limits[1], limits[2], "--")):
+        side = np.linspace(start, max(start, end), 200)
+        value = (row["b0"] + row["b1"] * side + row["b2"] * side**2) * scale
+        axes.plot(side, np.where(value > 0, value, np.nan), line, color=colour)
+    low, high = row["predicted_low"], row["predicted_high"]
+    if pd.notna(low) and pd.notna(high) and row["predicted"] > 0:
+        predicted = row["predicted"] * scale
+        below = predicted - max(low * scale, predicted * 1e-3)
+        axes.errorbar(
+            limits[2], predicted, [[below], [high * scale - predicted]],
+            color=colour, capsize=3, marker="_", linewidth=0.8,
+        )  # fmt: skip
+
+
+def _interval_words(curves: pd.DataFrame) -> str:
+    given = curves["predicted_low"].notna()
+    if given.any():
+        return " Whisker at the right end: 95 % prediction interval of that model, if it holds."
+    reasons = [reason for reason in curves["interval_refused"].dropna().unique() if reason]
+    return f" No prediction interval: {'; '.join(reasons)}." if reasons else ""
+
+
+def _finish(figure: Figure, axes: Axes, curves: pd.DataFrame) -> None:
+    """Hatches the extrapolated region and says how far it reaches."""
+    fitted = curves[curves["b0"].notna()]
+    if not fitted.empty:
+        start = fitted["max_resolution_px"].max()
+        end = fitted["extrapolate_to_px"].max()
+        factor = (end / start) ** 2
+        if end > start:
+            axes.axvspan(start, end, facecolor="none", edgecolor="#CCCCCC", hatch="///", zorder=0)
+            axes.text(
+                (start + end) / 2, 0.03, f"extrapolated: up to ×{factor:.1f} in pixels",
+                transform=axes.get_xaxis_transform(), ha="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            )  # fmt: skip
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)

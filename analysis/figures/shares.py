@@ -1,0 +1,158 @@
+"""Stacked shares of the submodules over the resolution (the study's figures 2 to 7)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.canvas import Drawing, new_figure
+from analysis.figures.captions import measured_on, out_of_memory
+from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
+from analysis.runtime_table import MAIN_CLOCK
+
+HEIGHT_MM = 105
+LABELLED_FROM = 0.045
+"""A share below this has no room for its label; the data beside the figure have it."""
+PARAMETERS = "parameters and buffers"
+MIB = 2**20
+
+
+def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
+    """Runtime per submodule of one device × method × variant.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device, method and variant.
+        style: sizes and fonts.
+    """
+    first = runtime.iloc[0]
+    rows = runtime[runtime["clock"] == MAIN_CLOCK[first["device_type"]]]
+    submodules = rows[rows["role"] == "submodule"]
+    stack = _pivot(submodules, "mean_ms")
+    whole = rows[rows["role"] == "image"].set_index("resolution_px").reindex(stack.index)
+    caption = (
+        f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image with "
+        "its 95 % confidence interval of the mean; below: share of each submodule."
+        f"{out_of_memory(rows)}"
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    top = _stacks(figure, stack, "runtime per image in ms", style)
+    _whole_image(top, whole)
+    name = f"runtime_share_{first['device']}_{first['method']}_{first['variant']}"
+    return Drawing(name, figure, _with_share(submodules, "mean_ms"))
+
+
+def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
+    """Memory per submodule of one method × variant: equations 1 to 3 of the study.
+
+    Args:
+        memory: the rows of ``memory.csv`` of that method and variant.
+        style: sizes and fonts.
+    """
+    first = memory.iloc[0]
+    rows = memory.assign(mib=memory["activations_bytes"] / MIB)
+    held = rows.groupby("resolution_px")[["parameters_bytes", "buffers_bytes"]].sum().sum(axis=1)
+    stack = _pivot(rows, "mib")
+    stack.insert(0, PARAMETERS, held / MIB)
+    caption = (
+        f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
+        "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
+        "parameters (study, equations 1 to 3): an upper bound, since not all are alive at once."
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    top = _stacks(figure, stack, "memory in MiB", style)
+    for position, total in enumerate(stack.sum(axis=1)):
+        top.annotate(
+            f"{total:,.0f}", (position, total), (0, 2), textcoords="offset points",
+            ha="center", fontsize=style.font_pt - 2,
+        )  # fmt: skip
+    long = stack.reset_index().melt("resolution_px", var_name="submodule", value_name="mib")
+    name = f"memory_share_{first['method']}_{first['variant']}"
+    data = _with_share(long, "mib").assign(basis="counted")
+    return Drawing(name, figure, data)
+
+
+def _pivot(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Resolutions down, submodules across, in the order of the inference."""
+    table = rows.pivot_table(
+        index="resolution_px", columns="submodule", values=column, dropna=False
+    )
+    return table[list(dict.fromkeys(rows["submodule"]))].sort_index()
+
+
+def _with_share(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    total = rows.groupby("resolution_px")[column].transform("sum")
+    return rows.assign(share=np.where(total > 0, rows[column] / total, np.nan))
+
+
+def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Axes:
+    top: Axes
+    bottom: Axes
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    share = stack.div(stack.sum(axis=1).where(lambda total: total > 0), axis=0)
+    _bars(top, stack)
+    _bars(bottom, share * 100)
+    _label_shares(bottom, share, style)
+    top.set_ylabel(label)
+    top.margins(y=0.12)
+    bottom.set_ylabel("share in %")
+    bottom.set_ylim(0, 100)
+    bottom.set_xlabel("side of the image in px")
+    bottom.set_xticks(range(len(stack)), [str(side_px) for side_px in stack.index])
+    handles, labels = top.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
+    return top
+
+
+def _bars(axes: Axes, stack: pd.DataFrame) -> None:
+    base = np.zeros(len(stack))
+    for submodule in stack.columns:
+        colour = PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
+        heights = stack[submodule].fillna(0).to_numpy()
+        axes.bar(
+            range(len(stack)), heights, 0.78, bottom=base,
+            color=colour, label=submodule, edgecolor="white", linewidth=0.4,
+        )  # fmt: skip
+        base += heights
+
+
+def _label_shares(axes: Axes, share: pd.DataFrame, style: Style) -> None:
+    size = style.font_pt - 2 if len(share) <= 8 else style.font_pt - 3
+    middle = share.cumsum(axis=1) - share / 2
+    for position, side_px in enumerate(share.index):
+        for submodule in share.columns:
+            value = share.loc[side_px, submodule]
+            if value >= LABELLED_FROM:
+                axes.text(
+                    position, middle.loc[side_px, submodule] * 100, f"{value:.0%}",
+                    ha="center", va="center", fontsize=size, color=_ink(submodule),
+                )  # fmt: skip
+
+
+def _ink(submodule: str) -> str:
+    """Black or white, whichever is read better on the submodule's colour (WCAG luminance)."""
+    colour = PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
+    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return (
+        "black" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18 else "white"
+    )
+
+
+def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
+    for position, (_, row) in enumerate(whole.iterrows()):
+        if row["status"] != "ok":
+            axes.annotate(
+                "out of memory", (position, 0), (0, 4), textcoords="offset points",
+                rotation=90, ha="center", va="bottom",
+            )  # fmt: skip
+            continue
+        low = row["mean_ms"] - row["ci95_low_ms"] if pd.notna(row["ci95_low_ms"]) else 0
+        high = row["ci95_high_ms"] - row["mean_ms"] if pd.notna(row["ci95_high_ms"]) else 0
+        axes.errorbar(
+            position, row["mean_ms"], [[low], [high]], color="black", capsize=2.5, linewidth=0.8
+        )
+        axes.annotate(
+            f"{row['mean_ms']:,.4g}", (position, row["mean_ms"] + high), (0, 2),
+            textcoords="offset points", ha="center", fontsize="small",
+        )  # fmt: skip

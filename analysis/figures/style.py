@@ -1,0 +1,85 @@
+"""How all figures look: sizes, fonts and colours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.errors import ArgumentError
+
+MM_PER_INCH = 25.4
+
+OKABE_ITO = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C",
+)  # fmt: skip
+"""Colours that remain apart for colour-blind readers (Okabe and Ito 2008), the black left out."""
+
+PARAMETERS_COLOUR = "#BBBBBB"
+KNOWN_SUBMODULES = (
+    "teacher", "student", "autoencoder", "anomaly_map",
+    "feature_extraction", "patch_embedding", "nn_search", "denoising_unet",
+)  # fmt: skip
+METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the user may choose; see ``figures`` in the configuration."""
+
+    width_mm: float = 130.0
+    font_pt: float = 8.0
+    png_dpi: int = 200
+
+    @property
+    def width_in(self) -> float:
+        """Width in inches, as matplotlib wants it."""
+        return self.width_mm / MM_PER_INCH
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Style:
+        """Reads ``{"width_mm": …}``; what is absent keeps its default.
+
+        Raises:
+            ArgumentError: the text is no JSON object with these keys.
+        """
+        if text is None:
+            return cls()
+        try:
+            return cls(**json.loads(text))
+        except (json.JSONDecodeError, TypeError) as error:
+            allowed = ", ".join(cls.__dataclass_fields__)
+            raise ArgumentError("--style", str(error), f"give a JSON object of {allowed}") from None
+
+
+def submodule_colour(name: str) -> str:
+    """The same colour for a submodule in every figure, also for one we do not know."""
+    if name in KNOWN_SUBMODULES:
+        return OKABE_ITO[KNOWN_SUBMODULES.index(name)]
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return OKABE_ITO[number % len(OKABE_ITO)]
+
+
+def rc_parameters(style: Style) -> dict[str, Any]:
+    """Matplotlib settings; fonts are embedded, and ``$`` in a user's label is only a character."""
+    return {
+        "font.size": style.font_pt,
+        "axes.titlesize": style.font_pt,
+        "legend.fontsize": style.font_pt - 1,
+        "xtick.labelsize": style.font_pt - 1,
+        "ytick.labelsize": style.font_pt - 1,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "grid.color": "#DDDDDD",
+        "grid.linewidth": 0.5,
+        "hatch.linewidth": 0.4,
+        "legend.frameon": False,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 4,
+        "pdf.fonttype": 42,
+        "text.parse_math": False,
+    }

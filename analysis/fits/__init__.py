@@ -1,0 +1,1 @@
+"""The study's model of growth, and how far it can be trusted."""

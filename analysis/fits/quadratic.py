@@ -1,0 +1,112 @@
+"""Least squares for y = b0 + b1·s + b2·s², s the side length in px (the study's model)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+MODEL = "quadratic in side, least squares"
+"""Name of the model in tables."""
+
+COEFFICIENTS = 3
+"""Coefficients of the model, and the fewest resolutions that determine it."""
+
+ENOUGH_FOR_INTERVAL = 5
+"""Resolutions below which a prediction interval would say nothing."""
+
+
+@dataclass(frozen=True)
+class QuadraticFit:
+    """A fitted parabola.
+
+    Attributes:
+        coefficients: b0, b1, b2 for the side in px; units of y, y per px, y per px².
+        side_px: sides it was fitted to.
+        fitted: its values there.
+        observed: what it was fitted to.
+    """
+
+    coefficients: tuple[float, float, float]
+    side_px: Floats
+    fitted: Floats
+    observed: Floats
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Observations beyond those that determine the coefficients."""
+        return len(self.side_px) - COEFFICIENTS
+
+    @property
+    def max_relative_residual(self) -> float | None:
+        """Largest |observed − fitted| / |observed|; None where an observation is 0."""
+        if not np.all(self.observed):
+            return None
+        return float(np.max(np.abs((self.observed - self.fitted) / self.observed)))
+
+    def predict(self, side_px: npt.ArrayLike) -> Floats:
+        """Values of the parabola."""
+        side = np.asarray(side_px, np.float64)
+        b0, b1, b2 = self.coefficients
+        return np.asarray(b0 + side * (b1 + side * b2), np.float64)
+
+    def prediction_interval(
+        self, side_px: npt.ArrayLike, level: float = 0.95
+    ) -> tuple[Floats, Floats]:
+        """Where one new observation lies with this probability, if the model is right.
+
+        Student's t with n − 3 degrees of freedom; the scatter is taken to be the same at all
+        resolutions. (Draper & Smith, Applied Regression Analysis, 3rd ed., section 3.2.)
+
+        Raises:
+            ValueError: there is no degree of freedom.
+        """
+        from scipy.stats import t
+
+        if self.degrees_of_freedom < 1:
+            raise ValueError("three resolutions determine the parabola and leave no scatter")
+        scale_px = _scale_px(self.side_px)
+        _, triangle = np.linalg.qr(_design(self.side_px, scale_px))
+        sides = np.atleast_1d(np.asarray(side_px, np.float64))
+        leverage = np.linalg.solve(triangle.T, _design(sides, scale_px).T)
+        squares = float(np.sum((self.observed - self.fitted) ** 2))
+        scatter = np.sqrt(squares / self.degrees_of_freedom)
+        quantile = float(t.ppf(0.5 + level / 2, self.degrees_of_freedom))
+        half_width = quantile * scatter * np.sqrt(1 + np.sum(leverage**2, axis=0))
+        center = self.predict(sides)
+        return center - half_width, center + half_width
+
+
+def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticFit:
+    """Fit the parabola by ordinary least squares.
+
+    Args:
+        side_px: side lengths, at least three different ones.
+        observed: one value each.
+
+    Raises:
+        ValueError: fewer than three different side lengths.
+    """
+    side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
+    if len(np.unique(side)) < COEFFICIENTS:
+        raise ValueError("a parabola needs three different side lengths")
+    scale_px = _scale_px(side)
+    design = _design(side, scale_px)
+    orthogonal, triangle = np.linalg.qr(design)
+    scaled = np.linalg.solve(triangle, orthogonal.T @ values)
+    c0, c1, c2 = (float(value) for value in scaled)
+    coefficients = (c0, c1 / scale_px, c2 / scale_px**2)
+    return QuadraticFit(coefficients, side, design @ scaled, values)
+
+
+def _scale_px(side_px: Floats) -> float:
+    """Unit of length in which the columns of the design are of one size."""
+    return float(np.max(np.abs(side_px)))
+
+
+def _design(side_px: Floats, scale_px: float) -> Floats:
+    scaled = side_px / scale_px
+    return np.column_stack([np.ones_like(scaled), scaled, scaled**2])

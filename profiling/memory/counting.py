@@ -1,0 +1,113 @@
+"""Parameters, buffers and activations of a method, by submodule and layer.
+
+The method is built and run on fake tensors, which have shapes and no contents: no weight and no
+activation is allocated, and any resolution takes about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from profiling.memory.ownership import resident_bytes
+from profiling.memory.recording import CallRecorder, LayerCall
+from profiling.methods.registry import check_resolution, load_method_class
+from profiling.methods.spec import MethodSpec
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """A counted layer. One that is called twice is there twice, its parameters the first time."""
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    parameters_bytes: int
+    activations_bytes: int
+
+
+@dataclass(frozen=True)
+class SubmoduleCount:
+    """What one submodule needs for one inference, batch 1."""
+
+    submodule: str
+    parameters_bytes: int
+    buffers_bytes: int
+    activations_bytes: int
+    """Sum over ``layers``."""
+    layers: tuple[LayerCount, ...]
+    """The counted layers, in the order of their calls."""
+
+
+def owns_parameters(call: LayerCall) -> bool:
+    """The study's convention (its equation 3): leaf modules that own parameters.
+
+    torchinfo counts the same outputs and prints twice their size, for gradients that an inference
+    does not have; here nothing is doubled.
+    """
+    return call.parameters_bytes > 0
+
+
+def count_memory(
+    spec: MethodSpec, settings: Mapping[str, Any], *, resolution_px: int, implementation: str
+) -> tuple[SubmoduleCount, ...]:
+    """Counts one inference of a method, in the order of its submodules.
+
+    Weights are not read: a checkpoint that fits has the sizes that are counted.
+
+    Args:
+        spec: of the method.
+        settings: of the method, defaults filled in.
+        resolution_px: side length of the square image.
+        implementation: such as ``reference``.
+
+    Raises:
+        UnsupportedResolutionError: the architecture does not run at this resolution.
+        ConfigError: the method has no such implementation.
+    """
+    check_resolution(spec, settings, resolution_px)
+    unread = {key: None if key == "weights" else value for key, value in settings.items()}
+    with FakeTensorMode(), torch.no_grad():
+        method = load_method_class(spec).build(
+            unread, resolution_px=resolution_px, implementation=implementation, seed=0
+        )
+        recorder = CallRecorder(method, spec.submodules)
+        image = torch.empty(1, 3, resolution_px, resolution_px)
+        with recorder.attach():
+            method.infer(image, recorder.annotate)
+    return _sum_up(method, recorder, spec.submodules)
+
+
+def _sum_up(
+    method: nn.Module, recorder: CallRecorder, submodules: Sequence[str]
+) -> tuple[SubmoduleCount, ...]:
+    parameters, buffers = resident_bytes(method, recorder.submodule_of)
+    counts = []
+    for name in submodules:
+        counted = [c for c in recorder.calls if c.submodule == name and owns_parameters(c)]
+        layers = tuple(_layer(call) for call in counted)
+        counts.append(
+            SubmoduleCount(
+                submodule=name,
+                parameters_bytes=parameters.get(name, 0),
+                buffers_bytes=buffers.get(name, 0),
+                activations_bytes=sum(layer.activations_bytes for layer in layers),
+                layers=layers,
+            )
+        )
+    return tuple(counts)
+
+
+def _layer(call: LayerCall) -> LayerCount:
+    return LayerCount(
+        name=call.name,
+        type=call.type,
+        output_shape=call.output_shape,
+        parameters_bytes=call.parameters_bytes if call.first else 0,
+        activations_bytes=call.output_bytes,
+    )
