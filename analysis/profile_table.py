@@ -100,7 +100,7 @@ def _added_up(profile: Profile, attribution: Attribution) -> pd.DataFrame:
             "path": range_paths(attribution.nesting, ranges.labels(), _SEPARATOR),
             "calls": np.ones(len(ranges), np.int64),
             "host_ms": (ranges.end_ns - ranges.start_ns) / _NS_PER_MS,
-            "kernels": gpu.count,
+            "kernels": gpu.intervals,
             "kernel_sum_ms": gpu.total_ns / _NS_PER_MS,
             "exclusive_ms": attribution.exclusive.total_ns / _NS_PER_MS,
             "busy_ms": gpu.busy_ns / _NS_PER_MS,

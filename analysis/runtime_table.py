@@ -22,12 +22,14 @@ One row per device × method × variant × resolution × submodule × clock. Col
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.errors import ResultsError
 from analysis.runs.range_table import RANGE_COLUMNS
 from analysis.runs.record import Run, read_run
 from analysis.statistics.sample import SampleSummary, summarize_sample
@@ -86,11 +88,19 @@ def runtime_table(folders: Sequence[Path]) -> pd.DataFrame:
         parts of each in the order of inference.
 
     Raises:
-        ResultsError: a file of a run is missing or damaged.
+        ResultsError: a file of a run is missing or damaged, or a run is named twice.
     """
     runs = [read_run(folder / "run.json") for folder in folders]
-    runs.sort(key=lambda run: (run.device, run.method, run.variant, run.resolution_px))
+    runs.sort(key=lambda run: run.key)
+    _check_distinct(runs)
     return make_table([row for run in runs for row in _run_rows(run)], RUNTIME_COLUMNS)
+
+
+def _check_distinct(sorted_runs: Sequence[Run]) -> None:
+    for first, second in pairwise(sorted_runs):
+        if first.key == second.key:
+            what = f"{' '.join(map(str, first.key))} px is in {first.path} too"
+            raise ResultsError(second.path, what, "name one of the two folders only")
 
 
 def _run_rows(run: Run) -> Iterator[dict[str, Any]]:
@@ -100,14 +110,16 @@ def _run_rows(run: Run) -> Iterator[dict[str, Any]]:
                 clock = MAIN_CLOCK[run.device_type]
                 yield _row(run, path, role, clock, summarize_sample(np.empty(0)), None, None)
         return
-    path = run.path.with_name("ranges.parquet")
-    ranges, _ = read_parquet(path, RANGE_COLUMNS, remedy=run.remeasure)
+    file = run.path.with_name("ranges.parquet")
+    ranges, _ = read_parquet(file, RANGE_COLUMNS, remedy=run.remeasure)
     measured = ranges[ranges["phase"] == "measure"]
     sums = measured.groupby(["path", "image_index"])[_SUMMED].sum(min_count=1)
-    present = set(measured["path"])
-    for part, role in _parts(run):
-        if part in present:
-            yield from _part_rows(run, part, role, sums.loc[part])
+    for path, role in _parts(run):
+        of_part = sums[sums.index.get_level_values("path") == path]
+        if len(of_part):
+            yield from _part_rows(run, path, role, of_part)
+        elif role != "outside":
+            raise ResultsError(file, f"holds no measured range {path}", run.remeasure)
 
 
 def _parts(run: Run) -> Iterator[tuple[str, str]]:
@@ -171,7 +183,7 @@ def _row(
         "status": run.status,
         "collector": run.collector,
         "collector_version": run.collector_version,
-        "images": sample.count,
+        "images": sample.size,
         "mean_ms": sample.mean,
         "ci95_low_ms": sample.ci95_low,
         "ci95_high_ms": sample.ci95_high,

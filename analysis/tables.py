@@ -32,8 +32,7 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
         if row.keys() != schema.keys():
             raise KeyError(*(row.keys() ^ schema.keys()))
     columns = {
-        name: pd.array([row[name] for row in rows], dtype=kind)  # type: ignore[call-overload]
-        for name, kind in schema.items()
+        name: pd.array([row[name] for row in rows], dtype=kind) for name, kind in schema.items()
     }
     return pd.DataFrame(columns)
 

@@ -8,14 +8,14 @@ import sys
 from profiling.cli import export, measure, methods, run
 from profiling.errors import UserError
 from profiling.launcher import MeasurementFailedError
-#from profiling.memory import cli as memory
+from profiling.memory import cli as memory
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (methods, run, export, measure):
+    for module in (methods, run, memory, export, measure):
         module.add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:

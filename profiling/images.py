@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from profiling.errors import ImageFolderError
@@ -122,7 +123,9 @@ class ImageSet:
         file = self.files[index % len(self.files)]
         try:
             return read_rgb(file)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        except MemoryError:
+            raise
+        except Exception as problem:
             raise ImageFolderError(
                 str(file), f"cannot be read any more ({problem})", "leave the images in place"
             ) from problem
@@ -132,49 +135,62 @@ def read_rgb(file: Path) -> Image.Image:
     """Decodes the first image of a file: mode RGB, upright.
 
     Raises:
-        OSError, ValueError, SyntaxError, Image.DecompressionBombError: the file is unreadable,
-            truncated, in no known format, or in a pixel format that ``to_rgb`` refuses.
+        Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, in
+            no known format, or in a pixel format that ``to_rgb`` refuses.
     """
     with Image.open(file, formats=FORMATS) as image:
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+        white_level = _white_level(image)  # turning the image loses what the file says of it
+        return to_rgb(ImageOps.exif_transpose(image), white_level=white_level)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, *, white_level: int | None = None) -> Image.Image:
     """Converts any decoded image to 8-bit RGB.
 
     Gray of 9 to 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An
     alpha channel is dropped, as the reference implementations do.
+
+    Args:
+        image: of any mode.
+        white_level: the gray level that is white; None: what the image's own file says.
 
     Raises:
         ValueError: a pixel format whose white is not defined: 32-bit integers and floats.
     """
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bit(image).convert("RGB")
-    if image.mode in {"I", "F"}:
-        raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
+    if image.mode.startswith("I") or image.mode == "F":
+        white_level = white_level or _white_level(image)
+        if white_level is None:
+            raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
+        return _scale_gray(image, white_level).convert("RGB")
     if image.mode in {"P", "PA"}:
         return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    import numpy as np
+def _white_level(image: Image.Image) -> int | None:
+    """The gray level that is white, for more than 8 bits where the file defines it."""
+    if image.mode.startswith("I;16"):
+        bits_per_sample_tag = 258
+        tags = getattr(image, "tag_v2", {})  # a TIFF may hold 12 bits, which Pillow does not widen
+        return int(2 ** tags.get(bits_per_sample_tag, (16,))[0]) - 1
+    # older releases of Pillow read a PNG of 16 bits as 32-bit integers
+    return 2**16 - 1 if image.mode == "I" and image.format == "PNG" else None
 
-    bits_tag = 258
-    tags = getattr(image, "tag_v2", {})  # a TIFF may store 12 bits, which Pillow does not stretch
-    white = 2 ** int(tags.get(bits_tag, (16,))[0]) - 1
-    levels = np.asarray(image).astype(np.float64) * (255 / white)
+
+def _scale_gray(image: Image.Image, white_level: int) -> Image.Image:
+    levels = np.asarray(image).astype(np.float64) * (255 / white_level)
     return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
 
 
 def _unreadable_because(file: Path) -> str | None:
     try:
         read_rgb(file)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
-        return str(problem) or type(problem).__name__
+    except MemoryError:
+        raise
+    except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
+        return " ".join(str(problem).split()) or type(problem).__name__
     return None
 
 

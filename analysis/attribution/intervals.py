@@ -13,14 +13,14 @@ class IntervalStatistics(NamedTuple):
     """One element per group.
 
     Attributes:
-        count: how many intervals the group has.
+        intervals: how many the group has.
         total_ns: sum of their durations.
         busy_ns: length of their union: gaps are left out, overlaps count once.
-        first_ns: earliest start; meaningless where `count` is 0.
-        last_ns: latest end; meaningless where `count` is 0.
+        first_ns: earliest start; meaningless where `intervals` is 0.
+        last_ns: latest end; meaningless where `intervals` is 0.
     """
 
-    count: Int64s
+    intervals: Int64s
     total_ns: Int64s
     busy_ns: Int64s
     first_ns: Int64s
@@ -28,7 +28,7 @@ class IntervalStatistics(NamedTuple):
 
     @property
     def span_ns(self) -> Int64s:
-        """Latest end minus earliest start; 0 where the group is empty, see `count`."""
+        """Latest end minus earliest start; 0 where the group is empty, see `intervals`."""
         return self.last_ns - self.first_ns
 
 
@@ -55,7 +55,7 @@ def interval_statistics(
     group, start_ns, end_ns = group[order], start_ns[order], end_ns[order]
     heads = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     at = group[heads]
-    statistics.count[at] = np.diff(np.r_[heads, len(group)])
+    statistics.intervals[at] = np.diff(np.r_[heads, len(group)])
     statistics.total_ns[at] = np.add.reduceat(end_ns - start_ns, heads)
     statistics.busy_ns[at] = np.add.reduceat(_newly_covered_ns(heads, start_ns, end_ns), heads)
     statistics.first_ns[at] = start_ns[heads]

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.errors import ArgumentError
+
 if TYPE_CHECKING:
     from analysis.commands.arguments import Subparsers
 
@@ -33,8 +35,27 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.figures.draw import draw_figures
-    from analysis.figures.style import read_style
+    from analysis.figures.draw import draw_figures, study_figures
+    from analysis.figures.style import Style
+    from analysis.fits.table import FITS_COLUMNS
+    from analysis.memory_table import MEMORY_COLUMNS
+    from analysis.runtime_table import RUNTIME_COLUMNS
+    from analysis.tables import read_csv
 
-    style = read_style(options.style)
-    draw_figures(options.runtime, options.memory, options.fits, options.output, style, options.only)
+    style = Style.from_json(_style_text(options.style))
+    runtime = read_csv(options.runtime, RUNTIME_COLUMNS)
+    memory = read_csv(options.memory, MEMORY_COLUMNS)
+    fits = read_csv(options.fits, FITS_COLUMNS)
+    figures = study_figures(runtime, memory, fits, style)
+    draw_figures(figures, options.output, style, options.only or ())
+
+
+def _style_text(argument: str | None) -> str | None:
+    """The JSON text of `--style`, which may also name a file."""
+    if argument is None or argument.lstrip().startswith("{"):
+        return argument
+    try:
+        return Path(argument).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "name a JSON file, or give the JSON text itself"
+        raise ArgumentError("--style", f"{argument} cannot be read ({error})", remedy) from error

@@ -24,10 +24,15 @@ def runtime_series(runtime: pd.DataFrame) -> Iterator[Series]:
     inside = runtime[runtime["role"].isin(["submodule", "image"])]
     for key, rows in inside.groupby(_RUNTIME_KEY, sort=False):
         measured = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
+        clock, device, method, variant, submodule = (str(part) for part in key)
         yield Series(
-            "runtime",
-            "ms",
-            *(str(part) for part in key),  # type: ignore[arg-type]
+            quantity="runtime",
+            unit="ms",
+            clock=clock,
+            device=device,
+            method=method,
+            variant=variant,
+            submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
             counted=None,
@@ -83,12 +88,15 @@ def _memory_series(
 ) -> Series:
     sides = sorted(side for side in counted_at if side in studied)
     counted = counted_at.get(extrapolate_to_px)
+    method, variant, submodule = names
     return Series(
-        quantity,
-        "bytes",
-        None,
-        None,
-        *names,
+        quantity=quantity,
+        unit="bytes",
+        clock=None,
+        device=None,
+        method=method,
+        variant=variant,
+        submodule=submodule,
         side_px=tuple(int(side) for side in sides),
         values=tuple(float(counted_at[side]) for side in sides),
         counted=None if counted is None else int(counted),

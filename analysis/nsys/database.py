@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,26 @@ class Database:
             what = f"table {table} has no column {', '.join(missing)}"
             raise ProfileError(self.path, what, f"is this an nsys export? {_REMEDY}")
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        return self._connection.execute(query).fetchall()
+    def rows(
+        self, columns: Sequence[str], source: str, where: str = "", order: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a query, of which no part comes from outside this package.
 
-    def integers(self, query: str, columns: int) -> list[Int64s]:
+        Args:
+            columns: names of columns, or expressions.
+            source: a table, or tables joined.
+            where: condition.
+            order: what to sort by.
+        """
+        clauses = ["SELECT", ", ".join(columns), "FROM", source]
+        clauses += ["WHERE", where] if where else []
+        clauses += ["ORDER BY", order] if order else []
+        return self._connection.execute(" ".join(clauses)).fetchall()
+
+    def integers(self, columns: Sequence[str], source: str, where: str) -> list[Int64s]:
         """The columns of a query of integers without NULL, each an array of its rows."""
-        rows = np.array(self.rows(query), dtype=np.int64).reshape(-1, columns)
-        return [np.ascontiguousarray(rows[:, column]) for column in range(columns)]
+        rows = np.array(self.rows(columns, source, where), dtype=np.int64).reshape(-1, len(columns))
+        return [np.ascontiguousarray(rows[:, column]) for column in range(len(columns))]
 
 
 @contextmanager

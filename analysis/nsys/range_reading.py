@@ -35,10 +35,10 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     if "NVTX_EVENTS" not in database.tables:
         return _as_columns([], {}), 0
     database.require("NVTX_EVENTS", "start", "end", "eventType", "globalTid")
-    rows = database.rows(f"""SELECT e.rowid, e.start, e."end", e.globalTid, e.eventType,
-        {_optional(database, "domainId")}, {_optional(database, "endGlobalTid")},
-        {_text(database)} FROM NVTX_EVENTS AS e {_join(database)}
-        WHERE e.eventType IN ({_RANGE_TYPES}) AND e.globalTid IS NOT NULL ORDER BY e.rowid""")
+    columns = ["e.rowid", "e.start", 'e."end"', "e.globalTid", "e.eventType"]
+    columns += [_optional(database, "domainId"), _optional(database, "endGlobalTid")]
+    is_range = f"e.eventType IN ({_RANGE_TYPES}) AND e.globalTid IS NOT NULL"
+    rows = database.rows([*columns, _text(database)], _source(database), is_range, "e.rowid")
     last_ns = max((max(row[1], row[1] if row[2] is None else row[2]) for row in rows), default=0)
     own = [row for row in rows if row[6] is None]
     closed = [(*row[:2], last_ns if row[2] is None else row[2], *row[3:]) for row in own]
@@ -60,8 +60,9 @@ def _text(database: Database) -> str:
     return f"COALESCE({', '.join([*texts, _optional(database, 'text'), 'NULL'])})"
 
 
-def _join(database: Database) -> str:
-    return "LEFT JOIN StringIds AS s ON s.id = e.textId" if _is_registered(database) else ""
+def _source(database: Database) -> str:
+    join = "LEFT JOIN StringIds AS s ON s.id = e.textId" if _is_registered(database) else ""
+    return f"NVTX_EVENTS AS e {join}"
 
 
 def _domain_names(database: Database) -> dict[tuple[int, int], str]:
@@ -71,9 +72,9 @@ def _domain_names(database: Database) -> dict[tuple[int, int], str]:
     """
     if "domainId" not in database.columns("NVTX_EVENTS"):
         return {}
-    rows = database.rows(f"""SELECT e.globalTid, e.domainId, {_text(database)}
-        FROM NVTX_EVENTS AS e {_join(database)}
-        WHERE e.eventType = {_DOMAIN_CREATED} AND e.globalTid IS NOT NULL ORDER BY e.rowid DESC""")
+    columns = ["e.globalTid", "e.domainId", _text(database)]
+    created = f"e.eventType = {_DOMAIN_CREATED} AND e.globalTid IS NOT NULL"
+    rows = database.rows(columns, _source(database), created, "e.rowid DESC")
     threads = np.array([row[0] for row in rows], dtype=np.int64)
     processes = process_of(threads).tolist()
     return {

@@ -49,9 +49,9 @@ def _calls(database: Database) -> Calls:
     if table not in database.tables:
         return Calls(*(np.empty(0, np.int64) for _ in range(4)))
     database.require(table, "start", "end", "globalTid", "correlationId")
-    query = f"""SELECT start, "end", globalTid, COALESCE(correlationId, -1) FROM {table}
-        WHERE "end" IS NOT NULL AND globalTid IS NOT NULL"""
-    return Calls(*database.integers(query, columns=4))
+    columns = ["start", '"end"', "globalTid", "COALESCE(correlationId, -1)"]
+    where = '"end" IS NOT NULL AND globalTid IS NOT NULL'
+    return Calls(*database.integers(columns, table, where))
 
 
 def _operations(database: Database, table: str) -> Operations:
@@ -59,23 +59,23 @@ def _operations(database: Database, table: str) -> Operations:
         return Operations(*(np.empty(0, np.int64) for _ in range(5)))
     database.require(table, "start", "end", "globalPid", "correlationId")
     named = sorted({"demangledName", "shortName"} & database.columns(table))
-    name = f"COALESCE({named[0]}, -1)" if named else "-1"
-    query = f"""SELECT start, "end", COALESCE(globalPid, -1), COALESCE(correlationId, -1), {name}
-        FROM {table} WHERE "end" IS NOT NULL"""
-    return Operations(*database.integers(query, columns=5))
+    nullable = ["globalPid", "correlationId", *named[:1]]
+    columns = ["start", '"end"', *(f"COALESCE({column}, -1)" for column in nullable)]
+    columns += [] if named else ["-1"]
+    return Operations(*database.integers(columns, table, '"end" IS NOT NULL'))
 
 
 def _count(database: Database, table: str) -> int:
     if table not in database.tables:
         return 0
-    return int(database.rows(f"SELECT COUNT(*) FROM {table}")[0][0])
+    return int(database.rows(["COUNT(*)"], table)[0][0])
 
 
 def _strings_of(database: Database, kernels: Operations) -> dict[int, str]:
     used = np.unique(kernels.name_id)
     names = {int(name_id): f"kernel {name_id}" for name_id in used}
     if "StringIds" in database.tables:
-        rows = database.rows("SELECT id, value FROM StringIds")
+        rows = database.rows(["id", "value"], "StringIds")
         names.update((int(row[0]), str(row[1])) for row in rows if row[0] in names)
     return names
 
@@ -83,16 +83,15 @@ def _strings_of(database: Database, kernels: Operations) -> dict[int, str]:
 def _messages(database: Database) -> tuple[str, ...]:
     if "StringIds" not in database.tables:
         return ()
-    query = """SELECT value FROM StringIds WHERE value LIKE '%NVTX%' AND value LIKE '% % %'
-        AND (value LIKE '%events collected%' OR value LIKE '%compatib%'
-             OR value LIKE '%extension%' OR value LIKE '%support%') ORDER BY id"""
-    return tuple(str(row[0]) for row in database.rows(query))
+    about_events = ("events collected", "compatib", "extension", "support")
+    matching = " OR ".join(f"value LIKE '%{word}%'" for word in about_events)
+    where = f"value LIKE '%NVTX%' AND value LIKE '% % %' AND ({matching})"
+    return tuple(str(row[0]) for row in database.rows(["value"], "StringIds", where, "id"))
 
 
 def _schema_version(database: Database) -> str | None:
     for table in ("META_DATA_EXPORT", "EXPORT_META_DATA"):
         if {"name", "value"} <= database.columns(table):
-            query = f"SELECT value FROM {table} WHERE name = 'EXPORT_SCHEMA_VERSION'"
-            for row in database.rows(query):
+            for row in database.rows(["value"], table, "name = 'EXPORT_SCHEMA_VERSION'"):
                 return str(row[0])
     return None

@@ -97,7 +97,7 @@ def _during_images(
     starts_ns = ranges.start_ns[images]
     inclusive = attribution.inclusive
     last_ns = np.where(
-        inclusive.count[images] > 0, inclusive.last_ns[images], ranges.end_ns[images]
+        inclusive.intervals[images] > 0, inclusive.last_ns[images], ranges.end_ns[images]
     )
     worked_until_ns = np.maximum(ranges.end_ns[images], last_ns)
     order = np.argsort(starts_ns)

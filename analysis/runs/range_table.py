@@ -94,7 +94,7 @@ def _table(run: Run, ranges: Ranges, places: Places, attribution: Attribution) -
             "depth": places.depth[at],
             "start_ns": ranges.start_ns[at],
             "host_ms": (ranges.end_ns - ranges.start_ns)[at] / _NS_PER_MS,
-            "kernels": gpu.count[at],
+            "kernels": gpu.intervals[at],
             "kernel_sum_ms": gpu.total_ns[at] / _NS_PER_MS,
             "busy_ms": gpu.busy_ns[at] / _NS_PER_MS,
             "span_ms": gpu.span_ns[at] / _NS_PER_MS,

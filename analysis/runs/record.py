@@ -46,6 +46,11 @@ class Run:
     measured_images: int
 
     @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What tells this run from the others of a study."""
+        return self.device, self.method, self.variant, self.resolution_px
+
+    @property
     def images(self) -> dict[str, int]:
         """Completed images of each phase."""
         return {"warmup": self.warmup_images, "measure": self.measured_images}

@@ -13,18 +13,18 @@ class SampleSummary(NamedTuple):
     """Statistics of one sample; None where the sample is too small to tell.
 
     Attributes:
-        count: sample size.
+        size: number of values.
         mean: arithmetic mean.
-        ci95_low: lower end of the 95 % confidence interval of the mean (Student's t, count − 1
+        ci95_low: lower end of the 95 % confidence interval of the mean (Student's t, size − 1
             degrees of freedom); None below two values.
         ci95_high: its upper end.
         median: middle value.
-        std: standard deviation of the sample, with count − 1 in the denominator.
+        std: standard deviation of the sample, with size − 1 in the denominator.
         minimum: smallest value.
         maximum: largest value.
     """
 
-    count: int
+    size: int
     mean: float | None
     ci95_low: float | None
     ci95_high: float | None
@@ -46,7 +46,7 @@ def summarize_sample(values: npt.NDArray[np.float64]) -> SampleSummary:
     std = float(np.std(values, ddof=1)) if count > 1 else None
     half_width = _half_width(std, count) if std is not None else None
     return SampleSummary(
-        count=count,
+        size=count,
         mean=mean,
         ci95_low=None if half_width is None else mean - half_width,
         ci95_high=None if half_width is None else mean + half_width,

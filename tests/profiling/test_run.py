@@ -1,0 +1,262 @@
+"""Real runs of a real method, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from profiling.validation import load_schema
+
+SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
+SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
+FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "profiling", "run", "--method", "efficientad", *arguments]
+
+
+def run(
+    *arguments: str, environment: dict[str, str], cwd: Path, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env=environment, cwd=cwd, capture_output=True, text=True,
+        timeout=300, **options,
+    )  # fmt: skip
+
+
+def record(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    Draft202012Validator(load_schema("run")).validate(data)
+    return data
+
+
+def ranges(sqlite: Path) -> list[tuple[str, int, int]]:
+    """Name, start and end of all push/pop ranges in order of their start."""
+    query = (
+        "SELECT coalesce(s.value, e.text), e.start, e.end FROM NVTX_EVENTS e "
+        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 ORDER BY e.start, e.end DESC"
+    )
+    with closing(sqlite3.connect(sqlite)) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def embedded(
+    tmp_path_factory: pytest.TempPathFactory, checkout_environment: dict[str, str]
+) -> Path:
+    """The folder of a small run by the embedded collector."""
+    cwd = tmp_path_factory.mktemp("embedded")
+    done = run(
+        *SMALL, *FEW, "--resolution", "256", "--collector", "embedded", "--out", "run",
+        environment={**checkout_environment, "OMP_NUM_THREADS": "1"}, cwd=cwd,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return cwd / "run"
+
+
+def test_the_record_says_what_was_done_on_what(embedded: Path) -> None:
+    data = record(embedded)
+    assert data["status"] == "ok"
+    assert data["submodules"] == SUBMODULES
+    assert data["sampling"] == {
+        "warmup_images": 1, "measured_images": 2, "stop_reason": "image_count",
+    }  # fmt: skip
+    assert data["collector"]["name"] == "embedded"
+    assert data["clock"] == "host"
+    assert data["hardware"]["threads"] == 2, "the configuration's threads, not the environment's"
+    assert data["flags"] == {
+        "tf32_matmul": False, "tf32_cudnn": False,
+        "cudnn_benchmark": False, "cudnn_deterministic": False,
+    }  # fmt: skip
+    assert data["software"]["torch"]
+    assert data["images"]["source"].startswith("scikit-image")
+
+
+def test_every_image_has_its_ranges_in_order(embedded: Path) -> None:
+    found = ranges(embedded / "profile.sqlite")
+    per_image = ["load", "prepare", "image", *SUBMODULES]
+    assert [name for name, _, _ in found] == ["warmup", *per_image, "measure", *per_image * 2]
+
+
+def test_submodules_lie_inside_their_image_and_preparation_outside(embedded: Path) -> None:
+    found = ranges(embedded / "profile.sqlite")
+    images = [(start, end) for name, start, end in found if name == "image"]
+    for name, start, end in found:
+        inside = any(first <= start and end <= last for first, last in images)
+        assert inside == (name in {*SUBMODULES, "image"}), name
+
+
+def test_submodules_cover_the_image(embedded: Path) -> None:
+    found = ranges(embedded / "profile.sqlite")
+    total: Counter[str] = Counter()
+    for name, start, end in found:
+        total[name] += end - start
+    assert sum(total[name] for name in SUBMODULES) >= 0.99 * total["image"]
+
+
+def test_nothing_but_the_runs_files_is_left(embedded: Path) -> None:
+    assert sorted(path.name for path in embedded.iterdir()) == ["profile.sqlite", "run.json"]
+
+
+@pytest.mark.nsys
+def test_nsys_records_the_same_ranges(
+    embedded: Path, nsys: Path, tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *SMALL, *FEW, "--resolution", "256", "--collector", "nsys", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    assert data["collector"]["name"] == "nsys"
+    assert data["collector"]["version"] in subprocess.check_output([nsys, "--version"], text=True)
+    export = [sys.executable, "-m", "profiling", "export", "run/profile.nsys-rep"]
+    subprocess.run(
+        [*export, "-o", "profile.sqlite"], cwd=tmp_path, env=checkout_environment, check=True
+    )
+    by_nsys = [name for name, _, _ in ranges(tmp_path / "profile.sqlite")]
+    assert by_nsys == [name for name, _, _ in ranges(embedded / "profile.sqlite")]
+
+
+def limit_address_space() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (9 * 10**9, 9 * 10**9))
+
+
+def test_out_of_memory_is_a_recorded_result(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *SMALL, *FEW, "--resolution", "3000", "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    assert data["status"] == data["sampling"]["stop_reason"] == "out_of_memory"
+    assert data["problem"]["phase"] == "warmup"
+    # PDN-S: the second allocation of 128 channels of 2997² floats
+    assert data["problem"]["requested_bytes"] >= 128 * 2990**2 * 4
+    assert (tmp_path / "run" / "profile.sqlite").is_file()
+
+
+@pytest.fixture
+def memory_group(tmp_path: Path) -> Iterator[Path]:
+    """A control group that may use a gibibyte, after which Linux kills."""
+    for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
+        group = root / f"adscale-test-{os.getpid()}"
+        limit = "memory.limit_in_bytes" if root.name == "memory" else "memory.max"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(2**30))
+        except OSError:
+            shutil.rmtree(group, ignore_errors=True)
+            continue
+        yield group
+        deadline = time.monotonic() + 30
+        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        group.rmdir()
+        return
+    pytest.skip("no control group for memory can be made here (needs root)")
+
+
+def test_a_process_that_linux_kills_for_its_memory_is_a_recorded_result(
+    tmp_path: Path, memory_group: Path, checkout_environment: dict[str, str]
+) -> None:
+    def join() -> None:
+        (memory_group / "cgroup.procs").write_text(str(os.getpid()))
+
+    done = run(
+        *SMALL, *FEW, "--resolution", "2000", "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path, preexec_fn=join,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    assert data["status"] == "out_of_memory"
+    assert data["problem"]["phase"] == "unknown"
+    assert "Linux killed" in data["problem"]["message"]
+    assert ranges(tmp_path / "run" / "profile.sqlite") == []
+
+
+def test_a_killed_run_leaves_no_result_and_no_process(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    arguments = [*SMALL, "--measured-images", "100000", "--time-budget-s", "0"]
+    process = subprocess.Popen(
+        command(*arguments, "--resolution", "256", "--collector", "embedded", "--out", "run"),
+        cwd=tmp_path, env=checkout_environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "of at most" in line
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list((tmp_path / "run").iterdir()) == []
+    assert not [pid for pid in Path("/proc").glob("[0-9]*") if _is_measuring(pid, tmp_path)]
+
+
+def _is_measuring(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").resolve() == folder and b"measure" in (
+            process / "cmdline"
+        ).read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--resolution", "200"], ["--resolution", "200 px", "256 px"]),
+        ([], ["--resolution", "missing"]),
+        (["--resolution", "256", "--variant", "optimised-fp32"], ["--variant", "reference-fp32"]),
+        (["--resolution", "256", "--set", "size=XL"], ["size", "S, M"]),
+        (["--resolution", "256", "--set", "size"], ["--set size", "key=value"]),
+        (["--resolution", "256", "--images", "nowhere"], ["nowhere"]),
+        (["--resolution", "256", "--set", "weights=nowhere.pt"], ["nowhere.pt"]),
+        (["--resolution", "256", "--nsys", "/no/nsys", "--collector", "nsys"], ["/no/nsys"]),
+        (["--resolution", "256", "--threads", "0"], ["threads", "at least 1"]),
+        (["--resolution", "256", "--device", "a/b"], ["device", "letters"]),
+    ],
+)
+def test_a_users_fault_is_one_line_and_a_non_zero_exit(
+    arguments: list[str], parts: list[str], tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    collector = [] if "--collector" in arguments else ["--collector", "embedded"]
+    done = run(
+        "--device-type", "cpu", *arguments, *collector, "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1, done.stderr
+    for part in parts:
+        assert part in lines[0]
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_methods_are_listed_with_submodules_and_settings(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "profiling", "methods"],
+        env=checkout_environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for part in ("efficientad", *SUBMODULES, "reference-fp32", "256 px", "padding", "weights"):
+        assert part in done.stdout
