@@ -11,6 +11,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+# The environment of every job where Snakemake is called with --use-singularity.
+container: "adscale.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/profile.smk"
 include: "workflow/rules/tables.smk"

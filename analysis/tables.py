@@ -56,9 +56,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV with line feeds; null is an empty field."""
+    """Write a table as CSV with line feeds; null is an empty field, reals have 12 digits."""
     write_atomically(
-        path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n")
+        path,
+        lambda temporary: table.to_csv(
+            temporary, index=False, lineterminator="\n", float_format="%.12g"
+        ),
     )
 
 

@@ -65,7 +65,7 @@ def draw_figures(
             remedy = f"choose from: {', '.join(figures) or 'none, the tables are empty'}"
             raise ArgumentError("--only", f"there is no figure {name!r}", remedy)
     written: list[Path] = []
-    with mpl.rc_context(rc_parameters(style)):
+    with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
         for name in only or figures:
             written.extend(save(figures[name](), folder, style))
     return written

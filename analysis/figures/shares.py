@@ -78,7 +78,7 @@ def _pivot(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     table = rows.pivot_table(
         index="resolution_px", columns="submodule", values=column, dropna=False
     )
-    return table[list(dict.fromkeys(rows["submodule"]))].sort_index()
+    return table[list(dict.fromkeys(rows["submodule"]))].sort_index().astype("float64")
 
 
 def _with_share(rows: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -49,12 +49,23 @@ def check_ranges(run: Run, profile: Profile, ranges: Ranges, places: Places) -> 
 
 
 def check_kernels(run: Run, profile: Profile, measured_kernels: int) -> None:
-    """Refuse a GPU run in whose measured images no kernel was launched.
+    """Refuse a GPU run whose kernel times would be too small, or zero, without a word.
+
+    Args:
+        run: what was measured.
+        profile: its profile.
+        measured_kernels: kernels launched in the measured images.
 
     Raises:
-        ProfileError: there is none; zero would otherwise be taken for a time.
+        ProfileError: no kernel was recorded, or CUDA graphs were traced as a whole.
     """
-    if run.clock == "gpu" and run.status == "ok" and not measured_kernels:
+    if run.clock != "gpu" or run.status != "ok":
+        return
+    if profile.whole_graphs:
+        what = f"{profile.whole_graphs} CUDA graphs were traced as a whole, without their kernels"
+        remedy = f"record with --cuda-graph-trace=node: {run.remeasure}"
+        raise ProfileError(profile.path, what, remedy)
+    if not measured_kernels:
         what = f"no measured image launched a kernel ({len(profile.kernels)} in the whole profile)"
         remedy = f"trace CUDA as well (nsys profile -t cuda,nvtx): {run.remeasure}"
         raise ProfileError(profile.path, what, remedy)

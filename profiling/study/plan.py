@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from profiling.errors import ConfigError
@@ -84,6 +84,18 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
             )
             counts[count.path] = count
     return counts
+
+
+def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]) -> list[str]:
+    """The figures that ``python -m analysis figures`` draws of a study, without extensions."""
+    groups = dict.fromkeys(run.group for run in runs.values())
+    devices = dict.fromkeys(run.request.device for run in runs.values())
+    return [
+        *("_".join(["runtime_share", *group.split("/")]) for group in groups),
+        *("_".join(["memory_share", count.method, count.variant]) for count in counts.values()),
+        *(f"scaling_runtime_{device}" for device in devices),
+        "scaling_memory",
+    ]
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:

@@ -48,7 +48,7 @@ import sys
 from pathlib import Path
 from profiling.collectors.nsys import run_profiled
 nsys, output, *command = sys.argv[1:]
-sys.exit(run_profiled(Path(nsys), Path(output), command, trace_cuda=False))
+sys.exit(run_profiled(Path(nsys), Path(output), command, trace_cuda=False, grace_s=3))
 """
 
 
@@ -137,7 +137,7 @@ def test_a_lying_nsys_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_nsys_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CollectorError, match="cannot be started"):
+    with pytest.raises(CollectorError, match="cannot be run"):
         run_profiled(tmp_path / "absent", tmp_path / "p.nsys-rep", ["true"], trace_cuda=False)
 
 

@@ -2,7 +2,6 @@
 # are called. Everything of substance is in profiling/study, typed and tested.
 
 import json
-import shlex
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from profiling.collectors.nsys import choose
 from profiling.errors import UserError
 from profiling.study.config import load_config
 from profiling.study.digest import code_digest
-from profiling.study.plan import plan_counts, plan_runs
+from profiling.study.environment import shell_prefix
+from profiling.study.plan import figure_names, plan_counts, plan_runs
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -23,11 +23,7 @@ try:
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 
-RUN_GROUPS = list(dict.fromkeys(run.group for run in RUNS.values()))
-NSYS_OPTION = f"--nsys {shlex.quote(str(COLLECTOR.nsys))}" if COLLECTOR.nsys else ""
-
-# The working directory need not be the checkout, and `python` on PATH need not be ours.
-PYTHON = f"PYTHONPATH={shlex.quote(str(workflow.basedir))} {shlex.quote(sys.executable)}"
+shell.prefix(shell_prefix(Path(workflow.basedir), COLLECTOR.nsys))
 
 
 wildcard_constraints:

@@ -11,16 +11,20 @@ rule profile:
         lambda wildcards: RUNS[RUN.format(**wildcards)].files,
     output:
         run=f"results/{RUN}/run.json",
-        profile=f"results/{RUN}/profile.nsys-rep" if COLLECTOR.nsys else f"results/{RUN}/profile.sqlite",
-    params:
-        request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
-        code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
+        profile=(
+            f"results/{RUN}/profile.nsys-rep"
+            if COLLECTOR.nsys
+            else f"results/{RUN}/profile.sqlite"
+        ),
     log:
         f"results/logs/profile/{RUN}.log",
     resources:
         quiet=100,
+    params:
+        request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
+        code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
     shell:
-        "{PYTHON} -m profiling run --request {params.request:q} {NSYS_OPTION}"
+        "python -m profiling run --request {params.request:q}"
         " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
 
@@ -36,7 +40,7 @@ if COLLECTOR.nsys:
         resources:
             quiet=1,
         shell:
-            "{PYTHON} -m profiling export {input:q} {NSYS_OPTION} -o {output:q} > {log:q} 2>&1"
+            "python -m profiling export {input:q} -o {output:q} > {log:q} 2>&1"
 
 
 rule attribute:
@@ -45,12 +49,12 @@ rule attribute:
         profile=f"results/{RUN}/profile.sqlite",
     output:
         f"results/{RUN}/ranges.parquet",
-    params:
-        code=code_digest("analysis.commands.attribute"),
     log:
         f"results/logs/attribute/{RUN}.log",
     resources:
         quiet=1,
+    params:
+        code=code_digest("analysis.commands.attribute"),
     shell:
-        "{PYTHON} -m analysis attribute {input.profile:q} --run {input.run:q} -o {output:q}"
+        "python -m analysis attribute {input.profile:q} --run {input.run:q} -o {output:q}"
         " 2>&1 | tee {log:q}"

@@ -8,30 +8,34 @@ rule runtime_table:
     output:
         csv="results/tables/runtime.csv",
         parquet="results/tables/runtime.parquet",
-    params:
-        folders=expand("results/{run}", run=RUNS),
-        code=code_digest("analysis.commands.summarize"),
     log:
         "results/logs/runtime_table.log",
     resources:
         quiet=1,
+    params:
+        folders=expand("results/{run}", run=RUNS),
+        code=code_digest("analysis.commands.summarize"),
     shell:
-        "{PYTHON} -m analysis summarize {params.folders:q} -o {output.csv:q} > {log:q} 2>&1"
+        "python -m analysis summarize {params.folders:q} -o {output.csv:q} > {log:q} 2>&1"
 
 
 # Counts need no image and no GPU: the same for every device.
 rule count_memory:
     output:
         "results/counts/{method}/{variant}/memory.json",
-    params:
-        count=lambda wildcards: COUNTS["counts/{method}/{variant}".format(**wildcards)].arguments,
-        code=lambda wildcards: COUNTS["counts/{method}/{variant}".format(**wildcards)].code_digest,
     log:
         "results/logs/count_memory/{method}/{variant}.log",
     resources:
         quiet=1,
+    params:
+        arguments=lambda wildcards: COUNTS[
+            "counts/{method}/{variant}".format(**wildcards)
+        ].arguments,
+        code=lambda wildcards: COUNTS[
+            "counts/{method}/{variant}".format(**wildcards)
+        ].code_digest,
     shell:
-        "{PYTHON} -m profiling memory {params.count:q} -o {output:q} > {log:q} 2>&1"
+        "python -m profiling memory {params.arguments:q} -o {output:q} > {log:q} 2>&1"
 
 
 rule memory_table:
@@ -40,14 +44,14 @@ rule memory_table:
     output:
         csv="results/tables/memory.csv",
         parquet="results/tables/memory.parquet",
-    params:
-        code=code_digest("analysis.commands.memory"),
     log:
         "results/logs/memory_table.log",
     resources:
         quiet=1,
+    params:
+        code=code_digest("analysis.commands.memory"),
     shell:
-        "{PYTHON} -m analysis memory {input:q} -o {output.csv:q} > {log:q} 2>&1"
+        "python -m analysis memory {input:q} -o {output.csv:q} > {log:q} 2>&1"
 
 
 rule fits_table:
@@ -57,13 +61,13 @@ rule fits_table:
     output:
         csv="results/tables/fits.csv",
         parquet="results/tables/fits.parquet",
-    params:
-        extrapolate_to_px=STUDY.extrapolate_to_px,
-        code=code_digest("analysis.commands.fit"),
     log:
         "results/logs/fits_table.log",
     resources:
         quiet=1,
+    params:
+        extrapolate_to_px=STUDY.extrapolate_to_px,
+        code=code_digest("analysis.commands.fit"),
     shell:
-        "{PYTHON} -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
+        "python -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
         " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,8 @@ from types import FrameType
 from typing import IO, NamedTuple
 
 PR_SET_PDEATHSIG = 1
+MARK = "ADSCALE_RUN"
+POLL_S = 0.05
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -27,13 +31,6 @@ class Finished(NamedTuple):
     timed_out: bool
 
 
-class _Process(NamedTuple):
-    pid: int
-    parent: int
-    session: int
-    start_ticks: int
-
-
 def run_forwarding(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -44,40 +41,41 @@ def run_forwarding(
 ) -> Finished:
     """Runs a program in a session of its own and waits for it.
 
-    SIGTERM and SIGINT to this process become a SIGTERM to the program, which gets ``grace_s``
-    to end before it is killed. No process of its session survives such an end. Signals are
-    caught in the main thread only, as Python allows nothing else.
+    SIGTERM and SIGINT to this process become a SIGTERM to the program. It and all it started,
+    which a variable in their environment tells, get ``grace_s`` to end before they are killed.
+    Signals are caught in the main thread only, as Python allows nothing else.
 
     Args:
         command: the program and its arguments.
         environment: all of its environment.
         output: takes its standard output and errors; None: it shares ours.
-        grace_s: seconds between asking it to end and killing it.
+        grace_s: seconds between asking to end and killing.
         timeout_s: seconds after which it is ended as by a signal; None: never.
 
     Raises:
         OSError: the program cannot be started.
     """
-    run = _Run(grace_s)
+    mark = uuid.uuid4().hex
+    run = _Run(mark, grace_s)
     with _on_signals(run.interrupt):
         run.process = subprocess.Popen(
             command,
-            env=dict(environment),
+            env={**environment, MARK: mark},
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C comes to us alone, once
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - two system calls, no locks
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, no locks
         )
         return run.wait(timeout_s)
 
 
 class _Run:
-    def __init__(self, grace_s: float) -> None:
+    def __init__(self, mark: str, grace_s: float) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self._mark = mark
         self._grace_s = grace_s
         self._received: int | None = None
-        self._ending = False
-        self._family: set[_Process] = set()
+        self._ended_s: float | None = None
         self._timers: list[threading.Timer] = []
 
     def interrupt(self, signum: int, _frame: FrameType | None = None) -> None:
@@ -92,31 +90,33 @@ class _Run:
             self._end()
         if timeout_s is not None:
             self._later(timeout_s, self._end)
-        # left unreaped, the process keeps its number until its session is searched
-        ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-        timed_out = self._ending and self._received is None
+        returncode = self.process.wait()
         for timer in self._timers:
             timer.cancel()
-        if self._ending or (ended is not None and ended.si_code != os.CLD_EXITED):
-            self._kill_family()
-        return Finished(self.process.wait(), self._received, timed_out)
+        timed_out = self._ended_s is not None and self._received is None
+        if self._ended_s is not None or returncode < 0:  # else nsys has seen to its processes
+            self._outlast()
+        return Finished(returncode, self._received, timed_out)
 
     def _end(self) -> None:
+        """Asks the program to end, and sees to it that it does."""
         assert self.process is not None
-        if self._ending:
-            return
-        self._ending = True
-        self._family |= _family(self.process.pid)
-        os.kill(self.process.pid, signal.SIGTERM)
-        self._later(self._grace_s, self._kill_family)
+        if self._ended_s is None:
+            self._ended_s = time.monotonic()
+            self.process.terminate()
+            self._later(self._grace_s, self._kill)
 
-    def _kill_family(self) -> None:
-        assert self.process is not None
-        self._family |= _family(self.process.pid)
-        running = set(_processes())
-        for member in self._family & running:  # same number and start time: not a newcomer
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(member.pid, signal.SIGKILL)
+    def _outlast(self) -> None:
+        """Waits for what the program started, and kills what does not end in time."""
+        deadline_s = (self._ended_s or time.monotonic()) + self._grace_s
+        while _marked(self._mark) and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+        self._kill()
+
+    def _kill(self) -> None:
+        for pid in _marked(self._mark):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, action)
@@ -149,26 +149,15 @@ def _end_with_parent() -> Callable[[], None]:
     return ask
 
 
-def _family(leader: int) -> set[_Process]:
-    """The session of ``leader``, all that descends from it, and the sessions of these.
+def _marked(mark: str) -> list[int]:
+    """The running processes with the mark in their environment.
 
-    nsys starts the program in a new session; the launcher between them stays in nsys' own.
+    Family ties do not tell: nsys starts a daemon, and the program in a new session.
     """
-    processes = list(_processes())
-    pids, sessions = {leader}, {leader}
-    while True:
-        family = {p for p in processes if p.parent in pids or p.session in sessions}
-        if {p.pid for p in family} <= pids:
-            return family
-        pids |= {p.pid for p in family}
-        sessions |= {p.session for p in family}
-
-
-def _processes() -> Iterator[_Process]:
+    variable = f"{MARK}={mark}".encode()
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:  # it ended meanwhile
-            continue
-        fields = text[text.rindex(")") + 2 :].split()  # the name before it may hold anything
-        yield _Process(int(folder.name), int(fields[1]), int(fields[3]), int(fields[19]))
+        with suppress(OSError):  # not ours, or it ended meanwhile
+            if variable in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found

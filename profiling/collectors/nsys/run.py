@@ -22,6 +22,7 @@ def run_profiled(
     trace_cuda: bool,
     environment: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
+    grace_s: float = 10.0,
     timeout_s: float | None = None,
 ) -> int:
     """Runs a program under nsys and puts the report at ``output``, replacing what is there.
@@ -35,6 +36,7 @@ def run_profiled(
         trace_cuda: whether to record the GPU.
         environment: the program's environment; None: that of this process.
         log: takes what the program and nsys print; None: it passes through.
+        grace_s: seconds that all processes get to end after a signal before they are killed.
         timeout_s: seconds after which the program is ended.
 
     Returns:
@@ -42,7 +44,7 @@ def run_profiled(
         have left a report.
 
     Raises:
-        CollectorError: nsys cannot be started, wrote no report, or was timed out.
+        CollectorError: nsys cannot be run, wrote no report, or was timed out.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     # one fixed name: what a killed run left behind is overwritten by the next
@@ -52,24 +54,15 @@ def run_profiled(
     try:
         with _temporary_folder(output.parent) as tmpdir:
             variables = profile_environment(tmpdir, environment)
-            finished = _start(nsys, argv, variables, log, timeout_s)
+            finished = run_forwarding(
+                argv, variables, output=log, grace_s=grace_s, timeout_s=timeout_s
+            )
         return _publish(nsys, finished, unfinished, output)
+    except OSError as error:
+        remedy = "check the path of nsys, and that its folders can be written and have room"
+        raise CollectorError(str(nsys), f"cannot be run ({error})", remedy) from None
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _start(
-    nsys: Path,
-    argv: list[str],
-    variables: Mapping[str, str],
-    log: IO[bytes] | None,
-    timeout_s: float | None,
-) -> Finished:
-    try:
-        return run_forwarding(argv, variables, output=log, timeout_s=timeout_s)
-    except OSError as error:
-        remedy = "correct the path of nsys, or choose the embedded collector"
-        raise CollectorError(str(nsys), f"cannot be started ({error})", remedy) from None
 
 
 def _publish(nsys: Path, finished: Finished, unfinished: Path, output: Path) -> int:
