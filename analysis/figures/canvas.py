@@ -35,8 +35,8 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
         height_mm: height of the drawing without the caption.
         caption: what was measured on what; broken into lines here.
     """
-    # an average character is about half as wide as the font is high
-    per_line = int(style.width_in * 72 / ((style.font_pt - 1) * 0.5))
+    # an average character of DejaVu Sans is a bit more than half as wide as the font is high
+    per_line = int(style.width_in * 72 / ((style.font_pt - 1) * 0.56))
     lines = textwrap.wrap(caption, per_line)
     caption_in = (len(lines) + 0.7) * (style.font_pt - 1) * CAPTION_LINE / 72
     height_in = height_mm / 25.4 + caption_in

@@ -50,6 +50,8 @@ def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> 
             linestyle="", capsize=2, **_look(number), label=_label(_key(key)),
         )  # fmt: skip
         _curve(axes, _of(curves, _key(key)), number, scale=1.0)
+    if not measured.empty:  # a wide interval reaches below zero, which has no place on this axis
+        axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
     _finish(figure, axes, curves)
     data = pd.concat([points.assign(basis="measured"), curves], ignore_index=True)
     return Drawing(f"scaling_runtime_{device}", figure, data)
@@ -88,6 +90,8 @@ def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Dr
 def _axes(figure: Figure, label: str) -> Axes:
     axes = figure.subplots()
     axes.set_yscale("log")
+    # plain numbers: the usual 10^n needs a markup that would misread users' labels
+    axes.yaxis.set_major_formatter(lambda value, _position: f"{value:g}")
     axes.set_ylabel(label)
     axes.set_xlabel("side of the image in px")
     axes.grid(visible=True, axis="both")

@@ -13,8 +13,8 @@ from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
 
 HEIGHT_MM = 105
-LABELLED_FROM = 0.045
-"""A share below this has no room for its label; the data beside the figure have it."""
+LABELLED_INSIDE_FROM = 0.08
+"""A share below this has its label above the bar, in its colour."""
 PARAMETERS = "parameters and buffers"
 MIB = 2**20
 
@@ -39,6 +39,7 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "runtime per image in ms", style)
     _whole_image(top, whole)
+    top.set_ylim(bottom=0)  # an interval of few images may reach below, a time cannot
     name = f"runtime_share_{first['device']}_{first['method']}_{first['variant']}"
     return Drawing(name, figure, _with_share(submodules, "mean_ms"))
 
@@ -55,6 +56,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     held = rows.groupby("resolution_px")[["parameters_bytes", "buffers_bytes"]].sum().sum(axis=1)
     stack = _pivot(rows, "mib")
     stack.insert(0, PARAMETERS, held / MIB)
+    stack = stack.loc[:, stack.any()]  # what owns no layer has nothing to show
     caption = (
         f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
@@ -97,42 +99,63 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
     top.set_ylabel(label)
     top.margins(y=0.12)
     bottom.set_ylabel("share in %")
-    bottom.set_ylim(0, 100)
+    bottom.set_yticks([0, 25, 50, 75, 100])
     bottom.set_xlabel("side of the image in px")
     bottom.set_xticks(range(len(stack)), [str(side_px) for side_px in stack.index])
     handles, labels = top.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
+    figure.legend(handles, labels, loc="outside upper center", ncols=3 if len(labels) > 4 else 4)
     return top
 
 
 def _bars(axes: Axes, stack: pd.DataFrame) -> None:
     base = np.zeros(len(stack))
     for submodule in stack.columns:
-        colour = PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
         heights = stack[submodule].fillna(0).to_numpy()
         axes.bar(
             range(len(stack)), heights, 0.78, bottom=base,
-            color=colour, label=submodule, edgecolor="white", linewidth=0.4,
+            color=_colour(submodule), label=submodule, edgecolor="white", linewidth=0.4,
         )  # fmt: skip
         base += heights
 
 
 def _label_shares(axes: Axes, share: pd.DataFrame, style: Style) -> None:
-    size = style.font_pt - 2 if len(share) <= 8 else style.font_pt - 3
+    """Every share in per cent: inside its segment, or above the bar where that is too thin."""
+    size = style.font_pt - (2 if len(share) <= 8 else 3)
     middle = share.cumsum(axis=1) - share / 2
+    above = 0
     for position, side_px in enumerate(share.index):
+        outside = 0
         for submodule in share.columns:
             value = share.loc[side_px, submodule]
-            if value >= LABELLED_FROM:
+            if value >= LABELLED_INSIDE_FROM:
                 axes.text(
                     position, middle.loc[side_px, submodule] * 100, f"{value:.0%}",
                     ha="center", va="center", fontsize=size, color=_ink(submodule),
                 )  # fmt: skip
+            elif value > 0:
+                axes.annotate(
+                    f"{value:.1%}", (position, 100), (0, 1 + outside * (size + 1)),
+                    textcoords="offset points", ha="center", fontsize=size,
+                    color=_darker(_colour(submodule)), annotation_clip=False,
+                )  # fmt: skip
+                outside += 1
+        above = max(above, outside)
+    axes.set_ylim(0, 102 + 13 * above)
+
+
+def _colour(submodule: str) -> str:
+    return PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
+
+
+def _darker(colour: str) -> str:
+    """The colour as an ink that stands out from white paper."""
+    parts = (int(int(colour[k : k + 2], 16) * 0.7) for k in (1, 3, 5))
+    return "#" + "".join(f"{part:02X}" for part in parts)
 
 
 def _ink(submodule: str) -> str:
     """Black or white, whichever is read better on the submodule's colour (WCAG luminance)."""
-    colour = PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
+    colour = _colour(submodule)
     red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
     return (
         "black" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18 else "white"

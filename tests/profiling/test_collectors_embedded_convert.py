@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiling.annotation import RecordedRange
@@ -172,6 +172,7 @@ def test_ids_that_do_not_fit_are_refused(process: int, thread: int) -> None:
         global_tid(process, thread)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**24 - 1), st.integers(0, 2**24 - 1))
 def test_ids_decode_back(process: int, thread: int) -> None:
     encoded = global_tid(process, thread)
@@ -180,6 +181,7 @@ def test_ids_decode_back(process: int, thread: int) -> None:
     assert encoded < 2**63  # SQLite's integers are signed
 
 
+@settings(deadline=None)
 @given(recordings)
 def test_every_event_survives(recording: Recording) -> None:
     rows = tables(recording)
@@ -224,6 +226,7 @@ def test_every_event_survives(recording: Recording) -> None:
     assert found_names == Counter(k.name for k in recording.gpu.kernels)
 
 
+@settings(deadline=None)
 @given(recordings, st.integers(-(10**15), 10**15))
 def test_times_shift_by_a_constant(recording: Recording, by_ns: int) -> None:
     events = ("NVTX_EVENTS", RUNTIME, KERNEL, MEMCPY, MEMSET)
@@ -242,6 +245,7 @@ def test_times_shift_by_a_constant(recording: Recording, by_ns: int) -> None:
         assert alone.get(table, []) == moved
 
 
+@settings(deadline=None)
 @given(recordings)
 def test_rows_are_ordered_by_start(recording: Recording) -> None:
     rows = tables(recording)
@@ -252,6 +256,7 @@ def test_rows_are_ordered_by_start(recording: Recording) -> None:
     assert starts == sorted(starts)
 
 
+@settings(deadline=None)
 @given(nested(PID), nested(OTHER_THREAD))
 def test_nesting_is_preserved(main: Nested, other: Nested) -> None:
     rows = tables(cpu_only()._replace(ranges=(*other.ranges, *main.ranges)))
@@ -267,6 +272,7 @@ def test_nesting_is_preserved(main: Nested, other: Nested) -> None:
     assert parents == main.parents | other.parents
 
 
+@settings(deadline=None)
 @given(recordings)
 def test_strings_are_distinct_and_all_are_used(recording: Recording) -> None:
     rows = tables(recording)

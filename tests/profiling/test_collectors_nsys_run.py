@@ -137,8 +137,15 @@ def test_a_lying_nsys_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_nsys_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CollectorError, match="cannot be run"):
+    with pytest.raises(CollectorError, match="cannot record"):
         run_profiled(tmp_path / "absent", tmp_path / "p.nsys-rep", ["true"], trace_cuda=False)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(nsys: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(CollectorError, match="cannot record"):
+        run_profiled(nsys, blocked / "folder" / "p.nsys-rep", ["true"], trace_cuda=False)
 
 
 def test_a_time_limit_ends_all_processes(nsys: Path, tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("package", "other"), [("profiling", "analysis"), ("analysis", "profiling")])
+@pytest.mark.parametrize(
+    ("package", "other"), [("profiling", "analysis"), ("analysis", "profiling")]
+)
 def test_the_two_packages_do_not_import_each_other(package: str, other: str) -> None:
     names = [
         ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,16 +22,13 @@ CASES = [
     *(("S", side_px, padding) for side_px in (256, 257, 300, 320) for padding in (False, True)),
     ("M", 256, False),
     ("M", 257, True),
-    ("M", 300, False),
 ]
 STATISTICS = ("teacher_statistics.mean", "teacher_statistics.std")
 
 
 def build(size: str = "S", side_px: int = 256, padding: bool = False, seed: int = 0) -> EfficientAD:
     settings = {"size": size, "padding": padding, "weights": None}
-    return EfficientAD.build(
-        settings, resolution_px=side_px, implementation="reference", seed=seed
-    )
+    return EfficientAD.build(settings, resolution_px=side_px, implementation="reference", seed=seed)
 
 
 def random_image(side_px: int, seed: int = 7) -> torch.Tensor:
@@ -206,6 +203,7 @@ def test_an_image_of_another_size_is_refused() -> None:
         build().infer(random_image(257), lambda _name: nullcontext())
 
 
+@settings(deadline=None)
 @given(side_px=st.integers(-5, 20_000), size=st.sampled_from("SM"), padding=st.booleans())
 def test_resolutions_from_256_px_on_are_supported(side_px: int, size: str, padding: bool) -> None:
     problem = SPEC.resolution_problem({"size": size, "padding": padding}, side_px)

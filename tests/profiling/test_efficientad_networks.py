@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -160,6 +160,7 @@ def test_decoder_follows_the_image(side_px: int, padding: bool, expected: tuple[
     assert adaptive_decoder_sides_px(side_px, padding=padding) == expected
 
 
+@settings(deadline=None, max_examples=40)
 @given(side_px=st.integers(256, 6000), padding=st.booleans(), name=st.sampled_from(sorted(PDN)))
 def test_all_networks_agree_on_the_side_of_the_map(side_px: int, padding: bool, name: str) -> None:
     side = math.ceil(side_px / 4) - (0 if padding else 8)
@@ -171,6 +172,7 @@ def test_all_networks_agree_on_the_side_of_the_map(side_px: int, padding: bool, 
     assert on_meta(decoder, side_px).shape == (1, 384, side, side)
 
 
+@settings(deadline=None, max_examples=30)
 @given(side_px=st.integers(1, 255))
 def test_below_256_px_the_encoder_itself_cannot_run(side_px: int) -> None:
     with torch.device("meta"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from profiling.collectors.embedded.rows import Rows
@@ -30,7 +30,8 @@ def write_export(path: Path, tables: Iterable[Rows]) -> None:
         remedy = f"make room on the disk, and check that {path.parent} can be written"
         raise CollectorError(str(path), f"cannot be written ({error})", remedy) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _fill(path: Path, tables: Iterable[Rows]) -> None:

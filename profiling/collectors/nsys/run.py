@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -46,12 +46,12 @@ def run_profiled(
     Raises:
         CollectorError: nsys cannot be run, wrote no report, or was timed out.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
     # one fixed name: what a killed run left behind is overwritten by the next
     unfinished = output.with_name(f".{output.stem}.unfinished.nsys-rep")
-    unfinished.unlink(missing_ok=True)
     argv = profile_command(nsys, unfinished, trace_cuda, command)
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
         with _temporary_folder(output.parent) as tmpdir:
             variables = profile_environment(tmpdir, environment)
             finished = run_forwarding(
@@ -60,9 +60,10 @@ def run_profiled(
         return _publish(nsys, finished, unfinished, output)
     except OSError as error:
         remedy = "check the path of nsys, and that its folders can be written and have room"
-        raise CollectorError(str(nsys), f"cannot be run ({error})", remedy) from None
+        raise CollectorError(str(nsys), f"cannot record to {output} ({error})", remedy) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _publish(nsys: Path, finished: Finished, unfinished: Path, output: Path) -> int:

@@ -1,0 +1,51 @@
+"""Small profiles written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.nsys.records import Calls, Operations, Ranges
+
+PROCESS = 7 << 24
+THREAD = PROCESS | 7
+
+RangeRow = tuple[int, int, int]
+"""Thread, start, end."""
+CallRow = tuple[int, int, int, int]
+"""Thread, start, end, correlation id."""
+KernelRow = tuple[int, int, int, int]
+"""Process, start, end, correlation id."""
+
+
+def make_ranges(rows: Sequence[RangeRow], names: Sequence[str] | None = None) -> Ranges:
+    """Push/pop ranges with rowids from 1 on."""
+    numbers = np.array(rows, np.int64).reshape(-1, 3)
+    named = np.empty(len(rows), object)
+    named[:] = [f"r{k}" for k in range(len(rows))] if names is None else list(names)
+    domain = np.empty(len(rows), object)
+    domain[:] = [""] * len(rows)
+    return Ranges(
+        row_id=np.arange(1, len(rows) + 1),
+        start_ns=numbers[:, 1],
+        end_ns=numbers[:, 2],
+        thread=numbers[:, 0],
+        is_push_pop=np.ones(len(rows), np.bool_),
+        is_open=np.zeros(len(rows), np.bool_),
+        domain=domain,
+        name=named,
+    )
+
+
+def make_calls(rows: Sequence[CallRow]) -> Calls:
+    """API calls."""
+    numbers = np.array(rows, np.int64).reshape(-1, 4)
+    return Calls(numbers[:, 1], numbers[:, 2], numbers[:, 0], numbers[:, 3])
+
+
+def make_kernels(rows: Sequence[KernelRow]) -> Operations:
+    """Kernels without names."""
+    numbers = np.array(rows, np.int64).reshape(-1, 4)
+    no_name = np.full(len(rows), -1, np.int64)
+    return Operations(numbers[:, 1], numbers[:, 2], numbers[:, 0], numbers[:, 3], no_name)

@@ -1,0 +1,169 @@
+"""Real profiles of nsys 2022 to 2026: our reading against the answers of nsys' own reports."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.attribution.attribute import attribute, projection
+from analysis.nsys.reading import read_profile
+from analysis.nsys.records import THREAD_BITS, Profile
+from tests.analysis.conftest import FIXTURES
+
+pytestmark = pytest.mark.fixtures
+
+COUNTED_ONCE = {"dup_runtime": 2, "pipit_saxpy_mpi_dup_corr_2022.2.1": 2}
+"""Two API rows per kernel: nsys' `nvtx_kern_sum` counts the kernel's time as often, we once."""
+
+EQUAL_RANGES = {"identical_ranges"}
+"""nsys makes equal ranges each other's parents; we take the smaller rowid for the outer one."""
+
+
+def report(path: Path, name: str) -> list[dict[str, str]]:
+    """Rows of an answer of nsys; skipped where nsys gave none."""
+    answer = path.with_name(f"{path.stem}.{name}.csv")
+    if not answer.is_file():
+        pytest.skip(f"nsys has no {name} for this profile")
+    with answer.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_projection_of_every_range_is_that_of_nsys(real_profile: Path) -> None:
+    profile = read_profile(real_profile)
+    nesting = attribute(profile.ranges, profile.calls, profile.kernels).nesting
+    projected = projection(profile, nesting)
+    labels = profile.ranges.labels()
+    found = {
+        int(profile.ranges.row_id[at]): (
+            labels[at],
+            int(projected.first_ns[at]),
+            int(projected.span_ns[at]),
+            int(profile.ranges.start_ns[at]),
+            int(profile.ranges.end_ns[at] - profile.ranges.start_ns[at]),
+            "PushPop" if profile.ranges.is_push_pop[at] else "StartEnd",
+        )
+        for at in np.flatnonzero(projected.intervals)
+    }
+    expected = {
+        int(row["RangeId"]): (
+            row["Name"],
+            int(row["Projected Start (ns)"]),
+            int(row["Projected Duration (ns)"]),
+            int(row["Orig Start (ns)"]),
+            int(row["Orig Duration (ns)"]),
+            row["Style"],
+        )
+        for row in report(real_profile, "nvtx_gpu_proj_trace")
+        if row["RangeId"]
+    }
+    assert found == expected
+
+
+def test_parents_and_levels_are_those_of_nsys(real_profile: Path) -> None:
+    if real_profile.stem in EQUAL_RANGES:
+        pytest.skip("differs on purpose, see EQUAL_RANGES")
+    profile = read_profile(real_profile)
+    nesting = attribute(profile.ranges, profile.calls, profile.kernels).nesting
+    row_ids = [*profile.ranges.row_id.tolist(), ""]
+    at = {row_id: position for position, row_id in enumerate(row_ids)}
+    for row in report(real_profile, "nvtx_gpu_proj_trace"):
+        if row["RangeId"]:
+            position = at[int(row["RangeId"])]
+            assert str(row_ids[nesting.parent[position]]) == row["ParentId"]
+            assert str(nesting.depth[position]) == row["Lvl"]
+
+
+def test_kernel_sums_and_counts_are_those_of_nsys(real_profile: Path) -> None:
+    """Sums per (range, style, process, thread, kernel), for every enclosing range."""
+    rows = report(real_profile, "nvtx_kern_sum")
+    times = COUNTED_ONCE.get(real_profile.stem, 1)
+    found = kernel_sums(read_profile(real_profile))
+    expected = {}
+    for row in rows:
+        if row["Style"]:  # rows without a range: see the test of coverage
+            who = (row["NVTX Range"], row["Style"], row["PID"], row["TID"], row["Kernel Name"])
+            counts = int(row["NVTX Inst"]), int(row["Kern Inst"])
+            expected[who] = (*counts, int(row["Total Time (ns)"]) // times)
+    assert found == expected
+
+
+def test_kernels_without_a_range_are_counted_as_nsys_lists_them(real_profile: Path) -> None:
+    rows = [row for row in report(real_profile, "nvtx_kern_sum") if not row["Style"]]
+    profile = read_profile(real_profile)
+    coverage = attribute(profile.ranges, profile.calls, profile.kernels).coverage
+    outside = [row for row in rows if row["PID"]]
+    unknown = [row for row in rows if not row["PID"]]
+    assert coverage.outside == sum(int(row["Kern Inst"]) for row in outside)
+    assert coverage.outside_ns == sum(int(row["Total Time (ns)"]) for row in outside)
+    assert coverage.without_launch == sum(int(row["Kern Inst"]) for row in unknown)
+    assert coverage.without_launch_ns == sum(int(row["Total Time (ns)"]) for row in unknown)
+
+
+def kernel_sums(profile: Profile) -> dict[tuple[str, ...], tuple[int, int, int]]:
+    """Range instances, kernels and their time, walking up from each kernel's innermost range."""
+    found = attribute(profile.ranges, profile.calls, profile.kernels)
+    ranges, labels = profile.ranges, profile.ranges.labels()
+    calls, kernels = profile.calls, profile.kernels
+    instances: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    totals: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for kernel, launch in enumerate(found.launch.tolist()):
+        if launch < 0:
+            continue
+        enclosing = np.flatnonzero(
+            (ranges.thread == calls.thread[launch])
+            & (ranges.start_ns <= calls.start_ns[launch])
+            & (ranges.end_ns >= calls.end_ns[launch])
+        )
+        for at in enclosing.tolist():
+            thread = int(ranges.thread[at])
+            key = (
+                labels[at],
+                "PushPop" if ranges.is_push_pop[at] else "StartEnd",
+                str(thread >> THREAD_BITS & 0xFFFFFF),
+                str(thread & 0xFFFFFF),
+                profile.kernel_names[int(kernels.name_id[kernel])],
+            )
+            instances[key].add(at)
+            totals[key][0] += 1
+            totals[key][1] += int(kernels.end_ns[kernel] - kernels.start_ns[kernel])
+    return {key: (len(instances[key]), count, total) for key, (count, total) in totals.items()}
+
+
+def test_inclusive_sums_add_up_to_those_of_nsys(real_profile: Path) -> None:
+    """The same totals from `attribute` itself, per range name."""
+    rows = [row for row in report(real_profile, "nvtx_kern_sum") if row["Style"]]
+    profile = read_profile(real_profile)
+    inclusive = attribute(profile.ranges, profile.calls, profile.kernels).inclusive
+    found: dict[str, int] = defaultdict(int)
+    for label, total_ns in zip(profile.ranges.labels(), inclusive.total_ns.tolist(), strict=True):
+        if total_ns:
+            found[label] += total_ns
+    expected: dict[str, int] = defaultdict(int)
+    for row in rows:
+        expected[row["NVTX Range"]] += int(row["Total Time (ns)"])
+    times = COUNTED_ONCE.get(real_profile.stem, 1)
+    assert found == {name: total // times for name, total in expected.items()}
+
+
+def test_two_rows_for_one_domain_are_read_where_nsys_fails() -> None:
+    path = FIXTURES / "corner" / "dup_domain.sqlite"
+    if not path.is_file():
+        pytest.skip("../shared/fixtures is absent")
+    profile = read_profile(path)
+    found = attribute(profile.ranges, profile.calls, profile.kernels)
+    assert profile.ranges.labels() == ["DOM:a"]
+    assert found.inclusive.total_ns.tolist() == [100]
+
+
+def test_of_equal_ranges_the_one_with_the_smaller_rowid_is_outer() -> None:
+    path = FIXTURES / "corner" / "identical_ranges.sqlite"
+    if not path.is_file():
+        pytest.skip("../shared/fixtures is absent")
+    profile = read_profile(path)
+    found = attribute(profile.ranges, profile.calls, profile.kernels)
+    assert found.nesting.parent.tolist() == [-1, 0]
+    assert found.exclusive.intervals.tolist() == [0, 1]

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from profiling.errors import ConfigError, UnsupportedResolutionError, UserError
+from profiling.memory import cli
+from profiling.memory.report import count_report, format_table, write_report
+from profiling.methods.registry import check_settings, get_spec, parse_variant
+
+SPEC = get_spec("efficientad")
+SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "memory.schema.json"
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    variant = parse_variant("reference-tf32", SPEC)
+    return count_report("Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512])
+
+
+def run_cli(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["memory", *arguments])
+    returncode: int = args.main(args)
+    return returncode
+
+
+def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
+    assert report["method"] == "Mine"
+    assert report["target"] == "efficientad"
+    assert report["settings"] == {"size": "S", "padding": False, "weights": None}
+    assert report["variant"] == "reference-tf32"
+    assert [entry["resolution_px"] for entry in report["resolutions"]] == [512, 256]
+    teacher = report["resolutions"][1]["submodules"][0]
+    assert teacher["submodule"] == "teacher"
+    assert teacher["parameters_bytes"] == 4 * 2_694_144
+    assert teacher["layers"][0] == {
+        "name": "teacher.0",
+        "type": "Conv2d",
+        "output_shape": [1, 128, 253, 253],
+        "parameters_bytes": 4 * (128 * 3 * 16 + 128),
+        "activations_bytes": 4 * 128 * 253 * 253,
+    }
+
+
+def test_a_report_is_valid_json_of_its_schema(tmp_path: Path, report: dict[str, Any]) -> None:
+    file = tmp_path / "new" / "memory.json"
+    write_report(file, report)
+    read = json.loads(file.read_text())
+    assert read == report
+    jsonschema.validate(read, json.loads(SCHEMA.read_text()))
+    assert [entry.name for entry in file.parent.iterdir()] == ["memory.json"]
+
+
+def test_an_invalid_report_is_not_written(tmp_path: Path, report: dict[str, Any]) -> None:
+    broken = copy.deepcopy(report)
+    broken["resolutions"][0]["submodules"][0]["activations_bytes"] = -1
+    with pytest.raises(jsonschema.ValidationError):
+        write_report(tmp_path / "memory.json", broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_has_totals(report: dict[str, Any]) -> None:
+    lines = format_table(report).splitlines()
+    assert lines[0] == "Mine (efficientad), reference-tf32"
+    rows = [line.split() for line in lines[1:]]
+    assert rows[0][0] == "resolution_px"
+    assert ["256", "teacher", "10.28", "<0.01", "54.02"] in rows
+    assert ["256", "student", "16.28", "0.00", "58.62"] in rows
+    assert ["256", "total", "30.74", "<0.01", "126.18"] in rows
+    assert len(rows) == 1 + 2 * 5
+
+
+def test_one_unsupported_resolution_refuses_all() -> None:
+    variant = parse_variant("reference-fp32", SPEC)
+    with pytest.raises(UnsupportedResolutionError, match="200 px"):
+        count_report("Mine", SPEC, check_settings(SPEC, {}), variant, [256, 200])
+
+
+def test_cli_prints_a_table_and_writes_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "memory.json"
+    arguments = ["--method", "efficientad", "--set", "size=S", "--resolution", "256", "300"]
+    assert run_cli(*arguments, "-o", str(file)) == 0
+    assert "  teacher " in capsys.readouterr().out
+    written = json.loads(file.read_text())
+    assert written["settings"]["size"] == "S"
+    assert [entry["resolution_px"] for entry in written["resolutions"]] == [256, 300]
+
+
+def test_cli_takes_a_label_and_settings_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = '{"size": "S", "padding": true}'
+    named = ["--method", "efficientad", "--label", "Mine", "--settings", settings]
+    assert run_cli(*named, "--resolution", "256", "--json", "--variant", "reference-tf32") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["method"] == "Mine"
+    assert printed["settings"] == {"size": "S", "padding": True, "weights": None}
+    assert printed["variant"] == "reference-tf32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "efficientad", "--resolution", "128"], "128 px"),
+        (["--method", "effcientad", "--resolution", "256"], "did you mean efficientad?"),
+        (["--resolution", "256"], "--method: missing"),
+        (["--label", "Mine", "--resolution", "256"], "--method: missing"),
+        (["--method", "efficientad", "--variant", "x", "--resolution", "256"], "--variant"),
+        (["--method", "efficientad", "--settings", "{", "--resolution", "256"], "is no JSON"),
+        (["--method", "efficientad", "--settings", "[]", "--resolution", "256"], "no JSON object"),
+        (
+            ["--method", "efficientad", "--settings", "{}", "--set", "size=S", "--resolution", "9"],
+            "do not go with --set",
+        ),
+    ],
+)
+def test_cli_faults_end_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        run_cli(*arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_cli_says_where_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "memory.json"
+    with pytest.raises(ConfigError, match=r"memory\.json: cannot be written"):
+        run_cli("--method", "efficientad", "--resolution", "256", "-o", str(target))

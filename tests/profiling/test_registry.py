@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiling.errors import ConfigError, UnsupportedResolutionError
+from profiling.methods.base import Method
+from profiling.methods.registry import (
+    Variant,
+    all_specs,
+    check_implementation,
+    check_resolution,
+    check_settings,
+    get_spec,
+    load_method_class,
+    parse_variant,
+)
+from profiling.methods.spec import MethodSpec, ResolutionProblem
+
+EFFICIENTAD = get_spec("efficientad")
+EVEN = MethodSpec(
+    target="even",
+    summary="runs at even sides",
+    factory="nowhere:Nothing",
+    submodules=("all",),
+    implementations=("reference", "optimized"),
+    precisions=("fp32", "fp16"),
+    settings_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"sizes": {"type": "array", "default": [1], "description": "Some."}},
+    },
+    resolution_problem=lambda _settings, side_px: (
+        ResolutionProblem("it is odd", (side_px - 1, side_px + 1)) if side_px % 2 else None
+    ),
+    supported_resolutions="even",
+)
+
+
+def test_efficientad_is_registered() -> None:
+    assert EFFICIENTAD in all_specs()
+    assert EFFICIENTAD.submodules == ("teacher", "student", "autoencoder", "anomaly_map")
+    assert EFFICIENTAD.implementations == ("reference",)
+    assert EFFICIENTAD.precisions == ("fp32", "tf32")
+
+
+@pytest.mark.parametrize("spec", all_specs(), ids=lambda spec: spec.target)
+def test_every_spec_keeps_the_contract(spec: MethodSpec) -> None:
+    assert get_spec(spec.target) is spec
+    assert issubclass(load_method_class(spec), Method)
+    schema = spec.settings_schema
+    jsonschema.Draft202012Validator.check_schema(dict(schema))
+    assert schema["additionalProperties"] is False
+    for name, part in schema["properties"].items():
+        assert part["description"], name
+        jsonschema.validate(part["default"], part)
+    assert spec.resolution_problem(check_settings(spec, {}), 1024) is None
+
+
+def test_planning_needs_no_torch(
+    checkout_environment: dict[str, str],
+) -> None:
+    code = (
+        "import sys\n"
+        "from profiling.methods import registry\n"
+        "spec = registry.all_specs()[0]\n"
+        "registry.check_settings(spec, {}); registry.parse_variant('reference-fp32', spec)\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=checkout_environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", ["effcientad", "EfficientAD", "efficient_ad"])
+def test_an_unknown_target_gets_the_nearest(target: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        get_spec(target, where="methods.Mine.target")
+    message = str(caught.value)
+    assert message.startswith(f"methods.Mine.target: there is no method {target!r}")
+    assert message.endswith("did you mean efficientad?")
+
+
+def test_nothing_is_suggested_where_nothing_is_near() -> None:
+    with pytest.raises(ConfigError) as caught:
+        get_spec("zzz")
+    assert "did you mean" not in str(caught.value)
+    assert "allowed: " in str(caught.value)
+
+
+def test_defaults_are_filled_in() -> None:
+    assert check_settings(EFFICIENTAD, {}) == {"size": "M", "padding": False, "weights": None}
+    given_ = {"weights": "a.pth", "size": "S"}
+    assert check_settings(EFFICIENTAD, given_) == {
+        "size": "S",
+        "padding": False,
+        "weights": "a.pth",
+    }
+
+
+def test_a_default_is_not_shared() -> None:
+    check_settings(EVEN, {})["sizes"].append(2)
+    assert check_settings(EVEN, {}) == {"sizes": [1]}
+
+
+@pytest.mark.parametrize(
+    ("given_", "parts"),
+    [
+        ({"sise": "S"}, ["methods.Mine.sise", "padding, size, weights", "did you mean size?"]),
+        ({"size": "L"}, ["methods.Mine.size", "'L'", "S, M"]),
+        ({"size": "s"}, ["methods.Mine.size", "'s'", "S, M", "did you mean S?"]),
+        ({"padding": "yes"}, ["methods.Mine.padding", "'yes'", "boolean"]),
+        ({"padding": 1}, ["methods.Mine.padding", "1", "boolean"]),
+        ({"weights": 3}, ["methods.Mine.weights", "3", "string or null"]),
+        ({"weights": ""}, ["methods.Mine.weights"]),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_ends_in_one_line(given_: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_settings(EFFICIENTAD, given_, where="methods.Mine")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in parts if part not in message] == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+@given(
+    given_=st.dictionaries(
+        st.sampled_from(["size", "padding", "weights"]) | st.text(max_size=8),
+        st.sampled_from(["S", "M", True, None]) | json_values,
+    )
+)
+def test_settings_are_complete_and_valid_or_refused(given_: dict[str, Any]) -> None:
+    try:
+        found = check_settings(EFFICIENTAD, given_)
+    except ConfigError:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
+    else:
+        jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
+        assert list(found) == ["size", "padding", "weights"]
+        assert {key: found[key] for key in given_} == given_
+
+
+def test_variants() -> None:
+    variant = parse_variant("optimized-fp16", EVEN)
+    assert variant == Variant(implementation="optimized", precision="fp16")
+    assert str(variant) == "optimized-fp16"
+
+
+@pytest.mark.parametrize("text", ["optimized-fp32", "reference", "fp32", "", "reference-fp32-x"])
+def test_unknown_variants_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_variant(text, EFFICIENTAD, where="variants")
+    assert str(caught.value).startswith("variants: ")
+    assert "allowed: reference-fp32, reference-tf32" in str(caught.value)
+
+
+def test_a_misspelt_variant_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean reference-tf32\?"):
+        parse_variant("refrence-tf32", EFFICIENTAD)
+
+
+def test_implementations() -> None:
+    check_implementation(EVEN, "optimized")
+    with pytest.raises(ConfigError, match=r"'optimised'.*did you mean optimized\?"):
+        check_implementation(EVEN, "optimised")
+
+
+def test_resolutions() -> None:
+    check_resolution(EVEN, {}, 32)
+    with pytest.raises(UnsupportedResolutionError) as caught:
+        check_resolution(EVEN, {}, 33, where="--resolution")
+    message = str(caught.value)
+    assert message.startswith("--resolution: even does not run at 33 px (it is odd)")
+    assert message.endswith("32 px or 34 px")

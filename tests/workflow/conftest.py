@@ -1,0 +1,73 @@
+"""Studies run by the real Snakemake in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+
+Study = Callable[..., subprocess.CompletedProcess[str]]
+
+TINY: dict[str, Any] = {
+    "preset": "smoke",
+    "device": {"name": "test", "type": "cpu"},
+    "methods": {"Small": {"target": "efficientad", "size": "S"}},
+    "resolutions": [256, 288],
+    "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
+    "collector": "embedded",
+    "extrapolate_to_px": 1024,
+}
+
+
+def write_config(folder: Path, changes: Mapping[str, Any]) -> None:
+    """The configuration of a tiny study, with changes, where Snakemake looks for it."""
+    path = folder / "config" / "config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump({**TINY, **changes}))
+
+
+def snakemake(folder: Path, *arguments: str, **environment: str) -> list[str]:
+    """The command line of a study in a folder."""
+    return [
+        sys.executable, "-m", "snakemake", "--snakefile", str(CHECKOUT / "Snakefile"),
+        "--directory", str(folder), *arguments,
+    ]  # fmt: skip
+
+
+def run_study(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake to its end."""
+    return subprocess.run(
+        snakemake(folder, *arguments), env={**os.environ, **(environment or {})},
+        capture_output=True, text=True, timeout=900, cwd=folder,
+    )  # fmt: skip
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run would execute."""
+    done = run_study(folder, "-n", "--quiet", "rules", *arguments)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout + done.stderr
+    if "Nothing to be done" in text:
+        return {}
+    rows = text.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+    return {name: int(count) for name, count in (row.split() for row in rows if row.strip())}
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny study that has run. Tests that change it take a copy."""
+    folder = tmp_path_factory.mktemp("study")
+    write_config(folder, {})
+    done = run_study(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder

@@ -1,0 +1,280 @@
+"""A tiny study on the CPU: what runs, what runs again, and what a fault looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import CHECKOUT, TINY, planned, run_study, snakemake, write_config
+
+pytestmark = pytest.mark.study
+RUNS = [f"results/test/Small/reference-fp32/{side_px}" for side_px in (256, 288)]
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study, times of files included."""
+    copy = tmp_path / "study"
+    shutil.copytree(finished_study, copy, copy_function=shutil.copy2)
+    return copy
+
+
+def test_runtimes_carry_device_clock_sample_size_and_uncertainty(finished_study: Path) -> None:
+    table = pd.read_csv(finished_study / "results/tables/runtime.csv")
+    submodules = table[table["role"] == "submodule"]
+    assert set(submodules["submodule"]) == {"teacher", "student", "autoencoder", "anomaly_map"}
+    assert set(table["resolution_px"]) == {256, 288}
+    assert set(table["clock"]) == {"host"}
+    assert set(table["device"]) == {"test"}
+    assert set(table["images"]) == {2}
+    assert (table["ci95_low_ms"] <= table["mean_ms"]).all()
+    assert (table["mean_ms"] <= table["ci95_high_ms"]).all()
+    image = table[table["role"] == "image"].set_index("resolution_px")["mean_ms"]
+    covered = submodules.groupby("resolution_px")["mean_ms"].sum() / image
+    assert covered.between(0.99, 1).all()
+
+
+def test_memory_is_counted_beyond_what_was_measured(finished_study: Path) -> None:
+    table = pd.read_csv(finished_study / "results/tables/memory.csv")
+    assert set(table["resolution_px"]) == {256, 288, 512, 1024}
+    assert set(table["basis"]) == {"counted"}
+    student = table.set_index(["submodule", "resolution_px"]).loc[("student", 1024)]
+    assert student["activations_bytes"] / 2**20 == pytest.approx(1001.7, abs=0.05)
+    assert student["parameters_bytes"] == 4_267_392 * 4
+
+
+def test_two_resolutions_are_too_few_for_a_fit_and_it_says_so(finished_study: Path) -> None:
+    table = pd.read_csv(finished_study / "results/tables/fits.csv")
+    assert table["predicted"].isna().all()
+    assert table["fit_refused"].str.contains("2 resolutions").all()
+
+
+def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> None:
+    folder = finished_study / "results/figures"
+    names = {path.stem for path in folder.iterdir()}
+    assert names == {
+        "runtime_share_test_Small_reference-fp32",
+        "memory_share_Small_reference-fp32",
+        "scaling_runtime_test",
+        "scaling_memory",
+    }
+    for name in names:
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(folder / f"{name}.csv"))
+
+
+def test_every_job_has_left_a_log(finished_study: Path) -> None:
+    logs = {path.relative_to(finished_study / "results/logs").parts[0].removesuffix(".log")
+            for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
+    assert logs == {
+        "profile", "attribute", "count_memory", "runtime_table", "memory_table", "fits_table",
+        "figures",
+    }  # fmt: skip
+
+
+def test_nothing_is_done_twice(study: Path) -> None:
+    assert planned(study) == {}
+
+
+def test_a_changed_figure_style_draws_again_and_measures_nothing(study: Path) -> None:
+    write_config(study, {"figures": {"width_mm": 89}})
+    assert planned(study) == {"figures": 1, "all": 1}
+
+
+def test_a_new_label_is_measured_and_the_old_one_is_not(study: Path) -> None:
+    methods = {**TINY["methods"], "Padded": {"target": "efficientad", "size": "S", "padding": True}}
+    write_config(study, {"methods": methods})
+    jobs = planned(study)
+    assert (jobs["profile"], jobs["count_memory"], jobs["attribute"]) == (2, 1, 2)
+
+
+def test_a_changed_setting_measures_its_label_again(study: Path) -> None:
+    write_config(study, {"methods": {"Small": {"target": "efficientad", "size": "M"}}})
+    jobs = planned(study)
+    assert (jobs["profile"], jobs["count_memory"]) == (2, 1)
+
+
+def test_a_new_resolution_is_the_only_new_measurement(study: Path) -> None:
+    write_config(study, {"resolutions": [256, 288, 320]})
+    assert planned(study)["profile"] == 1
+
+
+@pytest.fixture
+def other_checkout(tmp_path: Path) -> Path:
+    """A copy of the code, to edit."""
+    copy = tmp_path / "checkout"
+    hidden = shutil.ignore_patterns(".*", "results", "tests", "__pycache__")
+    shutil.copytree(CHECKOUT, copy, ignore=hidden)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("edit", "again"),
+    [
+        ("# a comment\n", {}),
+        ("EXTRA = 1\n", {"profile": 2, "count_memory": 1}),
+    ],
+)
+def test_changed_code_measures_again_and_a_comment_does_not(
+    study: Path, other_checkout: Path, edit: str, again: dict[str, int]
+) -> None:
+    file = other_checkout / "profiling/methods/efficientad/networks.py"
+    file.write_text(file.read_text() + edit)
+    jobs = planned(study, "--snakefile", str(other_checkout / "Snakefile"))
+    assert {rule: jobs.get(rule, 0) for rule in again} == again
+    assert bool(jobs) == bool(again)
+
+
+def test_changed_analysis_measures_nothing(study: Path, other_checkout: Path) -> None:
+    file = other_checkout / "analysis/fits/quadratic.py"
+    file.write_text(file.read_text() + "EXTRA = 1\n")
+    jobs = planned(study, "--snakefile", str(other_checkout / "Snakefile"))
+    assert "profile" not in jobs
+    assert jobs["fits_table"] == 1
+
+
+def test_measurements_do_not_overlap_whatever_the_cores(tmp_path: Path) -> None:
+    """Also with the profile's limit overridden on the command line: the lock is in the program."""
+    write_config(tmp_path, {"resolutions": [256, 260, 264]})
+    targets = [f"results/test/Small/reference-fp32/{side}/run.json" for side in (256, 260, 264)]
+    done = run_study(tmp_path, "--cores", "3", "--resources", "other=1", *targets)
+    assert done.returncode == 0, done.stderr
+    spans = []
+    for target in targets:
+        sqlite = tmp_path / Path(target).with_name("profile.sqlite")
+        spans.append(_absolute_span(sqlite))
+    spans.sort()
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        assert end <= start
+
+
+def _absolute_span(sqlite: Path) -> tuple[int, int]:
+    """From the first to the last range of a profile, in ns since 1970."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(sqlite)) as connection:
+        (session,) = connection.execute(
+            "SELECT utcEpochNs FROM TARGET_INFO_SESSION_START_TIME"
+        ).fetchone()
+        first, last = connection.execute(
+            "SELECT min(start), max(end) FROM NVTX_EVENTS WHERE eventType = 59"
+        ).fetchone()
+    return session + first, session + last
+
+
+def test_a_study_killed_while_it_measures_goes_on_and_keeps_what_was_finished(
+    tmp_path: Path,
+) -> None:
+    slow = {"warmup_images": 1, "measured_images": 400, "min_images": 1, "time_budget_s": 60}
+    write_config(tmp_path, {})
+    first, second = (tmp_path / run / "run.json" for run in RUNS)
+    done = run_study(tmp_path, str(first.relative_to(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    finished = (first.read_bytes(), first.stat().st_mtime_ns)
+    # the other run, slow enough to be killed in its middle
+    methods = {"Small": {**TINY["methods"]["Small"], "resolutions": [288]}}
+    write_config(tmp_path, {"sampling": slow, "methods": methods})
+    command = ["sh", str(CHECKOUT / "workflow/study.sh"), *snakemake(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    _wait_for_line(tmp_path / "results/logs/profile/test/Small/reference-fp32/288.log", "measure")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not second.exists()
+    write_config(tmp_path, {})
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert second.exists()
+    assert (first.read_bytes(), first.stat().st_mtime_ns) == finished
+
+
+def _wait_for_line(path: Path, word: str) -> None:
+    deadline = time.monotonic() + 120
+    while not (path.exists() and word in path.read_text()):
+        assert time.monotonic() < deadline, f"{path} never said {word!r}"
+        time.sleep(0.2)
+
+
+def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake").mkdir()
+    holder = subprocess.Popen(
+        ["flock", ".snakemake/study.lock", "sh", "-c", "touch held; sleep 60"], cwd=tmp_path
+    )
+    try:
+        while not (tmp_path / "held").exists():
+            time.sleep(0.05)
+        done = subprocess.run(
+            ["sh", str(CHECKOUT / "workflow/study.sh"), sys.executable, "-c", "0"],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "another study" in done.stderr
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"presets": "quick"}, ["presets: unknown key", "did you mean preset?"]),
+        ({"resolutions": [100]}, ["resolutions", "100 px", "256 px"]),
+        ({"collector": "nsys", "nsys": "/no/such/nsys"}, ["/no/such/nsys"]),
+    ],
+)
+def test_a_fault_in_the_configuration_stops_before_any_job(
+    tmp_path: Path, changes: dict[str, Any], parts: list[str]
+) -> None:
+    write_config(tmp_path, changes)
+    done = run_study(tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_out_of_memory_at_one_resolution_is_a_row_and_the_rest_goes_on(study: Path) -> None:
+    """The record of a real run, turned into one that ran out, through the rest of the study."""
+    record = study / RUNS[1] / "run.json"
+    data = json.loads(record.read_text())
+    data["status"] = data["sampling"]["stop_reason"] = "out_of_memory"
+    data["problem"] = {"phase": "warmup", "message": "no room", "requested_bytes": 1}
+    record.write_text(json.dumps(data))
+    done = run_study(study)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(study / "results/tables/runtime.csv")
+    lost = table[table["status"] == "out_of_memory"]
+    assert set(lost["resolution_px"]) == {288}
+    assert lost["mean_ms"].isna().all()
+    assert (lost["images"] == 0).all()
+    assert table[table["resolution_px"] == 256]["mean_ms"].notna().all()
+
+
+@pytest.mark.nsys
+def test_the_smoke_study_under_real_nsys(tmp_path: Path) -> None:
+    write_config(tmp_path, {"collector": "nsys", "resolutions": [256]})
+    done = run_study(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / RUNS[0]
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "profile.nsys-rep", "profile.sqlite", "ranges.parquet",
+    }  # fmt: skip
+    table = pd.read_csv(tmp_path / "results/tables/runtime.csv")
+    assert set(table["collector"]) == {"nsys"}
+    assert set(table[table["role"] == "submodule"]["images"]) == {2}
+    assert planned(tmp_path) == {}
