@@ -52,30 +52,39 @@ def memory_table(paths: Sequence[Path]) -> pd.DataFrame:
     owner: dict[tuple[str, str, int], Path] = {}
     rows = []
     for path in paths:
-        for row in _rows(read_document(path, "memory", _REMEDY)):
-            key = (row["method"], row["variant"], row["resolution_px"])
-            if owner.setdefault(key, path) != path:
-                what = f"{' '.join(str(part) for part in key)} px is counted in {owner[key]} too"
-                raise ResultsError(path, what, "name one of the two files only")
-            rows.append(row)
+        document = read_document(path, "memory", _REMEDY)
+        for counted in document["resolutions"]:
+            key = (document["method"], document["variant"], counted["resolution_px"])
+            _check_first(key, path, owner)
+            rows.extend(_rows(*key, counted["submodules"]))
     rows.sort(key=lambda row: tuple(row[name] for name in _KEY))
     return make_table(rows, MEMORY_COLUMNS)
 
 
-def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for counted in document["resolutions"]:
-        for part in counted["submodules"]:
-            held = {
-                name: part[name]
-                for name in ("parameters_bytes", "buffers_bytes", "activations_bytes")
-            }
-            yield {
-                "method": document["method"],
-                "variant": document["variant"],
-                "resolution_px": counted["resolution_px"],
-                "pixels": counted["resolution_px"] ** 2,
-                "submodule": part["submodule"],
-                **held,
-                "total_bytes": sum(held.values()),
-                "basis": "counted",
-            }
+def _check_first(
+    key: tuple[str, str, int], path: Path, owner: dict[tuple[str, str, int], Path]
+) -> None:
+    if key in owner:
+        where = "twice" if owner[key] == path else f"in {owner[key]} too"
+        what = f"{' '.join(map(str, key))} px is counted {where}"
+        raise ResultsError(path, what, "name one of the two counts only")
+    owner[key] = path
+
+
+def _rows(
+    method: str, variant: str, resolution_px: int, submodules: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    for part in submodules:
+        held = {
+            name: part[name] for name in ("parameters_bytes", "buffers_bytes", "activations_bytes")
+        }
+        yield {
+            "method": method,
+            "variant": variant,
+            "resolution_px": resolution_px,
+            "pixels": resolution_px**2,
+            "submodule": part["submodule"],
+            **held,
+            "total_bytes": sum(held.values()),
+            "basis": "counted",
+        }

@@ -14,5 +14,7 @@ if ! flock --nonblock 9; then
     echo "study: another study runs in this directory; wait for it to end" >&2
     exit 1
 fi
-"$snakemake" --unlock --quiet all 9>&- >/dev/null 2>&1 || true
+if [ -n "$(ls .snakemake/locks 2>/dev/null)" ]; then
+    "$snakemake" "$@" --unlock 9>&-
+fi
 "$snakemake" "$@" 9>&-

@@ -22,14 +22,14 @@ def write_database(path: Path, *statements: str) -> Path:
 
 
 def nvtx_file(path: Path, *rows: str) -> Path:
-    """An export with ranges; a row is (start, end, type, text, textId, thread, endThread, domain)."""
+    """An export with ranges; rows: start, end, type, text, textId, thread, endThread, domain."""
     return write_database(
         path,
         "CREATE TABLE StringIds (id INTEGER PRIMARY KEY, value TEXT)",
         "INSERT INTO StringIds VALUES (4, 'registered')",
         "CREATE TABLE NVTX_EVENTS (start INTEGER, end INTEGER, eventType INTEGER, text TEXT, "
         "textId INTEGER, globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER)",
-        *(f"INSERT INTO NVTX_EVENTS VALUES {row}" for row in rows),
+        f"INSERT INTO NVTX_EVENTS VALUES {', '.join(rows)}",
     )
 
 

@@ -151,7 +151,7 @@ def test_a_cpu_run_has_no_gpu_times(tmp_path: Path) -> None:
 
 
 def test_ranges_that_vanished_are_explained(tmp_path: Path) -> None:
-    """nsys 2023.4.4 records no range of nvtx 0.2.12 and later, and says so among its strings."""
+    """Under nsys 2023.4.4, nvtx 0.2.12 and later record no range; its strings say so."""
     writer = ProfileWriter()
     writer.string_id("Number of NVTX events collected: 0")
     with pytest.raises(ProfileError) as caught:
@@ -174,7 +174,7 @@ def test_one_submodule_range_too_few(tmp_path: Path) -> None:
 
 def test_more_images_than_run_json_says(tmp_path: Path) -> None:
     writer = record(RUN)
-    with pytest.raises(ProfileError, match="5 of 4 images.*do not belong together"):
+    with pytest.raises(ProfileError, match=r"5 of 4 images.*do not belong together"):
         ranges_of(store(tmp_path, writer, replace(RUN, measured_images=4)))
 
 
@@ -189,7 +189,7 @@ def test_two_runs_in_one_profile(tmp_path: Path) -> None:
 def test_a_gpu_run_without_kernels(tmp_path: Path) -> None:
     writer = record(RUN)
     del writer.rows["CUPTI_ACTIVITY_KIND_KERNEL"]
-    with pytest.raises(ProfileError, match="no measured image launched a kernel.*-t cuda,nvtx"):
+    with pytest.raises(ProfileError, match=r"no measured image launched a kernel.*-t cuda,nvtx"):
         ranges_of(store(tmp_path, writer))
 
 
@@ -201,7 +201,7 @@ def test_cuda_graphs_traced_as_a_whole_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "profile.sqlite")) as connection, connection:
         connection.execute("CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (start INTEGER)")
         connection.execute("INSERT INTO CUPTI_ACTIVITY_KIND_GRAPH_TRACE VALUES (1)")
-    with pytest.raises(ProfileError, match="1 CUDA graphs .*cuda-graph-trace=node"):
+    with pytest.raises(ProfileError, match=r"1 CUDA graphs .*cuda-graph-trace=node"):
         ranges_of(tmp_path)
 
 

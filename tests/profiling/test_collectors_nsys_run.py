@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -65,6 +65,15 @@ def range_counts(nsys: Path, report: Path) -> dict[str, int]:
         return dict(database.execute(query).fetchall())
 
 
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A value for ADSCALE_MARK in the environment; what still has it in the end is killed."""
+    value = str(uuid.uuid4())
+    yield value
+    for pid in marked(value):
+        os.kill(pid, signal.SIGKILL)
+
+
 def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
@@ -72,13 +81,14 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def marked(mark: str) -> list[str]:
+def marked(mark: str) -> dict[int, str]:
     """Command lines of the running processes whose environment holds the mark."""
-    found = []
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
+                command = (folder / "cmdline").read_text()
+                found[int(folder.name)] = command.replace("\0", " ")
         except OSError:
             continue
     return found
@@ -148,9 +158,8 @@ def test_a_folder_that_cannot_be_made_is_an_error(nsys: Path, tmp_path: Path) ->
         run_profiled(nsys, blocked / "folder" / "p.nsys-rep", ["true"], trace_cuda=False)
 
 
-def test_a_time_limit_ends_all_processes(nsys: Path, tmp_path: Path) -> None:
-    mark = f"ADSCALE_MARK={uuid.uuid4()}"
-    environment = {**os.environ, "ADSCALE_MARK": mark.partition("=")[2]}
+def test_a_time_limit_ends_all_processes(nsys: Path, tmp_path: Path, mark: str) -> None:
+    environment = {**os.environ, "ADSCALE_MARK": mark}
     output = tmp_path / "profile.nsys-rep"
     with pytest.raises(CollectorError, match="did not end in time"):
         run_profiled(
@@ -175,16 +184,15 @@ def test_a_time_limit_ends_all_processes(nsys: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_signal_leaves_no_process_and_no_report(
-    nsys: Path, tmp_path: Path, signum: signal.Signals, temper: str, code: int
+    nsys: Path, tmp_path: Path, mark: str, signum: signal.Signals, temper: str, code: int
 ) -> None:
-    mark = str(uuid.uuid4())
     environment = {**os.environ, "ADSCALE_MARK": mark, "PYTHONPATH": str(CHECKOUT)}
     output, ready = tmp_path / "profile.nsys-rep", tmp_path / "ready"
     output.write_text("an old report")
     command = python(RUN, str(nsys), str(output), *python(LASTING, str(ready), temper))
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         wait_until(ready.exists)
-        assert any("sleep 300" in line for line in marked(mark))
+        assert any("sleep 300" in line for line in marked(mark).values())
         process.send_signal(signum)
         assert process.wait(DEADLINE_S) == code
     wait_until(lambda: not marked(mark))

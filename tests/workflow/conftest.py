@@ -34,12 +34,10 @@ def write_config(folder: Path, changes: Mapping[str, Any]) -> None:
     path.write_text(yaml.safe_dump({**TINY, **changes}))
 
 
-def snakemake(folder: Path, *arguments: str, **environment: str) -> list[str]:
-    """The command line of a study in a folder."""
-    return [
-        sys.executable, "-m", "snakemake", "--snakefile", str(CHECKOUT / "Snakefile"),
-        "--directory", str(folder), *arguments,
-    ]  # fmt: skip
+SNAKEMAKE = [
+    str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(CHECKOUT / "Snakefile"),
+]  # fmt: skip
+"""The command line of a study in the working directory."""
 
 
 def run_study(
@@ -47,7 +45,7 @@ def run_study(
 ) -> subprocess.CompletedProcess[str]:
     """Runs Snakemake to its end."""
     return subprocess.run(
-        snakemake(folder, *arguments), env={**os.environ, **(environment or {})},
+        [*SNAKEMAKE, *arguments], env={**os.environ, **(environment or {})},
         capture_output=True, text=True, timeout=900, cwd=folder,
     )  # fmt: skip
 

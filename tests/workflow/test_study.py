@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import CHECKOUT, TINY, planned, run_study, snakemake, write_config
+from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, TINY, planned, run_study, write_config
 
 pytestmark = pytest.mark.study
 RUNS = [f"results/test/Small/reference-fp32/{side_px}" for side_px in (256, 288)]
@@ -148,14 +149,14 @@ def test_measurements_do_not_overlap_whatever_the_cores(tmp_path: Path) -> None:
     """Also with the profile's limit overridden on the command line: the lock is in the program."""
     write_config(tmp_path, {"resolutions": [256, 260, 264]})
     targets = [f"results/test/Small/reference-fp32/{side}/run.json" for side in (256, 260, 264)]
-    done = run_study(tmp_path, "--cores", "3", "--resources", "other=1", *targets)
+    done = run_study(tmp_path, *targets, "--cores", "3", "--resources", "other=1")
     assert done.returncode == 0, done.stderr
     spans = []
     for target in targets:
         sqlite = tmp_path / Path(target).with_name("profile.sqlite")
         spans.append(_absolute_span(sqlite))
     spans.sort()
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(spans):
         assert end <= start
 
 
@@ -186,7 +187,7 @@ def test_a_study_killed_while_it_measures_goes_on_and_keeps_what_was_finished(
     # the other run, slow enough to be killed in its middle
     methods = {"Small": {**TINY["methods"]["Small"], "resolutions": [288]}}
     write_config(tmp_path, {"sampling": slow, "methods": methods})
-    command = ["sh", str(CHECKOUT / "workflow/study.sh"), *snakemake(tmp_path)]
+    command = ["sh", str(CHECKOUT / "workflow/study.sh"), *SNAKEMAKE]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,

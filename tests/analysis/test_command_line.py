@@ -1,0 +1,202 @@
+"""The command line: each subcommand, and errors of one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.gpu_profiles import GpuRun, ProfileWriter, record, write_gpu_run, write_run_json
+
+RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 400_000)
+Analysis = Callable[..., tuple[int, str, str]]
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    write_gpu_run(tmp_path, RUN)
+    return tmp_path
+
+
+def test_attribute_as_a_table(analysis: Analysis, run_folder: Path) -> None:
+    code, out, err = analysis("attribute", run_folder / "profile.sqlite")
+    assert (code, err) == (0, "")
+    lines = {line.split()[-8]: line for line in out.splitlines() if "image >" in line}
+    assert len(lines) == 2
+    teacher = next(line for line in out.splitlines() if "measure > " in line and "teacher" in line)
+    # five calls of 0.4 ms busy, 0.5 ms kernel sum, 0.402 ms span
+    assert teacher.split()[-6:] == ["20", "2.500", "2.500", "2.000", "2.010"][-6:] or (
+        teacher.split()[-5:] == ["20", "2.500", "2.500", "2.000", "2.010"]
+    )
+    assert "56 of 56 kernels were launched inside ranges (100.0% of the kernel time)" in out
+
+
+def test_attribute_as_json(analysis: Analysis, run_folder: Path) -> None:
+    code, out, _ = analysis("attribute", run_folder / "profile.sqlite", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["coverage"]["kernels"] == 56
+    assert found["coverage"]["share"] == 1.0
+    by_path = {row["path"]: row for row in found["ranges"]}
+    teacher = by_path["adscale:measure > adscale:image > adscale:teacher"]
+    assert (teacher["calls"], teacher["kernels"]) == (5, 20)
+    assert teacher["busy_ms"] == pytest.approx(2.0)
+    image = by_path["adscale:measure > adscale:image"]
+    assert image["exclusive_ms"] == 0
+    assert by_path["adscale:measure > adscale:load"]["span_ms"] is None
+
+
+def test_attribute_of_names_with_markup(analysis: Analysis, tmp_path: Path) -> None:
+    writer = ProfileWriter()
+    with writer.range("[bold]x[/bold] $y$"):
+        writer.submodule("[/]", 4000)
+    writer.write(tmp_path / "p.sqlite")
+    code, out, _ = analysis("attribute", tmp_path / "p.sqlite")
+    assert code == 0
+    assert "[bold]x[/bold] $y$ > adscale:[/]" in out
+
+
+def test_attribute_without_kernels_shows_no_zeros(analysis: Analysis, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    writer = ProfileWriter()
+    with writer.range("alone"):
+        pass
+    writer.write(tmp_path / "p.sqlite")
+    with closing(sqlite3.connect(tmp_path / "p.sqlite")) as connection, connection:
+        connection.execute("DROP TABLE CUPTI_ACTIVITY_KIND_KERNEL")
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite", "--json")
+    row = json.loads(out)["ranges"][0]
+    assert (row["calls"], row["kernels"], row["busy_ms"]) == (1, None, None)
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite")
+    assert "GPU times are unknown, not zero" in out
+
+
+def test_attribute_a_run(analysis: Analysis, run_folder: Path) -> None:
+    output = run_folder / "ranges.parquet"
+    profile, run = run_folder / "profile.sqlite", run_folder / "run.json"
+    assert analysis("attribute", profile, "--run", run, "-o", output) == (0, "", "")
+    assert len(pd.read_parquet(output)) == 7 * 8
+
+
+def test_attribute_warns_of_stray_kernels(analysis: Analysis, tmp_path: Path) -> None:
+    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "v", 0, 1)
+    writer = ProfileWriter()
+    with writer.range("measure"), writer.range("image"):
+        writer.submodule("teacher", 800)
+        for name in ("one", "two", "three", "four"):
+            writer.kernel(name, writer.gpu_ns, 1000)
+    writer.write(tmp_path / "profile.sqlite")
+    write_run_json(tmp_path / "run.json", run)
+    output = tmp_path / "ranges.parquet"
+    code, _, err = analysis(
+        "attribute", tmp_path / "profile.sqlite", "--run", tmp_path / "run.json", "-o", output
+    )
+    assert code == 0
+    assert err.count("\n") == 1
+    assert err.startswith(
+        f"warning: {tmp_path / 'profile.sqlite'}: the submodules account for 20.0%"
+    )
+    assert "and 1 more" in err
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(output).metadata
+    assert float(metadata[b"kernel_time_coverage"]) == pytest.approx(0.2)
+    assert json.loads(metadata[b"stray_kernels"]) == ["one", "two", "three", "four"]
+
+
+def test_a_run_needs_an_output(analysis: Analysis, run_folder: Path) -> None:
+    code, _, err = analysis(
+        "attribute", run_folder / "profile.sqlite", "--run", run_folder / "run.json"
+    )
+    assert code == 2
+    assert err.endswith("add -o ranges.parquet\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("attribute", "absent.sqlite"),
+        ("attribute", "absent.sqlite", "--run", "absent.json", "-o", "x.parquet"),
+        ("summarize", "absent", "-o", "runtime.csv"),
+        ("memory", "absent.json", "-o", "memory.csv"),
+        ("fit", "--runtime", "absent.csv", "--extrapolate-to", "3000", "-o", "fits.csv"),
+        ("fit", "--extrapolate-to", "3000", "-o", "fits.csv"),
+        ("figures", "--runtime", "a.csv", "--memory", "b.csv", "--fits", "c.csv", "-o", "d"),
+    ],
+)
+def test_what_is_missing_is_one_line_and_code_2(
+    analysis: Analysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = analysis(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", ["0", "-3", "3e3", "px"])
+def test_side_lengths_are_positive_integers(
+    analysis: Analysis, capsys: pytest.CaptureFixture[str], side: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        analysis("fit", "--extrapolate-to", side, "-o", "fits.csv")
+    assert caught.value.code == 2
+    assert "side length in px" in capsys.readouterr().err or side.startswith("-")
+
+
+def test_a_refused_run_leaves_no_output(analysis: Analysis, tmp_path: Path) -> None:
+    writer = record(RUN)
+    del writer.rows["NVTX_EVENTS"]
+    writer.write(tmp_path / "profile.sqlite")
+    write_run_json(tmp_path / "run.json", RUN)
+    code, _, err = analysis(
+        "attribute", tmp_path / "profile.sqlite", "--run", tmp_path / "run.json",
+        "-o", tmp_path / "ranges.parquet",
+    )  # fmt: skip
+    assert code == 2
+    assert "0 of 10 submodule ranges" in err
+    assert not (tmp_path / "ranges.parquet").exists()
+
+
+def test_as_a_program_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "analysis", "attribute", str(tmp_path / "absent.sqlite")]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, analysis.__main__ as m\n"
+        "try: m.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pandas', 'pyarrow', 'numpy', 'scipy', 'matplotlib', 'torch', 'profiling'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_analysis_imports_neither_torch_nor_profiling() -> None:
+    program = (
+        "import importlib, pkgutil, sys, analysis\n"
+        "for module in pkgutil.walk_packages(analysis.__path__, 'analysis.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+        "sys.exit(', '.join({'torch', 'profiling'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

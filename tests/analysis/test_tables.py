@@ -1,0 +1,95 @@
+"""Tables that are written whole, and read as they were written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.errors import OutputError, ResultsError
+from analysis.tables import (
+    Schema,
+    make_table,
+    read_csv,
+    read_parquet,
+    write_atomically,
+    write_both,
+)
+
+SCHEMA: Schema = {"name": "string", "count": "Int64", "mean_ms": "Float64"}
+ROWS = [
+    {"name": "NA", "count": 2**53 + 1, "mean_ms": 0.1},
+    {"name": 'x, "$y"\n_z', "count": None, "mean_ms": None},
+]
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    table = make_table(ROWS, SCHEMA)
+    write_both(table, tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "t.csv", SCHEMA), table)
+    again, _ = read_parquet(tmp_path / "t.parquet", SCHEMA, "")
+    pd.testing.assert_frame_equal(again, table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
+
+
+def test_a_table_without_rows_keeps_its_columns_and_types(tmp_path: Path) -> None:
+    table = make_table([], SCHEMA)
+    write_both(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "name,count,mean_ms\n"
+    assert list(map(str, read_csv(tmp_path / "t.csv", SCHEMA).dtypes)) == list(SCHEMA.values())
+
+
+def test_null_is_an_empty_field(tmp_path: Path) -> None:
+    write_both(
+        make_table([{"name": "a", "count": None, "mean_ms": None}], SCHEMA), tmp_path / "t.csv"
+    )
+    assert (tmp_path / "t.csv").read_text() == "name,count,mean_ms\na,,\n"
+
+
+@pytest.mark.parametrize("row", [{"name": "a", "count": 1}, {**ROWS[0], "extra": 1}])
+def test_rows_must_fit_the_schema(row: dict[str, object]) -> None:
+    with pytest.raises(KeyError):
+        make_table([row], SCHEMA)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_both(make_table(ROWS, SCHEMA), tmp_path / "file" / "t.csv")
+
+
+def test_a_name_without_csv(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"does not end in .csv"):
+        write_both(make_table(ROWS, SCHEMA), tmp_path / "t.parquet")
+
+
+def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="No such file"):
+        read_csv(tmp_path / "t.csv", SCHEMA)
+    (tmp_path / "t.csv").write_text("name,count\na,1\n")
+    with pytest.raises(ResultsError, match="has no column mean_ms"):
+        read_csv(tmp_path / "t.csv", SCHEMA)
+    (tmp_path / "t.csv").write_text("name,count,mean_ms\na,many,1\n")
+    with pytest.raises(ResultsError, match="not the expected table"):
+        read_csv(tmp_path / "t.csv", SCHEMA)
+    (tmp_path / "t.csv").write_text("")
+    with pytest.raises(ResultsError, match="not the expected table"):
+        read_csv(tmp_path / "t.csv", SCHEMA)
+    (tmp_path / "t.parquet").write_text("PAR")
+    with pytest.raises(ResultsError, match=r"cannot be read.*; mend it"):
+        read_parquet(tmp_path / "t.parquet", SCHEMA, "mend it")
