@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 
 def main(report: Path, fixtures: Path) -> int:
     """Reads a JUnit report of pytest."""
-    cases = ElementTree.parse(report).iter("testcase")  # noqa: S314 - written by pytest just now
+    cases = ET.parse(report).iter("testcase")  # noqa: S314 - written by pytest just now
     reasons = Counter(
         skipped.get("message", "no reason") for case in cases for skipped in case.iter("skipped")
     )

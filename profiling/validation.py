@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from profiling.errors import ConfigError
 
@@ -46,11 +45,11 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f", did you mean {spelled[close[0]]}?" if close else ""
 
 
-def _position(error: ValidationError) -> tuple[str, ...]:
+def _position(error: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in error.absolute_path)
 
 
-def _describe(error: ValidationError, where: str) -> Iterator[ConfigError]:
+def _describe(error: Any, where: str) -> Iterator[ConfigError]:
     path = ".".join([where, *_position(error)]) if where else ".".join(_position(error))
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
@@ -66,7 +65,7 @@ def _describe(error: ValidationError, where: str) -> Iterator[ConfigError]:
         yield ConfigError(path or "configuration", _what(error), _allowed(error))
 
 
-def _what(error: ValidationError) -> str:
+def _what(error: Any) -> str:
     if "propertyNames" in error.absolute_schema_path or error.validator == "pattern":
         return f"{error.instance!r} is not a usable name"
     return f"{error.instance!r} cannot be used"
@@ -77,7 +76,7 @@ def _describe_key(schema: Mapping[str, Any], key: str) -> str:
     return text
 
 
-def _allowed(error: ValidationError) -> str:
+def _allowed(error: Any) -> str:
     value = error.validator_value
     match error.validator:
         case "enum":
@@ -87,8 +86,8 @@ def _allowed(error: ValidationError) -> str:
             kinds = [value] if isinstance(value, str) else list(value)
             return f"expected: {' or '.join(kinds)}"
         case "minimum" | "maximum" | "exclusiveMinimum":
-            words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
-            return f"expected: {words[str(error.validator)]} {value}"
+            limits = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+            return f"expected: {limits[error.validator]} {value}"
         case "minItems" | "minProperties":
             return f"expected: at least {value}"
         case "uniqueItems":

@@ -92,7 +92,7 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
     devices = dict.fromkeys(run.request.device for run in runs.values())
     return [
         *("_".join(["runtime_share", *group.split("/")]) for group in groups),
-        *("_".join(["memory_share", count.method, count.variant]) for count in counts.values()),
+        *(f"memory_share_{count.method}_{count.variant}" for count in counts.values()),
         *(f"scaling_runtime_{device}" for device in devices),
         "scaling_memory",
     ]

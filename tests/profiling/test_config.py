@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from profiling.study.config import StudyConfigError, load_config, read_config, usable_cpus
+from profiling.study.describe import reference
 from profiling.validation import load_schema
 
 CHECKOUT = Path(__file__).parents[2]
@@ -117,6 +118,11 @@ def test_all_faults_are_told_at_once() -> None:
     methods = {"A": {"target": "efficientad", "resolutions": [10, 256]}, "B": {"target": "nothing"}}
     lines = complaints(study(methods=methods, images="no/such/folder"))
     assert len(lines) == 3
+
+
+def test_the_reference_of_the_configuration_is_that_of_the_schema() -> None:
+    """If not: `python -m profiling.study.describe > docs/configuration.md`."""
+    assert (CHECKOUT / "docs" / "configuration.md").read_text() == reference()
 
 
 def test_every_key_of_the_schema_is_described() -> None:

@@ -12,8 +12,23 @@ CHECKOUT = Path(__file__).parents[2]
 
 FILES = {
     "profiling/__init__.py": "",
-    "profiling/a.py": '"""Doc."""\nfrom profiling import b\n\ndef f():\n    """Doc."""\n    return b.x\n',
-    "profiling/b.py": "import os\n\ndef g():\n    from profiling.deep.c import y\n    return y\n\nx = 1\n",
+    "profiling/a.py": """\
+'''Doc.'''
+from profiling import b
+
+def f():
+    '''Doc.'''
+    return b.x
+""",
+    "profiling/b.py": """\
+import os
+
+def g():
+    from profiling.deep.c import y
+    return y
+
+x = 1
+""",
     "profiling/deep/__init__.py": "",
     "profiling/deep/c.py": "y = 2\n",
     "profiling/unrelated.py": "z = 3\n",

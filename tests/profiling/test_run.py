@@ -50,7 +50,8 @@ def ranges(sqlite: Path) -> list[tuple[str, int, int]]:
     """Name, start and end of all push/pop ranges in order of their start."""
     query = (
         "SELECT coalesce(s.value, e.text), e.start, e.end FROM NVTX_EVENTS e "
-        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 ORDER BY e.start, e.end DESC"
+        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 "
+        "ORDER BY e.start, e.end DESC"
     )
     with closing(sqlite3.connect(sqlite)) as connection:
         return connection.execute(query).fetchall()

@@ -1,0 +1,25 @@
+"""`python -m tests.bench [NAME …]`: runs the benches of that name, or all."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from tests.bench import collectors
+
+BENCHES: dict[str, Callable[[int], None]] = {"collectors": collectors.main}
+
+
+def main() -> None:
+    """Runs benches one after the other."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of runs")
+    options = parser.parse_args()
+    for name in options.names or BENCHES:
+        print(f"## {name}")
+        BENCHES[name](options.rounds)
+
+
+if __name__ == "__main__":
+    main()
