@@ -22,6 +22,7 @@ class Progress:
         self.stream = sys.stderr if stream is None else stream
         self._bar: RichProgress | None = None
         self._next_s = 0.0
+        self._phase = ""
 
     def __enter__(self) -> Progress:
         if self.stream.isatty():
@@ -42,8 +43,9 @@ class Progress:
     def update(self, phase: str, done: int, most: int, left_s: float | None) -> None:
         """Shows that ``done`` of at most ``most`` images of a phase are done."""
         now_s = time.monotonic()
-        if now_s < self._next_s:
+        if now_s < self._next_s and phase == self._phase:
             return
+        self._phase = phase
         left = "" if left_s is None else f"about {left_s:.0f} s left"
         if self._bar is not None:
             self._bar.update(

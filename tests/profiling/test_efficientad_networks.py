@@ -172,10 +172,8 @@ def test_all_networks_agree_on_the_side_of_the_map(side_px: int, padding: bool, 
     assert on_meta(decoder, side_px).shape == (1, 384, side, side)
 
 
-@settings(deadline=None, max_examples=30)
-@given(side_px=st.integers(1, 255))
+@pytest.mark.parametrize("side_px", [8, 100, 224, 255])
 def test_below_256_px_the_encoder_itself_cannot_run(side_px: int) -> None:
-    with torch.device("meta"):
-        network = autoencoder((3, 8, 15, 32, 63, 127, 56))
-    with pytest.raises(RuntimeError):
-        on_meta(network, side_px)
+    network = autoencoder((3, 8, 15, 32, 63, 127, 56))
+    with pytest.raises(RuntimeError, match=r"[Kk]ernel size can't be greater than"):
+        network(torch.zeros(1, 3, side_px, side_px))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+from profiling import fingerprint
+
+X86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD Ryzen 9  7950X\n"
+ARM = "processor\t: 0\nBogoMIPS\t: 108.00\n\nHardware\t: BCM2835\nModel\t\t: Raspberry Pi 4\n"
+
+
+def test_the_name_of_the_processor(tmp_path: Path) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(X86)
+    assert fingerprint.cpu_model(file) == "AMD Ryzen 9 7950X"
+    file.write_text(ARM)
+    assert fingerprint.cpu_model(file) == "BCM2835"
+    assert fingerprint.cpu_model(tmp_path / "absent") in {
+        platform.processor(), platform.machine(), "unknown",
+    }  # fmt: skip
+
+
+def test_threads_and_flags_are_those_of_this_process() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert fingerprint.hardware("cpu")["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+    torch.backends.cudnn.allow_tf32 = False
+    assert fingerprint.flags()["tf32_cudnn"] is False
+    torch.backends.cudnn.allow_tf32 = True
+    assert fingerprint.flags()["tf32_cudnn"] is True
+
+
+def test_versions_of_what_is_absent_are_null() -> None:
+    versions = fingerprint.software(None)
+    assert versions["nsys"] is None
+    assert versions["python"] == platform.python_version()
+    assert versions["torch"] == str(torch.__version__)
