@@ -16,10 +16,10 @@ from pathlib import Path
 
 from profiling.collectors.embedded import EmbeddedCollector
 from profiling.collectors.nsys import nsys_version, run_profiled
-from profiling.collectors.nsys.processes import Finished, run_forwarding
 from profiling.errors import CollectorError
 from profiling.files import write_json
 from profiling.out_of_memory import kernel_kills
+from profiling.processes import Finished, run_forwarding
 from profiling.request import RunRequest
 from profiling.run_files import DRAFT_NAME, PROFILE_NAMES
 

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from profiling.annotation import Annotate
 from profiling.images import ImageSet
 from profiling.methods.base import Method
 from profiling.methods.registry import get_spec, load_method_class, parse_variant
-from profiling.methods.weights import file_sha256
+from profiling.methods.weights import weights_record
 from profiling.out_of_memory import is_out_of_memory, requested_bytes
 from profiling.progress import Progress
 from profiling.request import RunRequest
@@ -69,8 +68,7 @@ def measure(
     """
     started_utc = _now_utc()
     _configure_torch(request)
-    folder = request.images
-    images = ImageSet.photographs() if folder is None else ImageSet.from_folder(Path(folder))
+    images = ImageSet.open(request.images)
     on_start(_record(request, images, _killed(), nsys_version, started_utc))
     outcome = Outcome()
     try:
@@ -211,7 +209,7 @@ def _record(
             "count": len(images),
             "unreadable": list(images.unreadable),
         },
-        "weights": _weights(request),
+        "weights": weights_record(request.settings.get("weights")),
         "hardware": fingerprint.hardware(request.device_type),
         "software": versions,
         "flags": fingerprint.flags(),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from profiling.collectors.nsys.command import profile_command, profile_environment
-from profiling.collectors.nsys.processes import Finished, run_forwarding
 from profiling.errors import CollectorError
+from profiling.processes import Finished, run_forwarding
 
 
 def run_profiled(

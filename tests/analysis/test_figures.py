@@ -1,0 +1,313 @@
+"""Figures: what is drawn, what the caption says, and that nothing leaves the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.errors import ArgumentError
+from analysis.figures.canvas import Drawing
+from analysis.figures.draw import draw_figures, study_figures
+from analysis.figures.style import Style, rc_parameters, submodule_colour
+from analysis.fits.series import memory_series, runtime_series
+from analysis.fits.table import fits_table
+from analysis.memory_table import MEMORY_COLUMNS
+from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.tables import make_table
+
+STYLE = Style()
+SIDES_PX = (256, 384, 512, 640, 768)
+SUBMODULES = {"teacher": 1.0, "student": 2.0, "anomaly_map": 0.01}
+VARIANT = "reference-fp32"
+
+
+def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:
+    row: dict[str, Any] = {
+        **dict.fromkeys(RUNTIME_COLUMNS),
+        "device": "lab",
+        "device_type": "cuda",
+        "hardware": "generated GPU",
+        "method": method,
+        "variant": VARIANT,
+        "resolution_px": side_px,
+        "pixels": side_px**2,
+        "submodule": submodule,
+        "role": role,
+        "clock": "busy",
+        "status": "ok",
+        "collector": "nsys",
+        "collector_version": "2023.4.4",
+        "images": 5,
+    }
+    return {**row, **more}
+
+
+def runtime_table(
+    method: str = "M", sides_px: tuple[int, ...] = SIDES_PX, **more: Any
+) -> pd.DataFrame:
+    """Times of 1 ms per megapixel and weight, a wobble of 1 %, intervals of ±10 %."""
+    rows = []
+    for number, side_px in enumerate(sides_px):
+        whole_ms = 0.0
+        for submodule, weight in (*SUBMODULES.items(), ("image", 0.0)):
+            role = "image" if submodule == "image" else "submodule"
+            mean_ms = weight * (1 + side_px**2 / 1e6) * (1 + 0.01 * (-1) ** number)
+            whole_ms += mean_ms
+            shown_ms = whole_ms if role == "image" else mean_ms
+            times = {"mean_ms": shown_ms, "ci95_low_ms": shown_ms * 0.9}
+            times["ci95_high_ms"] = shown_ms * 1.1
+            rows.append(runtime_row(method, side_px, submodule, role, **{**times, **more}))
+    return make_table(rows, RUNTIME_COLUMNS)
+
+
+def memory_table(method: str = "M", sides_px: tuple[int, ...] = (*SIDES_PX, 3000)) -> pd.DataFrame:
+    rows = []
+    for side_px in sides_px:
+        for submodule, weight in SUBMODULES.items():
+            held = {"parameters_bytes": 2**20, "buffers_bytes": 0}
+            held["activations_bytes"] = int(weight * 100) * side_px**2
+            names = {"method": method, "variant": VARIANT, "submodule": submodule}
+            sizes = {"resolution_px": side_px, "pixels": side_px**2, "basis": "counted"}
+            row = {**names, **sizes, **held, "total_bytes": sum(held.values())}
+            rows.append({column: row[column] for column in MEMORY_COLUMNS})
+    return make_table(rows, MEMORY_COLUMNS)
+
+
+def draw(
+    name: str, runtime: pd.DataFrame, memory: pd.DataFrame | None = None, style: Style = STYLE
+) -> Drawing:
+    counts = memory_table() if memory is None else memory
+    series = [*runtime_series(runtime), *memory_series(counts, runtime, None, 3000)]
+    fits = fits_table(iter(series), 3000)
+    with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
+        return study_figures(runtime, counts, fits, style)[name]()
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def caption(drawing: Drawing) -> str:
+    return " ".join(drawing.figure.texts[0].get_text().split())
+
+
+def bars(drawing: Drawing, axes: int) -> dict[str, list[float]]:
+    containers = drawing.figure.axes[axes].containers
+    found = [each for each in containers if isinstance(each, BarContainer)]
+    return {str(each.get_label()): [bar.get_height() for bar in each] for each in found}
+
+
+def test_stacks_are_the_means_and_shares_add_up_to_100() -> None:
+    runtime = runtime_table()
+    drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime)
+    for submodule, heights in bars(drawing, 0).items():
+        rows = runtime[runtime["submodule"] == submodule]
+        assert heights == pytest.approx(rows["mean_ms"].tolist())
+    shares = pd.DataFrame(bars(drawing, 1))
+    assert list(shares.columns) == list(SUBMODULES)
+    assert shares.sum(axis=1).tolist() == pytest.approx([100] * len(SIDES_PX))
+    assert shares["teacher"].tolist() == pytest.approx([100 / 3.01] * len(SIDES_PX))
+    assert {"33%", "66%", "0.3%"} <= set(texts(drawing.figure))
+
+
+def test_the_data_beside_a_figure_are_those_of_its_bars() -> None:
+    drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime_table())
+    assert len(drawing.data) == len(SIDES_PX) * len(SUBMODULES)
+    assert drawing.data.groupby("resolution_px")["share"].sum().tolist() == pytest.approx(
+        [1.0] * len(SIDES_PX)
+    )
+
+
+def test_memory_stacks_hold_parameters_once_and_activations_in_mib() -> None:
+    drawing = draw(f"memory_share_M_{VARIANT}", runtime_table())
+    heights = bars(drawing, 0)
+    assert heights["parameters and buffers"] == pytest.approx([3.0] * 6)
+    assert heights["teacher"][0] == pytest.approx(100 * 256**2 / 2**20)
+    assert set(drawing.data["basis"]) == {"counted"}
+    assert "counted, not measured" in caption(drawing)
+
+
+def test_caption_of_a_gpu() -> None:
+    said = caption(draw("scaling_runtime_lab", runtime_table()))
+    for words in (
+        "GPU busy time",
+        "measured on generated GPU (device “lab”)",
+        "collector nsys (2023.4.4)",
+        "mean of n = 5 images",
+        "95 % confidence interval",
+        "95 % prediction interval",
+    ):
+        assert words in said.replace("\u00a0", " ")
+
+
+def test_caption_of_a_cpu_never_says_gpu() -> None:
+    cpu = {"device_type": "cpu", "hardware": "generated CPU", "clock": "host"}
+    for name in ("scaling_runtime_lab", f"runtime_share_lab_M_{VARIANT}"):
+        drawing = draw(name, runtime_table(**cpu))
+        assert "CPU host time" in caption(drawing)
+        assert not any("GPU" in text for text in texts(drawing.figure))
+
+
+def test_different_sample_sizes_are_a_range() -> None:
+    runtime = pd.concat([runtime_table("M"), runtime_table("N", images=50)])
+    assert "n = 5–50 images" in caption(draw("scaling_runtime_lab", runtime)).replace("\u00a0", " ")
+
+
+def test_points_are_the_measured_means_of_whole_images() -> None:
+    runtime = runtime_table()
+    drawing = draw("scaling_runtime_lab", runtime)
+    whole = runtime[runtime["role"] == "image"]
+    lines = drawing.figure.axes[0].lines
+    points = next(line for line in lines if line.get_marker() == "o")
+    assert list(points.get_xdata()) == whole["resolution_px"].tolist()
+    assert list(points.get_ydata()) == pytest.approx(whole["mean_ms"].tolist())
+
+
+def test_the_extrapolated_region_is_labelled_with_its_largest_factor() -> None:
+    """The method that was measured least far is extrapolated farthest."""
+    runtime = pd.concat([runtime_table("M"), runtime_table("N", SIDES_PX[:4])])
+    drawing = draw("scaling_runtime_lab", runtime)
+    assert f"extrapolated: up to ×{(3000 / 640) ** 2:.1f} in pixels" in texts(drawing.figure)
+
+
+def band_of(drawing: Drawing) -> list[PolyCollection]:
+    found = drawing.figure.axes[0].collections
+    return [each for each in found if isinstance(each, PolyCollection)]
+
+
+def test_the_band_ends_at_the_prediction_interval_of_the_table() -> None:
+    drawing = draw("scaling_runtime_lab", runtime_table())
+    (band,) = band_of(drawing)
+    ends = band.get_paths()[0].vertices
+    at_3000 = ends[ends[:, 0] == 3000][:, 1]
+    row = drawing.data[drawing.data["predicted"].notna()].iloc[0]
+    assert at_3000.max() == pytest.approx(row["predicted_high"])
+    assert row["predicted_low"] > 0
+    assert at_3000.min() == pytest.approx(row["predicted_low"])
+
+
+def test_no_band_where_the_interval_is_refused() -> None:
+    drawing = draw("scaling_runtime_lab", runtime_table(sides_px=SIDES_PX[:4]))
+    assert band_of(drawing) == []
+    said = caption(drawing)
+    assert "No prediction interval: 4 resolutions: a prediction interval needs at least 5" in said
+
+
+def test_counts_that_are_fitted_are_filled_and_others_hollow() -> None:
+    drawing = draw("scaling_memory", runtime_table())
+    points = [line for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
+    by_face = {line.get_markerfacecolor(): list(line.get_xdata()) for line in points}
+    assert by_face.pop("white") == [3000]
+    assert list(by_face.values()) == [list(SIDES_PX)]
+
+
+LOST = {
+    "status": "out_of_memory",
+    "images": 0,
+    "mean_ms": None,
+    "ci95_low_ms": None,
+    "ci95_high_ms": None,
+}
+
+
+@pytest.mark.parametrize("name", [f"runtime_share_lab_M_{VARIANT}", "scaling_runtime_lab"])
+def test_a_method_that_never_fits_is_a_figure_that_says_so(name: str, tmp_path: Path) -> None:
+    drawing = draw(name, runtime_table(**LOST))
+    said = caption(drawing).replace("\u00a0", " ")
+    assert "no image measured" in said
+    assert "Out of memory: M at 256 px, M at 384 px" in said
+    drawing.figure.savefig(tmp_path / "figure.pdf")
+
+
+def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
+    alone = {"images": 1, "ci95_low_ms": None, "ci95_high_ms": None}
+    drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime_table(**alone))
+    assert drawing.figure.axes[0].lines[:] == []
+    assert "confidence" not in caption(drawing)
+    assert "n = 1 image." in caption(drawing).replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("style", [STYLE, Style(width_mm=88, font_pt=7), Style(width_mm=180)])
+@pytest.mark.parametrize("method", ["M", "a_{b}_$\\alpha$_%", "PatchCore-10-with-a-long-label"])
+def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -> None:
+    runtime, memory = runtime_table(method), memory_table(method)
+    names = (
+        f"runtime_share_lab_{method}_{VARIANT}",
+        f"memory_share_{method}_{VARIANT}",
+        "scaling_runtime_lab",
+        "scaling_memory",
+    )
+    for name in names:
+        with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
+            figure = draw(name, runtime, memory, style).figure
+            figure.draw_without_rendering()
+            drawn = figure.get_tightbbox()  # in inches, of all that is visible
+        assert drawn.x0 >= -0.01
+        assert drawn.y0 >= -0.01
+        assert drawn.x1 <= figure.get_figwidth() + 0.01
+        assert drawn.y1 <= figure.get_figheight() + 0.01
+        assert any(method in text for text in texts(figure))
+
+
+def test_a_submodule_has_one_colour_everywhere() -> None:
+    colours = {name: submodule_colour(name) for name in SUBMODULES}
+    assert len(set(colours.values())) == len(SUBMODULES)
+    for name in (f"runtime_share_lab_M_{VARIANT}", f"memory_share_M_{VARIANT}"):
+        drawing = draw(name, runtime_table())
+        for container in drawing.figure.axes[0].containers:
+            label = str(container.get_label())
+            if isinstance(container, BarContainer) and label in colours:
+                drawn = mpl.colors.to_hex(container[0].get_facecolor())
+                assert drawn.upper() == colours[label]
+    assert submodule_colour("something new") == submodule_colour("something new")
+
+
+def test_files_embed_their_fonts_and_repeat_to_the_byte(tmp_path: Path) -> None:
+    runtime, memory = runtime_table(), memory_table()
+    fits = fits_table(runtime_series(runtime), 3000)
+    name = f"runtime_share_lab_M_{VARIANT}"
+    contents = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        figures = study_figures(runtime, memory, fits, STYLE)
+        written = draw_figures(figures, folder, STYLE, [name])
+        assert [path.suffix for path in written] == [".pdf", ".png", ".csv"]
+        assert sorted(folder.iterdir()) == sorted(written)
+        contents.append([path.read_bytes() for path in written])
+    assert contents[0] == contents[1]
+    pdf = contents[0][0]
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+
+
+def test_png_has_the_resolution_asked_for(tmp_path: Path) -> None:
+    from PIL import Image
+
+    style = Style(width_mm=88, png_dpi=100)
+    figures = study_figures(runtime_table(), memory_table(), fits_table(iter([]), 3000), style)
+    _, png, _ = draw_figures(figures, tmp_path, style, [f"memory_share_M_{VARIANT}"])
+    assert Image.open(png).width == pytest.approx(88 / 25.4 * 100, abs=1)
+
+
+def test_a_figure_that_does_not_exist(tmp_path: Path) -> None:
+    figures = study_figures(runtime_table(), memory_table(), fits_table(iter([]), 3000), STYLE)
+    with pytest.raises(ArgumentError, match=r"no figure 'pie'.*scaling_memory"):
+        draw_figures(figures, tmp_path, STYLE, ["pie"])
+
+
+@pytest.mark.parametrize("text", ["{", '{"colour": 1}', "[1]"])
+def test_a_style_that_cannot_be_used(text: str) -> None:
+    with pytest.raises(ArgumentError, match="--style"):
+        Style.from_json(text)
+
+
+def test_a_style_as_text() -> None:
+    assert Style.from_json('{"width_mm": 88}') == Style(width_mm=88)
+    assert Style.from_json(None) == Style()
