@@ -50,7 +50,7 @@ def memory_table(paths: Sequence[Path]) -> pd.DataFrame:
             same method, variant and resolution.
     """
     owner: dict[tuple[str, str, int], Path] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in paths:
         document = read_document(path, "memory", _REMEDY)
         for counted in document["resolutions"]:

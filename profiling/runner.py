@@ -218,12 +218,5 @@ def _record(
     }
 
 
-def _weights(request: RunRequest) -> dict[str, Any]:
-    file = request.settings.get("weights")
-    if file is None:
-        return {"source": f"random, seed {request.seed}", "sha256": None}
-    return {"source": file, "sha256": file_sha256(Path(file))}
-
-
 def _now_utc() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -15,6 +17,10 @@ from analysis.tables import write_atomically, write_csv
 
 CAPTION_LINE = 1.35
 """Height of a line of the caption in font sizes."""
+
+
+CHARACTER_WIDTH = 0.56
+"""Width of an average character of DejaVu Sans in font sizes."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,8 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
         height_mm: height of the drawing without the caption.
         caption: what was measured on what; broken into lines here.
     """
-    # an average character of DejaVu Sans is a bit more than half as wide as the font is high
-    per_line = int(style.width_in * 72 / ((style.font_pt - 1) * 0.56))
-    lines = textwrap.wrap(caption, per_line)
+    per_line = int(style.width_in * 72 / ((style.font_pt - 1) * CHARACTER_WIDTH))
+    lines = textwrap.wrap(_unbreakable(caption), per_line)
     caption_in = (len(lines) + 0.7) * (style.font_pt - 1) * CAPTION_LINE / 72
     height_in = height_mm / 25.4 + caption_in
     figure = Figure(figsize=(style.width_in, height_in), layout="constrained")
@@ -49,6 +54,23 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
         fontsize=style.font_pt - 1, color="#333333", linespacing=CAPTION_LINE,
     )  # fmt: skip
     return figure
+
+
+def add_legend(figure: Figure, axes: Axes, style: Style, most_columns: int) -> None:
+    """A legend above the drawing, in as many columns as its width has room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    size_pt = style.font_pt - 1
+    # a handle and the space around it are about five characters wide
+    entry_pt = (max(map(len, labels)) * CHARACTER_WIDTH + 5 * 0.6) * size_pt
+    columns = max(1, min(most_columns, int(style.width_in * 72 / entry_pt)))
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def _unbreakable(caption: str) -> str:
+    """The caption with spaces at which no line ends: `n = 5`, `95 %`, `896 px`."""
+    return re.sub(r"(?<=\bn) (?==)|(?<==) (?=\d)|(?<=\d) (?=%|px\b)", "\u00a0", caption)
 
 
 def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:

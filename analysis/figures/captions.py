@@ -21,17 +21,28 @@ def measured_on(rows: pd.DataFrame) -> str:
     collector = " / ".join(_shorten(version) for version in versions)
     return (
         f"{clock}, measured on {hardware} (device “{device}”), collector {collector}, "
-        f"batch 1, mean of {sample_size(rows)} images"
+        f"batch 1, {sample_size(rows)}"
     )
 
 
 def sample_size(rows: pd.DataFrame) -> str:
-    """``n = 3`` or ``n = 3–50``: images behind the means, runs out of memory left out."""
+    """``mean of n = 3 images`` or ``n = 3–50``; runs out of memory are left out."""
     images = rows.loc[rows["status"] == "ok", "images"].astype(int)
     if images.empty:
-        return "n = 0"
+        return "no image measured"
     low, high = images.min(), images.max()
-    return f"n = {low}" if low == high else f"n = {low}–{high}"
+    if low == high:
+        return f"mean of n = {low} image{'s' if low > 1 else ''}"
+    return f"mean of n = {low}–{high} images"
+
+
+def uncertainty(rows: pd.DataFrame) -> str:
+    """What the whiskers at the whole image are; nothing where no sample has an interval."""
+    return " with the 95 % confidence interval of its mean" if _has_interval(rows) else ""
+
+
+def _has_interval(rows: pd.DataFrame) -> bool:
+    return bool(rows["ci95_low_ms"].notna().any())
 
 
 def out_of_memory(rows: pd.DataFrame) -> str:

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory
+from analysis.figures.canvas import Drawing, add_legend, new_figure
+from analysis.figures.captions import measured_on, out_of_memory, uncertainty
 from analysis.figures.style import METHOD_MARKERS, OKABE_ITO, Style
+from analysis.fits.quadratic import fit_quadratic
 from analysis.runtime_table import MAIN_CLOCK
 
 HEIGHT_MM = 85
@@ -37,22 +38,29 @@ def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> 
         & (fits["clock"].isin(points["clock"].unique()))
     ]
     caption = (
-        f"{measured_on(points)}; whiskers: 95 % confidence interval of the mean. Lines: {MODEL}; "
-        f"dashed where extrapolated.{_interval_words(curves)}{out_of_memory(points)}"
+        f"{measured_on(points)}{uncertainty(points)}. Lines: {MODEL}; dashed where extrapolated."
+        f"{_interval_words(curves)}{out_of_memory(points)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "runtime per image in ms")
     measured = points[points["status"] == "ok"]
     for number, (key, group) in enumerate(measured.groupby(["method", "variant"], sort=False)):
-        errors = [group["mean_ms"] - group["ci95_low_ms"], group["ci95_high_ms"] - group["mean_ms"]]
+        mean_ms = group["mean_ms"]
+        errors = np.array(
+            [
+                (mean_ms - group["ci95_low_ms"]).to_numpy("float64", na_value=np.nan),
+                (group["ci95_high_ms"] - mean_ms).to_numpy("float64", na_value=np.nan),
+            ]
+        )
         axes.errorbar(
-            group["resolution_px"], group["mean_ms"], np.nan_to_num(np.array(errors)),
+            group["resolution_px"], mean_ms, errors,
             linestyle="", capsize=2, **_look(number), label=_label(_key(key)),
         )  # fmt: skip
         _curve(axes, _of(curves, _key(key)), number, scale=1.0)
+        _band(axes, _of(curves, _key(key)), group, number)
     if not measured.empty:  # a wide interval reaches below zero, which has no place on this axis
         axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
-    _finish(figure, axes, curves)
+    _finish(figure, axes, curves, style)
     data = pd.concat([points.assign(basis="measured"), curves], ignore_index=True)
     return Drawing(f"scaling_runtime_{device}", figure, data)
 
@@ -71,18 +79,23 @@ def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Dr
     caption = (
         "Memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of all layers "
         "that own parameters (study, equations 1 to 3; an upper bound). Points: counted exactly "
-        f"at every resolution shown, no image is run. Lines: {MODEL} through the studied "
-        "resolutions, dashed where extrapolated."
+        f"at every resolution shown, no image is run. Lines: {MODEL} through the filled points, "
+        "the studied resolutions; dashed where extrapolated. Hollow points: counted there too, "
+        "and not fitted."
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "memory in GiB")
     for number, (key, group) in enumerate(points.groupby(["method", "variant"], sort=False)):
-        axes.plot(
-            group["resolution_px"], group["total_bytes"] / GIB,
-            linestyle="", **_look(number), label=_label(_key(key)),
-        )  # fmt: skip
-        _curve(axes, _of(curves, _key(key)), number, scale=1 / GIB)
-    _finish(figure, axes, curves)
+        fit = _of(curves, _key(key))
+        fitted_to_px = fit["max_resolution_px"].iloc[0] if len(fit) else 0
+        is_fitted = group["resolution_px"] <= fitted_to_px
+        for part, face in ((group[is_fitted], None), (group[~is_fitted], "white")):
+            axes.plot(
+                part["resolution_px"], part["total_bytes"] / GIB, linestyle="", **_look(number),
+                markerfacecolor=face, zorder=3, label=None if face else _label(_key(key)),
+            )  # fmt: skip
+        _curve(axes, fit, number, scale=1 / GIB)
+    _finish(figure, axes, curves, style)
     data = pd.concat([points.assign(basis="counted"), curves], ignore_index=True)
     return Drawing("scaling_memory", figure, data)
 
@@ -136,31 +149,38 @@ def _curve(axes: Axes, fit: pd.DataFrame, number: int, scale: float) -> None:
         side = np.linspace(start, max(start, end), 200)
         value = (row["b0"] + row["b1"] * side + row["b2"] * side**2) * scale
         axes.plot(side, np.where(value > 0, value, np.nan), line, color=colour)
-    low, high = row["predicted_low"], row["predicted_high"]
-    if pd.notna(low) and pd.notna(high) and row["predicted"] > 0:
-        predicted = row["predicted"] * scale
-        below = predicted - max(low * scale, predicted * 1e-3)
-        axes.errorbar(
-            limits[2], predicted, [[below], [high * scale - predicted]],
-            color=colour, capsize=3, marker="_", linewidth=0.8,
-        )  # fmt: skip
+
+
+def _band(axes: Axes, fit: pd.DataFrame, measured: pd.DataFrame, number: int) -> None:
+    """The model's 95 % prediction interval beyond the measured resolutions, unless refused."""
+    if fit.empty or pd.isna(fit.iloc[0]["predicted_low"]):
+        return
+    row = fit.iloc[0]
+    parabola = fit_quadratic(measured["resolution_px"], measured["mean_ms"])
+    side = np.linspace(row["max_resolution_px"], row["extrapolate_to_px"], 200)
+    low, high = parabola.prediction_interval(side)
+    lowest_shown = measured["mean_ms"].min() / 10  # below zero there is no logarithm
+    axes.fill_between(
+        side.astype(float), np.maximum(low, lowest_shown), np.maximum(high, lowest_shown),
+        color=_look(number)["color"], alpha=0.2, linewidth=0,
+    )  # fmt: skip
 
 
 def _interval_words(curves: pd.DataFrame) -> str:
     given = curves["predicted_low"].notna()
     if given.any():
-        return " Whisker at the right end: 95 % prediction interval of that model, if it holds."
+        return " Bands: 95 % prediction interval of that model, if it holds."
     reasons = [reason for reason in curves["interval_refused"].dropna().unique() if reason]
     return f" No prediction interval: {'; '.join(reasons)}." if reasons else ""
 
 
-def _finish(figure: Figure, axes: Axes, curves: pd.DataFrame) -> None:
+def _finish(figure: Figure, axes: Axes, curves: pd.DataFrame, style: Style) -> None:
     """Hatches the extrapolated region and says how far it reaches."""
     fitted = curves[curves["b0"].notna()]
     if not fitted.empty:
-        start = fitted["max_resolution_px"].max()
-        end = fitted["extrapolate_to_px"].max()
-        factor = (end / start) ** 2
+        start = float(fitted["max_resolution_px"].min())
+        end = float(fitted["extrapolate_to_px"].max())
+        factor = fitted["extrapolation_factor_pixels"].max()
         if end > start:
             axes.axvspan(start, end, facecolor="none", edgecolor="#CCCCCC", hatch="///", zorder=0)
             axes.text(
@@ -168,5 +188,4 @@ def _finish(figure: Figure, axes: Axes, curves: pd.DataFrame) -> None:
                 transform=axes.get_xaxis_transform(), ha="center",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    add_legend(figure, axes, style, most_columns=2)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory
+from analysis.figures.canvas import Drawing, add_legend, new_figure
+from analysis.figures.captions import measured_on, out_of_memory, uncertainty
 from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
 
@@ -32,9 +32,8 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
     stack = _pivot(submodules, "mean_ms")
     whole = rows[rows["role"] == "image"].set_index("resolution_px").reindex(stack.index)
     caption = (
-        f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image with "
-        "its 95 % confidence interval of the mean; below: share of each submodule."
-        f"{out_of_memory(rows)}"
+        f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image"
+        f"{uncertainty(rows)}; below: share of each submodule.{out_of_memory(rows)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "runtime per image in ms", style)
@@ -102,8 +101,7 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
     bottom.set_yticks([0, 25, 50, 75, 100])
     bottom.set_xlabel("side of the image in px")
     bottom.set_xticks(range(len(stack)), [str(side_px) for side_px in stack.index])
-    handles, labels = top.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3 if len(labels) > 4 else 4)
+    add_legend(figure, top, style, most_columns=3 if len(stack.columns) > 4 else 4)
     return top
 
 
@@ -170,12 +168,16 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
             continue
-        low = row["mean_ms"] - row["ci95_low_ms"] if pd.notna(row["ci95_low_ms"]) else 0
-        high = row["ci95_high_ms"] - row["mean_ms"] if pd.notna(row["ci95_high_ms"]) else 0
-        axes.errorbar(
-            position, row["mean_ms"], [[low], [high]], color="black", capsize=2.5, linewidth=0.8
-        )
+        highest_ms = row["mean_ms"]
+        if pd.notna(row["ci95_low_ms"]):  # one image alone has no interval, not one of zero
+            highest_ms = row["ci95_high_ms"]
+            below_above = [[row["mean_ms"] - row["ci95_low_ms"]], [highest_ms - row["mean_ms"]]]
+            axes.errorbar(
+                position, row["mean_ms"], below_above, color="black", capsize=2.5, linewidth=0.8
+            )
         axes.annotate(
-            f"{row['mean_ms']:,.4g}", (position, row["mean_ms"] + high), (0, 2),
+            f"{row['mean_ms']:,.4g}", (position, highest_ms), (0, 2),
             textcoords="offset points", ha="center", fontsize="small",
         )  # fmt: skip
+    if (whole["status"] != "ok").all():
+        axes.set_yticks([])  # numbers on an axis on which nothing was measured

@@ -16,7 +16,7 @@ OKABE_ITO = (
 )  # fmt: skip
 """Colours that remain apart for colour-blind readers (Okabe and Ito 2008), the black left out."""
 
-PARAMETERS_COLOUR = "#BBBBBB"
+PARAMETERS_COLOUR = "#D0D0D0"
 KNOWN_SUBMODULES = (
     "teacher", "student", "autoencoder", "anomaly_map",
     "feature_extraction", "patch_embedding", "nn_search", "denoising_unet",
