@@ -30,5 +30,9 @@ rule all:
         rules.figures.output,
 
 
+onstart:
+    print(COLLECTOR.reason)
+
+
 onsuccess:
     print("tables:  results/tables\nfigures: results/figures")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import ProfileError
+from analysis.nsys.database import open_database
 from analysis.nsys.reading import read_profile
 
 THREAD = (7 << 24) | 9
@@ -202,3 +203,9 @@ def test_the_file_is_not_changed(tmp_path: Path) -> None:
 def test_messages_are_one_line(tmp_path: Path) -> None:
     error = ProfileError(tmp_path, "two\nlines", "mend\nit")
     assert "\n" not in str(error)
+
+
+def test_the_file_cannot_be_changed(tmp_path: Path) -> None:
+    path = nvtx_file(tmp_path / "p.sqlite", f"(1, 2, 59, 'a', NULL, {THREAD}, NULL, 0)")
+    with pytest.raises(ProfileError, match="readonly"), open_database(path) as database:
+        database._connection.execute("DELETE FROM NVTX_EVENTS")

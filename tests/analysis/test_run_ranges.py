@@ -178,6 +178,18 @@ def test_more_images_than_run_json_says(tmp_path: Path) -> None:
         ranges_of(store(tmp_path, writer, replace(RUN, measured_images=4)))
 
 
+def test_an_image_without_submodules(tmp_path: Path) -> None:
+    writer = ProfileWriter()
+    run = replace(RUN, submodules=("teacher",), warmup_images=0, measured_images=1)
+    with writer.range("measure"):
+        with writer.range("image"):
+            writer.submodule("teacher", 4000)
+        with writer.range("image"):
+            pass
+    with pytest.raises(ProfileError, match="1 of 1 submodule ranges and 2 of 1 images"):
+        ranges_of(store(tmp_path, writer, run))
+
+
 def test_two_runs_in_one_profile(tmp_path: Path) -> None:
     writer = record(RUN)
     with writer.range("measure"):

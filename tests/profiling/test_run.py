@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -133,6 +134,33 @@ def test_nsys_records_the_same_ranges(
     )
     by_nsys = [name for name, _, _ in ranges(tmp_path / "profile.sqlite")]
     assert by_nsys == [name for name, _, _ in ranges(embedded / "profile.sqlite")]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("collector", ["embedded", pytest.param("nsys", marks=pytest.mark.nsys)])
+def test_on_a_gpu_every_network_has_its_kernels(
+    collector: str, tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    def call(package: str, *arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", package, *arguments],
+            env=checkout_environment, cwd=tmp_path, check=True, timeout=600,
+        )  # fmt: skip
+
+    where = ["--set", "size=S", "--device-type", "cuda", "--resolution", "256"]
+    call("profiling", "run", "--method", "efficientad", *where, *FEW,
+         "--collector", collector, "--out", "run")  # fmt: skip
+    if collector == "nsys":
+        call("profiling", "export", "run/profile.nsys-rep", "-o", "run/profile.sqlite")
+    call("analysis", "attribute", "run/profile.sqlite", "--run", "run/run.json", "-o", "r.parquet")
+    table = pd.read_parquet(tmp_path / "r.parquet")
+    measured = table[(table["phase"] == "measure") & (table["depth"] == 1)]
+    assert set(measured["name"]) == set(SUBMODULES)
+    assert (measured["kernels"] > 0).all()
+    assert (measured["busy_ms"] <= measured["span_ms"]).all()
+    image = table[(table["phase"] == "measure") & (table["name"] == "image")]
+    assert measured["kernel_sum_ms"].sum() >= 0.99 * image["kernel_sum_ms"].sum()
+    assert record(tmp_path / "run")["hardware"]["gpu"]["uuid"].startswith("GPU-")
 
 
 def limit_address_space() -> None:
