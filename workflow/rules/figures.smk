@@ -1,5 +1,6 @@
 # All figures, each as PDF and PNG with its data beside it.
 
+
 rule figures:
     input:
         runtime=rules.runtime_table.output.csv,
