@@ -14,7 +14,7 @@ def main() -> None:
     """Runs benches one after the other."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--rounds", type=int, default=12, help="pairs of runs")
+    parser.add_argument("--rounds", type=int, default=24, help="pairs of runs")
     options = parser.parse_args()
     for name in options.names or BENCHES:
         print(f"## {name}")
