@@ -1,36 +1,40 @@
-"""What many ratios say: their median, with an interval that assumes no distribution.
-
-A round in which another program took the CPU yields a wild ratio. The median does not follow it,
-and neither does the interval, whose ends are two of the ratios themselves.
-"""
+"""What many ratios say: their median, and how far it can be trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from statistics import median
+from collections.abc import Sequence
 
-from scipy.stats import binom
+import numpy as np
+import numpy.typing as npt
 
+RESAMPLINGS = 4000
 CONFIDENCE = 0.95
 
 
-def median_interval(ratios: Iterable[float]) -> tuple[float, float, float]:
-    """Median, and the ends of its confidence interval of at least 95 %.
+def median_interval(
+    pairs: Sequence[npt.NDArray[np.float64]], *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Median of all ratios, with its 95 % interval.
 
-    The ends are order statistics: the number of values below the true median is binomial with
-    probability 1/2 (Conover, Practical Nonparametric Statistics, section 3.2).
+    Hierarchical bootstrap (Kalibera and Jones, "Rigorous benchmarking in reasonable time", 2013):
+    processes are drawn with replacement, then repetitions within each, because repetitions within
+    one process are no independent evidence of what the next process will do.
 
     Args:
-        ratios: of the rounds, at least six.
+        pairs: for each pair of processes, the ratios of its repetitions.
+        seed: of the resampling.
 
     Raises:
-        ValueError: fewer than six ratios have no such interval.
+        ValueError: fewer than five pairs say too little of how processes differ.
     """
-    ordered = sorted(ratios)
-    count = len(ordered)
-    below = int(binom.ppf((1 - CONFIDENCE) / 2, count, 0.5))
-    if binom.cdf(below - 1, count, 0.5) > (1 - CONFIDENCE) / 2:
-        below -= 1
-    if below < 1:
-        raise ValueError(f"{count} rounds are too few for an interval; take at least 6")
-    return median(ordered), ordered[below - 1], ordered[count - below]
+    if len(pairs) < 5:
+        raise ValueError(f"{len(pairs)} pairs are too few for an interval; take at least 5")
+    generator = np.random.default_rng(seed)
+    medians = np.empty(RESAMPLINGS)
+    for number in range(RESAMPLINGS):
+        drawn = generator.integers(len(pairs), size=len(pairs))
+        values = [generator.choice(pairs[index], len(pairs[index])) for index in drawn]
+        medians[number] = np.median(np.concatenate(values))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return float(np.median(np.concatenate(pairs))), float(low), float(high)
