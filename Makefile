@@ -44,9 +44,11 @@ $(VENV)/.dev: $(VENV)/.host envs/dev.txt
 	sh envs/setup.sh dev "$(PYTHON)" "$(TORCH_INDEX)"
 
 # Needs uv (pip install uv). The locks hold for all supported versions of Python.
+NO_TORCH := $(foreach name,torch torchvision sympy mpmath setuptools,--no-emit-package $(name))
+
 lock:
-	cd envs && uv pip compile -q --universal --python-version 3.11 --no-header host.in -o host.txt
-	cd envs && uv pip compile -q --universal --python-version 3.11 --no-header dev.in -o dev.txt
+	for name in host dev anomalib; do (cd envs && uv pip compile -q --universal --python-version 3.11 \
+	    --no-header --override without-torch.txt $(NO_TORCH) $$name.in -o $$name.txt) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,12 +36,13 @@ install() {
 
 if [ "$what" = host ]; then
     echo "setup: installing requirements into $venv (some minutes the first time)"
-    install -r envs/host.txt
+    # torch first: timm needs one, and pip must not choose it
     if [ -n "$torch_index" ]; then
         install -r envs/torch.txt -c envs/host.txt --index-url "$torch_index"
     else
         install -r envs/torch.txt -c envs/host.txt
     fi
+    install -r envs/host.txt
 else
     install -r envs/dev.txt
 fi

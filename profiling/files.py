@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jsonschema import Draft202012Validator
 
 from profiling.validation import load_schema
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file atomically: under a temporary name beside it, then renamed.
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file under a temporary name beside it, then renames it.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        write: writes the content to the stream that it is given.
 
     Raises:
         OSError: the folder cannot be written or the disk is full; no file is left behind.
@@ -22,13 +26,22 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically, in UTF-8.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; no file is left behind.
+    """
+    write_atomically(path, lambda stream: stream.write(text.encode("utf-8")))
 
 
 def write_json(path: Path, data: Mapping[str, Any], schema: str) -> None:

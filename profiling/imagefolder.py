@@ -23,7 +23,8 @@ def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> 
     Args:
         folder: where to search.
         select: ``test`` takes ``<class>/test``, and all images outside that layout; ``normal``
-            takes ``<class>/train/good`` and nothing else.
+            takes ``<class>/train/good`` and nothing else, or all images where the folder is
+            neither a class nor the root of a dataset in that layout.
 
     Returns:
         At least one file.
@@ -35,13 +36,14 @@ def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> 
         raise ImageFolderError(
             str(folder), "no such folder", "set `images` to a folder of images, or to null"
         )
+    everything = select == "test" or not _is_mvtec(folder)
     found = sorted(
-        _walk(folder, select, everything=select == "test", seen=set()),
+        _walk(folder, select, everything=everything, seen=set()),
         key=lambda file: file.relative_to(folder).parts,
     )
     if found:
         return found
-    if select == "normal":
+    if not everything:
         raise ImageFolderError(
             str(folder), "there is no image in train/good", "give a folder laid out as MVTec AD"
         )
@@ -50,6 +52,11 @@ def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> 
         "there is no image in it",
         f"give a folder with {', '.join(sorted(SUFFIXES))} files",
     )
+
+
+def _is_mvtec(folder: Path) -> bool:
+    """Whether it is a class, or the root of a dataset, in the layout of MVTec AD."""
+    return any((place / "train").is_dir() for place in (folder, *_entries(folder)))
 
 
 def _walk(

@@ -41,3 +41,42 @@ def kernel_kills(vmstat: Path = Path("/proc/vmstat")) -> int | None:
         return None
     counts = [int(line.split()[1]) for line in lines if line.startswith("oom_kill ")]
     return counts[0] if counts else None
+
+
+def available_host_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Main memory that this process may still take, in bytes, before Linux swaps or kills.
+
+    The least of what the machine has left and of what the limits of the control groups around
+    this process leave.
+
+    Args:
+        proc: where Linux describes processes.
+        cgroup: where the control groups (version 2) are mounted.
+    """
+    lines = (proc / "meminfo").read_text(encoding="utf-8").splitlines()
+    found = [int(line.split()[1]) * 2**10 for line in lines if line.startswith("MemAvailable:")]
+    return min([*found, *_cgroup_limits(proc, cgroup)])
+
+
+def _cgroup_limits(proc: Path, cgroup: Path) -> list[int]:
+    """What each control group around this process leaves; reclaimable file cache counts as free."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+        own = next(line.split("::")[1] for line in lines if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return []
+    folder = cgroup / own.lstrip("/")
+    left = []
+    for group in (folder, *folder.parents):
+        if cgroup not in (group, *group.parents):
+            break
+        try:
+            limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+            used = int((group / "memory.current").read_text(encoding="utf-8"))
+            stat = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        if limit != "max":
+            cache = sum(int(row.split()[1]) for row in stat if row.split()[0] == "inactive_file")
+            left.append(max(0, int(limit) - used + cache))
+    return left

@@ -40,7 +40,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, phase: str, done: int, most: int, left_s: float | None) -> None:
+    def update(
+        self, phase: str, done: int, most: int, left_s: float | None, *, unit: str = "images"
+    ) -> None:
         """Shows that ``done`` of at most ``most`` images of a phase are done."""
         now_s = time.monotonic()
         if now_s < self._next_s and phase == self._phase:
@@ -58,7 +60,7 @@ class Progress:
             )
             self._next_s = now_s + REDRAW_EVERY_S
         else:
-            text = f"{self.title}: {phase}, {done} of at most {most} images"
+            text = f"{self.title}: {phase}, {done} of at most {most} {unit}"
             print(f"{text}, {left}" if left else text, file=self.stream, flush=True)
             self._next_s = now_s + LINE_EVERY_S
 

@@ -14,8 +14,9 @@ The ranges of a run, in the order in which they open::
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -26,7 +27,14 @@ from profiling import fingerprint
 from profiling.annotation import Annotate
 from profiling.images import ImageSet
 from profiling.methods.base import Method
-from profiling.methods.registry import get_spec, load_method_class, parse_variant
+from profiling.methods.loading import load_method_class, resolve
+from profiling.methods.registry import (
+    check_resolution,
+    check_settings,
+    get_spec,
+    parse_variant,
+)
+from profiling.methods.spec import MethodSpec
 from profiling.methods.weights import weights_record
 from profiling.out_of_memory import is_out_of_memory, requested_bytes
 from profiling.progress import Progress
@@ -67,19 +75,25 @@ def measure(
         UserError: the images, weights or device cannot be used.
     """
     started_utc = _now_utc()
-    _configure_torch(request)
+    spec = resolve(get_spec(request.target))
+    # a foreign method is known only here; of ours, the settings are complete already
+    request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
+    check_resolution(spec, request.settings, request.resolution_px)
+    _configure_torch(request, spec)
     images = ImageSet.open(request.images)
-    on_start(_record(request, images, _killed(), nsys_version, started_utc))
+    on_start(_record(request, spec.submodules, images, _killed(), nsys_version, started_utc))
     outcome = Outcome()
+    submodules = spec.submodules
     try:
-        method = _build(request)
+        method = _build(request, spec)
         with Progress(f"{request.method} {request.variant} {request.resolution_px} px") as progress:
             _run_phases(request, method, images, annotate, progress, outcome)
+        submodules = method.submodules
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         _record_out_of_memory(outcome, str(error))
-    return _record(request, images, outcome, nsys_version, started_utc)
+    return _record(request, submodules, images, outcome, nsys_version, started_utc)
 
 
 def _killed() -> Outcome:
@@ -87,23 +101,23 @@ def _killed() -> Outcome:
     return Outcome("out_of_memory", problem, stop_reason="out_of_memory")
 
 
-def _configure_torch(request: RunRequest) -> None:
+def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
     torch.set_num_threads(request.threads)
     # torch's own default is TF32 in convolutions and not in matrix products; fp32 is neither
-    precision = parse_variant(request.variant, get_spec(request.target)).precision
+    precision = parse_variant(request.variant, spec).precision
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def _build(request: RunRequest) -> Method:
-    spec = get_spec(request.target)
+def _build(request: RunRequest, spec: MethodSpec) -> Method:
     method = load_method_class(spec).build(
         request.settings,
         resolution_px=request.resolution_px,
         implementation=parse_variant(request.variant, spec).implementation,
         seed=request.seed,
     )
-    return method.to(request.device_type)
+    method.move_to(request.device_type)
+    return method
 
 
 def _run_phases(
@@ -169,8 +183,9 @@ def _cuda_image(method: Method, images: ImageSet, index: int, annotate: Annotate
     with annotate("synchronize"):
         torch.cuda.synchronize()
     with annotate("copy_to_host"):
-        detection.anomaly_map.cpu()
-        detection.score.cpu()
+        for result in (detection.anomaly_map, detection.score):
+            if result is not None:
+                result.cpu()
 
 
 def _record_out_of_memory(outcome: Outcome, message: str) -> None:
@@ -184,6 +199,7 @@ def _record_out_of_memory(outcome: Outcome, message: str) -> None:
 
 def _record(
     request: RunRequest,
+    submodules: Sequence[str],
     images: ImageSet,
     outcome: Outcome,
     nsys_version: str | None,
@@ -201,7 +217,7 @@ def _record(
             "measured_images": outcome.images["measure"],
             "stop_reason": outcome.stop_reason,
         },
-        "submodules": list(get_spec(request.target).submodules),
+        "submodules": list(submodules),
         "clock": "gpu" if request.device_type == "cuda" else "host",
         "collector": {"name": request.collector, "version": recorder[request.collector]},
         "images": {

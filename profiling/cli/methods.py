@@ -18,19 +18,35 @@ from profiling.methods.registry import (
 from profiling.methods.spec import MethodSpec
 from profiling.study.config import read_config
 
+LISTED_PX = 256
+"""Any resolution that all of ours admit: their parameters do not depend on it."""
+FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("methods", help="list methods, submodules, variants, settings")
+    parser = subparsers.add_parser(
+        "methods", help="list methods, implementations, submodules, resolutions, parameters"
+    )
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="these only; also one of your own, or anomalib:…",
+    )
     parser.set_defaults(main=main)
 
 
-def main(_args: argparse.Namespace) -> int:
-    """Prints every method that the configuration can name."""
-    for spec in all_specs():
-        print("\n".join(_lines(spec)))
+def main(args: argparse.Namespace) -> int:
+    """Prints every method that the configuration can name.
+
+    Raises:
+        ConfigError: there is no method of that name.
+    """
+    specs = [get_spec(target, where="TARGET") for target in args.targets] or all_specs()
+    for spec in specs:
+        print("\n".join(_lines(spec)), flush=True)
     return 0
 
 
@@ -63,7 +79,8 @@ def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str,
                 settings = check_settings(method.spec, {**method.settings, **given}, where="--set")
                 return method.label, method.spec, settings
     spec = get_spec(args.method, where="--method")
-    return args.method, spec, check_settings(spec, given, where="--set")
+    label = args.method.rpartition(":")[2]  # of a place, the name in it
+    return label, spec, check_settings(spec, given, where="--set")
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -74,16 +91,35 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _lines(spec: MethodSpec) -> list[str]:
+    # torch comes with it
+    from profiling.methods.loading import resolve
+
+    spec = resolve(spec)
     settings = [
         f"    {key}: {part.get('description', '')} Default: {part.get('default')!r}."
         for key, part in spec.settings_schema.get("properties", {}).items()
     ]
-    variants = ", ".join(f"{i}-{p}" for i in spec.implementations for p in spec.precisions)
+    if spec.settings_schema.get("additionalProperties", True):
+        settings.append("    and every argument of the network's class")
     return [
         f"{spec.target}: {spec.summary}",
-        f"  submodules: {', '.join(spec.submodules)}",
-        f"  variants: {variants}",
+        f"  submodules: {', '.join(spec.submodules) or 'the children of the network'}",
+        f"  implementations: {', '.join(spec.implementations)}",
+        f"  precisions: {', '.join(spec.precisions)}",
         f"  resolutions: {spec.supported_resolutions}",
+        f"  parameters: {_parameters(spec)}",
         "  settings:",
-        *settings,
+        *(settings or ["    none"]),
     ]
+
+
+def _parameters(spec: MethodSpec) -> str:
+    """Parameters by submodule of the reference with default settings."""
+    from profiling.memory.counting import count_memory
+
+    if spec.foreign:
+        return "`python -m profiling memory` counts them"
+    counts = count_memory(
+        spec, check_settings(spec, {}), resolution_px=LISTED_PX, implementation="reference"
+    )
+    return ", ".join(f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts)

@@ -39,8 +39,14 @@ def main(args: argparse.Namespace) -> int:
     """
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
-    # torch comes with it: imported here, faults of the command line are told at once
+    # torch comes with them: imported here, faults of the command line are told at once
     from profiling.memory.report import count_report, format_table, write_report
+    from profiling.methods.loading import resolve
+
+    if spec.foreign:
+        spec = resolve(spec)
+        settings = check_settings(spec, settings)
+        variant = parse_variant(args.variant, spec, where="--variant")
 
     report = count_report(label, spec, settings, variant, args.resolution)
     if args.output is not None:

@@ -6,23 +6,28 @@ activation is allocated, and any resolution takes about a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from profiling.errors import UnsupportedResolutionError
 from profiling.memory.ownership import resident_bytes
 from profiling.memory.recording import CallRecorder, LayerCall
-from profiling.methods.registry import check_resolution, load_method_class
+from profiling.methods.base import Method
+from profiling.methods.loading import load_method_class
+from profiling.methods.registry import check_countable
 from profiling.methods.spec import MethodSpec
+
+OUTSIDE = "outside"
+"""Stands for tensors of a foreign network that belong to none of its submodules."""
 
 
 @dataclass(frozen=True)
 class LayerCount:
-    """A counted layer. One that is called twice is there twice, its parameters the first time."""
+    """A counted layer. One that is called several times is counted the first time."""
 
     name: str
     type: str
@@ -70,26 +75,39 @@ def count_memory(
         UnsupportedResolutionError: the architecture does not run at this resolution.
         ConfigError: the method has no such implementation.
     """
-    check_resolution(spec, settings, resolution_px)
+    check_countable(spec, settings, resolution_px)
     unread = {key: None if key == "weights" else value for key, value in settings.items()}
     with FakeTensorMode(), torch.no_grad():
         method = load_method_class(spec).build(
             unread, resolution_px=resolution_px, implementation=implementation, seed=0
         )
-        recorder = CallRecorder(method, spec.submodules)
+        recorder = CallRecorder(method, None if spec.foreign else spec.submodules)
         image = torch.empty(1, 3, resolution_px, resolution_px)
         with recorder.attach():
-            method.infer(image, recorder.annotate)
-    return _sum_up(method, recorder, spec.submodules)
+            try:
+                method.infer(image, recorder.annotate)
+            except UnsupportedResolutionError:
+                # the networks run, but not together: what does not run takes no memory
+                if spec.resolution_problem(settings, resolution_px) is None:
+                    raise
+    return _sum_up(method, recorder, recorder.interrupted or (OUTSIDE if spec.foreign else None))
 
 
 def _sum_up(
-    method: nn.Module, recorder: CallRecorder, submodules: Sequence[str]
+    method: Method, recorder: CallRecorder, otherwise: str | None
 ) -> tuple[SubmoduleCount, ...]:
-    parameters, buffers = resident_bytes(method, recorder.submodule_of)
+    parameters, buffers = resident_bytes(method, recorder.submodule_of, otherwise)
+    names = list(method.submodules)
+    if otherwise in {*parameters, *buffers} - set(names):
+        names.append(OUTSIDE)
     counts = []
-    for name in submodules:
-        counted = [c for c in recorder.calls if c.submodule == name and owns_parameters(c)]
+    for name in names:
+        # a pass through each layer, as the study counts: ten calls of a network are one network
+        counted = [
+            call
+            for call in recorder.calls
+            if call.submodule == name and call.first and owns_parameters(call)
+        ]
         layers = tuple(_layer(call) for call in counted)
         counts.append(
             SubmoduleCount(
@@ -108,6 +126,6 @@ def _layer(call: LayerCall) -> LayerCount:
         name=call.name,
         type=call.type,
         output_shape=call.output_shape,
-        parameters_bytes=call.parameters_bytes if call.first else 0,
+        parameters_bytes=call.parameters_bytes,
         activations_bytes=call.output_bytes,
     )

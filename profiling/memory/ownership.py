@@ -9,7 +9,7 @@ from torch import nn
 from profiling.memory.recording import size_bytes
 
 
-def owner(path: str, submodule_of: Mapping[str, str]) -> str:
+def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
     """The submodule that owns the tensors of a module.
 
     It is the one in which the module is called first. A module that is never called (a classifier
@@ -19,9 +19,11 @@ def owner(path: str, submodule_of: Mapping[str, str]) -> str:
     Args:
         path: of the module in the method.
         submodule_of: the submodule of the first call, by the path of each module called.
+        otherwise: what owns the tensors of a module around which nothing tells.
 
     Raises:
-        RuntimeError: nothing around the module is called, or it is called by several submodules.
+        RuntimeError: nothing around the module is called, or it is called by several submodules,
+            and ``otherwise`` is None.
     """
     if path in submodule_of:
         return submodule_of[path]
@@ -30,20 +32,23 @@ def owner(path: str, submodule_of: Mapping[str, str]) -> str:
         inside = {s for name, s in submodule_of.items() if f"{name}.".startswith(f"{around}.")}
         if len(inside) == 1:
             return inside.pop()
-        if inside:
+        if inside and otherwise is None:
             raise RuntimeError(f"{path} is never called, and {around} by several submodules")
         around = around.rpartition(".")[0]
+    if otherwise is not None:
+        return otherwise
     raise RuntimeError(f"tensors of {path or 'the method itself'} are in no module that is called")
 
 
 def resident_bytes(
-    method: nn.Module, submodule_of: Mapping[str, str]
+    method: nn.Module, submodule_of: Mapping[str, str], otherwise: str | None = None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Bytes of the parameters, and of the buffers, by submodule; shared tensors count once.
 
     Args:
         method: the method.
         submodule_of: see ``owner``.
+        otherwise: see ``owner``.
     """
     parameters: dict[str, int] = {}
     buffers: dict[str, int] = {}
@@ -57,6 +62,6 @@ def resident_bytes(
                 if id(tensor) in seen:
                     continue
                 seen.add(id(tensor))
-                name = owner(path, submodule_of)
+                name = owner(path, submodule_of, otherwise)
                 sums[name] = sums.get(name, 0) + size_bytes([tensor])
     return parameters, buffers

@@ -36,18 +36,22 @@ class CallRecorder:
 
     Args:
         method: whose modules are watched, from ``attach`` on.
-        submodules: the names of the ranges that partition the inference.
+        submodules: the names of the ranges that partition the inference; None where they are not
+            known beforehand.
     """
 
-    def __init__(self, method: nn.Module, submodules: Sequence[str]) -> None:
+    def __init__(self, method: nn.Module, submodules: Sequence[str] | None) -> None:
         self.calls: list[LayerCall] = []
         """The calls of leaf modules, in their order."""
         self.submodule_of: dict[str, str] = {}
         """The submodule in which a module was called first, by the module's path."""
+        self.interrupted: str | None = None
+        """The submodule in which the inference ended with an error, if it did."""
         self._names = {module: name for name, module in method.named_modules() if name}
         self._submodules = submodules
         self._open: list[str] = []
         self._called: set[str] = set()
+        self._inside: dict[nn.Module, str] = {}
 
     def annotate(self, name: str) -> AbstractContextManager[object]:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
@@ -69,20 +73,26 @@ class CallRecorder:
 
     @contextmanager
     def _range(self, name: str) -> Iterator[None]:
-        if not self._open and name not in self._submodules:
+        if not self._open and self._submodules is not None and name not in self._submodules:
             msg = f"range {name!r} is none of the submodules {', '.join(self._submodules)}"
             raise RuntimeError(msg)
         self._open.append(name)
         try:
             yield
+        except BaseException:
+            self.interrupted = self._open[0]
+            raise
         finally:
             self._open.pop()
 
     def _before(self, module: nn.Module, _args: Any) -> None:
         name = self._names[module]
         if not self._open:
-            raise RuntimeError(f"layer {name} is called outside every submodule")
+            if next(module.children(), None) is None:
+                raise RuntimeError(f"layer {name} is called outside every submodule")
+            return  # a network around its submodules
         self.submodule_of.setdefault(name, self._open[0])
+        self._inside[module] = self._open[0]
 
     def _after_leaf(self, module: nn.Module, _args: Any, output: Any) -> None:
         name = self._names[module]
@@ -91,7 +101,8 @@ class CallRecorder:
             raise NotImplementedError(f"cannot count layer {name}: its output is a {kind}")
         self.calls.append(
             LayerCall(
-                submodule=self._open[0],
+                # as it was called: a range that the call itself opened may be closed by now
+                submodule=self._inside[module],
                 name=name,
                 type=type(module).__name__,
                 output_shape=tuple(output.shape),

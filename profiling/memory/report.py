@@ -9,7 +9,7 @@ from typing import Any
 
 from profiling.files import write_json
 from profiling.memory.counting import SubmoduleCount, count_memory
-from profiling.methods.checks import Variant, check_resolution
+from profiling.methods.checks import Variant, check_countable
 from profiling.methods.spec import MethodSpec
 
 MIB = 2**20
@@ -41,7 +41,7 @@ def count_report(
     """
     sides_px = list(dict.fromkeys(resolutions_px))
     for side_px in sides_px:
-        check_resolution(spec, settings, side_px)
+        check_countable(spec, settings, side_px)
     return {
         "schema_version": 1,
         "method": label,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from profiling.annotation import Annotate
+from profiling.methods.spec import ResolutionProblem
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,18 +21,46 @@ if TYPE_CHECKING:
 class Detection:
     """What one inference yields."""
 
-    anomaly_map: torch.Tensor
-    """Shape (1, 1, s, s), float32, on the device of the inference."""
-    score: torch.Tensor
-    """Scalar: how anomalous the image is as a whole."""
+    anomaly_map: torch.Tensor | None
+    """Shape (1, 1, s, s), float32, on the device of the inference or already on the host. Of a
+    network that was not made for anomaly detection: its output, or None."""
+    score: torch.Tensor | None
+    """Scalar: how anomalous the image is as a whole; None where the method has none."""
 
 
 class Method(nn.Module, ABC):
     """One anomaly-detection method, built for one resolution, ready for inference.
 
-    It is an ``nn.Module``: what has to live on the device (networks, statistics, a memory bank)
-    are its children and buffers, and ``.to(device)`` moves them.
+    It is an ``nn.Module``: what has to live on the device (networks, statistics) are its children
+    and buffers, and ``move_to`` moves them.
     """
+
+    submodules: ClassVar[tuple[str, ...]]
+    """Names of the ranges that ``infer`` opens, in their order; they partition the inference."""
+
+    # What follows has defaults for methods of users; our own say it without torch, in their SPEC.
+    implementations: ClassVar[tuple[str, ...]] = ("reference",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
+    settings_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {},
+    }
+    """JSON schema of the settings; every property with a description and a default."""
+    supported_resolutions: ClassVar[str] = "every side that is asked for"
+
+    @classmethod
+    def resolution_problem(
+        cls, settings: Mapping[str, Any], side_px: int
+    ) -> ResolutionProblem | None:
+        """Why the method does not run at a resolution; None where it does.
+
+        Args:
+            settings: of the method, defaults filled in.
+            side_px: side length of the square image in px.
+        """
+        del settings, side_px
+        return None
 
     @classmethod
     @abstractmethod
@@ -46,6 +75,17 @@ class Method(nn.Module, ABC):
             WeightsError: the checkpoint cannot be read or does not fit the architecture.
             UnsupportedResolutionError: the architecture does not run at this resolution.
         """
+
+    def move_to(self, device_type: str) -> None:
+        """Moves everything to where inference happens.
+
+        Args:
+            device_type: ``cpu`` or ``cuda``, the current CUDA device.
+
+        Raises:
+            MemoryError, torch.OutOfMemoryError: it does not fit there.
+        """
+        self.to(device_type)
 
     @abstractmethod
     def prepare(self, image: Image) -> torch.Tensor:

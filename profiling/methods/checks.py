@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.methods.spec import MethodSpec
+from profiling.methods.spec import MethodSpec, ResolutionProblem
 from profiling.validation import config_errors, nearest
+
+_VARIANT = re.compile(r"[a-z][a-z0-9_]*-(fp32|tf32)")
 
 
 class Variant(NamedTuple):
@@ -32,7 +35,8 @@ def check_settings(
         where: the place they come from, such as ``methods.MyLabel``.
 
     Returns:
-        All settings of the method, in the order of its schema.
+        All settings of the method, in the order of its schema; then those that only a schema which
+        admits other properties lets through.
 
     Raises:
         ConfigError: a key is unknown, or a value is not allowed.
@@ -40,10 +44,9 @@ def check_settings(
     errors = config_errors(spec.settings_schema, dict(given), where)
     if errors:
         raise errors[0]
-    return {
-        key: copy.deepcopy(given[key] if key in given else schema["default"])
-        for key, schema in spec.settings_schema["properties"].items()
-    }
+    known = spec.settings_schema["properties"]
+    filled = {key: given[key] if key in given else part["default"] for key, part in known.items()}
+    return copy.deepcopy({**filled, **given})
 
 
 def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Variant:
@@ -57,6 +60,8 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
     Raises:
         ConfigError: the method has no such variant.
     """
+    if spec.foreign and not spec.implementations and _VARIANT.fullmatch(text):
+        return Variant(*text.rsplit("-", 1))
     known = {
         str(variant): variant
         for variant in (Variant(i, p) for i in spec.implementations for p in spec.precisions)
@@ -97,7 +102,40 @@ def check_resolution(
     Raises:
         UnsupportedResolutionError: with the reason and the nearest supported side lengths.
     """
-    problem = spec.resolution_problem(settings, resolution_px)
+    _refuse(spec, spec.resolution_problem(settings, resolution_px), resolution_px, where)
+
+
+def check_countable(
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    resolution_px: int,
+    *,
+    where: str = "resolution",
+) -> None:
+    """Refuses a resolution at which not even the memory of the networks can be counted.
+
+    Args:
+        spec: of the method.
+        settings: of the method, defaults filled in.
+        resolution_px: side length of the square image.
+        where: the place the resolution comes from, for the error.
+
+    Raises:
+        UnsupportedResolutionError: with the reason and the nearest possible side lengths.
+    """
+    _refuse(spec, counting_problem(spec, settings, resolution_px), resolution_px, where)
+
+
+def counting_problem(
+    spec: MethodSpec, settings: Mapping[str, Any], resolution_px: int
+) -> ResolutionProblem | None:
+    """Why memory cannot be counted at a resolution, None where it can."""
+    return (spec.counting_problem or spec.resolution_problem)(settings, resolution_px)
+
+
+def _refuse(
+    spec: MethodSpec, problem: ResolutionProblem | None, resolution_px: int, where: str
+) -> None:
     if problem is None:
         return
     near = " or ".join(f"{side_px} px" for side_px in problem.nearest)

@@ -11,31 +11,31 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 import profiling.methods
 from profiling.errors import ConfigError
 from profiling.methods.checks import (
     Variant,
+    check_countable,
     check_implementation,
     check_resolution,
     check_settings,
     choices,
+    counting_problem,
     parse_variant,
 )
+from profiling.methods.foreign import is_foreign, planned_spec
 from profiling.methods.spec import MethodSpec
-
-if TYPE_CHECKING:
-    from profiling.methods.base import Method
 
 __all__ = [
     "Variant",
     "all_specs",
+    "check_countable",
     "check_implementation",
     "check_resolution",
     "check_settings",
+    "counting_problem",
     "get_spec",
-    "load_method_class",
     "parse_variant",
 ]
 
@@ -59,20 +59,15 @@ def get_spec(target: str, *, where: str = "target") -> MethodSpec:
     """The method of that name.
 
     Args:
-        target: such as ``efficientad``.
+        target: such as ``efficientad``, or the place of a method that is not ours, see ``foreign``.
         where: the place the name comes from, for the error.
 
     Raises:
         ConfigError: there is no such method.
     """
+    if is_foreign(target):
+        return planned_spec(target, where=where)
     specs = _specs()
     if target not in specs:
         raise ConfigError(where, f"there is no method {target!r}", choices(target, specs))
     return specs[target]
-
-
-def load_method_class(spec: MethodSpec) -> type[Method]:
-    """Imports the class of a method, and torch with it."""
-    module, _, name = spec.factory.partition(":")
-    found: type[Method] = getattr(importlib.import_module(module), name)
-    return found

@@ -38,3 +38,9 @@ class MethodSpec:
     """Called with the settings and a side length in px; None where the method runs."""
     supported_resolutions: str
     """The same in words, for ``python -m profiling methods``."""
+    counting_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None] | None = None
+    """As ``resolution_problem``, for counting memory, where that is possible at more resolutions:
+    the networks run one by one, though not together. None: as ``resolution_problem``."""
+    foreign: bool = False
+    """Whether the method is not ours, and what is above known only once it is imported: empty
+    tuples, a schema that admits everything."""

@@ -17,14 +17,17 @@ from profiling.errors import WeightsError
 def draw_weights(module: nn.Module, *, seed: int) -> None:
     """Fills all parameters from a seed: the same numbers on every machine.
 
-    Uniform with the variance 2 / fan-in of He et al. 2015 (equation 10), which keeps the scale of
-    activations through ReLU networks, and biases within ±1/√fan-in. Only Mersenne Twister
-    integers, an exact subtraction and one multiplication are used, because the normal
-    distribution of torch depends on the vector instructions of the CPU in its last bits.
+    Convolutions and linear layers: uniform with the variance 2 / fan-in of He et al. 2015
+    (equation 10), which keeps the scale of activations through ReLU networks, and biases within
+    ±1/√fan-in. Normalisations: as after a training, near the identity without being it (weights
+    0.5 to 1, biases ±0.1, running means ±0.1, running variances 0.5 to 1.5), so that residual
+    networks neither explode nor hide a normalisation that is left out. Only Mersenne Twister
+    integers, exact sums and one multiplication are used, because the normal distribution of torch
+    depends on the vector instructions of the CPU in its last bits.
 
     Args:
-        module: whose convolutions and linear layers are filled, in the order of its modules;
-            buffers stay. Neither torch's global random state nor that of others is touched.
+        module: whose layers are filled, in the order of its modules. Neither torch's global
+            random state nor that of others is touched.
         seed: non-negative.
 
     Raises:
@@ -32,20 +35,30 @@ def draw_weights(module: nn.Module, *, seed: int) -> None:
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for name, layer in module.named_modules():
-        parameters = dict(layer.named_parameters(recurse=False))
-        if not parameters:
+        if not any(True for _ in layer.parameters(recurse=False)):
             continue
-        if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            fan_in = math.prod(layer.weight.shape[1:])
+            _draw(layer.weight, 0, math.sqrt(6 / fan_in), generator)
+            if layer.bias is not None:
+                _draw(layer.bias, 0, 1 / math.sqrt(fan_in), generator)
+        elif isinstance(layer, (nn.BatchNorm2d, nn.GroupNorm)):
+            _draw(layer.weight, 0.75, 0.25, generator)
+            _draw(layer.bias, 0, 0.1, generator)
+            buffers = dict(layer.named_buffers(recurse=False))
+            if "running_mean" in buffers:
+                _draw(buffers["running_mean"], 0, 0.1, generator)
+                _draw(buffers["running_var"], 1, 0.5, generator)
+                buffers["num_batches_tracked"].zero_()
+        else:
             raise NotImplementedError(f"no rule to draw {name} ({type(layer).__name__})")
-        fan_in = math.prod(layer.weight.shape[1:])
-        _draw(layer.weight, math.sqrt(6 / fan_in), generator)
-        if layer.bias is not None:
-            _draw(layer.bias, 1 / math.sqrt(fan_in), generator)
 
 
-def _draw(parameter: torch.Tensor, bound: float, generator: torch.Generator) -> None:
+def _draw(tensor: torch.Tensor, middle: float, bound: float, generator: torch.Generator) -> None:
     with torch.no_grad():
-        parameter.uniform_(0, 1, generator=generator).sub_(0.5).mul_(2 * bound)
+        tensor.uniform_(0, 1, generator=generator).sub_(0.5).mul_(2 * bound)
+        if middle:
+            tensor.add_(middle)
 
 
 def load_weights(module: nn.Module, file: Path, *, optional: Collection[str] = ()) -> None:

@@ -22,6 +22,7 @@ from profiling.request import Sampling
 from profiling.validation import config_errors, load_schema
 
 PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
+PLAIN_VARIANT = "reference-fp32"
 METHOD_KEYS = ("target", "resolutions", "variants")
 """Keys of a method's entry that are not settings of its class."""
 
@@ -80,7 +81,7 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     errors: list[UserError] = list(config_errors(schema, user))
     if errors:
         raise StudyConfigError(errors)
-    full = _fill(schema, _merge(_preset(user.get("preset", "quick")), user))
+    full = _fill(schema, _merge(_preset_for(user), user))
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
         try:
@@ -121,8 +122,12 @@ def detect_device_type() -> Literal["cpu", "cuda"]:
     return "cuda" if any(Path(sign).exists() for sign in signs) else "cpu"
 
 
-def _preset(name: str) -> dict[str, Any]:
+def _preset_for(user: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset, less what the user's own choice of resolutions or variants is to replace."""
+    name = user.get("preset", "quick")
     data: dict[str, Any] = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text("utf-8"))
+    if "resolutions" in user:
+        data.pop("resolutions_by_target", None)
     return data
 
 
@@ -156,8 +161,15 @@ def _method(label: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> M
     except UserError as error:
         raise StudyConfigError([error]) from None
     place = {key: f"{where}.{key}" if key in entry else key for key in METHOD_KEYS}
-    resolutions = tuple(sorted(entry.get("resolutions", study["resolutions"])))
-    variants = tuple(entry.get("variants", study["variants"]))
+    by_target = study["resolutions_by_target"]
+    if "resolutions" not in entry and spec.target in by_target:
+        place["resolutions"] = f"resolutions_by_target.{spec.target}"
+    resolutions = tuple(
+        sorted(entry.get("resolutions", by_target.get(spec.target, study["resolutions"])))
+    )
+    # of a foreign method nobody knows yet which variants it has, other than the plain one
+    default = [PLAIN_VARIANT] if spec.foreign else study["variants"]
+    variants = tuple(entry.get("variants", default))
     errors = [
         *_resolution_errors(spec, settings, resolutions, place["resolutions"]),
         *_variant_errors(spec, variants, place["variants"], study),
@@ -197,6 +209,11 @@ def _device_type(study: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
 
 
 def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
+    for target in study["resolutions_by_target"]:
+        try:
+            get_spec(target, where="resolutions_by_target")
+        except UserError as error:
+            yield error
     sampling = study["sampling"]
     if sampling["min_images"] > sampling["measured_images"]:
         what = f"{sampling['min_images']} is more than measured_images"

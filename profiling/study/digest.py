@@ -13,29 +13,63 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from profiling.methods.foreign import installed_version, module_file
+from profiling.methods.spec import MethodSpec
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("profiling", "analysis")
+FOREIGN_MODULES = ("profiling.methods.module_method", "profiling.methods.anomalib_method")
+"""What runs a foreign method."""
+
+
+def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
+    """Digest of some modules of ours, and of the code of a method.
+
+    Of a foreign method it covers its module and what that imports from beside it; of an installed
+    package its version.
+
+    Args:
+        spec: of the method.
+        entry_modules: dotted names, such as ``profiling.runner``.
+    """
+    module, _, _ = spec.factory.partition(":")
+    if not spec.foreign:
+        return code_digest(*entry_modules, module)
+    ours = code_digest(*entry_modules, *FOREIGN_MODULES)
+    file = module_file(module)
+    version = installed_version(module)
+    if version is not None:
+        return f"{ours} {version}"
+    if file is None:
+        return ours
+    root = file.parents[module.count(".") + (file.name == "__init__.py")]
+    return f"{ours} {code_digest(module, root=root, packages=None)}"
 
 
 @cache
-def code_digest(*entry_modules: str, root: Path = ROOT) -> str:
+def code_digest(
+    *entry_modules: str, root: Path = ROOT, packages: tuple[str, ...] | None = PACKAGES
+) -> str:
     """Digest of some modules and of all that they import from our packages.
 
     Args:
         entry_modules: dotted names, such as ``profiling.runner``.
         root: the checkout.
+        packages: whose modules are followed; None: all that lie below the root.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for name in sorted(reachable_modules(*entry_modules, root=root)):
+    for name in sorted(reachable_modules(*entry_modules, root=root, packages=packages)):
         digest.update(f"{name}\n{_normalised(_file(name, root))}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def reachable_modules(*entry_modules: str, root: Path = ROOT) -> set[str]:
-    """The entry modules and all that they import from our packages, also inside functions."""
+def reachable_modules(
+    *entry_modules: str, root: Path = ROOT, packages: tuple[str, ...] | None = PACKAGES
+) -> set[str]:
+    """The entry modules and all that they import from the packages, also inside functions."""
     seen: set[str] = set()
     waiting = list(entry_modules)
     while waiting:
@@ -43,7 +77,7 @@ def reachable_modules(*entry_modules: str, root: Path = ROOT) -> set[str]:
         if name in seen or not _file(name, root).is_file():
             continue
         seen.add(name)
-        waiting.extend(_imports(name, root))
+        waiting.extend(_imports(name, root, packages))
     return seen
 
 
@@ -57,7 +91,7 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def _imports(name: str, root: Path) -> Iterator[str]:
+def _imports(name: str, root: Path, packages: tuple[str, ...] | None) -> Iterator[str]:
     for node in ast.walk(_tree(_file(name, root))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -67,7 +101,7 @@ def _imports(name: str, root: Path) -> Iterator[str]:
         else:
             continue
         for module in found:
-            if module.split(".")[0] in PACKAGES:
+            if packages is None or module.split(".")[0] in packages:
                 parts = module.split(".")
                 yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from profiling.errors import ConfigError
-from profiling.methods.spec import MethodSpec
+from profiling.methods.registry import counting_problem
 from profiling.request import CollectorName, RunRequest
 from profiling.study.config import MethodConfig, StudyConfig
-from profiling.study.digest import code_digest
+from profiling.study.digest import method_digest
 
 COUNT_STEP_PX = 512
 """Beyond the studied resolutions, memory is counted at multiples of this side length."""
@@ -80,7 +80,7 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 settings_json=json.dumps(method.settings, sort_keys=True),
                 variant=variant,
                 resolutions_px=_counted_resolutions(method, study.extrapolate_to_px),
-                code_digest=code_digest("profiling.memory.cli", _module(method.spec)),
+                code_digest=method_digest(method.spec, "profiling.memory.cli"),
             )
             counts[count.path] = count
     return counts
@@ -89,22 +89,23 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
 def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]) -> list[str]:
     """The figures that ``python -m analysis figures`` draws of a study, without extensions."""
     groups = dict.fromkeys(run.group for run in runs.values())
-    devices = dict.fromkeys(run.request.device for run in runs.values())
+    devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
+    variants = dict.fromkeys(count.variant for count in counts.values())
     return [
         *("_".join(["runtime_share", *group.split("/")]) for group in groups),
         *(f"memory_share_{count.method}_{count.variant}" for count in counts.values()),
-        *(f"scaling_runtime_{device}" for device in devices),
-        "scaling_memory",
+        *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
+        *(f"scaling_memory_{variant}" for variant in variants),
     ]
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
-    """The smallest side length from ``side_px`` on that the method admits, in px.
+    """The smallest side length from ``side_px`` on at which its memory can be counted, in px.
 
     Raises:
         ConfigError: there is none.
     """
-    problem = method.spec.resolution_problem(method.settings, side_px)
+    problem = counting_problem(method.spec, method.settings, side_px)
     if problem is None:
         return side_px
     above = [near for near in problem.nearest if near > side_px]
@@ -116,7 +117,7 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
 
 def _runs(study: StudyConfig, collector: CollectorName) -> Iterator[PlannedRun]:
     for method in study.methods:
-        digest = code_digest("profiling.runner", _module(method.spec))
+        digest = method_digest(method.spec, "profiling.runner")
         for variant in method.variants:
             for side_px in method.resolutions_px:
                 yield PlannedRun(_request(study, method, variant, side_px, collector), digest)
@@ -139,10 +140,6 @@ def _request(
         sampling=study.sampling,
         collector=collector,
     )
-
-
-def _module(spec: MethodSpec) -> str:
-    return spec.factory.partition(":")[0]
 
 
 def _counted_resolutions(method: MethodConfig, extrapolate_to_px: int) -> tuple[int, ...]:

@@ -7,21 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from profiling.annotation import Annotate
-from profiling.errors import WeightsError
+from profiling.errors import UnsupportedResolutionError, WeightsError
 from profiling.methods.base import Detection, Method
-from profiling.methods.checks import check_implementation, check_resolution, check_settings
+from profiling.methods.checks import check_countable, check_implementation, check_settings
 from profiling.methods.efficientad.networks import (
     FEATURE_CHANNELS,
+    FIXED_DECODER_SIDES_PX,
     adaptive_decoder_sides_px,
     autoencoder,
     pdn_medium,
     pdn_small,
 )
 from profiling.methods.efficientad.spec import SPEC
-from profiling.methods.efficientad.statistics import MapQuantiles, TeacherStatistics
+from profiling.methods.efficientad.statistics import (
+    FoldedQuantiles,
+    MapQuantiles,
+    TeacherStatistics,
+    fold_statistics,
+)
 from profiling.methods.preparation import imagenet_tensor
 from profiling.methods.weights import draw_weights, load_weights
 
@@ -37,22 +44,28 @@ MAP_BORDER_PX = 4
 class EfficientAD(Method):
     """Teacher, student and autoencoder with the operations of nelson1425/EfficientAD.
 
-    Differs in one point from that code, as anomalib does: the decoder follows the image size.
-    (The public code runs at 256 px only.)
-
     Args:
-        size: ``S`` or ``M``.
-        padding: pad inside teacher and student.
+        settings: of the method, checked.
         resolution_px: side length of the images, at least 256.
     """
 
-    def __init__(self, *, size: str, padding: bool, resolution_px: int) -> None:
+    submodules = SPEC.submodules
+    teacher_statistics: nn.Module
+    map_quantiles: nn.Module
+
+    def __init__(self, settings: Mapping[str, Any], *, resolution_px: int) -> None:
         super().__init__()
         self.resolution_px = resolution_px
-        self.padding = padding
-        self.teacher = PDN[size](FEATURE_CHANNELS, padding=padding)
-        self.student = PDN[size](2 * FEATURE_CHANNELS, padding=padding)
-        self.autoencoder = autoencoder(adaptive_decoder_sides_px(resolution_px, padding=padding))
+        self.padding: bool = settings["padding"]
+        self.optimized = False
+        network = PDN[settings["size"]]
+        self.teacher = network(FEATURE_CHANNELS, padding=self.padding)
+        self.student = network(2 * FEATURE_CHANNELS, padding=self.padding)
+        self.autoencoder = autoencoder(
+            FIXED_DECODER_SIDES_PX
+            if settings["autoencoder"] == "fixed"
+            else adaptive_decoder_sides_px(resolution_px, padding=self.padding)
+        )
         self.teacher_statistics = TeacherStatistics(FEATURE_CHANNELS)
         self.map_quantiles = MapQuantiles()
 
@@ -69,15 +82,29 @@ class EfficientAD(Method):
         """
         settings = check_settings(SPEC, settings)
         check_implementation(SPEC, implementation)
-        check_resolution(SPEC, settings, resolution_px)
-        method = cls(
-            size=settings["size"], padding=settings["padding"], resolution_px=resolution_px
-        )
+        check_countable(SPEC, settings, resolution_px)
+        method = cls(settings, resolution_px=resolution_px)
         if settings["weights"] is None:
             draw_weights(method, seed=seed)
         else:
             method._load(Path(settings["weights"]))
-        return method.requires_grad_(requires_grad=False).eval()
+        method.requires_grad_(requires_grad=False).eval()
+        if implementation == "optimized":
+            method._optimize()
+        return method
+
+    def _optimize(self) -> None:
+        """Puts the normalisations into what stands before them, and takes the dropout out."""
+        statistics, quantiles = self.teacher_statistics, self.map_quantiles
+        assert isinstance(statistics, TeacherStatistics)
+        assert isinstance(quantiles, MapQuantiles)
+        fold_statistics(self.teacher, statistics)
+        self.teacher_statistics = nn.Identity()
+        self.map_quantiles = FoldedQuantiles(quantiles)
+        for index, layer in enumerate(self.autoencoder):
+            if isinstance(layer, nn.Dropout):
+                self.autoencoder[index] = nn.Identity()
+        self.optimized = True
 
     def _load(self, file: Path) -> None:
         load_weights(self, file, optional=("teacher_statistics", "map_quantiles"))
@@ -104,6 +131,7 @@ class EfficientAD(Method):
 
         Raises:
             ValueError: the image has another shape than the method was built for.
+            UnsupportedResolutionError: the fixed autoencoder does not fit the student.
         """
         expected = (1, 3, self.resolution_px, self.resolution_px)
         if image.shape != expected:
@@ -120,13 +148,31 @@ class EfficientAD(Method):
     def _detect(
         self, teacher: torch.Tensor, student: torch.Tensor, reconstruction: torch.Tensor
     ) -> Detection:
+        if reconstruction.shape[-1] != teacher.shape[-1]:
+            raise UnsupportedResolutionError(
+                "autoencoder",
+                f"its map is {reconstruction.shape[-1]} px wide, the student's "
+                f"{teacher.shape[-1]} px",
+                "set `autoencoder: adaptive`",
+            )
         of_teacher, of_autoencoder = student[:, :FEATURE_CHANNELS], student[:, FEATURE_CHANNELS:]
-        map_st = torch.mean((teacher - of_teacher) ** 2, dim=1, keepdim=True)
-        map_ae = torch.mean((reconstruction - of_autoencoder) ** 2, dim=1, keepdim=True)
-        joined = self.map_quantiles(map_st, map_ae)
+        distance = distance_in_place if self.optimized else distance_of_maps
+        joined = self.map_quantiles(
+            distance(teacher, of_teacher), distance(reconstruction, of_autoencoder)
+        )
         if not self.padding:
             joined = functional.pad(joined, (MAP_BORDER_PX,) * 4)
         anomaly_map = functional.interpolate(
             joined, size=(self.resolution_px, self.resolution_px), mode="bilinear"
         )
         return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
+
+
+def distance_of_maps(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference over channels, shape (1, C, q, q) to (1, 1, q, q)."""
+    return torch.mean((first - second) ** 2, dim=1, keepdim=True)
+
+
+def distance_in_place(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """As ``distance_of_maps``, with one buffer instead of two; the first map is lost."""
+    return first.sub_(second).square_().mean(dim=1, keepdim=True)

@@ -100,10 +100,14 @@ def map_side_px(side_px: int, *, padding: bool) -> int:
     return math.ceil(side_px / 4) - (0 if padding else 8)
 
 
+FIXED_DECODER_SIDES_PX = (3, 8, 15, 32, 63, 127, 56)
+"""The sides to which the decoder of the reference resizes, whatever the image's."""
+
+
 def adaptive_decoder_sides_px(side_px: int, *, padding: bool) -> tuple[int, ...]:
     """The seven sides to which the decoder resizes when it follows the image size.
 
-    At 256 px without padding they are the reference's constants 3, 8, 15, 32, 63, 127, 56.
+    At 256 px without padding they are those of the fixed form.
 
     Args:
         side_px: side length of the image.

@@ -11,16 +11,19 @@ SMALLEST_SIDE_PX = 256
 """The encoder halves five times and ends in an 8x8 convolution without padding: 8 · 2^5."""
 
 
-def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
-    """Why EfficientAD does not run at a resolution.
+FIXED_SIDE_PX = 256
+"""The side at which the decoder of the reference, whose sizes are constants, fits the student."""
+
+
+def counting_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+    """Why not even the single networks of EfficientAD run at a resolution.
 
     Args:
-        settings: of the method; neither size nor padding changes the answer.
+        settings: of the method; they do not change the answer.
         side_px: side length of the square image in px.
 
     Returns:
-        None from 256 px on. The autoencoder's decoder follows the image size, so no multiple of
-        anything is needed (anomalib 2.7 behaves alike; the reference runs at 256 px only).
+        None from 256 px on; no multiple of anything is needed.
     """
     del settings
     if side_px >= SMALLEST_SIDE_PX:
@@ -34,12 +37,40 @@ def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionP
     )
 
 
+def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+    """Why EfficientAD does not run at a resolution.
+
+    Args:
+        settings: of the method; the form of the autoencoder matters.
+        side_px: side length of the square image in px.
+
+    Returns:
+        None from 256 px on with the adaptive decoder (anomalib 2.7 behaves alike), and at 256 px
+        with the fixed one, as in nelson1425/EfficientAD.
+    """
+    problem = counting_problem(settings, side_px)
+    if problem is not None or settings["autoencoder"] == "adaptive":
+        return problem
+    if settings["padding"]:
+        reason = "with padding no student has the 56x56 values that the fixed autoencoder puts out"
+        return ResolutionProblem(reason=reason, nearest=())
+    if side_px == FIXED_SIDE_PX:
+        return None
+    return ResolutionProblem(
+        reason=(
+            "the fixed autoencoder puts out 56x56 values at every resolution, the student only at "
+            f"{FIXED_SIDE_PX} px; `autoencoder: adaptive` has no such limit"
+        ),
+        nearest=(FIXED_SIDE_PX,),
+    )
+
+
 SPEC = MethodSpec(
     target="efficientad",
     summary="EfficientAD: a student and an autoencoder imitate a patch description network",
     factory="profiling.methods.efficientad.method:EfficientAD",
     submodules=("teacher", "student", "autoencoder", "anomaly_map"),
-    implementations=("reference",),
+    implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
     settings_schema={
         "type": "object",
@@ -49,6 +80,15 @@ SPEC = MethodSpec(
                 "enum": ["S", "M"],
                 "default": "M",
                 "description": "Patch description network of teacher and student: small or medium.",
+            },
+            "autoencoder": {
+                "enum": ["adaptive", "fixed"],
+                "default": "adaptive",
+                "description": (
+                    "Sizes of the autoencoder's decoder: following the image, or the constants of "
+                    "the reference, with which an inference works at 256 px without padding only "
+                    "(memory is counted at every resolution)."
+                ),
             },
             "padding": {
                 "type": "boolean",
@@ -67,5 +107,9 @@ SPEC = MethodSpec(
         },
     },
     resolution_problem=resolution_problem,
-    supported_resolutions=f"every side of at least {SMALLEST_SIDE_PX} px",
+    counting_problem=counting_problem,
+    supported_resolutions=(
+        f"every side of at least {SMALLEST_SIDE_PX} px; "
+        f"with the fixed autoencoder {FIXED_SIDE_PX} px only, without padding"
+    ),
 )

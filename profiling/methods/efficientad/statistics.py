@@ -76,3 +76,47 @@ class MapQuantiles(nn.Module):
             if not bool(end > start):
                 return name, f"the upper quantile {float(end):g} is not above {float(start):g}"
         return None
+
+
+class FoldedQuantiles(nn.Module):
+    """``MapQuantiles`` as one sum: a factor for each map and a constant.
+
+    Args:
+        quantiles: what it stands for.
+    """
+
+    st_factor: torch.Tensor
+    ae_factor: torch.Tensor
+    constant: torch.Tensor
+
+    def __init__(self, quantiles: MapQuantiles) -> None:
+        super().__init__()
+        st_factor = 0.05 / (quantiles.st_end - quantiles.st_start)
+        ae_factor = 0.05 / (quantiles.ae_end - quantiles.ae_start)
+        constant = -(st_factor * quantiles.st_start + ae_factor * quantiles.ae_start)
+        for name, value in (
+            ("st_factor", st_factor),
+            ("ae_factor", ae_factor),
+            ("constant", constant),
+        ):
+            self.register_buffer(name, value)
+
+    def forward(self, map_st: torch.Tensor, map_ae: torch.Tensor) -> torch.Tensor:
+        """As ``MapQuantiles.forward``; both maps are lost."""
+        map_st.mul_(self.st_factor).add_(map_ae.mul_(self.ae_factor))
+        return map_st.add_(self.constant)
+
+
+def fold_statistics(teacher: nn.Sequential, statistics: TeacherStatistics) -> None:
+    """Makes the normalisation of the channels part of the teacher's last convolution.
+
+    Args:
+        teacher: ends in a convolution with bias; changed in place.
+        statistics: no longer needed afterwards.
+    """
+    last = teacher[-1]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None  # noqa: PT018 -- for mypy
+    mean, std = statistics.mean.flatten(), statistics.std.flatten()
+    with torch.no_grad():
+        last.weight.div_(std.view(-1, 1, 1, 1))
+        last.bias.sub_(mean).div_(std)

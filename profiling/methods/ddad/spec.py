@@ -1,0 +1,87 @@
+"""What DDAD is, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from profiling.methods.spec import MethodSpec, ResolutionProblem
+
+FACTOR_PX = 32
+"""The U-Net halves five times, and its skip connections need what was halved to be even."""
+
+
+def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+    """Why DDAD does not run at a resolution; None at multiples of 32 px.
+
+    Args:
+        settings: of the method; they do not change the answer.
+        side_px: side length of the square image in px.
+    """
+    del settings
+    if side_px >= FACTOR_PX and side_px % FACTOR_PX == 0:
+        return None
+    below = max(side_px, 0) // FACTOR_PX * FACTOR_PX
+    return ResolutionProblem(
+        reason=f"the U-Net halves five times, and {side_px} is no multiple of {FACTOR_PX}",
+        nearest=tuple(side for side in (below, below + FACTOR_PX) if side),
+    )
+
+
+SPEC = MethodSpec(
+    target="ddad",
+    summary="DDAD: distance of an image to its denoising by a diffusion model",
+    factory="profiling.methods.ddad.method:DDAD",
+    submodules=("denoising_unet", "feature_extraction", "anomaly_map"),
+    implementations=("reference", "optimized"),
+    precisions=("fp32", "tf32"),
+    settings_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "size": {
+                "enum": ["base", "S"],
+                "default": "base",
+                "description": "U-Net: 64 channels and 4 heads (DDAD), or 32 and 2 (DDAD-S).",
+            },
+            "start_step": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 999,
+                "default": 250,
+                "description": "Diffusion step, of 1000, up to which the image is disturbed.",
+            },
+            "skip": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 999,
+                "default": 25,
+                "description": (
+                    "Diffusion steps per denoising step: ceil(start_step / skip) calls of the "
+                    "U-Net, 10 for DDAD-10."
+                ),
+            },
+            "condition_weight": {
+                "type": "number",
+                "default": 2,
+                "description": "How strongly the denoising is drawn to the image (w).",
+            },
+            "pixel_weight": {
+                "type": "number",
+                "default": 1,
+                "description": "Weight of the pixels' distance beside the features' (v).",
+            },
+            "weights": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "default": None,
+                "description": (
+                    "Checkpoint with `unet` and `feature_extractor`; null: weights drawn from the "
+                    "seed."
+                ),
+            },
+        },
+    },
+    resolution_problem=resolution_problem,
+    supported_resolutions=f"multiples of {FACTOR_PX} px",
+)

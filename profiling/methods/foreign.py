@@ -1,0 +1,120 @@
+"""Methods that are not ours: named by where they are, known once they are imported. No torch.
+
+Three forms of ``target``:
+
+- ``package.module:Class``: a ``profiling.methods.base.Method`` of the user's;
+- ``package.module:callable``: whatever returns a ``torch.nn.Module``, such as its class; its
+  children are the submodules;
+- ``anomalib:Model``: an image model of an installed anomalib.
+
+Planning must not import torch, which such a module does. So until a run imports it, any setting,
+resolution and variant of it is let through; ``resolve`` in ``loading`` checks them then.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+from profiling.errors import ConfigError
+from profiling.methods.spec import MethodSpec
+from profiling.validation import nearest
+
+ANOMALIB = "anomalib"
+
+
+def is_foreign(target: str) -> bool:
+    """Whether a target names a place rather than one of our methods."""
+    return ":" in target
+
+
+def planned_spec(target: str, *, where: str) -> MethodSpec:
+    """What is known of a foreign method before it is imported: that it is there.
+
+    Args:
+        target: ``package.module:name``.
+        where: the place it comes from, for the error.
+
+    Raises:
+        ConfigError: there is no such module, or plainly no such name in it.
+    """
+    module, name = split_target(target, where=where)
+    file = module_file(module)
+    if file is None:
+        hint = (
+            f"pip install {module}" if module == ANOMALIB else "correct the name, or set PYTHONPATH"
+        )
+        raise ConfigError(where, f"there is no module {module!r}", hint)
+    if module != ANOMALIB:
+        _check_name(file, name, where)
+    return MethodSpec(
+        target=target,
+        summary="a method of yours",
+        factory=target,
+        submodules=(),
+        implementations=(),
+        precisions=(),
+        settings_schema={"type": "object", "properties": {}},
+        resolution_problem=lambda _settings, _side_px: None,
+        supported_resolutions="what the method itself admits",
+        foreign=True,
+    )
+
+
+def split_target(target: str, *, where: str = "target") -> tuple[str, str]:
+    """Module and name of ``package.module:name``.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    found = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", target)
+    if found is None:
+        what = f"{target!r} names no class"
+        raise ConfigError(where, what, "write package.module:Class or anomalib:Model")
+    return found[1], found[2]
+
+
+def module_file(module: str) -> Path | None:
+    """The file of a module, found without running the packages around it; None without one."""
+    path: list[str] | None = [str(Path.cwd()), *sys.path]
+    name = ""
+    found = None
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        found = importlib.machinery.PathFinder.find_spec(name, path)
+        if found is None:
+            return None
+        path = list(found.submodule_search_locations or [])
+    return Path(found.origin) if found and found.origin else None
+
+
+def installed_version(module: str) -> str | None:
+    """``name version`` of the installed distribution that a module belongs to, None without one."""
+    top_level = module.split(".", maxsplit=1)[0]
+    names = importlib.metadata.packages_distributions().get(top_level)
+    if not names:
+        return None
+    return f"{names[0]} {importlib.metadata.version(names[0])}"
+
+
+def _check_name(file: Path, name: str, where: str) -> None:
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError) as problem:
+        raise ConfigError(where, f"{file} cannot be read ({problem})", "mend the file") from None
+    defined: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                defined.add((alias.asname or alias.name).split(".")[0])
+    if name not in defined and "*" not in defined and "__getattr__" not in defined:
+        what = f"{file} defines no {name}"
+        raise ConfigError(where, what, f"name a class or function of it{nearest(name, defined)}")

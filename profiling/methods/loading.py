@@ -1,0 +1,78 @@
+"""From a specification to the class that is run. This imports the class, and torch with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from types import ModuleType
+
+from profiling.errors import ConfigError, UserError
+from profiling.methods.base import Method
+from profiling.methods.foreign import ANOMALIB, split_target
+from profiling.methods.spec import MethodSpec
+
+
+def load_method_class(spec: MethodSpec) -> type[Method]:
+    """The class of a method; for a plain network, a class around it.
+
+    Raises:
+        ConfigError: the module of a foreign method cannot be imported, or what it names is neither
+            a method nor anything that makes a network.
+    """
+    module_name, name = split_target(spec.factory)
+    if module_name == ANOMALIB and spec.foreign:
+        made: type[Method] = _ours("anomalib_method").anomalib_method(name)
+        return made
+    module = _import(module_name, spec) if spec.foreign else importlib.import_module(module_name)
+    found = getattr(module, name, None)
+    if isinstance(found, type) and issubclass(found, Method):
+        return found
+    if not callable(found):
+        what = f"{spec.target} is no class or function"
+        raise ConfigError("target", what, "name a Method, or what returns a torch.nn.Module")
+    around: type[Method] = _ours("module_method").method_around(name, found)
+    return around
+
+
+def resolve(spec: MethodSpec) -> MethodSpec:
+    """All of a specification: of a foreign method, what its class says of itself.
+
+    Raises:
+        ConfigError: see ``load_method_class``; or the class does not say its submodules.
+    """
+    if not spec.foreign:
+        return spec
+    cls = load_method_class(spec)
+    return dataclasses.replace(
+        spec,
+        summary=(cls.__doc__ or "").strip().partition("\n")[0] or spec.summary,
+        submodules=tuple(getattr(cls, "submodules", ())) if _names_submodules(cls) else (),
+        implementations=tuple(cls.implementations),
+        precisions=tuple(cls.precisions),
+        settings_schema=cls.settings_schema,
+        resolution_problem=cls.resolution_problem,
+        supported_resolutions=cls.supported_resolutions,
+    )
+
+
+def _names_submodules(cls: type[Method]) -> bool:
+    return isinstance(getattr(cls, "submodules", None), (tuple, list))
+
+
+def _import(name: str, spec: MethodSpec) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except UserError:
+        raise
+    except Exception as problem:  # whatever the user's module does when it is run
+        what = f"{spec.target} cannot be imported ({type(problem).__name__}: {problem})"
+        raise ConfigError("target", what, f"`python -c 'import {name}'` shows where") from problem
+
+
+def _ours(name: str) -> ModuleType:
+    """One of our modules that only foreign methods need.
+
+    It is not imported by a statement: the digest of the code that our own methods depend on shall
+    not cover it, or every change of it would have them measured again.
+    """
+    return importlib.import_module(f"profiling.methods.{name}")

@@ -1,0 +1,129 @@
+"""Memory banks: drawn, or fitted to normal images and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from profiling.errors import ConfigError
+from profiling.files import write_atomically
+from profiling.images import ImageSet
+from profiling.methods.patchcore.coreset import greedy_coreset
+from profiling.methods.weights import file_sha256
+from profiling.progress import Progress
+
+FORMAT = 1
+"""Part of every cache key: raise it where a fitted bank would come out differently."""
+
+
+def draw_bank(bank: torch.Tensor, *, seed: int) -> None:
+    """Fills a bank with uniform numbers from 0 to 1, the same on every machine.
+
+    A flat index compares every query with every vector, whatever their values: `make bench` holds
+    its search time against that of a fitted bank.
+
+    Args:
+        bank: shape (rows, dimension); filled in place.
+        seed: non-negative.
+    """
+    bank.uniform_(0, 1, generator=torch.Generator(device="cpu").manual_seed(seed))
+
+
+def normal_images(folder: str | None) -> ImageSet:
+    """The images to which a bank is fitted.
+
+    Raises:
+        ConfigError: no folder is given.
+        ImageFolderError: it holds no image that can be read.
+    """
+    if folder is None:
+        raise ConfigError(
+            "normal_images", "missing where bank is fit", "name a folder of normal images"
+        )
+    return ImageSet.from_folder(Path(folder), select="normal")
+
+
+def fit_bank(
+    bank: torch.Tensor,
+    images: ImageSet,
+    embed: Callable[[int], torch.Tensor],
+    backbone: nn.Module,
+    *,
+    resolution_px: int,
+    seed: int,
+) -> None:
+    """Fills a bank with the coreset of the patches of normal images.
+
+    What was fitted before, from the same images and weights, is read from the cache instead.
+
+    Args:
+        bank: shape (rows, dimension); filled in place.
+        images: the normal images.
+        embed: the patches of the image of that index, shape (p, dimension), on the CPU.
+        backbone: what computes them; its weights are part of the cache's key.
+        resolution_px: side length of the images in px.
+        seed: of the coreset.
+    """
+    file = (
+        cache_folder() / f"patchcore-bank-{_key(images, backbone, bank, resolution_px, seed)}.npy"
+    )
+    if not _read(file, bank):
+        bank.copy_(_coreset(images, embed, len(bank), seed))
+        write_atomically(file, lambda stream: np.save(stream, bank.numpy(), allow_pickle=False))
+
+
+def cache_folder() -> Path:
+    """Where fitted banks are kept: ``$ADSCALE_CACHE``, or ``adscale`` in the user's cache."""
+    own = os.environ.get("ADSCALE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "adscale"
+
+
+def _key(
+    images: ImageSet, backbone: nn.Module, bank: torch.Tensor, resolution_px: int, seed: int
+) -> str:
+    digest = hashlib.sha256(f"{FORMAT} {tuple(bank.shape)} {resolution_px} {seed}".encode())
+    for file in images.files:
+        digest.update(file_sha256(file).encode())
+    for name, tensor in backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(file: Path, bank: torch.Tensor) -> bool:
+    """Fills the bank from a cached file; False where there is none of use."""
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # absent or damaged: it is fitted anew
+        return False
+    if found.shape != tuple(bank.shape) or found.dtype != np.float32:
+        return False
+    bank.numpy()[:] = found
+    return True
+
+
+def _coreset(
+    images: ImageSet, embed: Callable[[int], torch.Tensor], rows: int, seed: int
+) -> torch.Tensor:
+    with Progress("memory bank") as progress:
+        parts = []
+        for index in range(len(images)):
+            parts.append(embed(index))
+            progress.update("features", index + 1, len(images), None)
+        features = torch.cat(parts)
+        del parts
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        chosen = greedy_coreset(
+            features.to(device),
+            rows,
+            seed=seed,
+            on_step=lambda done: progress.update("coreset", done, rows, None, unit="vectors"),
+        )
+    return features[chosen]

@@ -1,0 +1,110 @@
+"""From two feature maps to one vector per patch, in two ways with the same result.
+
+Source: Roth et al., "Towards Total Recall in Industrial Anomaly Detection" (CVPR 2022), section
+3.1, as amazon-science/patchcore-inspection performs it: 3 x 3 neighbourhoods, both maps brought to
+the grid of the larger one, 1024 values per patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from profiling.methods.host import is_fake
+
+DIMENSION = 1024
+"""Length of a patch's vector."""
+
+NEIGHBOURHOOD = 3
+"""Side of the square of positions that a patch looks at."""
+
+
+def reference_embedding(middle: torch.Tensor, deep: torch.Tensor) -> list[torch.Tensor]:
+    """The operations of the reference: unfold, interpolate every offset's plane, pool three times.
+
+    Each vector then goes to the host by itself, which on a GPU is a synchronising copy per patch.
+
+    Args:
+        middle: second stage, shape (1, 512, g, g).
+        deep: third stage, shape (1, 1024, h, h).
+
+    Returns:
+        g² vectors of shape (1024,) on the host, row by row of the grid.
+    """
+    deep_patches = _to_grid(_patches(deep), deep.shape[-1], middle.shape[-1])
+    pooled = [_pool(patches) for patches in (_patches(middle), deep_patches)]
+    rows = torch.stack(pooled, dim=1)
+    rows = rows.reshape(len(rows), 1, -1)
+    embedding = functional.adaptive_avg_pool1d(rows, DIMENSION).reshape(len(rows), -1)
+    if is_fake(embedding):  # while memory is counted they move at once: the same bytes, sooner
+        return [embedding.cpu()]
+    return [row.detach().cpu() for row in embedding]
+
+
+def gathered(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The vectors as one array, joined with no other kind of feature, as the reference does.
+
+    Args:
+        rows: what ``reference_embedding`` returned.
+
+    Returns:
+        Shape (g², 1024).
+    """
+    return torch.cat([torch.stack(list(rows)).reshape(-1, DIMENSION)], dim=1)
+
+
+def _patches(features: torch.Tensor) -> torch.Tensor:
+    """Shape (1, C, g, g) to (g², C, 3, 3): each position's neighbourhood, zeros at the border."""
+    channels = features.shape[1]
+    unfolded = functional.unfold(features, NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
+    windows = unfolded.reshape(1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
+    return windows.permute(0, 4, 1, 2, 3).reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
+
+
+def _to_grid(patches: torch.Tensor, side: int, to_side: int) -> torch.Tensor:
+    """(h², C, 3, 3) to (g², C, 3, 3): the plane of every channel and offset, interpolated."""
+    channels = patches.shape[1]
+    planes = patches.reshape(side, side, -1).permute(2, 0, 1)
+    larger = functional.interpolate(
+        planes.unsqueeze(1), size=(to_side, to_side), mode="bilinear", align_corners=False
+    )
+    rows = larger.squeeze(1).permute(1, 2, 0)
+    return rows.reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
+
+
+def _pool(patches: torch.Tensor) -> torch.Tensor:
+    """(g², C, 3, 3) to (g², 1024): neighbouring values of channels and offsets, averaged."""
+    rows = patches.reshape(len(patches), 1, -1)
+    return functional.adaptive_avg_pool1d(rows, DIMENSION).squeeze(1)
+
+
+def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Tensor:
+    """What the chain of the reference amounts to, computed directly.
+
+    With A the 3 x 3 mean (zeros of the border counted): values 0 to 511 are (9·A(middle) +
+    middle) / 10, because the two windows of five values that the last pooling joins share the
+    centre of the neighbourhood; values 512 to 1023 are the bilinear interpolation of the mean of
+    the channels 2j and 2j+1 of A(deep). Holds for these two stages and 1024 values only.
+
+    Args:
+        middle: second stage, shape (1, 512, g, g).
+        deep: third stage, shape (1, 1024, h, h).
+
+    Returns:
+        Shape (g², 1024) on the host, row by row of the grid.
+    """
+    side, half = middle.shape[-1], DIMENSION // 2
+    rows = middle.new_empty(side, side, DIMENSION)
+    planes = rows.permute(2, 0, 1).unsqueeze(0)  # filled in place rather than joined
+    planes[:, :half].copy_(_mean3(middle).mul_(0.9).add_(middle, alpha=0.1))
+    pairs = _mean3(deep.reshape(1, half, 2, *deep.shape[2:]).mean(dim=2))
+    planes[:, half:].copy_(
+        functional.interpolate(pairs, size=(side, side), mode="bilinear", align_corners=False)
+    )
+    return rows.reshape(side * side, DIMENSION).cpu()
+
+
+def _mean3(features: torch.Tensor) -> torch.Tensor:
+    return functional.avg_pool2d(features, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2)

@@ -1,0 +1,170 @@
+"""PatchCore-10 as it is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from profiling.annotation import Annotate
+from profiling.methods.base import Detection, Method
+from profiling.methods.checks import check_implementation, check_resolution, check_settings
+from profiling.methods.host import is_fake
+from profiling.methods.patchcore.bank import draw_bank, fit_bank, normal_images
+from profiling.methods.patchcore.embedding import (
+    DIMENSION,
+    closed_form_embedding,
+    gathered,
+    reference_embedding,
+)
+from profiling.methods.patchcore.maps import MatrixMap, ReferenceMap
+from profiling.methods.patchcore.search import FlatSearch
+from profiling.methods.patchcore.spec import SPEC, bank_rows
+from profiling.methods.preparation import centre_crop_tensor
+from profiling.methods.weights import draw_weights, load_weights
+from profiling.methods.wide_resnet import (
+    cut_behind,
+    fold_batch_norms,
+    stage_outputs,
+    wide_resnet101,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from profiling.images import ImageSet
+
+LAST_STAGE = "layer3"
+
+
+class PatchCore(Method):
+    """WideResNet101, patch embedding, exact search in a memory bank, anomaly map.
+
+    The configuration is the baseline of amazon-science/patchcore-inspection with this backbone:
+    stages 2 and 3, 1024 values, neighbourhoods of 3 x 3, one neighbour, coreset of 10 %.
+
+    Args:
+        rows: vectors of the memory bank.
+        resolution_px: side length of the images.
+        optimized: cut backbone with folded normalisations, closed form of the embedding, one copy
+            to the host, map as a matrix product; else the operations of the reference.
+
+    Raises:
+        MemoryError: the memory bank does not fit.
+    """
+
+    submodules = SPEC.submodules
+
+    def __init__(self, *, rows: int, resolution_px: int, optimized: bool) -> None:
+        super().__init__()
+        self.resolution_px = resolution_px
+        self.optimized = optimized
+        self.grid_side = math.ceil(resolution_px / 8)
+        self.backbone = wide_resnet101()
+        self.search = FlatSearch(rows, DIMENSION)
+        self.map = (
+            MatrixMap(resolution_px, self.grid_side) if optimized else ReferenceMap(resolution_px)
+        )
+
+    @classmethod
+    def build(
+        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+    ) -> PatchCore:
+        """Builds the method in evaluation mode on the CPU; see ``Method.build``.
+
+        Raises:
+            ConfigError: a setting, or the implementation, is unknown, or there are no images to
+                fit the bank to.
+            ImageFolderError: none of those images can be read.
+            WeightsError: the checkpoint cannot be read or does not fit the architecture.
+            UnsupportedResolutionError: the resolution is too small.
+            MemoryError: the memory bank does not fit; the message says how many bytes it needs.
+        """
+        settings = check_settings(SPEC, settings)
+        check_implementation(SPEC, implementation)
+        check_resolution(SPEC, settings, resolution_px)
+        images = normal_images(settings["normal_images"]) if settings["bank"] == "fit" else None
+        rows = bank_rows(
+            training_images=len(images) if images else settings["training_images"],
+            side_px=resolution_px,
+            coreset_fraction=settings["coreset_fraction"],
+        )
+        method = cls(
+            rows=rows, resolution_px=resolution_px, optimized=implementation == "optimized"
+        )
+        if settings["weights"] is None:
+            draw_weights(method.backbone, seed=seed)
+        else:
+            load_weights(method.backbone, Path(settings["weights"]))
+        method.requires_grad_(requires_grad=False).eval()
+        if not is_fake(method.search.bank):
+            method._fill_bank(images, seed)
+        if method.optimized:
+            fold_batch_norms(method.backbone)
+            cut_behind(method.backbone, LAST_STAGE)
+        return method
+
+    def _fill_bank(self, images: ImageSet | None, seed: int) -> None:
+        if images is None:
+            draw_bank(self.search.bank, seed=seed)
+            return
+
+        def embed(index: int) -> torch.Tensor:
+            with torch.inference_mode():
+                stages = stage_outputs(self.backbone, self.prepare(images[index]), LAST_STAGE)
+                return closed_form_embedding(stages["layer2"], stages["layer3"])
+
+        fit_bank(
+            self.search.bank,
+            images,
+            embed,
+            self.backbone,
+            resolution_px=self.resolution_px,
+            seed=seed,
+        )
+
+    def move_to(self, device_type: str) -> None:
+        """Moves the networks, and the memory bank into an index there."""
+        if device_type != "cuda":
+            return
+        for module in (self.backbone, self.map):
+            module.to(device_type)
+        self.search.move_to_gpu()
+
+    def prepare(self, image: Image) -> torch.Tensor:
+        """Resizes the shorter side, crops the centre, normalises with ImageNet's statistics.
+
+        Returns:
+            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+        """
+        return centre_crop_tensor(image, self.resolution_px)
+
+    def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
+        """Runs one inference.
+
+        Args:
+            image: shape (1, 3, s, s), float32.
+            annotate: opens the ranges feature_extraction, patch_embedding, nn_search and
+                anomaly_map.
+        """
+        with annotate("feature_extraction"):
+            stages = stage_outputs(self.backbone, image, LAST_STAGE)
+        if self.optimized:
+            with annotate("patch_embedding"):
+                patches = closed_form_embedding(stages["layer2"], stages["layer3"])
+                del stages
+            with annotate("nn_search"):
+                distances = self.search(patches)
+        else:
+            with annotate("patch_embedding"):
+                rows = reference_embedding(stages["layer2"], stages["layer3"])
+                del stages
+            with annotate("nn_search"):
+                distances = self.search(gathered(rows))
+        with annotate("anomaly_map"):
+            grid = distances.reshape(1, 1, self.grid_side, self.grid_side)
+            score = distances.amax()
+            return Detection(anomaly_map=self.map(grid.to(image.device)), score=score)

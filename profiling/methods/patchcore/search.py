@@ -1,0 +1,111 @@
+"""Exact nearest-neighbour search in the memory bank, with faiss.
+
+Source: Johnson, Douze and Jégou, "Billion-scale similarity search with GPUs"; the flat index
+compares every query with every vector. Distances are squared Euclidean, as
+amazon-science/patchcore-inspection uses them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch._guards import detect_fake_mode
+
+from profiling.methods.host import on_host
+from profiling.out_of_memory import available_host_bytes, is_out_of_memory
+
+FLOAT_BYTES = 4
+
+
+class FlatSearch(nn.Module):
+    """A memory bank and the search in it.
+
+    On the CPU the buffer ``bank`` is the memory of the faiss index itself, not a copy of it.
+
+    Args:
+        rows: vectors of the bank; uninitialised until ``bank`` is filled.
+        dimension: their length.
+
+    Raises:
+        MemoryError: the bank does not fit; the message says how many bytes it needs.
+    """
+
+    bank: torch.Tensor
+    """Shape (rows, dimension), float32. Empty once the bank is on a GPU."""
+
+    def __init__(self, rows: int, dimension: int) -> None:
+        super().__init__()
+        self.rows, self.dimension = rows, dimension
+        self._index: Any = None
+        self._gpu_resources: Any = None
+        if detect_fake_mode() is not None:  # memory is being counted
+            bank = torch.empty(rows, dimension)
+        else:
+            self._index, bank = _cpu_index(rows, dimension)
+        self.register_buffer("bank", bank, persistent=False)
+
+    def move_to_gpu(self) -> None:
+        """Puts the bank into an index on the current CUDA device and releases the CPU's.
+
+        Raises:
+            MemoryError: it does not fit there.
+        """
+        import faiss
+
+        self._gpu_resources = faiss.StandardGpuResources()
+        try:
+            index = faiss.GpuIndexFlatL2(self._gpu_resources, self.dimension)
+            index.add(self.bank.numpy())
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise _does_not_fit(self.rows, self.dimension, str(error)) from error
+        self.bank = torch.empty(0, self.dimension)
+        self._index = index
+
+    def forward(self, queries: torch.Tensor) -> torch.Tensor:
+        """Distance of each query to its nearest vector of the bank.
+
+        Args:
+            queries: shape (q, dimension), float32, contiguous, on the CPU.
+
+        Returns:
+            Shape (q,), squared Euclidean distances, on the CPU.
+        """
+        return on_host(self._nearest, queries, shape=(len(queries),))
+
+    def _nearest(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        distances, _ = self._index.search(queries, 1)
+        nearest: npt.NDArray[np.float32] = distances.mean(axis=1)  # over k = 1 neighbours
+        return nearest
+
+
+def _cpu_index(rows: int, dimension: int) -> tuple[Any, torch.Tensor]:
+    """A flat index with room for the vectors, and that room as a tensor."""
+    import faiss
+
+    needed_bytes = rows * dimension * FLOAT_BYTES
+    available_bytes = available_host_bytes()
+    if needed_bytes > available_bytes:
+        # asked beforehand: Linux grants what it does not have and kills the process later
+        raise _does_not_fit(rows, dimension, f"{available_bytes:,} bytes are available")
+    index = faiss.IndexFlatL2(dimension)
+    try:
+        index.codes.resize(needed_bytes)
+    except (RuntimeError, MemoryError) as error:
+        raise _does_not_fit(rows, dimension, str(error)) from error
+    index.ntotal = rows
+    vectors = faiss.rev_swig_ptr(index.get_xb(), rows * dimension)
+    return index, torch.from_numpy(vectors.reshape(rows, dimension))
+
+
+def _does_not_fit(rows: int, dimension: int, reason: str) -> MemoryError:
+    needed_bytes = rows * dimension * FLOAT_BYTES
+    return MemoryError(
+        f"the memory bank of {rows:,} vectors of {dimension} values could not allocate "
+        f"{needed_bytes} bytes ({reason})"
+    )

@@ -1,0 +1,105 @@
+"""What PatchCore is, without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from profiling.methods.spec import MethodSpec, ResolutionProblem
+
+SMALLEST_SIDE_PX = 9
+"""From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
+
+
+def patches_per_image(side_px: int) -> int:
+    """Patches of one image: the positions of the backbone's second stage, ceil(s/8)².
+
+    Args:
+        side_px: side length of the square image in px.
+    """
+    return math.ceil(side_px / 8) ** 2
+
+
+def bank_rows(*, training_images: int, side_px: int, coreset_fraction: float) -> int:
+    """Vectors that the coreset keeps: floor(fraction · images · patches), at least one.
+
+    Args:
+        training_images: normal images of the training set.
+        side_px: side length of the square image in px.
+        coreset_fraction: share of the patches that is kept.
+    """
+    patches = training_images * patches_per_image(side_px)
+    # 0.1 · 209 · 1024 in binary floating point must not fall below the integer it stands for
+    return max(1, math.floor(round(coreset_fraction * patches, 6)))
+
+
+def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+    """Why PatchCore does not run at a resolution; None from 9 px on.
+
+    Args:
+        settings: of the method; they do not change the answer.
+        side_px: side length of the square image in px.
+    """
+    del settings
+    if side_px >= SMALLEST_SIDE_PX:
+        return None
+    reason = f"the backbone's second stage leaves a single patch of {max(side_px, 0)} px"
+    return ResolutionProblem(reason=reason, nearest=(SMALLEST_SIDE_PX,))
+
+
+SPEC = MethodSpec(
+    target="patchcore",
+    summary="PatchCore: distance of each patch to its nearest neighbour among normal patches",
+    factory="profiling.methods.patchcore.method:PatchCore",
+    submodules=("feature_extraction", "patch_embedding", "nn_search", "anomaly_map"),
+    implementations=("reference", "optimized"),
+    precisions=("fp32", "tf32"),
+    settings_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "bank": {
+                "enum": ["synthetic", "fit"],
+                "default": "synthetic",
+                "description": (
+                    "Memory bank: `synthetic` draws as many vectors as a training would keep, "
+                    "which costs an inference the same; `fit` computes them from `normal_images`."
+                ),
+            },
+            "training_images": {
+                "type": "integer",
+                "minimum": 1,
+                "default": 209,
+                "description": (
+                    "Size of the training set that a synthetic bank stands for; 209 is MVTec AD's "
+                    "bottle. A bank that is fitted has the size of its own training set."
+                ),
+            },
+            "coreset_fraction": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 1,
+                "default": 0.1,
+                "description": "Share of the training patches that the coreset keeps.",
+            },
+            "normal_images": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "default": None,
+                "description": (
+                    "Folder of normal images to fit the bank on; of an MVTec AD class folder, "
+                    "train/good. Needed where `bank` is `fit`."
+                ),
+            },
+            "weights": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "default": None,
+                "description": "Checkpoint of the backbone; null: weights drawn from the seed.",
+            },
+        },
+    },
+    resolution_problem=resolution_problem,
+    supported_resolutions=f"every side of at least {SMALLEST_SIDE_PX} px",
+)
