@@ -17,6 +17,9 @@ One row per device × method × variant × resolution × submodule × clock. Col
   `std_ms`, `min_ms`, `max_ms`: over the measured images; several calls in an image are added up.
 - `kernels_per_image`: mean number of kernels; null on a CPU device.
 - `launch_bound_share`: mean of 1 − busy / span over the images; on rows of the clock busy only.
+- `uncovered_share`: share of the image's host time in no submodule (median over the images); on
+  rows of the whole image on a CPU device only (on a GPU, `ranges.parquet` has the share of kernel
+  time).
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import ResultsError
+from analysis.runs.coverage import uncovered_share
 from analysis.runs.range_table import RANGE_COLUMNS
 from analysis.runs.record import Run, read_run
 from analysis.statistics.sample import SampleSummary, summarize_sample
@@ -59,6 +63,7 @@ RUNTIME_COLUMNS: Schema = {
     "max_ms": "Float64",
     "kernels_per_image": "Float64",
     "launch_bound_share": "Float64",
+    "uncovered_share": "Float64",
 }
 """Columns of `runtime.csv`."""
 
@@ -117,7 +122,8 @@ def _run_rows(run: Run) -> Iterator[dict[str, Any]]:
     for path, role in _parts(run):
         of_part = sums[sums.index.get_level_values("path") == path]
         if len(of_part):
-            yield from _part_rows(run, path, role, of_part)
+            uncovered = uncovered_share(ranges) if role == "image" and run.clock == "host" else None
+            yield from _part_rows(run, path, role, of_part, uncovered)
         elif role != "outside":
             raise ResultsError(file, f"holds no measured range {path}", run.remeasure)
 
@@ -129,7 +135,9 @@ def _parts(run: Run) -> Iterator[tuple[str, str]]:
     yield from ((name, "outside") for name in OUTSIDE)
 
 
-def _part_rows(run: Run, path: str, role: str, sums: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _part_rows(
+    run: Run, path: str, role: str, sums: pd.DataFrame, uncovered: float | None
+) -> Iterator[dict[str, Any]]:
     """Rows of one part, a clock each.
 
     Args:
@@ -137,8 +145,10 @@ def _part_rows(run: Run, path: str, role: str, sums: pd.DataFrame) -> Iterator[d
         path: path of the part.
         role: its role.
         sums: one row per measured image, calls added up.
+        uncovered: share of the part's host time that its own parts leave over.
     """
-    yield _row(run, path, role, "host", _summary(sums, "host"), _kernels(sums), None)
+    host = _row(run, path, role, "host", _summary(sums, "host"), _kernels(sums), None)
+    yield {**host, "uncovered_share": uncovered}
     if run.clock == "host" or (role == "outside" and not sums["kernels"].any()):
         return
     for clock in ("kernel_sum", "busy", "span"):
@@ -193,4 +203,5 @@ def _row(
         "max_ms": sample.maximum,
         "kernels_per_image": kernels_per_image,
         "launch_bound_share": launch_bound_share,
+        "uncovered_share": None,
     }

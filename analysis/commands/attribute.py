@@ -12,7 +12,7 @@ from analysis.errors import ArgumentError
 if TYPE_CHECKING:
     from analysis.commands.arguments import Subparsers
     from analysis.nsys.records import Profile
-    from analysis.runs.coverage import RunCoverage
+    from analysis.runs.record import Run
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
 Without --run: a table of the ranges of any nsys export, as text, JSON or Parquet.
@@ -46,6 +46,7 @@ def _main(options: argparse.Namespace) -> None:
 
 def _write_run(options: argparse.Namespace) -> None:
     from analysis.nsys.reading import read_profile
+    from analysis.runs.coverage import uncovered_share, uncovered_warning
     from analysis.runs.range_table import run_ranges
     from analysis.runs.record import read_run
     from analysis.tables import write_parquet
@@ -55,14 +56,15 @@ def _write_run(options: argparse.Namespace) -> None:
     metadata: dict[str, str] = {}
     if found.coverage is not None:
         metadata = found.coverage.as_metadata()
-        _warn(options.profile, found.coverage)
+        _warn(run, found.coverage.warning())
+    else:
+        _warn(run, uncovered_warning(uncovered_share(found.table)))
     write_parquet(found.table, options.output, metadata)
 
 
-def _warn(profile: Path, coverage: RunCoverage) -> None:
-    warning = coverage.warning()
+def _warn(run: Run, warning: str | None) -> None:
     if warning:
-        print(f"warning: {profile}: {warning}", file=sys.stderr)
+        print(f"warning: {run.name}: {warning}", file=sys.stderr)
 
 
 def _show_profile(profile: Profile, options: argparse.Namespace) -> None:

@@ -55,6 +55,14 @@ def out_of_memory(rows: pd.DataFrame) -> str:
     return f" Out of memory: {listed}."
 
 
+def uncovered(rows: pd.DataFrame) -> str:
+    """A sentence on time in no submodule where that is more than 1 %, or nothing."""
+    share = rows["uncovered_share"].max()
+    if pd.isna(share) or share <= 0.01:
+        return ""
+    return f" Up to {share:.1%} of an image's host time is in no submodule."
+
+
 def _shorten(version: str) -> str:
     name, _, number = version.partition(" ")
     return f"{name} ({number})" if number else name

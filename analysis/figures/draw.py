@@ -35,10 +35,11 @@ def study_figures(
         figures["_".join(("runtime_share", *map(str, key)))] = partial(runtime_share, rows, style)
     for key, rows in memory.groupby(["method", "variant"], sort=False):
         figures["_".join(("memory_share", *map(str, key)))] = partial(memory_share, rows, style)
-    for device, rows in runtime.groupby("device", sort=False):
-        figures[f"scaling_runtime_{device}"] = partial(scaling_runtime, rows, fits, style)
-    if len(memory):
-        figures["scaling_memory"] = partial(scaling_memory, memory, fits, style)
+    for key, rows in runtime.groupby(["device", "variant"], sort=False):
+        name = "_".join(("scaling_runtime", *map(str, key)))
+        figures[name] = partial(scaling_runtime, rows, fits, style)
+    for variant, rows in memory.groupby("variant", sort=False):
+        figures[f"scaling_memory_{variant}"] = partial(scaling_memory, rows, fits, style)
     return figures
 
 

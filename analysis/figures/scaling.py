@@ -21,30 +21,31 @@ MODEL = "second-degree least-squares fit over the side length (the study's model
 
 
 def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Drawing:
-    """Runtime of whole images on one device.
+    """Runtime of whole images on one device, of all methods in one variant.
 
     Args:
-        runtime: the rows of ``runtime.csv`` of that device.
+        runtime: the rows of ``runtime.csv`` of that device and variant.
         fits: ``fits.csv``.
         style: sizes and fonts.
     """
-    device = runtime["device"].iloc[0]
+    device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     clocks = runtime["device_type"].map(MAIN_CLOCK)
     points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
     curves = fits[
         (fits["quantity"] == "runtime")
         & (fits["device"] == device)
+        & (fits["variant"] == variant)
         & (fits["submodule"] == "image")
         & (fits["clock"].isin(points["clock"].unique()))
     ]
     caption = (
-        f"{measured_on(points)}{uncertainty(points)}. Lines: {MODEL}; dashed where extrapolated."
-        f"{_interval_words(curves)}{out_of_memory(points)}"
+        f"{variant}: {measured_on(points)}{uncertainty(points)}. Lines: {MODEL}; dashed where "
+        f"extrapolated.{_interval_words(curves)}{_problem_words(curves)}{out_of_memory(points)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "runtime per image in ms")
     measured = points[points["status"] == "ok"]
-    for number, (key, group) in enumerate(measured.groupby(["method", "variant"], sort=False)):
+    for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
         mean_ms = group["mean_ms"]
         errors = np.array(
             [
@@ -54,50 +55,55 @@ def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> 
         )
         axes.errorbar(
             group["resolution_px"], mean_ms, errors,
-            linestyle="", capsize=2, **_look(number), label=_label(_key(key)),
+            linestyle="", capsize=2, **_look(number), label=str(key),
         )  # fmt: skip
-        _curve(axes, _of(curves, _key(key)), number, scale=1.0)
-        _band(axes, _of(curves, _key(key)), group, number)
+        _curve(axes, _of(curves, str(key)), number, scale=1.0)
+        _band(axes, _of(curves, str(key)), group, number)
     if not measured.empty:  # a wide interval reaches below zero, which has no place on this axis
         axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
     _finish(figure, axes, curves, style)
     data = pd.concat([points.assign(basis="measured"), curves], ignore_index=True)
-    return Drawing(f"scaling_runtime_{device}", figure, data)
+    return Drawing(f"scaling_runtime_{device}_{variant}", figure, data)
 
 
 def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Drawing:
-    """Memory of all methods: exact counts, and the study's extrapolation beside them.
+    """Memory of all methods in one variant: exact counts, and the study's extrapolation.
 
     Args:
-        memory: ``memory.csv``.
+        memory: the rows of ``memory.csv`` of that variant.
         fits: ``fits.csv``.
         style: sizes and fonts.
     """
+    variant = memory["variant"].iloc[0]
     keys = ["method", "variant", "resolution_px", "pixels"]
     points = memory.groupby(keys, sort=False, as_index=False)["total_bytes"].sum()
-    curves = fits[(fits["quantity"] == "total_memory") & (fits["submodule"] == "method")]
+    curves = fits[
+        (fits["quantity"] == "total_memory")
+        & (fits["variant"] == variant)
+        & (fits["submodule"] == "method")
+    ]
     caption = (
-        "Memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of all layers "
-        "that own parameters (study, equations 1 to 3; an upper bound). Points: counted exactly "
-        f"at every resolution shown, no image is run. Lines: {MODEL} through the filled points, "
-        "the studied resolutions; dashed where extrapolated. Hollow points: counted there too, "
+        f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
+        "all layers that own parameters (study, equations 1 to 3; an upper bound). Points: "
+        f"counted exactly at every resolution shown, no image is run. Lines: {MODEL} through the "
+        "filled points, the studied resolutions; dashed where extrapolated. Hollow points: counted there too, "
         "and not fitted."
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "memory in GiB")
-    for number, (key, group) in enumerate(points.groupby(["method", "variant"], sort=False)):
-        fit = _of(curves, _key(key))
+    for number, (key, group) in enumerate(points.groupby("method", sort=False)):
+        fit = _of(curves, str(key))
         fitted_to_px = fit["max_resolution_px"].iloc[0] if len(fit) else 0
         is_fitted = group["resolution_px"] <= fitted_to_px
         for part, face in ((group[is_fitted], None), (group[~is_fitted], "white")):
             axes.plot(
                 part["resolution_px"], part["total_bytes"] / GIB, linestyle="", **_look(number),
-                markerfacecolor=face, zorder=3, label=None if face else _label(_key(key)),
+                markerfacecolor=face, zorder=3, label=None if face else str(key),
             )  # fmt: skip
         _curve(axes, fit, number, scale=1 / GIB)
     _finish(figure, axes, curves, style)
     data = pd.concat([points.assign(basis="counted"), curves], ignore_index=True)
-    return Drawing("scaling_memory", figure, data)
+    return Drawing(f"scaling_memory_{variant}", figure, data)
 
 
 def _axes(figure: Figure, label: str) -> Axes:
@@ -122,19 +128,8 @@ def _look(number: int) -> dict[str, Any]:
     }
 
 
-def _key(key: Any) -> tuple[str, ...]:
-    """What `groupby` calls a group, as the texts it is made of."""
-    return tuple(map(str, key))
-
-
-def _label(key: tuple[str, ...]) -> str:
-    return ", ".join(key)
-
-
-def _of(curves: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
-    method, variant = key
-    fitted = curves["b0"].notna() & (curves["method"] == method) & (curves["variant"] == variant)
-    found: pd.DataFrame = curves[fitted]
+def _of(curves: pd.DataFrame, method: str) -> pd.DataFrame:
+    found: pd.DataFrame = curves[curves["b0"].notna() & (curves["method"] == method)]
     return found
 
 
@@ -172,6 +167,14 @@ def _interval_words(curves: pd.DataFrame) -> str:
         return " Bands: 95 % prediction interval of that model, if it holds."
     reasons = [reason for reason in curves["interval_refused"].dropna().unique() if reason]
     return f" No prediction interval: {'; '.join(reasons)}." if reasons else ""
+
+
+def _problem_words(curves: pd.DataFrame) -> str:
+    """A sentence on curves that end at or below zero, which no time can, or nothing."""
+    wrong = curves[curves["predicted_problem"].fillna("") != ""]
+    if wrong.empty:
+        return ""
+    return f" Falls to zero or below, and so predicts nothing: {', '.join(wrong['method'])}."
 
 
 def _finish(figure: Figure, axes: Axes, curves: pd.DataFrame, style: Style) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.canvas import Drawing, add_legend, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, uncertainty
+from analysis.figures.captions import measured_on, out_of_memory, uncertainty, uncovered
 from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
 
@@ -33,7 +33,8 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
     whole = rows[rows["role"] == "image"].set_index("resolution_px").reindex(stack.index)
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image"
-        f"{uncertainty(rows)}; below: share of each submodule.{out_of_memory(rows)}"
+        f"{uncertainty(rows)}; below: share of each submodule."
+        f"{uncovered(runtime)}{out_of_memory(rows)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "runtime per image in ms", style)

@@ -1,4 +1,4 @@
-"""How much of the kernel time of the measured images the submodules account for."""
+"""How much of the measured images' time the submodules account for, by host and by kernels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from analysis.attribution.attribute import Attribution
 from analysis.nsys.records import Bools, Int64s, Profile, Ranges
 from analysis.runs.placing import IMAGE, Places
 
 ENOUGH = 0.99
-"""Share of the kernel time below which a run is warned about."""
+"""Share of the time of the images below which a run is warned about."""
 
 
 class RunCoverage(NamedTuple):
@@ -115,3 +116,31 @@ def _names(profile: Profile, stray: Bools, duration_ns: Int64s) -> tuple[str, ..
     np.add.at(totals_ns, group, duration_ns[stray])
     longest_first = name_ids[np.argsort(-totals_ns, kind="stable")]
     return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
+
+
+def uncovered_share(table: pd.DataFrame) -> float | None:
+    """Share of an image's host time outside of its submodules, the median of the measured images.
+
+    Args:
+        table: rows of `RANGE_COLUMNS` of one run.
+
+    Returns:
+        None where no image was measured.
+    """
+    measured = table[table["phase"] == "measure"]
+    whole = measured[measured["path"] == IMAGE].set_index("image_index")["host_ms"]
+    inner = measured[(measured["depth"] == 1) & measured["path"].str.startswith(f"{IMAGE}/")]
+    if whole.empty:
+        return None
+    covered = inner.groupby("image_index")["host_ms"].sum().reindex(whole.index, fill_value=0.0)
+    return float((1 - covered / whole).median())
+
+
+def uncovered_warning(share: float | None) -> str | None:
+    """What is wrong with too large a share outside, in one line; None where it is small enough."""
+    if share is None or share <= 1 - ENOUGH:
+        return None
+    return (
+        f"{share:.1%} of the measured images' host time is outside of all submodules: what happens "
+        "there belongs to none of them"
+    )

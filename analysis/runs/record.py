@@ -51,6 +51,11 @@ class Run:
         return self.device, self.method, self.variant, self.resolution_px
 
     @property
+    def name(self) -> str:
+        """The run in words."""
+        return f"{self.device}: {self.method} {self.variant} at {self.resolution_px} px"
+
+    @property
     def images(self) -> dict[str, int]:
         """Completed images of each phase."""
         return {"warmup": self.warmup_images, "measure": self.measured_images}

@@ -12,11 +12,13 @@ from profiling.errors import UserError
 from profiling.study.config import load_config
 from profiling.study.digest import code_digest
 from profiling.study.environment import shell_prefix
+from profiling.study.foreign_check import check_foreign_methods
 from profiling.study.plan import figure_names, plan_counts, plan_runs
 from snakemake.exceptions import WorkflowError
 
 try:
     STUDY = load_config(config)
+    check_foreign_methods(STUDY, Path(".snakemake/adscale"))
     COLLECTOR = choose(STUDY.collector, STUDY.nsys, Path(".snakemake/adscale"))
     RUNS = plan_runs(STUDY, COLLECTOR.name)
     COUNTS = plan_counts(STUDY)

@@ -71,3 +71,21 @@ rule fits_table:
     shell:
         "python -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
         " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"
+
+
+rule implementations_table:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        memory=rules.memory_table.output.csv,
+    output:
+        csv="results/tables/implementations.csv",
+        parquet="results/tables/implementations.parquet",
+    log:
+        "results/logs/implementations_table.log",
+    resources:
+        quiet=1,
+    params:
+        code=code_digest("analysis.commands.implementations"),
+    shell:
+        "python -m analysis implementations --runtime {input.runtime:q}"
+        " --memory {input.memory:q} -o {output.csv:q} > {log:q} 2>&1"
