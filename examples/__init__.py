@@ -1,0 +1,1 @@
+"""Methods of one's own, see docs/own-methods.md."""

@@ -1,0 +1,69 @@
+"""A method of one's own: how far is each pixel from its blurred surroundings?
+
+Not a good detector; it shows all that a method needs. `config.yaml` beside this file runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch.nn import functional
+
+from profiling.annotation import Annotate
+from profiling.methods.base import Detection, Method
+from profiling.methods.preparation import imagenet_tensor
+
+
+class BlurDistance(Method):
+    """Distance of every pixel to the mean around it.
+
+    Args:
+        resolution_px: side length of the images.
+        radius_px: of the square around a pixel.
+    """
+
+    # the ranges that `infer` opens, in their order: every operation is in exactly one
+    submodules = ("blur", "distance")
+    settings_schema = {  # noqa: RUF012
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "radius_px": {
+                "type": "integer",
+                "minimum": 1,
+                "default": 8,
+                "description": "Radius of the square around a pixel.",
+            }
+        },
+    }
+
+    def __init__(self, resolution_px: int, radius_px: int) -> None:
+        super().__init__()
+        self.resolution_px = resolution_px
+        self.radius_px = radius_px
+
+    @classmethod
+    def build(
+        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+    ) -> BlurDistance:
+        """Builds the method from its entry in the configuration."""
+        del implementation, seed  # there is one, and no weights to draw
+        return cls(resolution_px, settings["radius_px"])
+
+    def prepare(self, image: Image) -> torch.Tensor:
+        """From a photograph to what `infer` takes, on the CPU; outside of what is measured."""
+        return imagenet_tensor(image, self.resolution_px)
+
+    def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
+        """One inference."""
+        with annotate("blur"):
+            size = 2 * self.radius_px + 1
+            blurred = functional.avg_pool2d(
+                image, size, stride=1, padding=self.radius_px, count_include_pad=False
+            )
+        with annotate("distance"):
+            anomaly_map = (image - blurred).square().mean(dim=1, keepdim=True)
+            return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
