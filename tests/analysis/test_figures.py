@@ -136,7 +136,7 @@ def test_memory_stacks_hold_parameters_once_and_activations_in_mib() -> None:
 
 
 def test_caption_of_a_gpu() -> None:
-    said = caption(draw("scaling_runtime_lab", runtime_table()))
+    said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime_table()))
     for words in (
         "GPU busy time",
         "measured on generated GPU (device “lab”)",
@@ -150,7 +150,7 @@ def test_caption_of_a_gpu() -> None:
 
 def test_caption_of_a_cpu_never_says_gpu() -> None:
     cpu = {"device_type": "cpu", "hardware": "generated CPU", "clock": "host"}
-    for name in ("scaling_runtime_lab", f"runtime_share_lab_M_{VARIANT}"):
+    for name in (f"scaling_runtime_lab_{VARIANT}", f"runtime_share_lab_M_{VARIANT}"):
         drawing = draw(name, runtime_table(**cpu))
         assert "CPU host time" in caption(drawing)
         assert not any("GPU" in text for text in texts(drawing.figure))
@@ -158,12 +158,14 @@ def test_caption_of_a_cpu_never_says_gpu() -> None:
 
 def test_different_sample_sizes_are_a_range() -> None:
     runtime = pd.concat([runtime_table("M"), runtime_table("N", images=50)])
-    assert "n = 5–50 images" in caption(draw("scaling_runtime_lab", runtime)).replace("\u00a0", " ")
+    assert "n = 5–50 images" in caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime)).replace(
+        "\u00a0", " "
+    )
 
 
 def test_points_are_the_measured_means_of_whole_images() -> None:
     runtime = runtime_table()
-    drawing = draw("scaling_runtime_lab", runtime)
+    drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime)
     whole = runtime[runtime["role"] == "image"]
     lines = drawing.figure.axes[0].lines
     points = next(line for line in lines if line.get_marker() == "o")
@@ -174,7 +176,7 @@ def test_points_are_the_measured_means_of_whole_images() -> None:
 def test_the_extrapolated_region_is_labelled_with_its_largest_factor() -> None:
     """The method that was measured least far is extrapolated farthest."""
     runtime = pd.concat([runtime_table("M"), runtime_table("N", SIDES_PX[:4])])
-    drawing = draw("scaling_runtime_lab", runtime)
+    drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime)
     assert f"extrapolated: up to ×{(3000 / 640) ** 2:.1f} in pixels" in texts(drawing.figure)
 
 
@@ -184,7 +186,7 @@ def band_of(drawing: Drawing) -> list[PolyCollection]:
 
 
 def test_the_band_ends_at_the_prediction_interval_of_the_table() -> None:
-    drawing = draw("scaling_runtime_lab", runtime_table())
+    drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime_table())
     (band,) = band_of(drawing)
     ends = band.get_paths()[0].vertices
     at_3000 = ends[ends[:, 0] == 3000][:, 1]
@@ -195,14 +197,14 @@ def test_the_band_ends_at_the_prediction_interval_of_the_table() -> None:
 
 
 def test_no_band_where_the_interval_is_refused() -> None:
-    drawing = draw("scaling_runtime_lab", runtime_table(sides_px=SIDES_PX[:4]))
+    drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime_table(sides_px=SIDES_PX[:4]))
     assert band_of(drawing) == []
     said = caption(drawing)
     assert "No prediction interval: 4 resolutions: a prediction interval needs at least 5" in said
 
 
 def test_counts_that_are_fitted_are_filled_and_others_hollow() -> None:
-    drawing = draw("scaling_memory", runtime_table())
+    drawing = draw(f"scaling_memory_{VARIANT}", runtime_table())
     points = [line for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
     by_face = {line.get_markerfacecolor(): list(line.get_xdata()) for line in points}
     assert by_face.pop("white") == [3000]
@@ -218,7 +220,9 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("name", [f"runtime_share_lab_M_{VARIANT}", "scaling_runtime_lab"])
+@pytest.mark.parametrize(
+    "name", [f"runtime_share_lab_M_{VARIANT}", f"scaling_runtime_lab_{VARIANT}"]
+)
 def test_a_method_that_never_fits_is_a_figure_that_says_so(name: str, tmp_path: Path) -> None:
     drawing = draw(name, runtime_table(**LOST))
     said = caption(drawing).replace("\u00a0", " ")
@@ -242,8 +246,8 @@ def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -
     names = (
         f"runtime_share_lab_{method}_{VARIANT}",
         f"memory_share_{method}_{VARIANT}",
-        "scaling_runtime_lab",
-        "scaling_memory",
+        f"scaling_runtime_lab_{VARIANT}",
+        f"scaling_memory_{VARIANT}",
     )
     for name in names:
         with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
@@ -313,3 +317,37 @@ def test_a_style_that_cannot_be_used(text: str) -> None:
 def test_a_style_as_text() -> None:
     assert Style.from_json('{"width_mm": 88}') == Style(width_mm=88)
     assert Style.from_json(None) == Style()
+
+
+def test_a_curve_that_falls_to_zero_is_told() -> None:
+    runtime = runtime_table()
+    whole = runtime["role"] == "image"
+    falling_ms = [100.0 - 0.00005 * side_px**2 for side_px in SIDES_PX]
+    for column in ("mean_ms", "ci95_low_ms", "ci95_high_ms"):
+        runtime.loc[whole, column] = falling_ms
+    said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime))
+    assert "Falls to zero or below, and so predicts nothing: M." in said
+    assert "predicts nothing" not in caption(
+        draw(f"scaling_runtime_lab_{VARIANT}", runtime_table())
+    )
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.004, False), (0.034, True)])
+def test_time_in_no_submodule_is_told(share: float, told: bool) -> None:
+    runtime = runtime_table()
+    runtime.loc[runtime["role"] == "image", "uncovered_share"] = share
+    said = caption(draw(f"runtime_share_lab_M_{VARIANT}", runtime))
+    assert ("Up to 3.4% of an image's host time is in no submodule." in said) == told
+
+
+def test_variants_are_figures_of_their_own_in_the_same_colours() -> None:
+    first = pd.concat([runtime_table("M"), runtime_table("N")])
+    second = first.assign(variant="optimized-fp32")
+    runtime = pd.concat([first, second.astype(first.dtypes)], ignore_index=True)
+    colours = []
+    for variant in (VARIANT, "optimized-fp32"):
+        axes = draw(f"scaling_runtime_lab_{variant}", runtime).figure.axes[0]
+        labelled = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        assert list(labelled) == ["M", "N"]
+        colours.append([handle[0].get_color() for handle in labelled.values()])
+    assert colours[0] == colours[1]

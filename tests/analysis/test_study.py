@@ -121,8 +121,8 @@ def test_every_figure_of_the_study_is_there(study: Path) -> None:
     names = {
         *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
-        "scaling_runtime_generated",
-        "scaling_memory",
+        f"scaling_runtime_generated_{VARIANT}",
+        f"scaling_memory_{VARIANT}",
     }
     expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "csv")}
     assert {path.name for path in (study / "figures").iterdir()} == expected

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.bench import collectors
+from tests.bench import banks, collectors, implementations
 
-BENCHES: dict[str, Callable[[int], None]] = {"collectors": collectors.main}
+BENCHES: dict[str, Callable[[int], None]] = {
+    "collectors": collectors.main,
+    "implementations": implementations.main,
+    "banks": banks.main,
+}
 
 
 def main() -> None:
     """Runs benches one after the other."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--rounds", type=int, default=24, help="pairs of runs")
+    parser.add_argument("--rounds", type=int, default=16, help="repetitions of each comparison")
     options = parser.parse_args()
     for name in options.names or BENCHES:
         print(f"## {name}")

@@ -30,8 +30,37 @@ def complaints(config: dict[str, Any]) -> list[str]:
 
 def test_the_configuration_we_ship_is_valid() -> None:
     config = read_config(CHECKOUT / "config" / "config.yaml")
-    assert [method.label for method in config.methods] == ["EfficientAD-S", "EfficientAD-M"]
-    assert [method.settings["size"] for method in config.methods] == ["S", "M"]
+    assert [method.label for method in config.methods] == [
+        "PatchCore-10",
+        "EfficientAD-S",
+        "EfficientAD-M",
+        "DDAD-10",
+    ]
+    # a curve of less than five points has no uncertainty worth the name
+    assert all(len(method.resolutions_px) >= 5 for method in config.methods)
+    assert all(method.variants == ("reference-fp32", "optimized-fp32") for method in config.methods)
+
+
+def test_resolutions_of_a_target_come_from_the_preset_unless_the_user_has_some() -> None:
+    methods = {"A": {"target": "ddad"}, "B": {"target": "ddad", "resolutions": [32]}}
+
+    def resolutions(**keys: Any) -> list[tuple[int, ...]]:
+        return [m.resolutions_px for m in load_config({"methods": methods, **keys}).methods]
+
+    preset = yaml.safe_load((CHECKOUT / "config" / "presets" / "quick.yaml").read_text())
+    of_target = tuple(preset["resolutions_by_target"]["ddad"])
+    assert resolutions() == [of_target, (32,)]
+    assert resolutions(resolutions=[64]) == [(64,), (32,)]
+    assert resolutions(resolutions=[64], resolutions_by_target={"ddad": [96]}) == [(96,), (32,)]
+
+
+def test_faults_in_resolutions_of_a_target_name_their_place() -> None:
+    methods = {"A": {"target": "ddad"}}
+    with pytest.raises(StudyConfigError) as caught:
+        load_config({"methods": methods, "resolutions_by_target": {"ddad": [100], "dda": [32]}})
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("resolutions_by_target.ddad: ddad does not run at 100 px")
+    assert lines[1].startswith("resolutions_by_target: there is no method 'dda'")
 
 
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])

@@ -73,8 +73,16 @@ def test_part_of_an_mvtec_class_is_a_plain_folder(tmp_path: Path) -> None:
     assert found(tmp_path / "bottle" / "train") == ["good/000.png", "good/001.png"]
 
 
-def test_a_plain_folder_has_no_normal_images(tmp_path: Path) -> None:
-    touch(tmp_path, "a.png")
+def test_all_images_of_a_plain_folder_are_normal(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "deep/b.png")
+    found = find_images(tmp_path, select="normal")
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["a.png", "deep/b.png"]
+
+
+@pytest.mark.parametrize("folder", ["", "bottle/"])
+def test_a_class_without_normal_images_has_none(tmp_path: Path, folder: str) -> None:
+    """The images to measure must not be taken for normal ones."""
+    touch(tmp_path, f"{folder}test/crack/a.png", f"{folder}train/good/notes.txt")
     with pytest.raises(ImageFolderError, match="train/good"):
         find_images(tmp_path, select="normal")
 

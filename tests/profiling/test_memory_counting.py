@@ -152,5 +152,5 @@ def test_a_resolution_that_is_not_supported_is_refused() -> None:
 
 
 def test_an_unknown_implementation_is_refused() -> None:
-    with pytest.raises(ConfigError, match="optimized"):
-        count_memory(SPEC, check_settings(SPEC, {}), resolution_px=256, implementation="optimized")
+    with pytest.raises(ConfigError, match="optimal"):
+        count_memory(SPEC, check_settings(SPEC, {}), resolution_px=256, implementation="optimal")

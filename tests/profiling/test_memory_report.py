@@ -35,7 +35,12 @@ def run_cli(*arguments: str) -> int:
 def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
     assert report["method"] == "Mine"
     assert report["target"] == "efficientad"
-    assert report["settings"] == {"size": "S", "padding": False, "weights": None}
+    assert report["settings"] == {
+        "size": "S",
+        "autoencoder": "adaptive",
+        "padding": False,
+        "weights": None,
+    }
     assert report["variant"] == "reference-tf32"
     assert [entry["resolution_px"] for entry in report["resolutions"]] == [512, 256]
     teacher = report["resolutions"][1]["submodules"][0]
@@ -106,7 +111,8 @@ def test_cli_takes_a_label_and_settings_as_json(
     assert run_cli(*named, "--resolution", "256", "--json", "--variant", "reference-tf32") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["method"] == "Mine"
-    assert printed["settings"] == {"size": "S", "padding": True, "weights": None}
+    expected = {"size": "S", "autoencoder": "adaptive", "padding": True, "weights": None}
+    assert printed["settings"] == expected
     assert printed["variant"] == "reference-tf32"
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from profiling.errors import ConfigError, UnsupportedResolutionError
 from profiling.methods.base import Method
+from profiling.methods.loading import load_method_class, resolve
 from profiling.methods.registry import (
     Variant,
     all_specs,
@@ -18,7 +19,6 @@ from profiling.methods.registry import (
     check_resolution,
     check_settings,
     get_spec,
-    load_method_class,
     parse_variant,
 )
 from profiling.methods.spec import MethodSpec, ResolutionProblem
@@ -46,14 +46,17 @@ EVEN = MethodSpec(
 def test_efficientad_is_registered() -> None:
     assert EFFICIENTAD in all_specs()
     assert EFFICIENTAD.submodules == ("teacher", "student", "autoencoder", "anomaly_map")
-    assert EFFICIENTAD.implementations == ("reference",)
+    assert EFFICIENTAD.implementations == ("reference", "optimized")
     assert EFFICIENTAD.precisions == ("fp32", "tf32")
 
 
 @pytest.mark.parametrize("spec", all_specs(), ids=lambda spec: spec.target)
 def test_every_spec_keeps_the_contract(spec: MethodSpec) -> None:
     assert get_spec(spec.target) is spec
-    assert issubclass(load_method_class(spec), Method)
+    method_class = load_method_class(spec)
+    assert issubclass(method_class, Method)
+    assert method_class.submodules == spec.submodules
+    assert resolve(spec) is spec
     schema = spec.settings_schema
     jsonschema.Draft202012Validator.check_schema(dict(schema))
     assert schema["additionalProperties"] is False
@@ -97,10 +100,16 @@ def test_nothing_is_suggested_where_nothing_is_near() -> None:
 
 
 def test_defaults_are_filled_in() -> None:
-    assert check_settings(EFFICIENTAD, {}) == {"size": "M", "padding": False, "weights": None}
+    assert check_settings(EFFICIENTAD, {}) == {
+        "size": "M",
+        "autoencoder": "adaptive",
+        "padding": False,
+        "weights": None,
+    }
     given_ = {"weights": "a.pth", "size": "S"}
     assert check_settings(EFFICIENTAD, given_) == {
         "size": "S",
+        "autoencoder": "adaptive",
         "padding": False,
         "weights": "a.pth",
     }
@@ -153,7 +162,7 @@ def test_settings_are_complete_and_valid_or_refused(given_: dict[str, Any]) -> N
             jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
     else:
         jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
-        assert list(found) == ["size", "padding", "weights"]
+        assert list(found) == ["size", "autoencoder", "padding", "weights"]
         assert {key: found[key] for key in given_} == given_
 
 
@@ -163,7 +172,7 @@ def test_variants() -> None:
     assert str(variant) == "optimized-fp16"
 
 
-@pytest.mark.parametrize("text", ["optimized-fp32", "reference", "fp32", "", "reference-fp32-x"])
+@pytest.mark.parametrize("text", ["optimal-fp32", "reference", "fp32", "", "reference-fp32-x"])
 def test_unknown_variants_are_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_variant(text, EFFICIENTAD, where="variants")

@@ -35,7 +35,7 @@ class Small(nn.Module):
 class Unknown(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, 2)
+        self.norm = nn.LayerNorm(2)
 
 
 def filled() -> State:
@@ -242,7 +242,7 @@ def test_drawn_weights_have_the_variance_of_he_2015() -> None:
 
 
 def test_a_layer_without_a_rule_is_not_left_uninitialised() -> None:
-    with pytest.raises(NotImplementedError, match=r"norm \(GroupNorm\)"):
+    with pytest.raises(NotImplementedError, match=r"norm \(LayerNorm\)"):
         draw_weights(Unknown(), seed=0)
 
 
@@ -311,3 +311,21 @@ def test_statistics_that_divide_by_zero_are_refused(
 def test_names_are_joined_by_dots(tmp_path: Path) -> None:
     content = {"a": {"0.weight": torch.ones(1)}, "b.1.bias": torch.zeros(2)}
     assert sorted(read_checkpoint(saved(tmp_path, content))) == ["a.0.weight", "b.1.bias"]
+
+
+def test_normalisations_are_drawn_as_after_a_training() -> None:
+    module = nn.Sequential(nn.BatchNorm2d(500), nn.GroupNorm(2, 500), nn.Conv1d(500, 4, 1))
+    draw_weights(module, seed=3)
+    batch, group, convolution = module
+    limits = {
+        "0.weight": (0.5, 1), "0.bias": (-0.1, 0.1), "0.running_mean": (-0.1, 0.1),
+        "0.running_var": (0.5, 1.5), "1.weight": (0.5, 1), "1.bias": (-0.1, 0.1),
+        "2.weight": (-((6 / 500) ** 0.5), (6 / 500) ** 0.5),
+    }  # fmt: skip
+    for name, (low, high) in limits.items():
+        tensor = module.state_dict()[name]
+        span = high - low
+        assert low <= tensor.min() <= low + 0.05 * span, name
+        assert high - 0.05 * span <= tensor.max() <= high, name
+    assert not torch.equal(batch.weight, group.weight)
+    assert convolution.bias.abs().max() <= 500**-0.5

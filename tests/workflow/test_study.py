@@ -66,8 +66,8 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
     assert names == {
         "runtime_share_test_Small_reference-fp32",
         "memory_share_Small_reference-fp32",
-        "scaling_runtime_test",
-        "scaling_memory",
+        "scaling_runtime_test_reference-fp32",
+        "scaling_memory_reference-fp32",
     }
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -80,6 +80,7 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
             for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
     assert logs == {
         "profile", "attribute", "count_memory", "runtime_table", "memory_table", "fits_table",
+        "implementations_table",
         "figures",
     }  # fmt: skip
 

@@ -1,0 +1,111 @@
+"""What do the optimised implementations gain? Times over those of the reference, and peaks.
+
+Both implementations have the same weights, see the same image, and take turns, an inference each.
+Two neighbouring inferences give one ratio per submodule. The interval comes from a bootstrap of
+blocks of neighbours, because the speed of a machine drifts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from profiling.images import ImageSet
+from profiling.methods.base import Method
+from profiling.methods.loading import load_method_class
+from profiling.methods.registry import check_settings, get_spec
+from tests.bench.peaks import peak_bytes
+from tests.bench.ratios import median_interval
+
+CASES: Mapping[str, tuple[str, Mapping[str, Any], int, int]] = {
+    "EfficientAD-S": ("efficientad", {"size": "S"}, 256, 4),
+    "EfficientAD-M": ("efficientad", {"size": "M"}, 256, 2),
+    "PatchCore-10": ("patchcore", {}, 256, 4),
+    "DDAD-10": ("ddad", {}, 128, 1),
+}
+"""By label: target, settings, side in px, and inferences of each implementation per block."""
+
+AT_MOST = 1.02
+MIB = 2**20
+
+
+def main(rounds: int) -> None:
+    """Prints a table per method; a round is a block of neighbouring inferences."""
+    print(
+        f"CPU host time, {torch.get_num_threads()} threads; optimized / reference, median and 95 %"
+    )
+    for label, (target, settings, side_px, per_block) in CASES.items():
+        built = _build(target, settings, side_px)
+        blocks = [_block(built, per_block) for _ in range(rounds + 1)][1:]  # the first warms up
+        peaks = {
+            name: peak_bytes(target, settings, implementation=name, resolution_px=side_px)
+            for name in built
+        }
+        print(f"\n{label}, {side_px} px, {rounds} blocks of {per_block} pairs of inferences")
+        print(
+            f"{'submodule':<20}{'ref. ms':>9}{'opt. ms':>9}{'ratio':>8}{'interval':>18}"
+            f"  {'≤ ' + str(AT_MOST):<7}{'peak MiB, ref.':>15}{'opt.':>9}"
+        )
+        for name in blocks[0]["reference"]:
+            _print_row(name, blocks, peaks)
+
+
+def _build(target: str, settings: Mapping[str, Any], side_px: int) -> dict[str, Method]:
+    spec = get_spec(target)
+    return {
+        implementation: load_method_class(spec).build(
+            check_settings(spec, settings),
+            resolution_px=side_px,
+            implementation=implementation,
+            seed=0,
+        )
+        for implementation in ("reference", "optimized")
+    }
+
+
+Block = dict[str, dict[str, list[float]]]
+"""Times in ms by implementation and submodule; `image` is the sum of an inference."""
+
+
+def _block(built: Mapping[str, Method], inferences: int) -> Block:
+    times: Block = {name: {} for name in built}
+    images = ImageSet.photographs()
+    for number in range(inferences):
+        order = list(built) if number % 2 == 0 else list(reversed(built))
+        for name in order:
+            _infer(built[name], images, number, times[name])
+    return times
+
+
+def _infer(method: Method, images: ImageSet, number: int, times: dict[str, list[float]]) -> None:
+    @contextmanager
+    def clock(name: str) -> Iterator[None]:
+        start_s = time.perf_counter()
+        yield
+        if name in method.submodules:
+            times.setdefault(name, []).append((time.perf_counter() - start_s) * 1e3)
+
+    batch = method.prepare(images[number])
+    with torch.inference_mode():
+        method.infer(batch, clock)
+    times.setdefault("image", []).append(sum(times[name][-1] for name in method.submodules))
+
+
+def _print_row(name: str, blocks: list[Block], peaks: Mapping[str, Mapping[str, int]]) -> None:
+    before, after = (
+        [np.array(block[implementation][name]) for block in blocks]
+        for implementation in ("reference", "optimized")
+    )
+    ratios = [b / a for a, b in zip(before, after, strict=True)]
+    ratio, low, high = median_interval(ratios)
+    peak = [peaks[implementation].get(name, 0) / MIB for implementation in peaks]
+    print(
+        f"{name:<20}{np.median(before):>9.1f}{np.median(after):>9.1f}{ratio:>8.3f}"
+        f"{f'{low:.3f} to {high:.3f}':>18}  {'yes' if high <= AT_MOST else 'NO':<7}"
+        f"{peak[0]:>15.1f}{peak[1]:>9.1f}"
+    )
