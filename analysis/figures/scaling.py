@@ -86,8 +86,8 @@ def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Dr
         f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
         "all layers that own parameters (study, equations 1 to 3; an upper bound). Points: "
         f"counted exactly at every resolution shown, no image is run. Lines: {MODEL} through the "
-        "filled points, the studied resolutions; dashed where extrapolated. Hollow points: counted there too, "
-        "and not fitted."
+        "filled points, the studied resolutions; dashed where extrapolated. Hollow points: counted "
+        "there too, and not fitted."
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "memory in GiB")

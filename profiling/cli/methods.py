@@ -10,11 +10,7 @@ from typing import Any
 import yaml
 
 from profiling.errors import ConfigError
-from profiling.methods.registry import (
-    all_specs,
-    check_settings,
-    get_spec,
-)
+from profiling.methods.registry import Variant, all_specs, check_settings, get_spec
 from profiling.methods.spec import MethodSpec
 from profiling.study.config import read_config
 
@@ -101,11 +97,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     ]
     if spec.settings_schema.get("additionalProperties", True):
         settings.append("    and every argument of the network's class")
+    variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
     return [
         f"{spec.target}: {spec.summary}",
         f"  submodules: {', '.join(spec.submodules) or 'the children of the network'}",
         f"  implementations: {', '.join(spec.implementations)}",
-        f"  precisions: {', '.join(spec.precisions)}",
+        f"  variants: {', '.join(variants)}",
         f"  resolutions: {spec.supported_resolutions}",
         f"  parameters: {_parameters(spec)}",
         "  settings:",

@@ -97,9 +97,7 @@ def test_attribute_warns_of_stray_kernels(analysis: Analysis, tmp_path: Path) ->
     )
     assert code == 0
     assert err.count("\n") == 1
-    assert err.startswith(
-        f"warning: {tmp_path / 'profile.sqlite'}: the submodules account for 20.0%"
-    )
+    assert err.startswith("warning: d: M v at 256 px: the submodules account for 20.0%")
     assert "and 1 more" in err
     import pyarrow.parquet as pq
 

@@ -128,7 +128,7 @@ def test_a_setting_that_a_method_of_the_user_does_not_have_stops_before_any_job(
 ) -> None:
     methods = {"Own": {**METHODS["Own"], "powr": 3, "variants": ["optimized-fp32"]}}
     write_config(study, {"methods": methods})
-    done = run_study(study, "-n")
+    done = run_study(study)
     assert done.returncode != 0
     assert "methods.Own.powr: " in done.stderr
     assert "did you mean power?" in done.stderr
