@@ -141,6 +141,8 @@ class DDAD(Method):
             of_reconstruction = self._features(reconstruction)
         with annotate("anomaly_map"):
             anomaly_map = self.distance_map(image, reconstruction, of_image, of_reconstruction)
+            # giving large blocks back to the system takes time, which is to be in a range
+            del reconstruction, of_image, of_reconstruction
             return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
 
     def _features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -143,7 +143,10 @@ class EfficientAD(Method):
         with annotate("autoencoder"):
             reconstruction = self.autoencoder(image)
         with annotate("anomaly_map"):
-            return self._detect(teacher, student, reconstruction)
+            detection = self._detect(teacher, student, reconstruction)
+            # giving large blocks back to the system takes time, which is to be in a range
+            del teacher, student, reconstruction
+        return detection
 
     def _detect(
         self, teacher: torch.Tensor, student: torch.Tensor, reconstruction: torch.Tensor

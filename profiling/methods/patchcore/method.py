@@ -158,12 +158,16 @@ class PatchCore(Method):
                 del stages
             with annotate("nn_search"):
                 distances = self.search(patches)
+                del (
+                    patches
+                )  # giving blocks back to the system takes time, which is to be in a range
         else:
             with annotate("patch_embedding"):
                 rows = reference_embedding(stages["layer2"], stages["layer3"])
                 del stages
             with annotate("nn_search"):
                 distances = self.search(gathered(rows))
+                del rows
         with annotate("anomaly_map"):
             grid = distances.reshape(1, 1, self.grid_side, self.grid_side)
             score = distances.amax()
