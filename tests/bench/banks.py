@@ -16,8 +16,7 @@ import torch
 
 from profiling.images import ImageSet
 from profiling.methods.patchcore.embedding import closed_form_embedding
-from profiling.methods.patchcore.method import LAST_STAGE, PatchCore
-from profiling.methods.wide_resnet import stage_outputs
+from profiling.methods.patchcore.method import PatchCore
 from tests.bench.ratios import median_interval
 
 SIDE_PX = 256
@@ -34,8 +33,7 @@ def main(rounds: int) -> None:
         fitted = _build(bank="fit", normal_images=name, coreset_fraction=FRACTION)
     drawn = _build(training_images=len(images), coreset_fraction=FRACTION)
     with torch.inference_mode():
-        stages = stage_outputs(fitted.backbone, fitted.prepare(images[0]), LAST_STAGE)
-        queries = closed_form_embedding(stages["layer2"], stages["layer3"])
+        queries = closed_form_embedding(*fitted.stages(fitted.prepare(images[0])))
         blocks = [_block((fitted, drawn), queries) for _ in range(rounds + 1)][1:]
     ratio, low, high = median_interval([after / before for before, after in blocks])
     rows, dimension = fitted.search.bank.shape

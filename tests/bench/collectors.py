@@ -31,6 +31,14 @@ CHECKOUT = Path(__file__).parents[2]
 WARMUP, IMAGES = 2, 25
 LOW, HIGH = 0.95, 1.05
 COLLECTORS = ("nsys", "embedded")
+STEADY_HEAP = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+"""glibc otherwise adapts to the history of a process whether a block of some MiB comes fresh from the
+system each time, which doubles the time of a short range in some processes and not in others,
+whatever records them."""
 
 
 def main(rounds: int) -> None:
@@ -79,7 +87,7 @@ def _run(nsys: Path, collector: str, folder: Path, pipes: dict[str, Path]) -> No
     other = next(name for name in COLLECTORS if name != collector)
     command = [sys.executable, "-m", "tests.bench.turns", collector, _request(collector).as_json()]
     command += [str(path) for path in (out, pipes[collector], pipes[other])]
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    environment = {**os.environ, **STEADY_HEAP, "PYTHONPATH": str(CHECKOUT)}
 
     def call(*words: str, **more: str) -> None:
         quiet = subprocess.DEVNULL

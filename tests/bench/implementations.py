@@ -1,14 +1,15 @@
 """What do the optimised implementations gain? Times over those of the reference, and peaks.
 
 Both implementations have the same weights, see the same image, and take turns, an inference each.
-Two neighbouring inferences give one ratio per submodule. The interval comes from a bootstrap of
-blocks of neighbours, because the speed of a machine drifts.
+Two neighbouring inferences give one ratio per submodule. Each block builds both anew, the other one
+first, because where tensors lie in memory makes a difference of some percent that lasts as long as
+they do. The interval comes from a bootstrap of blocks and of the ratios within each.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ from profiling.images import ImageSet
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_settings, get_spec
-from tests.bench.peaks import peak_bytes
+from tests.bench.peaks import peak_bytes, unet_peak_bytes
 from tests.bench.ratios import median_interval
 
 CASES: Mapping[str, tuple[str, Mapping[str, Any], int, int]] = {
@@ -30,6 +31,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], int, int]] = {
 }
 """By label: target, settings, side in px, and inferences of each implementation per block."""
 
+IMPLEMENTATIONS = ("reference", "optimized")
 AT_MOST = 1.02
 MIB = 2**20
 
@@ -40,11 +42,13 @@ def main(rounds: int) -> None:
         f"CPU host time, {torch.get_num_threads()} threads; optimized / reference, median and 95 %"
     )
     for label, (target, settings, side_px, per_block) in CASES.items():
-        built = _build(target, settings, side_px)
-        blocks = [_block(built, per_block) for _ in range(rounds + 1)][1:]  # the first warms up
+        blocks = [
+            _block(_build(target, settings, side_px, IMPLEMENTATIONS[:: (-1) ** number]), per_block)
+            for number in range(rounds)
+        ]
         peaks = {
             name: peak_bytes(target, settings, implementation=name, resolution_px=side_px)
-            for name in built
+            for name in IMPLEMENTATIONS
         }
         print(f"\n{label}, {side_px} px, {rounds} blocks of {per_block} pairs of inferences")
         print(
@@ -53,9 +57,21 @@ def main(rounds: int) -> None:
         )
         for name in blocks[0]["reference"]:
             _print_row(name, blocks, peaks)
+    _print_unet_peaks()
 
 
-def _build(target: str, settings: Mapping[str, Any], side_px: int) -> dict[str, Method]:
+def _print_unet_peaks() -> None:
+    """At 512 px two copies of an attention matrix make the peak of the reference."""
+    peaks = [unet_peak_bytes(implementation=name, resolution_px=512) for name in IMPLEMENTATIONS]
+    print(
+        f"\nDDAD-10, one call of the U-Net at 512 px: peak {peaks[0] / MIB:.1f} MiB reference, "
+        f"{peaks[1] / MIB:.1f} MiB optimized"
+    )
+
+
+def _build(
+    target: str, settings: Mapping[str, Any], side_px: int, implementations: Sequence[str]
+) -> dict[str, Method]:
     spec = get_spec(target)
     return {
         implementation: load_method_class(spec).build(
@@ -64,7 +80,7 @@ def _build(target: str, settings: Mapping[str, Any], side_px: int) -> dict[str, 
             implementation=implementation,
             seed=0,
         )
-        for implementation in ("reference", "optimized")
+        for implementation in implementations
     }
 
 
@@ -75,6 +91,8 @@ Block = dict[str, dict[str, list[float]]]
 def _block(built: Mapping[str, Method], inferences: int) -> Block:
     times: Block = {name: {} for name in built}
     images = ImageSet.photographs()
+    for method in built.values():
+        _infer(method, images, 0, {})  # warms up
     for number in range(inferences):
         order = list(built) if number % 2 == 0 else list(reversed(built))
         for name in order:
@@ -99,13 +117,16 @@ def _infer(method: Method, images: ImageSet, number: int, times: dict[str, list[
 def _print_row(name: str, blocks: list[Block], peaks: Mapping[str, Mapping[str, int]]) -> None:
     before, after = (
         [np.array(block[implementation][name]) for block in blocks]
-        for implementation in ("reference", "optimized")
+        for implementation in IMPLEMENTATIONS
     )
     ratios = [b / a for a, b in zip(before, after, strict=True)]
     ratio, low, high = median_interval(ratios)
-    peak = [peaks[implementation].get(name, 0) / MIB for implementation in peaks]
+    peak = [
+        f"{peaks[implementation][name] / MIB:.1f}" if name in peaks[implementation] else ""
+        for implementation in IMPLEMENTATIONS
+    ]
     print(
         f"{name:<20}{np.median(before):>9.1f}{np.median(after):>9.1f}{ratio:>8.3f}"
         f"{f'{low:.3f} to {high:.3f}':>18}  {'yes' if high <= AT_MOST else 'NO':<7}"
-        f"{peak[0]:>15.1f}{peak[1]:>9.1f}"
+        f"{peak[0]:>15}{peak[1]:>9}"
     )

@@ -6,6 +6,7 @@ called several times, as DDAD's U-Net is.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.loading import load_method_class
+from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
 from profiling.methods.registry import check_settings, get_spec
 
 
@@ -98,3 +101,30 @@ def peak_bytes(
         with live:
             method.infer(image, tracked)
     return peaks
+
+
+def unet_peak_bytes(*, implementation: str, resolution_px: int) -> int:
+    """Peak of one call of DDAD's U-Net by itself, weights and input not counted."""
+    with FakeTensorMode(), torch.no_grad():
+        unet = UNet(base_channels=64, heads=4, dropout=0.0).eval()
+        if implementation == "optimized":
+            optimize(unet)
+        image, step = torch.empty(1, 3, resolution_px, resolution_px), torch.empty(1)
+        live = LiveTensors()
+        live.ignore(unet, image, step)
+        with live:
+            unet(image, step)
+    return live.peak_bytes
+
+
+def embedding_peak_bytes(*, implementation: str, resolution_px: int) -> int:
+    """Peak of PatchCore's patch embedding, both feature maps counted."""
+    embed = {"reference": reference_embedding, "optimized": closed_form_embedding}[implementation]
+    live = LiveTensors()
+    with FakeTensorMode(), torch.no_grad(), live:
+        middle, deep = (
+            torch.empty(1, channels, *[math.ceil(resolution_px / factor)] * 2)
+            for channels, factor in ((512, 8), (1024, 16))
+        )
+        embed(middle, deep)
+    return live.peak_bytes

@@ -234,8 +234,8 @@ class EagerAttention(nn.Module):
         """Shape (1, 3·C, n) to (1, C, n); per head, queries, keys and values follow each other."""
         query, key, value = split_heads(qkv, self.heads)
         scale = query.shape[1] ** -0.25
-        scores = torch.einsum("bct,bcs->bts", query * scale, key * scale)
-        weights = torch.softmax(scores, dim=-1)
+        weights = torch.einsum("bct,bcs->bts", query * scale, key * scale)
+        weights = torch.softmax(weights, dim=-1)  # by the same name: the scores end here
         return torch.einsum("bts,bcs->bct", weights, value).reshape(1, -1, qkv.shape[-1])
 
 

@@ -33,9 +33,10 @@ def reference_embedding(middle: torch.Tensor, deep: torch.Tensor) -> list[torch.
     Returns:
         g² vectors of shape (1024,) on the host, row by row of the grid.
     """
-    deep_patches = _to_grid(_patches(deep), deep.shape[-1], middle.shape[-1])
-    pooled = [_pool(patches) for patches in (_patches(middle), deep_patches)]
-    rows = torch.stack(pooled, dim=1)
+    patches = [_patches(middle), _patches(deep)]
+    patches[1] = _to_grid(patches[1], deep.shape[-1], middle.shape[-1])
+    rows = torch.stack([_pool(of_stage) for of_stage in patches], dim=1)
+    del patches  # not sooner: they are part of the reference's peak
     rows = rows.reshape(len(rows), 1, -1)
     embedding = functional.adaptive_avg_pool1d(rows, DIMENSION).reshape(len(rows), -1)
     if is_fake(embedding):  # while memory is counted they move at once: the same bytes, sooner

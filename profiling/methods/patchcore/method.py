@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from profiling.images import ImageSet
 
-LAST_STAGE = "layer3"
+STAGES = ("layer2", "layer3")
 
 
 class PatchCore(Method):
@@ -104,7 +104,7 @@ class PatchCore(Method):
             method._fill_bank(images, seed)
         if method.optimized:
             fold_batch_norms(method.backbone)
-            cut_behind(method.backbone, LAST_STAGE)
+            cut_behind(method.backbone, STAGES[-1])
         return method
 
     def _fill_bank(self, images: ImageSet | None, seed: int) -> None:
@@ -114,8 +114,7 @@ class PatchCore(Method):
 
         def embed(index: int) -> torch.Tensor:
             with torch.inference_mode():
-                stages = stage_outputs(self.backbone, self.prepare(images[index]), LAST_STAGE)
-                return closed_form_embedding(stages["layer2"], stages["layer3"])
+                return closed_form_embedding(*self.stages(self.prepare(images[index])))
 
         fit_bank(
             self.search.bank,
@@ -142,6 +141,18 @@ class PatchCore(Method):
         """
         return centre_crop_tensor(image, self.resolution_px)
 
+    def stages(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs of the backbone's second and third stage, which patches are made of.
+
+        Args:
+            image: shape (1, 3, s, s), as ``prepare`` returns it.
+
+        Returns:
+            Shapes (1, 512, g, g) and (1, 1024, h, h), with g = ceil(s/8), h = ceil(s/16).
+        """
+        outputs = stage_outputs(self.backbone, image, STAGES[-1])
+        return tuple(outputs[stage] for stage in STAGES)
+
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Runs one inference.
 
@@ -151,10 +162,10 @@ class PatchCore(Method):
                 anomaly_map.
         """
         with annotate("feature_extraction"):
-            stages = stage_outputs(self.backbone, image, LAST_STAGE)
+            stages = self.stages(image)
         if self.optimized:
             with annotate("patch_embedding"):
-                patches = closed_form_embedding(stages["layer2"], stages["layer3"])
+                patches = closed_form_embedding(*stages)
                 del stages
             with annotate("nn_search"):
                 distances = self.search(patches)
@@ -163,7 +174,7 @@ class PatchCore(Method):
                 )  # giving blocks back to the system takes time, which is to be in a range
         else:
             with annotate("patch_embedding"):
-                rows = reference_embedding(stages["layer2"], stages["layer3"])
+                rows = reference_embedding(*stages)
                 del stages
             with annotate("nn_search"):
                 distances = self.search(gathered(rows))
