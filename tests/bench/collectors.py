@@ -36,8 +36,8 @@ STEADY_HEAP = {
     "MALLOC_TRIM_THRESHOLD_": str(2**33),
     "MALLOC_TOP_PAD_": str(2**28),
 }
-"""glibc otherwise adapts to the history of a process whether a block of some MiB comes fresh from the
-system each time, which doubles the time of a short range in some processes and not in others,
+"""glibc otherwise adapts to the history of a process whether a block of some MiB comes fresh from
+the system each time, which doubles the time of a short range in some processes and not in others,
 whatever records them."""
 
 
