@@ -3,7 +3,8 @@
 One row per method × variant × resolution × submodule, sorted by these. Columns, in this order:
 `method`, `variant`, `resolution_px`, `pixels`, `submodule`, `parameters_bytes`, `buffers_bytes`,
 `activations_bytes` (outputs of the layers that own parameters, one image), `total_bytes` (sum of
-the three), `basis` (always `counted`: exact, neither measured nor extrapolated).
+the three), `basis` (always `counted`: exact, neither measured nor extrapolated), `incomplete` (up
+to where a method of the user's was counted, and why not further; null: everything is counted).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MEMORY_COLUMNS: Schema = {
     "activations_bytes": "Int64",
     "total_bytes": "Int64",
     "basis": "string",
+    "incomplete": "string",
 }
 """Columns of `memory.csv`."""
 
@@ -56,7 +58,7 @@ def memory_table(paths: Sequence[Path]) -> pd.DataFrame:
         for counted in document["resolutions"]:
             key = (document["method"], document["variant"], counted["resolution_px"])
             _check_first(key, path, owner)
-            rows.extend(_rows(*key, counted["submodules"]))
+            rows.extend(_rows(*key, counted))
     rows.sort(key=lambda row: tuple(row[name] for name in _KEY))
     return make_table(rows, MEMORY_COLUMNS)
 
@@ -72,9 +74,9 @@ def _check_first(
 
 
 def _rows(
-    method: str, variant: str, resolution_px: int, submodules: Sequence[dict[str, Any]]
+    method: str, variant: str, resolution_px: int, counted: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    for part in submodules:
+    for part in counted["submodules"]:
         held = {
             name: part[name] for name in ("parameters_bytes", "buffers_bytes", "activations_bytes")
         }
@@ -87,4 +89,5 @@ def _rows(
             **held,
             "total_bytes": sum(held.values()),
             "basis": "counted",
+            "incomplete": counted["incomplete"],
         }

@@ -335,6 +335,7 @@ def write_memory_json(
         "resolutions": [
             {
                 "resolution_px": side,
+                "incomplete": None,
                 "submodules": [
                     {
                         "submodule": name,

@@ -63,6 +63,14 @@ def uncovered(rows: pd.DataFrame) -> str:
     return f" Up to {share:.1%} of an image's host time is in no submodule."
 
 
+def incomplete(rows: pd.DataFrame) -> str:
+    """A sentence on methods of which something is not in the count, or nothing."""
+    methods = rows.loc[rows["incomplete"].fillna("") != "", "method"].unique()
+    if not len(methods):
+        return ""
+    return f" Not everything is counted, see memory.csv: {', '.join(methods)}."
+
+
 def _shorten(version: str) -> str:
     name, _, number = version.partition(" ")
     return f"{name} ({number})" if number else name

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.canvas import Drawing, add_legend, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, uncertainty
+from analysis.figures.captions import incomplete, measured_on, out_of_memory, uncertainty
 from analysis.figures.style import METHOD_MARKERS, OKABE_ITO, Style
 from analysis.fits.quadratic import fit_quadratic
 from analysis.runtime_table import MAIN_CLOCK
@@ -87,7 +87,7 @@ def scaling_memory(memory: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Dr
         "all layers that own parameters (study, equations 1 to 3; an upper bound). Points: "
         f"counted exactly at every resolution shown, no image is run. Lines: {MODEL} through the "
         "filled points, the studied resolutions; dashed where extrapolated. Hollow points: counted "
-        "there too, and not fitted."
+        f"there too, and not fitted.{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = _axes(figure, "memory in GiB")

@@ -8,7 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.canvas import Drawing, add_legend, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, uncertainty, uncovered
+from analysis.figures.captions import (
+    incomplete,
+    measured_on,
+    out_of_memory,
+    uncertainty,
+    uncovered,
+)
 from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
 
@@ -61,6 +67,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
         f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
         "parameters (study, equations 1 to 3): an upper bound, since not all are alive at once."
+        f"{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "memory in MiB", style)

@@ -119,4 +119,6 @@ def _parameters(spec: MethodSpec) -> str:
     counts = count_memory(
         spec, check_settings(spec, {}), resolution_px=LISTED_PX, implementation="reference"
     )
-    return ", ".join(f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts)
+    return ", ".join(
+        f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts.submodules
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
-    from profiling.memory.report import count_report, format_table, write_report
+    from profiling.memory.report import count_report, format_table, warnings_of, write_report
     from profiling.methods.loading import resolve
 
     if spec.foreign:
@@ -56,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
             what = f"cannot be written ({problem.strerror})"
             raise ConfigError(str(args.output), what, "name another file with -o") from problem
     print(json.dumps(report, indent=1) if args.json else format_table(report))
+    for warning in warnings_of(report):
+        print(warning, file=sys.stderr)
     return 0
 
 

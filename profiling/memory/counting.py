@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from profiling.errors import UnsupportedResolutionError
+from profiling.errors import ConfigError, UnsupportedResolutionError
 from profiling.memory.ownership import resident_bytes
 from profiling.memory.recording import CallRecorder, LayerCall
 from profiling.methods.base import Method
@@ -49,6 +49,16 @@ class SubmoduleCount:
     """The counted layers, in the order of their calls."""
 
 
+@dataclass(frozen=True)
+class MemoryCount:
+    """What one inference of a method needs, batch 1."""
+
+    submodules: tuple[SubmoduleCount, ...]
+    """In the order of inference."""
+    incomplete: str | None
+    """Why what follows a certain submodule is not in the count; None: everything is."""
+
+
 def owns_parameters(call: LayerCall) -> bool:
     """The study's convention (its equation 3): leaf modules that own parameters.
 
@@ -60,10 +70,12 @@ def owns_parameters(call: LayerCall) -> bool:
 
 def count_memory(
     spec: MethodSpec, settings: Mapping[str, Any], *, resolution_px: int, implementation: str
-) -> tuple[SubmoduleCount, ...]:
-    """Counts one inference of a method, in the order of its submodules.
+) -> MemoryCount:
+    """Counts one inference of a method.
 
-    Weights are not read: a checkpoint that fits has the sizes that are counted.
+    Weights are not read: a checkpoint that fits has the sizes that are counted. A foreign method
+    may need contents that are not there (a memory bank, a number read from a tensor): it is counted
+    up to the submodule that does.
 
     Args:
         spec: of the method.
@@ -73,11 +85,15 @@ def count_memory(
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution.
-        ConfigError: the method has no such implementation.
+        ConfigError: the method has no such implementation, or nothing of it can be counted.
     """
     check_countable(spec, settings, resolution_px)
-    unread = {key: None if key == "weights" else value for key, value in settings.items()}
-    with FakeTensorMode(), torch.no_grad():
+    unread = {
+        key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
+    }
+    incomplete = None
+    # a foreign method may hold tensors that it made in ways which fake tensors cannot follow
+    with FakeTensorMode(allow_non_fake_inputs=spec.foreign), torch.no_grad():
         method = load_method_class(spec).build(
             unread, resolution_px=resolution_px, implementation=implementation, seed=0
         )
@@ -90,7 +106,21 @@ def count_memory(
                 # the networks run, but not together: what does not run takes no memory
                 if spec.resolution_problem(settings, resolution_px) is None:
                     raise
-    return _sum_up(method, recorder, recorder.interrupted or (OUTSIDE if spec.foreign else None))
+            except Exception as problem:
+                if not spec.foreign:
+                    raise
+                incomplete = _incomplete(spec, recorder, problem)
+    # of ours, what lies behind an interruption belongs to where it happened
+    otherwise = OUTSIDE if spec.foreign else recorder.interrupted
+    return MemoryCount(_sum_up(method, recorder, otherwise), incomplete)
+
+
+def _incomplete(spec: MethodSpec, recorder: CallRecorder, problem: Exception) -> str:
+    what = " ".join(f"{type(problem).__name__}: {problem}".split())
+    if not recorder.calls:
+        remedy = "leave the method out, or see why it needs the contents of tensors"
+        raise ConfigError("memory", f"{spec.target} cannot be counted ({what})", remedy)
+    return f"counted up to {recorder.interrupted or OUTSIDE} ({what})"
 
 
 def _sum_up(

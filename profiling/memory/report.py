@@ -49,20 +49,19 @@ def count_report(
         "settings": dict(settings),
         "variant": str(variant),
         "resolutions": [
-            {
-                "resolution_px": side_px,
-                "submodules": [
-                    _as_json(count)
-                    for count in count_memory(
-                        spec,
-                        settings,
-                        resolution_px=side_px,
-                        implementation=variant.implementation,
-                    )
-                ],
-            }
-            for side_px in sides_px
+            _entry(spec, settings, side_px, variant.implementation) for side_px in sides_px
         ],
+    }
+
+
+def _entry(
+    spec: MethodSpec, settings: Mapping[str, Any], side_px: int, implementation: str
+) -> dict[str, Any]:
+    count = count_memory(spec, settings, resolution_px=side_px, implementation=implementation)
+    return {
+        "resolution_px": side_px,
+        "submodules": [_as_json(part) for part in count.submodules],
+        "incomplete": count.incomplete,
     }
 
 
@@ -86,6 +85,15 @@ def format_table(report: Mapping[str, Any]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     head = f"{report['method']} ({report['target']}), {report['variant']}"
     return "\n".join([head, *(_align(row, widths) for row in rows)])
+
+
+def warnings_of(report: Mapping[str, Any]) -> list[str]:
+    """A line for each resolution of which something is not in the count."""
+    return [
+        f"warning: {report['method']} at {entry['resolution_px']} px: {entry['incomplete']}"
+        for entry in report["resolutions"]
+        if entry["incomplete"] is not None
+    ]
 
 
 def _row(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
+import timm
 import torch
 from torch import nn
+from torch._guards import detect_fake_mode
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from profiling.errors import ConfigError, WeightsError
 from profiling.images import ImageSet
@@ -67,21 +72,21 @@ class AnomalibMethod(ModuleMethod):
         arguments = {key: value for key, value in settings.items() if key not in own}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = cls._make(arguments)
+            with unset_fake_temporarily():  # where memory is counted; its building needs contents
+                model = cls._make(arguments)
             if settings["checkpoint"] is not None:
                 _load(model, Path(settings["checkpoint"]))
-            elif hasattr(model, "fit"):
+            elif hasattr(model, "fit") and detect_fake_mode() is None:
                 _collect(model, settings["normal_images"], resolution_px)
         return cls(model.model, resolution_px)
 
     @classmethod
     def _make(cls, arguments: Mapping[str, Any]) -> Any:
-        accepted = inspect.signature(cls.model_class).parameters
-        # the weights of the backbone make no difference to cost, and would be downloaded
-        defaults = {"pre_trained": False} if "pre_trained" in accepted else {}
+        downloads = arguments.get("pre_trained", False)
         try:
-            return cls.model_class(**{**defaults, **arguments})
-        except (TypeError, ValueError) as problem:
+            with nullcontext() if downloads else _drawn_backbones():
+                return cls.model_class(**arguments)
+        except (TypeError, ValueError, OSError, RuntimeError) as problem:
             what = f"anomalib's {cls.model_class.__name__} does not accept these settings"
             raise ConfigError(
                 "settings", f"{what} ({problem})", "see its documentation"
@@ -108,6 +113,22 @@ def anomalib_method(name: str) -> type[Method]:
     method = type(name, (AnomalibMethod,), {"model_class": found})
     method.__doc__ = f"anomalib's {name}."
     return method
+
+
+@contextmanager
+def _drawn_backbones() -> Iterator[None]:
+    """Has timm draw the weights that a model asks it to download: cost does not depend on them.
+
+    Some models ask for them whatever their settings say.
+    """
+    create = timm.create_model
+
+    def draw(name: str, *_pretrained: bool, **arguments: Any) -> nn.Module:
+        made: nn.Module = create(name, **{**arguments, "pretrained": False})
+        return made
+
+    with patch.object(timm, "create_model", draw):
+        yield
 
 
 def _load(model: nn.Module, file: Path) -> None:

@@ -76,7 +76,7 @@ def memory_table(method: str = "M", sides_px: tuple[int, ...] = (*SIDES_PX, 3000
             held["activations_bytes"] = int(weight * 100) * side_px**2
             names = {"method": method, "variant": VARIANT, "submodule": submodule}
             sizes = {"resolution_px": side_px, "pixels": side_px**2, "basis": "counted"}
-            row = {**names, **sizes, **held, "total_bytes": sum(held.values())}
+            row = {**names, **sizes, **held, "total_bytes": sum(held.values()), "incomplete": None}
             rows.append({column: row[column] for column in MEMORY_COLUMNS})
     return make_table(rows, MEMORY_COLUMNS)
 
@@ -133,6 +133,15 @@ def test_memory_stacks_hold_parameters_once_and_activations_in_mib() -> None:
     assert heights["teacher"][0] == pytest.approx(100 * 256**2 / 2**20)
     assert set(drawing.data["basis"]) == {"counted"}
     assert "counted, not measured" in caption(drawing)
+
+
+def test_a_count_that_is_not_whole_is_told_in_the_caption() -> None:
+    memory = memory_table().assign(incomplete="counted up to teacher")
+    for name in (f"memory_share_M_{VARIANT}", f"scaling_memory_{VARIANT}"):
+        assert "Not everything is counted, see memory.csv: M." in caption(
+            draw(name, runtime_table(), memory)
+        )
+        assert "Not everything" not in caption(draw(name, runtime_table()))
 
 
 def test_caption_of_a_gpu() -> None:

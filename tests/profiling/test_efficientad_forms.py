@@ -28,7 +28,7 @@ def build(side_px: int = 256, implementation: str = "reference", **settings: Any
 def counted(side_px: int, implementation: str = "reference", **settings: Any) -> dict[str, float]:
     full = check_settings(SPEC, {"size": "S", **settings})
     counts = count_memory(SPEC, full, resolution_px=side_px, implementation=implementation)
-    return {count.submodule: count.activations_bytes / MIB for count in counts}
+    return {count.submodule: count.activations_bytes / MIB for count in counts.submodules}
 
 
 def test_both_forms_are_the_same_at_256_px() -> None:

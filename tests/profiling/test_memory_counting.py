@@ -23,8 +23,9 @@ def count(side_px: int, **given_: Any) -> Mapping[str, SubmoduleCount]:
     counts = count_memory(
         SPEC, check_settings(SPEC, given_), resolution_px=side_px, implementation="reference"
     )
-    assert [part.submodule for part in counts] == list(SPEC.submodules)
-    return {part.submodule: part for part in counts}
+    assert counts.incomplete is None
+    assert [part.submodule for part in counts.submodules] == list(SPEC.submodules)
+    return {part.submodule: part for part in counts.submodules}
 
 
 def printed(size_bytes: int, like: str) -> str:

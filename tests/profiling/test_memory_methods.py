@@ -20,7 +20,7 @@ def count(
     counts = count_memory(
         spec, check_settings(spec, settings), resolution_px=side_px, implementation=implementation
     )
-    return {found.submodule: found for found in counts}
+    return {found.submodule: found for found in counts.submodules}
 
 
 @pytest.mark.parametrize(("side_px", "mib"), [(256, 779.90), (512, 3_119.5), (1024, 12_478.0)])

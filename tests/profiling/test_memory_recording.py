@@ -107,7 +107,7 @@ SPEC = MethodSpec(
 def count(name: str = "Toy") -> dict[str, SubmoduleCount]:
     spec = dataclasses.replace(SPEC, factory=f"{__name__}:{name}")
     parts = count_memory(spec, {}, resolution_px=8, implementation="reference")
-    return {part.submodule: part for part in parts}
+    return {part.submodule: part for part in parts.submodules}
 
 
 def test_uncalled_modules_are_resident_with_the_module_around_them() -> None:

@@ -102,7 +102,7 @@ def test_memory_of_a_network_is_counted_by_child() -> None:
     counts = count_memory(
         spec, {"channels": 8, "weights": None}, resolution_px=64, implementation="reference"
     )
-    found = {c.submodule: (c.parameters_bytes, c.activations_bytes) for c in counts}
+    found = {c.submodule: (c.parameters_bytes, c.activations_bytes) for c in counts.submodules}
     encoder = 8 * 3 * 16 + 8 + 16 * 8 * 16 + 16
     decoder = 16 * 8 * 16 + 8 + 8 * 3 * 16 + 3
     assert found == {
@@ -120,8 +120,37 @@ def test_tensors_in_no_child_are_counted_apart(
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = resolve(get_spec("odd_network:Odd"))
     counts = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
-    held = {count.submodule: count.parameters_bytes // 4 for count in counts}
+    held = {count.submodule: count.parameters_bytes // 4 for count in counts.submodules}
     assert held == {"blocks": 24, "twice": 12, "outside": 7 + 110}
+
+
+class Reading(nn.Module):
+    """A network that looks at a number in a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.first(image)
+        return hidden if float(hidden.max()) > 0 else self.second(hidden)  # type: ignore[no-any-return]
+
+
+def test_a_network_that_needs_contents_is_counted_up_to_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reading_network.py").write_text(
+        "from tests.profiling.test_own_methods import Reading\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = resolve(get_spec("reading_network:Reading"))
+    count = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    assert count.incomplete is not None
+    assert "DataDependent" in count.incomplete
+    found = {part.submodule: part.activations_bytes for part in count.submodules}
+    assert found["first"] == 4 * 4 * 64
+    held = sum(part.parameters_bytes for part in count.submodules)
+    assert held == 4 * (4 * 3 + 4 + 5 * 4 + 5)
 
 
 def test_weights_of_a_network_load(tmp_path: Path) -> None:
@@ -257,6 +286,11 @@ def test_models_of_anomalib(target: str, settings: dict[str, Any]) -> None:
     opened, detection = ranges_of(target, side_px=256, **settings)
     assert opened
     assert isinstance(detection.anomaly_map, torch.Tensor)
+    spec = resolve(get_spec(target))
+    count = count_memory(
+        spec, check_settings(spec, settings), resolution_px=512, implementation="reference"
+    )
+    assert sum(part.activations_bytes for part in count.submodules) > 2**20
 
 
 @pytest.mark.anomalib
