@@ -11,11 +11,13 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
-# The environment of every job where Snakemake is called with --use-singularity.
-container: "adscale.sif"
-
-
 include: "workflow/rules/common.smk"
+
+
+# The environment of every job where Snakemake is called with --use-singularity.
+container: STUDY.container
+
+
 include: "workflow/rules/profile.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from profiling.collectors.embedded import EmbeddedCollector
 from profiling.collectors.nsys import nsys_version, run_profiled
-from profiling.errors import CollectorError
+from profiling.errors import CollectorError, DeviceError
 from profiling.files import write_json
 from profiling.out_of_memory import kernel_kills
 from profiling.processes import Finished, run_forwarding
@@ -47,7 +47,9 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
         CollectorError: the process was killed, or nsys recorded nothing.
+        DeviceError: the run belongs into a container, and this is none.
     """
+    _check_place(request)
     folder.mkdir(parents=True, exist_ok=True)
     profile = PROFILE_NAMES[request.collector]
     for left_over in folder.glob(".unfinished-*"):  # of a run that was killed
@@ -60,6 +62,14 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
             _explain(returncode, unfinished, request, kills_before)
         for file in (profile, "run.json"):
             (unfinished / file).replace(folder / file)
+
+
+def _check_place(request: RunRequest) -> None:
+    """Refuses to measure on the host what belongs into a container."""
+    inside = any(os.environ.get(f"{name}_CONTAINER") for name in ("APPTAINER", "SINGULARITY"))
+    if request.container is not None and not inside:
+        what = f"this run belongs into the image {request.container}, and this is no container"
+        raise DeviceError("container", what, "call snakemake with --use-singularity")
 
 
 def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:
@@ -85,6 +95,8 @@ def _environment(request: RunRequest) -> dict[str, str]:
     path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
     extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if request.gpu is not None:
+        extra["CUDA_VISIBLE_DEVICES"] = request.gpu
     return {**os.environ, **dict.fromkeys(names, threads), **extra}
 
 

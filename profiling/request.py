@@ -40,6 +40,10 @@ class RunRequest:
     images: str | None
     sampling: Sampling
     collector: CollectorName
+    gpu: str | None = None
+    """UUID of the GPU; None: the first that CUDA shows."""
+    container: str | None = None
+    """Digest of the image in which to measure; None: on the host."""
 
     def as_dict(self) -> dict[str, Any]:
         """The request as ``run.json`` stores it."""

@@ -27,17 +27,21 @@ def main(args: argparse.Namespace) -> int:
     """Holds the device's lock, measures, and writes run.json (and the embedded profile)."""
     request = RunRequest.from_json(args.request)
     # torch is imported under the lock where the CPU is measured: importing it is work, too
-    key = "cpu" if request.device_type == "cpu" else _gpu_key()
+    key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
         _measure(request, args.out, args.nsys_version)
     return 0
 
 
-def _gpu_key() -> str:
+def _gpu_key(asked: str | None) -> str:
+    """UUID of the GPU that will be measured."""
     import torch
 
     if not torch.cuda.is_available():
+        if asked is not None and torch.version.cuda is not None:
+            what = f"{asked} is not to be seen here"
+            raise DeviceError("device.gpu", what, "`nvidia-smi -L` lists the GPUs of this machine")
         build = "is a build for CPUs" if torch.version.cuda is None else "sees no usable GPU"
         remedy = "set device.type: cpu, or install another build of torch (TORCH_INDEX, see README)"
         raise DeviceError("device.type", f"cuda was asked for, but torch {build}", remedy)

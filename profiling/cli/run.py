@@ -25,6 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--gpu", default=None, help="UUID of the GPU; default: the first")
     parser.add_argument("--collector", choices=["auto", "nsys", "embedded"], default="auto")
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
     parser.add_argument("--warmup-images", type=int, default=3)
@@ -76,6 +77,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
             time_budget_s=args.time_budget_s if args.time_budget_s > 0 else None,
         ),
         "collector": collector,
+        "gpu": args.gpu,
     }
     request = RunRequest(**data)
     return RunRequest.from_json(request.as_json())  # the same checks as for a request from outside

@@ -64,6 +64,8 @@ class StudyConfig:
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
     nsys: str | None
+    gpu: str | None
+    container: str
     extrapolate_to_px: int
     figures: Mapping[str, Any]
 
@@ -219,6 +221,9 @@ def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
         what = f"{sampling['min_images']} is more than measured_images"
         remedy = f"allowed: 1 to {sampling['measured_images']}"
         yield ConfigError("sampling.min_images", what, remedy)
+    if study["device"]["gpu"] is not None and _device_type(study) == "cpu":
+        what = "a GPU is named, but the device is a CPU"
+        yield ConfigError("device.gpu", what, "leave it out, or set device.type: cuda")
     images = study["images"]
     if images is not None and not Path(images).is_dir():
         yield ConfigError("images", f"{images!r} is no folder", "name a folder of images, or null")
@@ -237,6 +242,8 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         seed=full["seed"],
         collector=full["collector"],
         nsys=full["nsys"],
+        gpu=full["device"]["gpu"],
+        container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],
         figures=full["figures"],
     )

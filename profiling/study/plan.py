@@ -64,9 +64,18 @@ class PlannedCount:
         return [*named, "--settings", self.settings_json, "--resolution", *sides]
 
 
-def plan_runs(study: StudyConfig, collector: CollectorName) -> dict[str, PlannedRun]:
-    """All runs of a study by their path."""
-    return {run.path: run for run in _runs(study, collector)}
+def plan_runs(
+    study: StudyConfig, collector: CollectorName, container: str | None = None
+) -> dict[str, PlannedRun]:
+    """All runs of a study by their path.
+
+    Args:
+        study: the configuration.
+        collector: who records.
+        container: digest of the image in which they are measured; None: on the host. Runs in a
+            container are those of a device of their own, so that neither overwrites the other's.
+    """
+    return {run.path: run for run in _runs(study, collector, container)}
 
 
 def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
@@ -115,19 +124,27 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
     return above[0]
 
 
-def _runs(study: StudyConfig, collector: CollectorName) -> Iterator[PlannedRun]:
+def _runs(
+    study: StudyConfig, collector: CollectorName, container: str | None
+) -> Iterator[PlannedRun]:
     for method in study.methods:
         digest = method_digest(method.spec, "profiling.runner")
         for variant in method.variants:
             for side_px in method.resolutions_px:
-                yield PlannedRun(_request(study, method, variant, side_px, collector), digest)
+                request = _request(study, method, variant, side_px, collector, container)
+                yield PlannedRun(request, digest)
 
 
 def _request(
-    study: StudyConfig, method: MethodConfig, variant: str, side_px: int, collector: CollectorName
+    study: StudyConfig,
+    method: MethodConfig,
+    variant: str,
+    side_px: int,
+    collector: CollectorName,
+    container: str | None,
 ) -> RunRequest:
     return RunRequest(
-        device=study.device,
+        device=study.device if container is None else f"{study.device}-container",
         device_type=study.device_type,
         method=method.label,
         target=method.spec.target,
@@ -139,6 +156,8 @@ def _request(
         images=study.images,
         sampling=study.sampling,
         collector=collector,
+        gpu=study.gpu,
+        container=container,
     )
 
 

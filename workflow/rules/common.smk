@@ -2,6 +2,7 @@
 # are called. Everything of substance is in profiling/study, typed and tested.
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,22 +11,37 @@ sys.path.insert(0, workflow.basedir)
 from profiling.collectors.nsys import choose
 from profiling.errors import UserError
 from profiling.study.config import load_config
+from profiling.study.container import choose_in_image, find_image, prepare_environment
 from profiling.study.digest import code_digest
-from profiling.study.environment import shell_prefix
+from profiling.study.environment import container_prefix, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
 from profiling.study.plan import figure_names, plan_counts, plan_runs
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+CACHE = Path(".snakemake/adscale")
+CHECKOUT = Path(workflow.basedir)
+# whether Snakemake was called with --use-singularity, by that or another of its names
+IN_CONTAINER = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
 
 try:
     STUDY = load_config(config)
-    check_foreign_methods(STUDY, Path(".snakemake/adscale"))
-    COLLECTOR = choose(STUDY.collector, STUDY.nsys, Path(".snakemake/adscale"))
-    RUNS = plan_runs(STUDY, COLLECTOR.name)
+    if IN_CONTAINER:
+        IMAGE = find_image(STUDY.container, CACHE)
+        COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
+        RUNS = plan_runs(STUDY, COLLECTOR.name, IMAGE.digest)
+        prepare_environment(STUDY, CHECKOUT, os.environ)
+        shell.prefix(container_prefix(CHECKOUT, CACHE))
+    else:
+        check_foreign_methods(STUDY, CACHE)
+        COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
+        RUNS = plan_runs(STUDY, COLLECTOR.name)
+        shell.prefix(host_prefix(CHECKOUT, COLLECTOR.nsys))
     COUNTS = plan_counts(STUDY)
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
-
-shell.prefix(shell_prefix(Path(workflow.basedir), COLLECTOR.nsys))
 
 
 wildcard_constraints:
