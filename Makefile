@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: study test lint format bench lock setup setup-dev clean
+.PHONY: image image-check image-digest test-cuda12 test-container
 
 study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
@@ -34,6 +35,32 @@ format: setup-dev
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
 
+# The container; its variables, and what it needs, are in docs/container.md.
+export BASE_IMAGE LOCK IMAGE SIF ENGINE BUILD_COMMAND SOURCE
+
+image:
+	@sh envs/image.sh build
+	@sh envs/image.sh sif
+	@sh envs/image.sh check
+
+image-check image-digest:
+	@sh envs/image.sh $(@:image-%=%)
+
+test-container: setup-dev
+	ADSCALE_TEST_CONTAINER=1 $(BIN)/python -m pytest -m container $(ARGS)
+
+# The packages of the container for CUDA 12.4, on a CPU, without a container; PYTHON: 3.10 to 3.12.
+CUDA12 := build/cuda12
+
+test-cuda12: $(CUDA12)/.installed
+	$(CUDA12)/bin/python -m pytest -m "not study" $(ARGS)
+
+$(CUDA12)/.installed: envs/container.txt envs/container-test.txt
+	$(PYTHON) -m venv --clear $(CUDA12)
+	$(CUDA12)/bin/python -m pip install -q --no-cache-dir --require-hashes -r envs/container.txt
+	$(CUDA12)/bin/python -m pip install -q -r envs/container-test.txt
+	touch $@
+
 setup: $(VENV)/.host
 setup-dev: $(VENV)/.dev
 
@@ -49,6 +76,12 @@ NO_TORCH := $(foreach name,torch torchvision sympy mpmath setuptools,--no-emit-p
 lock:
 	for name in host dev anomalib; do (cd envs && uv pip compile -q --universal --python-version 3.11 \
 	    --no-header --override without-torch.txt $(NO_TORCH) $$name.in -o $$name.txt) || exit 1; done
+	cd envs && uv pip compile -q --universal --python-version 3.10 --no-header --generate-hashes \
+	    container.in -o container.txt
+	cd envs && uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes \
+	    container-cpu.in -o container-cpu.txt
+	cd envs && uv pip compile -q --universal --python-version 3.10 --no-header \
+	    container-test.in -o container-test.txt
 
 clean:
 	rm -rf $(VENV) .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis
