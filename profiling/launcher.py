@@ -34,6 +34,18 @@ class MeasurementFailedError(Exception):
         self.returncode = returncode
 
 
+def check_place(request: RunRequest) -> None:
+    """Refuses to measure on the host what belongs into a container.
+
+    Raises:
+        DeviceError: the run belongs into a container, and this is none.
+    """
+    inside = any(os.environ.get(f"{name}_CONTAINER") for name in ("APPTAINER", "SINGULARITY"))
+    if request.container is not None and not inside:
+        what = f"this run belongs into the image {request.container}, and this is no container"
+        raise DeviceError("container", what, "call snakemake with --use-singularity")
+
+
 def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
     """Carries out a run in a process of its own.
 
@@ -47,9 +59,7 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
         CollectorError: the process was killed, or nsys recorded nothing.
-        DeviceError: the run belongs into a container, and this is none.
     """
-    _check_place(request)
     folder.mkdir(parents=True, exist_ok=True)
     profile = PROFILE_NAMES[request.collector]
     for left_over in folder.glob(".unfinished-*"):  # of a run that was killed
@@ -62,14 +72,6 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
             _explain(returncode, unfinished, request, kills_before)
         for file in (profile, "run.json"):
             (unfinished / file).replace(folder / file)
-
-
-def _check_place(request: RunRequest) -> None:
-    """Refuses to measure on the host what belongs into a container."""
-    inside = any(os.environ.get(f"{name}_CONTAINER") for name in ("APPTAINER", "SINGULARITY"))
-    if request.container is not None and not inside:
-        what = f"this run belongs into the image {request.container}, and this is no container"
-        raise DeviceError("container", what, "call snakemake with --use-singularity")
 
 
 def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import platform
+import sys
 from pathlib import Path
 
 from profiling.cli.methods import add_method_arguments, find_method
 from profiling.collectors.nsys import choose
 from profiling.errors import ConfigError
-from profiling.launcher import launch
+from profiling.launcher import check_place, launch
 from profiling.methods.registry import check_resolution, parse_variant
 from profiling.request import RunRequest, Sampling
 from profiling.study.config import detect_device_type, usable_cpus
@@ -44,11 +46,14 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process and puts its files in place."""
     if args.request is not None:
         request = RunRequest.from_json(args.request)
+        check_place(request)
         choice = choose(request.collector, args.nsys, CACHE_FOLDER)
     else:
         choice = choose(args.collector, args.nsys, CACHE_FOLDER)
-        print(choice.reason)
         request = _request(args, "nsys" if choice.nsys else "embedded")
+    place = "host" if request.container is None else f"container {request.container}"
+    python = f"Python {platform.python_version()} ({sys.executable})"
+    print(f"{place}, {python}, {choice.reason}", flush=True)
     launch(request, args.out, choice.nsys)
     return 0
 
