@@ -15,7 +15,7 @@ include: "workflow/rules/common.smk"
 
 
 # The environment of every job where Snakemake is called with --use-singularity.
-container: STUDY.container
+container: IMAGE.url if IN_CONTAINER else STUDY.container
 
 
 include: "workflow/rules/profile.smk"

@@ -36,8 +36,11 @@ the first which GPU is ours."""
 class Image(NamedTuple):
     """An image that was found."""
 
+    name: str
+    """As the configuration has it."""
     url: str
-    """As Snakemake takes it: the path of a .sif, or ``docker://name@sha256:…``."""
+    """As Snakemake takes it. Of a file, a link that is named by its content: to Snakemake an image
+    is its path, and the same one in another place would measure everything again."""
     digest: str
     """``sha256:…``: of the file, or as the address says."""
     file: Path | None
@@ -59,13 +62,16 @@ def find_image(container: str, cache: Path) -> Image:
         if found is None:
             what = f"{container!r} names no image for good: a tag can move"
             raise ConfigError("container", what, "write docker://name@sha256:<64 digits>")
-        return Image(container, found[1], None)
+        return Image(container, container, found[1], None)
     file = Path(container)
     if not file.is_file():
         what = f"there is no image {container}"
         remedy = "build it (`make image`), or name another .sif, or docker://name@sha256:…"
         raise ConfigError("container", what, remedy)
-    return Image(container, f"sha256:{_file_digest(file, cache)}", file)
+    digest = _file_digest(file, cache)
+    link = cache / "images" / f"{digest[:16]}.sif"
+    _link(link, file.resolve())
+    return Image(container, str(link), f"sha256:{digest}", file)
 
 
 def choose_in_image(
@@ -85,15 +91,15 @@ def choose_in_image(
         CollectorError: nsys was asked for, and that of the image does not record.
     """
     if requested == "embedded":
-        return Choice("embedded", None, f"embedded collector in {image.url}: it was asked for")
+        return Choice("embedded", None, f"embedded collector in {image.name}: it was asked for")
     if image.file is None:
-        return Choice("nsys", Path("nsys"), f"nsys of {image.url}, as tested when it was built")
+        return Choice("nsys", Path("nsys"), f"nsys of {image.name}, as tested when it was built")
     ok, said = _test(image.file, image.digest, cache)
     if ok:
-        return Choice("nsys", Path("nsys"), f"{image.url}: {said}")
+        return Choice("nsys", Path("nsys"), f"{image.name}: {said}")
     if requested == "nsys":
-        raise CollectorError(image.url, said, "build the image anew, or choose another collector")
-    return Choice("embedded", None, f"embedded collector in {image.url}: {said}")
+        raise CollectorError(image.name, said, "build the image anew, or choose another collector")
+    return Choice("embedded", None, f"embedded collector in {image.name}: {said}")
 
 
 def prepare_environment(
@@ -132,6 +138,14 @@ def _search_path(environment: MutableMapping[str, str]) -> Iterable[Path]:
     for folder in filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)):
         if Path(folder).is_dir():
             yield Path(folder).absolute()
+
+
+def _link(link: Path, file: Path) -> None:
+    """Lets a symbolic link lead to a file, at once and whatever it was before."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = link.with_name(f".{link.name}.{os.getpid()}")
+    unfinished.symlink_to(file)
+    unfinished.replace(link)
 
 
 def _file_digest(file: Path, cache: Path) -> str:
