@@ -110,7 +110,9 @@ def _axes(figure: Figure, label: str) -> Axes:
     axes = figure.subplots()
     axes.set_yscale("log")
     # plain numbers: the usual 10^n needs a markup that would misread users' labels
-    axes.yaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+    axes.yaxis.set_major_formatter(
+        lambda value, _position: f"{value:,g}" if value < 1e6 else f"{value:,.0f}"
+    )
     axes.set_ylabel(label)
     axes.set_xlabel("side of the image in px")
     axes.grid(visible=True, axis="both")

@@ -17,10 +17,17 @@ OKABE_ITO = (
 """Colours that remain apart for colour-blind readers (Okabe and Ito 2008), the black left out."""
 
 PARAMETERS_COLOUR = "#D0D0D0"
-KNOWN_SUBMODULES = (
-    "teacher", "student", "autoencoder", "anomaly_map",
-    "feature_extraction", "patch_embedding", "nn_search", "denoising_unet",
-)  # fmt: skip
+SUBMODULE_COLOURS = {
+    "teacher": "#0072B2",
+    "student": "#E69F00",
+    "autoencoder": "#009E73",
+    "anomaly_map": "#CC79A7",
+    "feature_extraction": "#56B4E9",
+    "patch_embedding": "#D55E00",
+    "nn_search": "#F0E442",
+    "denoising_unet": "#0072B2",
+}
+"""Of the submodules that we know; two of one method never share a colour."""
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -55,8 +62,8 @@ class Style:
 
 def submodule_colour(name: str) -> str:
     """The same colour for a submodule in every figure, also for one we do not know."""
-    if name in KNOWN_SUBMODULES:
-        return OKABE_ITO[KNOWN_SUBMODULES.index(name)]
+    if name in SUBMODULE_COLOURS:
+        return SUBMODULE_COLOURS[name]
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     return OKABE_ITO[number % len(OKABE_ITO)]
 

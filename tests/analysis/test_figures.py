@@ -22,6 +22,8 @@ from analysis.fits.table import fits_table
 from analysis.memory_table import MEMORY_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import make_table
+from profiling.methods.registry import all_specs
+from profiling.methods.spec import MethodSpec
 
 STYLE = Style()
 SIDES_PX = (256, 384, 512, 640, 768)
@@ -360,3 +362,9 @@ def test_variants_are_figures_of_their_own_in_the_same_colours() -> None:
         assert list(labelled) == ["M", "N"]
         colours.append([handle[0].get_color() for handle in labelled.values()])
     assert colours[0] == colours[1]
+
+
+@pytest.mark.parametrize("spec", all_specs(), ids=lambda spec: spec.target)
+def test_submodules_of_a_method_have_colours_of_their_own(spec: MethodSpec) -> None:
+    colours = [submodule_colour(name) for name in spec.submodules]
+    assert len(set(colours)) == len(colours)
