@@ -71,7 +71,15 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
         if returncode != 0:
             _explain(returncode, unfinished, request, kills_before)
         for file in (profile, "run.json"):
+            (unfinished / file).chmod(_usual_mode())
             (unfinished / file).replace(folder / file)
+
+
+def _usual_mode() -> int:
+    """Permissions of a new file; what runs under nsys has no umask and lets everybody write."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:

@@ -125,6 +125,8 @@ def test_nsys_records_the_same_ranges(
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    for name in ("run.json", "profile.nsys-rep"):  # under nsys a program has no umask
+        assert (tmp_path / "run" / name).stat().st_mode & 0o022 == 0
     data = record(tmp_path / "run")
     assert data["collector"]["name"] == "nsys"
     assert data["collector"]["version"] in subprocess.check_output([nsys, "--version"], text=True)
