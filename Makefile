@@ -36,7 +36,7 @@ bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # The container; its variables, and what it needs, are in docs/container.md.
-export BASE_IMAGE LOCK IMAGE SIF ENGINE BUILD_COMMAND SOURCE
+export BASE_IMAGE LOCK IMAGE SIF ENGINE BUILD_ARGS BUILD_COMMAND SOURCE
 
 image:
 	@sh envs/image.sh build

@@ -4,7 +4,8 @@
 #   sif     that image as a file for Apptainer
 #   check   the self-test of nsys inside that file
 #   digest  the SHA-256 of that file; runs nothing
-# Variables: BASE_IMAGE, LOCK, IMAGE, SIF, ENGINE, BUILD_COMMAND, SOURCE; see docs/container.md.
+# Variables: BASE_IMAGE, LOCK, IMAGE, SIF, ENGINE, BUILD_ARGS, BUILD_COMMAND, SOURCE; they are
+# described in docs/container.md.
 set -eu
 
 image=${IMAGE:-localhost/adscale}
@@ -42,15 +43,15 @@ build() {
         --build-arg "SOURCE=${SOURCE:-${origin:-unknown}}"
     [ -z "${BASE_IMAGE:-}" ] || set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
     if [ -n "${BUILD_COMMAND:-}" ]; then
-        # shellcheck disable=SC2086 # may be a program with arguments
-        $BUILD_COMMAND "$image" "$@" . || fail "$BUILD_COMMAND could not build $image; see above"
+        # shellcheck disable=SC2086 # both are lists of words
+        $BUILD_COMMAND "$image" "$@" ${BUILD_ARGS:-} . || fail "$BUILD_COMMAND could not build $image; see above"
     else
         case $engine in
             buildah) begin="bud --layers" ;;
             *) begin=build ;;
         esac
         # shellcheck disable=SC2086
-        $engine $begin -t "$image" "$@" . || fail "$engine could not build $image; see above"
+        $engine $begin -t "$image" "$@" ${BUILD_ARGS:-} . || fail "$engine could not build $image; see above"
     fi
     echo "image: $image is $(image_digest)"
 }

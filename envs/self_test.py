@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from profiling.collectors.nsys import find_nsys, self_test
 from profiling.collectors.nsys.find import ENVIRONMENT_VARIABLE

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,17 @@ def test_search_agrees_with_brute_force(bank: int, queries: int, seed: int) -> N
     wanted = torch.randn(queries, 8, generator=generator)
     expected = torch.stack([((row - search.bank) ** 2).sum(dim=1).min() for row in wanted])
     torch.testing.assert_close(search(wanted), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_bank_keeps_the_memory_of_the_index_that_it_is() -> None:
+    search = FlatSearch(5, 8)
+    index, bank = weakref.ref(search._index), search.bank
+    del search
+    gc.collect()
+    assert index() is not None
+    del bank
+    gc.collect()
+    assert index() is None
 
 
 def test_the_bank_is_the_memory_of_the_index() -> None:

@@ -99,8 +99,16 @@ def _cpu_index(rows: int, dimension: int) -> tuple[Any, torch.Tensor]:
     except (RuntimeError, MemoryError) as error:
         raise _does_not_fit(rows, dimension, str(error)) from error
     index.ntotal = rows
-    vectors = faiss.rev_swig_ptr(index.get_xb(), rows * dimension)
-    return index, torch.from_numpy(vectors.reshape(rows, dimension))
+    room = faiss.rev_swig_ptr(index.get_xb(), rows * dimension)
+    vectors = room.reshape(rows, dimension).view(_Vectors)
+    vectors.index = index
+    return index, torch.from_numpy(vectors)
+
+
+class _Vectors(np.ndarray[Any, np.dtype[np.float32]]):
+    """Memory of an index, which has to live as long as a tensor made of it does."""
+
+    index: Any
 
 
 def _does_not_fit(rows: int, dimension: int, reason: str) -> MemoryError:
