@@ -108,8 +108,10 @@ digest() {
 
 main() {
     case ${1:-} in
-        build | check | digest) "$1" ;;
+        build) build ;;
         sif) convert ;;
+        check) check ;;
+        digest) digest ;;
         *) fail "usage: image.sh build|sif|check|digest" ;;
     esac
 }
