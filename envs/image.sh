@@ -35,7 +35,10 @@ find_apptainer() {
 build() {
     find_engine
     lock=${LOCK:-envs/container.txt}
-    [ -f "$lock" ] || fail "there is no lock file $lock; LOCK names one below this folder"
+    case $lock in
+        envs/*) [ -f "$lock" ] || fail "there is no lock file $lock; see envs/container*.txt" ;;
+        *) fail "LOCK=$lock is not in envs/, and the build sees no others; put it there" ;;
+    esac
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' profiling/__init__.py)
     # an address may hold a password, and this one ends in the image
     origin=$(git config --get remote.origin.url 2>/dev/null | sed 's#//[^/@]*@#//#') || origin=
@@ -103,8 +106,14 @@ digest() {
     echo "image: $sif is sha256:$(sha256sum "$sif" | cut -d ' ' -f 1)"
 }
 
-case ${1:-} in
-    build | check | digest) "$1" ;;
-    sif) convert ;;
-    *) fail "usage: image.sh build|sif|check|digest" ;;
-esac
+main() {
+    case ${1:-} in
+        build) build ;;
+        sif) convert ;;
+        check) check ;;
+        digest) digest ;;
+        *) fail "usage: image.sh build|sif|check|digest" ;;
+    esac
+}
+
+main "$@"; exit # on one line: an edit of this file while it runs for minutes does no harm
