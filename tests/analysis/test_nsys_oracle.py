@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.attribution.attribute import attribute, projection
+from analysis.attribution.attribute import attribute, attribute_kinds, projection
+from analysis.attribution.nesting import nest
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import THREAD_BITS, Profile
 from tests.analysis.conftest import FIXTURES
@@ -34,8 +35,8 @@ def report(path: Path, name: str) -> list[dict[str, str]]:
 
 def test_projection_of_every_range_is_that_of_nsys(real_profile: Path) -> None:
     profile = read_profile(real_profile)
-    nesting = attribute(profile.ranges, profile.calls, profile.kernels).nesting
-    projected = projection(profile, nesting)
+    kinds = [profile.kernels, profile.copies, profile.memsets]
+    projected = projection(attribute_kinds(nest(profile.ranges), profile.calls, kinds))
     labels = profile.ranges.labels()
     found = {
         int(profile.ranges.row_id[at]): (
