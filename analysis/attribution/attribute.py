@@ -139,28 +139,25 @@ def _scatter(found: IntervalStatistics, forest: Forest, into: IntervalStatistics
         whole[forest.member] = part
 
 
-def _keep_inner(
-    innermost: Integers, place: Integers, forest: Forest, nesting: Nesting
-) -> None:
+def _keep_inner(innermost: Integers, place: Integers, forest: Forest, nesting: Nesting) -> None:
     """Replace ranges by those of a forest that are further inside."""
-    rank = nesting.rank.astype(np.int32)
     candidate = np.append(forest.member, -1).astype(np.int32)[place]
     if len(forest.member) == len(nesting.parent):
         innermost[:] = candidate
         return
+    rank = nesting.rank.astype(np.int32)
     better = rank[candidate] > rank[innermost]
     innermost[better] = candidate[better]
 
 
 def _coverage(operations: Operations, launch: Integers, innermost: Integers) -> Coverage:
-    duration_ns = operations.end_ns - operations.start_ns
-    without_launch = launch < 0
-    outside = ~without_launch & (innermost < 0)
+    without = np.flatnonzero(launch < 0)
+    outside = np.flatnonzero((launch >= 0) & (innermost < 0))
     return Coverage(
         kernels=len(operations),
-        kernel_ns=int(duration_ns.sum()),
-        without_launch=int(without_launch.sum()),
-        without_launch_ns=int(duration_ns[without_launch].sum()),
-        outside=int(outside.sum()),
-        outside_ns=int(duration_ns[outside].sum()),
+        kernel_ns=int(operations.end_ns.sum() - operations.start_ns.sum()),
+        without_launch=len(without),
+        without_launch_ns=int((operations.end_ns[without] - operations.start_ns[without]).sum()),
+        outside=len(outside),
+        outside_ns=int((operations.end_ns[outside] - operations.start_ns[outside]).sum()),
     )

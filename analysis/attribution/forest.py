@@ -22,7 +22,8 @@ from analysis.attribution.intervals import (
     union_ns,
 )
 from analysis.attribution.nesting import Layer
-from analysis.nsys.records import Calls, Integers, Int64s
+from analysis.attribution.paths import levels_of
+from analysis.nsys.records import Calls, Int64s, Integers
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Forest:
     depth: Int64s
 
     def places(self, calls: Calls) -> Integers:
-        """Place of the innermost range around each call; −1 for none, and at its end for no call."""
+        """Place of the innermost range around each call, −1 for none; at its end −1 for no call."""
         places = np.full(len(calls) + 1, -1, np.int32)
-        code_of = {thread: code for code, thread in enumerate(calls.thread.values.tolist())}
+        code_of = {thread: code for code, thread in enumerate(calls.thread.distinct.tolist())}
         segments = _segments(calls.thread.code, len(code_of))
         offset = 0
         for layer in self.layers:
@@ -55,13 +56,6 @@ class Forest:
                 places[:-1][at] = found
             offset += len(layer.member)
         return places
-
-    def by_depth(self) -> list[Int64s]:
-        """Places of each depth, the outermost first."""
-        order = np.argsort(self.depth, kind="stable")
-        deepest = int(self.depth.max(initial=-1))
-        edges = np.searchsorted(self.depth[order], np.arange(1, deepest + 1))
-        return np.split(order, edges) if deepest >= 0 else []
 
 
 def forests(layers: Sequence[Layer]) -> list[Forest]:
@@ -106,7 +100,7 @@ def inclusive_statistics(forest: Forest, intervals: Grouped) -> IntervalStatisti
         intervals: operations, grouped by the place of their innermost range.
     """
     statistics = statistics_of(intervals, len(forest.member))
-    levels = forest.by_depth()
+    levels = levels_of(forest.depth)
     size = np.ones(len(forest.member), np.int64)
     for children in reversed(levels[1:]):
         parents = forest.parent[children]
@@ -119,9 +113,7 @@ def inclusive_statistics(forest: Forest, intervals: Grouped) -> IntervalStatisti
     return statistics
 
 
-def _add_children(
-    statistics: IntervalStatistics, children: Int64s, parent: Int64s
-) -> Int64s:
+def _add_children(statistics: IntervalStatistics, children: Int64s, parent: Int64s) -> Int64s:
     """Add children to their parents; those parents whose parts overlap are returned."""
     parents = np.unique(parent)
     own = parents[statistics.intervals[parents] > 0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis.nsys.records import Bools, Integers, Int64s
+from analysis.nsys.records import Bools, Int64s, Integers
 
 
 class IntervalStatistics(NamedTuple):
@@ -97,7 +98,8 @@ def statistics_of(intervals: Grouped, groups: int) -> IntervalStatistics:
     heads = intervals.heads()
     at = group[heads]
     statistics.intervals[at] = np.diff(np.r_[heads, len(group)])
-    statistics.total_ns[at] = np.add.reduceat(end_ns - start_ns, heads)
+    # no array of durations: sums that overflow differ by the right amount all the same
+    statistics.total_ns[at] = np.add.reduceat(end_ns, heads) - np.add.reduceat(start_ns, heads)
     statistics.first_ns[at] = start_ns[heads]
     statistics.last_ns[at] = np.maximum.reduceat(end_ns, heads)
     statistics.busy_ns[at] = _busy_ns(intervals, heads, statistics.total_ns[at])
@@ -144,7 +146,7 @@ def batches(sizes: Int64s, most: int = 1 << 20) -> list[slice]:
         return []
     number = (np.cumsum(sizes) - sizes) // most
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(sizes)]
-    return [slice(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def spread(first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:

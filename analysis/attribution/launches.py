@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.nsys.records import Calls, Integers, Int64s, Operations, process_of
+from analysis.nsys.records import Calls, Int64s, Integers, Operations, process_of
 
 _CHUNK = 1 << 20
 _DENSE = 8
@@ -22,13 +22,13 @@ def launch_of(calls: Calls, operations: Operations) -> Integers:
     driver's entry inside it) the one that starts last counts, and only that: on one thread it lies
     within the others, so that a range encloses it whenever it encloses any of them.
     """
-    launch = np.full(len(operations), -1, np.int32 if len(calls) < 2**31 else np.int64)
+    launch: Integers = np.full(len(operations), -1, np.int32 if len(calls) < 2**31 else np.int64)
     if not len(calls) or not len(operations):
         return launch
-    of_thread = process_of(calls.thread.values)
-    for code, process in enumerate(operations.process.values.tolist()):
+    of_thread = process_of(calls.thread.distinct)
+    for code, process in enumerate(operations.process.distinct.tolist()):
         own_calls = _where(of_thread == process, calls.thread.code)
-        own = _where(np.arange(len(operations.process.values)) == code, operations.process.code)
+        own = _where(np.arange(len(operations.process.distinct)) == code, operations.process.code)
         launch[own] = _joined(calls, own_calls, operations.correlation[own])
     return launch
 
@@ -64,21 +64,21 @@ def _joined(calls: Calls, own: Any, correlation: Integers) -> Integers:
     return found
 
 
-def _table(
-    calls: Calls, position: Integers, ids: Integers, lowest: int, width: int
-) -> Integers:
+def _table(calls: Calls, position: Integers, ids: Integers, lowest: int, width: int) -> Integers:
     """The call of each id from the lowest on, −1 for none: no sorting, ids being nearly dense."""
     table = np.full(width, -1, position.dtype)
-    offset = ids.astype(np.int64) - lowest
-    table[offset] = position
-    lost = table[offset] != position
-    if lost.any():  # several calls have one id
-        repeated = np.zeros(width, np.bool_)
-        repeated[offset[lost]] = True
-        of_repeated = np.flatnonzero(repeated[offset])
-        order, sorted_ids = _ordered(calls, position[of_repeated], offset[of_repeated])
+    chunks = [slice(first, first + _CHUNK) for first in range(0, len(ids), _CHUNK)]
+    for chunk in chunks:
+        table[ids[chunk].astype(np.int64) - lowest] = position[chunk]
+    repeated = np.zeros(width, np.bool_)
+    for chunk in chunks:
+        offset = ids[chunk].astype(np.int64) - lowest
+        repeated[offset[table[offset] != position[chunk]]] = True
+    if repeated.any():  # several calls have one id
+        of_repeated = np.flatnonzero(repeated[ids.astype(np.int64) - lowest])
+        order, sorted_ids = _ordered(calls, position[of_repeated], ids[of_repeated])
         is_last = np.r_[sorted_ids[1:] != sorted_ids[:-1], True]
-        table[sorted_ids[is_last]] = order[is_last]
+        table[sorted_ids[is_last] - lowest] = order[is_last]
     return table
 
 

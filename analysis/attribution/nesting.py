@@ -14,7 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.nsys.records import Integers, Int64s, Ranges
+from analysis.nsys.records import Int64s, Integers, Ranges
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,17 @@ class Layer:
         """
         # The range that started last lies inside every range around the interval, or is it.
         place = _last_started(self.start_ns, start_ns)
+        for first in range(0, len(place), _CHUNK):
+            self._climb(place[first : first + _CHUNK], end_ns[first : first + _CHUNK])
+        return place
+
+    def _climb(self, place: Integers, end_ns: Int64s) -> None:
+        """Replace ranges that end too early by the next outer ones."""
         climbing = np.flatnonzero(place >= 0)
         while len(climbing):
             climbing = climbing[self.end_ns[place[climbing]] < end_ns[climbing]]
             place[climbing] = self.parent[place[climbing]]
             climbing = climbing[place[climbing] >= 0]
-        return place
 
 
 def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
@@ -62,7 +69,9 @@ def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
         edges = np.searchsorted(moments_ns, starts_ns, side="left")
         lengths = np.diff(np.r_[0, edges, len(moments_ns)])
         return np.repeat(np.arange(-1, len(starts_ns), dtype=kind), lengths)
-    return np.searchsorted(starts_ns, moments_ns, side="right").astype(kind) - kind(1)
+    place: Integers = np.searchsorted(starts_ns, moments_ns, side="right").astype(kind)
+    place -= kind(1)
+    return place
 
 
 @dataclass(frozen=True)

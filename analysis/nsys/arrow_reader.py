@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis.nsys.columns import Column
+Chunk = list[npt.NDArray[Any]]
+"""Columns of some rows: int64 or strings."""
 
 BATCH_ROWS = 65_536
 
@@ -17,7 +19,7 @@ class UnsuitedError(Exception):
     """The driver is absent, failed, or made of a column something else than was asked for."""
 
 
-def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[list[Column]]:
+def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
     """The columns of a query, some rows at a time.
 
     Args:
@@ -48,7 +50,7 @@ def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[list[C
         raise UnsuitedError(str(error)) from error
 
 
-def _column(column: Any, is_text: bool) -> Column:
+def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
     import pyarrow as pa
 
     expected = pa.string() if is_text else pa.int64()
@@ -57,8 +59,8 @@ def _column(column: Any, is_text: bool) -> Column:
     if is_text:
         encoded = column.dictionary_encode()
         texts = np.array(encoded.dictionary.to_pylist(), dtype=object)
-        strings: Column = texts[encoded.indices.to_numpy()]
+        strings: npt.NDArray[Any] = texts[encoded.indices.to_numpy()]
         return strings
     # a copy, so that the batch, whose buffers are larger than its rows, is free
-    values: Column = column.to_numpy(zero_copy_only=True).copy()
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True).copy()
     return values

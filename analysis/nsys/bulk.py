@@ -8,17 +8,17 @@ SQLite's liberties; whatever it refuses is read again by `sqlite3`, which decide
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from analysis.nsys.arrow_reader import UnsuitedError, arrow_chunks
-from analysis.nsys.columns import Coded, Column, joined_columns, narrow
+from analysis.nsys.arrow_reader import Chunk, UnsuitedError, arrow_chunks
+from analysis.nsys.columns import Column, Growing, Kind
 from analysis.nsys.rows_reader import row_chunks
 
-Kind = Literal["int64", "narrow", "coded", "text"]
 Reader = Literal["auto", "sqlite3"]
 Advance = Callable[[int], None]
 """Is told of every number of rows that have been passed; called from several threads."""
@@ -93,40 +93,33 @@ def read_columns(path: Path, query: Query, reader: Reader, advance: Advance) -> 
         TypeError: a column holds what is no integer.
     """
     parts = list(query.parts())
+    rowids = sum(count for _, count in parts)
+    columns = [Growing(field.kind, rowids) for field in query.fields]
 
-    def read(part: tuple[str, int]) -> list[Column]:
-        columns = _read_part(path, part[0], query.fields, reader)
+    def read(part: tuple[str, int]) -> list[Chunk]:
+        chunks = _read_part(path, part[0], query.fields, reader)
         advance(part[1])
-        return columns
+        return chunks
 
     # sqlite3 holds the lock of Python for nearly every row: threads would only take turns
     threads = min(THREADS, len(parts)) if reader == "auto" else 1
-    if threads <= 1:
-        return joined_columns([read(part) for part in parts], len(query.fields))
     with ThreadPoolExecutor(threads) as pool:
-        return joined_columns(list(pool.map(read, parts)), len(query.fields))
+        waiting: deque[Future[list[Chunk]]] = deque()
+        for part in [*parts, *[None] * threads]:
+            if part is not None:
+                waiting.append(pool.submit(read, part))
+            if waiting and (part is None or len(waiting) > threads):
+                for chunk in waiting.popleft().result():
+                    for column, values in zip(columns, chunk, strict=True):
+                        column.append(values)
+    return [column.column() for column in columns]
 
 
-def _read_part(path: Path, sql: str, fields: Sequence[Field], reader: Reader) -> list[Column]:
+def _read_part(path: Path, sql: str, fields: Sequence[Field], reader: Reader) -> list[Chunk]:
     texts = [field.kind == "text" for field in fields]
     if reader == "auto":
         try:
-            return _compact(arrow_chunks(path, sql, texts), fields)
+            return list(arrow_chunks(path, sql, texts))
         except UnsuitedError:
             pass
-    return _compact(row_chunks(path, sql, texts), fields)
-
-
-def _compact(chunks: Iterator[list[Column]], fields: Sequence[Field]) -> list[Column]:
-    compact: dict[Kind, Callable[..., Column]] = {"narrow": narrow, "coded": Coded.of}
-    small = [
-        [
-            compact[field.kind](column) if field.kind in compact else column
-            for field, column in zip(fields, chunk, strict=True)
-        ]
-        for chunk in chunks
-    ]
-    columns = joined_columns(small, len(fields))
-    if small:
-        return columns
-    return [compact[f.kind](c) if f.kind in compact else c for f, c in zip(fields, columns, strict=True)]
+    return list(row_chunks(path, sql, texts))

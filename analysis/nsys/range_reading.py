@@ -96,12 +96,12 @@ def _text(database: Database) -> str:
 def _range_names(database: Database, text_id: Int64s, text: Strings) -> Strings:
     """The registered string where there is one, else the inline text."""
     coded = Coded.of(text_id)
-    registered = strings_of(database, coded.values)
+    registered = strings_of(database, coded.distinct)
     if not registered:
         return text
-    known = np.array([value in registered for value in coded.values.tolist()], np.bool_)
+    known = np.array([value in registered for value in coded.distinct.tolist()], np.bool_)
     named = np.empty(len(known), object)
-    named[:] = [registered.get(value, "") for value in coded.values.tolist()]
+    named[:] = [registered.get(value, "") for value in coded.distinct.tolist()]
     return np.where(known[coded.code], named[coded.code], text)
 
 
@@ -146,14 +146,16 @@ def _looked_up(names: Mapping[tuple[int, ...], str], other: str, *keys: Int64s) 
     code = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
     first = np.unique(code, return_index=True)[1]
     found = np.empty(len(first), object)
-    found[:] = [names.get(key, other) for key in zip(*(k[first].tolist() for k in keys), strict=True)]
+    found[:] = [
+        names.get(key, other) for key in zip(*(k[first].tolist() for k in keys), strict=True)
+    ]
     return found[code]
 
 
 def _category_names(
     names: Mapping[tuple[int, ...], str], process: Int64s, domain: Int64s, category: Int64s
 ) -> Strings:
-    numbers = {
+    numbers: dict[tuple[int, ...], str] = {
         (*key, number): str(number)
         for number in np.unique(category).tolist()
         if number not in {_NULL, 0}

@@ -122,7 +122,7 @@ def _operations(database: Database, table: str, with_streams: bool) -> Operation
 
 
 def _kernel_names(database: Database, kernels: Operations) -> dict[int, str]:
-    used = kernels.name_id.values
+    used = kernels.name_id.distinct
     names = {int(name_id): f"kernel {name_id}" for name_id in used}
     return {**names, **range_reading.strings_of(database, used)}
 

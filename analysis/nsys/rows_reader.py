@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis.nsys.columns import Column, Int64s
+from analysis.nsys.arrow_reader import Chunk
+from analysis.nsys.columns import Int64s
 
 CHUNK_ROWS = 65_536
 
@@ -26,7 +28,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[list[Column]]:
+def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
     """The columns of a query, some rows at a time.
 
     Args:
@@ -42,7 +44,9 @@ def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[list[Col
         cursor = connection.execute(sql)
         while rows := cursor.fetchmany(CHUNK_ROWS):
             columns = zip(zip(*rows, strict=True), texts, strict=True)
-            yield [_strings(column) if is_text else _integers(column) for column, is_text in columns]
+            yield [
+                _strings(column) if is_text else _integers(column) for column, is_text in columns
+            ]
 
 
 def _integers(column: tuple[Any, ...]) -> Int64s:
@@ -53,7 +57,7 @@ def _integers(column: tuple[Any, ...]) -> Int64s:
     return values
 
 
-def _strings(column: tuple[Any, ...]) -> Column:
+def _strings(column: tuple[Any, ...]) -> npt.NDArray[Any]:
     values = np.empty(len(column), dtype=object)
     values[:] = column
     return values

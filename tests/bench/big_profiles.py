@@ -150,7 +150,11 @@ def _queued(ready_ns: Int64s, duration_ns: Int64s, free_ns: int) -> Int64s:
 def _ranges(step_start_ns: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Starts, ends and names of the ranges around some steps, in the order of their ends."""
     starts, ends, names = [], [], []
-    parts = ((1, 0, 400), (MODULES_PER_STEP, 1, 300), (MODULES_PER_STEP * BLOCKS_PER_MODULE, 2, 200))
+    parts = (
+        (1, 0, 400),
+        (MODULES_PER_STEP, 1, 300),
+        (MODULES_PER_STEP * BLOCKS_PER_MODULE, 2, 200),
+    )
     for count, level, margin_ns in parts:
         every_ns = KERNELS_PER_STEP // count * LAUNCH_EVERY_NS
         at = (step_start_ns[:, None] + np.arange(count) * every_ns).ravel()
