@@ -82,9 +82,10 @@ def _innermost(chains: PathTree, place: Integers, kernels: Operations, names: in
 
 def _per_path(chains: PathTree, counts: _Counts, names: int) -> list[_Counts]:
     """The counts of each chain added to all chains around it, by path and name."""
-    depth = np.zeros(len(chains.parent), np.int64)
-    for chain, parent in enumerate(chains.parent.tolist()):  # outer before inner
-        depth[chain] = depth[parent] + 1 if parent >= 0 else 0
+    depths: list[int] = []
+    for parent in chains.parent.tolist():  # outer before inner
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    depth = np.array(depths, np.int64)
     path = chains.label.astype(np.int64)
     at = depth[counts.key // names]
     found: list[_Counts] = []

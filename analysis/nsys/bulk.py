@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -92,27 +93,37 @@ def read_columns(path: Path, query: Query, reader: Reader, advance: Advance) -> 
         sqlite3.Error: the file cannot be read.
         TypeError: a column holds what is no integer.
     """
-    parts = list(query.parts())
-    rowids = sum(count for _, count in parts)
+    rowids = sum(count for _, count in query.parts())
     columns = [Growing(field.kind, rowids) for field in query.fields]
+    for chunks in _parts(path, query, reader, advance):
+        for chunk in chunks:
+            for column, values in zip(columns, chunk, strict=True):
+                column.append(values)
+    return [column.column() for column in columns]
+
+
+def discard_columns(path: Path, query: Query, reader: Reader) -> None:
+    """Read the columns of a query and keep nothing: what reading alone costs."""
+    for _chunks in _parts(path, query, reader, lambda _rows: None):
+        pass
+
+
+def _parts(path: Path, query: Query, reader: Reader, advance: Advance) -> Iterator[list[Chunk]]:
+    """The parts of a query in their order, each as its chunks; few are there at a time."""
 
     def read(part: tuple[str, int]) -> list[Chunk]:
         chunks = _read_part(path, part[0], query.fields, reader)
         advance(part[1])
         return chunks
 
+    parts = query.parts()
     # sqlite3 holds the lock of Python for nearly every row: threads would only take turns
-    threads = min(THREADS, len(parts)) if reader == "auto" else 1
+    threads = THREADS if reader == "auto" else 1
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[list[Chunk]]] = deque()
-        for part in [*parts, *[None] * threads]:
-            if part is not None:
-                waiting.append(pool.submit(read, part))
-            if waiting and (part is None or len(waiting) > threads):
-                for chunk in waiting.popleft().result():
-                    for column, values in zip(columns, chunk, strict=True):
-                        column.append(values)
-    return [column.column() for column in columns]
+        waiting = deque(pool.submit(read, part) for part in islice(parts, threads + 1))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(read, part) for part in islice(parts, 1))
 
 
 def _read_part(path: Path, sql: str, fields: Sequence[Field], reader: Reader) -> list[Chunk]:

@@ -81,9 +81,13 @@ class Database:
 
     def read(self, fields: Sequence[Field], table: str, where: str = "") -> list[Column]:
         """Columns of a large table, in the order of the rowids."""
-        first, last = self.row_ids(table)
-        query = Query(table, tuple(fields), where, first, last)
+        query = self.query(fields, table, where)
         return read_columns(self.path, query, self._reader, self._advance)
+
+    def query(self, fields: Sequence[Field], table: str, where: str = "") -> Query:
+        """What to read from a table, in parts if its rows have ids."""
+        first, last = self.row_ids(table)
+        return Query(table, tuple(fields), where, first, last)
 
     def row_ids(self, table: str) -> tuple[int | None, int]:
         """The smallest and the largest rowid; None where there is none to part the table by."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.attribution.kernel_names import kernel_statistics
+from analysis.nsys.records import Int64s
 from analysis.profiles.profile_work import ProfileWork
 from analysis.profiles.range_table import NS_PER_MS, SEPARATOR
 from analysis.tables import Schema
@@ -65,7 +66,7 @@ def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
     return table[list(KERNEL_COLUMNS)].reset_index(drop=True).astype(dict(KERNEL_COLUMNS))
 
 
-def _first_ranks(work: ProfileWork) -> np.ndarray:
+def _first_ranks(work: ProfileWork) -> Int64s:
     """Rank of the first range of each path."""
     ranks = np.full(len(work.paths.parent), len(work.paths.code), np.int64)
     np.minimum.at(ranks, work.paths.code, work.nesting.rank[:-1])

@@ -12,7 +12,7 @@ from analysis.attribution.attribute import Attribution, attribute_kinds, project
 from analysis.attribution.intervals import IntervalStatistics
 from analysis.attribution.nesting import Nesting, nest
 from analysis.attribution.paths import PathTree, levels_of, path_tree
-from analysis.nsys.records import Operations, Profile
+from analysis.nsys.records import Coded, Int64s, Operations, Profile
 
 By = Literal["thread", "device", "stream", "category"]
 """What the rows of a path can be told apart by."""
@@ -79,7 +79,7 @@ def _paths(profile: Profile, nesting: Nesting) -> PathTree:
 
 
 def _attributed(
-    profile: Profile, nesting: Nesting, keep: dict[Kind, np.ndarray | None] | None = None
+    profile: Profile, nesting: Nesting, keep: dict[Kind, Int64s | None] | None = None
 ) -> dict[Kind, Attribution]:
     operations: list[Operations] = [getattr(profile, kind) for kind in KINDS]
     if keep is not None:
@@ -94,12 +94,12 @@ def _attributed(
 
 def _places(
     operations: Operations, by: Literal["device", "stream"]
-) -> dict[tuple[int, ...], np.ndarray]:
+) -> dict[tuple[int, ...], Int64s]:
     """Positions of the operations of each device, or of each stream of a device."""
     device, stream = operations.device, operations.stream
     if device is None or stream is None:
         raise ValueError("the profile was read without its streams")
-    columns: Sequence = [device] if by == "device" else [device, stream]
+    columns: Sequence[Coded] = [device] if by == "device" else [device, stream]
     key = columns[0].code.astype(np.int64)
     for column in columns[1:]:
         key = key * max(len(column.distinct), 1) + column.code

@@ -7,7 +7,7 @@ of kernels, spans and shares where no kernel was launched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ def _each(work: ProfileWork, by: By | None, label: object, *, only_worked: bool 
     share = np.full(len(ranges), np.nan)
     has_span = some & (gpu.span_ns > 0)
     share[has_span] = 1 - gpu.busy_ns[has_span] / gpu.span_ns[has_span]
-    columns = {
+    columns: dict[str, Any] = {
         "path": work.paths.code,
         "rank": nesting.rank[:-1],
         "host_ms": ranges.end_ns - ranges.start_ns,
