@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.attribution.attribute import Attribution
-from analysis.attribution.forest import forests
+from analysis.attribution.forest import Forest, forests
 from analysis.attribution.paths import PathTree, levels_of, path_tree
 from analysis.nsys.records import Calls, Int64s, Integers, Operations
 
 _CHUNK = 1 << 20
+_TABLE = 1 << 21
 
 
 class KernelStatistics(NamedTuple):
@@ -63,9 +64,18 @@ def kernel_statistics(
     found = [_Counts(*(np.empty(0, np.int64) for _ in range(3)))]
     for forest in forests(attribution.nesting.layers):
         chains = path_tree(forest.parent, levels_of(forest.depth), paths.code[forest.member])
-        place = forest.places(calls)[attribution.launch]
+        place = _places(forest, attribution, calls)
         found += _per_path(chains, _innermost(chains, place, kernels, names), names)
     return _summary(_merged(found), names)
+
+
+def _places(forest: Forest, attribution: Attribution, calls: Calls) -> Integers:
+    """Place in the forest of the innermost range around each kernel's launch, −1 for none."""
+    if len(forest.member) < len(attribution.nesting.parent):
+        return forest.places(calls)[attribution.launch]
+    place_of = np.full(len(forest.member) + 1, -1, np.int32)
+    place_of[forest.member] = np.arange(len(forest.member))
+    return place_of[attribution.kernel_range]
 
 
 def _innermost(chains: PathTree, place: Integers, kernels: Operations, names: int) -> _Counts:
@@ -104,8 +114,15 @@ def _counted(key: Int64s, duration_ns: Int64s, times: Int64s) -> _Counts:
     """Sort, and add up what has the same key and duration."""
     if not len(key):
         return _Counts(key, duration_ns, times)
-    bits = int(duration_ns.max()).bit_length()
-    if bits + int(key.max()).bit_length() < 63 and duration_ns.min() >= 0:
+    shortest_ns, longest_ns = int(duration_ns.min()), int(duration_ns.max())
+    width = longest_ns - shortest_ns + 1
+    if width * (int(key.max()) + 1) <= _TABLE and len(key) > _TABLE // 8:
+        # few different durations: a table of all that can be, without sorting
+        table = np.bincount(key * width + (duration_ns - shortest_ns), times).astype(np.int64)
+        at = np.flatnonzero(table)
+        return _Counts(at // width, at % width + shortest_ns, table[at])
+    bits = longest_ns.bit_length()
+    if bits + int(key.max()).bit_length() < 63 and shortest_ns >= 0:
         packed = key << bits | duration_ns
         if (times == 1).all():
             packed.sort()

@@ -117,6 +117,9 @@ class Growing:
         return Coded(np.array(list(self._codes), np.int64), values)
 
     def _encoded(self, part: Int64s) -> Integers:
-        code, values = pd.factorize(part)
+        if len(part) and (part == part[0]).all():  # most often there is one process or thread
+            code, values = np.zeros(len(part), np.intp), part[:1]
+        else:
+            code, values = pd.factorize(part)
         own = [self._codes.setdefault(value, len(self._codes)) for value in values.tolist()]
         return np.array(own, _code_type(len(self._codes)))[code]

@@ -49,8 +49,24 @@ class Database:
 
     def columns(self, table: str) -> frozenset[str]:
         """Names of the table's columns; empty where there is no such table."""
+        return frozenset(self._nullable(table))
+
+    def value(self, table: str, column: str, other: int = -1) -> str:
+        """SQL for an integer of a table; `other` where there is no such column, or NULL in it."""
+        nullable = self._nullable(table)
+        if column not in nullable:
+            return str(other)
+        return f'COALESCE("{column}", {other})' if nullable[column] else f'"{column}"'
+
+    def complete(self, table: str, *columns: str) -> str:
+        """A condition that none of these columns is NULL; `""` where none can be."""
+        nullable = self._nullable(table)
+        return " AND ".join(f'"{column}" IS NOT NULL' for column in columns if nullable[column])
+
+    def _nullable(self, table: str) -> dict[str, bool]:
+        """Whether each column may hold NULL."""
         rows = self._connection.execute(f'PRAGMA table_info("{table}")')
-        return frozenset(str(row[1]) for row in rows)
+        return {str(row[1]): not row[3] for row in rows}
 
     def require(self, table: str, *columns: str) -> None:
         """Refuse a table that lacks a column without which it cannot be understood.

@@ -45,7 +45,7 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     fields = [
         Field("rowid" if has_row_ids else "0"),
         Field("start"),
-        Field(f'COALESCE("end", {_NULL})'),
+        Field(_or_null(database, "end")),
         Field("globalTid"),
         Field("eventType", "narrow"),
         Field(_or_null(database, "domainId")),
@@ -54,7 +54,7 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
         Field(f"{_or_null(database, 'endGlobalTid')} <> {_NULL}", "narrow"),
         Field(_text(database), "text"),
     ]
-    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL"
+    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
     columns: list[Any] = list(database.read(fields, TABLE, where))
     row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
     if not has_row_ids:
@@ -85,8 +85,7 @@ def _no_ranges() -> Ranges:
 
 
 def _or_null(database: Database, column: str) -> str:
-    exists = column in database.columns(TABLE)
-    return f"COALESCE({column}, {_NULL})" if exists else str(_NULL)
+    return database.value(TABLE, column, _NULL)
 
 
 def _text(database: Database) -> str:

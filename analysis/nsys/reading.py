@@ -88,9 +88,9 @@ def _calls(database: Database) -> Calls:
         Field("start"),
         Field('"end"'),
         Field("globalTid", "coded"),
-        Field("COALESCE(correlationId, -1)", "narrow"),
+        Field(database.value(_CALLS, "correlationId"), "narrow"),
     ]
-    where = '"end" IS NOT NULL AND globalTid IS NOT NULL'
+    where = database.complete(_CALLS, "start", "end", "globalTid")
     columns: list[Any] = list(database.read(fields, _CALLS, where))
     return Calls(*columns)
 
@@ -102,19 +102,18 @@ def _operations(database: Database, table: str, with_streams: bool) -> Operation
         streams = (codes, codes) if with_streams else ()
         return Operations(times, times, codes, times, codes, *streams)
     database.require(table, "start", "end", "globalPid", "correlationId")
-    known = database.columns(table)
-    named = sorted({"demangledName", "shortName"} & known)
+    named = sorted({"demangledName", "shortName"} & database.columns(table))
     fields = [
         Field("start"),
         Field('"end"'),
-        Field("COALESCE(globalPid, -1)", "coded"),
-        Field("COALESCE(correlationId, -1)", "narrow"),
-        Field(f"COALESCE({named[0]}, -1)" if named else "-1", "coded"),
+        Field(database.value(table, "globalPid"), "coded"),
+        Field(database.value(table, "correlationId"), "narrow"),
+        Field(database.value(table, named[0]) if named else "-1", "coded"),
     ]
     if with_streams:
-        placed = ("deviceId", "streamId")
-        fields += [Field(f"COALESCE({c}, -1)" if c in known else "-1", "coded") for c in placed]
-    columns: list[Any] = list(database.read(fields, table, '"end" IS NOT NULL'))
+        fields += [Field(database.value(table, c), "coded") for c in ("deviceId", "streamId")]
+    where = database.complete(table, "start", "end")
+    columns: list[Any] = list(database.read(fields, table, where))
     operations = Operations(*columns)
     if bool((operations.start_ns[1:] >= operations.start_ns[:-1]).all()):
         return operations

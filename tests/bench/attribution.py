@@ -7,12 +7,12 @@ earlier runs are used again from `ADSCALE_BENCH_FOLDER` if that is set.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,14 +158,16 @@ def _show_ratios(found: dict[str, Run]) -> bool:
 
 def measured(command: list[str]) -> Run:
     """Run a process to its end; memory is that of its largest part."""
-    with tempfile.TemporaryFile() as errors:
-        started_s = time.perf_counter()
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - started_s
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            errors.seek(0)
-            message = errors.read().decode(errors="replace")
-            raise RuntimeError(f"{' '.join(command)} failed: {message}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "took.json"
+        launcher = [sys.executable, "-S", "-E", str(CHECKOUT / "tests" / "bench" / "launcher.py")]
+        done = subprocess.run(
+            [*launcher, str(report), *command],
+            cwd=CHECKOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
+        return Run(**json.loads(report.read_text()))
