@@ -151,7 +151,7 @@ def _write_operation(
     connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values()))
 
 
-_thread = st.sampled_from(THREADS)
+_thread = st.sampled_from((THREADS[0], *THREADS))
 _start = st.integers(-3, 20)
 _ranges = st.builds(
     lambda thread, start, length, *rest: Range(
@@ -159,41 +159,45 @@ _ranges = st.builds(
     ),
     _thread,
     _start,
-    st.one_of(st.none(), st.integers(0, 16), st.integers(0, 16)),
+    st.one_of(st.integers(0, 24), st.integers(0, 24), st.none()),
     st.sampled_from((PUSH_POP, START_END)),
     st.sampled_from(NAMES),
     st.sampled_from(sorted(DOMAINS)),
     st.booleans(),
-    st.sampled_from((False, False, False, True)),
+    st.sampled_from((False,) * 7 + (True,)),
 )
 _calls = st.builds(
     lambda thread, start, length, correlation: Call(thread, start, start + length, correlation),
     _thread,
-    _start,
-    st.integers(0, 4),
+    st.integers(0, 20),
+    st.integers(0, 3),
     st.integers(0, 9),
 )
-_operations = st.builds(
-    lambda kind, process, start, length, *rest: Operation(
-        kind, process, start, start + length, *rest
-    ),
-    st.sampled_from(("kernels", "kernels", "kernels", *TABLES)),
-    st.sampled_from(PROCESSES),
-    st.integers(0, 40),
-    st.integers(0, 9),
-    st.integers(0, 9),
-    st.integers(0, 1),
-    st.sampled_from((7, 13)),
-    st.sampled_from(KERNEL_NAMES),
-    st.sampled_from((None, 5)),
-)
-events = st.builds(
-    Events,
-    st.lists(_ranges, max_size=12),
-    st.lists(_calls, max_size=10),
-    st.lists(_operations, max_size=25),
-)
-"""Random profiles: nesting and overlap, threads, processes, streams, graphs, missing ends."""
+
+
+@st.composite
+def _operations(draw: st.DrawFn, calls: list[Call]) -> Operation:
+    """An operation of one of the calls, or now and then of none."""
+    kind = draw(st.sampled_from(("kernels", "kernels", "kernels", *TABLES)))
+    start = draw(st.integers(0, 40))
+    end = start + draw(st.integers(0, 12))
+    process, correlation = draw(st.sampled_from(PROCESSES)), draw(st.integers(0, 9))
+    if calls and draw(st.integers(0, 5)):
+        call = draw(st.sampled_from(calls))
+        process, correlation = call.thread >> 24 << 24, call.correlation
+    return Operation(
+        kind, process, start, end, correlation,
+        device=draw(st.integers(0, 1)), stream=draw(st.sampled_from((7, 13))),
+        name=draw(st.sampled_from(KERNEL_NAMES)), graph_node=draw(st.sampled_from((None, 5))),
+    )  # fmt: skip
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Events:
+    """Random profiles: nesting and overlap, threads, processes, streams, graphs, missing ends."""
+    ranges = draw(st.lists(_ranges, max_size=8))
+    calls = draw(st.lists(_calls, max_size=8))
+    return Events(ranges, calls, draw(st.lists(_operations(calls), max_size=14)))
 
 
 class Reference:

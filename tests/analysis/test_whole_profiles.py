@@ -30,7 +30,7 @@ def read(path: Path, drawn: Events, reader: Reader = "auto") -> tuple[ProfileWor
     return work, Reference(drawn)
 
 
-@given(events)
+@given(events())
 def test_every_range_and_kind_of_work(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     assert work.profile.ranges.labels() == [row.label for row in expected.ranges]
@@ -51,7 +51,7 @@ def test_every_range_and_kind_of_work(file: Path, drawn: Events) -> None:
         assert projected.span_ns[at] == span(every)
 
 
-@given(events)
+@given(events())
 def test_what_belongs_to_no_range(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     coverage = ProfileCoverage(work)
@@ -74,7 +74,7 @@ def test_what_belongs_to_no_range(file: Path, drawn: Events) -> None:
     )
 
 
-@given(events)
+@given(events())
 def test_the_table_of_ranges(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     table = profile_table(work)
@@ -110,7 +110,7 @@ def assert_number(found: float, expected: float | None) -> None:
         assert found == pytest.approx(expected)
 
 
-@given(events)
+@given(events())
 def test_the_table_of_kernels(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     table = kernel_table(work, None)
@@ -134,7 +134,7 @@ def test_the_table_of_kernels(file: Path, drawn: Events) -> None:
     assert top.set_index("path")["kernel_sum_ms"].to_dict() == largest.to_dict()
 
 
-@given(events)
+@given(events())
 def test_rows_by_stream_and_device(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     for by in ("stream", "device"):
@@ -158,7 +158,7 @@ def place(operation: Operation, by: str) -> str:
     return device if by == "device" else f"{device}/{operation.stream}"
 
 
-@given(events)
+@given(events())
 def test_rows_by_thread_add_up_to_those_without(file: Path, drawn: Events) -> None:
     work, expected = read(file, drawn)
     table = profile_table(work, "thread")
@@ -173,7 +173,7 @@ def test_rows_by_thread_add_up_to_those_without(file: Path, drawn: Events) -> No
     assert (summed.to_numpy() == whole.to_numpy()).all()
 
 
-@given(events)
+@given(events())
 def test_both_readers_give_the_same(file: Path, drawn: Events) -> None:
     tables = []
     for reader in READERS:
