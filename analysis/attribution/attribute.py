@@ -153,9 +153,11 @@ def _keep_inner(innermost: Integers, place: Integers, forest: Forest, nesting: N
 def _coverage(operations: Operations, launch: Integers, innermost: Integers) -> Coverage:
     without = np.flatnonzero(launch < 0)
     outside = np.flatnonzero((launch >= 0) & (innermost < 0))
+    with np.errstate(over="ignore"):  # no array of durations: the sums may overflow alike
+        total_ns = operations.end_ns.sum() - operations.start_ns.sum()
     return Coverage(
         kernels=len(operations),
-        kernel_ns=int(operations.end_ns.sum() - operations.start_ns.sum()),
+        kernel_ns=int(total_ns),
         without_launch=len(without),
         without_launch_ns=int((operations.end_ns[without] - operations.start_ns[without]).sum()),
         outside=len(outside),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,13 @@ class _Progress:
         self.total = 0
         self._passed = 0
         self._on_progress = on_progress
+        self._lock = Lock()
 
     def advance(self, rows: int) -> None:
-        self._passed += rows
         if self._on_progress is not None:
-            self._on_progress(self._passed, self.total)
+            with self._lock:
+                self._passed += rows
+                self._on_progress(self._passed, self.total)
 
 
 def _calls(database: Database) -> Calls:

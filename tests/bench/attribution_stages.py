@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -16,8 +15,13 @@ def stage(name: str) -> Iterator[None]:
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     yield
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:<26}{wall_s:>9.2f}{cpu_s:>9.2f}{peak_mib:>10.0f}", flush=True)
+    print(f"{name:<26}{wall_s:>9.2f}{cpu_s:>9.2f}{peak_mib():>10.0f}", flush=True)
+
+
+def peak_mib() -> float:
+    """Largest memory of this process so far; `getrusage` begins with that of its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 def main(path: Path) -> None:
