@@ -100,9 +100,10 @@ def attribute_kinds(
                 continue
             place = places[launches[number]]
             intervals = grouped(place, operations.start_ns, operations.end_ns)
-            _scatter(inclusive_statistics(forest, intervals), forest, inclusive[number])
+            alone = statistics_of(intervals, len(forest.member))
+            together = inclusive_statistics(forest, intervals, alone)
+            _scatter(together, forest, inclusive[number])
             if len(woods) == 1:
-                alone = statistics_of(intervals, len(forest.member))
                 _scatter(alone, forest, exclusive[number])
             _keep_inner(innermost[number], place, forest, nesting)
     if len(woods) > 1:

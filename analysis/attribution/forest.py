@@ -18,7 +18,6 @@ from analysis.attribution.intervals import (
     batches,
     overlapping,
     spread,
-    statistics_of,
     union_ns,
 )
 from analysis.attribution.nesting import Layer
@@ -92,14 +91,17 @@ def _segments(code: Integers, codes: int) -> list[slice] | list[Int64s]:
     return np.split(order, np.searchsorted(code[order], np.arange(1, codes)))
 
 
-def inclusive_statistics(forest: Forest, intervals: Grouped) -> IntervalStatistics:
+def inclusive_statistics(
+    forest: Forest, intervals: Grouped, exclusive: IntervalStatistics
+) -> IntervalStatistics:
     """Statistics of all operations inside each range, those of inner ranges too.
 
     Args:
         forest: the ranges.
         intervals: operations, grouped by the place of their innermost range.
+        exclusive: statistics of these groups.
     """
-    statistics = statistics_of(intervals, len(forest.member))
+    statistics = IntervalStatistics(*(column.copy() for column in exclusive))
     levels = levels_of(forest.depth)
     size = np.ones(len(forest.member), np.int64)
     for children in reversed(levels[1:]):

@@ -118,7 +118,9 @@ def _counted(key: Int64s, duration_ns: Int64s, times: Int64s) -> _Counts:
     width = longest_ns - shortest_ns + 1
     if width * (int(key.max()) + 1) <= _TABLE and len(key) > _TABLE // 8:
         # few different durations: a table of all that can be, without sorting
-        table = np.bincount(key * width + (duration_ns - shortest_ns), times).astype(np.int64)
+        weights = None if bool((times == 1).all()) else times
+        cell = key * width + (duration_ns - shortest_ns)
+        table = np.bincount(cell, weights).astype(np.int64)
         at = np.flatnonzero(table)
         return _Counts(at // width, at % width + shortest_ns, table[at])
     bits = longest_ns.bit_length()

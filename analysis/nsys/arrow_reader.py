@@ -61,6 +61,5 @@ def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
         texts = np.array(encoded.dictionary.to_pylist(), dtype=object)
         strings: npt.NDArray[Any] = texts[encoded.indices.to_numpy()]
         return strings
-    # a copy, so that the batch, whose buffers are larger than its rows, is free
-    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True).copy()
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True)
     return values

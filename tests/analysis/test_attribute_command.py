@@ -196,6 +196,21 @@ def test_a_run_has_a_table_of_its_own(analysis: Analysis) -> None:
     assert "leave one of them out" in err
 
 
+def test_long_names_go_on_below_and_control_characters_do_not_break_lines(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    writer = ProfileWriter()
+    with writer.range("x" * 500), writer.range("two\nlines\x1b[31m"):
+        pass
+    writer.write(tmp_path / "p.sqlite")
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite")
+    table = out[: out.index("The profile holds no kernels.")]
+    assert max(map(len, table.splitlines())) <= 200
+    assert table.count("x") >= 1000
+    assert "two�lines�[31m" in table.replace("\n", "")
+    assert "\x1b" not in out
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
