@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from analysis.attribution.forest import Forest, forests, inclusive_statistics
 from analysis.attribution.intervals import (
     IntervalStatistics,
     empty_statistics,
+    grouped,
     interval_statistics,
+    statistics_of,
 )
 from analysis.attribution.launches import launch_of
-from analysis.attribution.nesting import Nesting, innermost_range, nest
-from analysis.nsys.records import Calls, Int64s, Operations, Profile, Ranges
+from analysis.attribution.nesting import Nesting, nest
+from analysis.nsys.records import Calls, Integers, Operations, Ranges
 
 
 class Coverage(NamedTuple):
-    """What became of the kernels of a profile.
+    """What became of the operations of a kind.
 
     Attributes:
         kernels: all of them.
         kernel_ns: sum of their durations.
-        without_launch: kernels whose API call is not in the profile.
+        without_launch: those whose API call is not in the profile.
         without_launch_ns: sum of their durations.
-        outside: kernels launched outside every range of the launching thread.
+        outside: those launched outside every range of the launching thread.
         outside_ns: sum of their durations.
     """
 
@@ -38,7 +42,7 @@ class Coverage(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Share of the kernel time that belongs to a range; None without kernels."""
+        """Share of the time that belongs to a range; None without kernels."""
         if not self.kernel_ns:
             return None
         return 1.0 - (self.without_launch_ns + self.outside_ns) / self.kernel_ns
@@ -46,22 +50,22 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True)
 class Attribution:
-    """Which kernels belong to which range; arrays have one element per range or per kernel.
+    """Which operations belong to which range; arrays have one element per range or operation.
 
     Attributes:
         nesting: parents and depths of the ranges.
-        inclusive: kernels launched inside the range, in inner ranges too.
-        exclusive: kernels whose innermost range it is.
-        launch: position in the API calls of each kernel's launch, −1 for none.
-        kernel_range: position of each kernel's innermost range, −1 for none.
-        coverage: kernels that belong to no range, counted.
+        inclusive: operations launched inside the range, in inner ranges too.
+        exclusive: operations whose innermost range it is.
+        launch: position in the API calls of each operation's launch, −1 for none.
+        kernel_range: position of each operation's innermost range, −1 for none.
+        coverage: operations that belong to no range, counted.
     """
 
     nesting: Nesting
     inclusive: IntervalStatistics
     exclusive: IntervalStatistics
-    launch: Int64s
-    kernel_range: Int64s
+    launch: Integers
+    kernel_range: Integers
     coverage: Coverage
 
 
@@ -70,80 +74,93 @@ def attribute(ranges: Ranges, calls: Calls, kernels: Operations) -> Attribution:
 
     A kernel belongs to the range that was open when it was launched, not when it ran.
     """
-    nesting = nest(ranges)
-    launch = launch_of(calls, kernels)
-    launched = np.flatnonzero(launch >= 0)
-    at = launch[launched]
-    thread, start_ns, end_ns = calls.thread[at], calls.start_ns[at], calls.end_ns[at]
-    kernel_range = np.full(len(kernels), -1, np.int64)
-    kernel_range[launched] = innermost_range(nesting.layers, nesting.rank, thread, start_ns, end_ns)
-    inside = np.flatnonzero(kernel_range >= 0)
-    exclusive = interval_statistics(
-        kernel_range[inside], kernels.start_ns[inside], kernels.end_ns[inside], len(ranges)
-    )
-    return Attribution(
-        nesting=nesting,
-        inclusive=_inclusive(nesting, calls, kernels, launch),
-        exclusive=exclusive,
-        launch=launch,
-        kernel_range=kernel_range,
-        coverage=_coverage(kernels, launch, kernel_range),
-    )
+    return attribute_kinds(nest(ranges), calls, [kernels])[0]
 
 
-def projection(profile: Profile, nesting: Nesting) -> IntervalStatistics:
-    """Kernels, copies and memsets launched inside each range, as `nvtx_gpu_proj_trace` sees them.
+def attribute_kinds(
+    nesting: Nesting, calls: Calls, kinds: Sequence[Operations]
+) -> list[Attribution]:
+    """Give operations of several kinds to ranges; the kinds are not mixed.
 
-    `first_ns` is the projected start, `span_ns` the projected duration, gaps included.
+    Args:
+        nesting: the ranges.
+        calls: API calls.
+        kinds: operations, such as kernels and copies.
     """
-    every = (profile.kernels, profile.copies, profile.memsets)
-    operations = Operations(
-        np.concatenate([kind.start_ns for kind in every]),
-        np.concatenate([kind.end_ns for kind in every]),
-        np.concatenate([kind.process for kind in every]),
-        np.concatenate([kind.correlation for kind in every]),
-        np.concatenate([kind.name_id for kind in every]),
-    )
-    return _inclusive(nesting, profile.calls, operations, launch_of(profile.calls, operations))
+    launches = [launch_of(calls, operations) for operations in kinds]
+    woods = forests(nesting.layers)
+    ranges = len(nesting.parent)
+    inclusive = [empty_statistics(ranges) for _ in kinds]
+    exclusive = [empty_statistics(ranges) for _ in kinds]
+    innermost = [np.full(len(operations), -1, np.int32) for operations in kinds]
+    for forest in woods:
+        places = forest.places(calls)
+        for number, operations in enumerate(kinds):
+            if not len(operations):
+                continue
+            place = places[launches[number]]
+            intervals = grouped(place, operations.start_ns, operations.end_ns)
+            alone = statistics_of(intervals, len(forest.member))
+            together = inclusive_statistics(forest, intervals, alone)
+            _scatter(together, forest, inclusive[number])
+            if len(woods) == 1:
+                _scatter(alone, forest, exclusive[number])
+            _keep_inner(innermost[number], place, forest, nesting)
+    if len(woods) > 1:
+        exclusive = [
+            interval_statistics(at, operations.start_ns, operations.end_ns, ranges)
+            for at, operations in zip(innermost, kinds, strict=True)
+        ]
+    return [
+        Attribution(nesting, *found[:4], _coverage(found[4], found[2], found[3]))
+        for found in zip(inclusive, exclusive, launches, innermost, kinds, strict=True)
+    ]
 
 
-def _inclusive(
-    nesting: Nesting, calls: Calls, operations: Operations, launch: Int64s
-) -> IntervalStatistics:
-    """Statistics of all operations launched inside each range.
+def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:
+    """The union of kinds of operations inside each range, as nsys' projection sees them.
 
-    Within a layer the ranges of one depth lie apart, so that each operation belongs to at most
-    one of them: one grouping per depth, however deep the ranges nest.
+    `first_ns` is the projected start, `span_ns` the projected duration, gaps included; busy time
+    is not that of the union, but a sum over the kinds.
     """
-    statistics = empty_statistics(len(nesting.parent))
-    launched = np.flatnonzero(launch >= 0)
-    thread = calls.thread[launch[launched]]
-    for layer in nesting.layers:
-        operation = launched[thread == layer.thread]
-        at = launch[operation]
-        place = layer.innermost(calls.start_ns[at], calls.end_ns[at])
-        for depth in range(int(layer.depth.max()), -1, -1):
-            operation, place = operation[place >= 0], place[place >= 0]
-            here = np.flatnonzero(layer.depth[place] == depth)
-            member, group = np.unique(layer.member[place[here]], return_inverse=True)
-            start_ns = operations.start_ns[operation[here]]
-            end_ns = operations.end_ns[operation[here]]
-            found = interval_statistics(group, start_ns, end_ns, len(member))
-            for whole, part in zip(statistics, found, strict=True):
-                whole[member] = part
-            place[here] = layer.parent[place[here]]
-    return statistics
+    total = empty_statistics(len(kinds[0].nesting.parent))
+    for kind in kinds:
+        some, had = kind.inclusive.intervals > 0, total.intervals > 0
+        first_ns = np.minimum(total.first_ns, kind.inclusive.first_ns)
+        last_ns = np.maximum(total.last_ns, kind.inclusive.last_ns)
+        total.first_ns[some] = np.where(had, first_ns, kind.inclusive.first_ns)[some]
+        total.last_ns[some] = np.where(had, last_ns, kind.inclusive.last_ns)[some]
+        for column in range(3):
+            total[column][some] += kind.inclusive[column][some]
+    return total
 
 
-def _coverage(kernels: Operations, launch: Int64s, kernel_range: Int64s) -> Coverage:
-    duration_ns = kernels.end_ns - kernels.start_ns
-    without_launch = launch < 0
-    outside = ~without_launch & (kernel_range < 0)
+def _scatter(found: IntervalStatistics, forest: Forest, into: IntervalStatistics) -> None:
+    for whole, part in zip(into, found, strict=True):
+        whole[forest.member] = part
+
+
+def _keep_inner(innermost: Integers, place: Integers, forest: Forest, nesting: Nesting) -> None:
+    """Replace ranges by those of a forest that are further inside."""
+    candidate = np.append(forest.member, -1).astype(np.int32)[place]
+    if len(forest.member) == len(nesting.parent):
+        innermost[:] = candidate
+        return
+    rank = nesting.rank.astype(np.int32)
+    better = rank[candidate] > rank[innermost]
+    innermost[better] = candidate[better]
+
+
+def _coverage(operations: Operations, launch: Integers, innermost: Integers) -> Coverage:
+    without = np.flatnonzero(launch < 0)
+    outside = np.flatnonzero((launch >= 0) & (innermost < 0))
+    with np.errstate(over="ignore"):  # no array of durations: the sums may overflow alike
+        total_ns = operations.end_ns.sum() - operations.start_ns.sum()
     return Coverage(
-        kernels=len(kernels),
-        kernel_ns=int(duration_ns.sum()),
-        without_launch=int(without_launch.sum()),
-        without_launch_ns=int(duration_ns[without_launch].sum()),
-        outside=int(outside.sum()),
-        outside_ns=int(duration_ns[outside].sum()),
+        kernels=len(operations),
+        kernel_ns=int(total_ns),
+        without_launch=len(without),
+        without_launch_ns=int((operations.end_ns[without] - operations.start_ns[without]).sum()),
+        outside=len(outside),
+        outside_ns=int((operations.end_ns[outside] - operations.start_ns[outside]).sum()),
     )

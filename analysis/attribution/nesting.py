@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from analysis.nsys.records import Int64s, Ranges
+from analysis.nsys.records import Int64s, Integers, Ranges
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Layer:
     parent: Int64s
     depth: Int64s
 
-    def innermost(self, start_ns: Int64s, end_ns: Int64s) -> Int64s:
+    def innermost(self, start_ns: Int64s, end_ns: Int64s) -> Integers:
         """Place in this layer of the innermost range around each interval, −1 for none.
 
         Args:
@@ -44,13 +47,31 @@ class Layer:
             end_ns: their ends; a range that starts or ends with the interval encloses it.
         """
         # The range that started last lies inside every range around the interval, or is it.
-        place = np.searchsorted(self.start_ns, start_ns, side="right").astype(np.int64) - 1
+        place = _last_started(self.start_ns, start_ns)
+        for first in range(0, len(place), _CHUNK):
+            self._climb(place[first : first + _CHUNK], end_ns[first : first + _CHUNK])
+        return place
+
+    def _climb(self, place: Integers, end_ns: Int64s) -> None:
+        """Replace ranges that end too early by the next outer ones."""
         climbing = np.flatnonzero(place >= 0)
         while len(climbing):
             climbing = climbing[self.end_ns[place[climbing]] < end_ns[climbing]]
             place[climbing] = self.parent[place[climbing]]
             climbing = climbing[place[climbing] >= 0]
-        return place
+
+
+def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
+    """Position of the last start at or before each moment, −1 for none."""
+    kind = np.int32 if len(starts_ns) < 2**31 else np.int64
+    if bool((moments_ns[1:] >= moments_ns[:-1]).all()):
+        # far fewer starts than moments: search the moments for the starts
+        edges = np.searchsorted(moments_ns, starts_ns, side="left")
+        lengths = np.diff(np.r_[0, edges, len(moments_ns)])
+        return np.repeat(np.arange(-1, len(starts_ns), dtype=kind), lengths)
+    place: Integers = np.searchsorted(starts_ns, moments_ns, side="right").astype(kind)
+    place -= kind(1)
+    return place
 
 
 @dataclass(frozen=True)
@@ -80,14 +101,11 @@ def nest(ranges: Ranges) -> Nesting:
     rank = np.r_[np.argsort(order), -1]
     layers = _layers(ranges, order)
     parent = _parents(layers, rank)
-    depth = np.zeros(len(ranges), np.int64)
-    for position in order[parent[order] >= 0]:
-        depth[position] = depth[parent[position]] + 1
-    return Nesting(layers, order, parent, depth, rank)
+    return Nesting(layers, order, parent, _depths(layers, order, parent), rank)
 
 
 def innermost_range(
-    layers: Sequence[Layer], rank: Int64s, thread: Int64s, start_ns: Int64s, end_ns: Int64s
+    layers: Sequence[Layer], rank: Int64s, start_ns: Int64s, end_ns: Int64s
 ) -> Int64s:
     """Position of the innermost range around each interval of a thread, −1 for none.
 
@@ -95,20 +113,18 @@ def innermost_range(
     later, then the one that ends earlier, then the one with the larger rowid.
 
     Args:
-        layers: the ranges to search.
+        layers: the ranges of the thread to search.
         rank: see `Nesting.rank`.
-        thread: `globalTid` of each interval.
         start_ns: starts of the intervals.
         end_ns: their ends.
     """
-    found = np.full(len(thread), -1, np.int64)
+    found = np.full(len(start_ns), -1, np.int64)
     for layer in layers:
-        on_thread = np.flatnonzero(thread == layer.thread)
-        place = layer.innermost(start_ns[on_thread], end_ns[on_thread])
-        on_thread, place = on_thread[place >= 0], place[place >= 0]
-        candidate = layer.member[place]
-        better = rank[candidate] > rank[found[on_thread]]
-        found[on_thread[better]] = candidate[better]
+        place = layer.innermost(start_ns, end_ns)
+        at = np.flatnonzero(place >= 0)
+        candidate = layer.member[place[at]]
+        better = rank[candidate] > rank[found[at]]
+        found[at[better]] = candidate[better]
     return found
 
 
@@ -137,18 +153,61 @@ class _Builder:
 
 
 def _layers(ranges: Ranges, order: Int64s) -> tuple[Layer, ...]:
-    builders: dict[int, list[_Builder]] = {}
-    columns = (order, ranges.thread[order], ranges.start_ns[order], ranges.end_ns[order])
-    for member, thread, start_ns, end_ns in zip(*(c.tolist() for c in columns), strict=True):
-        of_thread = builders.setdefault(thread, [])
-        if not any(builder.add(member, start_ns, end_ns) for builder in of_thread):
-            of_thread.append(_Builder())
-            of_thread[-1].add(member, start_ns, end_ns)
+    thread = ranges.thread[order]
+    of_threads = np.split(order, np.flatnonzero(thread[1:] != thread[:-1]) + 1)
     return tuple(
-        _finished(ranges, thread, builder)
-        for thread, of_thread in builders.items()
-        for builder in of_thread
+        layer for members in of_threads if len(members) for layer in _layers_of(ranges, members)
     )
+
+
+def _layers_of(ranges: Ranges, members: Int64s) -> list[Layer]:
+    """The layers of one thread, whose ranges come outer before inner."""
+    thread = int(ranges.thread[members[0]])
+    alone = _only_layer(ranges, thread, members)
+    if alone is not None:
+        return [alone]
+    builders: list[_Builder] = []
+    columns = (members, ranges.start_ns[members], ranges.end_ns[members])
+    for member, start_ns, end_ns in zip(*(c.tolist() for c in columns), strict=True):
+        if not any(builder.add(member, start_ns, end_ns) for builder in builders):
+            builders.append(_Builder())
+            builders[-1].add(member, start_ns, end_ns)
+    return [_finished(ranges, thread, builder) for builder in builders]
+
+
+def _only_layer(ranges: Ranges, thread: int, members: Int64s) -> Layer | None:
+    """The layer of ranges of which any two nest or lie apart; None where some overlap."""
+    start_ns, end_ns = ranges.start_ns[members], ranges.end_ns[members]
+    number = np.arange(len(members))
+    ended_before = np.searchsorted(np.sort(end_ns), start_ns, side="left")
+    depth = number - ended_before  # open at its start; if they nest, the ranges around it
+    if (end_ns < start_ns).any() or (depth < 0).any():
+        return None
+    parent = np.full(len(members), -1, np.int64)
+    by_depth = np.argsort(depth, kind="stable")
+    levels = np.split(by_depth, np.searchsorted(depth[by_depth], np.arange(1, depth.max() + 1)))
+    for outer, inner in pairwise(levels):
+        at = np.searchsorted(outer, inner) - 1
+        if len(inner) and (not len(outer) or at[0] < 0):
+            return None
+        parent[inner] = outer[at]
+        if (end_ns[parent[inner]] < end_ns[inner]).any():
+            return None
+    return Layer(thread, members, start_ns, end_ns, parent, depth)
+
+
+def _depths(layers: Sequence[Layer], order: Int64s, parent: Int64s) -> Int64s:
+    depth = np.zeros(len(parent), np.int64)
+    threads = [layer.thread for layer in layers]
+    if len(set(threads)) == len(threads):
+        for layer in layers:
+            depth[layer.member] = layer.depth
+        return depth
+    depths, parents = depth.tolist(), parent.tolist()
+    for position in order.tolist():  # outer before inner
+        if parents[position] >= 0:
+            depths[position] = depths[parents[position]] + 1
+    return np.array(depths, np.int64)
 
 
 def _finished(ranges: Ranges, thread: int, builder: _Builder) -> Layer:
@@ -166,13 +225,15 @@ def _finished(ranges: Ranges, thread: int, builder: _Builder) -> Layer:
 def _parents(layers: Sequence[Layer], rank: Int64s) -> Int64s:
     """The innermost of the parent within the range's own layer and the ranges of the others."""
     parent = np.full(len(rank) - 1, -1, np.int64)
+    of_thread: dict[int, list[Layer]] = {}
+    for layer in layers:
+        of_thread.setdefault(layer.thread, []).append(layer)
     for own in layers:
         inside = own.parent >= 0
         parent[own.member[inside]] = own.member[own.parent[inside]]
-        others = [layer for layer in layers if layer.thread == own.thread and layer is not own]
+        others = [layer for layer in of_thread[own.thread] if layer is not own]
         if others:
-            thread = np.full(len(own.member), own.thread, np.int64)
-            outside = innermost_range(others, rank, thread, own.start_ns, own.end_ns)
+            outside = innermost_range(others, rank, own.start_ns, own.end_ns)
             inner = rank[outside] > rank[parent[own.member]]
             parent[own.member[inner]] = outside[inner]
     return parent

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 from analysis.errors import ArgumentError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.commands.arguments import Subparsers
     from analysis.nsys.records import Profile
+    from analysis.profiles.coverage import ProfileCoverage
     from analysis.runs.record import Run
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
-Without --run: a table of the ranges of any nsys export, as text, JSON or Parquet.
-With --run: one row per range of one of our runs, as Parquet."""
+Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet.
+With --run: one row per range of one of our runs, as Parquet.
+All columns are defined in docs/attribution.md."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -27,32 +31,73 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("profile", type=Path, metavar="PROFILE.sqlite", help="an nsys export")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    output.add_argument("--csv", action="store_true", help="print CSV instead of a table")
     output.add_argument("-o", "--output", type=Path, metavar="FILE.parquet", help="write Parquet")
+    detail = parser.add_mutually_exclusive_group()
+    detail.add_argument(
+        "--kernels",
+        nargs="?",
+        type=_names,
+        const=5,
+        metavar="N",
+        help="the N kernels (5; 0 for all) with the most time in each range, by name; "
+        "as CSV and Parquet instead of the ranges",
+    )
+    detail.add_argument(
+        "--by",
+        choices=("thread", "device", "stream", "category"),
+        help="tell the rows of a range apart by this as well",
+    )
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
+    parser.add_argument(
+        "--reader",
+        choices=("auto", "sqlite3"),
+        default="auto",
+        help="sqlite3: do without the Arrow driver; slower, same results",
+    )
     parser.set_defaults(run_command=_main)
+
+
+def _names(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of kernel names, such as 5")
+    return int(text)
 
 
 def _main(options: argparse.Namespace) -> None:
     if options.run and not options.output:
         what = "the ranges of a run are written as Parquet, and no file is named"
         raise ArgumentError("--run", what, "add -o ranges.parquet")
-    from analysis.nsys.reading import read_profile
-
+    if options.run and (options.by or options.kernels is not None):
+        what = "--by and --kernels are for tables of any profile"
+        raise ArgumentError("--run", what, "leave one of them out")
     if options.run:
         _write_run(options)
     else:
-        _show_profile(read_profile(options.profile), options)
+        _show_profile(options)
+
+
+def _read(options: argparse.Namespace) -> Profile:
+    from analysis.nsys.reading import read_profile
+    from analysis.progress import progress_bar
+
+    with progress_bar(f"reading {options.profile.name}") as on_progress:
+        return read_profile(
+            options.profile,
+            reader=options.reader,
+            with_streams=options.by in {"device", "stream"},
+            on_progress=on_progress,
+        )
 
 
 def _write_run(options: argparse.Namespace) -> None:
-    from analysis.nsys.reading import read_profile
     from analysis.runs.coverage import uncovered_share, uncovered_warning
     from analysis.runs.range_table import run_ranges
     from analysis.runs.record import read_run
     from analysis.tables import write_parquet
 
     run = read_run(options.run)
-    found = run_ranges(run, read_profile(options.profile))
+    found = run_ranges(run, _read(options))
     metadata: dict[str, str] = {}
     if found.coverage is not None:
         metadata = found.coverage.as_metadata()
@@ -67,17 +112,48 @@ def _warn(run: Run, warning: str | None) -> None:
         print(f"warning: {run.name}: {warning}", file=sys.stderr)
 
 
-def _show_profile(profile: Profile, options: argparse.Namespace) -> None:
-    from analysis.profile_table import profile_table
-    from analysis.tables import write_parquet
+def _show_profile(options: argparse.Namespace) -> None:
+    from analysis.profiles.coverage import ProfileCoverage
+    from analysis.profiles.kernel_table import kernel_table
+    from analysis.profiles.profile_work import work_of
+    from analysis.profiles.range_table import profile_table
 
-    table, coverage = profile_table(profile)
+    work = work_of(_read(options))
+    coverage = ProfileCoverage(work)
+    ranges = profile_table(work, options.by)
+    kernels = None
+    if options.kernels is not None:
+        kernels = kernel_table(work, options.kernels or None)
+    _write(options, ranges, kernels, coverage)
+
+
+def _write(
+    options: argparse.Namespace,
+    ranges: pd.DataFrame,
+    kernels: pd.DataFrame | None,
+    coverage: ProfileCoverage,
+) -> None:
+    import json
+
+    table = ranges if kernels is None else kernels
     if options.output:
-        write_parquet(table, options.output, {"coverage": coverage.as_json()})
-    elif options.json:
-        print(f'{{"coverage": {coverage.as_json()},')
-        print(f'"ranges": {table.to_json(orient="records", indent=1, double_precision=15)}}}')
-    else:
-        from analysis.profile_text import print_profile
+        from analysis.tables import write_parquet
 
-        print_profile(table, coverage)
+        write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
+    elif options.csv:
+        print(table.to_csv(index=False, lineterminator="\n", float_format="%.12g"), end="")
+        for note in coverage.notes():
+            print(note, file=sys.stderr)
+    elif options.json:
+        parts = [f'"coverage": {json.dumps(coverage.as_dict())}', f'"ranges": {_json(ranges)}']
+        parts += [] if kernels is None else [f'"kernels": {_json(kernels)}']
+        print("{" + ",\n".join(parts) + "}")
+    else:
+        from analysis.profiles.text import print_profile
+
+        print_profile(ranges, kernels, coverage)
+
+
+def _json(table: pd.DataFrame) -> str:
+    text: str = table.to_json(orient="records", indent=1, double_precision=15)
+    return text

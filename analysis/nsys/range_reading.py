@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis.nsys.bulk import Field
+from analysis.nsys.columns import Coded, Int64s, Strings
 from analysis.nsys.database import Database
-from analysis.nsys.records import Ranges, process_of
+from analysis.nsys.records import THREAD_BITS, Ranges, process_of
 
 PUSH_POP_TYPES = (59, 70)
 """Event types of push/pop ranges, with an inline message and with a registered one."""
@@ -15,8 +19,10 @@ PUSH_POP_TYPES = (59, 70)
 START_END_TYPES = (60, 71)
 """Event types of start/end ranges."""
 
-_DOMAIN_CREATED = 75
+TABLE = "NVTX_EVENTS"
+_DOMAIN_CREATED, _CATEGORY = 75, 33
 _RANGE_TYPES = ", ".join(str(kind) for kind in (*PUSH_POP_TYPES, *START_END_TYPES))
+_NULL = int(np.iinfo(np.int64).min)
 
 
 def read_ranges(database: Database) -> tuple[Ranges, int]:
@@ -32,79 +38,126 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     Raises:
         ProfileError: the table lacks a column without which ranges cannot be read.
     """
-    if "NVTX_EVENTS" not in database.tables:
-        return _as_columns([], {}), 0
-    database.require("NVTX_EVENTS", "start", "end", "eventType", "globalTid")
-    columns = ["e.rowid", "e.start", 'e."end"', "e.globalTid", "e.eventType"]
-    columns += [_optional(database, "domainId"), _optional(database, "endGlobalTid")]
-    is_range = f"e.eventType IN ({_RANGE_TYPES}) AND e.globalTid IS NOT NULL"
-    rows = database.rows([*columns, _text(database)], _source(database), is_range, "e.rowid")
-    last_ns = max((max(row[1], row[1] if row[2] is None else row[2]) for row in rows), default=0)
-    own = [row for row in rows if row[6] is None]
-    closed = [(*row[:2], last_ns if row[2] is None else row[2], *row[3:]) for row in own]
-    is_open = np.array([row[2] is None for row in own], dtype=np.bool_)
-    return _as_columns(closed, _domain_names(database), is_open), len(rows) - len(own)
+    if TABLE not in database.tables:
+        return _no_ranges(), 0
+    database.require(TABLE, "start", "end", "eventType", "globalTid")
+    has_row_ids = database.has_row_ids(TABLE)
+    fields = [
+        Field("rowid" if has_row_ids else "0"),
+        Field("start"),
+        Field(_or_null(database, "end")),
+        Field("globalTid"),
+        Field("eventType", "narrow"),
+        Field(_or_null(database, "domainId")),
+        Field(_or_null(database, "category")),
+        Field(_or_null(database, "textId") if "StringIds" in database.tables else str(_NULL)),
+        Field(f"{_or_null(database, 'endGlobalTid')} <> {_NULL}", "narrow"),
+        Field(_text(database), "text"),
+    ]
+    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
+    columns: list[Any] = list(database.read(fields, TABLE, where))
+    row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
+    if not has_row_ids:
+        row_id = np.arange(1, len(start_ns) + 1)
+    is_open = end_ns == _NULL
+    last_ns = max(start_ns.max(), end_ns.max()) if len(start_ns) else 0
+    process = process_of(thread)
+    domains = _names(database, _DOMAIN_CREATED, ["domainId"])
+    categories = _names(database, _CATEGORY, ["domainId", "category"])
+    ranges = Ranges(
+        row_id=row_id,
+        start_ns=start_ns,
+        end_ns=np.where(is_open, last_ns, end_ns),
+        thread=thread,
+        is_push_pop=np.isin(kind, PUSH_POP_TYPES),
+        is_open=is_open,
+        domain=_looked_up(domains, "", process, domain),
+        category=_category_names(categories, process, domain, category),
+        name=_range_names(database, text_id, text),
+    )
+    left_out = int(np.count_nonzero(elsewhere))
+    return (ranges.select(elsewhere == 0) if left_out else ranges), left_out
 
 
-def _optional(database: Database, column: str) -> str:
-    return f"e.{column}" if column in database.columns("NVTX_EVENTS") else "NULL"
+def _no_ranges() -> Ranges:
+    numbers, flags, texts = np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, object)
+    return Ranges(numbers, numbers, numbers, numbers, flags, flags, texts, texts, texts)
 
 
-def _is_registered(database: Database) -> bool:
-    return "StringIds" in database.tables and "textId" in database.columns("NVTX_EVENTS")
+def _or_null(database: Database, column: str) -> str:
+    return database.value(TABLE, column, _NULL)
 
 
 def _text(database: Database) -> str:
-    """SQL for the text of an event `e`, or NULL."""
-    texts = ["s.value"] if _is_registered(database) else []
-    return f"COALESCE({', '.join([*texts, _optional(database, 'text'), 'NULL'])})"
+    return "COALESCE(CAST(text AS TEXT), '')" if "text" in database.columns(TABLE) else "''"
 
 
-def _source(database: Database) -> str:
-    join = "LEFT JOIN StringIds AS s ON s.id = e.textId" if _is_registered(database) else ""
-    return f"NVTX_EVENTS AS e {join}"
+def _range_names(database: Database, text_id: Int64s, text: Strings) -> Strings:
+    """The registered string where there is one, else the inline text."""
+    coded = Coded.of(text_id)
+    registered = strings_of(database, coded.distinct)
+    if not registered:
+        return text
+    known = np.array([value in registered for value in coded.distinct.tolist()], np.bool_)
+    named = np.empty(len(known), object)
+    named[:] = [registered.get(value, "") for value in coded.distinct.tolist()]
+    return np.where(known[coded.code], named[coded.code], text)
 
 
-def _domain_names(database: Database) -> dict[tuple[int, int], str]:
-    """Names of the domains by (process, domain id); the first row that names one counts.
+def strings_of(database: Database, ids: Int64s) -> dict[int, str]:
+    """The strings with these ids, of those that exist."""
+    wanted = set(ids.tolist()) - {_NULL}
+    if not wanted or not {"id", "value"} <= database.columns("StringIds"):
+        return {}
+    few = len(wanted) <= 500
+    where = f"id IN ({', '.join(map(str, wanted))})" if few else ""
+    rows = database.rows(["id", "CAST(value AS TEXT)"], "StringIds", where)
+    return {row[0]: row[1] for row in rows if row[0] in wanted and row[1] is not None}
+
+
+def _names(database: Database, kind: int, keys: list[str]) -> dict[tuple[int, ...], str]:
+    """Names that events give to numbers of a process; the first row that names one counts.
 
     Two rows for one domain happen when a library registers it twice; nsys fails on them.
     """
-    if "domainId" not in database.columns("NVTX_EVENTS"):
+    if not set(keys) <= database.columns(TABLE):
         return {}
-    columns = ["e.globalTid", "e.domainId", _text(database)]
-    created = f"e.eventType = {_DOMAIN_CREATED} AND e.globalTid IS NOT NULL"
-    rows = database.rows(columns, _source(database), created, "e.rowid DESC")
-    threads = np.array([row[0] for row in rows], dtype=np.int64)
-    processes = process_of(threads).tolist()
-    return {
-        (process, row[1]): str(row[2])
-        for process, row in zip(processes, rows, strict=True)
-        if row[2] is not None
-    }
+    columns = ["globalTid", *(f"COALESCE({key}, {_NULL})" for key in keys)]
+    columns += [_or_null(database, "textId"), _text(database)]
+    order = "rowid" if database.has_row_ids(TABLE) else ""
+    where = f"eventType = {kind} AND globalTid IS NOT NULL"
+    rows = database.rows(columns, TABLE, where, order)
+    if any(not isinstance(value, int) for row in rows for value in row[:-1]):
+        raise TypeError(f"text or a real number where {', '.join(keys)} belongs")
+    registered = strings_of(database, np.array([row[-2] for row in rows], np.int64))
+    named: dict[tuple[int, ...], str] = {}
+    for row in rows:
+        process = row[0] & ~((1 << THREAD_BITS) - 1)
+        name = registered.get(row[-2], row[-1])
+        if name:
+            named.setdefault((process, *row[1:-2]), name)
+    return named
 
 
-def _as_columns(
-    rows: list[tuple[Any, ...]],
-    domain_names: dict[tuple[int, int], str],
-    is_open: np.typing.NDArray[np.bool_] | None = None,
-) -> Ranges:
-    numbers = np.array([row[:5] for row in rows], dtype=np.int64).reshape(-1, 5)
-    processes = process_of(numbers[:, 3]).tolist()
-    domains = np.empty(len(rows), dtype=object)
-    domains[:] = [
-        domain_names.get((process, row[5]), "")
-        for process, row in zip(processes, rows, strict=True)
+def _looked_up(names: Mapping[tuple[int, ...], str], other: str, *keys: Int64s) -> Strings:
+    """Name of each combination of keys."""
+    frame = pd.DataFrame(dict(enumerate(keys)))
+    code = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
+    first = np.unique(code, return_index=True)[1]
+    found = np.empty(len(first), object)
+    found[:] = [
+        names.get(key, other) for key in zip(*(k[first].tolist() for k in keys), strict=True)
     ]
-    names = np.empty(len(rows), dtype=object)
-    names[:] = ["" if row[7] is None else str(row[7]) for row in rows]
-    return Ranges(
-        row_id=numbers[:, 0],
-        start_ns=numbers[:, 1],
-        end_ns=numbers[:, 2],
-        thread=numbers[:, 3],
-        is_push_pop=np.isin(numbers[:, 4], PUSH_POP_TYPES),
-        is_open=np.zeros(len(rows), np.bool_) if is_open is None else is_open,
-        domain=domains,
-        name=names,
-    )
+    return found[code]
+
+
+def _category_names(
+    names: Mapping[tuple[int, ...], str], process: Int64s, domain: Int64s, category: Int64s
+) -> Strings:
+    numbers: dict[tuple[int, ...], str] = {
+        (*key, number): str(number)
+        for number in np.unique(category).tolist()
+        if number not in {_NULL, 0}
+        for key in set(zip(process.tolist(), domain.tolist(), strict=True))
+    }
+    return _looked_up({**numbers, **names}, "", process, domain, category)

@@ -9,9 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Int64s = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.object_]
+from analysis.nsys.columns import Bools, Coded, Int64s, Integers, Strings
+
+__all__ = [
+    "THREAD_BITS",
+    "Bools",
+    "Calls",
+    "Coded",
+    "Int64s",
+    "Integers",
+    "Operations",
+    "Profile",
+    "Ranges",
+    "Strings",
+    "process_of",
+]
 
 THREAD_BITS = 24
 """Low bits of a `globalTid` that number the thread; what is above names the process."""
@@ -34,6 +46,8 @@ class Ranges:
         is_push_pop: True for push/pop, False for start/end ranges.
         is_open: True where the profile ended before the range.
         domain: name of the NVTX domain, `""` for the default domain.
+        category: name of the category within the domain, its number where it has no name, `""`
+            for none.
         name: text of the range, `""` where it has none.
     """
 
@@ -44,6 +58,7 @@ class Ranges:
     is_push_pop: Bools
     is_open: Bools
     domain: Strings
+    category: Strings
     name: Strings
 
     def __len__(self) -> int:
@@ -59,6 +74,7 @@ class Ranges:
             self.is_push_pop[keep],
             self.is_open[keep],
             self.domain[keep],
+            self.category[keep],
             self.name[keep],
         )
 
@@ -81,8 +97,8 @@ class Calls:
 
     start_ns: Int64s
     end_ns: Int64s
-    thread: Int64s
-    correlation: Int64s
+    thread: Coded
+    correlation: Integers
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -90,24 +106,40 @@ class Calls:
 
 @dataclass(frozen=True)
 class Operations:
-    """Work on a GPU: kernels, copies or memsets, one element per row.
+    """Work on a GPU: kernels, copies, memsets or whole graphs, one element per row.
 
     Attributes:
         start_ns: begin of the execution, on the profile's clock.
         end_ns: its end.
         process: `globalPid` of the process that submitted it.
         correlation: correlation id of the submitting call; -1 where absent.
-        name_id: id in StringIds of the kernel's full name; -1 for copies and memsets.
+        name_id: id in StringIds of the kernel's full name; -1 for all but kernels.
+        device: number of the GPU; None where it was not asked for, -1 where it is unknown.
+        stream: number of the stream, likewise.
     """
 
     start_ns: Int64s
     end_ns: Int64s
-    process: Int64s
-    correlation: Int64s
-    name_id: Int64s
+    process: Coded
+    correlation: Integers
+    name_id: Coded
+    device: Coded | None = None
+    stream: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
+
+    def select(self, keep: Any) -> Operations:
+        """The operations at a mask or at positions, in that order."""
+        return Operations(
+            self.start_ns[keep],
+            self.end_ns[keep],
+            self.process.select(keep),
+            self.correlation[keep],
+            self.name_id.select(keep),
+            None if self.device is None else self.device.select(keep),
+            None if self.stream is None else self.stream.select(keep),
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +156,7 @@ class Profile:
         kernels: kernel executions.
         copies: GPU copies.
         memsets: GPU memsets.
-        whole_graphs: CUDA graph launches traced as a whole, whose kernels are unknown.
+        graphs: CUDA graphs traced as a whole, whose kernels are unknown.
         kernel_names: full kernel name of every `name_id` of `kernels`.
         messages: what nsys left about NVTX among its strings.
     """
@@ -138,6 +170,11 @@ class Profile:
     kernels: Operations
     copies: Operations
     memsets: Operations
-    whole_graphs: int
+    graphs: Operations
     kernel_names: dict[int, str]
     messages: tuple[str, ...]
+
+    @property
+    def whole_graphs(self) -> int:
+        """CUDA graph launches traced as a whole."""
+        return len(self.graphs)

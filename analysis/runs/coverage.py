@@ -111,7 +111,7 @@ def _during_images(
 
 
 def _names(profile: Profile, stray: Bools, duration_ns: Int64s) -> tuple[str, ...]:
-    name_ids, group = np.unique(profile.kernels.name_id[stray], return_inverse=True)
+    name_ids, group = np.unique(profile.kernels.name_id[np.flatnonzero(stray)], return_inverse=True)
     totals_ns = np.zeros(len(name_ids), np.int64)
     np.add.at(totals_ns, group, duration_ns[stray])
     longest_first = name_ids[np.argsort(-totals_ns, kind="stable")]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.nsys.records import Calls, Operations, Ranges
+from analysis.nsys.records import Calls, Coded, Operations, Ranges
 
 PROCESS = 7 << 24
 THREAD = PROCESS | 7
@@ -34,6 +34,7 @@ def make_ranges(rows: Sequence[RangeRow], names: Sequence[str] | None = None) ->
         is_push_pop=np.ones(len(rows), np.bool_),
         is_open=np.zeros(len(rows), np.bool_),
         domain=domain,
+        category=domain,
         name=named,
     )
 
@@ -41,11 +42,12 @@ def make_ranges(rows: Sequence[RangeRow], names: Sequence[str] | None = None) ->
 def make_calls(rows: Sequence[CallRow]) -> Calls:
     """API calls."""
     numbers = np.array(rows, np.int64).reshape(-1, 4)
-    return Calls(numbers[:, 1], numbers[:, 2], numbers[:, 0], numbers[:, 3])
+    return Calls(numbers[:, 1], numbers[:, 2], Coded.of(numbers[:, 0]), numbers[:, 3])
 
 
 def make_kernels(rows: Sequence[KernelRow]) -> Operations:
     """Kernels without names."""
     numbers = np.array(rows, np.int64).reshape(-1, 4)
-    no_name = np.full(len(rows), -1, np.int64)
-    return Operations(numbers[:, 1], numbers[:, 2], numbers[:, 0], numbers[:, 3], no_name)
+    no_name = Coded.of(np.full(len(rows), -1))
+    process = Coded.of(numbers[:, 0])
+    return Operations(numbers[:, 1], numbers[:, 2], process, numbers[:, 3], no_name)

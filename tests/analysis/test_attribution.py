@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.attribution.attribute import attribute
 from analysis.attribution.launches import launch_of
-from analysis.nsys.records import THREAD_BITS
+from analysis.nsys.records import THREAD_BITS, Calls, Coded, Operations
 from tests.analysis.builders import (
     PROCESS,
     THREAD,
@@ -54,6 +58,37 @@ def naive_launch(calls: list[CallRow], kernel: KernelRow) -> int:
 def encloses(outer: RangeRow, call: CallRow) -> bool:
     """Same thread, the whole call, ends included."""
     return outer[0] == call[0] and outer[1] <= call[1] and call[2] <= outer[2]
+
+
+@st.composite
+def dense_profiles(
+    draw: st.DrawFn,
+) -> tuple[list[RangeRow], list[CallRow], list[KernelRow]]:
+    """Ranges of one thread that nest, with a launch in most and long kernels that overlap."""
+    edges = sorted(draw(st.lists(st.integers(0, 30), min_size=2, max_size=8)))
+    inner = [(THREAD, first, last) for first, last in pairwise(edges)]
+    ranges = [(THREAD, 0, 30), (THREAD, edges[0], edges[-1]), *inner]
+    starts = draw(st.lists(st.integers(0, 30), min_size=1, max_size=10))
+    calls = [(THREAD, start, start, number) for number, start in enumerate(starts)]
+    kernels = [
+        (PROCESS, start, start + draw(st.integers(0, 9)), number)
+        for number in range(len(calls))
+        for start in draw(st.lists(st.integers(0, 30), max_size=2))
+    ]
+    return draw(st.permutations(ranges)), calls, kernels
+
+
+@settings(max_examples=300)
+@given(dense_profiles())
+def test_busy_time_of_nested_ranges_whose_kernels_overlap(
+    profile: tuple[list[RangeRow], list[CallRow], list[KernelRow]],
+) -> None:
+    ranges, calls, kernels = profile
+    found = attribute(make_ranges(ranges), make_calls(calls), make_kernels(kernels))
+    for position, outer in enumerate(ranges):
+        inside = [row for row in kernels if encloses(outer, calls[row[3]])]
+        covered = {moment for _, start, end, _ in inside for moment in range(start, end)}
+        assert found.inclusive.busy_ns[position] == len(covered)
 
 
 @given(range_rows, call_rows, kernel_rows)
@@ -104,6 +139,40 @@ def test_the_innermost_range_encloses_the_launch_and_no_child_of_it_does(
         ]
         expected = max(enclosing, key=lambda at: (ranges[at][1], -ranges[at][2], at), default=-1)
         assert innermost == expected
+
+
+def test_parts_that_overlap_are_not_added_up() -> None:
+    ranges = make_ranges([(THREAD, 0, 30), (THREAD, 0, 10), (THREAD, 11, 20)])
+    calls = make_calls([(THREAD, 1, 2, 1), (THREAD, 12, 13, 2), (THREAD, 25, 26, 3)])
+    kernels = make_kernels([(PROCESS, 0, 10, 1), (PROCESS, 5, 20, 2), (PROCESS, 4, 21, 3)])
+    found = attribute(ranges, calls, kernels)
+    assert found.inclusive.busy_ns.tolist() == [21, 10, 15]
+    assert found.exclusive.busy_ns.tolist() == [17, 10, 15]
+
+
+@pytest.mark.parametrize("stride", [1, 7, 10**7])
+def test_correlation_ids_near_together_and_far_apart(stride: int) -> None:
+    """Near together they are looked up in a table, far apart they are sorted."""
+    random = np.random.default_rng(0)
+    numbers = random.permutation(500)
+    calls = make_calls([(THREAD, k, k + 1, int(n) * stride) for k, n in enumerate(numbers)])
+    wanted = random.integers(-3, 510, 2000)
+    kernels = make_kernels([(PROCESS, 0, 1, int(n) * stride) for n in wanted])
+    position = {int(n): k for k, n in enumerate(numbers)}
+    assert launch_of(calls, kernels).tolist() == [position.get(int(n), -1) for n in wanted]
+
+
+def test_many_kernels_are_looked_up_in_several_steps() -> None:
+    kernels = (1 << 20) + 3
+    number = np.arange(kernels)
+    calls = Calls(number * 10, number * 10 + 5, Coded.of(np.full(kernels, THREAD)), number)
+    process, name = Coded.of(np.full(kernels, PROCESS)), Coded.of(np.full(kernels, -1))
+    operations = Operations(number * 10, number * 10 + 8, process, number[::-1].copy(), name)
+    ranges = make_ranges([(THREAD, 0, kernels * 10), (THREAD, 0, 5000)])
+    found = attribute(ranges, calls, operations)
+    assert found.launch[[0, -1]].tolist() == [kernels - 1, 0]
+    assert found.inclusive.intervals.tolist() == [kernels, 500]
+    assert found.inclusive.busy_ns.tolist() == [8 * kernels, 8 * 500]
 
 
 def test_correlation_ids_of_two_processes_are_told_apart() -> None:

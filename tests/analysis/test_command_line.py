@@ -28,8 +28,9 @@ def test_attribute_as_a_table(analysis: Analysis, run_folder: Path) -> None:
     code, out, err = analysis("attribute", run_folder / "profile.sqlite")
     assert (code, err) == (0, "")
     teacher = next(line for line in out.splitlines() if "measure" in line and "teacher" in line)
-    # five calls: per call a kernel sum of 0.5 ms, 0.4 ms busy, 0.402 ms span
-    assert teacher.split()[-5:] == ["20", "2.500", "2.500", "2.000", "2.010"]
+    # five calls: per call a kernel sum of 0.5 ms, 0.4 ms busy, 0.402 ms span, two gaps of 1 µs
+    times = ["20", "4.0", "2.500", "2.500", "2.000", "2.010", "0.5%", "0.400", "0.400", "0.000"]
+    assert teacher.split()[-10:] == times
     assert "56 of 56 kernels were launched inside ranges (100.0% of the kernel time)" in out
 
 

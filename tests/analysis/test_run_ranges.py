@@ -211,8 +211,10 @@ def test_cuda_graphs_traced_as_a_whole_are_refused(tmp_path: Path) -> None:
     from contextlib import closing
 
     with closing(sqlite3.connect(tmp_path / "profile.sqlite")) as connection, connection:
-        connection.execute("CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (start INTEGER)")
-        connection.execute("INSERT INTO CUPTI_ACTIVITY_KIND_GRAPH_TRACE VALUES (1)")
+        table = "CUPTI_ACTIVITY_KIND_GRAPH_TRACE"
+        columns = "start INTEGER, end INTEGER, globalPid INTEGER, correlationId INTEGER"
+        connection.execute(f"CREATE TABLE {table} ({columns})")
+        connection.execute(f"INSERT INTO {table} VALUES (1, 2, 3, 4)")
     with pytest.raises(ProfileError, match=r"1 CUDA graphs .*cuda-graph-trace=node"):
         ranges_of(tmp_path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,24 @@ import pytest
 
 from analysis.attribution.attribute import attribute
 from analysis.nsys.reading import read_profile
-from analysis.profile_table import PROFILE_COLUMNS, profile_table
+from analysis.nsys.records import Profile
+from analysis.profiles.coverage import ProfileCoverage
+from analysis.profiles.profile_work import work_of
+from analysis.profiles.range_table import PROFILE_COLUMNS, profile_table
 from tests.analysis.conftest import FIXTURES
 from tests.gpu_profiles import OTHER_THREAD, ProfileWriter, times_of
+
+
+def table_of(profile: Profile) -> tuple[pd.DataFrame, ProfileCoverage]:
+    work = work_of(profile)
+    return profile_table(work), ProfileCoverage(work)
 
 
 @pytest.mark.fixtures
 def test_exclusive_times_of_a_real_profile_add_up(real_profile: Path) -> None:
     """What belongs to a path alone, and to no range, is all the kernel time there is."""
     profile = read_profile(real_profile)
-    table, coverage = profile_table(profile)
+    table, coverage = table_of(profile)
     counts = coverage.coverage
     if not coverage.has_kernels:
         assert table["kernel_sum_ms"].isna().all()
@@ -36,7 +43,7 @@ def test_exclusive_times_of_a_real_profile_add_up(real_profile: Path) -> None:
 @pytest.mark.fixtures
 def test_calls_and_host_time_of_a_real_profile_add_up(real_profile: Path) -> None:
     profile = read_profile(real_profile)
-    table, _ = profile_table(profile)
+    table, _ = table_of(profile)
     assert list(table.columns) == list(PROFILE_COLUMNS)
     assert not table["path"].duplicated().any()
     assert table["calls"].sum() == len(profile.ranges)
@@ -60,7 +67,7 @@ def test_calls_of_a_path_are_added_up(tmp_path: Path) -> None:
         with writer.range("image"):
             writer.submodule("teacher", work_ns)
     writer.write(tmp_path / "p.sqlite")
-    table, _ = profile_table(read_profile(tmp_path / "p.sqlite"))
+    table, _ = table_of(read_profile(tmp_path / "p.sqlite"))
     rows = table.set_index("path")
     assert list(rows.index) == ["adscale:image", "adscale:image > adscale:teacher"]
     first, second = times_of(4000), times_of(8000)
@@ -78,7 +85,7 @@ def test_one_name_at_two_places_is_two_rows(tmp_path: Path) -> None:
     with writer.range("b"), writer.range("step"):
         pass
     writer.write(tmp_path / "p.sqlite")
-    table, _ = profile_table(read_profile(tmp_path / "p.sqlite"))
+    table, _ = table_of(read_profile(tmp_path / "p.sqlite"))
     assert table["path"].str.endswith("step").sum() == 2
 
 
@@ -89,23 +96,23 @@ def test_work_of_other_threads_is_counted_and_named_in_the_note(tmp_path: Path) 
         writer.kernel("theirs", 2 * 10**7, 1_000_000, thread=OTHER_THREAD)
         writer.kernel("nobodys", 3 * 10**7, 2_000_000, thread=None)
     writer.write(tmp_path / "p.sqlite")
-    table, coverage = profile_table(read_profile(tmp_path / "p.sqlite"))
+    table, coverage = table_of(read_profile(tmp_path / "p.sqlite"))
     assert table["kernel_sum_ms"].tolist() == [3.0]
     (note,) = coverage.notes()
     assert note == (
         "1 of 3 kernels were launched inside ranges (50.0% of the kernel time); 1 outside every "
         "range of the launching thread (1.000 ms), 1 without a recorded launch (2.000 ms)."
     )
-    assert json.loads(coverage.as_json())["share"] == pytest.approx(0.5)
+    assert coverage.as_dict()["share"] == pytest.approx(0.5)
 
 
 def test_a_profile_without_anything(tmp_path: Path) -> None:
     ProfileWriter().write(tmp_path / "p.sqlite")
-    table, coverage = profile_table(read_profile(tmp_path / "p.sqlite"))
+    table, coverage = table_of(read_profile(tmp_path / "p.sqlite"))
     assert table.empty
     assert list(map(str, table.dtypes)) == list(PROFILE_COLUMNS.values())
     assert coverage.notes() == ["The profile holds no kernels."]
-    assert json.loads(coverage.as_json())["share"] is None
+    assert coverage.as_dict()["share"] is None
 
 
 @pytest.mark.fixtures
@@ -121,6 +128,6 @@ def test_what_the_table_cannot_show_is_said(stem: str, note: str) -> None:
     path = FIXTURES / f"{stem}.sqlite"
     if not path.is_file():
         pytest.skip("../shared/fixtures is absent")
-    table, coverage = profile_table(read_profile(path))
+    table, coverage = table_of(read_profile(path))
     assert any(note in said for said in coverage.notes())
     assert isinstance(table, pd.DataFrame)

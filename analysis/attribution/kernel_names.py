@@ -1,0 +1,174 @@
+"""Kernel times by range path and kernel name.
+
+Durations are counted before they are added up: millions of kernels have few different ones per
+path and name, so that medians of outer ranges come from counts, not from all kernels again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis.attribution.attribute import Attribution
+from analysis.attribution.forest import Forest, forests
+from analysis.attribution.paths import PathTree, levels_of, path_tree
+from analysis.nsys.records import Calls, Int64s, Integers, Operations
+
+_CHUNK = 1 << 20
+_TABLE = 1 << 21
+
+
+class KernelStatistics(NamedTuple):
+    """One element per pair of a path and a kernel name that occurs in it.
+
+    Attributes:
+        path: number of the path.
+        name: position in the distinct names of the kernels.
+        kernels: number of kernels launched inside ranges of the path, in inner ranges too.
+        total_ns: sum of their durations.
+        min_ns: shortest.
+        median_ns: median, the mean of the middle two.
+        max_ns: longest.
+    """
+
+    path: Int64s
+    name: Int64s
+    kernels: Int64s
+    total_ns: Int64s
+    min_ns: Int64s
+    median_ns: np.typing.NDArray[np.float64]
+    max_ns: Int64s
+
+
+class _Counts(NamedTuple):
+    """How many times each duration occurs, by a key; sorted by key, then by duration."""
+
+    key: Int64s
+    duration_ns: Int64s
+    times: Int64s
+
+
+def kernel_statistics(
+    attribution: Attribution, calls: Calls, kernels: Operations, paths: PathTree
+) -> KernelStatistics:
+    """Statistics of the kernels inside the ranges of each path, by their names.
+
+    Args:
+        attribution: of these kernels.
+        calls: API calls.
+        kernels: kernels.
+        paths: of the ranges.
+    """
+    names = max(len(kernels.name_id.distinct), 1)
+    found = [_Counts(*(np.empty(0, np.int64) for _ in range(3)))]
+    for forest in forests(attribution.nesting.layers):
+        chains = path_tree(forest.parent, levels_of(forest.depth), paths.code[forest.member])
+        place = _places(forest, attribution, calls)
+        found += _per_path(chains, _innermost(chains, place, kernels, names), names)
+    return _summary(_merged(found), names)
+
+
+def _places(forest: Forest, attribution: Attribution, calls: Calls) -> Integers:
+    """Place in the forest of the innermost range around each kernel's launch, −1 for none."""
+    if len(forest.member) < len(attribution.nesting.parent):
+        return forest.places(calls)[attribution.launch]
+    place_of = np.full(len(forest.member) + 1, -1, np.int32)
+    place_of[forest.member] = np.arange(len(forest.member))
+    return place_of[attribution.kernel_range]
+
+
+def _innermost(chains: PathTree, place: Integers, kernels: Operations, names: int) -> _Counts:
+    """Durations by the chain of ranges around the launch, and by name."""
+    counted = []
+    for first in range(0, len(kernels), _CHUNK):
+        at = slice(first, first + _CHUNK)
+        inside = np.flatnonzero(place[at] >= 0)
+        key = chains.code[place[at][inside]] * names + kernels.name_id.code[at][inside]
+        duration_ns = kernels.end_ns[at][inside] - kernels.start_ns[at][inside]
+        counted.append(_counted(key, duration_ns, np.ones(len(key), np.int64)))
+    return _merged(counted) if counted else _Counts(*(np.empty(0, np.int64) for _ in range(3)))
+
+
+def _per_path(chains: PathTree, counts: _Counts, names: int) -> list[_Counts]:
+    """The counts of each chain added to all chains around it, by path and name."""
+    depths: list[int] = []
+    for parent in chains.parent.tolist():  # outer before inner
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    depth = np.array(depths, np.int64)
+    path = chains.label.astype(np.int64)
+    at = depth[counts.key // names]
+    found: list[_Counts] = []
+    lifted: list[_Counts] = []
+    for level in range(int(depth.max(initial=-1)), -1, -1):
+        own = np.flatnonzero(at == level)
+        here = _merged([*lifted, _Counts(*(column[own] for column in counts))])
+        chain, name = here.key // names, here.key % names
+        found.append(here._replace(key=path[chain] * names + name))
+        outer = chains.parent[chain]
+        lifted = [here._replace(key=outer * names + name)] if level else []
+    return found
+
+
+def _counted(key: Int64s, duration_ns: Int64s, times: Int64s) -> _Counts:
+    """Sort, and add up what has the same key and duration."""
+    if not len(key):
+        return _Counts(key, duration_ns, times)
+    shortest_ns, longest_ns = int(duration_ns.min()), int(duration_ns.max())
+    width = longest_ns - shortest_ns + 1
+    if width * (int(key.max()) + 1) <= _TABLE and len(key) > _TABLE // 8:
+        # few different durations: a table of all that can be, without sorting
+        weights = None if bool((times == 1).all()) else times
+        cell = key * width + (duration_ns - shortest_ns)
+        table = np.bincount(cell, weights).astype(np.int64)
+        at = np.flatnonzero(table)
+        return _Counts(at // width, at % width + shortest_ns, table[at])
+    bits = longest_ns.bit_length()
+    if bits + int(key.max()).bit_length() < 63 and shortest_ns >= 0:
+        packed = key << bits | duration_ns
+        if (times == 1).all():
+            packed.sort()
+        else:
+            order = np.argsort(packed, kind="stable")
+            packed, times = packed[order], times[order]
+        is_head = np.r_[True, packed[1:] != packed[:-1]]
+        heads = np.flatnonzero(is_head)
+        distinct = packed[heads]
+        key, duration_ns = distinct >> bits, distinct & ((1 << bits) - 1)
+    else:  # too long for one number
+        order = np.lexsort((duration_ns, key))
+        key, duration_ns, times = key[order], duration_ns[order], times[order]
+        differs = (key[1:] != key[:-1]) | (duration_ns[1:] != duration_ns[:-1])
+        heads = np.flatnonzero(np.r_[True, differs])
+        key, duration_ns = key[heads], duration_ns[heads]
+    return _Counts(key, duration_ns, np.add.reduceat(times, heads))
+
+
+def _merged(parts: list[_Counts]) -> _Counts:
+    if len(parts) == 1:
+        return _counted(*parts[0])
+    return _counted(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _summary(counts: _Counts, names: int) -> KernelStatistics:
+    key, duration_ns, times = counts
+    heads = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+    if not len(heads):
+        none = np.empty(0, np.int64)
+        return KernelStatistics(none, none, none, none, none, none.astype(float), none)
+    kernels = np.add.reduceat(times, heads)
+    before = np.cumsum(times)  # durations up to and with each
+    skipped = np.cumsum(kernels) - kernels
+    middle = [
+        duration_ns[np.searchsorted(before, skipped + nth, side="right")]
+        for nth in ((kernels - 1) // 2, kernels // 2)
+    ]
+    return KernelStatistics(
+        path=key[heads] // names,
+        name=key[heads] % names,
+        kernels=kernels,
+        total_ns=np.add.reduceat(times * duration_ns, heads),
+        min_ns=duration_ns[heads],
+        median_ns=(middle[0] + middle[1]) / 2,
+        max_ns=duration_ns[np.r_[heads[1:], len(key)] - 1],
+    )

@@ -1,0 +1,136 @@
+"""Many rows of a table at once: in parts of the rowids, through Arrow where that works.
+
+ADBC's SQLite driver fills columns without making a Python object of each value, which is some ten
+times faster than `sqlite3`. It guesses the types of columns from the first rows and knows few of
+SQLite's liberties; whatever it refuses is read again by `sqlite3`, which decides what is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from analysis.nsys.arrow_reader import Chunk, UnsuitedError, arrow_chunks
+from analysis.nsys.columns import Column, Growing, Kind
+from analysis.nsys.rows_reader import row_chunks
+
+Reader = Literal["auto", "sqlite3"]
+Advance = Callable[[int], None]
+"""Is told of every number of rows that have been passed; called from several threads."""
+
+READERS: tuple[Reader, ...] = ("auto", "sqlite3")
+ROWS_PER_PART = 500_000
+"""Rowids that one thread reads in one go, at least."""
+
+MOST_PARTS = 64
+"""However wide apart the rowids lie."""
+
+THREADS = min(2, os.cpu_count() or 1)
+"""SQLite's readers hold each other up; more than two threads gain little."""
+
+
+class Field(NamedTuple):
+    """A column to read.
+
+    Attributes:
+        sql: expression; never NULL.
+        kind: `int64` and `narrow` are integers, `coded` are integers of few different values.
+    """
+
+    sql: str
+    kind: Kind = "int64"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to read from one table.
+
+    Attributes:
+        table: its name.
+        fields: columns.
+        where: condition, `""` for none.
+        first_row: smallest rowid; None where rows have no ids to part them by.
+        last_row: largest rowid.
+    """
+
+    table: str
+    fields: tuple[Field, ...]
+    where: str
+    first_row: int | None
+    last_row: int
+
+    def parts(self) -> Iterator[tuple[str, int]]:
+        """SQL of each part, and the number of rowids in it."""
+        columns = ", ".join(field.sql for field in self.fields)
+        select = f'SELECT {columns} FROM "{self.table}"'  # noqa: S608 (names are this package's)
+        conditions = [f"({self.where})"] if self.where else []
+        if self.first_row is None:
+            yield " WHERE ".join([select, *conditions]), 0
+            return
+        size = max(ROWS_PER_PART, -(-(self.last_row - self.first_row + 1) // MOST_PARTS))
+        for first in range(self.first_row, self.last_row + 1, size):
+            last = min(first + size - 1, self.last_row)
+            within = [*conditions, f"rowid BETWEEN {first} AND {last}"]
+            yield f"{select} WHERE {' AND '.join(within)}", last - first + 1
+
+
+def read_columns(path: Path, query: Query, reader: Reader, advance: Advance) -> list[Column]:
+    """Read the columns of a query, in the order of the rowids.
+
+    Args:
+        path: the SQLite file.
+        query: what to read.
+        reader: `sqlite3` leaves the Arrow driver aside.
+        advance: told of the progress.
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+        TypeError: a column holds what is no integer.
+    """
+    rowids = sum(count for _, count in query.parts())
+    columns = [Growing(field.kind, rowids) for field in query.fields]
+    for chunks in _parts(path, query, reader, advance):
+        for chunk in chunks:
+            for column, values in zip(columns, chunk, strict=True):
+                column.append(values)
+    return [column.column() for column in columns]
+
+
+def discard_columns(path: Path, query: Query, reader: Reader) -> None:
+    """Read the columns of a query and keep nothing: what reading alone costs."""
+    for _chunks in _parts(path, query, reader, lambda _rows: None):
+        pass
+
+
+def _parts(path: Path, query: Query, reader: Reader, advance: Advance) -> Iterator[list[Chunk]]:
+    """The parts of a query in their order, each as its chunks; few are there at a time."""
+
+    def read(part: tuple[str, int]) -> list[Chunk]:
+        chunks = _read_part(path, part[0], query.fields, reader)
+        advance(part[1])
+        return chunks
+
+    parts = query.parts()
+    # sqlite3 holds the lock of Python for nearly every row: threads would only take turns
+    threads = THREADS if reader == "auto" else 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(read, part) for part in islice(parts, threads + 1))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(read, part) for part in islice(parts, 1))
+
+
+def _read_part(path: Path, sql: str, fields: Sequence[Field], reader: Reader) -> list[Chunk]:
+    texts = [field.kind == "text" for field in fields]
+    if reader == "auto":
+        try:
+            return list(arrow_chunks(path, sql, texts))
+        except UnsuitedError:
+            pass
+    return list(row_chunks(path, sql, texts))

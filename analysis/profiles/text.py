@@ -1,0 +1,107 @@
+"""The tables of a profile as text."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+
+import pandas as pd
+
+from analysis.profiles.coverage import ProfileCoverage
+
+_RANGES = {
+    "path": "range",
+    "thread": "thread",
+    "device": "device",
+    "stream": "stream",
+    "category": "category",
+    "calls": "calls",
+    "host_ms": "host ms",
+    "kernels": "kernels",
+    "kernels_per_call": "per call",
+    "kernel_sum_ms": "kernel sum ms",
+    "exclusive_ms": "exclusive ms",
+    "busy_ms": "busy ms",
+    "span_ms": "span ms",
+    "launch_bound_share": "launch-bound",
+    "call_busy_median_ms": "busy/call p50",
+    "call_busy_p95_ms": "p95",
+    "copy_sum_ms": "copy ms",
+    "memset_sum_ms": "memset ms",
+    "graph_sum_ms": "graph ms",
+}
+_ONLY_WHERE_USED = ("copy_sum_ms", "memset_sum_ms", "graph_sum_ms")
+_KERNELS = {
+    "path": "range",
+    "kernel": "kernel",
+    "kernels": "kernels",
+    "kernel_sum_ms": "sum ms",
+    "share": "share",
+    "mean_us": "mean µs",
+    "median_us": "median µs",
+    "min_us": "min µs",
+    "max_us": "max µs",
+}
+_TEXTS = frozenset({"path", "kernel", "thread", "device", "stream", "category"})
+_FOLDED = frozenset({"path", "kernel"})
+_SHARES = frozenset({"launch_bound_share", "share"})
+_WIDTH = 200
+_LEAST_WIDTH = 24
+_GAP = "  "
+
+
+def print_profile(
+    ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage
+) -> None:
+    """Print the tables and what they leave out; wider where the output is no terminal."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    print("\n".join(_lines(ranges, _RANGES, width)))
+    if kernels is not None:
+        repeated = kernels["path"].duplicated()
+        shown = kernels.assign(path=kernels["path"].mask(repeated, ""))
+        print("\n" + "\n".join(_lines(shown, _KERNELS, width)))
+    for note in coverage.notes():
+        print(note)
+
+
+def _lines(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> Iterator[str]:
+    """The rows as aligned lines; long names go on in lines of their own.
+
+    There may be ten thousand paths, for which tables of rich take half a minute.
+    """
+    shown = [column for column in titles if column in table.columns]
+    shown = [c for c in shown if c not in _ONLY_WHERE_USED or bool((table[c] > 0).any())]
+    columns = [
+        [titles[column], *(_shown(column, value) for value in table[column])] for column in shown
+    ]
+    widths = [max(map(len, cells)) for cells in columns]
+    folded = [at for at, column in enumerate(shown) if column in _FOLDED]
+    taken = sum(widths) + len(_GAP) * (len(widths) - 1) - sum(widths[at] for at in folded)
+    for at in folded:
+        widths[at] = min(widths[at], max((width - taken) // len(folded), _LEAST_WIDTH))
+    for row in zip(*columns, strict=True):
+        pieces = [_pieces(cell, w) for cell, w in zip(row, widths, strict=True)]
+        for parts in zip_longest(*pieces, fillvalue=""):
+            cells = (
+                part.ljust(w) if column in _TEXTS else part.rjust(w)
+                for part, w, column in zip(parts, widths, shown, strict=True)
+            )
+            yield _GAP.join(cells).rstrip()
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """A text cut into pieces of a width, at any character."""
+    return [text[at : at + width] for at in range(0, len(text), width)] or [""]
+
+
+def _shown(column: str, value: object) -> str:
+    if value is pd.NA:
+        return "–"
+    if not isinstance(value, float):
+        text = str(value)
+        return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+    if column in _SHARES:
+        return f"{value:.1%}"
+    return f"{value:.1f}" if column == "kernels_per_call" else f"{value:.3f}"

@@ -1,0 +1,285 @@
+"""Random profiles, written as SQLite files, and a quadratic reading of the rule to compare with.
+
+The reference knows nothing of `analysis`: loops over plain tuples, every range tried on every
+operation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from tests.gpu_profiles import SCHEMA
+
+GRAPH_TRACE = """
+CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (
+    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
+    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
+    correlationId INTEGER, globalPid INTEGER, graphId INTEGER NOT NULL,
+    graphExecId INTEGER NOT NULL);
+"""
+TABLES = {
+    "kernels": "CUPTI_ACTIVITY_KIND_KERNEL",
+    "copies": "CUPTI_ACTIVITY_KIND_MEMCPY",
+    "memsets": "CUPTI_ACTIVITY_KIND_MEMSET",
+    "graphs": "CUPTI_ACTIVITY_KIND_GRAPH_TRACE",
+}
+PROCESSES = (1 << 24, 2 << 24)
+THREADS = (PROCESSES[0] | 1, PROCESSES[0] | 2, PROCESSES[1] | 1)
+NAMES = ("a", "b", "c")
+DOMAINS = {0: "", 1: "dom", 2: ""}
+KERNEL_NAMES = ("gemm", "relu")
+PUSH_POP, START_END = 59, 60
+
+
+class Range(NamedTuple):
+    """A row of NVTX_EVENTS."""
+
+    thread: int
+    start: int
+    end: int | None
+    style: int
+    name: str
+    domain: int
+    is_registered: bool
+    ends_elsewhere: bool
+
+    @property
+    def label(self) -> str:
+        domain = DOMAINS[self.domain]
+        return f"{domain}:{self.name}" if domain else self.name
+
+
+class Call(NamedTuple):
+    """A row of the RUNTIME table."""
+
+    thread: int
+    start: int
+    end: int
+    correlation: int
+
+
+class Operation(NamedTuple):
+    """A row of a table of GPU work."""
+
+    kind: str
+    process: int
+    start: int
+    end: int
+    correlation: int
+    device: int
+    stream: int
+    name: str
+    graph_node: int | None
+
+    @property
+    def duration(self) -> int:
+        return self.end - self.start
+
+
+@dataclass
+class Events:
+    """All there is in a random profile."""
+
+    ranges: list[Range] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+    def write(self, path: Path) -> Path:
+        """The SQLite file, a new one."""
+        path.unlink(missing_ok=True)
+        strings = {name: number for number, name in enumerate((*NAMES, *KERNEL_NAMES, "dom"), 10)}
+        with closing(sqlite3.connect(path)) as connection, connection:
+            quick = "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
+            connection.executescript(f"{quick} BEGIN; {SCHEMA} {GRAPH_TRACE}")
+            rows = [(number, name) for name, number in strings.items()]
+            connection.executemany("INSERT INTO StringIds VALUES (?, ?)", rows)
+            self._write_ranges(connection, strings)
+            connection.executemany(
+                "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, 0, ?, ?, 1, 0, NULL)",
+                [(call.start, call.end, call.thread, call.correlation) for call in self.calls],
+            )
+            for operation in self.operations:
+                _write_operation(connection, operation, strings)
+        return path
+
+    def _write_ranges(self, connection: sqlite3.Connection, strings: dict[str, int]) -> None:
+        for row in self.ranges:
+            connection.execute(
+                "INSERT INTO NVTX_EVENTS (start, end, eventType, globalTid, endGlobalTid, text, "
+                "textId, domainId) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.start, row.end, row.style, row.thread,
+                    row.thread + 1 if row.ends_elsewhere else None,
+                    None if row.is_registered else row.name,
+                    strings[row.name] if row.is_registered else None, row.domain,
+                ),
+            )  # fmt: skip
+        for process in PROCESSES:
+            connection.execute(
+                "INSERT INTO NVTX_EVENTS (start, eventType, globalTid, text, domainId) "
+                "VALUES (0, 75, ?, 'dom', 1)",
+                (process | 9,),
+            )
+
+
+def _write_operation(
+    connection: sqlite3.Connection, operation: Operation, strings: dict[str, int]
+) -> None:
+    table = TABLES[operation.kind]
+    values: dict[str, object] = {
+        row[1]: 0 for row in connection.execute(f"PRAGMA table_info({table})") if row[3]
+    }
+    values |= {
+        "start": operation.start, "end": operation.end, "deviceId": operation.device,
+        "streamId": operation.stream, "correlationId": operation.correlation,
+        "globalPid": operation.process,
+    }  # fmt: skip
+    if operation.kind == "kernels":
+        name = strings[operation.name]
+        values |= {
+            "demangledName": name, "shortName": name, "graphNodeId": operation.graph_node,
+        }  # fmt: skip
+    columns = ", ".join(f'"{column}"' for column in values)
+    marks = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values()))
+
+
+_thread = st.sampled_from((THREADS[0], *THREADS))
+_start = st.integers(-3, 20)
+_ranges = st.builds(
+    lambda thread, start, length, *rest: Range(
+        thread, start, None if length is None else start + length, *rest
+    ),
+    _thread,
+    _start,
+    st.one_of(st.integers(0, 24), st.integers(0, 24), st.none()),
+    st.sampled_from((PUSH_POP, START_END)),
+    st.sampled_from(NAMES),
+    st.sampled_from(sorted(DOMAINS)),
+    st.booleans(),
+    st.sampled_from((False,) * 7 + (True,)),
+)
+_calls = st.builds(
+    lambda thread, start, length, correlation: Call(thread, start, start + length, correlation),
+    _thread,
+    st.integers(0, 20),
+    st.integers(0, 3),
+    st.integers(0, 9),
+)
+
+
+@st.composite
+def _operations(draw: st.DrawFn, calls: list[Call]) -> Operation:
+    """An operation of one of the calls, or now and then of none."""
+    kind = draw(st.sampled_from(("kernels", "kernels", "kernels", *TABLES)))
+    start = draw(st.integers(0, 40))
+    end = start + draw(st.integers(0, 12))
+    process, correlation = draw(st.sampled_from(PROCESSES)), draw(st.integers(0, 9))
+    if calls and draw(st.integers(0, 5)):
+        call = draw(st.sampled_from(calls))
+        process, correlation = call.thread >> 24 << 24, call.correlation
+    return Operation(
+        kind, process, start, end, correlation,
+        device=draw(st.integers(0, 1)), stream=draw(st.sampled_from((7, 13))),
+        name=draw(st.sampled_from(KERNEL_NAMES)), graph_node=draw(st.sampled_from((None, 5))),
+    )  # fmt: skip
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Events:
+    """Random profiles: nesting and overlap, threads, processes, streams, graphs, missing ends."""
+    ranges = draw(st.lists(_ranges, max_size=8))
+    calls = draw(st.lists(_calls, max_size=8))
+    return Events(ranges, calls, draw(st.lists(_operations(calls), max_size=14)))
+
+
+class Reference:
+    """The rule, word by word."""
+
+    def __init__(self, given: Events) -> None:
+        ends = [moment for row in given.ranges for moment in (row.start, row.end)]
+        latest = max((moment for moment in ends if moment is not None), default=0)
+        self.ranges = [
+            row._replace(end=latest if row.end is None else row.end)
+            for row in given.ranges
+            if not row.ends_elsewhere
+        ]
+        self.operations = given.operations
+        self.launches = [self._launch(given.calls, operation) for operation in given.operations]
+        self.paths = [self._path(at) for at in range(len(self.ranges))]
+
+    @staticmethod
+    def _launch(calls: list[Call], operation: Operation) -> Call | None:
+        """The last call of the process with the operation's correlation id."""
+        matching = [
+            call
+            for call in calls
+            if call.correlation == operation.correlation
+            and call.thread >> 24 == operation.process >> 24
+        ]
+        return max(matching, key=lambda call: (call.start, -call.end), default=None)
+
+    def inside(self, at: int, kind: str) -> list[Operation]:
+        """Operations of a kind that were launched inside a range."""
+        return [
+            operation
+            for operation, call in zip(self.operations, self.launches, strict=True)
+            if operation.kind == kind and call is not None and self._encloses(at, call)
+        ]
+
+    def own(self, at: int, kind: str) -> list[Operation]:
+        """Operations of a kind whose innermost range it is."""
+        return [
+            operation
+            for operation, call in zip(self.operations, self.launches, strict=True)
+            if operation.kind == kind
+            and call is not None
+            and self._innermost(call.thread, call.start, call.end, self._all()) == at
+        ]
+
+    def _all(self) -> Iterable[int]:
+        return range(len(self.ranges))
+
+    def _encloses(self, at: int, call: Call) -> bool:
+        row = self.ranges[at]
+        assert row.end is not None
+        return row.thread == call.thread and row.start <= call.start and call.end <= row.end
+
+    def _innermost(self, thread: int, start: int, end: int, among: Iterable[int]) -> int:
+        around = [at for at in among if self._encloses(at, Call(thread, start, end, 0))]
+        key = {at: (self.ranges[at].start, -(self.ranges[at].end or 0), at) for at in around}
+        return max(around, key=key.__getitem__, default=-1)
+
+    def _path(self, at: int) -> str:
+        row = self.ranges[at]
+        assert row.end is not None
+        others = [
+            other
+            for other in self._all()
+            if other != at
+            and (
+                (self.ranges[other].start, self.ranges[other].end) != (row.start, row.end)
+                or other < at
+            )
+        ]
+        parent = self._innermost(row.thread, row.start, row.end, others)
+        return f"{self._path(parent)} > {row.label}" if parent >= 0 else row.label
+
+
+def covered(operations: Iterable[Operation]) -> int:
+    """Length of the union, counted instant by instant."""
+    return len({moment for op in operations for moment in range(op.start, op.end)})
+
+
+def span(operations: list[Operation]) -> int:
+    """Last end minus first start; 0 for nothing."""
+    if not operations:
+        return 0
+    return max(op.end for op in operations) - min(op.start for op in operations)

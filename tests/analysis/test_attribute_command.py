@@ -1,0 +1,235 @@
+"""`attribute` on its own: every output of it says the same."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.profiles.kernel_table import KERNEL_COLUMNS
+from analysis.profiles.range_table import PROFILE_COLUMNS, profile_columns
+from analysis.progress import progress_bar
+from tests.analysis.conftest import FIXTURES
+from tests.analysis.reference import THREADS, Call, Events, Operation, Range
+from tests.bench.big_profiles import KERNELS_PER_STEP, write_big_profile
+from tests.gpu_profiles import SIDE_STREAM, STREAM, GpuRun, ProfileWriter, record, times_of
+
+Analysis = Callable[..., tuple[int, str, str]]
+RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 400_000)
+TEACHER = "adscale:measure > adscale:image > adscale:teacher"
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    record(RUN).write(tmp_path / "p.sqlite")
+    return tmp_path / "p.sqlite"
+
+
+def test_text_csv_json_and_parquet_hold_the_same_rows(analysis: Analysis, profile: Path) -> None:
+    _, text, _ = analysis("attribute", profile)
+    _, csv, notes = analysis("attribute", profile, "--csv")
+    _, document, _ = analysis("attribute", profile, "--json")
+    output = profile.with_name("table.parquet")
+    assert analysis("attribute", profile, "-o", output) == (0, "", "")
+    parquet = pd.read_parquet(output)
+    assert list(parquet.columns) == list(PROFILE_COLUMNS)
+    found = json.loads(document)
+    from_json = pd.DataFrame(found["ranges"]).astype(dict(PROFILE_COLUMNS))
+    from_csv = pd.read_csv(io.StringIO(csv), dtype=dict(PROFILE_COLUMNS))
+    for table in (from_json, from_csv):
+        pd.testing.assert_frame_equal(table, parquet, check_exact=False)
+    assert all(path in text for path in parquet["path"])
+    assert "56 of 56 kernels were launched inside ranges" in notes
+    assert json.loads(pq.read_schema(output).metadata[b"coverage"]) == found["coverage"]
+
+
+def test_copies_are_told_apart_from_kernels(analysis: Analysis, profile: Path) -> None:
+    _, out, _ = analysis("attribute", profile, "--json")
+    by_path = {row["path"]: row for row in json.loads(out)["ranges"]}
+    copy = by_path["adscale:measure > adscale:copy_to_device"]
+    assert (copy["copies"], copy["copy_sum_ms"], copy["projected_ms"]) == (5, 0.1, 0.1)
+    assert (copy["kernels"], copy["kernel_sum_ms"], copy["span_ms"]) == (0, 0, None)
+    teacher = by_path[TEACHER]
+    assert (teacher["copies"], teacher["kernels_per_call"]) == (0, 4)
+    times = times_of(400_000)
+    assert teacher["launch_bound_share"] == pytest.approx(1 - times.busy_ns / times.span_ns)
+    assert teacher["call_busy_p95_ms"] == pytest.approx(times.busy_ns / 1e6)
+
+
+def test_whole_graphs_are_work_of_the_range_around_their_launch(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    thread, process = THREADS[0], THREADS[0] >> 24 << 24
+    events = Events(
+        [Range(thread, 0, 100, 59, "a", 0, False, False)],
+        [Call(thread, 1, 2, 5), Call(thread, 200, 201, 6)],
+        [
+            Operation("graphs", process, 50, 1_000_050, 5, 0, 7, "", None),
+            Operation("graphs", process, 2_000_000, 2_500_000, 6, 0, 7, "", None),
+            Operation("memsets", process, 3_000_000, 3_250_000, 5, 0, 7, "", None),
+        ],
+    )
+    path = events.write(tmp_path / "p.sqlite")
+    _, out, _ = analysis("attribute", path, "--json")
+    row = json.loads(out)["ranges"][0]
+    assert (row["graphs"], row["graph_sum_ms"], row["kernels"]) == (1, 1.0, 0)
+    assert (row["memsets"], row["memset_sum_ms"]) == (1, 0.25)
+    _, out, _ = analysis("attribute", path)
+    assert "graph ms" in out
+    assert "copy ms" not in out
+    assert "2 CUDA graph launches were traced as a whole (1.500 ms)" in out
+    assert "1 of 2 whole CUDA graphs were launched inside ranges (66.7% of their time)" in out
+
+
+def test_kernels_by_name(analysis: Analysis, profile: Path) -> None:
+    _, out, _ = analysis("attribute", profile, "--kernels", "2", "--csv")
+    table = pd.read_csv(io.StringIO(out), dtype=dict(KERNEL_COLUMNS))
+    assert list(table.columns) == list(KERNEL_COLUMNS)
+    teacher = table[table["path"] == TEACHER]
+    # a half, and one of three quarters of equal length: by name
+    assert teacher["kernel"].tolist() == ["teacher_gemm", "teacher_beside"]
+    assert teacher["share"].tolist() == pytest.approx([0.4, 0.2])
+    assert teacher["mean_us"].tolist() == teacher["median_us"].tolist() == [200, 100]
+    _, out, _ = analysis("attribute", profile, "--kernels", "0", "--json")
+    assert len([row for row in json.loads(out)["kernels"] if row["path"] == TEACHER]) == 4
+    _, out, _ = analysis("attribute", profile, "--kernels")
+    assert out.count("teacher_gemm") == 6  # in two phases, images and submodules
+    output = profile.with_name("kernels.parquet")
+    analysis("attribute", profile, "--kernels", "-o", output)
+    assert list(pd.read_parquet(output).columns) == list(KERNEL_COLUMNS)
+
+
+def test_rows_by_stream(analysis: Analysis, profile: Path) -> None:
+    _, out, _ = analysis("attribute", profile, "--by", "stream", "--csv")
+    table = pd.read_csv(io.StringIO(out), dtype=dict(profile_columns("stream")))
+    teacher = table[table["path"] == TEACHER].set_index("stream")
+    assert teacher["kernels"].to_dict() == {f"0/{STREAM}": 15, f"0/{SIDE_STREAM}": 5}
+    assert teacher["busy_ms"].to_dict() == {f"0/{STREAM}": 2.0, f"0/{SIDE_STREAM}": 0.5}
+
+
+def test_rows_by_category(analysis: Analysis, tmp_path: Path) -> None:
+    writer = ProfileWriter()
+    for number in (3, 4, 0):
+        with writer.range("step"):
+            writer.submodule("a", 4000)
+        writer.rows["NVTX_EVENTS"][-1]["category"] = number
+    writer.add("NVTX_EVENTS", start=0, eventType=33, text="named", category=3, domainId=1,
+               globalTid=writer.rows["NVTX_EVENTS"][0]["globalTid"])  # fmt: skip
+    writer.write(tmp_path / "p.sqlite")
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite", "--by", "category", "--json")
+    rows = [row for row in json.loads(out)["ranges"] if row["path"] == "adscale:step"]
+    assert [row["category"] for row in rows] == ["named", "4", ""]
+    assert [row["kernels"] for row in rows] == [4, 4, 4]
+
+
+@pytest.mark.fixtures
+@pytest.mark.parametrize("options", [(), ("--kernels",), ("--by", "stream"), ("--by", "thread")])
+def test_every_real_profile_gives_a_table(
+    analysis: Analysis, real_profile: Path, options: tuple[str, ...]
+) -> None:
+    code, out, err = analysis("attribute", real_profile, *options)
+    assert (code, err) == (0, "")
+    assert out.startswith("range")
+
+
+@pytest.mark.fixtures
+def test_two_processes_and_gpus_are_told_apart(analysis: Analysis) -> None:
+    path = FIXTURES / "nsys" / "nsysai_mfu2gpu_2proc_2026.2.1.sqlite"
+    if not path.is_file():
+        pytest.skip("../shared/fixtures is absent")
+    _, out, _ = analysis("attribute", path, "--json")
+    whole = pd.DataFrame(json.loads(out)["ranges"]).set_index("path")
+    for by in ("thread", "device"):
+        _, out, _ = analysis("attribute", path, "--by", by, "--json")
+        rows = pd.DataFrame(json.loads(out)["ranges"])
+        assert len(set(rows[by])) > 1
+        summed = rows.groupby("path")[["kernels", "copies", "memsets"]].sum()
+        expected = whole.loc[summed.index, summed.columns]
+        assert (summed == expected).all(axis=None)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_profile_of_the_bench(analysis: Analysis, tmp_path: Path, streams: int) -> None:
+    write_big_profile(tmp_path / "p.sqlite", 3 * KERNELS_PER_STEP, streams=streams)
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite", "--json", "--kernels", "0")
+    found = json.loads(out)
+    step = found["ranges"][0]
+    assert (step["path"], step["calls"], step["kernels"]) == ("step", 3, 3 * KERNELS_PER_STEP)
+    assert len(found["ranges"]) == 1 + 10 + 10
+    assert found["coverage"]["share"] == 1.0
+    overlap = step["kernel_sum_ms"] - step["busy_ms"]
+    assert overlap > 0 if streams == 2 else overlap == 0
+    assert sum(r["kernels"] for r in found["kernels"] if r["path"] == "step") == step["kernels"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kernels", "many"), "no number of kernel names"),
+        (("--kernels", "--by", "stream"), "not allowed with"),
+        (("--csv", "--json"), "not allowed with"),
+        (("--by", "colour"), "invalid choice"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    analysis: Analysis,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        analysis("attribute", "p.sqlite", *options)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_has_a_table_of_its_own(analysis: Analysis) -> None:
+    code, _, err = analysis(
+        "attribute", "p.sqlite", "--run", "run.json", "-o", "r.parquet", "--by", "stream"
+    )
+    assert code == 2
+    assert "leave one of them out" in err
+
+
+def test_long_names_go_on_below_and_control_characters_do_not_break_lines(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    writer = ProfileWriter()
+    with writer.range("x" * 500), writer.range("two\nlines\x1b[31m"):
+        pass
+    writer.write(tmp_path / "p.sqlite")
+    _, out, _ = analysis("attribute", tmp_path / "p.sqlite")
+    table = out[: out.index("The profile holds no kernels.")]
+    assert max(map(len, table.splitlines())) <= 200
+    assert table.count("x") >= 1000
+    assert "two�lines�[31m" in table.replace("\n", "")
+    assert "\x1b" not in out
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.progress.SHOWN_AFTER_S", 0.0)
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        with progress_bar("reading p.sqlite", stream) as update:
+            update(30, 60)
+            update(70, 60)
+    assert file.getvalue() == ""
+    assert "reading p.sqlite" in terminal.getvalue()
+    assert "50%" in terminal.getvalue()
+
+
+def test_no_bar_for_what_is_quick() -> None:
+    terminal = Terminal()
+    with progress_bar("reading", terminal) as update:
+        update(1, 2)
+    assert terminal.getvalue() == ""
