@@ -26,8 +26,8 @@ _SMALLEST: Mapping[Kind, type[Any]] = {
     "coded": np.int8,
     "text": np.object_,
 }
-_ROOM = 1 << 28
-"""Elements to make room for at most; what is not used of it takes no memory."""
+_ROOM = 1 << 24
+"""Elements to make room for at once at most: rowids may promise more than there is."""
 
 
 def narrow(values: Int64s) -> Integers:

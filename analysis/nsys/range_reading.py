@@ -154,10 +154,9 @@ def _looked_up(names: Mapping[tuple[int, ...], str], other: str, *keys: Int64s) 
 def _category_names(
     names: Mapping[tuple[int, ...], str], process: Int64s, domain: Int64s, category: Int64s
 ) -> Strings:
-    numbers: dict[tuple[int, ...], str] = {
-        (*key, number): str(number)
-        for number in np.unique(category).tolist()
-        if number not in {_NULL, 0}
-        for key in set(zip(process.tolist(), domain.tolist(), strict=True))
-    }
-    return _looked_up({**numbers, **names}, "", process, domain, category)
+    """Name of each range's category, or its number; `""` for none, which is also category 0."""
+    coded = Coded.of(category)
+    numbers = np.empty(len(coded.distinct), object)
+    numbers[:] = ["" if value in {_NULL, 0} else str(value) for value in coded.distinct.tolist()]
+    named = _looked_up(names, "", process, domain, category)
+    return np.where(named == "", numbers[coded.code], named)

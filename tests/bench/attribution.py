@@ -147,6 +147,8 @@ def _show_ratios(found: dict[str, Run], kernels: int) -> bool:
         if wanted and (target.at_least is None or kernels >= SPEED_WANTED_FROM):
             verdicts.append(target.holds(ratio))
             wanted += ": yes" if verdicts[-1] else ": NO"
+        elif wanted:
+            wanted += f" from {SPEED_WANTED_FROM:,} kernels on"
         names = f"{target.of} / {target.to}"
         print(f"{names:<52}{ratio:>7.2f}{of.cpu_s / to.cpu_s:>7.2f}  {wanted}")
     limits = [found[name].peak_bytes for name in (PROJECTED, SUMMED) if name in found]
