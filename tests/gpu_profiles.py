@@ -281,6 +281,8 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
                 "time_budget_s": None,
             },
             "collector": "nsys",
+            "gpu": None,
+            "container": None,
         },
         "sampling": {**counts, "stop_reason": "image_count"},
         "submodules": list(run.submodules),

@@ -108,6 +108,7 @@ def memory_rows(sides: list[int]) -> pd.DataFrame:
             "activations_bytes": per_pixel * side**2,
             "total_bytes": 100 + per_pixel * side**2,
             "basis": "counted",
+            "incomplete": None,
         }
         for side in sides
         for submodule, per_pixel in (("teacher", 4), ("student", 8))
