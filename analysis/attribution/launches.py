@@ -20,7 +20,8 @@ def launch_of(calls: Calls, operations: Operations) -> Integers:
     Operations and calls are joined by process and correlation id, because correlation ids repeat
     between processes. Where one id has several calls (some schemas record the runtime call and the
     driver's entry inside it) the one that starts last counts, and only that: on one thread it lies
-    within the others, so that a range encloses it whenever it encloses any of them.
+    within the others, so that a range encloses it whenever it encloses any of them. Of equal ones
+    the later row counts.
     """
     launch: Integers = np.full(len(operations), -1, np.int32 if len(calls) < 2**31 else np.int64)
     if not len(calls) or not len(operations):

@@ -157,10 +157,12 @@ def _file_digest(file: Path, cache: Path) -> str:
         text = kept.read_text(encoding="utf-8")
         if re.fullmatch("[0-9a-f]{64}", text):
             return text
+    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    write_text(kept, digest)
-    return digest
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    write_text(kept, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _test(file: Path, digest: str, cache: Path) -> tuple[bool, str]:

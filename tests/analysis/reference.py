@@ -217,14 +217,14 @@ class Reference:
 
     @staticmethod
     def _launch(calls: list[Call], operation: Operation) -> Call | None:
-        """The last call of the process with the operation's correlation id."""
+        """Of the process's calls with that correlation id the last; of equal ones the later row."""
         matching = [
-            call
-            for call in calls
+            (call.start, -call.end, row)
+            for row, call in enumerate(calls)
             if call.correlation == operation.correlation
             and call.thread >> 24 == operation.process >> 24
         ]
-        return max(matching, key=lambda call: (call.start, -call.end), default=None)
+        return calls[max(matching)[2]] if matching else None
 
     def inside(self, at: int, kind: str) -> list[Operation]:
         """Operations of a kind that were launched inside a range."""
