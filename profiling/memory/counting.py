@@ -6,10 +6,8 @@ activation is allocated, and any resolution takes about a second.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,19 +17,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiling.errors import ConfigError, UnsupportedResolutionError
 from profiling.memory.attention import cuda_attention
-from profiling.memory.conventions import OTHER_CONVENTIONS, owns_parameters
-from profiling.memory.live import Block, Origin, Stretch
-from profiling.memory.ownership import resident_bytes
-from profiling.memory.recording import ModuleCall, Recorder, size_bytes
-from profiling.memory.repeats import counted_once
+from profiling.memory.recording import Recorder, size_bytes
+from profiling.memory.records import MemoryCount
+from profiling.memory.tracing import OUTSIDE, Trace
 from profiling.methods.base import Method
-from profiling.methods.host import LibraryWork, watching_libraries
 from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_countable
 from profiling.methods.spec import MethodSpec
-
-OUTSIDE = "outside"
-"""Stands for tensors of a foreign network that belong to none of its submodules."""
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (
@@ -45,91 +37,6 @@ NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """What takes memory and cannot be counted, by the device of the inference."""
-
-
-@dataclass(frozen=True)
-class LayerCount:
-    """A counted layer. One that is called several times is counted the first time."""
-
-    name: str
-    type: str
-    output_shape: tuple[int, ...]
-    parameters_bytes: int
-    activations_bytes: int
-
-
-@dataclass(frozen=True)
-class AliveCount:
-    """Tensors of one origin in a peak."""
-
-    submodule: str | None
-    operator: str
-    layer: str | None
-    tensors: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class PeakCount:
-    """The largest sum of tensors on the device that are alive at once during a submodule."""
-
-    bytes: int
-    kept_bytes: int
-    """Alive when the submodule began."""
-    operator: str | None
-    """Whose output completes the peak."""
-    layer: str | None
-    alive: tuple[AliveCount, ...]
-    """The largest group first."""
-
-
-@dataclass(frozen=True)
-class LibraryCount:
-    """What a library takes that torch does not see."""
-
-    library: str
-    purpose: str
-    device_bytes: int
-    host_bytes: int
-
-
-@dataclass(frozen=True)
-class SubmoduleCount:
-    """What one submodule needs for one inference, batch 1."""
-
-    submodule: str
-    parameters_bytes: int
-    buffers_bytes: int
-    activations_bytes: int
-    """Sum over ``layers``: the study's convention."""
-    conventions: Mapping[str, int]
-    """Activations by the other conventions, in bytes."""
-    peak: PeakCount
-    host_peak_bytes: int
-    flops: int
-    libraries: tuple[LibraryCount, ...]
-    layers: tuple[LayerCount, ...]
-    """The counted layers, in the order of their calls."""
-
-
-@dataclass(frozen=True)
-class MemoryCount:
-    """What one inference of a method needs, batch 1."""
-
-    image_bytes: int
-    submodules: tuple[SubmoduleCount, ...]
-    """In the order of inference."""
-    not_counted: tuple[str, ...]
-    incomplete: str | None
-    """Why what follows a certain submodule is not in the count; None: everything is."""
-
-    @property
-    def needed_bytes(self) -> int:
-        """What the device must hold; what ``not_counted`` lists comes on top."""
-        resident = sum(part.parameters_bytes + part.buffers_bytes for part in self.submodules)
-        peak = max(part.peak.bytes for part in self.submodules)
-        libraries = sum(one.device_bytes for part in self.submodules for one in part.libraries)
-        return resident + self.image_bytes + peak + libraries
 
 
 def count_memory(
@@ -171,6 +78,12 @@ def count_memory(
         return _count(method, spec, settings, resolution_px, device_type)
 
 
+_FILLING_NAMES = (
+    *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
+    *("add_", "sub_", "mul_", "div_", "copy_"),
+)
+"""Operators that change what is in a tensor and nothing else."""
+
 _FILLING = frozenset(
     getattr(torch.ops.aten, name)
     for name in [
@@ -187,7 +100,6 @@ _FILLING = frozenset(
         "copy_",
     ]
 )
-"""Change what is in a tensor and nothing else."""
 
 
 class _WithoutFilling(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -213,36 +125,24 @@ def _count(
     device_type: str,
 ) -> MemoryCount:
     _place(method, device_type)
-    recorder = Recorder(method, None if spec.foreign else spec.submodules, device_type)
-    libraries: dict[str, list[LibraryWork]] = {}
-
-    def take_note(work: LibraryWork) -> None:
-        libraries.setdefault(recorder.place().submodule or OUTSIDE, []).append(work)
-        recorder.live.add_flops(work.flops)
-
     image = torch.empty(1, 3, resolution_px, resolution_px, device=device_type)
-    recorder.live.ignore([*method.parameters(), *method.buffers(), image])
+    trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
     attention = cuda_attention() if device_type == "cuda" else nullcontext()
     incomplete = None
-    with (
-        recorder.attach(),
-        counted_once(method, method.counted_once, recorder.live),
-        watching_libraries(take_note),
-        attention,
-    ):
-        try:
-            method.infer(image, recorder.annotate)
-        except UnsupportedResolutionError:
-            # the networks run, but not together: what does not run takes no memory
-            if spec.resolution_problem(settings, resolution_px) is None:
-                raise
-        except Exception as problem:
-            if not spec.foreign:
-                raise
-            incomplete = _incomplete(spec, recorder, problem)
+    try:
+        with attention:
+            trace.follow(image, counted_once=method.counted_once)
+    except UnsupportedResolutionError:
+        # the networks run, but not together: what does not run takes no memory
+        if spec.resolution_problem(settings, resolution_px) is None:
+            raise
+    except Exception as problem:
+        if not spec.foreign:
+            raise
+        incomplete = _incomplete(spec, trace.recorder, problem)
     # of ours, what lies behind an interruption belongs to where it happened
-    otherwise = OUTSIDE if spec.foreign else recorder.interrupted
-    parts = _sum_up(method, recorder, libraries, otherwise)
+    otherwise = OUTSIDE if spec.foreign else trace.recorder.interrupted
+    parts = trace.submodules(otherwise)
     return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
 
 
@@ -264,91 +164,3 @@ def _incomplete(spec: MethodSpec, recorder: Recorder, problem: Exception) -> str
         remedy = "leave the method out, or see why it needs the contents of tensors"
         raise ConfigError("memory", f"{spec.target} cannot be counted ({what})", remedy)
     return f"counted up to {recorder.interrupted or OUTSIDE} ({what})"
-
-
-def _sum_up(
-    method: Method,
-    recorder: Recorder,
-    libraries: Mapping[str, list[LibraryWork]],
-    otherwise: str | None,
-) -> tuple[SubmoduleCount, ...]:
-    parameters, buffers = resident_bytes(method, recorder.submodule_of, otherwise)
-    names = list(method.submodules)
-    if otherwise in {*parameters, *buffers} - set(names):
-        names.append(OUTSIDE)
-    counts = []
-    for name in names:
-        calls = [call for call in recorder.calls if call.submodule == name]
-        layers = tuple(_layer(call) for call in calls if owns_parameters(call))
-        stretches = recorder.stretches.get(name, [])
-        conventions = {
-            convention: sum(call.output_bytes for call in calls if belongs(call))
-            for convention, belongs in OTHER_CONVENTIONS.items()
-        }
-        conventions["allocated"] = sum(stretch.allocated_bytes for stretch in stretches)
-        counts.append(
-            SubmoduleCount(
-                submodule=name,
-                parameters_bytes=parameters.get(name, 0),
-                buffers_bytes=buffers.get(name, 0),
-                activations_bytes=sum(layer.activations_bytes for layer in layers),
-                conventions=conventions,
-                peak=_peak(stretches),
-                host_peak_bytes=max((s.host_peak_bytes for s in stretches), default=0),
-                flops=sum(stretch.flops for stretch in stretches),
-                libraries=_libraries(libraries.get(name, [])),
-                layers=layers,
-            )
-        )
-    return tuple(counts)
-
-
-def _layer(call: ModuleCall) -> LayerCount:
-    return LayerCount(
-        name=call.name,
-        type=type(call.module).__name__,
-        output_shape=call.output_shape,
-        parameters_bytes=call.parameters_bytes,
-        activations_bytes=call.output_bytes,
-    )
-
-
-def _peak(stretches: list[Stretch]) -> PeakCount:
-    """Of a submodule whose range may open several times in an image."""
-    if not stretches:
-        return PeakCount(0, 0, None, None, ())
-    most = max(stretches, key=lambda stretch: stretch.peak_bytes)
-    origin = most.origin
-    return PeakCount(
-        bytes=most.peak_bytes,
-        kept_bytes=most.kept_bytes,
-        operator=origin and origin.operator,
-        layer=origin and origin.layer,
-        alive=_grouped((*most.kept, *most.own)),
-    )
-
-
-def _grouped(blocks: tuple[Block, ...]) -> tuple[AliveCount, ...]:
-    tensors: Counter[Origin] = Counter()
-    sizes: Counter[Origin] = Counter()
-    for block in blocks:
-        tensors[block.origin] += 1
-        sizes[block.origin] += block.size_bytes
-    return tuple(
-        AliveCount(origin.submodule, origin.operator, origin.layer, tensors[origin], size)
-        for origin, size in sizes.most_common()
-    )
-
-
-def _libraries(works: list[LibraryWork]) -> tuple[LibraryCount, ...]:
-    """One of each kind: a library takes its memory again in the next call, not once more."""
-    largest: dict[tuple[str, str], LibraryCount] = {}
-    for work in works:
-        key = (work.library, work.purpose)
-        known = largest.get(key)
-        largest[key] = LibraryCount(
-            *key,
-            device_bytes=max(work.device_bytes, known.device_bytes if known else 0),
-            host_bytes=max(work.host_bytes, known.host_bytes if known else 0),
-        )
-    return tuple(largest.values())

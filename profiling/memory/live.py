@@ -252,4 +252,5 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _name(operator: torch._ops.OpOverload) -> str:
     """As profilers write it: ``aten::bmm``."""
-    return operator.name().partition(".")[0]
+    name: str = operator.name()  # type: ignore[no-untyped-call]
+    return name.partition(".")[0]

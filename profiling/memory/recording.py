@@ -128,7 +128,8 @@ class Recorder:
         if name in self._called:
             return
         self._called.add(name)
-        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+        leaves = {id(leaf): leaf for leaf in tree_leaves(output)}.values()
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         self.calls.append(
             ModuleCall(
                 submodule=submodule,

@@ -18,7 +18,7 @@ from profiling.memory.live import LiveTensors, Origin, Stretch
 
 
 @contextmanager
-def counted_once(method: nn.Module, paths: Sequence[str], live: LiveTensors) -> Iterator[None]:
+def counting_once(method: nn.Module, paths: Sequence[str], live: LiveTensors) -> Iterator[None]:
     """Counts the calls of some modules once per shape of their arguments while it is entered.
 
     Args:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from profiling.files import write_json
-from profiling.memory.counting import MemoryCount, count_memory
+from profiling.memory.counting import count_memory
+from profiling.memory.records import MemoryCount
 from profiling.methods.checks import Variant, check_countable
 from profiling.methods.spec import MethodSpec
 
