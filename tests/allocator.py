@@ -22,7 +22,7 @@ class Given(NamedTuple):
     kept_bytes: int
     """Given out when the submodule began."""
     operator: str
-    """The innermost operator that ran when the peak was reached."""
+    """The innermost operator that ran when the peak was reached, other than plain allocation."""
 
 
 def given_out(method: Method, image: torch.Tensor) -> list[Given]:
@@ -76,6 +76,10 @@ def _of_submodule(
             now += size
             if now > peak:
                 peak, peak_at = now, at
-    around = [span for span in spans if span[0] <= peak_at <= span[1]]
+    around = [
+        span
+        for span in spans
+        if span[0] <= peak_at <= span[1] and not span[2].startswith("aten::empty")
+    ]
     innermost = min(around, key=lambda span: span[1] - span[0])[2]
     return Given(name.removeprefix("submodule "), peak, kept, innermost)
