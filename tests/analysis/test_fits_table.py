@@ -98,17 +98,13 @@ def test_runtime_series_leave_out_what_has_no_time() -> None:
 def memory_rows(sides: list[int]) -> pd.DataFrame:
     rows = [
         {
+            **dict.fromkeys(MEMORY_COLUMNS),
             "method": "M",
             "variant": "reference-fp32",
             "resolution_px": side,
-            "pixels": side**2,
             "submodule": submodule,
-            "parameters_bytes": 100,
-            "buffers_bytes": 0,
             "activations_bytes": per_pixel * side**2,
             "total_bytes": 100 + per_pixel * side**2,
-            "basis": "counted",
-            "incomplete": None,
         }
         for side in sides
         for submodule, per_pixel in (("teacher", 4), ("student", 8))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.gpu_profiles import GpuRun, write_gpu_run, write_memory_json
+from tests.gpu_profiles import GpuRun, write_gpu_run
+from tests.memory_documents import Count, Part, per_pixel
 
 SIDES_PX = (256, 384, 512, 640, 768, 1024)
 VARIANT = "reference-fp32"
@@ -56,9 +57,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ["attribute", str(profile), "--run", f"{folder}/run.json", "-o", str(output)]
             )
             folders.append(str(folder))
-        counts.append(root / "counts" / method / "memory.json")
-        held = {name: (1_000_000, ACTIVATIONS_BYTES[name]) for name in submodules}
-        write_memory_json(counts[-1], method, [*SIDES_PX, 3000], held)
+        parts = [Part(name, activations=per_pixel(ACTIVATIONS_BYTES[name])) for name in submodules]
+        count = Count(method, parts)
+        counts.append(count.write(root / "counts" / method / "memory.json", [*SIDES_PX, 3000]))
     runtime, memory, fits = (str(root / f"{name}.csv") for name in ("runtime", "memory", "fits"))
     tables = ["--runtime", runtime, "--memory", memory]
     assert not main(["summarize", *folders, "-o", runtime])
