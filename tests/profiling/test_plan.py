@@ -41,6 +41,13 @@ def test_a_changed_setting_changes_the_runs_of_its_label_only() -> None:
 
 def test_figure_style_changes_no_run() -> None:
     assert runs() == runs(figures={"width_mm": 180}, extrapolate_to_px=4000)
+    assert runs() == runs(gpus=[], sensors=[{"name": "A", "megapixels": 5}])
+
+
+def test_gpus_and_sensors_change_no_count() -> None:
+    config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS}
+    others = {"gpus": [{"name": "A", "memory_gib": 8}], "sensors": []}
+    assert plan_counts(load_config(config)) == plan_counts(load_config({**config, **others}))
 
 
 def test_threads_and_sampling_change_every_run() -> None:
