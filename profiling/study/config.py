@@ -84,10 +84,11 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
         StudyConfigError: something in it cannot be used; every fault is listed.
     """
     schema = load_schema("config")
-    errors: list[UserError] = list(config_errors(schema, user))
+    hardware = _default_hardware()
+    errors: list[UserError] = list(config_errors(schema, {**hardware, **user}))
     if errors:
         raise StudyConfigError(errors)
-    full = _fill(schema, {**_default_hardware(), **_merge(_preset_for(user), user)})
+    full = _fill(schema, {**hardware, **_merge(_preset_for(user), user)})
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
         try:
@@ -138,8 +139,17 @@ def _preset_for(user: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _default_hardware() -> dict[str, Any]:
-    lists: dict[str, Any] = yaml.safe_load(HARDWARE_FILE.read_text("utf-8"))
-    return lists
+    """The lists of ``HARDWARE_FILE``, which users may edit, too.
+
+    Raises:
+        StudyConfigError: the file is no YAML.
+    """
+    try:
+        lists = yaml.safe_load(HARDWARE_FILE.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        what = f"is no YAML ({error})"
+        raise StudyConfigError([ConfigError(str(HARDWARE_FILE), what, "mend the syntax")]) from None
+    return {"gpus": [], "sensors": [], **(lists or {})}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,22 @@ def test_the_lists_we_ship_are_valid_and_have_sources() -> None:
         assert entry["source"].startswith("https://")
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("gpus: [{name: A}]", "gpus.0.memory_gib: missing"),
+        ("gpu: []", "gpu: unknown key"),
+        ("gpus: [", "hardware.yaml: is no YAML"),
+    ],
+)
+def test_a_fault_in_the_file_of_gpus_and_sensors_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, part: str
+) -> None:
+    (tmp_path / "hardware.yaml").write_text(text)
+    monkeypatch.setattr("profiling.study.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
+    assert part in complaints(study())[0]
+
+
 def test_the_example_of_gpus_and_sensors_in_our_configuration_is_valid() -> None:
     text = (CHECKOUT / "config" / "config.yaml").read_text()
     lines = text[text.index("# gpus:") :].splitlines()
