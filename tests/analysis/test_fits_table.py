@@ -39,6 +39,7 @@ def test_a_parabola_is_extrapolated() -> None:
         256,
         1024,
     )
+    assert row["fitted_at_px"] == "256 384 512 640 768 896 1024"
     assert row["extrapolation_factor_pixels"] == pytest.approx(3000**2 / 1024**2)
     assert (row["fit_refused"], row["interval_refused"], row["predicted_problem"]) == ("", "", "")
     assert row["basis"] == "extrapolated"
