@@ -3,15 +3,26 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from analysis.figures.draw import study_figures
+from analysis.figures.hardware import Hardware
+from analysis.figures.style import Style
 from analysis.fits import memory_extrapolation
 from profiling.errors import ConfigError
 from profiling.methods.registry import get_spec
 from profiling.methods.spec import ResolutionProblem
 from profiling.request import RunRequest
 from profiling.study.config import load_config
-from profiling.study.plan import STUDY_SIDES_PX, plan_counts, plan_runs, supported_at_or_above
+from profiling.study.plan import (
+    STUDY_SIDES_PX,
+    figure_names,
+    plan_counts,
+    plan_runs,
+    supported_at_or_above,
+)
+from tests.analysis.drawings import count_of, read, runtime_table, study_tables
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -143,3 +154,14 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": methods})
     files = {path.split("/")[1]: run.files for path, run in plan_runs(config, "embedded").items()}
     assert files == {"A": ["a.pt"], "B": []}
+
+
+def test_the_figures_planned_are_those_that_the_analysis_draws() -> None:
+    config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
+    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config))
+    variant = "reference-fp32"
+    runtime = [runtime_table(name, device="local", variant=variant) for name in METHODS]
+    counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
+    tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
+    drawn = study_figures(tables, Hardware(), Style())
+    assert sorted(planned) == sorted(drawn)
