@@ -92,8 +92,8 @@ def _draw_method(
         ends = []
         for _, fit in fits[fits["quantity"] == quantity].iterrows():
             submodule = str(fit["submodule"])
-            points = counts[counts["submodule"] == submodule]
-            if not points[column].any():
+            points = counts[(counts["submodule"] == submodule) & (counts[column] > 0)]
+            if points.empty:  # a logarithmic axis has no place for it
                 continue
             _draw_submodule(axes, points, column, fit)
             # a name stands at the first curve of its colour
@@ -112,7 +112,7 @@ def _draw_submodule(axes: Axes, points: pd.DataFrame, column: str, fit: pd.Serie
     """Points and parabola of a submodule."""
     colour = submodule_colour(fit["submodule"])
     fitted_px = [int(side) for side in str(fit["fitted_at_px"]).split()]
-    points = points[(points["resolution_px"] >= min(fitted_px, default=0)) & (points[column] > 0)]
+    points = points[points["resolution_px"] >= min(fitted_px, default=0)]
     is_fitted = points["resolution_px"].isin(fitted_px)
     for part, face in ((points[is_fitted], colour), (points[~is_fitted], "white")):
         axes.plot(

@@ -315,6 +315,16 @@ def test_counts_too_few_for_a_parabola_are_points_without_one() -> None:
     assert set(annotations(peak)) == {"net", "attention"}
 
 
+def test_what_is_counted_at_small_resolutions_only_ends_there() -> None:
+    """As a method of the user's that is counted up to another submodule where it is larger."""
+    count = Count("M", (Part("part", peak=lambda side_px: side_px**2 * (side_px <= 1024)),))
+    drawing = draw(f"memory_extrapolation_{VARIANT}", counts=read(count))
+    drawing.figure.draw_without_rendering()
+    peak = drawing.figure.axes[0]
+    assert max(x for x, _, _ in marks(peak)) == 1024
+    assert set(annotations(peak)) == {"part"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
