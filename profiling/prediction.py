@@ -18,7 +18,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from profiling.host_memory import available_host_bytes, total_host_bytes
-from profiling.memory.counting import MemoryCount, count_memory
+from profiling.memory.counting import count_memory
 from profiling.methods.spec import MethodSpec
 from profiling.skipping import Prediction
 from profiling.study.digest import code_digest
@@ -50,18 +50,20 @@ def predict(
     try:
         with _undisturbed(device_type):
             count = count_memory(
-                spec, settings, resolution_px=resolution_px, implementation=implementation
+                spec,
+                settings,
+                resolution_px=resolution_px,
+                implementation=implementation,
+                device_type=device_type,
             )
-            needed_bytes, incomplete = _needed_bytes(count), count.incomplete
-            del count
     except Exception as problem:  # noqa: BLE001 - of whatever class: the run shall go on
         return " ".join(f"{type(problem).__name__}: {problem}".split())
     total_bytes, available_bytes = _device_memory(device_type)
     return Prediction(
-        needed_bytes=needed_bytes,
+        needed_bytes=count.needed_bytes,
         device_memory_bytes=total_bytes,
         available_bytes=available_bytes,
-        incomplete=incomplete,
+        incomplete=count.incomplete,
         counted_by=counting_digest(),
     )
 
@@ -69,13 +71,6 @@ def predict(
 def counting_digest() -> str:
     """Digest of the code that predicts."""
     return code_digest("profiling.prediction")
-
-
-def _needed_bytes(count: MemoryCount) -> int:
-    return sum(
-        part.parameters_bytes + part.buffers_bytes + part.activations_bytes
-        for part in count.submodules
-    )
 
 
 def _device_memory(device_type: str) -> tuple[int, int]:

@@ -27,6 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resolution", type=int, nargs="+", required=True, metavar="PX", help="side lengths in px"
     )
+    parser.add_argument(
+        "--device-type",
+        choices=["cuda", "cpu"],
+        default="cuda",
+        help="where the inference is thought to happen; no GPU is needed (default: cuda)",
+    )
     parser.add_argument("--json", action="store_true", help="print memory.json instead of a table")
     parser.add_argument("-o", "--output", type=Path, default=None, help="write memory.json there")
     parser.set_defaults(main=main)
@@ -49,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         settings = check_settings(spec, settings)
         variant = parse_variant(args.variant, spec, where="--variant")
 
-    report = count_report(label, spec, settings, variant, args.resolution)
+    report = count_report(label, spec, settings, variant, args.resolution, args.device_type)
     if args.output is not None:
         try:
             write_report(args.output, report)

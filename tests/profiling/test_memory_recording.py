@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from profiling.annotation import Annotate
-from profiling.memory.counting import SubmoduleCount, count_memory
+from profiling.memory.counting import count_memory
 from profiling.memory.ownership import owner
+from profiling.memory.records import SubmoduleCount
 from profiling.methods.base import Detection, Method
 from profiling.methods.spec import MethodSpec
 
