@@ -67,6 +67,9 @@ class Allocator(Protocol):
     def process_memory(self) -> ProcessMemory:
         """What this process has on the GPU, by the driver."""
 
+    def cublas_workspace_bytes(self) -> int | None:
+        """What is allocated for cuBLAS with the first matrix product; None where nobody tells."""
+
 
 class TorchAllocator:
     """torch's caching allocator on the current CUDA device, and the driver beneath it.
@@ -107,6 +110,11 @@ class TorchAllocator:
     def process_memory(self) -> ProcessMemory:
         """See ``Allocator``."""
         return process_memory(self._uuid)
+
+    def cublas_workspace_bytes(self) -> int | None:
+        """See ``Allocator``; torch 2.6 does not tell."""
+        ask = getattr(torch.backends.cuda, "cublas_workspace_size", None)
+        return None if ask is None else int(ask())
 
 
 class MemoryWatch:
@@ -179,7 +187,7 @@ class _GpuWatch:
             "process_bytes": None,
             "process_source": None,
             "outside_allocator_bytes": None,
-            "cublas_workspace_bytes": _cublas_workspace_bytes(),
+            "cublas_workspace_bytes": allocator.cublas_workspace_bytes(),
             "submodules": None,
         }
 
@@ -261,9 +269,3 @@ class _GpuWatch:
             process_source=source,
             outside_allocator_bytes=self._less_reserved(process_bytes),
         )
-
-
-def _cublas_workspace_bytes() -> int | None:
-    """What torch allocates for cuBLAS with the first matrix product; not every torch tells."""
-    ask = getattr(torch.backends.cuda, "cublas_workspace_size", None)
-    return None if ask is None else int(ask())
