@@ -61,13 +61,12 @@ class Decisions:
         """
         for run in runs:
             file = self.file(run)
-            if not self._is_outdated(run):
-                _write(file, STANDS)
-                os.utime(file, (0, 0))
-            else:
+            if self._is_outdated(run):
                 # Snakemake takes a new file for an old one where its content is
                 _write(file, f"Decide anew: margin {self._margin}, counting {self._counting}.\n")
-                os.utime(file)
+            else:
+                _write(file, STANDS)
+                os.utime(file, (0, 0))
 
     def _is_outdated(self, run: str) -> bool:
         """Whether a run was left out, and by the present option or counting might not be."""
