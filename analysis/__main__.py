@@ -6,7 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from analysis.commands import attribute, figures, fit, implementations, memory, summarize
+from analysis.commands import (
+    attribute,
+    figures,
+    fit,
+    implementations,
+    measured_memory,
+    memory,
+    summarize,
+)
 from analysis.errors import UserError
 
 
@@ -14,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; a fault of the user's ends in one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (attribute, summarize, memory, implementations, fit, figures):
+    commands = (attribute, summarize, memory, measured_memory, implementations, fit, figures)
+    for command in commands:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

@@ -30,6 +30,7 @@ class Run:
         warmup_images: warm-up images that were completed.
         measured_images: measured images that were completed.
         predicted_needed_bytes: what the run needs at least, by count; None: nothing was counted.
+        predicted_incomplete: what of that is missing, and why; None: nothing is.
         device_memory_bytes: what its device has in all; None where nothing was counted.
         memory: what was measured of its memory, as in `run.json`.
     """
@@ -49,6 +50,7 @@ class Run:
     warmup_images: int
     measured_images: int
     predicted_needed_bytes: int | None
+    predicted_incomplete: str | None
     device_memory_bytes: int | None
     memory: Mapping[str, Any]
 
@@ -103,6 +105,7 @@ def _as_run(path: Path, document: dict[str, Any]) -> Run:
         warmup_images=document["sampling"]["warmup_images"],
         measured_images=document["sampling"]["measured_images"],
         predicted_needed_bytes=prediction.get("needed_bytes"),
+        predicted_incomplete=prediction.get("incomplete"),
         device_memory_bytes=prediction.get("device_memory_bytes"),
         memory=document["memory"],
     )
