@@ -21,7 +21,7 @@ from profiling.host_memory import available_host_bytes, total_host_bytes
 from profiling.memory.counting import count_memory
 from profiling.methods.spec import MethodSpec
 from profiling.skipping import Prediction
-from profiling.study.digest import code_digest
+from profiling.study.digest import source_digest
 
 
 def predict(
@@ -64,13 +64,8 @@ def predict(
         device_memory_bytes=total_bytes,
         available_bytes=available_bytes,
         incomplete=count.incomplete,
-        counted_by=counting_digest(),
+        counted_by=source_digest("profiling.prediction"),
     )
-
-
-def counting_digest() -> str:
-    """Digest of the code that predicts."""
-    return code_digest("profiling.prediction")
 
 
 def _device_memory(device_type: str) -> tuple[int, int]:

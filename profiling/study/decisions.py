@@ -17,7 +17,7 @@ from pathlib import Path
 
 from profiling.files import write_text
 from profiling.skipping import Prediction
-from profiling.study.digest import code_digest
+from profiling.study.digest import source_digest
 
 STANDS = "What was recorded of this run, if anything, stands.\n"
 
@@ -36,7 +36,7 @@ class Decisions:
         self._margin = margin
         self._results = results
         self._folder = folder
-        self._counting = code_digest("profiling.prediction")
+        self._counting = source_digest("profiling.prediction")
 
     @property
     def options(self) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from profiling.prediction import counting_digest
 from profiling.study.decisions import Decisions
+from profiling.study.digest import source_digest
 
 RUN = "local/M/reference-fp32/256"
 GIB = 2**30
@@ -26,7 +26,7 @@ def write_record(
         "device_memory_bytes": 10 * GIB,
         "available_bytes": GIB,
         "incomplete": None,
-        "counted_by": counted_by or counting_digest(),
+        "counted_by": counted_by or source_digest("profiling.prediction"),
     }
     file.write_text(json.dumps({"status": status, "prediction": prediction}))
     return file

@@ -21,6 +21,7 @@ from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_settings, get_spec
 from profiling.prediction import predict
 from profiling.skipping import Prediction
+from profiling.study.digest import source_digest
 
 SPEC = get_spec("efficientad")
 SMALL = check_settings(SPEC, {"size": "S"})
@@ -49,6 +50,7 @@ def test_it_is_the_count_beside_the_memory_of_the_device() -> None:
     assert large.device_memory_bytes == total_host_bytes()
     assert 0 < large.available_bytes <= large.device_memory_bytes
     assert large.incomplete is None
+    assert large.counted_by == source_digest("profiling.prediction")
 
 
 def test_a_checkpoint_is_not_read() -> None:
