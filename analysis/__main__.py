@@ -13,6 +13,7 @@ from analysis.commands import (
     fit,
     flops,
     implementations,
+    measured_memory,
     memory,
     summarize,
 )
@@ -22,6 +23,7 @@ COMMANDS = (
     attribute,
     summarize,
     memory,
+    measured_memory,
     implementations,
     flops,
     fit,

@@ -190,6 +190,10 @@ class ProfileWriter:
                     )
 
 
+HOST_MEMORY = ("resident_before_build_bytes", "peak_before_build_bytes", "peak_bytes")
+"""What `run.json` says of main memory."""
+
+
 @dataclass(frozen=True)
 class GpuRun:
     """What to generate.
@@ -260,7 +264,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
     """The content of `run.json`; `changes` replace keys at the top."""
     counts = {"warmup_images": run.warmup_images, "measured_images": run.measured_images}
     document = {
-        "schema_version": 1,
+        "schema_version": 2,
         "status": "ok",
         "problem": None,
         "request": {
@@ -283,6 +287,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "collector": "nsys",
             "gpu": None,
             "container": None,
+            "skip_margin": None,
         },
         "sampling": {**counts, "stop_reason": "image_count"},
         "submodules": list(run.submodules),
@@ -290,6 +295,9 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "collector": {"name": "nsys", "version": "2023.4.4 (generated)"},
         "images": {"source": "generated", "count": 1, "unreadable": []},
         "weights": {"source": "generated", "sha256": None},
+        "prediction": None,
+        "prediction_problem": "generated",
+        "memory": {"host": dict.fromkeys(HOST_MEMORY), "gpu": None},
         "hardware": {
             "cpu_model": "generated CPU",
             "cpu_count": 1,

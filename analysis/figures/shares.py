@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number
 from analysis.figures.captions import (
+    STATUS_WORDS,
     incomplete,
     measured_on,
     out_of_memory,
@@ -171,7 +172,7 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
     for position, (_, row) in enumerate(whole.iterrows()):
         if row["status"] != "ok":
             axes.annotate(
-                "out of memory", (position, 0), (0, 4), textcoords="offset points",
+                STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
             continue

@@ -69,6 +69,9 @@ class StudyConfig:
     gpu: str | None
     container: str
     extrapolate_to_px: int
+    skip_margin: float | None
+    """Share of the device's memory by which a run's count must exceed it for the run to be left
+    out; None: no run is left out."""
     figures: Mapping[str, Any]
     gpus: tuple[Mapping[str, Any], ...]
     sensors: tuple[Mapping[str, Any], ...]
@@ -275,6 +278,7 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         gpu=full["device"]["gpu"],
         container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],
+        skip_margin=full["memory_margin"] if full["skip_predicted_out_of_memory"] else None,
         figures=full["figures"],
         gpus=tuple(full["gpus"]),
         sensors=tuple(full["sensors"]),

@@ -144,6 +144,23 @@ def test_a_method_that_never_fits_is_a_figure_that_says_so(name: str, tmp_path: 
     drawing.figure.savefig(tmp_path / "figure.pdf")
 
 
+def test_what_was_measured_and_what_was_predicted_is_told_apart(tmp_path: Path) -> None:
+    runtime = runtime_table()
+    for side_px, status in ((640, "out_of_memory"), (768, "predicted_out_of_memory")):
+        lost = {**LOST, "status": status}
+        runtime.loc[runtime["resolution_px"] == side_px, list(lost)] = list(lost.values())
+    drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime)
+    said = caption(drawing).replace("\u00a0", " ")
+    assert "Out of memory: M at 640 px." in said
+    assert "Predicted out of memory by count, and not run: M at 768 px." in said
+    labels = {text.get_text(): text.xy[0] for text in drawing.figure.axes[0].texts}
+    assert labels["out of memory"] == 3
+    assert labels["predicted out of memory"] == 4
+    drawing.figure.savefig(tmp_path / "figure.pdf")
+    said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime)).replace("\u00a0", " ")
+    assert "Predicted out of memory by count, and not run: M at 768 px." in said
+
+
 def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
     alone = {"images": 1, "ci95_low_ms": None, "ci95_high_ms": None}
     drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime_table(**alone))

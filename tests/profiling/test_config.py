@@ -103,6 +103,14 @@ def test_threads_default_to_the_usable_cpus() -> None:
     assert load_config(study(device={"type": "cpu", "threads": 1})).threads == 1
 
 
+def test_runs_are_left_out_only_where_the_user_wants_it() -> None:
+    assert load_config(study()).skip_margin is None
+    assert load_config(study(memory_margin=0.5)).skip_margin is None
+    assert load_config(study(skip_predicted_out_of_memory=True)).skip_margin == 0.1
+    wanted = study(skip_predicted_out_of_memory=True, memory_margin=0)
+    assert load_config(wanted).skip_margin == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
@@ -152,6 +160,9 @@ def test_threads_default_to_the_usable_cpus() -> None:
             {"sensors": [{"name": "A", "megapixels": 5}] * 2},
             ["sensors.1.name: 'A' is named already"],
         ),
+        ({"skip_predicted_out_of_memory": "yes"}, ["skip_predicted_out_of_memory", "boolean"]),
+        ({"memory_margin": -0.1}, ["memory_margin: -0.1", "at least 0"]),
+        ({"memory_margin": "10 %"}, ["memory_margin: '10 %'", "number"]),
         ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
     ],
 )

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from profiling.study.digest import code_digest, reachable_modules
+from profiling.study.digest import code_digest, reachable_modules, source_digest
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -96,6 +97,13 @@ def test_a_run_depends_on_its_method_and_not_on_the_figures() -> None:
     assert not [name for name in found if name.startswith("analysis")]
 
 
+def test_a_digest_that_every_python_gives_is_of_the_files_as_they_are() -> None:
+    files = {name: CHECKOUT / f"{name.replace('.', '/')}.py" for name in ("profiling.skipping",)}
+    files["profiling"] = CHECKOUT / "profiling" / "__init__.py"
+    content = b"".join(f"{name}\n".encode() + files[name].read_bytes() for name in sorted(files))
+    assert source_digest("profiling.skipping") == hashlib.sha256(content).hexdigest()[:16]
+
+
 def test_a_run_does_not_depend_on_the_other_methods() -> None:
     assert "profiling.methods.efficientad.spec" not in reachable_modules("profiling.runner")
 
@@ -103,6 +111,7 @@ def test_a_run_does_not_depend_on_the_other_methods() -> None:
 def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
     code = (
         "import sys, profiling.study.plan, profiling.study.config, profiling.collectors.nsys;"
+        "import profiling.study.decisions;"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run(

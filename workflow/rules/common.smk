@@ -12,6 +12,7 @@ from profiling.collectors.nsys import choose
 from profiling.errors import UserError
 from profiling.study.config import load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
+from profiling.study.decisions import Decisions
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
@@ -40,6 +41,8 @@ try:
         RUNS = plan_runs(STUDY, COLLECTOR.name)
         shell.prefix(host_prefix(CHECKOUT, COLLECTOR.nsys))
     COUNTS = plan_counts(STUDY)
+    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decisions")
+    DECISIONS.write(RUNS)
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 

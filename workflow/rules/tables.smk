@@ -57,6 +57,25 @@ rule memory_table:
         " > {log:q} 2>&1"
 
 
+rule measured_memory_table:
+    input:
+        runs=expand("results/{run}/run.json", run=RUNS),
+        counts=expand("results/{count}/memory.json", count=COUNTS),
+    output:
+        csv="results/tables/memory_measured.csv",
+        parquet="results/tables/memory_measured.parquet",
+    log:
+        "results/logs/measured_memory_table.log",
+    resources:
+        quiet=1,
+    params:
+        folders=expand("results/{run}", run=RUNS),
+        code=code_digest("analysis.commands.measured_memory"),
+    shell:
+        "python -m analysis measured-memory {params.folders:q} --counts {input.counts:q}"
+        " -o {output.csv:q} > {log:q} 2>&1"
+
+
 rule fits_table:
     input:
         runtime=rules.runtime_table.output.csv,
