@@ -98,10 +98,16 @@ def test_a_run_depends_on_its_method_and_not_on_the_figures() -> None:
 
 
 def test_a_digest_that_every_python_gives_is_of_the_files_as_they_are() -> None:
-    files = {name: CHECKOUT / f"{name.replace('.', '/')}.py" for name in ("profiling.skipping",)}
-    files["profiling"] = CHECKOUT / "profiling" / "__init__.py"
-    content = b"".join(f"{name}\n".encode() + files[name].read_bytes() for name in sorted(files))
+    content = b"profiling.skipping\n" + (CHECKOUT / "profiling" / "skipping.py").read_bytes()
     assert source_digest("profiling.skipping") == hashlib.sha256(content).hexdigest()[:16]
+    assert source_digest("profiling.prediction") != source_digest("profiling.memory.counting")
+
+
+def test_code_that_counts_is_not_code_that_a_measurement_depends_on() -> None:
+    measured, counted = (
+        reachable_modules(name) for name in ("profiling.runner", "profiling.prediction")
+    )
+    assert "profiling.memory.counting" in counted - measured
 
 
 def test_a_run_does_not_depend_on_the_other_methods() -> None:

@@ -15,7 +15,6 @@ from profiling.methods.registry import get_spec
 from profiling.methods.spec import ResolutionProblem
 from profiling.request import RunRequest
 from profiling.study.config import load_config
-from profiling.study.digest import reachable_modules
 from profiling.study.plan import (
     STUDY_SIDES_PX,
     figure_names,
@@ -66,18 +65,6 @@ def test_gpus_and_sensors_change_no_count() -> None:
     assert plan_counts(load_config(config)) == plan_counts(load_config({**config, **others}))
 
 
-def test_leaving_out_what_cannot_fit_changes_no_run() -> None:
-    """What is left out is run again in another way, see ``profiling.study.decisions``."""
-    assert runs() == runs(skip_predicted_out_of_memory=True, memory_margin=0.5)
-
-
-def test_code_that_counts_is_not_code_that_a_measurement_depends_on() -> None:
-    measured, counted = (
-        reachable_modules(name) for name in ("profiling.runner", "profiling.prediction")
-    )
-    assert "profiling.memory.counting" in counted - measured
-
-
 def test_threads_and_sampling_change_every_run() -> None:
     before = runs(device={"type": "cpu", "threads": 1})
     for after in (
@@ -85,6 +72,11 @@ def test_threads_and_sampling_change_every_run() -> None:
         runs(device={"type": "cpu", "threads": 1}, sampling={"measured_images": 5}),
     ):
         assert all(before[path] != after[path] for path in before)
+
+
+def test_leaving_out_what_cannot_fit_changes_no_run() -> None:
+    """What is left out is run again in another way, see ``profiling.study.decisions``."""
+    assert runs() == runs(skip_predicted_out_of_memory=True, memory_margin=0.5)
 
 
 def test_the_same_study_gives_the_same_parameters() -> None:
