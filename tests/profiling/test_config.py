@@ -142,7 +142,6 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"variants": ["reference-tf32"]}, ["variants", "CPU", "device.type: cuda"]),
         ({"sampling": {"min_images": 9, "measured_images": 2}}, ["sampling.min_images", "1 to 2"]),
         ({"images": "no/such/folder"}, ["images", "no folder"]),
-<<<<<<< HEAD
         ({"gpus": {}}, ["gpus: {}", "expected: array"]),
         ({"gpus": [{"name": "A"}]}, ["gpus.0.memory_gib: missing", "GiB"]),
         ({"gpus": [{"name": "A", "memory_gib": 0}]}, ["gpus.0.memory_gib: 0", "more than 0"]),
@@ -167,8 +166,6 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"skip_predicted_out_of_memory": "yes"}, ["skip_predicted_out_of_memory", "boolean"]),
         ({"memory_margin": -0.1}, ["memory_margin: -0.1", "at least 0"]),
         ({"memory_margin": "10 %"}, ["memory_margin: '10 %'", "number"]),
-=======
->>>>>>> skip
         ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
     ],
 )

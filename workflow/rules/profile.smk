@@ -7,8 +7,8 @@ RUN = "{device}/{method}/{variant}/{resolution}"
 # runs beside a measurement, whatever --cores says. Measurements of other studies on the same
 # machine are kept out by a lock that the measuring process holds.
 #
-# Whether runs that cannot fit are left out is told by a global variable rather than a parameter:
-# switching it must not measure anything again. What was left out, `decision` runs again.
+# Whether runs that cannot fit are left out is told by LEAVE_OUT (common.smk) rather than by a
+# parameter: switching it must not measure anything again. What was left out, `decision` runs again.
 rule profile:
     input:
         files=lambda wildcards: RUNS[RUN.format(**wildcards)].files,
@@ -28,7 +28,7 @@ rule profile:
         request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
         code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
     shell:
-        "python -m profiling run --request {params.request:q} {DECISIONS.options}"
+        "python -m profiling run --request {params.request:q} $LEAVE_OUT"
         " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
 
