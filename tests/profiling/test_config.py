@@ -163,9 +163,6 @@ def test_threads_default_to_the_usable_cpus() -> None:
             {"sensors": [{"name": "A", "megapixels": 5}] * 2},
             ["sensors.1.name: 'A' is named already"],
         ),
-        ({"skip_predicted_out_of_memory": "yes"}, ["skip_predicted_out_of_memory", "boolean"]),
-        ({"memory_margin": -0.1}, ["memory_margin: -0.1", "at least 0"]),
-        ({"memory_margin": "10 %"}, ["memory_margin: '10 %'", "number"]),
         ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
     ],
 )
