@@ -39,7 +39,7 @@ FLOPS_COLUMNS: Schema = {
     "clock": "string",
     "status": "string",
     "images": "Int64",
-    "flops": "Int64",
+    "flops": "Float64",
     "mean_ms": "Float64",
     "ci95_low_ms": "Float64",
     "ci95_high_ms": "Float64",

@@ -48,7 +48,7 @@ MEMORY_METHODS_COLUMNS: Schema = {
     "host_peak_bytes": "Int64",
     "library_bytes": "Int64",
     "needed_bytes": "Int64",
-    "flops": "Int64",
+    "flops": "Float64",
     "basis": "string",
     "not_counted": "string",
     "incomplete": "string",

@@ -52,7 +52,7 @@ MEMORY_COLUMNS: Schema = {
     "peak_layer": "string",
     "host_peak_bytes": "Int64",
     "library_bytes": "Int64",
-    "flops": "Int64",
+    "flops": "Float64",
     "basis": "string",
     "incomplete": "string",
 }

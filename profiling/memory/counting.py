@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -39,6 +40,20 @@ NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
 """What takes memory and cannot be counted, by the device of the inference."""
 
 
+@cache
+def is_gpu_imaginable() -> bool:
+    """Whether this torch lets fake tensors lie on a CUDA device, be there one or not.
+
+    torch 2.6 asks the driver even for slices of them, and fails where there is none.
+    """
+    try:
+        with FakeTensorMode():
+            torch.empty(1, 2, device=torch.device("cuda", 0))[:, :1].cpu()
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
 def count_memory(
     spec: MethodSpec,
     settings: Mapping[str, Any],
@@ -63,8 +78,12 @@ def count_memory(
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution.
-        ConfigError: the method has no such implementation, or nothing of it can be counted.
+        ConfigError: the method has no such implementation, nothing of it can be counted, or this
+            torch does not count for a CUDA device that is absent.
     """
+    if device_type == "cuda" and not is_gpu_imaginable():
+        what = f"torch {torch.__version__} cannot count for a GPU where there is none"
+        raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
     check_countable(spec, settings, resolution_px)
     unread = {
         key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
@@ -124,8 +143,10 @@ def _count(
     resolution_px: int,
     device_type: str,
 ) -> MemoryCount:
-    _place(method, device_type)
-    image = torch.empty(1, 3, resolution_px, resolution_px, device=device_type)
+    # by its number: asked for the current one, torch 2.6 looks for a driver
+    device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
+    _place(method, device)
+    image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
     trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
     attention = cuda_attention() if device_type == "cuda" else nullcontext()
     incomplete = None
@@ -146,16 +167,16 @@ def _count(
     return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
 
 
-def _place(method: nn.Module, device_type: str) -> None:
+def _place(method: nn.Module, device: torch.device) -> None:
     """Moves the tensors of a method to a device that need not exist."""
-    if device_type == "cpu":
+    if device.type == "cpu":
         return
     for module in method.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            moved = nn.Parameter(parameter.to(device_type), requires_grad=False)
+            moved = nn.Parameter(parameter.to(device), requires_grad=False)
             module.register_parameter(name, moved)
         for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, buffer.to(device_type))  # it stays a buffer
+            setattr(module, name, buffer.to(device))  # it stays a buffer
 
 
 def _incomplete(spec: MethodSpec, recorder: Recorder, problem: Exception) -> str:

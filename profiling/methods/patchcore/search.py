@@ -16,7 +16,7 @@ from torch import nn
 from torch._guards import detect_fake_mode
 
 from profiling.host_memory import available_host_bytes
-from profiling.methods.host import LibraryWork, is_fake, on_host
+from profiling.methods.host import LibraryWork, on_host
 from profiling.out_of_memory import is_out_of_memory
 
 FLOAT_BYTES = 4
@@ -61,9 +61,6 @@ class FlatSearch(nn.Module):
         Raises:
             MemoryError: it does not fit there.
         """
-        if is_fake(self.bank):
-            self.bank = self.bank.to("cuda")
-            return
         import faiss
 
         self._gpu_resources = faiss.StandardGpuResources()
