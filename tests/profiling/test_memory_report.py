@@ -24,7 +24,7 @@ SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "memory.schema.jso
 def report() -> dict[str, Any]:
     variant = parse_variant("reference-tf32", SPEC)
     return count_report(
-        "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], "cuda"
+        "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], DEVICE_TYPE
     )
 
 
