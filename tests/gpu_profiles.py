@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -326,39 +326,3 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
 def write_run_json(path: Path, run: GpuRun, **changes: Any) -> None:
     """Write `run.json`."""
     path.write_text(json.dumps(run_document(run, **changes)))
-
-
-def write_memory_json(
-    path: Path,
-    method: str,
-    resolutions_px: Sequence[int],
-    submodules: Mapping[str, tuple[int, int]],
-    variant: str = "reference-fp32",
-) -> None:
-    """Write `memory.json`: per submodule its parameters, and activations per pixel, in bytes."""
-    document = {
-        "schema_version": 1,
-        "method": method,
-        "target": "generated",
-        "settings": {},
-        "variant": variant,
-        "resolutions": [
-            {
-                "resolution_px": side,
-                "incomplete": None,
-                "submodules": [
-                    {
-                        "submodule": name,
-                        "parameters_bytes": parameters,
-                        "buffers_bytes": 8,
-                        "activations_bytes": per_pixel * side**2,
-                        "layers": [],
-                    }
-                    for name, (parameters, per_pixel) in submodules.items()
-                ],
-            }
-            for side in resolutions_px
-        ],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))

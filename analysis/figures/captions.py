@@ -84,6 +84,22 @@ def incomplete(rows: pd.DataFrame) -> str:
     return f" Not everything is counted, see memory.csv: {', '.join(methods)}."
 
 
+DEVICE_WORDS = {"cpu": "a CPU device", "cuda": "a CUDA device"}
+
+
+def on_device(counts: pd.DataFrame) -> str:
+    """``a CUDA device``: where the inference was thought to happen when it was counted."""
+    return " or ".join(DEVICE_WORDS[name] for name in counts["device_type"].unique())
+
+
+def not_counted(methods: pd.DataFrame) -> str:
+    """A sentence on what takes memory and is in no count, or nothing."""
+    named = [each for text in methods["not_counted"].dropna().unique() for each in text.split("; ")]
+    if not named:
+        return ""
+    return f" Not counted: {'; '.join(dict.fromkeys(named))}."
+
+
 def _shorten(version: str) -> str:
     name, _, number = version.partition(" ")
     return f"{name} ({number})" if number else name

@@ -7,9 +7,8 @@ RUN = "{device}/{method}/{variant}/{resolution}"
 # runs beside a measurement, whatever --cores says. Measurements of other studies on the same
 # machine are kept out by a lock that the measuring process holds.
 #
-# Whether runs that cannot fit are left out must not measure anything again when it is switched.
-# `option` therefore asks for the input: of parameters made from input, output or resources Snakemake
-# keeps no record. What was left out and no longer would be is run again through `decision`.
+# Whether runs that cannot fit are left out is told by LEAVE_OUT (common.smk) rather than by a
+# parameter: switching it must not measure anything again. What was left out, `decision` runs again.
 rule profile:
     input:
         files=lambda wildcards: RUNS[RUN.format(**wildcards)].files,
@@ -28,9 +27,8 @@ rule profile:
     params:
         request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
         code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
-        option=lambda wildcards, input: DECISIONS.options,
     shell:
-        "python -m profiling run --request {params.request:q} {params.option}"
+        "python -m profiling run --request {params.request:q} $LEAVE_OUT"
         " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
 
