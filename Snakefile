@@ -28,8 +28,11 @@ rule all:
     input:
         rules.runtime_table.output,
         rules.memory_table.output,
+        rules.measured_memory_table.output,
         rules.implementations_table.output,
+        rules.flops_table.output,
         rules.fits_table.output,
+        rules.extrapolation_table.output,
         rules.figures.output,
 
 

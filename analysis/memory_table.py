@@ -1,27 +1,39 @@
-"""`memory.csv`: what each submodule holds in memory, counted without running an image.
+"""`memory.csv`: what each submodule takes in memory, counted without running an image.
 
-One row per method × variant × resolution × submodule, sorted by these. Columns, in this order:
-`method`, `variant`, `resolution_px`, `pixels`, `submodule`, `parameters_bytes`, `buffers_bytes`,
-`activations_bytes` (outputs of the layers that own parameters, one image), `total_bytes` (sum of
-the three), `basis` (always `counted`: exact, neither measured nor extrapolated), `incomplete` (up
-to where a method of the user's was counted, and why not further; null: everything is counted).
+One row per method × variant × resolution × submodule, sorted by these; submodules in the order of
+inference. Bytes of one inference at batch 1 in 32-bit floats. Columns, in this order:
+
+- `method`, `variant`, `device_type` (where the inference is thought to happen: it decides what is
+  copied and what lies on the host), `resolution_px`, `pixels`, `submodule`.
+- `parameters_bytes`, `buffers_bytes`: of the modules that the submodule calls.
+- `activations_bytes`: outputs of the layers that own parameters (the study's equation 3).
+- `total_bytes`: the sum of the three (the study's equation 1).
+- `activations_…_bytes`: the same by the other conventions in use, `memory.schema.json` has them.
+- `peak_bytes`: the largest sum of tensors on the device that are alive at once while the submodule
+  runs; `kept_bytes`: those of them that earlier submodules have left.
+- `peak_operator`, `peak_layer`: what completes the peak, and in which module; null: nothing does.
+- `host_peak_bytes`: the same of tensors on the host, beside a CUDA device.
+- `library_bytes`: what libraries take on the device besides.
+- `flops`: twice the multiply-adds of convolutions, matrix products, attention and search.
+- `basis`: always `counted`: exact, neither measured nor extrapolated.
+- `incomplete`: up to where a method of the user's was counted, and why not further; null:
+  everything is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.documents import read_document
-from analysis.errors import ResultsError
+from analysis.memory_counts import Count
 from analysis.tables import Schema, make_table
 
 MEMORY_COLUMNS: Schema = {
     "method": "string",
     "variant": "string",
+    "device_type": "string",
     "resolution_px": "Int64",
     "pixels": "Int64",
     "submodule": "string",
@@ -29,65 +41,61 @@ MEMORY_COLUMNS: Schema = {
     "buffers_bytes": "Int64",
     "activations_bytes": "Int64",
     "total_bytes": "Int64",
+    "activations_convolution_bytes": "Int64",
+    "activations_not_in_place_bytes": "Int64",
+    "activations_leaf_bytes": "Int64",
+    "activations_torchsummary_bytes": "Int64",
+    "activations_allocated_bytes": "Int64",
+    "peak_bytes": "Int64",
+    "kept_bytes": "Int64",
+    "peak_operator": "string",
+    "peak_layer": "string",
+    "host_peak_bytes": "Int64",
+    "library_bytes": "Int64",
+    "flops": "Float64",
     "basis": "string",
     "incomplete": "string",
 }
 """Columns of `memory.csv`."""
 
-_KEY = ("method", "variant", "resolution_px")
-_REMEDY = "count again with python -m profiling memory"
+STUDY_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
+"""The terms of the study's equation 1."""
 
 
-def memory_table(paths: Sequence[Path]) -> pd.DataFrame:
-    """Gather counts.
+def memory_table(counts: Sequence[Count]) -> pd.DataFrame:
+    """Rows of `MEMORY_COLUMNS`, in the order of the counts.
 
     Args:
-        paths: `memory.json` files.
-
-    Returns:
-        Rows of `MEMORY_COLUMNS`, sorted; submodules stay in the order of inference.
-
-    Raises:
-        ResultsError: a file is missing or violates `memory.schema.json`, or two files count the
-            same method, variant and resolution.
+        counts: see `analysis.memory_counts.read_counts`.
     """
-    owner: dict[tuple[str, str, int], Path] = {}
-    rows: list[dict[str, Any]] = []
-    for path in paths:
-        document = read_document(path, "memory", _REMEDY)
-        for counted in document["resolutions"]:
-            key = (document["method"], document["variant"], counted["resolution_px"])
-            _check_first(key, path, owner)
-            rows.extend(_rows(*key, counted))
-    rows.sort(key=lambda row: tuple(row[name] for name in _KEY))
-    return make_table(rows, MEMORY_COLUMNS)
+    return make_table([row for count in counts for row in _rows(count)], MEMORY_COLUMNS)
 
 
-def _check_first(
-    key: tuple[str, str, int], path: Path, owner: dict[tuple[str, str, int], Path]
-) -> None:
-    if key in owner:
-        where = "twice" if owner[key] == path else f"in {owner[key]} too"
-        what = f"{' '.join(map(str, key))} px is counted {where}"
-        raise ResultsError(path, what, "name one of the two counts only")
-    owner[key] = path
+def library_bytes(part: Mapping[str, Any]) -> int:
+    """What libraries take on the device in one submodule, in bytes."""
+    return sum(library["device_bytes"] for library in part["libraries"])
 
 
-def _rows(
-    method: str, variant: str, resolution_px: int, counted: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    for part in counted["submodules"]:
-        held = {
-            name: part[name] for name in ("parameters_bytes", "buffers_bytes", "activations_bytes")
-        }
+def _rows(count: Count) -> Iterator[dict[str, Any]]:
+    for part in count.content["submodules"]:
+        conventions, peak = part["conventions"], part["peak"]
         yield {
-            "method": method,
-            "variant": variant,
-            "resolution_px": resolution_px,
-            "pixels": resolution_px**2,
+            "method": count.method,
+            "variant": count.variant,
+            "device_type": count.device_type,
+            "resolution_px": count.resolution_px,
+            "pixels": count.resolution_px**2,
             "submodule": part["submodule"],
-            **held,
-            "total_bytes": sum(held.values()),
+            **{name: part[name] for name in STUDY_BYTES},
+            "total_bytes": sum(part[name] for name in STUDY_BYTES),
+            **{f"activations_{name}_bytes": size for name, size in conventions.items()},
+            "peak_bytes": peak["bytes"],
+            "kept_bytes": peak["kept_bytes"],
+            "peak_operator": peak["operator"],
+            "peak_layer": peak["layer"],
+            "host_peak_bytes": part["host_peak_bytes"],
+            "library_bytes": library_bytes(part),
+            "flops": part["flops"],
             "basis": "counted",
-            "incomplete": counted["incomplete"],
+            "incomplete": count.content["incomplete"],
         }

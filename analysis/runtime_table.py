@@ -9,7 +9,12 @@ One row per device × method × variant × resolution × submodule × clock. Col
 - `clock`: `host` is the duration on the CPU thread, on a GPU device the time that launching takes;
   `kernel_sum`, `busy`, `span` are times of the GPU's kernels, see `analysis.runs.range_table`.
   Ranges around the image that launch no kernel have no rows for these three.
-- `status`: `out_of_memory` rows have no images and no times.
+- `status`: rows of `out_of_memory` (the run was begun and did not fit) and of
+  `predicted_out_of_memory` (its count ruled it out, and it was not begun) have no images and no
+  times.
+- `predicted_needed_bytes`: what the run needs at least, counted before it began, and
+  `device_memory_bytes`, what its device has in all; null where nothing could be counted. The same
+  in all rows of a run.
 - `collector`, `collector_version`: what recorded the ranges.
 - `images`: size of the sample, one value per measured image. Images in which a submodule launches
   no kernel have no span.
@@ -51,6 +56,8 @@ RUNTIME_COLUMNS: Schema = {
     "role": "string",
     "clock": "string",
     "status": "string",
+    "predicted_needed_bytes": "Int64",
+    "device_memory_bytes": "Int64",
     "collector": "string",
     "collector_version": "string",
     "images": "Int64",
@@ -191,6 +198,8 @@ def _row(
         "role": role,
         "clock": clock,
         "status": run.status,
+        "predicted_needed_bytes": run.predicted_needed_bytes,
+        "device_memory_bytes": run.device_memory_bytes,
         "collector": run.collector,
         "collector_version": run.collector_version,
         "images": sample.size,

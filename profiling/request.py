@@ -44,6 +44,9 @@ class RunRequest:
     """UUID of the GPU; None: the first that CUDA shows."""
     container: str | None = None
     """Digest of the image in which to measure; None: on the host."""
+    skip_margin: float | None = None
+    """Share of the device's memory by which a run's count must exceed it for the run to be left
+    out; None: it is begun whatever the count says."""
 
     def as_dict(self) -> dict[str, Any]:
         """The request as ``run.json`` stores it."""

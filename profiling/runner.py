@@ -10,22 +10,25 @@ The ranges of a run, in the order in which they open::
         <submodule>           as the method names them
       synchronize             CUDA devices only: the end of the work that `image` launched
       copy_to_host            CUDA devices only
+    memory                    CUDA devices only, once, behind them: the same for one image more,
+                              whose memory is measured and whose times count for nothing
+
+Before all of it the memory of the run is predicted, in no range.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 import torch
 
-from profiling import fingerprint
 from profiling.annotation import Annotate
 from profiling.images import ImageSet
+from profiling.measured_memory import MemoryWatch, TorchAllocator
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 from profiling.methods.registry import (
@@ -35,22 +38,12 @@ from profiling.methods.registry import (
     parse_variant,
 )
 from profiling.methods.spec import MethodSpec
-from profiling.methods.weights import weights_record
-from profiling.out_of_memory import is_out_of_memory, requested_bytes
+from profiling.out_of_memory import is_out_of_memory
 from profiling.progress import Progress
 from profiling.request import RunRequest
+from profiling.run_record import Outcome, RunRecord, now_utc
 from profiling.sampling import StopRule
-
-
-@dataclass
-class Outcome:
-    """How far a run came, and what ended it."""
-
-    status: str = "ok"
-    problem: dict[str, Any] | None = None
-    phase: str = "build"
-    images: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "measure": 0})
-    stop_reason: str = "image_count"
+from profiling.skipping import Prediction
 
 
 def measure(
@@ -59,7 +52,7 @@ def measure(
     nsys_version: str | None,
     on_start: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Carries out a run in this process.
+    """Carries out a run in this process, unless its count rules it out.
 
     Args:
         request: what to run. Its threads and precision are set for the whole process.
@@ -74,31 +67,72 @@ def measure(
     Raises:
         UserError: the images, weights or device cannot be used.
     """
-    started_utc = _now_utc()
+    started_utc = now_utc()
     spec = resolve(get_spec(request.target))
     # a foreign method is known only here; of ours, the settings are complete already
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
     check_resolution(spec, request.settings, request.resolution_px)
     _configure_torch(request, spec)
     images = ImageSet.open(request.images)
-    on_start(_record(request, spec.submodules, images, _killed(), nsys_version, started_utc))
+    # first of all on the GPU: what CUDA itself takes there is measured before anything else
+    memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
+    prediction = _predict(request, spec)
+    memory.begin()
+    record = RunRecord(request, images, prediction, memory, nsys_version, started_utc)
+    margin = request.skip_margin
+    if margin is not None and isinstance(prediction, Prediction) and prediction.rules_out(margin):
+        return record.as_dict(Outcome.ruled_out(prediction, margin), spec.submodules)
+    on_start(record.as_dict(Outcome.killed(), spec.submodules))
     outcome = Outcome()
-    submodules = spec.submodules
+    submodules = _run(request, spec, images, annotate, memory, outcome)
+    memory.end()
+    return record.as_dict(outcome, submodules)
+
+
+def _predict(request: RunRequest, spec: MethodSpec) -> Prediction | str:
+    """See ``profiling.prediction``.
+
+    It is not imported by a statement: the digest of the code that a measurement depends on shall
+    not cover the counting, or every change of it would have everything measured again. Runs that
+    were ruled out do depend on it, see ``profiling.study.decisions``.
+    """
+    predicted: Prediction | str = importlib.import_module("profiling.prediction").predict(
+        spec,
+        request.settings,
+        resolution_px=request.resolution_px,
+        implementation=parse_variant(request.variant, spec).implementation,
+        device_type=request.device_type,
+    )
+    return predicted
+
+
+def _run(
+    request: RunRequest,
+    spec: MethodSpec,
+    images: ImageSet,
+    annotate: Annotate,
+    memory: MemoryWatch,
+    outcome: Outcome,
+) -> Sequence[str]:
+    """Builds the method and runs the images, as far as memory lasts.
+
+    Returns:
+        The submodules of the method.
+    """
+    submodules: Sequence[str] = spec.submodules
     try:
-        method = _build(request, spec)
+        method = _build(request, spec, memory)
         with Progress(f"{request.method} {request.variant} {request.resolution_px} px") as progress:
             _run_phases(request, method, images, annotate, progress, outcome)
         submodules = method.submodules
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        _record_out_of_memory(outcome, str(error))
-    return _record(request, submodules, images, outcome, nsys_version, started_utc)
-
-
-def _killed() -> Outcome:
-    problem = {"phase": "unknown", "message": "killed", "requested_bytes": None}
-    return Outcome("out_of_memory", problem, stop_reason="out_of_memory")
+        outcome.run_out(str(error))
+        return submodules
+    if request.device_type == "cuda":
+        _measure_memory(method, images, annotate, memory)
+    return submodules
 
 
 def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
@@ -109,14 +143,15 @@ def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def _build(request: RunRequest, spec: MethodSpec) -> Method:
+def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
     method = load_method_class(spec).build(
         request.settings,
         resolution_px=request.resolution_px,
         implementation=parse_variant(request.variant, spec).implementation,
         seed=request.seed,
     )
-    method.move_to(request.device_type)
+    with memory.moving():
+        method.move_to(request.device_type)
     return method
 
 
@@ -188,51 +223,16 @@ def _cuda_image(method: Method, images: ImageSet, index: int, annotate: Annotate
                 result.cpu()
 
 
-def _record_out_of_memory(outcome: Outcome, message: str) -> None:
-    outcome.status = outcome.stop_reason = "out_of_memory"
-    outcome.problem = {
-        "phase": outcome.phase,
-        "message": " ".join(message.split()),
-        "requested_bytes": requested_bytes(message),
-    }
+def _measure_memory(
+    method: Method, images: ImageSet, annotate: Annotate, memory: MemoryWatch
+) -> None:
+    """Runs one image whose memory is measured, submodule by submodule.
 
-
-def _record(
-    request: RunRequest,
-    submodules: Sequence[str],
-    images: ImageSet,
-    outcome: Outcome,
-    nsys_version: str | None,
-    started_utc: str,
-) -> dict[str, Any]:
-    versions = fingerprint.software(nsys_version)
-    recorder = {"nsys": nsys_version, "embedded": f"adscale {versions['adscale']}"}
-    return {
-        "schema_version": 1,
-        "status": outcome.status,
-        "problem": outcome.problem,
-        "request": request.as_dict(),
-        "sampling": {
-            "warmup_images": outcome.images["warmup"],
-            "measured_images": outcome.images["measure"],
-            "stop_reason": outcome.stop_reason,
-        },
-        "submodules": list(submodules),
-        "clock": "gpu" if request.device_type == "cuda" else "host",
-        "collector": {"name": request.collector, "version": recorder[request.collector]},
-        "images": {
-            "source": images.source,
-            "count": len(images),
-            "unreadable": list(images.unreadable),
-        },
-        "weights": weights_record(request.settings.get("weights")),
-        "hardware": fingerprint.hardware(request.device_type),
-        "software": versions,
-        "flags": fingerprint.flags(),
-        "started_utc": started_utc,
-        "finished_utc": _now_utc(),
-    }
-
-
-def _now_utc() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    It comes last, so that measured images find the GPU as they would without it.
+    """
+    try:
+        with torch.inference_mode(), annotate("memory"):
+            _cuda_image(method, images, 0, memory.by_submodule(annotate))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):  # the measured images are complete: the run has its times
+            raise

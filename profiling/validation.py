@@ -90,6 +90,9 @@ def _allowed(error: Any) -> str:
             return f"expected: {limits[error.validator]} {value}"
         case "minItems" | "minProperties":
             return f"expected: at least {value}"
+        case "minLength" | "maxLength":
+            limit = "least" if error.validator == "minLength" else "most"
+            return f"expected: at {limit} {value} character{'' if value == 1 else 's'}"
         case "uniqueItems":
             return "expected: each value once"
         case "pattern":

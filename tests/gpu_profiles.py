@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +190,10 @@ class ProfileWriter:
                     )
 
 
+HOST_MEMORY = ("resident_before_build_bytes", "peak_before_build_bytes", "peak_bytes")
+"""What `run.json` says of main memory."""
+
+
 @dataclass(frozen=True)
 class GpuRun:
     """What to generate.
@@ -260,7 +264,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
     """The content of `run.json`; `changes` replace keys at the top."""
     counts = {"warmup_images": run.warmup_images, "measured_images": run.measured_images}
     document = {
-        "schema_version": 1,
+        "schema_version": 2,
         "status": "ok",
         "problem": None,
         "request": {
@@ -283,6 +287,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "collector": "nsys",
             "gpu": None,
             "container": None,
+            "skip_margin": None,
         },
         "sampling": {**counts, "stop_reason": "image_count"},
         "submodules": list(run.submodules),
@@ -290,6 +295,9 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "collector": {"name": "nsys", "version": "2023.4.4 (generated)"},
         "images": {"source": "generated", "count": 1, "unreadable": []},
         "weights": {"source": "generated", "sha256": None},
+        "prediction": None,
+        "prediction_problem": "generated",
+        "memory": {"host": dict.fromkeys(HOST_MEMORY), "gpu": None},
         "hardware": {
             "cpu_model": "generated CPU",
             "cpu_count": 1,
@@ -318,39 +326,3 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
 def write_run_json(path: Path, run: GpuRun, **changes: Any) -> None:
     """Write `run.json`."""
     path.write_text(json.dumps(run_document(run, **changes)))
-
-
-def write_memory_json(
-    path: Path,
-    method: str,
-    resolutions_px: Sequence[int],
-    submodules: Mapping[str, tuple[int, int]],
-    variant: str = "reference-fp32",
-) -> None:
-    """Write `memory.json`: per submodule its parameters, and activations per pixel, in bytes."""
-    document = {
-        "schema_version": 1,
-        "method": method,
-        "target": "generated",
-        "settings": {},
-        "variant": variant,
-        "resolutions": [
-            {
-                "resolution_px": side,
-                "incomplete": None,
-                "submodules": [
-                    {
-                        "submodule": name,
-                        "parameters_bytes": parameters,
-                        "buffers_bytes": 8,
-                        "activations_bytes": per_pixel * side**2,
-                        "layers": [],
-                    }
-                    for name, (parameters, per_pixel) in submodules.items()
-                ],
-            }
-            for side in resolutions_px
-        ],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))

@@ -11,6 +11,15 @@ from analysis.errors import ArgumentError
 if TYPE_CHECKING:
     from analysis.commands.arguments import Subparsers
 
+TABLES = {
+    "runtime": "runtime.csv",
+    "memory": "memory.csv",
+    "memory-methods": "memory_methods.csv",
+    "fits": "fits.csv",
+    "memory-extrapolation": "memory_extrapolation.csv",
+}
+"""Option and name of each table that is read."""
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
@@ -19,9 +28,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="draw the figures of a study",
         description="Every figure as PDF and PNG, with its data as CSV beside it.",
     )
-    parser.add_argument("--runtime", type=Path, required=True, metavar="runtime.csv")
-    parser.add_argument("--memory", type=Path, required=True, metavar="memory.csv")
-    parser.add_argument("--fits", type=Path, required=True, metavar="fits.csv")
+    for option, table in TABLES.items():
+        parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
@@ -31,31 +39,45 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="JSON",
         help="width_mm, font_pt, png_dpi: a JSON file, or the JSON text itself",
     )
+    parser.add_argument(
+        "--hardware",
+        metavar="JSON",
+        help="gpus and sensors to draw as lines, as in the configuration: a JSON file, or the JSON "
+        "text itself (default: no lines)",
+    )
     parser.set_defaults(run_command=_main)
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.figures.draw import draw_figures, study_figures
+    from analysis.figures.draw import StudyTables, draw_figures, study_figures
+    from analysis.figures.hardware import Hardware
     from analysis.figures.style import Style
+    from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
     from analysis.fits.table import FITS_COLUMNS
+    from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
     from analysis.runtime_table import RUNTIME_COLUMNS
     from analysis.tables import read_csv
 
-    style = Style.from_json(_style_text(options.style))
-    runtime = read_csv(options.runtime, RUNTIME_COLUMNS)
-    memory = read_csv(options.memory, MEMORY_COLUMNS)
-    fits = read_csv(options.fits, FITS_COLUMNS)
-    figures = study_figures(runtime, memory, fits, style)
+    style = Style.from_json(_json_text("--style", options.style))
+    hardware = Hardware.from_json(_json_text("--hardware", options.hardware))
+    tables = StudyTables(
+        runtime=read_csv(options.runtime, RUNTIME_COLUMNS),
+        memory=read_csv(options.memory, MEMORY_COLUMNS),
+        methods=read_csv(options.memory_methods, MEMORY_METHODS_COLUMNS),
+        fits=read_csv(options.fits, FITS_COLUMNS),
+        extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
+    )
+    figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())
 
 
-def _style_text(argument: str | None) -> str | None:
-    """The JSON text of `--style`, which may also name a file."""
+def _json_text(option: str, argument: str | None) -> str | None:
+    """The JSON text of an option, which may also name a file."""
     if argument is None or argument.lstrip().startswith("{"):
         return argument
     try:
         return Path(argument).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         remedy = "name a JSON file, or give the JSON text itself"
-        raise ArgumentError("--style", f"{argument} cannot be read ({error})", remedy) from error
+        raise ArgumentError(option, f"{argument} cannot be read ({error})", remedy) from error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from analysis.figures.style import Style
 from analysis.tables import write_atomically, write_csv
@@ -21,6 +25,15 @@ CAPTION_LINE = 1.35
 
 CHARACTER_WIDTH = 0.56
 """Width of an average character of DejaVu Sans in font sizes."""
+
+HANDLE_WIDTH = 2.8
+"""Of a line or patch in a legend with the gap to its label, in font sizes (matplotlib's)."""
+
+PADDING = 2.0
+"""Around a legend, both sides together, in font sizes."""
+
+COLUMN_GAP = 2.0
+"""Between two columns of a legend, in font sizes (matplotlib's)."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +72,39 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
 def add_legend(figure: Figure, axes: Axes, style: Style, most_columns: int) -> None:
     """A legend above the drawing, in as many columns as its width has room for."""
     handles, labels = axes.get_legend_handles_labels()
-    if not labels:
-        return
-    size_pt = style.font_pt - 1
-    # a handle and the space around it are about five characters wide
-    entry_pt = (max(map(len, labels)) * CHARACTER_WIDTH + 5 * 0.6) * size_pt
-    columns = max(1, min(most_columns, int(style.width_in * 72 / entry_pt)))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+    if labels:
+        columns = columns_that_fit(labels, style, most_columns)
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def columns_that_fit(labels: Sequence[str], style: Style, most: int) -> int:
+    """How many columns of a legend a figure has room for, from 1 to `most`."""
+    room = style.width_in * 72 / (style.font_pt - 1) - PADDING  # in font sizes, as all here
+    entries = np.array([_text_width(label) + HANDLE_WIDTH for label in labels])
+    for count in range(min(most, len(labels)), 1, -1):
+        columns = np.array_split(entries, count)  # as matplotlib fills them
+        if sum(float(column.max()) for column in columns) + COLUMN_GAP * (count - 1) <= room:
+            return count
+    return 1
+
+
+def _text_width(text: str) -> float:
+    """Of a text in the font of all figures, in font sizes."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=1), False)
+    return float(width)
 
 
 def _unbreakable(caption: str) -> str:
     """The caption with spaces at which no line ends: `n = 5`, `95 %`, `896 px`."""
-    return re.sub(r"(?<=\bn) (?==)|(?<==) (?=\d)|(?<=\d) (?=%|px\b)", "\u00a0", caption)
+    return re.sub(r"(?<=\bn) (?==)|(?<==) (?=\d)|(?<=\d) (?=%|px\b|MP\b)", "\u00a0", caption)
+
+
+def plain_number(value: float, _position: object = None) -> str:
+    """A number at an axis: 0.01, 5, 20,000; never a power of ten.
+
+    Matplotlib's 10^n needs a markup that would misread users' labels, and so is switched off.
+    """
+    return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
 def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:

@@ -26,7 +26,7 @@ def measured_on(rows: pd.DataFrame) -> str:
 
 
 def sample_size(rows: pd.DataFrame) -> str:
-    """``mean of n = 3 images`` or ``n = 3–50``; runs out of memory are left out."""
+    """``mean of n = 3 images`` or ``n = 3–50``; runs without times are left out."""
     images = rows.loc[rows["status"] == "ok", "images"].astype(int)
     if images.empty:
         return "no image measured"
@@ -45,14 +45,27 @@ def _has_interval(rows: pd.DataFrame) -> bool:
     return bool(rows["ci95_low_ms"].notna().any())
 
 
+STATUS_WORDS = {
+    "out_of_memory": "out of memory",
+    "predicted_out_of_memory": "predicted out of memory",
+}
+"""The statuses of runs without times: those that did not fit, and those that were not begun."""
+
+
 def out_of_memory(rows: pd.DataFrame) -> str:
-    """A sentence on the resolutions that did not fit, or nothing."""
-    lost = rows[rows["status"] == "out_of_memory"]
-    if lost.empty:
-        return ""
+    """Sentences on the resolutions that did not fit, or will not by their count, or nothing."""
+    measured = _listed(rows, "out_of_memory")
+    predicted = _listed(rows, "predicted_out_of_memory")
+    said = f" Out of memory: {measured}." if measured else ""
+    if predicted:
+        said += f" Predicted out of memory by count, and not run: {predicted}."
+    return said
+
+
+def _listed(rows: pd.DataFrame, status: str) -> str:
+    lost = rows[rows["status"] == status]
     runs = lost[["method", "resolution_px"]].drop_duplicates().itertuples(index=False)
-    listed = ", ".join(f"{method} at {side_px} px" for method, side_px in runs)
-    return f" Out of memory: {listed}."
+    return ", ".join(f"{method} at {side_px} px" for method, side_px in runs)
 
 
 def uncovered(rows: pd.DataFrame) -> str:
@@ -69,6 +82,22 @@ def incomplete(rows: pd.DataFrame) -> str:
     if not len(methods):
         return ""
     return f" Not everything is counted, see memory.csv: {', '.join(methods)}."
+
+
+DEVICE_WORDS = {"cpu": "a CPU device", "cuda": "a CUDA device"}
+
+
+def on_device(counts: pd.DataFrame) -> str:
+    """``a CUDA device``: where the inference was thought to happen when it was counted."""
+    return " or ".join(DEVICE_WORDS[name] for name in counts["device_type"].unique())
+
+
+def not_counted(methods: pd.DataFrame) -> str:
+    """A sentence on what takes memory and is in no count, or nothing."""
+    named = [each for text in methods["not_counted"].dropna().unique() for each in text.split("; ")]
+    if not named:
+        return ""
+    return f" Not counted: {'; '.join(dict.fromkeys(named))}."
 
 
 def _shorten(version: str) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
 
 from analysis.errors import ArgumentError
 from analysis.figures.canvas import Drawing, save
-from analysis.figures.scaling import scaling_memory, scaling_runtime
+from analysis.figures.extrapolation import memory_extrapolation
+from analysis.figures.hardware import Hardware
+from analysis.figures.memory_scaling import scaling_memory, scaling_needed
+from analysis.figures.peaks import memory_peak
+from analysis.figures.scaling import scaling_runtime
 from analysis.figures.shares import memory_share, runtime_share
 from analysis.figures.style import Style, rc_parameters
 
@@ -19,27 +24,60 @@ Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure."""
 
 
-def study_figures(
-    runtime: pd.DataFrame, memory: pd.DataFrame, fits: pd.DataFrame, style: Style
-) -> Figures:
+class StudyTables(NamedTuple):
+    """What the figures of a study are drawn from."""
+
+    runtime: pd.DataFrame
+    """``runtime.csv``."""
+    memory: pd.DataFrame
+    """``memory.csv``."""
+    methods: pd.DataFrame
+    """``memory_methods.csv``."""
+    fits: pd.DataFrame
+    """``fits.csv``."""
+    extrapolation: pd.DataFrame
+    """``memory_extrapolation.csv``."""
+
+
+def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
     """The figures that these tables allow, by name.
 
     Args:
-        runtime: `runtime.csv`.
-        memory: `memory.csv`.
-        fits: `fits.csv`.
+        tables: of the study.
+        hardware: GPUs and sensors to read memory against.
         style: sizes and fonts.
     """
+    return {**_runtime_figures(tables, style), **_memory_figures(tables, hardware, style)}
+
+
+def _runtime_figures(tables: StudyTables, style: Style) -> Figures:
     figures: Figures = {}
-    for key, rows in runtime.groupby(["device", "method", "variant"], sort=False):
+    for key, rows in tables.runtime.groupby(["device", "method", "variant"], sort=False):
         figures["_".join(("runtime_share", *map(str, key)))] = partial(runtime_share, rows, style)
-    for key, rows in memory.groupby(["method", "variant"], sort=False):
-        figures["_".join(("memory_share", *map(str, key)))] = partial(memory_share, rows, style)
-    for key, rows in runtime.groupby(["device", "variant"], sort=False):
+    for key, rows in tables.runtime.groupby(["device", "variant"], sort=False):
         name = "_".join(("scaling_runtime", *map(str, key)))
-        figures[name] = partial(scaling_runtime, rows, fits, style)
-    for variant, rows in memory.groupby("variant", sort=False):
-        figures[f"scaling_memory_{variant}"] = partial(scaling_memory, rows, fits, style)
+        figures[name] = partial(scaling_runtime, rows, tables.fits, style)
+    return figures
+
+
+def _memory_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
+    figures: Figures = {}
+    for key, rows in tables.memory.groupby(["method", "variant"], sort=False):
+        name = "_".join(map(str, key))
+        of_both = (tables.methods[["method", "variant"]] == list(key)).all(axis=1)
+        figures[f"memory_share_{name}"] = partial(memory_share, rows, style)
+        figures[f"memory_peak_{name}"] = partial(memory_peak, rows, tables.methods[of_both], style)
+    for variant in tables.memory["variant"].unique():
+        rows = tables.memory[tables.memory["variant"] == variant]
+        whole = tables.methods[tables.methods["variant"] == variant]
+        judged = tables.extrapolation[tables.extrapolation["variant"] == variant]
+        figures[f"scaling_memory_{variant}"] = partial(
+            scaling_memory, whole, tables.fits, hardware, style
+        )
+        figures[f"scaling_needed_{variant}"] = partial(scaling_needed, whole, hardware, style)
+        figures[f"memory_extrapolation_{variant}"] = partial(
+            memory_extrapolation, rows, judged, style
+        )
     return figures
 
 

@@ -7,15 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure
+from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number
 from analysis.figures.captions import (
+    STATUS_WORDS,
     incomplete,
     measured_on,
     out_of_memory,
     uncertainty,
     uncovered,
 )
-from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
+from analysis.figures.selection import shown_sides, shown_words
+from analysis.figures.style import PARAMETERS_COLOUR, Style, darker, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
 
 HEIGHT_MM = 105
@@ -58,7 +60,9 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
         style: sizes and fonts.
     """
     first = memory.iloc[0]
-    rows = memory.assign(mib=memory["activations_bytes"] / MIB)
+    shown_px = shown_sides(memory["resolution_px"])
+    rows = memory[memory["resolution_px"].isin(shown_px)]
+    rows = rows.assign(mib=rows["activations_bytes"] / MIB)
     held = rows.groupby("resolution_px")[["parameters_bytes", "buffers_bytes"]].sum().sum(axis=1)
     stack = _pivot(rows, "mib")
     stack.insert(0, PARAMETERS, held / MIB)
@@ -66,8 +70,9 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     caption = (
         f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
-        "parameters (study, equations 1 to 3): an upper bound, since not all are alive at once."
-        f"{incomplete(memory)}"
+        "parameters (study, equations 1 to 3). Not all of these are alive at once, and what layers "
+        "without parameters put out is not in it."
+        f"{shown_words(memory['resolution_px'])}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "memory in MiB", style)
@@ -104,11 +109,12 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
     _bars(bottom, share * 100)
     _label_shares(bottom, share, style)
     top.set_ylabel(label)
+    top.yaxis.set_major_formatter(plain_number)
     top.margins(y=0.12)
     bottom.set_ylabel("share in %")
     bottom.set_yticks([0, 25, 50, 75, 100])
     bottom.set_xlabel("side of the image in px")
-    bottom.set_xticks(range(len(stack)), [str(side_px) for side_px in stack.index])
+    bottom.set_xticks(range(len(stack)), [f"{side_px:,}" for side_px in stack.index])
     add_legend(figure, top, style, most_columns=3 if len(stack.columns) > 4 else 4)
     return top
 
@@ -142,7 +148,7 @@ def _label_shares(axes: Axes, share: pd.DataFrame, style: Style) -> None:
                 axes.annotate(
                     f"{value:.1%}", (position, 100), (0, 1 + outside * (size + 1)),
                     textcoords="offset points", ha="center", fontsize=size,
-                    color=_darker(_colour(submodule)), annotation_clip=False,
+                    color=darker(_colour(submodule)), annotation_clip=False,
                 )  # fmt: skip
                 outside += 1
         above = max(above, outside)
@@ -151,12 +157,6 @@ def _label_shares(axes: Axes, share: pd.DataFrame, style: Style) -> None:
 
 def _colour(submodule: str) -> str:
     return PARAMETERS_COLOUR if submodule == PARAMETERS else submodule_colour(submodule)
-
-
-def _darker(colour: str) -> str:
-    """The colour as an ink that stands out from white paper."""
-    parts = (int(int(colour[k : k + 2], 16) * 0.7) for k in (1, 3, 5))
-    return "#" + "".join(f"{part:02X}" for part in parts)
 
 
 def _ink(submodule: str) -> str:
@@ -172,7 +172,7 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
     for position, (_, row) in enumerate(whole.iterrows()):
         if row["status"] != "ok":
             axes.annotate(
-                "out of memory", (position, 0), (0, 4), textcoords="offset points",
+                STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
             continue

@@ -68,6 +68,20 @@ def submodule_colour(name: str) -> str:
     return OKABE_ITO[number % len(OKABE_ITO)]
 
 
+def darker(colour: str) -> str:
+    """The colour as an ink that stands out from white paper."""
+    parts = (int(int(colour[k : k + 2], 16) * 0.7) for k in (1, 3, 5))
+    return "#" + "".join(f"{part:02X}" for part in parts)
+
+
+def method_look(number: int) -> dict[str, Any]:
+    """Colour and marker of the method that comes at this place in the tables."""
+    return {
+        "color": OKABE_ITO[number % len(OKABE_ITO)],
+        "marker": METHOD_MARKERS[number % len(METHOD_MARKERS)],
+    }
+
+
 def rc_parameters(style: Style) -> dict[str, Any]:
     """Matplotlib settings; fonts are embedded, and ``$`` in a user's label is only a character."""
     return {

@@ -47,6 +47,14 @@ class QuadraticFit:
             return None
         return float(np.max(np.abs((self.observed - self.fitted) / self.observed)))
 
+    @property
+    def r_squared(self) -> float | None:
+        """Share of the variance that the fit explains; None where nothing varies."""
+        around_mean = float(np.sum((self.observed - np.mean(self.observed)) ** 2))
+        if around_mean == 0:
+            return None
+        return 1 - float(np.sum((self.observed - self.fitted) ** 2)) / around_mean
+
     def predict(self, side_px: npt.ArrayLike) -> Floats:
         """Values of the parabola."""
         side = np.asarray(side_px, np.float64)

@@ -8,7 +8,8 @@ One row per quantity × clock × device × method × variant × submodule. Colum
 - `method`, `variant`, `submodule`: `image` is the whole inference, `method` the sum of the
   submodules' memory.
 - `model`, `b0`, `b1`, `b2`: y = b0 + b1·s + b2·s² with the side s in px; null if refused.
-- `resolutions`: how many it was fitted to; `min_resolution_px`, `max_resolution_px`: from, to.
+- `resolutions`: how many it was fitted to; `min_resolution_px`, `max_resolution_px`: from, to;
+  `fitted_at_px`: which.
 - `max_relative_residual`: largest |observed − fitted| / observed; null where a value is 0.
 - `extrapolate_to_px`; `extrapolation_factor_pixels`: its pixels over those of the largest
   resolution fitted.
@@ -52,6 +53,7 @@ FITS_COLUMNS: Schema = {
     "resolutions": "Int64",
     "min_resolution_px": "Int64",
     "max_resolution_px": "Int64",
+    "fitted_at_px": "string",
     "max_relative_residual": "Float64",
     "extrapolate_to_px": "Int64",
     "extrapolation_factor_pixels": "Float64",
@@ -123,6 +125,7 @@ def _row(series: Series, extrapolate_to_px: int) -> dict[str, Any]:
         "resolutions": known,
         "min_resolution_px": min(sides, default=None),
         "max_resolution_px": largest_px,
+        "fitted_at_px": " ".join(map(str, sides)),
         "max_relative_residual": fit.max_relative_residual if fit else None,
         "extrapolate_to_px": extrapolate_to_px,
         "extrapolation_factor_pixels": (extrapolate_to_px / largest_px) ** 2

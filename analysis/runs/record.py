@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ class Run:
 
     Attributes:
         path: the `run.json` it was read from.
-        status: `out_of_memory` is a result, not a failure.
+        status: `out_of_memory` is a result, not a failure; `predicted_out_of_memory` was not run.
         device: the user's name for the hardware.
         device_type: kind of device.
         hardware: name of the GPU, or model of the CPU on a CPU device.
@@ -28,10 +29,14 @@ class Run:
         collector_version: its version.
         warmup_images: warm-up images that were completed.
         measured_images: measured images that were completed.
+        predicted_needed_bytes: what the run needs at least, by count; None: nothing was counted.
+        predicted_incomplete: what of that is missing, and why; None: nothing is.
+        device_memory_bytes: what its device has in all; None where nothing was counted.
+        memory: what was measured of its memory, as in `run.json`.
     """
 
     path: Path
-    status: Literal["ok", "out_of_memory"]
+    status: Literal["ok", "out_of_memory", "predicted_out_of_memory"]
     device: str
     device_type: Literal["cpu", "cuda"]
     hardware: str
@@ -44,6 +49,10 @@ class Run:
     collector_version: str
     warmup_images: int
     measured_images: int
+    predicted_needed_bytes: int | None
+    predicted_incomplete: str | None
+    device_memory_bytes: int | None
+    memory: Mapping[str, Any]
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -78,6 +87,7 @@ def read_run(path: Path) -> Run:
 
 def _as_run(path: Path, document: dict[str, Any]) -> Run:
     request, hardware = document["request"], document["hardware"]
+    prediction = document["prediction"] or {}
     on_gpu = request["device_type"] == "cuda" and hardware["gpu"] is not None
     return Run(
         path=path,
@@ -94,4 +104,8 @@ def _as_run(path: Path, document: dict[str, Any]) -> Run:
         collector_version=document["collector"]["version"],
         warmup_images=document["sampling"]["warmup_images"],
         measured_images=document["sampling"]["measured_images"],
+        predicted_needed_bytes=prediction.get("needed_bytes"),
+        predicted_incomplete=prediction.get("incomplete"),
+        device_memory_bytes=prediction.get("device_memory_bytes"),
+        memory=document["memory"],
     )

@@ -63,4 +63,6 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
         with EmbeddedCollector(request.device_type) as collector:
             record = measure(request, collector.annotate, None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
+    if record["status"] == "predicted_out_of_memory":
+        print(record["problem"]["message"], flush=True)
     write_json(folder / "run.json", record, "run")

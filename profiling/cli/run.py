@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import platform
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from profiling.errors import ConfigError
 from profiling.launcher import check_place, launch
 from profiling.methods.registry import check_resolution, parse_variant
 from profiling.request import RunRequest, Sampling
+from profiling.skipping import DEFAULT_MARGIN
 from profiling.study.config import detect_device_type, usable_cpus
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
@@ -38,6 +41,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--images", default=None, help="folder of images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
+    parser.add_argument(
+        "--skip-predicted-out-of-memory",
+        action="store_true",
+        help="do not begin a run whose count is more than the device's memory; record it as such",
+    )
+    parser.add_argument(
+        "--memory-margin",
+        type=float,
+        default=DEFAULT_MARGIN,
+        metavar="SHARE",
+        help="share of the device's memory by which the count must exceed it (%(default)s)",
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder of the run's files")
     parser.set_defaults(main=main)
 
@@ -51,11 +66,19 @@ def main(args: argparse.Namespace) -> int:
     else:
         choice = choose(args.collector, args.nsys, CACHE_FOLDER)
         request = _request(args, "nsys" if choice.nsys else "embedded")
+    if args.skip_predicted_out_of_memory:
+        request = dataclasses.replace(request, skip_margin=_margin(args.memory_margin))
     place = "host" if request.container is None else f"container {request.container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {choice.reason}", flush=True)
     launch(request, args.out, choice.nsys)
     return 0
+
+
+def _margin(share: float) -> float:
+    if not 0 <= share < math.inf:
+        raise ConfigError("--memory-margin", f"{share:g} cannot be used", "expected: at least 0")
+    return share
 
 
 def _request(args: argparse.Namespace, collector: str) -> RunRequest:

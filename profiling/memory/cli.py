@@ -27,6 +27,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resolution", type=int, nargs="+", required=True, metavar="PX", help="side lengths in px"
     )
+    parser.add_argument(
+        "--device-type",
+        choices=["auto", "cuda", "cpu"],
+        default="auto",
+        help=(
+            "where the inference is thought to happen; auto: cuda, for which no GPU is needed "
+            "unless torch is as old as 2.6, else cpu"
+        ),
+    )
     parser.add_argument("--json", action="store_true", help="print memory.json instead of a table")
     parser.add_argument("-o", "--output", type=Path, default=None, help="write memory.json there")
     parser.set_defaults(main=main)
@@ -41,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
+    from profiling.memory.counting import is_gpu_imaginable
     from profiling.memory.report import count_report, format_table, warnings_of, write_report
     from profiling.methods.loading import resolve
 
@@ -49,7 +59,10 @@ def main(args: argparse.Namespace) -> int:
         settings = check_settings(spec, settings)
         variant = parse_variant(args.variant, spec, where="--variant")
 
-    report = count_report(label, spec, settings, variant, args.resolution)
+    device_type = args.device_type
+    if device_type == "auto":
+        device_type = "cuda" if is_gpu_imaginable() else "cpu"
+    report = count_report(label, spec, settings, variant, args.resolution, device_type)
     if args.output is not None:
         try:
             write_report(args.output, report)

@@ -1,4 +1,4 @@
-"""Parameters, buffers and activations of a method, by submodule and layer.
+"""Parameters, activations and the peak of live tensors of a method, by submodule.
 
 The method is built and run on fake tensors, which have shapes and no contents: no weight and no
 activation is allocated, and any resolution takes about a second.
@@ -7,69 +7,60 @@ activation is allocated, and any resolution takes about a second.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.memory.ownership import resident_bytes
-from profiling.memory.recording import CallRecorder, LayerCall
+from profiling.memory.attention import cuda_attention
+from profiling.memory.recording import Recorder, size_bytes
+from profiling.memory.records import MemoryCount
+from profiling.memory.tracing import OUTSIDE, Trace
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_countable
 from profiling.methods.spec import MethodSpec
 
-OUTSIDE = "outside"
-"""Stands for tensors of a foreign network that belong to none of its submodules."""
+NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
+    "cpu": (
+        "what operators allocate inside themselves: oneDNN's layouts, workspaces of products",
+        "the program and its libraries themselves",
+    ),
+    "cuda": (
+        "the CUDA context and the loaded kernels",
+        "workspaces of cuDNN and cuBLAS",
+        "what the caching allocator rounds up and keeps in pieces",
+    ),
+}
+"""What takes memory and cannot be counted, by the device of the inference."""
 
 
-@dataclass(frozen=True)
-class LayerCount:
-    """A counted layer. One that is called several times is counted the first time."""
+@cache
+def is_gpu_imaginable() -> bool:
+    """Whether this torch lets fake tensors lie on a CUDA device, be there one or not.
 
-    name: str
-    type: str
-    output_shape: tuple[int, ...]
-    parameters_bytes: int
-    activations_bytes: int
-
-
-@dataclass(frozen=True)
-class SubmoduleCount:
-    """What one submodule needs for one inference, batch 1."""
-
-    submodule: str
-    parameters_bytes: int
-    buffers_bytes: int
-    activations_bytes: int
-    """Sum over ``layers``."""
-    layers: tuple[LayerCount, ...]
-    """The counted layers, in the order of their calls."""
-
-
-@dataclass(frozen=True)
-class MemoryCount:
-    """What one inference of a method needs, batch 1."""
-
-    submodules: tuple[SubmoduleCount, ...]
-    """In the order of inference."""
-    incomplete: str | None
-    """Why what follows a certain submodule is not in the count; None: everything is."""
-
-
-def owns_parameters(call: LayerCall) -> bool:
-    """The study's convention (its equation 3): leaf modules that own parameters.
-
-    torchinfo counts the same outputs and prints twice their size, for gradients that an inference
-    does not have; here nothing is doubled.
+    torch 2.6 asks the driver even for slices of them, and fails where there is none.
     """
-    return call.parameters_bytes > 0
+    try:
+        with FakeTensorMode():
+            torch.empty(1, 2, device=torch.device("cuda", 0))[:, :1].cpu()
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 def count_memory(
-    spec: MethodSpec, settings: Mapping[str, Any], *, resolution_px: int, implementation: str
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    *,
+    resolution_px: int,
+    implementation: str,
+    device_type: str = "cpu",
 ) -> MemoryCount:
     """Counts one inference of a method.
 
@@ -82,80 +73,115 @@ def count_memory(
         settings: of the method, defaults filled in.
         resolution_px: side length of the square image.
         implementation: such as ``reference``.
+        device_type: ``cpu`` or ``cuda``: where the inference is thought to happen. No GPU is
+            needed.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution.
-        ConfigError: the method has no such implementation, or nothing of it can be counted.
+        ConfigError: the method has no such implementation, nothing of it can be counted, or this
+            torch does not count for a CUDA device that is absent.
     """
+    if device_type == "cuda" and not is_gpu_imaginable():
+        what = f"torch {torch.__version__} cannot count for a GPU where there is none"
+        raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
     check_countable(spec, settings, resolution_px)
     unread = {
         key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
     }
-    incomplete = None
     # a foreign method may hold tensors that it made in ways which fake tensors cannot follow
     with FakeTensorMode(allow_non_fake_inputs=spec.foreign), torch.no_grad():
-        method = load_method_class(spec).build(
-            unread, resolution_px=resolution_px, implementation=implementation, seed=0
-        )
-        recorder = CallRecorder(method, None if spec.foreign else spec.submodules)
-        image = torch.empty(1, 3, resolution_px, resolution_px)
-        with recorder.attach():
-            try:
-                method.infer(image, recorder.annotate)
-            except UnsupportedResolutionError:
-                # the networks run, but not together: what does not run takes no memory
-                if spec.resolution_problem(settings, resolution_px) is None:
-                    raise
-            except Exception as problem:
-                if not spec.foreign:
-                    raise
-                incomplete = _incomplete(spec, recorder, problem)
+        with _WithoutFilling():  # type: ignore[no-untyped-call]
+            method = load_method_class(spec).build(
+                unread, resolution_px=resolution_px, implementation=implementation, seed=0
+            )
+        return _count(method, spec, settings, resolution_px, device_type)
+
+
+_FILLING_NAMES = (
+    *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
+    *("add_", "sub_", "mul_", "div_", "copy_"),
+)
+"""Operators that change what is in a tensor and nothing else."""
+
+_FILLING = frozenset(
+    getattr(torch.ops.aten, name)
+    for name in [
+        "uniform_",
+        "normal_",
+        "fill_",
+        "zero_",
+        "erfinv_",
+        "clamp_",
+        "add_",
+        "sub_",
+        "mul_",
+        "div_",
+        "copy_",
+    ]
+)
+
+
+class _WithoutFilling(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Spares the drawing of weights, which fake tensors do not keep: half the time of a count."""
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Any,
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func.overloadpacket in _FILLING:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _count(
+    method: Method,
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    resolution_px: int,
+    device_type: str,
+) -> MemoryCount:
+    # by its number: asked for the current one, torch 2.6 looks for a driver
+    device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
+    _place(method, device)
+    image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
+    trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
+    attention = cuda_attention() if device_type == "cuda" else nullcontext()
+    incomplete = None
+    try:
+        with attention:
+            trace.follow(image, counted_once=method.counted_once)
+    except UnsupportedResolutionError:
+        # the networks run, but not together: what does not run takes no memory
+        if spec.resolution_problem(settings, resolution_px) is None:
+            raise
+    except Exception as problem:
+        if not spec.foreign:
+            raise
+        incomplete = _incomplete(spec, trace.recorder, problem)
     # of ours, what lies behind an interruption belongs to where it happened
-    otherwise = OUTSIDE if spec.foreign else recorder.interrupted
-    return MemoryCount(_sum_up(method, recorder, otherwise), incomplete)
+    otherwise = OUTSIDE if spec.foreign else trace.recorder.interrupted
+    parts = trace.submodules(otherwise)
+    return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
 
 
-def _incomplete(spec: MethodSpec, recorder: CallRecorder, problem: Exception) -> str:
+def _place(method: nn.Module, device: torch.device) -> None:
+    """Moves the tensors of a method to a device that need not exist."""
+    if device.type == "cpu":
+        return
+    for module in method.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            moved = nn.Parameter(parameter.to(device), requires_grad=False)
+            module.register_parameter(name, moved)
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.to(device))  # it stays a buffer
+
+
+def _incomplete(spec: MethodSpec, recorder: Recorder, problem: Exception) -> str:
     what = " ".join(f"{type(problem).__name__}: {problem}".split())
     if not recorder.calls:
         remedy = "leave the method out, or see why it needs the contents of tensors"
         raise ConfigError("memory", f"{spec.target} cannot be counted ({what})", remedy)
     return f"counted up to {recorder.interrupted or OUTSIDE} ({what})"
-
-
-def _sum_up(
-    method: Method, recorder: CallRecorder, otherwise: str | None
-) -> tuple[SubmoduleCount, ...]:
-    parameters, buffers = resident_bytes(method, recorder.submodule_of, otherwise)
-    names = list(method.submodules)
-    if otherwise in {*parameters, *buffers} - set(names):
-        names.append(OUTSIDE)
-    counts = []
-    for name in names:
-        # a pass through each layer, as the study counts: ten calls of a network are one network
-        counted = [
-            call
-            for call in recorder.calls
-            if call.submodule == name and call.first and owns_parameters(call)
-        ]
-        layers = tuple(_layer(call) for call in counted)
-        counts.append(
-            SubmoduleCount(
-                submodule=name,
-                parameters_bytes=parameters.get(name, 0),
-                buffers_bytes=buffers.get(name, 0),
-                activations_bytes=sum(layer.activations_bytes for layer in layers),
-                layers=layers,
-            )
-        )
-    return tuple(counts)
-
-
-def _layer(call: LayerCall) -> LayerCount:
-    return LayerCount(
-        name=call.name,
-        type=call.type,
-        output_shape=call.output_shape,
-        parameters_bytes=call.parameters_bytes,
-        activations_bytes=call.output_bytes,
-    )

@@ -1,7 +1,7 @@
-"""Which layers an inference calls, inside which submodule, and what they put out.
+"""Which modules an inference calls, inside which submodule, and what they put out.
 
 Conventions of counting (which outputs are an "activation") are not decided here: a convention is a
-condition on ``LayerCall``, see ``counting``.
+condition on ``ModuleCall``, see ``conventions``.
 """
 
 from __future__ import annotations
@@ -13,74 +13,99 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from profiling.memory.live import LiveTensors, Place, Stretch
 
 
 @dataclass(frozen=True)
-class LayerCall:
-    """One call of a leaf module: a module without children."""
+class ModuleCall:
+    """The first call of a module."""
 
     submodule: str
     name: str
     """Path of the module in the method, such as ``teacher.0``."""
-    type: str
+    module: nn.Module
+    is_leaf: bool
+    """Whether it has no children."""
     output_shape: tuple[int, ...]
+    """Of the first tensor that it puts out."""
     output_bytes: int
+    """Of all tensors that it puts out."""
     parameters_bytes: int
     """Of the parameters that the module itself owns."""
-    first: bool
-    """Whether the module had not been called before."""
 
 
-class CallRecorder:
+class Recorder:
     """Follows one inference of a method through its ranges and its modules.
 
     Args:
         method: whose modules are watched, from ``attach`` on.
         submodules: the names of the ranges that partition the inference; None where they are not
             known beforehand.
+        device_type: of the inference.
     """
 
-    def __init__(self, method: nn.Module, submodules: Sequence[str] | None) -> None:
-        self.calls: list[LayerCall] = []
-        """The calls of leaf modules, in their order."""
+    def __init__(
+        self, method: nn.Module, submodules: Sequence[str] | None, device_type: str = "cpu"
+    ) -> None:
+        self.calls: list[ModuleCall] = []
+        """The first call of each module, in the order in which they ended."""
         self.submodule_of: dict[str, str] = {}
         """The submodule in which a module was called first, by the module's path."""
         self.interrupted: str | None = None
         """The submodule in which the inference ended with an error, if it did."""
+        self.stretches: dict[str, list[Stretch]] = {}
+        """What was seen during each range of a submodule."""
+        self.live = LiveTensors(device_type, self)
         self._names = {module: name for name, module in method.named_modules() if name}
         self._submodules = submodules
         self._open: list[str] = []
+        self._running: list[tuple[str, str]] = []
         self._called: set[str] = set()
-        self._inside: dict[nn.Module, str] = {}
 
     def annotate(self, name: str) -> AbstractContextManager[object]:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
         return self._range(name)
 
+    def place(self) -> Place:
+        """The submodule and the innermost module that are running."""
+        submodule = self._open[0] if self._open else None
+        return Place(submodule, self._running[-1][0] if self._running else None)
+
     @contextmanager
     def attach(self) -> Iterator[None]:
-        """Watches the modules while it is entered."""
+        """Watches modules and tensors while it is entered."""
         handles = []
         for module in self._names:
             handles.append(module.register_forward_pre_hook(self._before))
-            if next(module.children(), None) is None:
-                handles.append(module.register_forward_hook(self._after_leaf))
+            handles.append(module.register_forward_hook(self._after))
         try:
-            yield
+            with self.live:
+                yield
         finally:
             for handle in handles:
                 handle.remove()
 
     @contextmanager
     def _range(self, name: str) -> Iterator[None]:
-        if not self._open and self._submodules is not None and name not in self._submodules:
+        if self._open:
+            self._open.append(name)
+            try:
+                yield
+            finally:
+                self._open.pop()
+            return
+        if self._submodules is not None and name not in self._submodules:
             msg = f"range {name!r} is none of the submodules {', '.join(self._submodules)}"
             raise RuntimeError(msg)
         self._open.append(name)
         try:
-            yield
+            with self.live.follow() as stretch:
+                self.stretches.setdefault(name, []).append(stretch)
+                yield
         except BaseException:
-            self.interrupted = self._open[0]
+            self.interrupted = name
             raise
         finally:
             self._open.pop()
@@ -92,26 +117,30 @@ class CallRecorder:
                 raise RuntimeError(f"layer {name} is called outside every submodule")
             return  # a network around its submodules
         self.submodule_of.setdefault(name, self._open[0])
-        self._inside[module] = self._open[0]
+        # as it is called: a range that the call itself opens may be closed at its end
+        self._running.append((name, self._open[0]))
 
-    def _after_leaf(self, module: nn.Module, _args: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, _args: Any, output: Any) -> None:
         name = self._names[module]
-        if not isinstance(output, torch.Tensor):
-            kind = type(output).__name__
-            raise NotImplementedError(f"cannot count layer {name}: its output is a {kind}")
+        if not self._running or self._running[-1][0] != name:
+            return
+        _, submodule = self._running.pop()
+        if name in self._called:
+            return
+        self._called.add(name)
+        leaves = {id(leaf): leaf for leaf in tree_leaves(output)}.values()
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         self.calls.append(
-            LayerCall(
-                # as it was called: a range that the call itself opened may be closed by now
-                submodule=self._inside[module],
+            ModuleCall(
+                submodule=submodule,
                 name=name,
-                type=type(module).__name__,
-                output_shape=tuple(output.shape),
-                output_bytes=size_bytes([output]),
+                module=module,
+                is_leaf=next(module.children(), None) is None,
+                output_shape=tuple(tensors[0].shape) if tensors else (),
+                output_bytes=size_bytes(tensors),
                 parameters_bytes=size_bytes(module.parameters(recurse=False)),
-                first=name not in self._called,
             )
         )
-        self._called.add(name)
 
 
 def size_bytes(tensors: Iterable[torch.Tensor]) -> int:

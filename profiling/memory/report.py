@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from profiling.files import write_json
-from profiling.memory.counting import SubmoduleCount, count_memory
+from profiling.memory.counting import count_memory
+from profiling.memory.records import MemoryCount
 from profiling.methods.checks import Variant, check_countable
 from profiling.methods.spec import MethodSpec
 
 MIB = 2**20
-COLUMNS = ("parameters_bytes", "buffers_bytes", "activations_bytes")
+GIGA = 10**9
+LISTED = 4
+"""Groups of tensors of a peak that are told in words."""
+HEAD = (
+    "resolution_px", "submodule", "parameters_mib", "buffers_mib", "activations_mib", "peak_mib",
+    "kept_mib", "libraries_mib", "gflop",
+)  # fmt: skip
 
 
 def count_report(
@@ -22,6 +30,7 @@ def count_report(
     settings: Mapping[str, Any],
     variant: Variant,
     resolutions_px: Iterable[int],
+    device_type: str,
 ) -> dict[str, Any]:
     """Counts a method at several resolutions.
 
@@ -31,6 +40,7 @@ def count_report(
         settings: of the method, defaults filled in.
         variant: its precision does not matter here: fp32 and TF32 both occupy four bytes.
         resolutions_px: side lengths of the square image; each is counted once.
+        device_type: ``cpu`` or ``cuda``, see ``count_memory``.
 
     Returns:
         The content of ``memory.json``, see ``workflow/schemas/memory.schema.json``.
@@ -43,26 +53,31 @@ def count_report(
     for side_px in sides_px:
         check_countable(spec, settings, side_px)
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "method": label,
         "target": spec.target,
         "settings": dict(settings),
         "variant": str(variant),
+        "device_type": device_type,
         "resolutions": [
-            _entry(spec, settings, side_px, variant.implementation) for side_px in sides_px
+            _entry(
+                count_memory(
+                    spec,
+                    settings,
+                    resolution_px=side_px,
+                    implementation=variant.implementation,
+                    device_type=device_type,
+                ),
+                side_px,
+            )
+            for side_px in sides_px
         ],
     }
 
 
-def _entry(
-    spec: MethodSpec, settings: Mapping[str, Any], side_px: int, implementation: str
-) -> dict[str, Any]:
-    count = count_memory(spec, settings, resolution_px=side_px, implementation=implementation)
-    return {
-        "resolution_px": side_px,
-        "submodules": [_as_json(part) for part in count.submodules],
-        "incomplete": count.incomplete,
-    }
+def _entry(count: MemoryCount, side_px: int) -> dict[str, Any]:
+    data = json.loads(json.dumps(dataclasses.asdict(count)))  # lists for tuples, all the way down
+    return {"resolution_px": side_px, **data, "needed_bytes": count.needed_bytes}
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
@@ -76,15 +91,40 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def format_table(report: Mapping[str, Any]) -> str:
-    """The report as lines of text: MiB by resolution and submodule, with a total."""
-    rows = [("resolution_px", "submodule", "parameters_mib", "buffers_mib", "activations_mib")]
+    """The report as lines of text: by resolution and submodule, and what decides the peak."""
+    rows: list[tuple[str, ...]] = [HEAD]
     for entry in report["resolutions"]:
         side_px, submodules = str(entry["resolution_px"]), entry["submodules"]
         rows += [_row(side_px, part["submodule"], [part]) for part in submodules]
-        rows.append(_row(side_px, "total", submodules))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    head = f"{report['method']} ({report['target']}), {report['variant']}"
-    return "\n".join([head, *(_align(row, widths) for row in rows)])
+        rows.append(_row(side_px, "method", submodules))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    head = (
+        f"{report['method']} ({report['target']}), {report['variant']}, batch 1, counted for "
+        f"{report['device_type']}"
+    )
+    notes = [line for entry in report["resolutions"] for line in _peak_words(entry)]
+    listed = "; ".join(report["resolutions"][0]["not_counted"])
+    return "\n".join(
+        [head, *(_align(row, widths) for row in rows), "", *notes, f"not counted: {listed}"]
+    )
+
+
+def _peak_words(entry: Mapping[str, Any]) -> list[str]:
+    """What the device must hold, and what the largest peak consists of."""
+    part = max(entry["submodules"], key=lambda part: part["peak"]["bytes"])
+    peak = part["peak"]
+    where = f"{part['submodule']}, {peak['operator']}"
+    if peak["layer"]:
+        where += f" in {peak['layer']}"
+    groups = ", ".join(
+        f"{group['tensors']} x {group['operator']}"
+        f"{' of ' + group['layer'] if group['layer'] else ''} {_mib(group['bytes'])}"
+        for group in peak["alive"][:LISTED]
+    )
+    side_px, needed_mib = entry["resolution_px"], _mib(entry["needed_bytes"])
+    words = f"{side_px} px: needs {needed_mib} MiB; peak {_mib(peak['bytes'])} MiB in {where}"
+    more = " ..." if len(peak["alive"]) > LISTED else ""
+    return [words, f"  alive in MiB: {groups}{more}"] if groups else [words]
 
 
 def warnings_of(report: Mapping[str, Any]) -> list[str]:
@@ -96,13 +136,22 @@ def warnings_of(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _row(
-    side_px: str, name: str, parts: Sequence[Mapping[str, Any]]
-) -> tuple[str, str, str, str, str]:
-    parameters, buffers, activations = (
-        _mib(sum(part[column] for part in parts)) for column in COLUMNS
+def _row(side_px: str, name: str, parts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Of one submodule, or of all together: sums, but of peaks the largest."""
+    largest = max((part["peak"] for part in parts), key=lambda peak: peak["bytes"])
+    libraries = sum(one["device_bytes"] for part in parts for one in part["libraries"])
+    return (
+        side_px,
+        name,
+        *(
+            _mib(sum(part[column] for part in parts))
+            for column in ("parameters_bytes", "buffers_bytes", "activations_bytes")
+        ),
+        _mib(largest["bytes"]),
+        _mib(largest["kept_bytes"]),
+        _mib(libraries),
+        f"{sum(part['flops'] for part in parts) / GIGA:,.2f}",
     )
-    return side_px, name, parameters, buffers, activations
 
 
 def _mib(size_bytes: int) -> str:
@@ -116,11 +165,3 @@ def _align(row: Sequence[str], widths: Sequence[int]) -> str:
         for column, (text, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(texts).rstrip()
-
-
-def _as_json(count: SubmoduleCount) -> dict[str, Any]:
-    data = dataclasses.asdict(count)
-    for layer in data["layers"]:
-        layer["output_shape"] = list(layer["output_shape"])
-    data["layers"] = list(data["layers"])
-    return data

@@ -48,6 +48,9 @@ class Method(nn.Module, ABC):
     }
     """JSON schema of the settings; every property with a description and a default."""
     supported_resolutions: ClassVar[str] = "every side that is asked for"
+    counted_once: ClassVar[tuple[str, ...]] = ()
+    """Paths of modules that are called many times an image, each call with the same cost: where
+    memory is counted, one call stands for all. They return one new tensor and keep nothing."""
 
     @classmethod
     def resolution_problem(

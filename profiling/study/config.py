@@ -22,6 +22,8 @@ from profiling.request import Sampling
 from profiling.validation import config_errors, load_schema
 
 PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
+HARDWARE_FILE = PRESET_FOLDER.with_name("hardware.yaml")
+"""The lists of GPUs and sensors of those who have none of their own."""
 PLAIN_VARIANT = "reference-fp32"
 METHOD_KEYS = ("target", "resolutions", "variants")
 """Keys of a method's entry that are not settings of its class."""
@@ -67,7 +69,12 @@ class StudyConfig:
     gpu: str | None
     container: str
     extrapolate_to_px: int
+    skip_margin: float | None
+    """Share of the device's memory by which a run's count must exceed it for the run to be left
+    out; None: no run is left out."""
     figures: Mapping[str, Any]
+    gpus: tuple[Mapping[str, Any], ...]
+    sensors: tuple[Mapping[str, Any], ...]
 
 
 def load_config(user: Mapping[str, Any]) -> StudyConfig:
@@ -80,10 +87,11 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
         StudyConfigError: something in it cannot be used; every fault is listed.
     """
     schema = load_schema("config")
-    errors: list[UserError] = list(config_errors(schema, user))
+    hardware = _default_hardware()
+    errors: list[UserError] = list(config_errors(schema, {**hardware, **user}))
     if errors:
         raise StudyConfigError(errors)
-    full = _fill(schema, _merge(_preset_for(user), user))
+    full = _fill(schema, {**hardware, **_merge(_preset_for(user), user)})
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
         try:
@@ -131,6 +139,20 @@ def _preset_for(user: Mapping[str, Any]) -> dict[str, Any]:
     if "resolutions" in user:
         data.pop("resolutions_by_target", None)
     return data
+
+
+def _default_hardware() -> dict[str, Any]:
+    """The lists of ``HARDWARE_FILE``, which users may edit, too.
+
+    Raises:
+        StudyConfigError: the file is no YAML.
+    """
+    try:
+        lists = yaml.safe_load(HARDWARE_FILE.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        what = f"is no YAML ({error})"
+        raise StudyConfigError([ConfigError(str(HARDWARE_FILE), what, "mend the syntax")]) from None
+    return {"gpus": [], "sensors": [], **(lists or {})}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,9 +246,20 @@ def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
     if study["device"]["gpu"] is not None and _device_type(study) == "cpu":
         what = "a GPU is named, but the device is a CPU"
         yield ConfigError("device.gpu", what, "leave it out, or set device.type: cuda")
+    yield from (*_repeated(study, "gpus"), *_repeated(study, "sensors"))
     images = study["images"]
     if images is not None and not Path(images).is_dir():
         yield ConfigError("images", f"{images!r} is no folder", "name a folder of images, or null")
+
+
+def _repeated(study: Mapping[str, Any], key: str) -> Iterator[ConfigError]:
+    """Entries of a list whose name another has already: their lines could not be told apart."""
+    names: set[str] = set()
+    for number, entry in enumerate(study[key]):
+        if entry["name"] in names:
+            what = f"{entry['name']!r} is named already"
+            yield ConfigError(f"{key}.{number}.name", what, "give each a name of its own")
+        names.add(entry["name"])
 
 
 def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyConfig:
@@ -245,5 +278,8 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         gpu=full["device"]["gpu"],
         container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],
+        skip_margin=full["memory_margin"] if full["skip_predicted_out_of_memory"] else None,
         figures=full["figures"],
+        gpus=tuple(full["gpus"]),
+        sensors=tuple(full["sensors"]),
     )

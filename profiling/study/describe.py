@@ -39,6 +39,7 @@ def _rows(prefix: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> It
         cells = [f"`{prefix}{key}`", _values(resolved), default, resolved["description"]]
         yield f"| {' | '.join(cells)} |"
         yield from _rows(f"{prefix}{key}.", resolved, schema)
+        yield from _rows(f"{prefix}{key}.<n>.", resolved.get("items", {}), schema)
         labelled = resolved.get("additionalProperties")
         if isinstance(labelled, Mapping):
             yield f"| `{prefix}{key}.<label>` | object | | {labelled['description']} |"

@@ -66,6 +66,26 @@ def code_digest(
     return digest.hexdigest()[:16]
 
 
+@cache
+def source_digest(*entry_modules: str) -> str:
+    """As ``code_digest``, of the files as they are: the same for every version of Python.
+
+    How code is unparsed differs between versions, and the one in a container is another than the
+    one on the host. Here a comment counts, so it is for what costs little to do again.
+
+    Args:
+        entry_modules: dotted names, such as ``profiling.prediction``.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(reachable_modules(*entry_modules)):
+        digest.update(f"{name}\n".encode())
+        digest.update(_file(name, ROOT).read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def reachable_modules(
     *entry_modules: str, root: Path = ROOT, packages: tuple[str, ...] | None = PACKAGES
 ) -> set[str]:

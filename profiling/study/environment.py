@@ -25,12 +25,10 @@ def host_prefix(checkout: Path, nsys: Path | None) -> str:
         checkout: the folder of the Snakefile.
         nsys: the program that records, None without one.
     """
-    return _exports(
-        {
-            "PYTHONPATH": _python_path(checkout),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "ADSCALE_NSYS": "" if nsys is None else str(nsys),
-        }
+    return exports(
+        PYTHONPATH=_python_path(checkout),
+        PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        ADSCALE_NSYS="" if nsys is None else str(nsys),
     )
 
 
@@ -45,7 +43,7 @@ def container_prefix(checkout: Path, cache: Path) -> str:
         cache: folder for what libraries keep.
     """
     caches = {name: str(cache.absolute() / below) for name, below in CACHES.items()}
-    return _exports({"PYTHONPATH": _python_path(checkout), **caches})
+    return exports(PYTHONPATH=_python_path(checkout), **caches)
 
 
 def _python_path(checkout: Path) -> str:
@@ -53,5 +51,10 @@ def _python_path(checkout: Path) -> str:
     return os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")]))
 
 
-def _exports(settings: dict[str, str]) -> str:
+def exports(**settings: str) -> str:
+    """Shell commands that set environment variables.
+
+    Args:
+        settings: value by name.
+    """
     return "".join(f"export {key}={shlex.quote(value)}; " for key, value in settings.items())

@@ -12,8 +12,14 @@ from profiling.request import CollectorName, RunRequest
 from profiling.study.config import MethodConfig, StudyConfig
 from profiling.study.digest import method_digest
 
+STUDY_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
+"""Sides through which ``analysis.fits.memory_extrapolation`` lays the study's parabola."""
+
 COUNT_STEP_PX = 512
-"""Beyond the studied resolutions, memory is counted at multiples of this side length."""
+"""Beyond them, memory is counted at multiples of this side length."""
+
+COUNTED_TO_PX = 2560
+"""Up to here always, however far is extrapolated: what the parabola is judged by."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,17 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
     variants = dict.fromkeys(count.variant for count in counts.values())
     return [
         *("_".join(["runtime_share", *group.split("/")]) for group in groups),
-        *(f"memory_share_{count.method}_{count.variant}" for count in counts.values()),
+        *(
+            f"{figure}_{count.method}_{count.variant}"
+            for figure in ("memory_share", "memory_peak")
+            for count in counts.values()
+        ),
         *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
-        *(f"scaling_memory_{variant}" for variant in variants),
+        *(
+            f"{figure}_{variant}"
+            for figure in ("scaling_memory", "scaling_needed", "memory_extrapolation")
+            for variant in variants
+        ),
     ]
 
 
@@ -114,14 +128,20 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
     Raises:
         ConfigError: there is none.
     """
+    found = _countable_from(method, side_px)
+    if found is None:
+        problem = counting_problem(method.spec, method.settings, side_px)
+        reason = f" ({problem.reason})" if problem else ""
+        what = f"{method.label} runs at no resolution from {side_px} px on{reason}"
+        raise ConfigError("extrapolate_to_px", what, "choose a smaller one")
+    return found
+
+
+def _countable_from(method: MethodConfig, side_px: int) -> int | None:
     problem = counting_problem(method.spec, method.settings, side_px)
     if problem is None:
         return side_px
-    above = [near for near in problem.nearest if near > side_px]
-    if not above:
-        what = f"{method.label} runs at no resolution from {side_px} px on ({problem.reason})"
-        raise ConfigError("extrapolate_to_px", what, "choose a smaller one")
-    return above[0]
+    return min((near for near in problem.nearest if near > side_px), default=None)
 
 
 def _runs(
@@ -163,6 +183,8 @@ def _request(
 
 def _counted_resolutions(method: MethodConfig, extrapolate_to_px: int) -> tuple[int, ...]:
     largest = supported_at_or_above(method, extrapolate_to_px)
-    between = range(COUNT_STEP_PX, extrapolate_to_px, COUNT_STEP_PX)
-    grid = {supported_at_or_above(method, side_px) for side_px in between}
-    return tuple(sorted({*method.resolutions_px, *grid, largest}))
+    end_px = max(COUNTED_TO_PX + 1, extrapolate_to_px)
+    beyond = range(max(STUDY_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
+    grid = {_countable_from(method, side_px) for side_px in (*STUDY_SIDES_PX, *beyond)}
+    counted = {*method.resolutions_px, *grid, largest}
+    return tuple(sorted(side_px for side_px in counted if side_px is not None))

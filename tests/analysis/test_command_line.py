@@ -12,10 +12,15 @@ import pandas as pd
 import pytest
 
 from tests.gpu_profiles import GpuRun, ProfileWriter, record, write_gpu_run, write_run_json
+from tests.memory_documents import Count, Part, per_pixel
 
 RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 400_000)
 Analysis = Callable[..., tuple[int, str, str]]
 CHECKOUT = Path(__file__).parents[2]
+FIGURES = (
+    "figures", "--runtime", "a.csv", "--memory", "b.csv", "--memory-methods", "c.csv",
+    "--fits", "d.csv", "--memory-extrapolation", "e.csv",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -124,7 +129,12 @@ def test_a_run_needs_an_output(analysis: Analysis, run_folder: Path) -> None:
         ("memory", "absent.json", "-o", "memory.csv"),
         ("fit", "--runtime", "absent.csv", "--extrapolate-to", "3000", "-o", "fits.csv"),
         ("fit", "--extrapolate-to", "3000", "-o", "fits.csv"),
-        ("figures", "--runtime", "a.csv", "--memory", "b.csv", "--fits", "c.csv", "-o", "d"),
+        ("flops", "--runtime", "absent.csv", "--memory", "absent.csv", "-o", "flops.csv"),
+        ("extrapolation", "--memory", "absent.csv", "--extrapolate-to", "3000", "-o", "x.csv"),
+        (*FIGURES, "-o", "d"),
+        (*FIGURES, "--style", "absent.json", "-o", "d"),
+        (*FIGURES, "--hardware", "absent.json", "-o", "d"),
+        (*FIGURES, "--hardware", '{"gpus": 8}', "-o", "d"),
     ],
 )
 def test_what_is_missing_is_one_line_and_code_2(
@@ -146,6 +156,20 @@ def test_side_lengths_are_positive_integers(
         analysis("fit", "--extrapolate-to", side, "-o", "fits.csv")
     assert caught.value.code == 2
     assert "side length in px" in capsys.readouterr().err or side.startswith("-")
+
+
+def test_memory_names_its_second_table_after_the_first_or_as_told(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    count = Count("M", [Part("a", peak=per_pixel(1))])
+    path = count.write(tmp_path / "counts" / "memory.json", [256])
+    assert analysis("memory", path, "-o", tmp_path / "mine.csv")[0] == 0
+    assert analysis(
+        "memory", path, "-o", tmp_path / "b.csv", "--methods", tmp_path / "whole.csv"
+    )[0] == 0  # fmt: skip
+    names = {path.name for path in tmp_path.glob("*.csv")}
+    assert names == {"mine.csv", "mine_methods.csv", "b.csv", "whole.csv"}
+    assert len(pd.read_parquet(tmp_path / "whole.parquet")) == 1
 
 
 def test_a_refused_run_leaves_no_output(analysis: Analysis, tmp_path: Path) -> None:

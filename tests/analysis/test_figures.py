@@ -3,108 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.container import BarContainer
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.errors import ArgumentError
-from analysis.figures.canvas import Drawing
+from analysis.figures.canvas import Drawing, columns_that_fit
 from analysis.figures.draw import draw_figures, study_figures
+from analysis.figures.hardware import Hardware
 from analysis.figures.style import Style, rc_parameters, submodule_colour
-from analysis.fits.series import memory_series, runtime_series
-from analysis.fits.table import fits_table
-from analysis.memory_table import MEMORY_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
-from analysis.tables import make_table
 from profiling.methods.registry import all_specs
 from profiling.methods.spec import MethodSpec
-
-STYLE = Style()
-SIDES_PX = (256, 384, 512, 640, 768)
-SUBMODULES = {"teacher": 1.0, "student": 2.0, "anomaly_map": 0.01}
-VARIANT = "reference-fp32"
-
-
-def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:
-    row: dict[str, Any] = {
-        **dict.fromkeys(RUNTIME_COLUMNS),
-        "device": "lab",
-        "device_type": "cuda",
-        "hardware": "generated GPU",
-        "method": method,
-        "variant": VARIANT,
-        "resolution_px": side_px,
-        "pixels": side_px**2,
-        "submodule": submodule,
-        "role": role,
-        "clock": "busy",
-        "status": "ok",
-        "collector": "nsys",
-        "collector_version": "2023.4.4",
-        "images": 5,
-    }
-    return {**row, **more}
-
-
-def runtime_table(
-    method: str = "M", sides_px: tuple[int, ...] = SIDES_PX, **more: Any
-) -> pd.DataFrame:
-    """Times of 1 ms per megapixel and weight, a wobble of 1 %, intervals of ±10 %."""
-    rows = []
-    for number, side_px in enumerate(sides_px):
-        whole_ms = 0.0
-        for submodule, weight in (*SUBMODULES.items(), ("image", 0.0)):
-            role = "image" if submodule == "image" else "submodule"
-            mean_ms = weight * (1 + side_px**2 / 1e6) * (1 + 0.01 * (-1) ** number)
-            whole_ms += mean_ms
-            shown_ms = whole_ms if role == "image" else mean_ms
-            times = {"mean_ms": shown_ms, "ci95_low_ms": shown_ms * 0.9}
-            times["ci95_high_ms"] = shown_ms * 1.1
-            rows.append(runtime_row(method, side_px, submodule, role, **{**times, **more}))
-    return make_table(rows, RUNTIME_COLUMNS)
-
-
-def memory_table(method: str = "M", sides_px: tuple[int, ...] = (*SIDES_PX, 3000)) -> pd.DataFrame:
-    rows = []
-    for side_px in sides_px:
-        for submodule, weight in SUBMODULES.items():
-            held = {"parameters_bytes": 2**20, "buffers_bytes": 0}
-            held["activations_bytes"] = int(weight * 100) * side_px**2
-            names = {"method": method, "variant": VARIANT, "submodule": submodule}
-            sizes = {"resolution_px": side_px, "pixels": side_px**2, "basis": "counted"}
-            row = {**names, **sizes, **held, "total_bytes": sum(held.values()), "incomplete": None}
-            rows.append({column: row[column] for column in MEMORY_COLUMNS})
-    return make_table(rows, MEMORY_COLUMNS)
-
-
-def draw(
-    name: str, runtime: pd.DataFrame, memory: pd.DataFrame | None = None, style: Style = STYLE
-) -> Drawing:
-    counts = memory_table() if memory is None else memory
-    series = [*runtime_series(runtime), *memory_series(counts, runtime, None, 3000)]
-    fits = fits_table(iter(series), 3000)
-    with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
-        return study_figures(runtime, counts, fits, style)[name]()
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def caption(drawing: Drawing) -> str:
-    return " ".join(drawing.figure.texts[0].get_text().split())
-
-
-def bars(drawing: Drawing, axes: int) -> dict[str, list[float]]:
-    containers = drawing.figure.axes[axes].containers
-    found = [each for each in containers if isinstance(each, BarContainer)]
-    return {str(each.get_label()): [bar.get_height() for bar in each] for each in found}
+from tests.analysis.drawings import (
+    HARDWARE,
+    SIDES_PX,
+    STYLE,
+    SUBMODULES,
+    VARIANT,
+    bars,
+    caption,
+    count_of,
+    draw,
+    read,
+    runtime_table,
+    study_tables,
+    texts,
+)
 
 
 def test_stacks_are_the_means_and_shares_add_up_to_100() -> None:
@@ -126,24 +54,6 @@ def test_the_data_beside_a_figure_are_those_of_its_bars() -> None:
     assert drawing.data.groupby("resolution_px")["share"].sum().tolist() == pytest.approx(
         [1.0] * len(SIDES_PX)
     )
-
-
-def test_memory_stacks_hold_parameters_once_and_activations_in_mib() -> None:
-    drawing = draw(f"memory_share_M_{VARIANT}", runtime_table())
-    heights = bars(drawing, 0)
-    assert heights["parameters and buffers"] == pytest.approx([3.0] * 6)
-    assert heights["teacher"][0] == pytest.approx(100 * 256**2 / 2**20)
-    assert set(drawing.data["basis"]) == {"counted"}
-    assert "counted, not measured" in caption(drawing)
-
-
-def test_a_count_that_is_not_whole_is_told_in_the_caption() -> None:
-    memory = memory_table().assign(incomplete="counted up to teacher")
-    for name in (f"memory_share_M_{VARIANT}", f"scaling_memory_{VARIANT}"):
-        assert "Not everything is counted, see memory.csv: M." in caption(
-            draw(name, runtime_table(), memory)
-        )
-        assert "Not everything" not in caption(draw(name, runtime_table()))
 
 
 def test_caption_of_a_gpu() -> None:
@@ -214,14 +124,6 @@ def test_no_band_where_the_interval_is_refused() -> None:
     assert "No prediction interval: 4 resolutions: a prediction interval needs at least 5" in said
 
 
-def test_counts_that_are_fitted_are_filled_and_others_hollow() -> None:
-    drawing = draw(f"scaling_memory_{VARIANT}", runtime_table())
-    points = [line for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
-    by_face = {line.get_markerfacecolor(): list(line.get_xdata()) for line in points}
-    assert by_face.pop("white") == [3000]
-    assert list(by_face.values()) == [list(SIDES_PX)]
-
-
 LOST = {
     "status": "out_of_memory",
     "images": 0,
@@ -242,6 +144,23 @@ def test_a_method_that_never_fits_is_a_figure_that_says_so(name: str, tmp_path: 
     drawing.figure.savefig(tmp_path / "figure.pdf")
 
 
+def test_what_was_measured_and_what_was_predicted_is_told_apart(tmp_path: Path) -> None:
+    runtime = runtime_table()
+    for side_px, status in ((640, "out_of_memory"), (768, "predicted_out_of_memory")):
+        lost = {**LOST, "status": status}
+        runtime.loc[runtime["resolution_px"] == side_px, list(lost)] = list(lost.values())
+    drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime)
+    said = caption(drawing).replace("\u00a0", " ")
+    assert "Out of memory: M at 640 px." in said
+    assert "Predicted out of memory by count, and not run: M at 768 px." in said
+    labels = {text.get_text(): text.xy[0] for text in drawing.figure.axes[0].texts}
+    assert labels["out of memory"] == 3
+    assert labels["predicted out of memory"] == 4
+    drawing.figure.savefig(tmp_path / "figure.pdf")
+    said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime)).replace("\u00a0", " ")
+    assert "Predicted out of memory by count, and not run: M at 768 px." in said
+
+
 def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
     alone = {"images": 1, "ci95_low_ms": None, "ci95_high_ms": None}
     drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime_table(**alone))
@@ -253,25 +172,42 @@ def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
 @pytest.mark.parametrize("style", [STYLE, Style(width_mm=88, font_pt=7), Style(width_mm=180)])
 @pytest.mark.parametrize("method", ["M", "a_{b}_$\\alpha$_%", "PatchCore-10-with-a-long-label"])
 def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -> None:
-    runtime, memory = runtime_table(method), memory_table(method)
-    names = (
-        f"runtime_share_lab_{method}_{VARIANT}",
-        f"memory_share_{method}_{VARIANT}",
-        f"scaling_runtime_lab_{VARIANT}",
-        f"scaling_memory_{VARIANT}",
-    )
-    for name in names:
+    tables = study_tables(runtime_table(method), read(count_of(method)))
+    figures = study_figures(tables, HARDWARE, style)
+    assert len(figures) == 7
+    for draw_one in figures.values():
         with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
-            figure = draw(name, runtime, memory, style).figure
+            figure = draw_one().figure
             figure.draw_without_rendering()
             drawn = figure.get_tightbbox()  # in inches, of all that is visible
         assert drawn.x0 >= -0.01
         assert drawn.y0 >= -0.01
         assert drawn.x1 <= figure.get_figwidth() + 0.01
         assert drawn.y1 <= figure.get_figheight() + 0.01
-        named = [text for text in figure.findobj(Text) if method in text.get_text()]
+        # a title may be broken at a hyphen
+        named = [t for t in figure.findobj(Text) if method in t.get_text().replace("\n", "")]
         assert named
         assert not any(text.get_parse_math() for text in named)
+
+
+@pytest.mark.parametrize("width_mm", [60, 88, 130, 180])
+@pytest.mark.parametrize("length", [3, 13, 25])
+def test_a_legend_is_as_wide_as_there_is_room(width_mm: float, length: int) -> None:
+    """As matplotlib draws it: in one column more it would leave the page, or reach four."""
+    style = Style(width_mm=width_mm)
+    labels = ["x" * (length - number) for number in range(3)] + ["average words"] * 4
+
+    def width_in(columns: int) -> float:
+        with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
+            figure = mpl.figure.Figure()
+            handles = [mpl.patches.Patch(label=label) for label in labels]
+            legend = figure.legend(handles=handles, ncols=columns)
+            figure.draw_without_rendering()
+            return float(legend.get_window_extent().width) / figure.dpi
+
+    found = columns_that_fit(labels, style, most=4)
+    assert found == 1 or width_in(found) <= style.width_in
+    assert found == 4 or width_in(found + 1) > 0.85 * style.width_in
 
 
 def test_a_submodule_has_one_colour_everywhere() -> None:
@@ -288,33 +224,32 @@ def test_a_submodule_has_one_colour_everywhere() -> None:
 
 
 def test_files_embed_their_fonts_and_repeat_to_the_byte(tmp_path: Path) -> None:
-    runtime, memory = runtime_table(), memory_table()
-    fits = fits_table(runtime_series(runtime), 3000)
-    name = f"runtime_share_lab_M_{VARIANT}"
+    tables = study_tables()
+    names = [f"runtime_share_lab_M_{VARIANT}", f"scaling_needed_{VARIANT}"]
     contents = []
     for folder in (tmp_path / "a", tmp_path / "b"):
-        figures = study_figures(runtime, memory, fits, STYLE)
-        written = draw_figures(figures, folder, STYLE, [name])
-        assert [path.suffix for path in written] == [".pdf", ".png", ".csv"]
+        figures = study_figures(tables, HARDWARE, STYLE)
+        written = draw_figures(figures, folder, STYLE, names)
+        assert [path.suffix for path in written] == [".pdf", ".png", ".csv"] * 2
         assert sorted(folder.iterdir()) == sorted(written)
         contents.append([path.read_bytes() for path in written])
     assert contents[0] == contents[1]
-    pdf = contents[0][0]
-    assert b"/FontFile2" in pdf
-    assert b"/Type3" not in pdf
+    for pdf in contents[0][::3]:
+        assert b"/FontFile2" in pdf
+        assert b"/Type3" not in pdf
 
 
 def test_png_has_the_resolution_asked_for(tmp_path: Path) -> None:
     from PIL import Image
 
     style = Style(width_mm=88, png_dpi=100)
-    figures = study_figures(runtime_table(), memory_table(), fits_table(iter([]), 3000), style)
+    figures = study_figures(study_tables(), Hardware(), style)
     _, png, _ = draw_figures(figures, tmp_path, style, [f"memory_share_M_{VARIANT}"])
     assert Image.open(png).width == pytest.approx(88 / 25.4 * 100, abs=1)
 
 
 def test_a_figure_that_does_not_exist(tmp_path: Path) -> None:
-    figures = study_figures(runtime_table(), memory_table(), fits_table(iter([]), 3000), STYLE)
+    figures = study_figures(study_tables(), Hardware(), STYLE)
     with pytest.raises(ArgumentError, match=r"no figure 'pie'.*scaling_memory"):
         draw_figures(figures, tmp_path, STYLE, ["pie"])
 

@@ -39,6 +39,7 @@ def test_a_parabola_is_extrapolated() -> None:
         256,
         1024,
     )
+    assert row["fitted_at_px"] == "256 384 512 640 768 896 1024"
     assert row["extrapolation_factor_pixels"] == pytest.approx(3000**2 / 1024**2)
     assert (row["fit_refused"], row["interval_refused"], row["predicted_problem"]) == ("", "", "")
     assert row["basis"] == "extrapolated"
@@ -98,17 +99,13 @@ def test_runtime_series_leave_out_what_has_no_time() -> None:
 def memory_rows(sides: list[int]) -> pd.DataFrame:
     rows = [
         {
+            **dict.fromkeys(MEMORY_COLUMNS),
             "method": "M",
             "variant": "reference-fp32",
             "resolution_px": side,
-            "pixels": side**2,
             "submodule": submodule,
-            "parameters_bytes": 100,
-            "buffers_bytes": 0,
             "activations_bytes": per_pixel * side**2,
             "total_bytes": 100 + per_pixel * side**2,
-            "basis": "counted",
-            "incomplete": None,
         }
         for side in sides
         for submodule, per_pixel in (("teacher", 4), ("student", 8))

@@ -92,3 +92,14 @@ def test_largest_relative_residual() -> None:
 
 def test_a_relative_residual_of_nothing_does_not_exist() -> None:
     assert fit_quadratic(SIDES_PX, np.zeros(7)).max_relative_residual is None
+
+
+def test_explained_variance() -> None:
+    """The closed form above: squares of 10/7 around the fit, of 30 around the mean of 2."""
+    side = np.arange(-2.0, 3.0)
+    fit = fit_quadratic(side, side**2 + np.array([1.0, -1.0, 0.0, -1.0, 1.0]))
+    assert fit.r_squared == pytest.approx(1 - 10 / 7 / 30)
+
+
+def test_where_nothing_varies_nothing_is_explained() -> None:
+    assert fit_quadratic(SIDES_PX, np.full(7, 3.0)).r_squared is None

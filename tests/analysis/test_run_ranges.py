@@ -242,6 +242,27 @@ def test_out_of_memory_before_the_first_image(tmp_path: Path, writer: ProfileWri
     assert dict(zip(table.columns, map(str, table.dtypes), strict=True)) == dict(RANGE_COLUMNS)
 
 
+def test_a_run_that_was_left_out_has_no_ranges(tmp_path: Path) -> None:
+    lost = out_of_memory(warmup=0, measured=0)
+    lost["status"] = "predicted_out_of_memory"
+    assert ranges_of(store(tmp_path, ProfileWriter(), **lost)).table.empty
+
+
+def test_the_image_whose_memory_is_measured_has_no_times(tmp_path: Path) -> None:
+    writer = record(RUN)
+    with writer.range("memory"):
+        record_image(writer, RUN, 0)
+    found = ranges_of(store(tmp_path, writer))
+    assert set(found.table["phase"]) == {"warmup", "measure"}
+    assert len(found.table) == (RUN.warmup_images + RUN.measured_images) * 8
+    assert found.coverage is not None
+    assert found.coverage.share == 1.0
+    kernel_ns = round(
+        found.table.query("phase == 'measure' and depth == 1").kernel_sum_ms.sum() * 1e6
+    )
+    assert found.coverage.kernel_ns == kernel_ns
+
+
 def stray_in_image(writer: ProfileWriter) -> None:
     writer.kernel("stray", writer.gpu_ns, 1_000_000)
 

@@ -161,6 +161,44 @@ def test_a_run_out_of_memory_is_a_row_without_times(tmp_path: Path) -> None:
     assert table[["mean_ms", "ci95_low_ms", "median_ms", "kernels_per_image"]].isna().all(axis=None)
 
 
+PREDICTION = {
+    "needed_bytes": 50 * 2**30,
+    "device_memory_bytes": 24 * 2**30,
+    "available_bytes": 20 * 2**30,
+    "incomplete": None,
+    "counted_by": "0" * 16,
+}
+
+
+def test_a_run_that_was_left_out_is_a_row_with_its_prediction(tmp_path: Path) -> None:
+    lost = "predicted_out_of_memory"
+    write_run_json(
+        tmp_path / "run.json",
+        RUN,
+        status=lost,
+        problem={"phase": "prediction", "message": "not run", "requested_bytes": None},
+        sampling={"warmup_images": 0, "measured_images": 0, "stop_reason": lost},
+        prediction=PREDICTION,
+        prediction_problem=None,
+    )
+    table = runtime_table([tmp_path])
+    assert table["submodule"].tolist() == ["teacher", "student", "image"]
+    assert set(table["status"]) == {"predicted_out_of_memory"}
+    assert (table["images"] == 0).all()
+    assert table[["mean_ms", "ci95_low_ms", "median_ms"]].isna().all(axis=None)
+    assert (table["predicted_needed_bytes"] == 50 * 2**30).all()
+    assert (table["device_memory_bytes"] == 24 * 2**30).all()
+
+
+def test_the_prediction_stands_beside_the_times(tmp_path: Path) -> None:
+    folder = measured(tmp_path)
+    assert runtime_table([folder])["predicted_needed_bytes"].isna().all()
+    write_run_json(tmp_path / "run.json", RUN, prediction=PREDICTION, prediction_problem=None)
+    table = runtime_table([folder])
+    assert (table["predicted_needed_bytes"] == 50 * 2**30).all()
+    assert table["mean_ms"].notna().any()
+
+
 def test_runs_are_sorted_whatever_their_order(tmp_path: Path) -> None:
     folders = [
         measured(tmp_path / str(side), replace(RUN, resolution_px=side)) for side in (512, 256)

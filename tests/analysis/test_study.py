@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.gpu_profiles import GpuRun, write_gpu_run, write_memory_json
+from tests.gpu_profiles import GpuRun, write_gpu_run
+from tests.memory_documents import Count, Part, per_pixel
 
 SIDES_PX = (256, 384, 512, 640, 768, 1024)
 VARIANT = "reference-fp32"
@@ -19,6 +20,10 @@ TIMES_MS = {
 """b0, b1, b2 of the busy time of each submodule."""
 ACTIVATIONS_BYTES = {"feature_extraction": 300, "nn_search": 80, "teacher": 400, "student": 500}
 """Per pixel."""
+FLOP_PER_PIXEL = 1000
+HARDWARE = (
+    '{"gpus": [{"name": "A", "memory_gib": 24}], "sensors": [{"name": "B", "megapixels": 5}]}'
+)
 
 
 def time_ms(method: str, submodule: str, side_px: int) -> float:
@@ -56,15 +61,29 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ["attribute", str(profile), "--run", f"{folder}/run.json", "-o", str(output)]
             )
             folders.append(str(folder))
-        counts.append(root / "counts" / method / "memory.json")
-        held = {name: (1_000_000, ACTIVATIONS_BYTES[name]) for name in submodules}
-        write_memory_json(counts[-1], method, [*SIDES_PX, 3000], held)
-    runtime, memory, fits = (str(root / f"{name}.csv") for name in ("runtime", "memory", "fits"))
+        parts = [
+            Part(
+                name,
+                activations=per_pixel(ACTIVATIONS_BYTES[name]),
+                peak=per_pixel(ACTIVATIONS_BYTES[name] / 4),
+                flops=per_pixel(FLOP_PER_PIXEL),
+            )
+            for name in submodules
+        ]
+        count = Count(method, parts)
+        counts.append(count.write(root / "counts" / method / "memory.json", [*SIDES_PX, 3000]))
+    runtime, memory, fits, judged = (
+        str(root / f"{name}.csv") for name in ("runtime", "memory", "fits", "memory_extrapolation")
+    )
     tables = ["--runtime", runtime, "--memory", memory]
+    drawn = ["--memory-methods", f"{root}/memory_methods.csv", "--memory-extrapolation", judged]
     assert not main(["summarize", *folders, "-o", runtime])
     assert not main(["memory", *map(str, counts), "-o", memory])
     assert not main(["fit", *tables, "--extrapolate-to", "3000", "-o", fits])
-    assert not main(["figures", *tables, "--fits", fits, "-o", str(root / "figures")])
+    assert not main(["flops", *tables, "-o", f"{root}/flops.csv"])
+    assert not main(["extrapolation", *tables[2:], "--extrapolate-to", "3000", "-o", judged])
+    lines = ["--hardware", HARDWARE]
+    assert not main(["figures", *tables, *drawn, *lines, "--fits", fits, "-o", f"{root}/figures"])
     return root
 
 
@@ -117,12 +136,31 @@ def test_extrapolated_memory_meets_the_exact_count(study: Path, method: str) -> 
         assert row.predicted == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.parametrize("method", TIMES_MS)
+def test_rates_are_counted_work_over_measured_time(study: Path, method: str) -> None:
+    table = pd.read_csv(study / "flops.csv").set_index(["method", "submodule", "resolution_px"])
+    for submodule in TIMES_MS[method]:
+        for side_px in SIDES_PX:
+            expected = FLOP_PER_PIXEL * side_px**2 / time_ms(method, submodule, side_px) * 1e-6
+            found = table.loc[(method, submodule, side_px), "gflop_per_s"]
+            assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_table_has_its_parquet_file(study: Path) -> None:
+    tables = {path.stem for path in study.glob("*.csv")}
+    assert {"memory", "memory_methods", "flops", "memory_extrapolation"} <= tables
+    assert {path.stem for path in study.glob("*.parquet")} == tables
+
+
 def test_every_figure_of_the_study_is_there(study: Path) -> None:
     names = {
         *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
         f"scaling_runtime_generated_{VARIANT}",
         f"scaling_memory_{VARIANT}",
+        f"scaling_needed_{VARIANT}",
+        f"memory_extrapolation_{VARIANT}",
     }
     expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "csv")}
     assert {path.name for path in (study / "figures").iterdir()} == expected

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.bench import attribution, banks, collectors, implementations
+from tests.bench import attribution, banks, collectors, implementations, memory
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
     "implementations": implementations.main,
     "banks": banks.main,
+    "memory": memory.main,
     "attribution": attribution.main,
 }
 

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from profiling.images import ImageSet
+from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_settings, get_spec
-from tests.bench.peaks import peak_bytes, unet_peak_bytes
 from tests.bench.ratios import median_interval
 
 CASES: Mapping[str, tuple[str, Mapping[str, Any], int, int]] = {
@@ -46,10 +46,7 @@ def main(rounds: int) -> None:
             _block(_build(target, settings, side_px, IMPLEMENTATIONS[:: (-1) ** number]), per_block)
             for number in range(rounds)
         ]
-        peaks = {
-            name: peak_bytes(target, settings, implementation=name, resolution_px=side_px)
-            for name in IMPLEMENTATIONS
-        }
+        peaks = {name: _own_peaks(target, settings, side_px, name) for name in IMPLEMENTATIONS}
         print(f"\n{label}, {side_px} px, {rounds} blocks of {per_block} pairs of inferences")
         print(
             f"{'submodule':<20}{'ref. ms':>9}{'opt. ms':>9}{'ratio':>8}{'interval':>18}"
@@ -57,16 +54,20 @@ def main(rounds: int) -> None:
         )
         for name in blocks[0]["reference"]:
             _print_row(name, blocks, peaks)
-    _print_unet_peaks()
 
 
-def _print_unet_peaks() -> None:
-    """At 512 px two copies of an attention matrix make the peak of the reference."""
-    peaks = [unet_peak_bytes(implementation=name, resolution_px=512) for name in IMPLEMENTATIONS]
-    print(
-        f"\nDDAD-10, one call of the U-Net at 512 px: peak {peaks[0] / MIB:.1f} MiB reference, "
-        f"{peaks[1] / MIB:.1f} MiB optimized"
+def _own_peaks(
+    target: str, settings: Mapping[str, Any], side_px: int, implementation: str
+) -> dict[str, int]:
+    """Of each submodule, without what earlier ones have left."""
+    spec = get_spec(target)
+    count = count_memory(
+        spec,
+        check_settings(spec, settings),
+        resolution_px=side_px,
+        implementation=implementation,
     )
+    return {part.submodule: part.peak.bytes - part.peak.kept_bytes for part in count.submodules}
 
 
 def _build(

@@ -98,6 +98,14 @@ def test_a_method_can_have_resolutions_of_its_own() -> None:
     assert [method.resolutions_px for method in config.methods] == [(300, 400), (256,)]
 
 
+def test_runs_are_left_out_only_where_the_user_wants_it() -> None:
+    assert load_config(study()).skip_margin is None
+    assert load_config(study(memory_margin=0.5)).skip_margin is None
+    assert load_config(study(skip_predicted_out_of_memory=True)).skip_margin == 0.1
+    wanted = study(skip_predicted_out_of_memory=True, memory_margin=0)
+    assert load_config(wanted).skip_margin == 0
+
+
 def test_threads_default_to_the_usable_cpus() -> None:
     assert load_config(study()).threads == usable_cpus()
     assert load_config(study(device={"type": "cpu", "threads": 1})).threads == 1
@@ -114,6 +122,9 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"resolutions": []}, ["resolutions", "at least 1"]),
         ({"resolutions": [256, 256]}, ["resolutions", "each value once"]),
         ({"resolutions": [200]}, ["resolutions", "200 px", "supports: 256 px"]),
+        ({"skip_predicted_out_of_memory": "yes"}, ["skip_predicted_out_of_memory", "boolean"]),
+        ({"memory_margin": -0.1}, ["memory_margin: -0.1", "at least 0"]),
+        ({"memory_margin": "10 %"}, ["memory_margin: '10 %'", "number"]),
         ({"seed": -1}, ["seed: -1", "at least 0"]),
         ({"seed": True}, ["seed: True", "integer"]),
         ({"device": {"name": "a/b"}}, ["device.name", "letters, digits"]),
@@ -131,6 +142,27 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"variants": ["reference-tf32"]}, ["variants", "CPU", "device.type: cuda"]),
         ({"sampling": {"min_images": 9, "measured_images": 2}}, ["sampling.min_images", "1 to 2"]),
         ({"images": "no/such/folder"}, ["images", "no folder"]),
+        ({"gpus": {}}, ["gpus: {}", "expected: array"]),
+        ({"gpus": [{"name": "A"}]}, ["gpus.0.memory_gib: missing", "GiB"]),
+        ({"gpus": [{"name": "A", "memory_gib": 0}]}, ["gpus.0.memory_gib: 0", "more than 0"]),
+        ({"gpus": [{"name": "", "memory_gib": 8}]}, ["gpus.0.name: ''", "at least 1 character"]),
+        (
+            {"gpus": [{"name": "A" * 41, "memory_gib": 8}]},
+            ["gpus.0.name", "at most 40 characters"],
+        ),
+        (
+            {"gpus": [{"name": "A", "memory_gb": 8, "memory_gib": 8}]},
+            ["gpus.0.memory_gb: unknown key", "did you mean memory_gib?"],
+        ),
+        (
+            {"gpus": [{"name": "A", "memory_gib": gib} for gib in (8, 16)]},
+            ["gpus.1.name: 'A' is named already", "a name of its own"],
+        ),
+        ({"sensors": [{"name": "A", "megapixels": "5"}]}, ["sensors.0.megapixels: '5'", "number"]),
+        (
+            {"sensors": [{"name": "A", "megapixels": 5}] * 2},
+            ["sensors.1.name: 'A' is named already"],
+        ),
         ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
     ],
 )
@@ -141,6 +173,51 @@ def test_each_fault_is_one_line_with_place_and_remedy(
     assert len(lines) == 1
     for part in parts:
         assert part in lines[0]
+
+
+def test_gpus_and_sensors_are_those_of_the_file_unless_the_user_has_some() -> None:
+    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
+    config = load_config(study())
+    assert [list(config.gpus), list(config.sensors)] == [given["gpus"], given["sensors"]]
+    mine = [{"name": "mine", "memory_gib": 11}]
+    config = load_config(study(gpus=mine, sensors=[]))
+    assert (list(config.gpus), list(config.sensors)) == (mine, [])
+
+
+def test_the_lists_we_ship_are_valid_and_have_sources() -> None:
+    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
+    load_config(study(**given))
+    assert min(gpu["memory_gib"] for gpu in given["gpus"]) <= 8
+    assert max(gpu["memory_gib"] for gpu in given["gpus"]) >= 80
+    assert min(sensor["megapixels"] for sensor in given["sensors"]) < 0.5
+    assert max(sensor["megapixels"] for sensor in given["sensors"]) > 20
+    for entry in (*given["gpus"], *given["sensors"]):
+        assert entry["source"].startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("gpus: [{name: A}]", "gpus.0.memory_gib: missing"),
+        ("gpu: []", "gpu: unknown key"),
+        ("gpus: [", "hardware.yaml: is no YAML"),
+    ],
+)
+def test_a_fault_in_the_file_of_gpus_and_sensors_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, part: str
+) -> None:
+    (tmp_path / "hardware.yaml").write_text(text)
+    monkeypatch.setattr("profiling.study.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
+    assert part in complaints(study())[0]
+
+
+def test_the_example_of_gpus_and_sensors_in_our_configuration_is_valid() -> None:
+    text = (CHECKOUT / "config" / "config.yaml").read_text()
+    lines = text[text.index("# gpus:") :].splitlines()
+    lists = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
+    assert set(lists) == {"gpus", "sensors"}
+    config = load_config(study(**lists))
+    assert [gpu["name"] for gpu in config.gpus] == ["RTX 4090"]
 
 
 def test_all_faults_are_told_at_once() -> None:

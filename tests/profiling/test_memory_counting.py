@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.memory.counting import SubmoduleCount, count_memory
+from profiling.memory.counting import count_memory
+from profiling.memory.records import SubmoduleCount
 from profiling.methods.efficientad.method import EfficientAD
 from profiling.methods.registry import check_settings, get_spec
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from profiling.memory.counting import SubmoduleCount, count_memory
+from profiling.memory.counting import count_memory
+from profiling.memory.records import SubmoduleCount
 from profiling.methods.checks import check_settings
 from profiling.methods.registry import get_spec
 

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from profiling.annotation import Annotate
-from profiling.memory.counting import SubmoduleCount, count_memory
+from profiling.memory.counting import count_memory
 from profiling.memory.ownership import owner
+from profiling.memory.records import SubmoduleCount
 from profiling.methods.base import Detection, Method
 from profiling.methods.spec import MethodSpec
 
@@ -32,7 +33,7 @@ class Backbone(nn.Module):
 
 class Pair(nn.Linear):
     def forward(self, x: torch.Tensor) -> Any:
-        return x, x
+        return x, [x, torch.cat([x, x])]
 
 
 class Toy(Method):
@@ -134,7 +135,6 @@ def test_a_shared_weight_is_resident_once() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("TupleToy", NotImplementedError, "cannot count layer pair: its output is a tuple"),
         ("OutsideToy", RuntimeError, "backbone.stem is called outside every submodule"),
         ("NameToy", RuntimeError, "'unknown' is none of the submodules features, head"),
         ("OrphanToy", RuntimeError, "the method itself are in no module that is called"),
@@ -143,6 +143,12 @@ def test_a_shared_weight_is_resident_once() -> None:
 def test_what_cannot_be_counted_is_refused(name: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         count(name)
+
+
+def test_a_layer_that_puts_out_several_tensors() -> None:
+    """Each counts, and one that is put out twice counts once."""
+    pair = next(layer for layer in count("TupleToy")["features"].layers if layer.name == "pair")
+    assert pair.activations_bytes == 4 * (2 + 1) * (4 * 8 * 8)
 
 
 CALLED = {"net": "a", "net.0": "a", "net.10": "a", "both.x": "a", "both.y": "b"}

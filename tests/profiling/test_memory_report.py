@@ -11,17 +11,21 @@ import pytest
 
 from profiling.errors import ConfigError, UnsupportedResolutionError, UserError
 from profiling.memory import cli
+from profiling.memory.counting import is_gpu_imaginable
 from profiling.memory.report import count_report, format_table, write_report
 from profiling.methods.registry import check_settings, get_spec, parse_variant
 
 SPEC = get_spec("efficientad")
+DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "memory.schema.json"
 
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
     variant = parse_variant("reference-tf32", SPEC)
-    return count_report("Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512])
+    return count_report(
+        "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], DEVICE_TYPE
+    )
 
 
 def run_cli(*arguments: str) -> int:
@@ -42,6 +46,7 @@ def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
         "weights": None,
     }
     assert report["variant"] == "reference-tf32"
+    assert report["device_type"] == DEVICE_TYPE
     assert [entry["resolution_px"] for entry in report["resolutions"]] == [512, 256]
     teacher = report["resolutions"][1]["submodules"][0]
     assert teacher["submodule"] == "teacher"
@@ -72,21 +77,50 @@ def test_an_invalid_report_is_not_written(tmp_path: Path, report: dict[str, Any]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_table_has_totals(report: dict[str, Any]) -> None:
+def test_the_table_has_sums_and_the_largest_peak(report: dict[str, Any]) -> None:
     lines = format_table(report).splitlines()
-    assert lines[0] == "Mine (efficientad), reference-tf32"
-    rows = [line.split() for line in lines[1:]]
+    assert lines[0] == "Mine (efficientad), reference-tf32, batch 1, counted for " + DEVICE_TYPE
+    rows = [line.split() for line in lines[1 : lines.index("")]]
     assert rows[0][0] == "resolution_px"
-    assert ["256", "teacher", "10.28", "<0.01", "54.02"] in rows
-    assert ["256", "student", "16.28", "0.00", "58.62"] in rows
-    assert ["256", "total", "30.74", "<0.01", "126.18"] in rows
+    teacher = ["256", "teacher", "10.28", "<0.01", "54.02", "39.01", "0.00", "0.00", "30.62"]
+    student = ["256", "student", "16.28", "0.00", "58.62", "43.60", "4.59", "0.00", "40.49"]
+    assert teacher in rows
+    assert student in rows
+    whole = next(row for row in rows if row[:2] == ["256", "method"])
+    assert whole[2:8] == ["30.74", "<0.01", "126.18", "43.60", "4.59", "0.00"]
+    assert float(whole[8]) == pytest.approx(30.62 + 40.49 + 4.79, abs=0.05)
     assert len(rows) == 1 + 2 * 5
+
+
+def test_the_table_tells_what_makes_the_peak(report: dict[str, Any]) -> None:
+    lines = format_table(report).splitlines()
+    words = next(line for line in lines if line.startswith("256 px: needs "))
+    assert words.endswith("peak 43.60 MiB in student, aten::avg_pool2d in student.2")
+    alive = lines[lines.index(words) + 1]
+    assert alive.startswith("  alive in MiB: 1 x aten::convolution of student.0 31.25, ")
+    assert lines[-1].startswith("not counted: ")
+
+
+def test_the_json_says_what_the_device_must_hold(report: dict[str, Any]) -> None:
+    entry = report["resolutions"][1]
+    held = sum(part["parameters_bytes"] + part["buffers_bytes"] for part in entry["submodules"])
+    peak = max(part["peak"]["bytes"] for part in entry["submodules"])
+    assert entry["image_bytes"] == 4 * 3 * 256**2
+    assert entry["needed_bytes"] == held + peak + entry["image_bytes"]
+    alive = entry["submodules"][1]["peak"]["alive"]
+    assert alive[0] == {
+        "submodule": "student",
+        "operator": "aten::convolution",
+        "layer": "student.0",
+        "tensors": 1,
+        "bytes": 4 * 128 * 253**2,
+    }
 
 
 def test_one_unsupported_resolution_refuses_all() -> None:
     variant = parse_variant("reference-fp32", SPEC)
     with pytest.raises(UnsupportedResolutionError, match="200 px"):
-        count_report("Mine", SPEC, check_settings(SPEC, {}), variant, [256, 200])
+        count_report("Mine", SPEC, check_settings(SPEC, {}), variant, [256, 200], "cpu")
 
 
 def test_cli_prints_a_table_and_writes_json(

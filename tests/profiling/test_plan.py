@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from analysis.figures.draw import study_figures
+from analysis.figures.hardware import Hardware
+from analysis.figures.style import Style
+from analysis.fits import memory_extrapolation
 from profiling.errors import ConfigError
+from profiling.methods.registry import get_spec
+from profiling.methods.spec import ResolutionProblem
 from profiling.request import RunRequest
 from profiling.study.config import load_config
-from profiling.study.plan import plan_counts, plan_runs
+from profiling.study.plan import (
+    STUDY_SIDES_PX,
+    figure_names,
+    plan_counts,
+    plan_runs,
+    supported_at_or_above,
+)
+from tests.analysis.drawings import count_of, read, runtime_table, study_tables
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -41,6 +56,13 @@ def test_a_changed_setting_changes_the_runs_of_its_label_only() -> None:
 
 def test_figure_style_changes_no_run() -> None:
     assert runs() == runs(figures={"width_mm": 180}, extrapolate_to_px=4000)
+    assert runs() == runs(gpus=[], sensors=[{"name": "A", "megapixels": 5}])
+
+
+def test_gpus_and_sensors_change_no_count() -> None:
+    config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS}
+    others = {"gpus": [{"name": "A", "memory_gib": 8}], "sensors": []}
+    assert plan_counts(load_config(config)) == plan_counts(load_config({**config, **others}))
 
 
 def test_threads_and_sampling_change_every_run() -> None:
@@ -50,6 +72,11 @@ def test_threads_and_sampling_change_every_run() -> None:
         runs(device={"type": "cpu", "threads": 1}, sampling={"measured_images": 5}),
     ):
         assert all(before[path] != after[path] for path in before)
+
+
+def test_leaving_out_what_cannot_fit_changes_no_run() -> None:
+    """What is left out is run again in another way, see ``profiling.study.decisions``."""
+    assert runs() == runs(skip_predicted_out_of_memory=True, memory_margin=0.5)
 
 
 def test_the_same_study_gives_the_same_parameters() -> None:
@@ -70,20 +97,61 @@ def test_a_broken_request_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_memory_is_counted_at_all_studied_resolutions_and_up_to_the_extrapolation() -> None:
+def counted_at(extrapolate_to_px: int, **entry: Any) -> tuple[int, ...]:
+    """The resolutions at which the memory of one method is counted."""
     config = load_config(
         {
             "preset": "smoke",
             "device": {"type": "cpu"},
-            "methods": METHODS,
-            "resolutions": [256, 300],
-            "extrapolate_to_px": 1500,
+            "methods": {"A": entry},
+            "extrapolate_to_px": extrapolate_to_px,
         }
     )
-    counts = plan_counts(config)
-    assert set(counts) == {"counts/Small/reference-fp32", "counts/Medium/reference-fp32"}
-    small = counts["counts/Small/reference-fp32"]
-    assert small.resolutions_px == (256, 300, 512, 1024, 1500)
+    (count,) = plan_counts(config).values()
+    assert count.path == "counts/A/reference-fp32"
+    assert list(map(str, count.resolutions_px)) == count.arguments[-len(count.resolutions_px) :]
+    return count.resolutions_px
+
+
+GRID_PX = (256, 384, 512, 640, 768, 896, 1024, 1536, 2048, 2560)
+
+
+def test_memory_is_counted_at_the_methods_resolutions_the_studys_and_the_largest() -> None:
+    small = {"target": "efficientad", "resolutions": [256, 300]}
+    assert counted_at(3000, **small) == (256, 300, *GRID_PX[1:], 3000)
+    # what the study's extrapolation is judged by is counted however far is extrapolated
+    assert counted_at(1500, **small) == (256, 300, *GRID_PX[1:7], 1500, *GRID_PX[7:])
+    assert counted_at(4000, **small) == (256, 300, *GRID_PX[1:], 3072, 3584, 4000)
+
+
+def test_memory_is_counted_at_the_next_resolution_that_the_method_supports() -> None:
+    ddad = {"target": "ddad", "resolutions": [32, 64]}
+    assert counted_at(3000, **ddad) == (32, 64, *GRID_PX, 3008)
+
+
+def test_where_a_method_does_not_run_at_the_studys_resolutions_they_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs at 257 and 300 px only, and is extrapolated no farther."""
+
+    def problem(_settings: Any, side_px: int) -> ResolutionProblem | None:
+        if side_px in {257, 300}:
+            return None
+        nearest = tuple(sorted(side for side in (257, 300) if abs(side - side_px) < 100))
+        return ResolutionProblem("it is so", nearest)
+
+    spec = dataclasses.replace(get_spec("efficientad"), counting_problem=problem)
+    config = load_config({"methods": {"A": {"target": "efficientad"}}, "extrapolate_to_px": 300})
+    method = dataclasses.replace(config.methods[0], spec=spec, resolutions_px=(257,))
+    counts = plan_counts(dataclasses.replace(config, methods=(method,)))
+    assert {count.resolutions_px for count in counts.values()} == {(257, 300)}
+    with pytest.raises(ConfigError, match=r"runs at no resolution from 1024 px on \(it is so\)"):
+        supported_at_or_above(method, 1024)
+
+
+def test_the_counted_resolutions_are_those_that_the_analysis_fits_and_judges() -> None:
+    assert STUDY_SIDES_PX == memory_extrapolation.STUDY_SIDES_PX
+    assert memory_extrapolation.JUDGED_FROM_PX in GRID_PX
 
 
 def test_a_checkpoint_is_an_input_of_its_runs() -> None:
@@ -91,3 +159,14 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": methods})
     files = {path.split("/")[1]: run.files for path, run in plan_runs(config, "embedded").items()}
     assert files == {"A": ["a.pt"], "B": []}
+
+
+def test_the_figures_planned_are_those_that_the_analysis_draws() -> None:
+    config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
+    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config))
+    variant = "reference-fp32"
+    runtime = [runtime_table(name, device="local", variant=variant) for name in METHODS]
+    counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
+    tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
+    drawn = study_figures(tables, Hardware(), Style())
+    assert sorted(planned) == sorted(drawn)

@@ -21,10 +21,14 @@ import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
+from profiling.host_memory import total_host_bytes
+from profiling.memory.counting import count_memory
+from profiling.methods.registry import check_settings, get_spec
 from profiling.validation import load_schema
 
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
+SKIP = ["--skip-predicted-out-of-memory"]
 FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2"]
 
 
@@ -88,6 +92,25 @@ def test_the_record_says_what_was_done_on_what(embedded: Path) -> None:
     }  # fmt: skip
     assert data["software"]["torch"]
     assert data["images"]["source"].startswith("scikit-image")
+
+
+def test_what_the_run_needs_by_count_is_beside_it(embedded: Path) -> None:
+    data = record(embedded)
+    spec = get_spec("efficientad")
+    settings = check_settings(spec, {"size": "S"})
+    counted = count_memory(spec, settings, resolution_px=256, implementation="reference")
+    assert data["prediction"]["needed_bytes"] == counted.needed_bytes
+    assert data["prediction"]["device_memory_bytes"] == total_host_bytes()
+    assert data["prediction_problem"] is None
+
+
+def test_the_process_on_the_host_has_taken_more_than_the_count(embedded: Path) -> None:
+    data = record(embedded)
+    host = data["memory"]["host"]
+    grown_bytes = host["peak_bytes"] - host["resident_before_build_bytes"]
+    assert data["prediction"]["needed_bytes"] < grown_bytes < 2**30
+    assert host["resident_before_build_bytes"] <= host["peak_before_build_bytes"]
+    assert data["memory"]["gpu"] is None
 
 
 def test_every_image_has_its_ranges_in_order(embedded: Path) -> None:
@@ -163,10 +186,57 @@ def test_on_a_gpu_every_network_has_its_kernels(
     image = table[(table["phase"] == "measure") & (table["name"] == "image")]
     assert measured["kernel_sum_ms"].sum() >= 0.99 * image["kernel_sum_ms"].sum()
     assert record(tmp_path / "run")["hardware"]["gpu"]["uuid"].startswith("GPU-")
+    found = [name for name, _, _ in ranges(tmp_path / "run" / "profile.sqlite")]
+    per_image = ["load", "prepare", "copy_to_device", "image", *SUBMODULES]
+    per_image += ["synchronize", "copy_to_host"]
+    assert found == ["warmup", *per_image, "measure", *per_image * 2, "memory", *per_image]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_allocator_is_read_for_every_submodule(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    where = ["--set", "size=S", "--device-type", "cuda", "--resolution", "512"]
+    done = run(
+        *where, *FEW, "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    prediction, gpu = data["prediction"], data["memory"]["gpu"]
+    assert prediction["device_memory_bytes"] == data["hardware"]["gpu"]["memory_bytes"]
+    assert [row["submodule"] for row in gpu["submodules"]] == SUBMODULES
+    for row in gpu["submodules"]:
+        assert gpu["built_allocated_bytes"] <= row["begin_allocated_bytes"]
+        assert row["begin_allocated_bytes"] <= row["peak_allocated_bytes"]
+        assert row["peak_allocated_bytes"] <= gpu["peak_allocated_bytes"]
+        assert row["peak_allocated_bytes"] <= row["peak_reserved_bytes"]
+        assert row["peak_reserved_bytes"] <= gpu["peak_reserved_bytes"]
+    # the count is a bound from below; blocks are rounded up, and convolutions have workspaces
+    assert prediction["needed_bytes"] <= gpu["peak_allocated_bytes"] * 1.001
+    if gpu["process_bytes"] is not None:
+        assert 0 < gpu["context_bytes"] <= gpu["outside_allocator_bytes"] < gpu["process_bytes"]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_cannot_fit_is_left_out(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    where = ["--set", "size=M", "--device-type", "cuda", "--resolution", "20000"]
+    done = run(
+        *where, *FEW, *SKIP, "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert record(tmp_path / "run")["status"] == "predicted_out_of_memory"
+    assert ranges(tmp_path / "run" / "profile.sqlite") == []
+
+
+ADDRESS_SPACE_BYTES = 9 * 10**9
 
 
 def limit_address_space() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (9 * 10**9, 9 * 10**9))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
 
 
 def test_out_of_memory_is_a_recorded_result(
@@ -183,6 +253,63 @@ def test_out_of_memory_is_a_recorded_result(
     # PDN-S: the second allocation of 128 channels of 2997² floats
     assert data["problem"]["requested_bytes"] >= 128 * 2990**2 * 4
     assert (tmp_path / "run" / "profile.sqlite").is_file()
+    assert data["prediction"]["device_memory_bytes"] == ADDRESS_SPACE_BYTES
+    assert data["prediction"]["needed_bytes"] > 128 * 2990**2 * 4
+    assert data["memory"]["host"]["peak_bytes"] is not None
+
+
+@pytest.mark.parametrize("collector", ["embedded", pytest.param("nsys", marks=pytest.mark.nsys)])
+def test_a_run_that_cannot_fit_is_left_out_and_says_why(
+    collector: str, tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    def call(package: str, *arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", package, *arguments],
+            env=checkout_environment, cwd=tmp_path, check=True, timeout=300,
+        )  # fmt: skip
+
+    done = run(
+        *SMALL, *FEW, *SKIP, "--resolution", "6000", "--collector", collector, "--out", "run",
+        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    assert data["status"] == data["sampling"]["stop_reason"] == "predicted_out_of_memory"
+    assert data["sampling"]["warmup_images"] == data["sampling"]["measured_images"] == 0
+    assert data["problem"]["phase"] == "prediction"
+    assert data["problem"]["requested_bytes"] is None
+    needed_bytes = data["prediction"]["needed_bytes"]
+    assert needed_bytes > 1.1 * ADDRESS_SPACE_BYTES
+    assert data["prediction"]["device_memory_bytes"] == ADDRESS_SPACE_BYTES
+    assert data["request"]["skip_margin"] == 0.1
+    assert data["submodules"] == SUBMODULES
+    assert f"{needed_bytes:,}" in data["problem"]["message"]
+    assert data["problem"]["message"] in done.stdout
+    assert data["memory"]["host"]["peak_bytes"] is None  # of a run that was not
+    if collector == "nsys":
+        call("profiling", "export", "run/profile.nsys-rep", "-o", "run/profile.sqlite")
+    else:
+        assert ranges(tmp_path / "run" / "profile.sqlite") == []
+    call("analysis", "attribute", "run/profile.sqlite", "--run", "run/run.json", "-o", "r.parquet")
+    assert pd.read_parquet(tmp_path / "r.parquet").empty
+
+
+@pytest.mark.parametrize("option", [[], [*SKIP, "--memory-margin", "1e6"]])
+def test_without_the_option_or_within_its_margin_a_run_is_begun(
+    option: list[str], tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *SMALL, *FEW, *option, "--resolution", "6000", "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run")
+    assert data["status"] == "out_of_memory"
+    assert data["problem"]["phase"] == "warmup"
+    assert data["prediction"]["needed_bytes"] > ADDRESS_SPACE_BYTES
+
+
+GROUP_BYTES = 2**30
 
 
 @pytest.fixture
@@ -193,7 +320,7 @@ def memory_group(tmp_path: Path) -> Iterator[Path]:
         limit = "memory.limit_in_bytes" if root.name == "memory" else "memory.max"
         try:
             group.mkdir()
-            (group / limit).write_text(str(2**30))
+            (group / limit).write_text(str(GROUP_BYTES))
         except OSError:
             shutil.rmtree(group, ignore_errors=True)
             continue
@@ -221,6 +348,10 @@ def test_a_process_that_linux_kills_for_its_memory_is_a_recorded_result(
     assert data["status"] == "out_of_memory"
     assert data["problem"]["phase"] == "unknown"
     assert "Linux killed" in data["problem"]["message"]
+    assert data["prediction"]["device_memory_bytes"] == GROUP_BYTES
+    assert data["prediction"]["needed_bytes"] > GROUP_BYTES
+    assert data["memory"]["host"]["resident_before_build_bytes"] < GROUP_BYTES
+    assert data["memory"]["host"]["peak_bytes"] is None  # nobody was left to look
     assert ranges(tmp_path / "run" / "profile.sqlite") == []
 
 
@@ -264,6 +395,8 @@ def _is_measuring(process: Path, folder: Path) -> bool:
         (["--resolution", "256", "--nsys", "/no/nsys", "--collector", "nsys"], ["/no/nsys"]),
         (["--resolution", "256", "--threads", "0"], ["threads", "at least 1"]),
         (["--resolution", "256", "--device", "a/b"], ["device", "letters"]),
+        (["--resolution", "256", *SKIP, "--memory-margin", "-1"], ["--memory-margin", "least 0"]),
+        (["--resolution", "256", *SKIP, "--memory-margin", "nan"], ["--memory-margin", "least 0"]),
     ],
 )
 def test_a_users_fault_is_one_line_and_a_non_zero_exit(

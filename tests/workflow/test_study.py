@@ -47,11 +47,27 @@ def test_runtimes_carry_device_clock_sample_size_and_uncertainty(finished_study:
 
 def test_memory_is_counted_beyond_what_was_measured(finished_study: Path) -> None:
     table = pd.read_csv(finished_study / "results/tables/memory.csv")
-    assert set(table["resolution_px"]) == {256, 288, 512, 1024}
+    studied = {256, 384, 512, 640, 768, 896, 1024}
+    assert set(table["resolution_px"]) == {288, *studied, 1536, 2048, 2560}
     assert set(table["basis"]) == {"counted"}
     student = table.set_index(["submodule", "resolution_px"]).loc[("student", 1024)]
     assert student["activations_bytes"] / 2**20 == pytest.approx(1001.7, abs=0.05)
     assert student["parameters_bytes"] == 4_267_392 * 4
+
+
+def test_whole_methods_rates_and_the_extrapolation_have_tables(finished_study: Path) -> None:
+    tables = finished_study / "results/tables"
+    methods = pd.read_csv(tables / "memory_methods.csv").set_index("resolution_px")
+    assert methods.loc[1024, "peak_submodule"] == "student"
+    assert (methods["needed_bytes"] > methods["peak_bytes"]).all()
+    rates = pd.read_csv(tables / "flops.csv")
+    assert set(rates["clock"]) == {"host"}
+    assert (rates.loc[rates["submodule"] == "student", "gflop_per_s"] > 0).all()
+    judged = pd.read_csv(tables / "memory_extrapolation.csv")
+    assert set(judged["at_px"]) == {2048}
+    assert set(judged.loc[judged["submodule"] == "student", "verdict"]) == {
+        "quadratic: error below 1 %"
+    }
 
 
 def test_two_resolutions_are_too_few_for_a_fit_and_it_says_so(finished_study: Path) -> None:
@@ -66,8 +82,11 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
     assert names == {
         "runtime_share_test_Small_reference-fp32",
         "memory_share_Small_reference-fp32",
+        "memory_peak_Small_reference-fp32",
         "scaling_runtime_test_reference-fp32",
         "scaling_memory_reference-fp32",
+        "scaling_needed_reference-fp32",
+        "memory_extrapolation_reference-fp32",
     }
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -80,8 +99,8 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
             for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
     assert logs == {
         "profile", "attribute", "count_memory", "runtime_table", "memory_table", "fits_table",
-        "implementations_table",
-        "figures",
+        "implementations_table", "flops_table", "extrapolation_table",
+        "measured_memory_table", "figures",
     }  # fmt: skip
 
 
@@ -89,8 +108,18 @@ def test_nothing_is_done_twice(study: Path) -> None:
     assert planned(study) == {}
 
 
-def test_a_changed_figure_style_draws_again_and_measures_nothing(study: Path) -> None:
-    write_config(study, {"figures": {"width_mm": 89}})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"figures": {"width_mm": 89}},
+        {"gpus": [{"name": "mine", "memory_gib": 11}]},
+        {"sensors": []},
+    ],
+)
+def test_what_figures_look_like_draws_again_and_measures_nothing(
+    study: Path, changes: dict[str, Any]
+) -> None:
+    write_config(study, changes)
     assert planned(study) == {"figures": 1, "all": 1}
 
 

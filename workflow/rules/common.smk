@@ -12,8 +12,9 @@ from profiling.collectors.nsys import choose
 from profiling.errors import UserError
 from profiling.study.config import load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
+from profiling.study.decisions import Decisions
 from profiling.study.digest import code_digest
-from profiling.study.environment import container_prefix, host_prefix
+from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
 from profiling.study.plan import figure_names, plan_counts, plan_runs
 from snakemake.exceptions import WorkflowError
@@ -33,13 +34,17 @@ try:
         COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
         RUNS = plan_runs(STUDY, COLLECTOR.name, IMAGE.digest)
         prepare_environment(STUDY, CHECKOUT, os.environ)
-        shell.prefix(container_prefix(CHECKOUT, CACHE))
+        PREFIX = container_prefix(CHECKOUT, CACHE)
     else:
         check_foreign_methods(STUDY, CACHE)
         COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
         RUNS = plan_runs(STUDY, COLLECTOR.name)
-        shell.prefix(host_prefix(CHECKOUT, COLLECTOR.nsys))
+        PREFIX = host_prefix(CHECKOUT, COLLECTOR.nsys)
     COUNTS = plan_counts(STUDY)
+    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decisions")
+    DECISIONS.write(RUNS)
+    # in the prefix, which Snakemake does not compare: the option must not cause a measurement
+    shell.prefix(PREFIX + exports(LEAVE_OUT=DECISIONS.options))
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 

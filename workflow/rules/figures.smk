@@ -5,7 +5,9 @@ rule figures:
     input:
         runtime=rules.runtime_table.output.csv,
         memory=rules.memory_table.output.csv,
+        methods=rules.memory_table.output.methods,
         fits=rules.fits_table.output.csv,
+        extrapolation=rules.extrapolation_table.output.csv,
     output:
         expand(
             "results/figures/{figure}.{kind}",
@@ -18,7 +20,10 @@ rule figures:
         quiet=1,
     params:
         style=json.dumps(STUDY.figures, sort_keys=True),
+        hardware=json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors}),
         code=code_digest("analysis.commands.figures"),
     shell:
         "python -m analysis figures --runtime {input.runtime:q} --memory {input.memory:q}"
-        " --fits {input.fits:q} --style {params.style:q} -o results/figures > {log:q} 2>&1"
+        " --memory-methods {input.methods:q} --fits {input.fits:q}"
+        " --memory-extrapolation {input.extrapolation:q} --style {params.style:q}"
+        " --hardware {params.hardware:q} -o results/figures > {log:q} 2>&1"

@@ -6,9 +6,13 @@ RUN = "{device}/{method}/{variant}/{resolution}"
 # A measurement takes all of `quiet` and every other job a part of it: nothing of this study
 # runs beside a measurement, whatever --cores says. Measurements of other studies on the same
 # machine are kept out by a lock that the measuring process holds.
+#
+# Whether runs that cannot fit are left out is told by LEAVE_OUT (common.smk) rather than by a
+# parameter: switching it must not measure anything again. What was left out, `decision` runs again.
 rule profile:
     input:
-        lambda wildcards: RUNS[RUN.format(**wildcards)].files,
+        files=lambda wildcards: RUNS[RUN.format(**wildcards)].files,
+        decision=lambda wildcards: DECISIONS.file(RUN.format(**wildcards)),
     output:
         run=f"results/{RUN}/run.json",
         profile=(
@@ -24,7 +28,7 @@ rule profile:
         request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
         code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
     shell:
-        "python -m profiling run --request {params.request:q}"
+        "python -m profiling run --request {params.request:q} $LEAVE_OUT"
         " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
 

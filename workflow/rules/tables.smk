@@ -44,6 +44,8 @@ rule memory_table:
     output:
         csv="results/tables/memory.csv",
         parquet="results/tables/memory.parquet",
+        methods="results/tables/memory_methods.csv",
+        methods_parquet="results/tables/memory_methods.parquet",
     log:
         "results/logs/memory_table.log",
     resources:
@@ -51,7 +53,27 @@ rule memory_table:
     params:
         code=code_digest("analysis.commands.memory"),
     shell:
-        "python -m analysis memory {input:q} -o {output.csv:q} > {log:q} 2>&1"
+        "python -m analysis memory {input:q} -o {output.csv:q} --methods {output.methods:q}"
+        " > {log:q} 2>&1"
+
+
+rule measured_memory_table:
+    input:
+        runs=expand("results/{run}/run.json", run=RUNS),
+        counts=expand("results/{count}/memory.json", count=COUNTS),
+    output:
+        csv="results/tables/memory_measured.csv",
+        parquet="results/tables/memory_measured.parquet",
+    log:
+        "results/logs/measured_memory_table.log",
+    resources:
+        quiet=1,
+    params:
+        folders=expand("results/{run}", run=RUNS),
+        code=code_digest("analysis.commands.measured_memory"),
+    shell:
+        "python -m analysis measured-memory {params.folders:q} --counts {input.counts:q}"
+        " -o {output.csv:q} > {log:q} 2>&1"
 
 
 rule fits_table:
@@ -89,3 +111,39 @@ rule implementations_table:
     shell:
         "python -m analysis implementations --runtime {input.runtime:q}"
         " --memory {input.memory:q} -o {output.csv:q} > {log:q} 2>&1"
+
+
+rule flops_table:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        memory=rules.memory_table.output.csv,
+    output:
+        csv="results/tables/flops.csv",
+        parquet="results/tables/flops.parquet",
+    log:
+        "results/logs/flops_table.log",
+    resources:
+        quiet=1,
+    params:
+        code=code_digest("analysis.commands.flops"),
+    shell:
+        "python -m analysis flops --runtime {input.runtime:q} --memory {input.memory:q}"
+        " -o {output.csv:q} > {log:q} 2>&1"
+
+
+rule extrapolation_table:
+    input:
+        memory=rules.memory_table.output.csv,
+    output:
+        csv="results/tables/memory_extrapolation.csv",
+        parquet="results/tables/memory_extrapolation.parquet",
+    log:
+        "results/logs/extrapolation_table.log",
+    resources:
+        quiet=1,
+    params:
+        extrapolate_to_px=STUDY.extrapolate_to_px,
+        code=code_digest("analysis.commands.extrapolation"),
+    shell:
+        "python -m analysis extrapolation --memory {input.memory:q}"
+        " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"

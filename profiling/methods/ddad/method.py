@@ -16,8 +16,10 @@ from profiling.methods.ddad.diffusion import ReferenceDenoising, ScheduledDenois
 from profiling.methods.ddad.maps import STAGES, PooledDistanceMap, ReferenceDistanceMap
 from profiling.methods.ddad.spec import SPEC
 from profiling.methods.ddad.unet import UNet, optimize
+from profiling.methods.host import generator_for
 from profiling.methods.preparation import IMAGENET_MEAN, IMAGENET_STD, symmetric_tensor
 from profiling.methods.weights import draw_weights, load_weights
+from profiling.methods.wide_resnet import STAGES as ALL_STAGES
 from profiling.methods.wide_resnet import (
     cut_behind,
     fold_batch_norms,
@@ -63,6 +65,7 @@ class DDAD(Method):
     """
 
     submodules = SPEC.submodules
+    counted_once = ("unet", *(f"feature_extractor.{stage}" for stage in ALL_STAGES))
 
     def __init__(
         self, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
@@ -130,7 +133,7 @@ class DDAD(Method):
                 U-Net), feature_extraction and anomaly_map.
         """
         with annotate("denoising_unet"):
-            generator = torch.Generator(device=image.device).manual_seed(self.seed)
+            generator = generator_for(image, seed=self.seed)
 
             def noise(like: torch.Tensor) -> torch.Tensor:
                 return torch.randn(like.shape, generator=generator, device=like.device)

@@ -15,10 +15,17 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
-from profiling.methods.host import on_host
-from profiling.out_of_memory import available_host_bytes, is_out_of_memory
+from profiling.host_memory import available_host_bytes
+from profiling.methods.host import LibraryWork, on_host
+from profiling.out_of_memory import is_out_of_memory
 
 FLOAT_BYTES = 4
+INDEX_BYTES = 8
+
+GPU_TEMPORARY_BYTES = 1536 * 2**20
+GPU_PINNED_BYTES = 256 * 2**20
+"""What faiss' ``StandardGpuResources`` takes for good on a GPU of more than 8 GiB, and of pinned
+host memory beside it (faiss/gpu/StandardGpuResources.cpp)."""
 
 
 class FlatSearch(nn.Module):
@@ -76,12 +83,44 @@ class FlatSearch(nn.Module):
         Returns:
             Shape (q,), squared Euclidean distances, on the CPU.
         """
-        return on_host(self._nearest, queries, shape=(len(queries),))
+        return on_host(
+            self._nearest, queries, shape=(len(queries),), takes=lambda: self._takes(len(queries))
+        )
+
+    def _takes(self, queries: int) -> LibraryWork:
+        """What faiss takes for a search, as its flat indexes do it."""
+        found_bytes = queries * (FLOAT_BYTES + INDEX_BYTES)
+        flops = 2 * queries * self.rows * self.dimension
+        if self.bank.device.type == "cuda" or self._gpu_resources is not None:
+            return LibraryWork(
+                "faiss",
+                "temporary and pinned memory of its GPU resources, distances and indices found",
+                GPU_TEMPORARY_BYTES,
+                GPU_PINNED_BYTES + found_bytes,
+                flops,
+            )
+        return LibraryWork(
+            "faiss",
+            "a block of distances, squared norms, distances and indices found",
+            _block_bytes(queries, self.rows) + found_bytes,
+            0,
+            flops,
+        )
 
     def _nearest(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         distances, _ = self._index.search(queries, 1)
         nearest: npt.NDArray[np.float32] = distances.mean(axis=1)  # over k = 1 neighbours
         return nearest
+
+
+def _block_bytes(queries: int, rows: int) -> int:
+    """What ``exhaustive_L2sqr_blas`` allocates (faiss/utils/distances.cpp)."""
+    import faiss
+
+    if queries < faiss.cvar.distance_compute_blas_threshold:
+        return 0
+    block = faiss.cvar.distance_compute_blas_query_bs * faiss.cvar.distance_compute_blas_database_bs
+    return int(block + queries + rows) * FLOAT_BYTES
 
 
 def _cpu_index(rows: int, dimension: int) -> tuple[Any, torch.Tensor]:

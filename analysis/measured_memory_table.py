@@ -1,0 +1,215 @@
+"""`memory_measured.csv`: what runs took in memory, measured, with the count beside it.
+
+One row per run × submodule, and one per run. What was not or could not be measured is null, never
+zero. Columns, in this order:
+
+- `device`, `device_type`, `hardware`, `method`, `variant`, `resolution_px`, `pixels`, `submodule`,
+  `status`: as in `runtime.csv`. `role`: `submodule`, or `run` for the row of the whole run, whose
+  `submodule` is `run`.
+- `measured_bytes`: what compares with the count; `measured_as` says what it is. `allocator`: the
+  peak of torch's allocator on the GPU. `allocator and libraries`: and `moved_outside_bytes`, where
+  the method has libraries that take memory of their own. `growth of the process`: on a CPU device,
+  the peak of the whole process less what it had before the method was built; of the run only.
+- `counted_bytes`: what the device must hold at least: all parameters and buffers, the image, the
+  peak of the submodule (of the run: the largest), and what libraries take. Null where the count is
+  of another type of device.
+- `measured_to_counted`: the ratio; null where the run or the count is not complete.
+- `begin_allocated_bytes`, `peak_allocated_bytes`, `peak_reserved_bytes`: of torch's allocator, when
+  a submodule begins, and the largest while it runs. On a GPU only, in an image of its own.
+- `built_allocated_bytes`, `cublas_workspace_bytes`, `moved_outside_bytes`, `context_bytes`,
+  `process_bytes`, `outside_allocator_bytes`, `process_source`: of the run on a GPU; and
+  `host_resident_before_build_bytes`, `host_peak_before_build_bytes`, `host_peak_bytes`: of the run,
+  on the host. `run.schema.json` defines them.
+- `incomplete`: up to where a method of the user's was counted, and why not further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.documents import read_document
+from analysis.runs.record import Run, read_run
+from analysis.tables import Schema, make_table
+
+MEASURED_MEMORY_COLUMNS: Schema = {
+    "device": "string",
+    "device_type": "string",
+    "hardware": "string",
+    "method": "string",
+    "variant": "string",
+    "resolution_px": "Int64",
+    "pixels": "Int64",
+    "submodule": "string",
+    "role": "string",
+    "status": "string",
+    "measured_as": "string",
+    "measured_bytes": "Int64",
+    "counted_bytes": "Int64",
+    "measured_to_counted": "Float64",
+    "begin_allocated_bytes": "Int64",
+    "peak_allocated_bytes": "Int64",
+    "peak_reserved_bytes": "Int64",
+    "built_allocated_bytes": "Int64",
+    "cublas_workspace_bytes": "Int64",
+    "moved_outside_bytes": "Int64",
+    "context_bytes": "Int64",
+    "process_bytes": "Int64",
+    "outside_allocator_bytes": "Int64",
+    "process_source": "string",
+    "host_resident_before_build_bytes": "Int64",
+    "host_peak_before_build_bytes": "Int64",
+    "host_peak_bytes": "Int64",
+    "incomplete": "string",
+}
+"""Columns of `memory_measured.csv`."""
+
+RUN = "run"
+"""The row of a whole run."""
+
+Key = tuple[str, str, str, int]
+"""Method, variant, type of the device, side in px."""
+Counts = Mapping[Key, Mapping[str, Any]]
+"""Entries of `memory.json` files."""
+
+_PEAKS = ("begin_allocated_bytes", "peak_allocated_bytes", "peak_reserved_bytes")
+_REMEDY = "count again with python -m profiling memory"
+
+
+def measured_memory_table(folders: Sequence[Path], counts: Sequence[Path]) -> pd.DataFrame:
+    """Sets measured memory beside counted.
+
+    Args:
+        folders: folders of runs, each with `run.json`.
+        counts: `memory.json` files.
+
+    Returns:
+        Rows of `MEASURED_MEMORY_COLUMNS`: runs sorted by device, method, variant and resolution,
+        the submodules of each in the order of inference, then the run.
+
+    Raises:
+        ResultsError: a file is missing or violates its schema.
+    """
+    counted = _read_counts(counts)
+    runs = [read_run(folder / "run.json") for folder in folders]
+    runs.sort(key=lambda run: run.key)
+    rows = [
+        {**dict.fromkeys(MEASURED_MEMORY_COLUMNS), **row}
+        for run in runs
+        for row in _run_rows(run, counted)
+    ]
+    return make_table(rows, MEASURED_MEMORY_COLUMNS)
+
+
+def _read_counts(paths: Sequence[Path]) -> Counts:
+    found: dict[Key, Mapping[str, Any]] = {}
+    for path in paths:
+        document = read_document(path, "memory", _REMEDY)
+        for entry in document["resolutions"]:
+            of_method = (document["method"], document["variant"], document["device_type"])
+            found[(*of_method, entry["resolution_px"])] = entry
+    return found
+
+
+def _run_rows(run: Run, counts: Counts) -> Iterator[dict[str, Any]]:
+    counted = counts.get((run.method, run.variant, run.device_type, run.resolution_px))
+    measured = {row["submodule"]: row for row in (run.memory["gpu"] or {}).get("submodules") or ()}
+    for submodule in run.submodules:
+        peaks = {name: measured.get(submodule, {}).get(name) for name in _PEAKS}
+        yield {
+            **_about(run, submodule, "submodule"),
+            **peaks,
+            **_compared(run, peaks, counted, _counted_bytes(counted, submodule)),
+        }
+    yield _whole_run(run, counted)
+
+
+def _whole_run(run: Run, counted: Mapping[str, Any] | None) -> dict[str, Any]:
+    gpu, host = run.memory["gpu"], run.memory["host"]
+    row = {**_about(run, RUN, RUN), **{f"host_{name}": size for name, size in host.items()}}
+    if gpu is not None:
+        row.update({name: value for name, value in gpu.items() if name != "submodules"})
+        needed_bytes = None if counted is None else counted["needed_bytes"]
+        return {**row, **_compared(run, gpu, counted, needed_bytes)}
+    grown_bytes = None
+    if None not in (host["peak_bytes"], host["resident_before_build_bytes"]):
+        grown_bytes = host["peak_bytes"] - host["resident_before_build_bytes"]
+    # the run's own prediction is a count for its own type of device
+    return {
+        **row,
+        "measured_as": None if grown_bytes is None else "growth of the process",
+        **_ratio(run, grown_bytes, run.predicted_needed_bytes, run.predicted_incomplete),
+    }
+
+
+def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
+    return {
+        "device": run.device,
+        "device_type": run.device_type,
+        "hardware": run.hardware,
+        "method": run.method,
+        "variant": run.variant,
+        "resolution_px": run.resolution_px,
+        "pixels": run.resolution_px**2,
+        "submodule": submodule,
+        "role": role,
+        "status": run.status,
+    }
+
+
+def _counted_bytes(counted: Mapping[str, Any] | None, submodule: str) -> int | None:
+    """What the device must hold while a submodule runs; None where it is not counted."""
+    parts = [] if counted is None else counted["submodules"]
+    peaks = [part["peak"]["bytes"] for part in parts if part["submodule"] == submodule]
+    if counted is None or not peaks:
+        return None
+    held_bytes = sum(part["parameters_bytes"] + part["buffers_bytes"] for part in parts)
+    return int(held_bytes + counted["image_bytes"] + peaks[0] + _library_bytes(counted))
+
+
+def _library_bytes(counted: Mapping[str, Any] | None) -> int:
+    """What libraries that torch does not see take on the device."""
+    parts = [] if counted is None else counted["submodules"]
+    return sum(library["device_bytes"] for part in parts for library in part["libraries"])
+
+
+def _compared(
+    run: Run,
+    peaks: Mapping[str, Any],
+    counted: Mapping[str, Any] | None,
+    counted_bytes: int | None,
+) -> dict[str, Any]:
+    """Measured and counted bytes of a submodule, or of the run, on a GPU.
+
+    Args:
+        run: the run.
+        peaks: what the allocator says of it.
+        counted: the count of the method at this resolution.
+        counted_bytes: what compares with it.
+    """
+    measured_bytes, measured_as = peaks["peak_allocated_bytes"], "allocator"
+    if measured_bytes is not None and _library_bytes(counted):
+        outside_bytes = run.memory["gpu"]["moved_outside_bytes"]
+        measured_bytes = None if outside_bytes is None else measured_bytes + outside_bytes
+        measured_as = "allocator and libraries"
+    incomplete = None if counted is None else counted["incomplete"]
+    return {
+        "measured_as": None if measured_bytes is None else measured_as,
+        **_ratio(run, measured_bytes, counted_bytes, incomplete),
+    }
+
+
+def _ratio(
+    run: Run, measured_bytes: int | None, counted_bytes: int | None, incomplete: str | None
+) -> dict[str, Any]:
+    whole = run.status == "ok" and incomplete is None
+    ratio = measured_bytes / counted_bytes if whole and measured_bytes and counted_bytes else None
+    return {
+        "measured_bytes": measured_bytes,
+        "counted_bytes": counted_bytes,
+        "measured_to_counted": ratio,
+        "incomplete": incomplete,
+    }

@@ -1,0 +1,256 @@
+"""Which tensors are alive at once during an inference, and where the most of them are.
+
+Seen are the storages that operators return, as torch's dispatcher sees them: from the first
+appearance until the last tensor on them is gone. What an operator allocates and frees inside itself
+(workspaces, copies in another layout) is not seen. Works alike on fake tensors, which have no
+contents, and on real ones.
+
+torch's own tracker (``torch.distributed._tools.mem_tracker``) does not follow a network that is
+called several times, as DDAD's U-Net is, and does not tell what is alive.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from profiling.memory.flops import operator_flops
+
+
+class Place(NamedTuple):
+    """What is being called."""
+
+    submodule: str | None
+    layer: str | None
+    """Path of the innermost module."""
+
+
+class Whereabouts(Protocol):
+    """Knows what is being called."""
+
+    def place(self) -> Place:
+        """The submodule and the layer that are running."""
+
+
+class Origin(NamedTuple):
+    """What made a tensor."""
+
+    submodule: str | None
+    operator: str
+    layer: str | None
+
+
+class Block(NamedTuple):
+    """Memory of one storage."""
+
+    origin: Origin
+    size_bytes: int
+    on_device: bool
+
+
+@dataclass
+class Stretch:
+    """What was seen during a part of an inference, such as a submodule."""
+
+    kept_bytes: int
+    """Alive on the device when it began."""
+    peak_bytes: int
+    """The most that was alive at once on the device."""
+    host_kept_bytes: int
+    """As ``kept_bytes``, on the host where that is another device."""
+    host_peak_bytes: int
+    """As ``peak_bytes``, on the host where that is another device."""
+    origin: Origin | None = None
+    """What completed the peak; None: nothing was allocated."""
+    kept: tuple[Block, ...] = ()
+    """The part of the peak that was there when the stretch began."""
+    own: tuple[Block, ...] = ()
+    """The part of the peak that was made since."""
+    allocated_bytes: int = 0
+    """Sum of every storage that an operator returned newly."""
+    flops: int = 0
+    """See ``profiling.memory.flops``."""
+
+
+class _Follower:
+    """Keeps a stretch up to date.
+
+    What is alive at a peak is looked up as late as possible, when the first of it goes away:
+    on the way up every allocation is a new peak.
+    """
+
+    def __init__(self, on_device: int, on_host: int, live: Mapping[int, Block]) -> None:
+        self.stretch = Stretch(on_device, on_device, on_host, on_host)
+        self._before = frozenset(live)
+        self._is_pending = True
+
+    def grown(self, on_device: int, on_host: int, origin: Origin) -> None:
+        stretch = self.stretch
+        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host)
+        if on_device > stretch.peak_bytes:
+            stretch.peak_bytes, stretch.origin = on_device, origin
+            self._is_pending = True
+
+    def shrinking(self, live: Mapping[int, Block]) -> None:
+        if self._is_pending:
+            self._is_pending = False
+            found = [(key in self._before, block) for key, block in live.items() if block.on_device]
+            self.stretch.kept = tuple(block for before, block in found if before)
+            self.stretch.own = tuple(block for before, block in found if not before)
+
+    def repeated(
+        self, again: Stretch, on_device: int, on_host: int, live: Mapping[int, Block]
+    ) -> None:
+        stretch = self.stretch
+        stretch.allocated_bytes += again.allocated_bytes
+        stretch.flops += again.flops
+        host_above = again.host_peak_bytes - again.host_kept_bytes
+        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host + host_above)
+        above = again.peak_bytes - again.kept_bytes
+        if on_device + above > stretch.peak_bytes:
+            stretch.peak_bytes, stretch.origin = on_device + above, again.origin
+            self._is_pending = True
+            self.shrinking(live)
+            stretch.own += again.own
+
+
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows storages while it is entered.
+
+    Args:
+        device_type: of the inference, ``cpu`` or ``cuda``; everything else is the host.
+        whereabouts: tells what is being called; None: nothing is known.
+    """
+
+    def __init__(self, device_type: str = "cpu", whereabouts: Whereabouts | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device_type = device_type
+        self._whereabouts = whereabouts
+        self._live: dict[int, Block] = {}
+        self._watches: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._ignored: dict[int, torch.UntypedStorage] = {}
+        self._on_device = self._on_host = 0
+        self._followers: list[_Follower] = []
+        self._is_paused = False
+
+    def ignore(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Leaves out tensors that were there before: weights, buffers, the input."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self._ignored[id(storage)] = storage  # held, so that no other takes its place
+
+    @contextmanager
+    def follow(self) -> Iterator[Stretch]:
+        """Follows a part of the inference; complete when it is left. They may nest."""
+        follower = _Follower(self._on_device, self._on_host, self._live)
+        self._followers.append(follower)
+        try:
+            yield follower.stretch
+        finally:
+            follower.shrinking(self._live)
+            self._followers.remove(follower)
+
+    def repeat(
+        self, again: Stretch, make: Callable[[], torch.Tensor], origin: Origin
+    ) -> torch.Tensor:
+        """Counts a call that was followed before as if it took place once more now.
+
+        Args:
+            again: what was seen of the call.
+            make: makes a tensor as the call returned it.
+            origin: of that tensor.
+
+        Returns:
+            What ``make`` made.
+        """
+        for follower in self._followers:
+            follower.repeated(again, self._on_device, self._on_host, self._live)
+        self._is_paused = True
+        try:
+            result = make()
+        finally:
+            self._is_paused = False
+        self._add(result, origin)
+        return result
+
+    def origin(self, tensor: torch.Tensor) -> Origin | None:
+        """What made a tensor; None: it was there before."""
+        block = self._live.get(id(tensor.untyped_storage()))
+        return None if block is None else block.origin
+
+    def add_flops(self, flops: int) -> None:
+        """Counts the work of a library that is no operator of torch."""
+        for follower in self._followers:
+            follower.stretch.flops += flops
+
+    def _see(self, tensor: torch.Tensor, origin: Origin) -> None:
+        """Takes note of a tensor that may be new."""
+        size_bytes = self._add(tensor, origin)
+        if size_bytes:
+            for follower in self._followers:
+                follower.stretch.allocated_bytes += size_bytes
+
+    def _add(self, tensor: torch.Tensor, origin: Origin) -> int:
+        storage = tensor.untyped_storage()
+        key, size_bytes = id(storage), storage.nbytes()
+        if not size_bytes or key in self._live or key in self._ignored:
+            return 0
+        block = Block(origin, size_bytes, tensor.device.type == self._device_type)
+        self._live[key] = block
+        self._watches[key] = weakref.ref(storage, lambda _gone: self._release(key))
+        if block.on_device:
+            self._on_device += size_bytes
+        else:
+            self._on_host += size_bytes
+        for follower in self._followers:
+            follower.grown(self._on_device, self._on_host, origin)
+        return size_bytes
+
+    def _release(self, key: int) -> None:
+        for follower in self._followers:
+            follower.shrinking(self._live)
+        block = self._live.pop(key)
+        del self._watches[key]
+        if block.on_device:
+            self._on_device -= block.size_bytes
+        else:
+            self._on_host -= block.size_bytes
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Any,
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Runs the operator, then looks at what it returned."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if self._is_paused:
+            return result
+        if isinstance(result, torch.Tensor):
+            tensors = [result]
+        else:
+            tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        if tensors:
+            place = Place(None, None) if self._whereabouts is None else self._whereabouts.place()
+            origin = Origin(place.submodule, _name(func), place.layer)
+            for tensor in tensors:
+                self._see(tensor, origin)
+            flops = operator_flops(func, args, kwargs, result)
+            if flops:
+                self.add_flops(flops)
+        return result
+
+
+def _name(operator: torch._ops.OpOverload) -> str:
+    """As profilers write it: ``aten::bmm``."""
+    name: str = operator.name()  # type: ignore[no-untyped-call]
+    return name.partition(".")[0]

@@ -1,0 +1,131 @@
+"""The content of ``run.json``, from the start of a run to its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from profiling import fingerprint
+from profiling.images import ImageSet
+from profiling.measured_memory import MemoryWatch
+from profiling.methods.weights import weights_record
+from profiling.out_of_memory import requested_bytes
+from profiling.request import RunRequest
+from profiling.skipping import Prediction
+
+
+@dataclass
+class Outcome:
+    """How far a run came, and what ended it."""
+
+    status: str = "ok"
+    problem: dict[str, Any] | None = None
+    phase: str = "build"
+    images: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "measure": 0})
+    stop_reason: str = "image_count"
+
+    @classmethod
+    def killed(cls) -> Outcome:
+        """As it stands where Linux kills the process for its memory."""
+        return cls._without_images("out_of_memory", "unknown", "killed")
+
+    @classmethod
+    def ruled_out(cls, prediction: Prediction, margin: float) -> Outcome:
+        """Of a run that its count rules out: it is not begun.
+
+        Args:
+            prediction: for the run.
+            margin: by which it exceeds the device's memory, at least.
+        """
+        reason = prediction.sentence(margin)
+        return cls._without_images("predicted_out_of_memory", "prediction", reason)
+
+    @classmethod
+    def _without_images(cls, status: str, phase: str, message: str) -> Outcome:
+        problem = {"phase": phase, "message": message, "requested_bytes": None}
+        return cls(status, problem, stop_reason=status)
+
+    def run_out(self, message: str) -> None:
+        """Memory ran out in the phase that the run has reached.
+
+        Args:
+            message: what the allocator says.
+        """
+        self.status = self.stop_reason = "out_of_memory"
+        self.problem = {
+            "phase": self.phase,
+            "message": " ".join(message.split()),
+            "requested_bytes": requested_bytes(message),
+        }
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run when it starts.
+
+    Args:
+        request: what to run.
+        images: the images.
+        prediction: what it will need; or why that could not be counted.
+        memory: follows the memory of the run.
+        nsys_version: version of the nsys that records, None without one.
+    """
+
+    request: RunRequest
+    images: ImageSet
+    prediction: Prediction | str
+    memory: MemoryWatch
+    nsys_version: str | None
+    started_utc: str
+
+    def as_dict(self, outcome: Outcome, submodules: Sequence[str]) -> dict[str, Any]:
+        """The content of ``run.json``.
+
+        Args:
+            outcome: how the run ended.
+            submodules: of the method, in the order of inference.
+        """
+        request, images = self.request, self.images
+        versions = fingerprint.software(self.nsys_version)
+        recorder = {"nsys": self.nsys_version, "embedded": f"adscale {versions['adscale']}"}
+        return {
+            "schema_version": 2,
+            "status": outcome.status,
+            "problem": outcome.problem,
+            "request": request.as_dict(),
+            "sampling": {
+                "warmup_images": outcome.images["warmup"],
+                "measured_images": outcome.images["measure"],
+                "stop_reason": outcome.stop_reason,
+            },
+            "submodules": list(submodules),
+            "clock": "gpu" if request.device_type == "cuda" else "host",
+            "collector": {"name": request.collector, "version": recorder[request.collector]},
+            "images": {
+                "source": images.source,
+                "count": len(images),
+                "unreadable": list(images.unreadable),
+            },
+            "weights": weights_record(request.settings.get("weights")),
+            **_prediction(self.prediction),
+            "memory": self.memory.as_dict(),
+            "hardware": fingerprint.hardware(request.device_type),
+            "software": versions,
+            "flags": fingerprint.flags(),
+            "started_utc": self.started_utc,
+            "finished_utc": now_utc(),
+        }
+
+
+def _prediction(prediction: Prediction | str) -> dict[str, Any]:
+    if isinstance(prediction, str):
+        return {"prediction": None, "prediction_problem": prediction}
+    return {"prediction": dataclasses.asdict(prediction), "prediction_problem": None}
+
+
+def now_utc() -> str:
+    """The present time, in seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

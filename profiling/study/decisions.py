@@ -1,0 +1,92 @@
+"""When a run that was left out for its memory is decided on anew. No torch.
+
+Whether such runs are left out is an option of the study, and switching it must not cause a
+measurement: what has been measured stays measured, with any option. So the option is no parameter
+of a rule that Snakemake compares. One kind of run does depend on it: that which was left out. Each
+run has a small file among its inputs, its decision. It is as old as can be, so it causes nothing,
+unless the run was left out and would not be now: then it is new, and Snakemake runs the job again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from profiling.files import write_text
+from profiling.skipping import Prediction
+from profiling.study.digest import source_digest
+
+STANDS = "What was recorded of this run, if anything, stands.\n"
+
+
+class Decisions:
+    """The decisions of a study, as files.
+
+    Args:
+        margin: share of the device's memory by which a count must exceed it for a run to be left
+            out; None: no run is left out.
+        results: folder of the runs.
+        folder: where the decisions lie.
+    """
+
+    def __init__(self, margin: float | None, results: Path, folder: Path) -> None:
+        self._margin = margin
+        self._results = results
+        self._folder = folder
+        self._counting = source_digest("profiling.prediction")
+
+    @property
+    def options(self) -> str:
+        """What ``python -m profiling run`` is told of the option, for a shell."""
+        if self._margin is None:
+            return ""
+        return f"--skip-predicted-out-of-memory --memory-margin {self._margin!r}"
+
+    def file(self, run: str) -> Path:
+        """The decision on a run.
+
+        Args:
+            run: device/method/variant/resolution.
+        """
+        return self._folder / run
+
+    def write(self, runs: Iterable[str]) -> None:
+        """Brings the files up to date. They follow from the records: doing it twice is the same.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        for run in runs:
+            file = self.file(run)
+            if self._is_outdated(run):
+                # Snakemake takes a new file for an old one where its content is
+                _write(file, f"Decide anew: margin {self._margin}, counting {self._counting}.\n")
+            else:
+                _write(file, STANDS)
+                os.utime(file, (0, 0))
+
+    def _is_outdated(self, run: str) -> bool:
+        """Whether a run was left out, and by the present option or counting might not be."""
+        prediction = _left_out(self._results / run / "run.json")
+        if prediction is None:
+            return False
+        return prediction.counted_by != self._counting or not prediction.rules_out(self._margin)
+
+
+def _left_out(path: Path) -> Prediction | None:
+    """Why a run was left out; None where it was not, or there is no record that can be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["status"] == "predicted_out_of_memory":
+            return Prediction(**record["prediction"])
+    return None
+
+
+def _write(file: Path, content: str) -> None:
+    with suppress(OSError):
+        if file.read_text(encoding="utf-8") == content:
+            return
+    write_text(file, content)

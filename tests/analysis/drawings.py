@@ -1,0 +1,143 @@
+"""Tables of a generated study, and the figures drawn of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.figures.canvas import Drawing
+from analysis.figures.draw import StudyTables, study_figures
+from analysis.figures.hardware import Gpu, Hardware, Sensor
+from analysis.figures.style import Style, rc_parameters
+from analysis.fits.memory_extrapolation import memory_extrapolation_table
+from analysis.fits.series import memory_series, runtime_series
+from analysis.fits.table import fits_table
+from analysis.memory_counts import Count as ReadCount
+from analysis.memory_methods_table import memory_methods_table
+from analysis.memory_table import memory_table
+from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.tables import make_table
+from tests.memory_documents import Count, Part, constant, per_pixel
+
+STYLE = Style()
+SIDES_PX = (256, 384, 512, 640, 768)
+COUNTED_PX = (*SIDES_PX, 896, 1024, 1536, 2048, 2560, 3000)
+SUBMODULES = {"teacher": 1.0, "student": 2.0, "anomaly_map": 0.01}
+VARIANT = "reference-fp32"
+LAST_PX = 3000
+HARDWARE = Hardware(
+    (Gpu("small", 8), Gpu("large", 24)), (Sensor("IMX264", 5.07), Sensor("IMX304", 12.37))
+)
+
+
+def count_of(method: str = "M", **changes: Any) -> Count:
+    """Counts whose activations are 100 bytes per pixel and weight, in 1 MiB of parameters each."""
+    parts = [
+        Part(
+            name,
+            parameters=constant(2**20),
+            buffers=constant(0),
+            activations=per_pixel(int(weight * 100)),
+            peak=per_pixel(60 * weight, fixed=7),
+            kept=per_pixel(20 * weight),
+        )
+        for name, weight in SUBMODULES.items()
+    ]
+    return Count(method, **{"parts": parts, "variant": VARIANT, **changes})
+
+
+def read(count: Count, sides_px: Sequence[int] = COUNTED_PX) -> list[ReadCount]:
+    """As if it had been read from a file."""
+    return [
+        ReadCount(count.method, count.variant, content["resolution_px"], count.device_type, content)
+        for content in count.document(sides_px)["resolutions"]
+    ]
+
+
+def study_tables(
+    runtime: pd.DataFrame | None = None, counts: Sequence[ReadCount] | None = None
+) -> StudyTables:
+    """All tables of a study; by default of one method."""
+    runtime = runtime_table() if runtime is None else runtime
+    counts = read(count_of()) if counts is None else counts
+    memory = memory_table(counts)
+    series = [*runtime_series(runtime), *memory_series(memory, runtime, None, LAST_PX)]
+    return StudyTables(
+        runtime=runtime,
+        memory=memory,
+        methods=memory_methods_table(counts),
+        fits=fits_table(iter(series), LAST_PX),
+        extrapolation=memory_extrapolation_table(memory, LAST_PX),
+    )
+
+
+def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:
+    row: dict[str, Any] = {
+        **dict.fromkeys(RUNTIME_COLUMNS),
+        "device": "lab",
+        "device_type": "cuda",
+        "hardware": "generated GPU",
+        "method": method,
+        "variant": VARIANT,
+        "resolution_px": side_px,
+        "pixels": side_px**2,
+        "submodule": submodule,
+        "role": role,
+        "clock": "busy",
+        "status": "ok",
+        "collector": "nsys",
+        "collector_version": "2023.4.4",
+        "images": 5,
+    }
+    return {**row, **more}
+
+
+def runtime_table(
+    method: str = "M", sides_px: tuple[int, ...] = SIDES_PX, **more: Any
+) -> pd.DataFrame:
+    """Times of 1 ms per megapixel and weight, a wobble of 1 %, intervals of ±10 %."""
+    rows = []
+    for number, side_px in enumerate(sides_px):
+        whole_ms = 0.0
+        for submodule, weight in (*SUBMODULES.items(), ("image", 0.0)):
+            role = "image" if submodule == "image" else "submodule"
+            mean_ms = weight * (1 + side_px**2 / 1e6) * (1 + 0.01 * (-1) ** number)
+            whole_ms += mean_ms
+            shown_ms = whole_ms if role == "image" else mean_ms
+            times = {"mean_ms": shown_ms, "ci95_low_ms": shown_ms * 0.9}
+            times["ci95_high_ms"] = shown_ms * 1.1
+            rows.append(runtime_row(method, side_px, submodule, role, **{**times, **more}))
+    return make_table(rows, RUNTIME_COLUMNS)
+
+
+def draw(
+    name: str,
+    runtime: pd.DataFrame | None = None,
+    counts: Sequence[ReadCount] | None = None,
+    style: Style = STYLE,
+    hardware: Hardware = HARDWARE,
+) -> Drawing:
+    """One figure of the study."""
+    tables = study_tables(runtime, counts)
+    with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
+        return study_figures(tables, hardware, style)[name]()
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def caption(drawing: Drawing) -> str:
+    return " ".join(drawing.figure.texts[0].get_text().split())
+
+
+def bars(drawing: Drawing, axes: int) -> dict[str, list[float]]:
+    containers = drawing.figure.axes[axes].containers
+    found = [each for each in containers if isinstance(each, BarContainer)]
+    return {str(each.get_label()): [bar.get_height() for bar in each] for each in found}

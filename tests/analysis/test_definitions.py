@@ -1,0 +1,30 @@
+"""docs/definitions.md defines every column of the tables of memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
+from analysis.flops_table import FLOPS_COLUMNS
+from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
+from analysis.memory_table import MEMORY_COLUMNS
+from analysis.tables import Schema
+
+DEFINITIONS = Path(__file__).parents[2] / "docs" / "definitions.md"
+IN_ALL_TABLES = {
+    "device", "hardware", "method", "variant", "resolution_px", "submodule", "role", "clock",
+    "status", "images", "basis", "quantity", "model",
+}  # fmt: skip
+"""Which row it is: words that the page explains at its beginning, or that speak for themselves."""
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [MEMORY_COLUMNS, MEMORY_METHODS_COLUMNS, FLOPS_COLUMNS, MEMORY_EXTRAPOLATION_COLUMNS],
+)
+def test_every_column_is_defined(schema: Schema) -> None:
+    text = DEFINITIONS.read_text(encoding="utf-8")
+    missing = [name for name in schema if name not in IN_ALL_TABLES and f"`{name}`" not in text]
+    assert missing == []

@@ -1,0 +1,100 @@
+"""When a run that was left out is decided on anew: files that are old, or newer than its record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiling.study.decisions import Decisions
+from profiling.study.digest import source_digest
+
+RUN = "local/M/reference-fp32/256"
+GIB = 2**30
+
+
+def write_record(
+    folder: Path, status: str = "predicted_out_of_memory", *, counted_by: str | None = None
+) -> Path:
+    """A record of a run that needs 1.5 times of what its device has."""
+    file = folder / "results" / RUN / "run.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    prediction = {
+        "needed_bytes": 15 * GIB,
+        "device_memory_bytes": 10 * GIB,
+        "available_bytes": GIB,
+        "incomplete": None,
+        "counted_by": counted_by or source_digest("profiling.prediction"),
+    }
+    file.write_text(json.dumps({"status": status, "prediction": prediction}))
+    return file
+
+
+def decide(folder: Path, margin: float | None) -> Path:
+    decisions = Decisions(margin, folder / "results", folder / "decisions")
+    decisions.write([RUN])
+    return decisions.file(RUN)
+
+
+def is_new(decision: Path, record: Path) -> bool:
+    return decision.stat().st_mtime_ns >= record.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.49])
+def test_a_run_that_would_be_left_out_again_is_left_alone(tmp_path: Path, margin: float) -> None:
+    record = write_record(tmp_path)
+    assert not is_new(decide(tmp_path, margin), record)
+
+
+@pytest.mark.parametrize("margin", [None, 0.5, 3.0])
+def test_a_run_that_would_not_be_left_out_any_more_is_run_again(
+    tmp_path: Path, margin: float | None
+) -> None:
+    record = write_record(tmp_path)
+    before = decide(tmp_path, 0.1).read_text()
+    decision = decide(tmp_path, margin)
+    assert is_new(decision, record)
+    other = decide(tmp_path, 2.0).read_text()
+    decide(tmp_path, margin)
+    # Snakemake passes over a new file with the content that it knows
+    assert len({before, other, decision.read_text()}) == 3
+    assert is_new(decide(tmp_path, margin), record), "until it has been run"
+    assert not is_new(decide(tmp_path, 0.1), record), "or the option is as it was"
+
+
+def test_a_run_that_other_code_has_counted_is_run_again(tmp_path: Path) -> None:
+    record = write_record(tmp_path, counted_by="0" * 16)
+    assert is_new(decide(tmp_path, 0.1), record)
+
+
+@pytest.mark.parametrize("status", ["ok", "out_of_memory"])
+@pytest.mark.parametrize("margin", [None, 0.0, 0.1])
+def test_what_was_measured_stays_whatever_the_option(
+    tmp_path: Path, status: str, margin: float | None
+) -> None:
+    record = write_record(tmp_path, status)
+    assert not is_new(decide(tmp_path, margin), record)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"status": "predicted_out_of_memory"}'])
+def test_a_record_that_is_not_there_or_cannot_be_read_decides_nothing(
+    tmp_path: Path, content: str | None
+) -> None:
+    record = write_record(tmp_path)
+    if content is None:
+        record.unlink()
+    else:
+        record.write_text(content)
+    decision = decide(tmp_path, None)
+    assert decision.stat().st_mtime == 0
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"),
+    [(None, []), (0.1, ["--skip-predicted-out-of-memory", "--memory-margin", "0.1"])],
+)
+def test_what_the_run_is_told(tmp_path: Path, margin: float | None, words: list[Any]) -> None:
+    decisions = Decisions(margin, tmp_path / "results", tmp_path / "decisions")
+    assert decisions.options.split() == words

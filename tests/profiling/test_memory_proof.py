@@ -1,0 +1,57 @@
+"""The count of a peak against a real inference, traced at the dispatcher with real tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from profiling.memory.counting import count_memory
+from profiling.memory.tracing import Trace
+from profiling.methods.loading import load_method_class
+from profiling.methods.registry import check_settings, get_spec
+
+CASES: list[tuple[str, int, dict[str, Any]]] = [
+    ("efficientad", 256, {"size": "M"}),
+    ("efficientad", 320, {"size": "S", "padding": True}),
+    ("efficientad", 511, {"size": "S"}),
+    ("patchcore", 64, {"training_images": 20}),
+    ("patchcore", 130, {"training_images": 20}),
+    ("patchcore", 320, {"training_images": 5}),
+    ("ddad", 32, {}),
+    ("ddad", 96, {}),
+    ("ddad", 160, {"start_step": 75}),
+    ("ddad", 320, {"start_step": 50}),  # from here on attention makes the peak
+]
+
+BY_A_LIBRARY = "aten::lift_fresh"
+"""With which torch takes over an array that a library made."""
+
+
+@pytest.mark.parametrize("implementation", ["reference", "optimized"])
+@pytest.mark.parametrize(("target", "side_px", "given"), CASES)
+def test_a_real_inference_has_the_peak_that_was_counted(
+    target: str, side_px: int, given: dict[str, Any], implementation: str
+) -> None:
+    spec = get_spec(target)
+    settings = check_settings(spec, given)
+    counted = count_memory(
+        spec, settings, resolution_px=side_px, implementation=implementation
+    ).submodules
+    method = load_method_class(spec).build(
+        settings, resolution_px=side_px, implementation=implementation, seed=0
+    )
+    trace = Trace(method, spec.submodules, "cpu")
+    image = torch.rand(1, 3, side_px, side_px)
+    with torch.no_grad():
+        trace.follow(image)
+    for expected, real in zip(counted, trace.submodules(), strict=True):
+        assert real.peak.bytes == pytest.approx(expected.peak.bytes, rel=0.01)
+        assert real.peak.kept_bytes == pytest.approx(expected.peak.kept_bytes, rel=0.01)
+        assert real.peak.operator in {expected.peak.operator, BY_A_LIBRARY}
+        assert real.peak.layer == expected.peak.layer
+        assert real.flops == expected.flops
+        assert real.libraries == expected.libraries
+        for figure in ("parameters_bytes", "buffers_bytes", "activations_bytes", "layers"):
+            assert getattr(real, figure) == getattr(expected, figure)
