@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -22,6 +24,9 @@ from analysis.tables import write_atomically, write_csv
 CAPTION_LINE = 1.35
 """Height of a line of the caption in font sizes."""
 
+
+SHORT_AXIS = 30
+"""From end to end of a logarithmic axis, below which powers of ten alone are too few numbers."""
 
 CHARACTER_WIDTH = 0.56
 """Width of an average character of DejaVu Sans in font sizes."""
@@ -105,6 +110,18 @@ def plain_number(value: float, _position: object = None) -> str:
     Matplotlib's 10^n needs a markup that would misread users' labels, and so is switched off.
     """
     return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def log_numbers(axis: Axis) -> None:
+    """Plain numbers at a logarithmic axis: at powers of ten, and at 2 and 5 where it is short."""
+
+    def minor(value: float, _position: object = None) -> str:
+        low, high = axis.get_view_interval()
+        digit = round(value / 10 ** math.floor(math.log10(value) + 1e-9))
+        return plain_number(value) if digit in {2, 5} and high < SHORT_AXIS * low else ""
+
+    axis.set_major_formatter(plain_number)
+    axis.set_minor_formatter(minor)
 
 
 def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.canvas import CHARACTER_WIDTH, Drawing, new_figure, plain_number
+from analysis.figures.canvas import CHARACTER_WIDTH, Drawing, log_numbers, new_figure
 from analysis.figures.captions import incomplete, on_device
 from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from analysis.figures.style import Style, darker, submodule_colour
@@ -102,7 +102,7 @@ def _draw_method(
             end_gib = points[column].iloc[-1] / GIB
             text = " ".join(filter(None, [name, _percent(fit["relative_error"])]))
             ends.append(EdgeLabel(end_gib, text, darker(submodule_colour(submodule))))
-        axes.yaxis.set_major_formatter(plain_number)
+        log_numbers(axes.yaxis)
         axes.grid(visible=True, axis="both")
         axes.set_title(f"{counts['method'].iloc[0]}: {quantity}", loc="left")
         yield add_edge_labels(axes, "right", ends, style.font_pt - 1.5)

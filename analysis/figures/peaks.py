@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures.canvas import Drawing, columns_that_fit, new_figure, plain_number
+from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers, new_figure
 from analysis.figures.captions import incomplete, not_counted, on_device
 from analysis.figures.selection import shown_sides, shown_words
 from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
@@ -86,7 +86,7 @@ def _draw_lines(axes: Axes, data: pd.DataFrame) -> None:
     needed = data.groupby("resolution_px")["needed_bytes"].first() / GIB
     axes.plot([positions[side] for side in needed.index], needed, "-", color="black")
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(plain_number)
+    log_numbers(axes.yaxis)
     axes.set_ylabel("memory in GiB")
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import add_legend, plain_number
+from analysis.figures.canvas import add_legend, log_numbers, plain_number
 from analysis.figures.style import Style, method_look
 
 HEIGHT_MM = 85
@@ -18,7 +18,7 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
     """Logarithmic axes over the side, with the pixels above where nothing else is written there."""
     axes: Axes = figure.subplots()
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(plain_number)
+    log_numbers(axes.yaxis)
     axes.xaxis.set_major_formatter(plain_number)
     axes.set_ylabel(label)
     axes.set_xlabel("side of the image in px")

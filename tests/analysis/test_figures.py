@@ -7,12 +7,14 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.errors import ArgumentError
-from analysis.figures.canvas import Drawing, columns_that_fit
+from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers
 from analysis.figures.draw import draw_figures, study_figures
 from analysis.figures.hardware import Hardware
 from analysis.figures.style import Style, rc_parameters, submodule_colour
@@ -303,3 +305,23 @@ def test_variants_are_figures_of_their_own_in_the_same_colours() -> None:
 def test_submodules_of_a_method_have_colours_of_their_own(spec: MethodSpec) -> None:
     colours = [submodule_colour(name) for name in spec.submodules]
     assert len(set(colours)) == len(colours)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1500, 9000, {"2,000", "5,000"}),
+        (0.3, 4, {"0.5", "1", "2"}),
+        (1, 100_000, {"1", "10", "100", "1,000", "10,000", "100,000"}),
+    ],
+)
+def test_a_logarithmic_axis_has_plain_numbers(low: float, high: float, expected: set[str]) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    log_numbers(axes.yaxis)
+    FigureCanvasAgg(figure).draw()
+    shown = [tick for tick in (*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks())
+             if low <= tick.get_loc() <= high]  # fmt: skip
+    assert {tick.label1.get_text() for tick in shown} - {""} == expected
