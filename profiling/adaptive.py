@@ -2,8 +2,8 @@
 
 Well enough: half of the width of each mean's 95 % interval is at most 1 % of the mean. Looking
 again and again until that is so would end most runs at a moment when the scatter looks smaller than
-it is, and the interval would then hold the truth in about 90 of 100 runs instead of 95. Against
-that, found by simulation:
+it is, and where that takes some hundred images the interval would hold the truth in 88 to 93 of
+100 runs instead of 95. Against that, found by simulation:
 
 - There are few looks: at 30 images, and then each time a third more have been measured.
 - Two estimates have to agree, the reported one and one from twice as many cosines, which scatters
@@ -16,6 +16,8 @@ that, found by simulation:
 With them the interval reported afterwards holds the truth in 93 to 96 of 100 runs, at an
 autocorrelation of 0.6 in 92 to 94 (`make bench ARGS=statistics`). A submodule with a coefficient
 of variation of 3 % and a lag-one autocorrelation of 0.3 takes some 150 images.
+
+What the rule cannot do is to see a drift: so few images tell only a large one.
 """
 
 from __future__ import annotations

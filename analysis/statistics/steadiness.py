@@ -110,6 +110,7 @@ def _drift_words(test: DriftTest) -> str:
         "thirds": f"the last third of the images is {size} than the first",
         "trend": f"the images become {size} over the run",
         "step": f"from image {(test.after_images or 0) + 1} on they are {size} than before",
+        "wander": f"the level of the times wanders up and down by {test.change_share:.1%}",
     }[test.kind]
     return f"{what} (p = {test.p_value:.2g}, alarm at {test.limit:.2g})"
 
@@ -127,5 +128,5 @@ def _steady_words(tests: tuple[DriftTest, ...]) -> str:
     thirds = next(test for test in tests if test.kind == "thirds")
     return (
         f"the last third differs from the first by {thirds.change_share:+.1%} "
-        f"(p = {thirds.p_value:.2g}); no trend or step that matters, one group of times"
+        f"(p = {thirds.p_value:.2g}); no trend, step or wandering that matters, one group of times"
     )

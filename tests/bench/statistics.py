@@ -67,6 +67,8 @@ CASES = (
          + SLOWER * (r.uniform(size=(s, n)) < SLOW_SHARE), _two_groups(), True),
     Case("trend of 3 %, truth: its end", lambda r, s, n: times(r, s, n)
          + 0.03 * (np.arange(n) / n - 1), _normal(), False),
+    Case("slow wandering below noise", lambda r, s, n: 1 + VARIATION
+         * (noise(r, s, n) + noise(r, s, n, 0.97)) / np.sqrt(2), _normal(), False),
     Case("warm-up of 8 %, truth: after", lambda r, s, n: times(r, s, n)
          + 0.08 * np.exp(-np.arange(n) / (n / 4)), _normal(), False),
 )  # fmt: skip
@@ -159,6 +161,7 @@ def _print_power(series: int) -> None:
         "step in the middle": lambda place: (place >= 0.5).astype(float),
         "step at 80 %": lambda place: (place >= 0.8).astype(float),
         "warm-up over 10 %": lambda place: np.exp(-place / 0.1),
+        "three waves": lambda place: np.sin(6 * np.pi * place) / 2,
     }
     for name, shape in shapes.items():
         for size in (0.02, 0.03, 0.05):
