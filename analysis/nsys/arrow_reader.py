@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,31 @@ def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]
         UnsuitedError: read it another way.
     """
     try:
+        import adbc_driver_sqlite
         import pyarrow as pa
-        from adbc_driver_manager import Error
-        from adbc_driver_sqlite import dbapi
+        from adbc_driver_manager import AdbcConnection, AdbcStatement, Error
     except ImportError as error:
         raise UnsuitedError(str(error)) from error
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro"
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
-            rows = {"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)}
-            cursor.adbc_statement.set_options(**rows)
-            cursor.execute(sql)
-            for batch in cursor.fetch_record_batch():
-                if batch.num_rows:
-                    columns = zip(batch.columns, texts, strict=True)
-                    yield [_column(column, is_text) for column, is_text in columns]
+        # Not through the driver's DB-API: where a query fails in its first rows, closing the
+        # statement fails as well (driver 1.12). A cursor then counts as open and is closed again
+        # when it is collected, which raises where nobody can catch it. Here each handle is closed
+        # once, also where closing the one inside it failed.
+        with (
+            adbc_driver_sqlite.connect(uri) as database,
+            AdbcConnection(database) as connection,
+            AdbcStatement(connection) as statement,
+        ):
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+            statement.set_sql_query(sql)
+            stream, _ = statement.execute_query()
+            # the statement must outlive its results
+            with closing(pa.RecordBatchReader.from_stream(stream)) as batches:
+                for batch in batches:
+                    if batch.num_rows:
+                        columns = zip(batch.columns, texts, strict=True)
+                        yield [_column(column, is_text) for column, is_text in columns]
     except (Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UnsuitedError(str(error)) from error
 

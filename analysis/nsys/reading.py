@@ -40,7 +40,7 @@ def read_profile(
     Args:
         path: the SQLite file; opened read-only.
         reader: what bulk columns are read with; the result is the same.
-        with_streams: read the device and the stream of each operation as well.
+        with_streams: read the device, the stream and the context of each operation as well.
         on_progress: told of the progress.
 
     Raises:
@@ -102,7 +102,7 @@ def _operations(database: Database, table: str, with_streams: bool) -> Operation
     """Rows of a table of operations, by their starts."""
     if table not in database.tables:
         times, codes = np.empty(0, np.int64), Coded.of([])
-        streams = (codes, codes) if with_streams else ()
+        streams = (codes, codes, codes) if with_streams else ()
         return Operations(times, times, codes, times, codes, *streams)
     database.require(table, "start", "end", "globalPid", "correlationId")
     named = sorted({"demangledName", "shortName"} & database.columns(table))
@@ -114,7 +114,8 @@ def _operations(database: Database, table: str, with_streams: bool) -> Operation
         Field(database.value(table, named[0]) if named else "-1", "coded"),
     ]
     if with_streams:
-        fields += [Field(database.value(table, c), "coded") for c in ("deviceId", "streamId")]
+        places = ("deviceId", "streamId", "contextId")
+        fields += [Field(database.value(table, column), "coded") for column in places]
     where = database.complete(table, "start", "end")
     columns: list[Any] = list(database.read(fields, table, where))
     operations = Operations(*columns)

@@ -115,7 +115,8 @@ class Operations:
         correlation: correlation id of the submitting call; -1 where absent.
         name_id: id in StringIds of the kernel's full name; -1 for all but kernels.
         device: number of the GPU; None where it was not asked for, -1 where it is unknown.
-        stream: number of the stream, likewise.
+        stream: number of the stream, likewise; unique within a process and context.
+        context: number of the CUDA context, likewise; unique within a process.
     """
 
     start_ns: Int64s
@@ -125,6 +126,7 @@ class Operations:
     name_id: Coded
     device: Coded | None = None
     stream: Coded | None = None
+    context: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -139,6 +141,7 @@ class Operations:
             self.name_id.select(keep),
             None if self.device is None else self.device.select(keep),
             None if self.stream is None else self.stream.select(keep),
+            None if self.context is None else self.context.select(keep),
         )
 
 

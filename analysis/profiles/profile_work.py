@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,7 +11,8 @@ from analysis.attribution.attribute import Attribution, attribute_kinds, project
 from analysis.attribution.intervals import IntervalStatistics
 from analysis.attribution.nesting import Nesting, nest
 from analysis.attribution.paths import PathTree, levels_of, path_tree
-from analysis.nsys.records import Coded, Int64s, Operations, Profile
+from analysis.nsys.records import Int64s, Operations, Profile
+from analysis.profiles.places import device_labels, positions, stream_labels
 
 By = Literal["thread", "device", "stream", "category"]
 """What the rows of a path can be told apart by."""
@@ -61,12 +61,13 @@ def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, Pro
         work: of a profile that was read with its streams.
         by: what to tell apart.
     """
-    labels = {kind: _places(getattr(work.profile, kind), by) for kind in KINDS}
+    places = {kind: positions(getattr(work.profile, kind), by) for kind in KINDS}
+    every = sorted({place for of_kind in places.values() for place in of_kind})
+    labels = device_labels(every) if by == "device" else stream_labels(every)
     found = {}
-    for place in sorted({place for of_kind in labels.values() for place in of_kind}):
-        keep = {kind: of_kind.get(place) for kind, of_kind in labels.items()}
-        label = "/".join("?" if number < 0 else str(number) for number in place)
-        found[label] = ProfileWork(
+    for place in every:
+        keep = {kind: of_kind.get(place) for kind, of_kind in places.items()}
+        found[labels[place]] = ProfileWork(
             work.profile, work.paths, _attributed(work.profile, work.nesting, keep)
         )
     return found
@@ -90,19 +91,3 @@ def _attributed(
             for some, at in zip(operations, chosen, strict=True)
         ]
     return dict(zip(KINDS, attribute_kinds(nesting, profile.calls, operations), strict=True))
-
-
-def _places(
-    operations: Operations, by: Literal["device", "stream"]
-) -> dict[tuple[int, ...], Int64s]:
-    """Positions of the operations of each device, or of each stream of a device."""
-    device, stream = operations.device, operations.stream
-    if device is None or stream is None:
-        raise ValueError("the profile was read without its streams")
-    columns: Sequence[Coded] = [device] if by == "device" else [device, stream]
-    key = columns[0].code.astype(np.int64)
-    for column in columns[1:]:
-        key = key * max(len(column.distinct), 1) + column.code
-    order = np.argsort(key, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
-    return {tuple(int(column[part[0]]) for column in columns): part for part in parts if len(part)}

@@ -77,6 +77,7 @@ class Operation(NamedTuple):
     stream: int
     name: str
     graph_node: int | None
+    context: int = 1
 
     @property
     def duration(self) -> int:
@@ -138,8 +139,8 @@ def _write_operation(
     }
     values |= {
         "start": operation.start, "end": operation.end, "deviceId": operation.device,
-        "streamId": operation.stream, "correlationId": operation.correlation,
-        "globalPid": operation.process,
+        "contextId": operation.context, "streamId": operation.stream,
+        "correlationId": operation.correlation, "globalPid": operation.process,
     }  # fmt: skip
     if operation.kind == "kernels":
         name = strings[operation.name]
@@ -189,12 +190,13 @@ def _operations(draw: st.DrawFn, calls: list[Call]) -> Operation:
         kind, process, start, end, correlation,
         device=draw(st.integers(0, 1)), stream=draw(st.sampled_from((7, 13))),
         name=draw(st.sampled_from(KERNEL_NAMES)), graph_node=draw(st.sampled_from((None, 5))),
+        context=draw(st.sampled_from((1, 1, 2))),
     )  # fmt: skip
 
 
 @st.composite
 def events(draw: st.DrawFn) -> Events:
-    """Random profiles: nesting and overlap, threads, processes, streams, graphs, missing ends."""
+    """Random profiles: nesting and overlap, graphs, missing ends, equal streams of processes."""
     ranges = draw(st.lists(_ranges, max_size=8))
     calls = draw(st.lists(_calls, max_size=8))
     return Events(ranges, calls, draw(st.lists(_operations(calls), max_size=14)))
@@ -243,6 +245,23 @@ class Reference:
             and call is not None
             and self._innermost(call.thread, call.start, call.end, self._all()) == at
         ]
+
+    def place(self, operation: Operation, by: str) -> str:
+        """Label of the device of an operation, or of its stream: with what it is not alone by."""
+        if by == "device":
+            return str(operation.device)
+        label = f"{operation.device}/{operation.stream}"
+        others = [
+            other
+            for other in self.operations
+            if (other.device, other.stream) == (operation.device, operation.stream)
+        ]
+        if any(other.process != operation.process for other in others):
+            label += f" process {operation.process >> 24}"
+        own = [other for other in others if other.process == operation.process]
+        if any(other.context != operation.context for other in own):
+            label += f" context {operation.context}"
+        return label
 
     def _all(self) -> Iterable[int]:
         return range(len(self.ranges))

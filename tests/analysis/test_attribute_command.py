@@ -144,7 +144,7 @@ def test_two_processes_and_gpus_are_told_apart(analysis: Analysis) -> None:
         pytest.skip("../shared/fixtures is absent")
     _, out, _ = analysis("attribute", path, "--json")
     whole = pd.DataFrame(json.loads(out)["ranges"]).set_index("path")
-    for by in ("thread", "device"):
+    for by in ("thread", "device", "stream"):
         _, out, _ = analysis("attribute", path, "--by", by, "--json")
         rows = pd.DataFrame(json.loads(out)["ranges"])
         assert len(set(rows[by])) > 1

@@ -140,7 +140,7 @@ def test_a_column_is_absent(
         *(("NVTX_EVENTS", c) for c in ("textId", "text", "category", "endGlobalTid")),
         *(("CUPTI_ACTIVITY_KIND_RUNTIME", c) for c in ("start", "end", "globalTid")),
         *((t, c) for t in TABLES.values() for c in ("start", "globalPid", "correlationId")),
-        *((t, c) for t in TABLES.values() for c in ("deviceId", "streamId")),
+        *((t, c) for t in TABLES.values() for c in ("deviceId", "streamId", "contextId")),
         ("CUPTI_ACTIVITY_KIND_KERNEL", "demangledName"),
         ("StringIds", "value"),
     ],

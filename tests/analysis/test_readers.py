@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import warnings
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -162,6 +164,28 @@ def test_the_arrow_driver_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
             list(arrow_chunks(path, sql, [False]))
     with pytest.raises(UnsuitedError):
         list(arrow_chunks(tmp_path / "absent.sqlite", "SELECT 1", [False]))
+
+
+@pytest.mark.parametrize("damaged", [0.1, 0.9])
+def test_of_a_damaged_table_nothing_stays_open_or_fails_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: float
+) -> None:
+    """Driver 1.12 also fails to close a statement that failed in its first rows."""
+    path = kernels_table(tmp_path / "p.sqlite", *(f"({k}, 0, 0, 0)" for k in range(9000)))
+    monkeypatch.setattr("analysis.nsys.arrow_reader.BATCH_ROWS", 3000)
+    content = bytearray(path.read_bytes())
+    page = int(damaged * len(content)) // 4096 * 4096
+    content[page : page + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    unraisable: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda found: unraisable.append(found.exc_value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the driver warns of what it could not close
+        with pytest.raises(UnsuitedError, match="malformed"):
+            list(arrow_chunks(path, f"SELECT start FROM {KERNEL}", [False]))
+        gc.collect()
+    assert unraisable == []
+    assert path not in {file.resolve() for file in Path("/proc/self/fd").iterdir()}
 
 
 def test_growing_columns_take_any_integers() -> None:

@@ -141,8 +141,10 @@ def test_rows_by_stream_and_device(file: Path, drawn: Events) -> None:
         groups: dict[tuple[str, str], list[list[Operation]]] = defaultdict(list)
         for at, path in enumerate(expected.paths):
             every = [op for kind in KINDS for op in expected.inside(at, kind)]
-            for label in {place(op, by) for op in every}:
-                groups[path, label].append([op for op in every if place(op, by) == label])
+            places = [expected.place(op, by) for op in every]
+            for label in set(places):
+                on_it = [op for op, place in zip(every, places, strict=True) if place == label]
+                groups[path, label].append(on_it)
         table = profile_table(work, by)  # type: ignore[arg-type]
         assert {(row["path"], row[by]) for _, row in table.iterrows()} == set(groups)
         for _, row in table.iterrows():
@@ -151,11 +153,6 @@ def test_rows_by_stream_and_device(file: Path, drawn: Events) -> None:
             assert row["calls"] == len(calls)
             assert row["kernels"] == sum(map(len, kernels))
             assert row["busy_ms"] * 1e6 == pytest.approx(sum(map(covered, kernels)))
-
-
-def place(operation: Operation, by: str) -> str:
-    device = str(operation.device)
-    return device if by == "device" else f"{device}/{operation.stream}"
 
 
 @given(events())

@@ -28,8 +28,8 @@ def main(path: Path) -> None:
     """Does what `attribute --json --kernels 0` does, stage by stage."""
     print(f"{'stage':<26}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}")
     with stage("imports"):
+        import adbc_driver_sqlite
         import pyarrow as pa
-        from adbc_driver_sqlite import dbapi
 
         from analysis.nsys.database import open_database
         from analysis.nsys.range_reading import read_ranges
@@ -39,7 +39,7 @@ def main(path: Path) -> None:
         from analysis.profiles.range_table import profile_table
 
         assert pa
-        assert dbapi
+        assert adbc_driver_sqlite
     with stage("(ranges alone)"), open_database(path) as database:
         read_ranges(database)
     with stage("reading"):
