@@ -65,24 +65,26 @@ def envelope(fits: Sequence[FormFit], budgets: Floats, scatter: Scatter, side_px
 
 def _of_case(fit: FormFit, budget: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
     """Bounds of one case; nan where it has none."""
-    reach = fit.reach(side_px)
+    reach, root = fit.reach(side_px), fit.form.law.root
     radius = np.sqrt(np.maximum(budget, 0))[:, np.newaxis]
-    new = scatter.new_variance[:, np.newaxis] * reach.predicted**2
-    deviation = np.sqrt(scatter.variance[:, np.newaxis] * (reach.variance + new))
+    variance = scatter.variance[:, np.newaxis]
+    # one more measurement of the sum, whose relative error is `root` times that of the quantity
+    new = scatter.new_variance[:, np.newaxis] * (root * reach.predicted) ** 2
+    deviation = np.sqrt(variance * (reach.variance + new))
     if fit.form.branch_unseen:
         bounds = _of_unseen_branch(fit, reach.predicted, radius * deviation, side_px)
         return _where(budget[:, np.newaxis] > 0, bounds)
-    step = (radius * scatter.variance[:, np.newaxis] / deviation)[..., np.newaxis] * reach.direction
+    step = (radius * variance / deviation)[..., np.newaxis] * reach.direction
     center = fit.coefficients[:, np.newaxis, :]
     negligible = 1e-9 * np.max(np.abs(center), axis=2, keepdims=True)
     up = np.all(center + step >= -negligible, axis=2)
     down = np.all(center - step >= -negligible, axis=2)
     # where a full step would make a coefficient negative, the estimate itself still counts
-    alone = radius * np.sqrt(scatter.variance[:, np.newaxis] * new)
-    alone = np.where(fit.admissible[:, np.newaxis], alone, np.nan)
+    alone = _if(fit.admissible[:, np.newaxis], radius * np.sqrt(variance * new))
     low = np.fmin(_if(down, reach.predicted - radius * deviation), reach.predicted - alone)
     high = np.fmax(_if(up, reach.predicted + radius * deviation), reach.predicted + alone)
-    return _where(budget[:, np.newaxis] > 0, Bounds(low, high))
+    bounds = Bounds(np.maximum(low, 0) ** (1 / root), np.maximum(high, 0) ** (1 / root))
+    return _where(budget[:, np.newaxis] > 0, bounds)
 
 
 def _of_unseen_branch(fit: FormFit, floor: Floats, half_width: Floats, side_px: Floats) -> Bounds:

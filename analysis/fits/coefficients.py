@@ -62,6 +62,8 @@ def _by_term(fit: FormFit, series: int) -> dict[Term, float]:
 
 def _in_the_pixels(found: dict[Term, float], fit: FormFit, unit: str) -> tuple[Coefficient, ...]:
     pixels = fit.measured.largest_px**2
+    if fit.form.law.root > 1:
+        unit = f"({unit})²"
     per: dict[Term, tuple[str, float, str]] = {
         "1": ("a", 1.0, unit),
         "n": ("b", pixels, f"{unit} per pixel"),

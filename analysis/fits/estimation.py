@@ -124,7 +124,7 @@ class FormFit(NamedTuple):
         return self.form.curve(self.coefficients, side_px, self.measured)
 
     def reach(self, side_px: Floats) -> Reach:
-        """What moves the prediction, and how far it can be moved for a given loss of fit."""
+        """What the sum of the terms is, and how far it moves for a given loss of fit."""
         branch = self._reach(side_px, on_branch=True)
         if not self.form.on_floor:
             return branch
@@ -147,12 +147,12 @@ class FormFit(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Prediction of a case at some sides.
+    """Sum of the terms of a case at some sides: the prediction, for a law with a root its square.
 
     Attributes:
         predicted: series × sides.
-        variance: of the prediction, in units of the squared scatter: series × sides.
-        direction: covariance of coefficients and prediction in the same unit: series × sides ×
+        variance: of it, in units of the squared scatter: series × sides.
+        direction: covariance of coefficients and sum in the same unit: series × sides ×
             coefficients.
     """
 
@@ -164,14 +164,17 @@ class Reach(NamedTuple):
 def fit_form(form: Form, points: Points) -> FormFit:
     """Fit one case of a law by weighted least squares."""
     design = form.design(points.side_px, points.measured)
-    weight = 1 / (points.values * np.sqrt(points.relative_variance))
+    # relative errors of a power are that many times as large
+    sums = points.values**form.law.root
+    spread = np.sqrt(points.relative_variance)
+    weight = 1 / (form.law.root * sums * spread)
     orthogonal, triangle = np.linalg.qr(design[np.newaxis] * weight[..., np.newaxis])
-    right = np.einsum("dmp,dm->dp", orthogonal, points.values * weight)
+    right = np.einsum("dmp,dm->dp", orthogonal, sums * weight)
     coefficients = np.linalg.solve(triangle, right[..., np.newaxis])[..., 0]
     fitted = form.curve(coefficients, points.side_px, points.measured)
-    misfit = np.sum(((points.values - fitted) * weight) ** 2, axis=1)
+    misfit = np.sum(((fitted / points.values - 1) / spread) ** 2, axis=1)
     # a coefficient that is zero up to rounding is not negative
-    negligible = 1e-12 * np.max(np.abs(points.values), axis=1, keepdims=True)
+    negligible = 1e-12 * np.max(sums, axis=1, keepdims=True)
     admissible = np.all(coefficients >= -negligible, axis=1)
     return FormFit(form, coefficients, triangle, misfit, admissible, points.measured)
 

@@ -63,6 +63,7 @@ class Law:
             counting one each. A law with more of them has to fit better to be preferred, or to be
             heard in the band (`analysis.fits.selection`).
         degree: highest power of the pixels in it, which bounds a branch that was not seen.
+        root: 2 where the sum is that of the square of the quantity, else 1.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Law:
     floor: bool
     complications: int
     degree: int
+    root: int = 1
 
     @property
     def coefficients(self) -> int:
@@ -102,8 +104,17 @@ FLOOR_QUADRATIC = Law(
     complications=2,
     degree=2,
 )
+ROUNDED_FLOOR = Law(
+    "rounded floor, then linear",
+    "√(a + b·n + c·n²)",
+    ("1", "n", "n²"),
+    floor=False,
+    complications=1,
+    degree=1,
+    root=2,
+)
 
-RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC)
+RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR)
 """What a series is compared with where nothing is known of it. `CONSTANT` has to be asked for."""
 
 
@@ -121,14 +132,16 @@ class Prior(NamedTuple):
 
 NOTHING_KNOWN = Prior(RIVALS, "")
 CONVOLUTIONS = Prior(
-    (LINEAR, SIDE, FLOOR_LINEAR), "convolutions and maps do the same work for each pixel"
+    (LINEAR, SIDE, FLOOR_LINEAR, ROUNDED_FLOOR),
+    "convolutions and maps do the same work for each pixel",
 )
 SEARCH = Prior(
     (QUADRATIC, FLOOR_QUADRATIC),
     "search compares every query with every row of the bank, and both grow with the pixels",
 )
 SEARCH_OF_FIXED_BANK = Prior(
-    (LINEAR, FLOOR_LINEAR), "search in a bank of fixed size: only the queries grow with the pixels"
+    (LINEAR, FLOOR_LINEAR, ROUNDED_FLOOR),
+    "search in a bank of fixed size: only the queries grow with the pixels",
 )
 ATTENTION = Prior(
     (QUADRATIC, FLOOR_QUADRATIC), "attention compares every position with every other"
@@ -183,6 +196,9 @@ class Form:
     def curve(self, coefficients: Floats, side_px: Floats, measured: MeasuredRange) -> Floats:
         """The law at any side: series × sides, for coefficients of series × coefficients."""
         branch = coefficients[:, bool(self.on_floor) :] @ _terms(self.terms, side_px, measured).T
+        if self.law.root > 1:
+            # a case with a negative coefficient may have no root
+            return np.maximum(branch, 0) ** (1 / self.law.root)
         return np.maximum(coefficients[:, :1], branch) if self.on_floor else branch
 
     def gradient(self, on_branch: bool, side_px: Floats, measured: MeasuredRange) -> Floats:

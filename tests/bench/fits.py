@@ -175,6 +175,12 @@ def _branch(side_px: Floats, a: float | Floats, b: float | Floats, c: float | Fl
     return np.asarray(a + b * g + c * g**2, np.float64)
 
 
+def _kernels(side_px: Floats, first_px: float, last_px: float) -> Floats:
+    """Nine kernels, each with a floor of its own: what a submodule is made of."""
+    knees_px = np.geomspace(first_px, last_px, 9)
+    return np.asarray(np.mean([np.maximum(1, (side_px / px) ** 2) for px in knees_px], axis=0))
+
+
 def late_floor(name: str, knee_px: float, a: float, b: float, c: float) -> Truth:
     """A floor that leaves too few resolutions for a fit that knows the law."""
     return replace(floor(name, knee_px, a, b, c), terms=())
@@ -259,6 +265,8 @@ OUTSIDE = [
     Truth("unpadded: (s/4 - 8)²", lambda side: (side / 4 - 8) ** 2, ("1", "u", "u²")),
     Truth("rounded floor: (1 + (s/512)⁸)^¼", lambda side: (1 + (side / 512) ** 8) ** 0.25, ()),
     Truth("rounder floor: (1 + (s/512)⁴)^½", lambda side: (1 + (side / 512) ** 4) ** 0.5, ()),
+    Truth("many kernels, floors to 300 to 600 px", lambda side: _kernels(side, 300, 600), ()),
+    Truth("many kernels, floors to 256 to 1024 px", lambda side: _kernels(side, 256, 1024), ()),
     Truth(
         "ripple: g · (1 ± 2 %)",
         lambda side: _branch(side, 0, 1, 0) * (1 + 0.02 * np.sin(side / 50)),
@@ -289,6 +297,7 @@ def main(rounds: int) -> None:
         _print_table(anything, at_random(draws), noise, draws)
         _print_table(f"late floors, {noise:.0%} noise", LATE, noise, draws)
         _print_table(f"other laws, {noise:.0%} noise", OUTSIDE, noise, draws)
+        _print_sum(noise, draws)
 
 
 def at_random(draws: int) -> list[Truth]:
@@ -301,6 +310,39 @@ def at_random(draws: int) -> list[Truth]:
         any_floor("floor, then 20 to 100 % of it bent", draws, (0.2, 1)),
         any_floor("floor, then 0 to 20 % of it bent", draws, (0, 0.2)),
     ]
+
+
+def sum_coverage(noise: float, draws: int) -> tuple[float, float]:
+    """How often the band of a whole method holds: errors taken together, and as independent.
+
+    The errors of the three submodules are independent here, which suits the second.
+    """
+    parts = [
+        Outcome(truth, noise, draws, seed)
+        for seed, truth in enumerate(
+            [
+                polynomial("backbone", 0.1, 0.9, 0),
+                floor("maps", 384, 0, 1, 0),
+                replace(polynomial("search", 0.003, 0.05, 0.95), prior=SEARCH),
+            ]
+        )
+    ]
+    new = np.sum([part.new for part in parts], axis=0)
+    predicted = np.sum([part.predicted for part in parts], axis=0)
+    low, high = (np.sum([part.band[end][:, 0] for part in parts], axis=0) for end in (0, 1))
+    down, up = (
+        np.sqrt(np.sum([(part.band[end][:, 0] - part.predicted) ** 2 for part in parts], axis=0))
+        for end in (0, 1)
+    )
+    together = np.mean((low <= new) & (new <= high))
+    independent = np.mean((predicted - down <= new) & (new <= predicted + up))
+    return float(together), float(independent)
+
+
+def _print_sum(noise: float, draws: int) -> None:
+    together, independent = sum_coverage(noise, draws)
+    print(f"### sum of a backbone, maps and a search, {noise:.0%} noise\n")
+    print(f"covered with errors taken together {together:.0%}, independent {independent:.0%}\n")
 
 
 def _print_table(title: str, truths: Sequence[Truth], noise: float, draws: int) -> None:
