@@ -218,8 +218,8 @@ def heard_shares(evidence: Evidence) -> Floats:
     """Share of its interval that each law may use for the band."""
     selection, quantile = evidence.selection, evidence.scatter.quantile[0]
     score = np.where(selection.allowed[:, 0], selection.score[:, 0], np.inf)
-    budget = quantile**2 + np.min(score) - score
-    return np.asarray(np.sqrt(np.clip(budget, 0, None)) / quantile, np.float64)
+    budget = quantile**2 + score[selection.chosen[0]] - score
+    return np.asarray(np.sqrt(np.clip(budget, 0, quantile**2)) / quantile, np.float64)
 
 
 def _first(bounds: Bounds, refused: npt.NDArray[np.bool_]) -> Bounds:
@@ -290,7 +290,7 @@ def _models(evidence: Evidence, tests: Sequence[BackTest], unit: str) -> tuple[M
         _model(evidence, index, tests[index], unit, float(heard[index]))
         for index in range(len(evidence.fitted))
     ]
-    return tuple(sorted(models, key=lambda model: (not model.chosen, model.score)))
+    return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
 
 def _model(evidence: Evidence, index: int, test: BackTest, unit: str, heard: float) -> Model:

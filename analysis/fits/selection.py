@@ -35,8 +35,8 @@ class Selection(NamedTuple):
         allowed: passes the back-test, or all fail: laws × series.
         chosen: index of the law chosen, of each series.
         by_aicc: whether AICc had to decide, of each series.
-        budgets: what each case may lose before it is refuted, in squared scatters; -inf for
-            laws that are out: cases of all laws × series.
+        budgets: what each case may lose before it is refuted, in squared scatters: the squared
+            quantile for the law chosen, -inf for laws that are out: cases of all laws × series.
         score: misfit plus price of each law: laws × series.
         aicc: of each law: laws × series.
     """
@@ -67,16 +67,20 @@ def select(
     by_case = scores(fitted, scatter)
     score = best_scores(fitted, by_case)
     aicc = np.array([corrected_aic(one, points) for one in fitted])
-    among = np.where(allowed, score, np.inf)
+    # rounded, lest laws that are the same on these points are told apart by the last digit
+    among = np.round(np.where(allowed, score, np.inf), 6)
     best = np.min(among, axis=0)
     tied = among <= best + TIE
     by_score = np.argmin(among, axis=0)
     # AICc is infinite for all where there are too few points for it
-    by_aicc = np.argmin(np.where(tied, aicc, np.inf), axis=0)
-    known = np.isfinite(np.min(np.where(tied, aicc, np.inf), axis=0))
+    of_tied = np.round(np.where(tied, aicc, np.inf), 6)
+    by_aicc = np.argmin(of_tied, axis=0)
+    known = np.isfinite(np.min(of_tied, axis=0))
     chosen = np.where(known, by_aicc, by_score)
+    # measured from the law chosen, so that it has its whole interval where AICc preferred it
+    reference = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
     budgets = [
-        np.where(allow, scatter.quantile**2 + best - cases, -np.inf)
+        np.where(allow, scatter.quantile**2 + reference - cases, -np.inf)
         for allow, cases in zip(allowed, by_case, strict=True)
     ]
     return Selection(

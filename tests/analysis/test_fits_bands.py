@@ -103,6 +103,21 @@ def test_no_budget_in_one_series_of_two() -> None:
     assert np.isnan(bounds.low[1, 0])
 
 
+def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_one_more() -> None:
+    """Steps so long that a coefficient becomes negative either way, and no other case to speak."""
+    fit = fit_form(Form(QUADRATIC, ("n", "n²"), 0, 7), make_points(SIDES_PX, G + G**2))
+    bounds = envelope([fit], np.array([[4.0]]), scatter(1, 1), TARGET_PX)
+    value = float(fit.predict(TARGET_PX)[0, 0])
+    assert bounds.high[0, 0] == pytest.approx(value + 2 * value)
+    assert bounds.low[0, 0] == 0
+
+
+def test_an_unseen_branch_without_budget_in_one_series_of_two() -> None:
+    fit = fit_form(Form(FLOOR_LINEAR, (), 7, 7), make_points(SIDES_PX, np.ones((2, 7))))
+    bounds = envelope([fit], np.array([[4.0, -1.0]]), scatter(1e-4, 1, series=2), TARGET_PX)
+    assert np.isnan(bounds.high).tolist() == [[False], [True]]
+
+
 @pytest.mark.parametrize(("law", "power"), [(FLOOR_LINEAR, 1), (FLOOR_QUADRATIC, 2)])
 def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: int) -> None:
     fit = fit_form(Form(law, (), 7, 7), make_points(SIDES_PX, np.ones(7)))

@@ -234,19 +234,21 @@ def test_counted_bytes_are_predicted_to_a_few_millionths() -> None:
     st.lists(st.floats(1e-3, 1e3), min_size=7, max_size=7),
     st.floats(1e-3, 1e9),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_unit_of_the_values_does_not_matter(values: list[float], unit: float) -> None:
     one = fit_growth(SIDES_PX, values, "ms")
     other = fit_growth(SIDES_PX, [value * unit for value in values], "units")
     mine, its = one.curve([512, 3000]), other.curve([512, 3000])
-    assert [model.law for model in one.models] == [model.law for model in other.models]
+    assert one.chosen is not None
+    assert other.chosen is not None
+    assert one.chosen.law is other.chosen.law
     assert its.predicted == pytest.approx(mine.predicted * unit, rel=1e-6)
     assert its.band.high == pytest.approx(mine.band.high * unit, rel=1e-6)
     assert its.band.low == pytest.approx(mine.band.low * unit, rel=1e-6, abs=1e-9 * unit)
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=7, max_size=7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_band_holds_the_prediction_and_the_interval_of_the_law_chosen(
     factors: list[float],
 ) -> None:
