@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.bench import attribution, banks, collectors, implementations, memory, statistics
+from tests.bench import (
+    attribution,
+    banks,
+    collectors,
+    fits,
+    implementations,
+    memory,
+    statistics,
+)
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
@@ -14,6 +22,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "memory": memory.main,
     "attribution": attribution.main,
     "statistics": statistics.main,
+    "fits": fits.main,
 }
 
 
