@@ -7,16 +7,17 @@ import pytest
 from scipy.stats import t
 
 from analysis.fits.backtest import BackTest, back_test
+from analysis.fits.bands import Scatter
 from analysis.fits.estimation import ROUNDING, Points, make_points
 from analysis.fits.evidence import (
     FOURTH_COEFFICIENT,
-    HEARD,
     complications,
     corrected_aic,
     fit_laws,
     scatter_of,
 )
 from analysis.fits.models import (
+    CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
     LINEAR,
@@ -103,7 +104,7 @@ def test_a_bend_that_explains_nothing_is_heard_with_half_a_standard_error() -> N
     )
     bend = fitted[1].fits[-1]
     gain = (fitted[0].misfit[0] - bend.misfit[0]) / scatter.variance[0]
-    assert selection.budgets[of_bend, 0] == pytest.approx(HEARD**2 + gain)
+    assert selection.budgets[of_bend, 0] == pytest.approx(0.5**2 + gain)
     assert selection.chosen[0] == 0
 
 
@@ -141,13 +142,22 @@ def test_back_test_errors_in_closed_form() -> None:
     """A constant (a case of the straight line) predicts the mean of what is left."""
     observed = np.array([1, 1, 1, 1, 1, 1.1, 1.2])
     points = make_points(SIDES_PX, observed)
-    law = Law("constant", "a", ("1",), floor=False, complications=0, degree=0)
-    fitted = fit_laws((law,), points)
+    fitted = fit_laws((CONSTANT,), points)
     (test,) = back_test(fitted, points, scatter_of(fitted, points, 0.95))
     weights = observed[:6] ** -2
     mean = np.sum(weights * observed[:6]) / np.sum(weights)
     assert test.errors[0] == pytest.approx([mean / 1.2 - 1, 1 / 1.1 - 1, 1 / 1.2 - 1])
     assert test.typical_error[0] == pytest.approx(np.sqrt(np.mean(test.errors[0] ** 2)))
+
+
+@pytest.mark.parametrize(("times", "passed"), [(0.99, True), (1.01, False)])
+def test_the_bounds_of_the_back_test_in_closed_form(times: float, passed: bool) -> None:
+    """A constant, 1 at six resolutions: t · σ · √(1 + 1/6) with the scatter of all."""
+    scatter = Scatter(*(np.array([value]) for value in (1e-4, 1.0, 2.57, 5.0)))
+    half_width = t.ppf(0.995, 5) * 0.01 * np.sqrt(1 + 1 / 6)
+    points = make_points(SIDES_PX, np.append(np.ones(6), 1 + times * half_width))
+    (test,) = back_test(fit_laws((CONSTANT,), points), points, scatter)
+    assert test.passed[0] == passed
 
 
 def test_a_straight_line_does_not_pass_for_a_bend_nor_a_bend_for_a_floor() -> None:

@@ -208,6 +208,18 @@ def test_weights_follow_the_measured_deviations() -> None:
     assert poor.curve(3000).predicted[0] == pytest.approx(0.1 + 0.9 * 8.583, rel=0.02)
 
 
+def test_residuals_and_scatter_by_hand() -> None:
+    """A constant through one value that is off: (0.9, 1, 1, 1, 1, 1, 1), weights 1/y²."""
+    observed = np.array([0.9, *[1.0] * 6])
+    growth = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED_SIZE)
+    mean = np.sum(1 / observed) / np.sum(observed**-2)
+    assert growth.models[0].max_relative_residual == pytest.approx(mean / 0.9 - 1)
+    squares = np.sum((mean / observed - 1) ** 2)
+    assert growth.relative_scatter == pytest.approx(np.sqrt(squares / 6))
+    measured = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED_SIZE, relative_std=[0.2] * 7)
+    assert measured.relative_scatter == pytest.approx(0.2)
+
+
 def test_verdicts() -> None:
     growth = fit_growth(SIDES_PX, noisy(0.1 + 0.4 * G + 0.5 * G**2), "ms")
     said = {model.law.name: verdict(model) for model in growth.models}
@@ -234,7 +246,7 @@ def test_counted_bytes_are_predicted_to_a_few_millionths() -> None:
     st.lists(st.floats(1e-3, 1e3), min_size=7, max_size=7),
     st.floats(1e-3, 1e9),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_the_unit_of_the_values_does_not_matter(values: list[float], unit: float) -> None:
     one = fit_growth(SIDES_PX, values, "ms")
     other = fit_growth(SIDES_PX, [value * unit for value in values], "units")
@@ -242,13 +254,13 @@ def test_the_unit_of_the_values_does_not_matter(values: list[float], unit: float
     assert one.chosen is not None
     assert other.chosen is not None
     assert one.chosen.law is other.chosen.law
-    assert its.predicted == pytest.approx(mine.predicted * unit, rel=1e-6)
-    assert its.band.high == pytest.approx(mine.band.high * unit, rel=1e-6)
-    assert its.band.low == pytest.approx(mine.band.low * unit, rel=1e-6, abs=1e-9 * unit)
+    assert its.predicted == pytest.approx(mine.predicted * unit, rel=1e-5)
+    assert its.band.high == pytest.approx(mine.band.high * unit, rel=1e-5)
+    assert its.band.low == pytest.approx(mine.band.low * unit, rel=1e-5, abs=1e-9 * unit)
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=7, max_size=7))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_the_band_holds_the_prediction_and_the_interval_of_the_law_chosen(
     factors: list[float],
 ) -> None:

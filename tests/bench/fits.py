@@ -143,7 +143,8 @@ def knowing(truth: Truth, points: Points) -> Bounds:
     )
     freedom = points.count - fit.form.coefficients
     reach = fit.reach(np.array([TARGET_PX]))
-    variance = (fit.misfit / freedom)[:, np.newaxis] * (reach.variance + reach.predicted**2)
+    new = points.new_relative_variance[:, np.newaxis] * reach.predicted**2
+    variance = (fit.misfit / freedom)[:, np.newaxis] * (reach.variance + new)
     half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(variance)
     return Bounds(reach.predicted - half_width, reach.predicted + half_width)
 
