@@ -1,1 +1,1 @@
-"""The study's model of growth, and how far it can be trusted."""
+"""Growth over the resolution: the study's model, rival laws, and how far each can be trusted."""

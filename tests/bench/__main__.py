@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.bench import attribution, banks, collectors, implementations, memory
+from tests.bench import (
+    attribution,
+    banks,
+    collectors,
+    fits,
+    implementations,
+    memory,
+    statistics,
+)
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
@@ -13,6 +21,8 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "banks": banks.main,
     "memory": memory.main,
     "attribution": attribution.main,
+    "statistics": statistics.main,
+    "fits": fits.main,
 }
 
 
