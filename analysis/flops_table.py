@@ -24,18 +24,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.runtime_table import MAIN_CLOCK
-from analysis.tables import Schema, make_table
+from analysis.tables import RUN_COLUMNS, Schema, make_table
 
 FLOPS_COLUMNS: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "role": "string",
+    **RUN_COLUMNS,
     "clock": "string",
     "status": "string",
     "images": "Int64",

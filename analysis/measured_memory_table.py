@@ -33,18 +33,10 @@ import pandas as pd
 
 from analysis.documents import read_document
 from analysis.runs.record import Run, read_run
-from analysis.tables import Schema, make_table
+from analysis.tables import RUN_COLUMNS, Schema, make_table
 
 MEASURED_MEMORY_COLUMNS: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "role": "string",
+    **RUN_COLUMNS,
     "status": "string",
     "measured_as": "string",
     "measured_bytes": "Int64",

@@ -42,18 +42,10 @@ from analysis.runs.coverage import uncovered_share
 from analysis.runs.range_table import RANGE_COLUMNS
 from analysis.runs.record import Run, read_run
 from analysis.statistics.sample import SampleSummary, summarize_sample
-from analysis.tables import Schema, make_table, read_parquet
+from analysis.tables import RUN_COLUMNS, Schema, make_table, read_parquet
 
 RUNTIME_COLUMNS: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "role": "string",
+    **RUN_COLUMNS,
     "clock": "string",
     "status": "string",
     "predicted_needed_bytes": "Int64",

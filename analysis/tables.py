@@ -17,6 +17,19 @@ ColumnType = Literal["string", "Int64", "Float64", "boolean"]
 Schema = Mapping[str, ColumnType]
 """Columns of a table in their order."""
 
+RUN_COLUMNS: Schema = {
+    "device": "string",
+    "device_type": "string",
+    "hardware": "string",
+    "method": "string",
+    "variant": "string",
+    "resolution_px": "Int64",
+    "pixels": "Int64",
+    "submodule": "string",
+    "role": "string",
+}
+"""Columns with which tables of runs begin: which run and which part of it a row is of."""
+
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
     """A table of exactly the schema's columns and types, even without rows.

@@ -140,8 +140,6 @@ def test_every_real_profile_gives_a_table(
 @pytest.mark.fixtures
 def test_two_processes_and_gpus_are_told_apart(analysis: Analysis) -> None:
     path = FIXTURES / "nsys" / "nsysai_mfu2gpu_2proc_2026.2.1.sqlite"
-    if not path.is_file():
-        pytest.skip("../shared/fixtures is absent")
     _, out, _ = analysis("attribute", path, "--json")
     whole = pd.DataFrame(json.loads(out)["ranges"]).set_index("path")
     for by in ("thread", "device", "stream"):

@@ -117,7 +117,8 @@ def columns_of(table: str) -> list[str]:
 
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA + GRAPH_TRACE)
-        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    return [name for _, name, _, _, _, key in columns if not key]  # SQLite does not drop a key
 
 
 @pytest.mark.parametrize(("table", "column"), [(t, c) for t in READ_TABLES for c in columns_of(t)])
@@ -125,10 +126,7 @@ def test_a_column_is_absent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sound: bytes, table: str, column: str
 ) -> None:
     path = tmp_path / "p.sqlite"
-    try:
-        altered(path, sound, f'ALTER TABLE {table} DROP COLUMN "{column}"')
-    except sqlite3.OperationalError:
-        pytest.skip("SQLite does not drop a primary key")
+    altered(path, sound, f'ALTER TABLE {table} DROP COLUMN "{column}"')
     needed = {"start", "end", "globalTid", "globalPid", "correlationId", "eventType"}
     assert ends_well(path, capsys, "--by", "stream") == (2 if column in needed else 0)
 

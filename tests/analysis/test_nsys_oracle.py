@@ -152,10 +152,9 @@ def test_inclusive_sums_add_up_to_those_of_nsys(real_profile: Path) -> None:
     assert found == {name: total // times for name, total in expected.items()}
 
 
+@pytest.mark.fixtures
 def test_two_rows_for_one_domain_are_read_where_nsys_fails() -> None:
     path = FIXTURES / "corner" / "dup_domain.sqlite"
-    if not path.is_file():
-        pytest.skip("../shared/fixtures is absent")
     profile = read_profile(path)
     found = attribute(profile.ranges, profile.calls, profile.kernels)
     assert profile.ranges.labels() == ["DOM:a"]

@@ -1,0 +1,50 @@
+"""Runs started as a user starts them, and what they have written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from profiling.validation import load_schema
+
+SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
+SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
+SKIP = ["--skip-predicted-out-of-memory"]
+FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "profiling", "run", "--method", "efficientad", *arguments]
+
+
+def run(
+    *arguments: str, environment: dict[str, str], cwd: Path, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env=environment, cwd=cwd, capture_output=True, text=True,
+        timeout=300, **options,
+    )  # fmt: skip
+
+
+def record(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    Draft202012Validator(load_schema("run")).validate(data)
+    return data
+
+
+def ranges(sqlite: Path) -> list[tuple[str, int, int]]:
+    """Name, start and end of all push/pop ranges in order of their start."""
+    query = (
+        "SELECT coalesce(s.value, e.text), e.start, e.end FROM NVTX_EVENTS e "
+        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 "
+        "ORDER BY e.start, e.end DESC"
+    )
+    with closing(sqlite3.connect(sqlite)) as connection:
+        return connection.execute(query).fetchall()
