@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ def hardware(device_type: str) -> dict[str, Any]:
     return {
         "cpu_model": cpu_model(),
         "cpu_count": usable_cpus(),
+        "cpus": cpu_list(os.sched_getaffinity(0)),
+        "online_cpus": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpu": _gpu() if device_type == "cuda" else None,
@@ -48,7 +51,19 @@ def flags() -> dict[str, bool]:
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def cpu_list(numbers: Iterable[int]) -> str:
+    """Numbers of CPUs as Linux writes them: ``0-3,8``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from profiling.errors import ConfigError
 from profiling.validation import config_errors, load_schema
 
-CollectorName = Literal["nsys", "embedded"]
+CollectorName = Literal["nsys", "embedded", "none"]
+"""Who records; ``none``: the latency pass, without any profiler."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,23 @@ class Sampling:
     measured_images: int
     min_images: int
     time_budget_s: float | None
+    target_precision: float | None = None
+    """Half-width of the 95 % interval of every submodule's mean, as a share of it, that ends the
+    measurement; None: it does not."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Settings that change what is measured."""
+
+    cudnn_benchmark: bool = False
+    deterministic: bool = False
+    cache: Literal["warm", "cold"] = "warm"
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One device × method × variant × resolution. See ``workflow/schemas/run.schema.json``."""
+    """One process of a run; see ``workflow/schemas/run.schema.json``."""
 
     device: str
     device_type: Literal["cpu", "cuda"]
@@ -44,6 +57,13 @@ class RunRequest:
     """UUID of the GPU; None: the first that CUDA shows."""
     container: str | None = None
     """Digest of the image in which to measure; None: on the host."""
+    process: int = 1
+    """Which of the fresh processes of this run."""
+    execution: Execution = Execution()
+    lock_clocks: int | None = None
+    """SM clock in MHz to lock the GPU to; None: the driver chooses."""
+    foreign_processes: Literal["flag", "error"] = "flag"
+    """What is done about processes of others on the GPU."""
     skip_margin: float | None = None
     """Share of the device's memory by which a run's count must exceed it for the run to be left
     out; None: it is begun whatever the count says."""
@@ -71,4 +91,8 @@ class RunRequest:
         errors = config_errors({**schema["$defs"]["request"], "$defs": schema["$defs"]}, data)
         if errors:
             raise errors[0]
-        return cls(**{**data, "sampling": Sampling(**data["sampling"])})
+        parts = {
+            "sampling": Sampling(**data["sampling"]),
+            "execution": Execution(**data["execution"]),
+        }
+        return cls(**{**data, **parts})

@@ -26,6 +26,8 @@ class Outcome:
     phase: str = "build"
     images: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "measure": 0})
     stop_reason: str = "image_count"
+    latency: dict[str, Any] | None = None
+    machine: dict[str, Any] | None = None
 
     @classmethod
     def killed(cls) -> Outcome:
@@ -90,9 +92,10 @@ class RunRecord:
         """
         request, images = self.request, self.images
         versions = fingerprint.software(self.nsys_version)
-        recorder = {"nsys": self.nsys_version, "embedded": f"adscale {versions['adscale']}"}
+        ours = f"adscale {versions['adscale']}"
+        recorder = {"nsys": self.nsys_version, "embedded": ours, "none": ours}
         return {
-            "schema_version": 2,
+            "schema_version": 3,
             "status": outcome.status,
             "problem": outcome.problem,
             "request": request.as_dict(),
@@ -112,6 +115,8 @@ class RunRecord:
             "weights": weights_record(request.settings.get("weights")),
             **_prediction(self.prediction),
             "memory": self.memory.as_dict(),
+            "latency": outcome.latency,
+            "machine": outcome.machine,
             "hardware": fingerprint.hardware(request.device_type),
             "software": versions,
             "flags": fingerprint.flags(),

@@ -260,11 +260,17 @@ def record_image(writer: ProfileWriter, run: GpuRun, image: int) -> None:
         writer.copy(2, 4 * run.resolution_px**2, 10_000)
 
 
+FLAGS = (
+    "tf32_matmul", "tf32_cudnn", "cudnn_benchmark", "cudnn_deterministic",
+    "deterministic_algorithms",
+)  # fmt: skip
+
+
 def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
     """The content of `run.json`; `changes` replace keys at the top."""
     counts = {"warmup_images": run.warmup_images, "measured_images": run.measured_images}
     document = {
-        "schema_version": 2,
+        "schema_version": 3,
         "status": "ok",
         "problem": None,
         "request": {
@@ -283,8 +289,13 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
                 "measured_images": max(run.measured_images, 1),
                 "min_images": 1,
                 "time_budget_s": None,
+                "target_precision": None,
             },
             "collector": "nsys",
+            "process": 1,
+            "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
+            "lock_clocks": None,
+            "foreign_processes": "flag",
             "gpu": None,
             "container": None,
             "skip_margin": None,
@@ -298,9 +309,13 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "prediction": None,
         "prediction_problem": "generated",
         "memory": {"host": dict.fromkeys(HOST_MEMORY), "gpu": None},
+        "latency": None,
+        "machine": None,
         "hardware": {
             "cpu_model": "generated CPU",
             "cpu_count": 1,
+            "cpus": "0",
+            "online_cpus": 1,
             "threads": 1,
             "memory_bytes": 1,
             "gpu": {
@@ -314,9 +329,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "software": dict.fromkeys(
             ("adscale", "python", "os", "torch", "numpy", "nvtx", "nsys", "cuda", "cudnn")
         ),
-        "flags": dict.fromkeys(
-            ("tf32_matmul", "tf32_cudnn", "cudnn_benchmark", "cudnn_deterministic"), False
-        ),
+        "flags": dict.fromkeys(FLAGS, False),
         "started_utc": "2000-01-01T00:00:00+00:00",
         "finished_utc": "2000-01-01T00:00:01+00:00",
     }

@@ -40,3 +40,9 @@ def test_versions_of_what_is_absent_are_null() -> None:
     assert versions["nsys"] is None
     assert versions["python"] == platform.python_version()
     assert versions["torch"] == str(torch.__version__)
+
+
+def test_cpus_are_listed_as_linux_lists_them() -> None:
+    assert fingerprint.cpu_list({0, 1, 2, 3, 8}) == "0-3,8"
+    assert fingerprint.cpu_list([5]) == "5"
+    assert fingerprint.cpu_list({7, 0, 1}) == "0-1,7"

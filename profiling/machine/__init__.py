@@ -1,0 +1,1 @@
+"""The state of the machine while a run is measured."""
