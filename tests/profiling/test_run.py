@@ -49,6 +49,7 @@ def test_the_record_says_what_was_done_on_what(embedded: Path) -> None:
     assert data["flags"] == {
         "tf32_matmul": False, "tf32_cudnn": False,
         "cudnn_benchmark": False, "cudnn_deterministic": False,
+        "deterministic_algorithms": False,
     }  # fmt: skip
     assert data["software"]["torch"]
     assert data["images"]["source"].startswith("scikit-image")
