@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling.collectors.nsys import run_profiled
+from profiling.collectors.nsys.command import profile_command, profile_environment
 from profiling.machine.guardian import Guardian, GuardianError
 from profiling.processes import run_forwarding
 
@@ -129,10 +129,10 @@ def test_under_nsys_it_acts_and_nsys_does_not_wait_for_it(
 ) -> None:
     kill = "\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)" if how == "kill" else ""
     command = [sys.executable, "-c", OWNER + kill, TOUCH, str(tmp_path), "end"]
-    code = run_profiled(
-        nsys, tmp_path / "profile.nsys-rep", command, trace_cuda=False,
-        environment=checkout_environment, timeout_s=120.0,
-    )  # fmt: skip
-    assert code == (128 + signal.SIGKILL if how == "kill" else 0)
+    argv = profile_command(nsys, tmp_path / "profile.nsys-rep", False, command)
+    environment = profile_environment(tmp_path, checkout_environment)
+    finished = run_forwarding(argv, environment, timeout_s=120.0)
+    assert not finished.timed_out
+    assert finished.returncode == (128 + signal.SIGKILL if how == "kill" else 0)
     wait_until((tmp_path / "restored").exists)
-    assert not is_running(int((tmp_path / "pid").read_text()))
+    wait_until(lambda: not is_running(int((tmp_path / "pid").read_text())))
