@@ -99,7 +99,8 @@ def _open_or_create(path: Path) -> int:
 
 
 def _wait(file: int, path: Path) -> None:
-    told_s = None
+    """Says for whom it waits: at first, when that changes, and now and then."""
+    told, told_s = "", 0.0
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,9 +110,10 @@ def _wait(file: int, path: Path) -> None:
             raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
         else:
             return
-        if told_s is None or time.monotonic() - told_s >= NOTE_EVERY_S:
-            told_s = time.monotonic()
-            print(f"waiting for {_read_note(file)} on this device", file=sys.stderr, flush=True)
+        holder = _read_note(file)
+        if holder != told or time.monotonic() - told_s >= NOTE_EVERY_S:
+            told, told_s = holder, time.monotonic()
+            print(f"waiting for {holder} on this device", file=sys.stderr, flush=True)
         time.sleep(POLL_S)
 
 
