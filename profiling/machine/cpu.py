@@ -30,6 +30,8 @@ BUSY_FIELDS = (1, 2, 3, 6, 7, 8)
 LINE_BYTES = 256
 """At least what a line of a CPU in /proc/stat has."""
 
+CHUNK_BYTES = 1 << 16
+
 CLOCK_LINE = re.compile(rb"^cpu MHz\s*:\s*([\d.]+)", re.MULTILINE)
 NUMBER_LINE = re.compile(rb"^processor\s*:\s*(\d+)", re.MULTILINE)
 VIRTUAL = re.compile(rb"^flags\s*:.*\bhypervisor\b", re.MULTILINE)
@@ -179,10 +181,20 @@ class _ListedFrequency:
         return max(mine, default=None)
 
 
-def _read(path: Path, size: int = -1) -> bytes:
-    """A file without a buffer of Python's; empty where it cannot be read."""
+def _read(path: Path, size: int | None = None) -> bytes:
+    """A file, or its first bytes in one call; empty where it cannot be read.
+
+    Python's own files take more calls, and each gives up Python's lock and waits for it.
+    """
     try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(size) or b""
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         return b""
+    try:
+        if size is not None:
+            return os.read(file, size)
+        return b"".join(iter(lambda: os.read(file, CHUNK_BYTES), b""))
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

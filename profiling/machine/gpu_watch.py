@@ -51,8 +51,8 @@ class GpuWatch:
         self._begin: tuple[float, float] | None = None
         self._before = self._compute_processes()
         self._after: Sequence[ComputeProcess] = ()
-        if self._numbers_are_alike():
-            self._refuse_some(self._before, "before")
+        self._tell_apart()
+        self._refuse_some(self._before, "before")
         self._idle_power_w = self._ask("idle_power_w", gpu.power_w)
 
     def lock(self, asked_mhz: int | None, unlock_command: Sequence[str]) -> ClockLock:
@@ -74,6 +74,7 @@ class GpuWatch:
                 window_s = time.monotonic() - begin_s
                 self._energy = {"joules": end_j - begin_j, "window_s": window_s}
         self._after = self._compute_processes()
+        self._tell_apart()
 
     def refuse_foreign(self) -> None:
         """Stops a run that shared its GPU, where that is an error.
@@ -81,46 +82,44 @@ class GpuWatch:
         Raises:
             DeviceError: it did.
         """
-        if self._numbers_are_alike():
-            self._refuse_some(self._after, "after")
+        self._refuse_some(self._after, "after")
 
     def as_dict(self, measured_images: int, unavailable: Mapping[str, str]) -> dict[str, Any]:
-        """What ``machine`` of ``run.json`` has beside samples.
+        """What ``machine`` of ``run.json`` has beside samples. The GPU is not asked any more.
 
         Args:
             measured_images: within which the energy was used.
             unavailable: why samples of a quantity are missing.
         """
-        listed = []
-        if self._numbers_are_alike():
-            own = self.own_pids()
-            listed = foreign.records(
-                foreign.foreign(self._before, own), foreign.foreign(self._after, own)
-            )
+        reasons = {**unavailable, **self.unavailable}
+        if self._inseparable is not None:
+            reasons.setdefault("foreign_processes", self._inseparable)
         energy = None if self._energy is None else {**self._energy, "images": measured_images}
         return {
-            "unavailable": {**unavailable, **self.unavailable},
+            "unavailable": reasons,
             "idle_power_w": self._idle_power_w,
             "energy": energy,
             "locked_sm_clock_mhz": self._lock.locked_mhz if self._lock else None,
             "lock_problem": self._lock.problem if self._lock else None,
-            "foreign_processes": listed,
+            "foreign_processes": foreign.records(
+                self._foreign(self._before), self._foreign(self._after)
+            ),
         }
 
     def _refuse_some(self, processes: Sequence[ComputeProcess], when: str) -> None:
         if self._refuse:
-            foreign.refuse(foreign.foreign(processes, self.own_pids()), when)
+            foreign.refuse(self._foreign(processes), when)
+
+    def _foreign(self, processes: Sequence[ComputeProcess]) -> list[ComputeProcess]:
+        return [] if self._inseparable else foreign.foreign(processes, self._own)
 
     def _compute_processes(self) -> Sequence[ComputeProcess]:
         return self._ask("foreign_processes", self._gpu.compute_processes) or ()
 
-    def _numbers_are_alike(self) -> bool:
-        """Whether what the driver lists can be told apart; the reason is kept where not."""
-        reason = numbers_differ(self._gpu, self.own_pids(), self._first_namespace)
-        if reason is None:
-            return True
-        self.unavailable.setdefault("foreign_processes", reason)
-        return False
+    def _tell_apart(self) -> None:
+        """Looks for the run's own processes, and whether the driver knows them by these numbers."""
+        self._own = self.own_pids()
+        self._inseparable = numbers_differ(self._gpu, self._own, self._first_namespace)
 
     def _ask(self, name: str, ask: Callable[[], Value]) -> Value | None:
         try:

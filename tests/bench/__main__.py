@@ -11,6 +11,7 @@ from tests.bench import (
     collectors,
     fits,
     implementations,
+    machine,
     memory,
     statistics,
 )
@@ -23,6 +24,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "attribution": attribution.main,
     "statistics": statistics.main,
     "fits": fits.main,
+    "machine": machine.main,
 }
 
 

@@ -30,6 +30,7 @@ class MadeUpGpu:
         self.joules = 1000.0
         self.supported = [210, 1395, 1410]
         self.locked: list[int] = []
+        self.closed = False
 
     def sm_clock_mhz(self) -> float:
         return self._tell("sm_clock_mhz", 1410.0)
@@ -75,6 +76,7 @@ class MadeUpGpu:
             self.clock_file.unlink(missing_ok=True)
 
     def _tell(self, name: str, value: float) -> float:
+        assert not self.closed, "a closed GPU is not asked"
         self.asked.append(name)
         if name in self.refused:
             raise GpuError(self.refused[name])

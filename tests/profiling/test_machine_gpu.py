@@ -331,6 +331,23 @@ def test_on_a_gpu_another_process_is_seen(uuid: str) -> None:
 
 
 @pytest.mark.gpu
+def test_on_a_gpu_a_study_that_waits_for_its_turn_is_no_process_that_computes(uuid: str) -> None:
+    """It asks for the UUID before it waits for the lock, and must not disturb who holds it."""
+    script = (
+        "from profiling.cli.measure import _gpu_key; print(_gpu_key(None), flush=True); input()"
+    )
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline().strip()
+    with open_gpu(uuid) as gpu:
+        computing = {one.pid for one in gpu.compute_processes()}
+    waiting.communicate(b"\n", timeout=60)
+    assert waiting.pid not in computing
+
+
+@pytest.mark.gpu
 def test_on_a_gpu_a_clock_is_locked_or_a_reason_given(uuid: str) -> None:
     from profiling.machine.clocks import unlock_command
 

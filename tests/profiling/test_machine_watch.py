@@ -213,6 +213,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> MadeUpGpu:
     @contextmanager
     def opened(uuid: str | None) -> Iterator[MadeUpGpu]:
         yield made_up
+        made_up.closed = True
 
     monkeypatch.setattr(watch_module, "open_gpu", opened)
     return made_up
@@ -227,6 +228,17 @@ def on_made_up_gpu(gpu: MadeUpGpu, seconds: float = 0.35) -> dict[str, Any]:
         gpu.periods = [Utilisation(OURS.pid, soon_us, 0.9), *gpu.periods]
         time.sleep(seconds)
     return watch.as_dict(100)
+
+
+@pytest.mark.parametrize("first_namespace", [True, False])
+def test_a_gpu_is_not_asked_once_it_is_closed(
+    first_namespace: bool, gpu: MadeUpGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profiling.machine.gpu.in_first_namespace", lambda: first_namespace)
+    gpu.processes = [OURS, OTHER]
+    (found,) = on_made_up_gpu(gpu)["foreign_processes"]
+    assert gpu.closed
+    assert (found["pid"], found["seen"]) == (OTHER.pid, "throughout")
 
 
 def test_a_steady_gpu(gpu: MadeUpGpu) -> None:
