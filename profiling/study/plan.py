@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from profiling.errors import ConfigError
@@ -95,6 +95,23 @@ def plan_runs(
         for process in range(1, study.processes + 1)
         for run in (_in_process(run, process) for run in first)
     }
+
+
+def planned_records(runs: Iterable[str], latency: bool) -> list[str]:
+    """The records of a study below the results, each made by a job of its own.
+
+    Args:
+        runs: paths of its processes.
+        latency: whether it has the latency pass.
+    """
+    names = ["run.json", *(["latency.json"] if latency else [])]
+    return [f"{run}/{name}" for name in names for run in runs]
+
+
+def process_pattern(process: int) -> str:
+    """Regular expression of the folders of one of the processes of all runs."""
+    inner = "" if process == 1 else f"/process-{process}"
+    return rf"[^/]+/[^/]+/[^/]+/\d+{inner}"
 
 
 def first_processes(runs: Mapping[str, PlannedRun]) -> list[str]:
