@@ -15,7 +15,7 @@ inference. Bytes of one inference at batch 1 in 32-bit floats. Columns, in this 
 - `host_peak_bytes`: the same of tensors on the host, beside a CUDA device.
 - `library_bytes`: what libraries take on the device besides.
 - `complexity`: how its work grows with the image, as the method declares it: `pixels`,
-  `pixels_squared` or `unknown`.
+  `pixels_squared`, `fixed` or `unknown`.
 - `flops`: twice the multiply-adds of convolutions, matrix products, attention and search.
 - `basis`: always `counted`: exact, neither measured nor extrapolated.
 - `incomplete`: up to where a method of the user's was counted, and why not further; null:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Complexity = Literal["pixels", "pixels_squared", "unknown"]
-"""How the work of a submodule grows with the image, from what it computes: in proportion to the
-pixels, each of them with each other, or not known."""
+Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
+"""How the work of a submodule grows with the image, from what it computes: the same for each pixel,
+each position with every other, not at all, or not known."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""Share of the time in which the GPU waits for launches, over the resolution."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.figures.canvas import Drawing, new_figure
+from analysis.figures.captions import measured_on, out_of_memory
+from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
+from analysis.figures.side_panels import panels, part_colour, part_name, row_count, side_ticks
+from analysis.figures.style import Style, darker
+
+PANEL_MM = 48
+
+
+def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
+    """Launch-bound share of all methods on one GPU in one variant, a panel each.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device and variant.
+        style: sizes and fonts.
+    """
+    first = runtime.iloc[0]
+    shown = runtime[(runtime["clock"] == "busy") & runtime["role"].isin(["submodule", "image"])]
+    methods = list(dict.fromkeys(shown["method"]))
+    caption = (
+        f"{first['variant']}: launch-bound share, the mean of 1 − busy / span: how long no kernel "
+        "runs between the first kernel of a submodule and its last. Towards 100 % the GPU waits "
+        "for launches, and time hardly grows with the image; towards 0 % it is busy. "
+        f"{measured_on(shown)}.{out_of_memory(shown)}"
+    )
+    figure = new_figure(style, PANEL_MM * row_count(len(methods), style), caption)
+    labels: list[EdgeLabels] = []
+    for axes, method in zip(panels(figure, len(methods), style), methods, strict=True):
+        ends = []
+        rows = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]
+        for part, of_part in rows.groupby("submodule", sort=False):
+            percent, colour = of_part["launch_bound_share"] * 100, part_colour(str(part))
+            axes.plot(of_part["resolution_px"], percent, "o-", color=colour, markersize=3)
+            ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), darker(colour)))
+        axes.set_title(method, loc="left")
+        axes.set_ylim(-3, 103)
+        axes.set_ylabel("share in %")
+        side_ticks(axes, runtime["resolution_px"])
+        labels.append(add_edge_labels(axes, "right", ends, style.font_pt - 2))
+    settle(figure, labels)
+    columns = ["device", "hardware", "method", "variant", "resolution_px", "pixels", "submodule"]
+    data = shown[[*columns, "role", "status", "images", "launch_bound_share"]]
+    name = f"launch_bound_{first['device']}_{first['variant']}"
+    return Drawing(name, figure, data.assign(basis="measured"))
