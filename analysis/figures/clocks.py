@@ -13,6 +13,7 @@ from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers, new_
 from analysis.figures.captions import measured_on, out_of_memory, sample_size
 from analysis.figures.intervals import half_widths
 from analysis.figures.side_panels import (
+    PANEL_FROM_MM,
     WHOLE_IMAGE,
     panels,
     part_colour,
@@ -24,6 +25,7 @@ from analysis.figures.style import Style
 
 PANEL_MM = 38
 LEGEND_MM = 8
+TICKS = 3
 
 LOOKS: dict[str, dict[str, Any]] = {
     "host": {"marker": "o", "markerfacecolor": "white", "linestyle": "--"},
@@ -62,10 +64,12 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
     parts = list(dict.fromkeys(shown["submodule"]))
     named = {key: text for key, text in NAMES[first["device_type"]].items()
              if key in set(measured["clock"])}  # fmt: skip
-    figure = new_figure(style, PANEL_MM * row_count(len(parts), style) + LEGEND_MM, _caption(shown))
-    for axes, part in zip(panels(figure, len(parts), style), parts, strict=True):
+    rows = row_count(len(parts), style, PANEL_FROM_MM)
+    figure = new_figure(style, PANEL_MM * rows + LEGEND_MM, _caption(shown))
+    grid = panels(figure, len(parts), style, PANEL_FROM_MM)
+    for axes, part in zip(grid, parts, strict=True):
         _draw_part(axes, part, measured[measured["submodule"] == part])
-        side_ticks(axes, runtime["resolution_px"])
+        side_ticks(axes, runtime["resolution_px"], TICKS)
     figure.supylabel("time per image in ms", fontsize=style.font_pt)
     _add_legend(figure, named, style)
     name = f"clocks_{first['device']}_{first['method']}_{first['variant']}"

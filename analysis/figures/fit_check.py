@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from analysis.figures.canvas import Drawing, new_figure
+from analysis.figures.canvas import Drawing, columns_that_fit, new_figure
 from analysis.figures.fit_words import refused_words
 from analysis.figures.side_panels import part_colour, part_name, side_ticks
 from analysis.figures.style import Style
@@ -21,6 +21,7 @@ from analysis.fits.series import WHOLE_METHOD
 RESIDUALS_MM = 45
 ROW_MM = 6
 BETWEEN_MM = 22
+TICKS = 5
 LINEAR_TO_PERCENT = 1.0
 """Errors below this are shown linearly, larger ones logarithmically."""
 TICKS_PERCENT = (-100, -10, -1, 0, 1, 10, 100)
@@ -58,7 +59,7 @@ def fit_check(
     figure = new_figure(style, height_mm, caption)
     heights = (RESIDUALS_MM, height_mm - RESIDUALS_MM)
     halves = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    _draw_residuals(halves[0], residuals)
+    _draw_residuals(halves[0], residuals, style)
     _draw_back_tests(halves[1], tests, parts, style)
     data = pd.concat([residuals, tests], ignore_index=True)
     name = f"fit_check_{first['device']}_{first['method']}_{first['variant']}"
@@ -91,7 +92,7 @@ def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
     return shown[[*key, *BACK_TESTS]].dropna(subset=list(BACK_TESTS), how="all")
 
 
-def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame) -> None:
+def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     for axes, model in zip(panels, (LAW, STUDY), strict=True):
         rows = residuals[residuals["model"] == model]
@@ -107,12 +108,17 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame) -> None:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center")
             axes.set_xticks([])
         else:
-            side_ticks(axes, residuals["resolution_px"])
+            side_ticks(axes, residuals["resolution_px"], TICKS)
     _percent_axis(panels[0], "y", residuals[["relative_residual"]])
     panels[0].set_ylabel("residual in %")
     handles, labels = panels[1].get_legend_handles_labels()
     if labels:
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
+        figure.legend(
+            handles,
+            labels,
+            loc="outside upper center",
+            ncols=columns_that_fit(labels, style, most=5),
+        )
 
 
 def _draw_back_tests(
@@ -139,7 +145,7 @@ def _draw_back_tests(
         Line2D([], [], linestyle="", color="#444444", markersize=4, **look)
         for look in BACK_TESTS.values()
     ]
-    columns = 2 if style.width_mm >= 120 else 1
+    columns = columns_that_fit([look["label"] for look in BACK_TESTS.values()], style, most=3)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
@@ -151,7 +157,7 @@ def _percent_axis(axes: Axes, which: str, shares: pd.DataFrame) -> None:
     getattr(axes, f"set_{which}scale")("symlog", linthresh=LINEAR_TO_PERCENT)
     getattr(axes, f"set_{which}lim")(-reach, reach)
     ticks = [tick for tick in TICKS_PERCENT if abs(tick) <= reach]
-    getattr(axes, f"set_{which}ticks")(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+    getattr(axes, f"set_{which}ticks")(ticks, [_signed(tick) for tick in ticks])
     axis.set_minor_locator(NullLocator())
 
 
@@ -159,3 +165,7 @@ def _refused(fits: pd.DataFrame) -> str:
     """Why there is no law, where all submodules share the reason, or each with its own."""
     named = fits.assign(method=fits["submodule"].map(part_name), refused="")
     return refused_words(named)
+
+
+def _signed(number: int) -> str:
+    return f"{number:+d}".replace("-", "\u2212") if number else "0"

@@ -8,9 +8,13 @@ from analysis.figures.canvas import Drawing, new_figure
 from analysis.figures.captions import measured_on, out_of_memory
 from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from analysis.figures.side_panels import panels, part_colour, part_name, row_count, side_ticks
-from analysis.figures.style import Style, darker
+from analysis.figures.style import Style
 
 PANEL_MM = 48
+PANEL_FROM_MM = 60
+TICKS = 3
+ENDS_PERCENT = (10, 25, 50, 100)
+"""Where the axis may end; a share may be small."""
 
 
 def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
@@ -29,19 +33,23 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
         "for launches, and time hardly grows with the image; towards 0 % it is busy. "
         f"{measured_on(shown)}.{out_of_memory(shown)}"
     )
-    figure = new_figure(style, PANEL_MM * row_count(len(methods), style), caption)
+    rows = row_count(len(methods), style, PANEL_FROM_MM)
+    figure = new_figure(style, PANEL_MM * rows, caption)
+    grid = panels(figure, len(methods), style, PANEL_FROM_MM)
     labels: list[EdgeLabels] = []
-    for axes, method in zip(panels(figure, len(methods), style), methods, strict=True):
+    highest = shown["launch_bound_share"].max() * 100
+    top = next((end for end in ENDS_PERCENT if not highest > end), 100)
+    for axes, method in zip(grid, methods, strict=True):
         ends = []
-        rows = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]
-        for part, of_part in rows.groupby("submodule", sort=False):
+        known = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]
+        for part, of_part in known.groupby("submodule", sort=False):
             percent, colour = of_part["launch_bound_share"] * 100, part_colour(str(part))
             axes.plot(of_part["resolution_px"], percent, "o-", color=colour, markersize=3)
-            ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), darker(colour)))
+            ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), colour))
         axes.set_title(method, loc="left")
-        axes.set_ylim(-3, 103)
+        axes.set_ylim(0, top)
         axes.set_ylabel("share in %")
-        side_ticks(axes, runtime["resolution_px"])
+        side_ticks(axes, runtime["resolution_px"], TICKS)
         labels.append(add_edge_labels(axes, "right", ends, style.font_pt - 2))
     settle(figure, labels)
     columns = ["device", "hardware", "method", "variant", "resolution_px", "pixels", "submodule"]

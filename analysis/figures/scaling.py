@@ -20,11 +20,16 @@ from analysis.figures.scaling_axes import (
     finish,
     scaling_axes,
 )
+from analysis.figures.side_panels import WHOLE_IMAGE
 from analysis.figures.style import Style, method_look
+from analysis.fits.series import WHOLE_METHOD
 from analysis.runtime_table import MAIN_CLOCK
 
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""
+
+UNCOVERED = 0.02
+"""Share of an image's time in no submodule up to which the sum of the submodules stands for it."""
 
 
 def scaling_runtime(
@@ -46,12 +51,13 @@ def scaling_runtime(
     device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     clocks = runtime["device_type"].map(MAIN_CLOCK)
     points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
-    shown, drawn = (_of_images(table, points) for table in (fits, curves))
+    summed = _summed(curves, points)
+    shown, drawn = (_of_methods(table, points, summed) for table in (fits, curves))
     sensors = Hardware((), hardware.sensors)
     largest_px = int(drawn["resolution_px"].max()) if len(drawn) else 0
     has_band = bool(drawn["band_low"].notna().any())
     lines = (
-        f"Lines: law of growth chosen for each method (fits.csv); dotted: {STUDY_MODEL}"
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {STUDY_MODEL}"
         if has_band
         else f"Lines: {STUDY_MODEL}"
     )
@@ -84,8 +90,31 @@ def scaling_runtime(
     return Drawing(f"scaling_runtime_{device}_{variant}", figure, data)
 
 
-def _of_images(table: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
+    """Methods whose submodules are all of the image, so that their laws make up its law."""
+    key = ["method", "device", "variant", "clock", "resolution_px"]
+    sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
+    both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
+    apart = (both["observed"] / both["mean_ms"] - 1).abs()
+    worst = apart.groupby(both["method"]).max()
+    return set(worst[worst <= UNCOVERED].index)
+
+
+def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> pd.DataFrame:
     """The rows of a table of fits that are of the same images by the same clock."""
-    key = ["device", "variant", "clock", "submodule"]
+    key = ["device", "variant", "clock"]
     wanted = points[key].drop_duplicates()
-    return table[table["quantity"] == "runtime"].merge(wanted, on=key)
+    found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
+    part = found["method"].isin(summed).map({True: WHOLE_METHOD, False: WHOLE_IMAGE})
+    return found[found["submodule"] == part]
+
+
+def _law_words(fits: pd.DataFrame) -> str:
+    """Which laws the lines are: sums of the submodules' laws, or of whole images."""
+    given = fits[fits["interval_refused"].fillna("") == ""]
+    whole = given.loc[given["submodule"] == WHOLE_IMAGE, "method"]
+    if whole.empty:
+        return "summed over the submodules"
+    if len(whole) == len(given):
+        return "of whole images"
+    return f"summed over the submodules, and of whole images of {', '.join(whole)}"

@@ -5,24 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import Style, submodule_colour
+from analysis.figures.style import Style, darker, submodule_colour
 
 WHOLE_IMAGE = "image"
 """Submodule under which the whole inference stands in tables."""
 
-MOST_TICKS = 5
-TWO_COLUMNS_FROM_MM = 80
-THREE_COLUMNS_FROM_MM = 120
+PANEL_FROM_MM = 40
+"""Least width of a panel that has nothing written beside it."""
 
 
-def panels(figure: Figure, count: int, style: Style) -> list[Axes]:
-    """So many axes over one side, in as many columns as the figure has room for."""
-    columns = _columns(count, style)
-    grid = figure.subplots(row_count(count, style), columns, sharex=True, squeeze=False)
+def panels(figure: Figure, count: int, style: Style, least_mm: float) -> list[Axes]:
+    """So many axes over one side, in as many columns as the figure has room for.
+
+    Args:
+        figure: empty.
+        count: of panels.
+        style: width.
+        least_mm: width of a panel with all that is written beside it.
+    """
+    columns = _columns(count, style, least_mm)
+    rows = row_count(count, style, least_mm)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     found: list[Axes] = list(grid.flat)
     for axes in found[count:]:
         axes.set_visible(False)
@@ -32,30 +38,37 @@ def panels(figure: Figure, count: int, style: Style) -> list[Axes]:
     return found[:count]
 
 
-def row_count(count: int, style: Style) -> int:
+def row_count(count: int, style: Style, least_mm: float) -> int:
     """Rows that `panels` makes."""
-    return math.ceil(count / _columns(count, style))
+    return math.ceil(count / _columns(count, style, least_mm))
 
 
-def _columns(count: int, style: Style) -> int:
-    wide = style.width_mm
-    room = 3 if wide >= THREE_COLUMNS_FROM_MM else 2 if wide >= TWO_COLUMNS_FROM_MM else 1
+def _columns(count: int, style: Style, least_mm: float) -> int:
+    room = max(1, min(3, int(style.width_mm / least_mm)))
     return min(room, 2 if count == 4 else count)  # four in three columns would leave two places
 
 
-def side_ticks(axes: Axes, sides_px: Iterable[int]) -> None:
-    """Some of the measured sides as ticks, so far apart that their numbers do not touch."""
+def side_ticks(axes: Axes, sides_px: Iterable[int], most: int) -> None:
+    """Measured sides as ticks: the outermost, and those between that leave room for the numbers.
+
+    Args:
+        axes: linear to the right.
+        sides_px: measured, in any order, also repeatedly.
+        most: how many numbers there is room for.
+    """
     sides = sorted(set(sides_px))
-    if len(sides) > MOST_TICKS:
-        wanted = np.linspace(sides[0], sides[-1], MOST_TICKS)
-        sides = sorted({sides[int(np.argmin(np.abs(np.array(sides) - at)))] for at in wanted})
-    axes.set_xticks(sides, [f"{side:,}" for side in sides])
+    shown = [sides[0], sides[-1]]
+    apart = (sides[-1] - sides[0]) / most
+    for side in sides[1:-1]:
+        if min(abs(side - other) for other in shown) >= apart:
+            shown.append(side)
+    axes.set_xticks(sorted(set(shown)), [f"{side:,}" for side in sorted(set(shown))])
     axes.xaxis.minorticks_off()
 
 
 def part_colour(submodule: str) -> str:
-    """That of the submodule in all figures; black for the whole image."""
-    return "#000000" if submodule == WHOLE_IMAGE else submodule_colour(submodule)
+    """Ink of lines and points: that of the submodule in all figures; black for the whole image."""
+    return "#000000" if submodule == WHOLE_IMAGE else darker(submodule_colour(submodule))
 
 
 def part_name(submodule: str) -> str:

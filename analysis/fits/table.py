@@ -35,7 +35,7 @@ One row per quantity × clock × device × method × variant × submodule. Colum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,12 +124,8 @@ def fits_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame
         fitted: see `analysis.fits.fitted`.
         extrapolate_to_px: side length to predict.
     """
-    images = {
-        one.series[:6]: one.curve(extrapolate_to_px)
-        for one in fitted
-        if one.series.submodule == "image"
-    }
-    rows = [_row(one, extrapolate_to_px, images.get(one.series[:6])) for one in fitted]
+    sums = {one.series[:6]: one.curve(extrapolate_to_px) for one in fitted if one.growth is None}
+    rows = [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
     return make_table(rows, FITS_COLUMNS)
 
 
@@ -178,7 +174,7 @@ def number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _row(one: Fitted, side_px: int, image: Curve | None) -> dict[str, Any]:
+def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
     series, growth, curve = one.series, one.growth, one.curve(side_px)
     sides, chosen = series.side_px, growth.chosen if growth else None
     law = law_values(chosen)
@@ -202,7 +198,9 @@ def _row(one: Fitted, side_px: int, image: Curve | None) -> dict[str, Any]:
         "fit_refused": one.fit_refused,
         "interval_refused": one.interval_refused,
         "refused": curve.refused[0],
-        "problems": "; ".join(problems(growth, curve) if growth else _of_sum(curve, image)),
+        "problems": "; ".join(
+            [*(problems(growth, curve) if growth else ()), *_of_whole(one, curve, total)]
+        ),
         "basis": "extrapolated",
         "counted": series.counted,
     }
@@ -227,11 +225,13 @@ def _study_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
     }
 
 
-def _of_sum(curve: Curve, image: Curve | None) -> list[str]:
-    """What is wrong with a sum: that the whole image, fitted by itself, says something else."""
-    if image is None or np.isnan(curve.band.high[0]) or np.isnan(image.predicted[0]):
-        return []
-    low, high, whole = curve.band.low[0], curve.band.high[0], image.predicted[0]
-    if low <= whole <= high:
-        return []
-    return [f"the fit of the whole image is outside of the band of this sum: {whole:.3g}"]
+def _of_whole(one: Fitted, curve: Curve, total: Curve | None) -> Iterator[str]:
+    """Says where the fit of a whole image contradicts the sum of its submodules' fits."""
+    if total is None or one.series.submodule != "image" or np.isnan(curve.band.high[0]):
+        return
+    summed, low, high = total.predicted[0], curve.band.low[0], curve.band.high[0]
+    if not np.isnan(total.band.high[0]) and not low <= summed <= high:
+        yield (
+            f"the submodules' laws sum up to {summed:.3g} {one.series.unit}, outside of this band: "
+            "the whole follows no single law, prefer the sum"
+        )

@@ -198,9 +198,7 @@ def test_weights_follow_the_measured_deviations() -> None:
     """A last point that is off and known to be poor does not move the line."""
     observed = noisy(0.1 + 0.9 * G, 0.001)
     observed[-1] *= 1.2
-    poor = fit_growth(
-        SIDES_PX, observed, "ms", relative_std=[0.002] * 6 + [0.4], prior=PIXELS
-    )
+    poor = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.002] * 6 + [0.4], prior=PIXELS)
     assert poor.curve(896).predicted[0] == pytest.approx(0.1 + 0.9 * G[5], rel=0.01)
     assert poor.curve(3000).predicted[0] == pytest.approx(0.1 + 0.9 * 8.583, rel=0.02)
 
