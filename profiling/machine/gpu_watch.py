@@ -49,6 +49,7 @@ class GpuWatch:
         self._lock: ClockLock | None = None
         self._energy: dict[str, float] | None = None
         self._begin: tuple[float, float] | None = None
+        self._own: set[int] = set()
         self._before = self._compute_processes()
         self._after: Sequence[ComputeProcess] = ()
         self._tell_apart()
@@ -118,7 +119,7 @@ class GpuWatch:
 
     def _tell_apart(self) -> None:
         """Looks for the run's own processes, and whether the driver knows them by these numbers."""
-        self._own = self.own_pids()
+        self._own |= self.own_pids()  # also those that have ended meanwhile
         self._inseparable = numbers_differ(self._gpu, self._own, self._first_namespace)
 
     def _ask(self, name: str, ask: Callable[[], Value]) -> Value | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Literal
@@ -135,7 +135,7 @@ class _NoSource:
     """In place of a GPU that cannot be asked."""
 
     def __init__(self, reason: str) -> None:
-        names: Sequence[str] = (*QUANTITIES, "others_share", "foreign_processes", "energy")
+        names = (*QUANTITIES, "others_share", "idle_power_w", "energy", "foreign_processes")
         self.unavailable = dict.fromkeys(names, reason)
 
     def sample(self) -> dict[str, float | None]:

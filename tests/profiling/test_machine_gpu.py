@@ -178,6 +178,17 @@ def test_others_on_the_gpu_are_recorded() -> None:
     assert records([], []) == []
 
 
+def test_a_process_of_ours_that_ended_meanwhile_is_no_other() -> None:
+    gpu, own = MadeUpGpu(), {OURS.pid, 12}
+    gpu.processes = [OURS, ComputeProcess(12, "worker", 1)]
+    found = GpuWatch(gpu, False, lambda: set(own), True)
+    found.begin()
+    own.remove(12)
+    gpu.processes = [OURS]
+    found.end()
+    assert found.as_dict(1, {})["foreign_processes"] == []
+
+
 def test_others_on_the_gpu_are_an_error_where_asked_for() -> None:
     gpu = MadeUpGpu()
     gpu.processes = [OTHER]

@@ -17,10 +17,13 @@ from profiling.machine.guardian import Guardian, GuardianError
 from profiling.processes import run_forwarding
 
 TOUCH = """
-import sys
+import sys, time
 from pathlib import Path
 from profiling.machine.guardian import guard
-guard(Path(sys.argv[1]).touch)
+def touch():
+    time.sleep(0.5)
+    Path(sys.argv[1]).touch()
+guard(touch)
 """
 
 OWNER = """
@@ -57,21 +60,25 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "error", "end"])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGKILL of all", "SIGTERM", "error", "end"])
 def test_however_its_owner_ends_it_acts(
     how: str, tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
     waits = how.startswith("SIG")
     process = subprocess.Popen(
         owner(tmp_path, "wait" if waits else how), env=checkout_environment,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     wait_until((tmp_path / "ready").exists)
     pid = int((tmp_path / "pid").read_text())
     if waits:
         assert not (tmp_path / "restored").exists()
         assert is_running(pid)
-        process.send_signal(signal.Signals[how])
+        signum = signal.Signals[how.partition(" ")[0]]
+        if how.endswith("of all"):
+            os.killpg(process.pid, signum)
+        else:
+            process.send_signal(signum)
     process.wait(timeout=30)
     wait_until((tmp_path / "restored").exists)
     wait_until(lambda: not is_running(pid))
@@ -114,7 +121,7 @@ def test_the_clean_up_after_a_killed_run_leaves_it_to_act(
         started_s = time.monotonic()
         finished = run_forwarding(
             [sys.executable, "-c", script], checkout_environment, output=log,
-            grace_s=0.5, timeout_s=5.0,
+            grace_s=0.2, timeout_s=5.0,
         )  # fmt: skip
     assert finished.timed_out
     assert (tmp_path / "ready").exists()

@@ -29,6 +29,7 @@ from profiling.machine.watch import MachineWatch
 from profiling.validation import load_schema
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
 
+STEADY_MS = list(np.random.default_rng(0).normal(10.0, 0.1, 100))
 RECORDED = Path(__file__).parent / "recorded"
 BURN = "import sys\nsys.stdout.write('x')\nsys.stdout.flush()\nwhile True: pass"
 
@@ -101,14 +102,16 @@ def test_a_run_beside_a_load_is_shared() -> None:
 
 
 class Replay:
-    """What /proc/stat and the process' own CPU time were in a recorded measurement."""
+    """Shows a source what /proc/stat and the run's own CPU time were, row after row.
 
-    def __init__(self, name: str, proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        data = json.loads((RECORDED / f"{name}.json").read_text())
-        self.image_ms: list[float] = data["image_ms"]
-        self.rows = data["rows"]
+    Args:
+        rows: time in s, CPU time of the run in s, lines of /proc/stat for two CPUs.
+    """
+
+    def __init__(self, rows: list[list[Any]], proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows = rows
         self.proc = proc
-        self.row = self.rows[0]
+        self.row = rows[0]
         (proc / "cpuinfo").touch()
         monkeypatch.setattr(cpu_module.time, "monotonic", lambda: self.row[0])
 
@@ -140,15 +143,41 @@ class Replay:
         (self.proc / "stat").write_text("\n".join(row[2]) + "\n")
 
 
-@pytest.mark.parametrize(("name", "shared"), [("quiet", False), ("loaded", True)])
-def test_recorded_measurements(
-    name: str, shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Four seconds of matrix products on two cores, alone and beside two processes that burn."""
-    replay = Replay(name, tmp_path, monkeypatch)
-    found = verdict(replay.document(), replay.image_ms, "cpu")
-    assert (found.verdict == "shared") == shared
-    assert any("the CPU's frequency (neither" in remark for remark in found.remarks)
+def two_cpus(own_share: float, others_share: float, seconds: float = 4.0) -> list[list[Any]]:
+    """Rows of a machine whose ticks are counted up to one too early or too late on each CPU."""
+    drawn = np.random.default_rng(0)
+    rows = []
+    for time_s in np.arange(0.0, seconds, 0.1):
+        busy = (own_share + others_share) * time_s * os.sysconf("SC_CLK_TCK")
+        ticks = [int(busy + drawn.uniform(-1, 1)) + 1000 for _ in range(2)]
+        lines = [f"cpu{cpu} {count} 0 0 0 0 0 0 0 0 0" for cpu, count in enumerate(ticks)]
+        rows.append([float(time_s), 2 * own_share * float(time_s), lines])
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("own_share", "others_share", "shared"),
+    [(1.0, 0.0, False), (0.5, 0.0, False), (0.95, 0.03, False), (0.5, 0.1, True), (0.4, 0.6, True)],
+)
+def test_a_run_is_shared_if_others_work_and_not_else(
+    own_share: float, others_share: float, shared: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    document = Replay(two_cpus(own_share, others_share), tmp_path, monkeypatch).document()
+    mean = np.mean([value for value in document["samples"]["others_share"] if value is not None])
+    assert mean == pytest.approx(others_share, abs=0.01)
+    assert (verdict(document, STEADY_MS, "cpu").verdict == "shared") == shared
+
+
+def test_a_recorded_run_beside_a_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four seconds of matrix products on two cores of an AMD EPYC beside two processes that burn.
+
+    By the counters at begin and end, others used 84 % of the cores.
+    """
+    data = json.loads((RECORDED / "loaded.json").read_text())
+    found = verdict(Replay(data["rows"], tmp_path, monkeypatch).document(), data["image_ms"], "cpu")
+    assert found.verdict == "shared"
+    assert found.evidence.startswith("other processes used 84% of the device on average")
 
 
 def test_a_short_measurement_has_a_sample_too() -> None:
@@ -217,9 +246,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> MadeUpGpu:
 
     monkeypatch.setattr(watch_module, "open_gpu", opened)
     return made_up
-
-
-STEADY_MS = list(np.random.default_rng(0).normal(10.0, 0.1, 100))
 
 
 def on_made_up_gpu(gpu: MadeUpGpu, seconds: float = 0.35) -> dict[str, Any]:
