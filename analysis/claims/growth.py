@@ -19,7 +19,7 @@ def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:
     return enough and all(sizes[side_px] for side_px in fitted_px)
 
 
-def growth_row(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[tuple[str, ...]]:
+def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[tuple[str, ...]]:
     """For each side beyond: R² of the parabola, the side, errors of two laws, power of the growth.
 
     The laws are a + b·s + c·s² (the study's) and a + b·s² + c·s⁴, both by least squares. The power

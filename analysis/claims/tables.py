@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from analysis.claims.growth import growth_row, is_judged
+from analysis.claims.growth import growth_rows, is_judged
 from analysis.fits.memory_extrapolation import STUDY_SIDES_PX, study_sides
 from analysis.fits.table import WHOLE_METHOD
 from analysis.memory_counts import Count
@@ -24,6 +24,9 @@ CONVENTIONS = ("convolution", "not_in_place", "leaf", "torchsummary")
 RECONSTRUCTION = "denoising_unet"
 EXTRACTION = "feature_extraction"
 """The submodules between which the study has its ratio of 3.69."""
+
+
+NAMES = ("method", "variant")
 
 
 class Table(NamedTuple):
@@ -47,15 +50,15 @@ def layers_table(counts: Sequence[Count]) -> Table:
     and Upsample are layers, as the study counts them.
     """
     rows = []
-    for method, group in groupby(counts, key=lambda count: count.method):
+    for names, group in _runs(counts):
         for part in next(group).content["submodules"]:
             layers = part.get("leaf_modules")
             parameters = part["parameters_bytes"] // FLOAT_BYTES
             shown = "–" if layers is None else str(layers)
-            rows.append((method, part["submodule"], shown, f"{parameters:,}"))
+            rows.append((*names, part["submodule"], shown, f"{parameters:,}"))
     return Table(
         "Layers (modules without children) and parameters",
-        ("method", "submodule", "layers", "parameters"),
+        (*NAMES, "submodule", "layers", "parameters"),
         rows,
     )
 
@@ -64,7 +67,7 @@ def activations_table(counts: Sequence[Count]) -> Table:
     """Sums of the outputs of modules in MiB, by convention, of submodules that have any."""
     rows = [
         (
-            count.method,
+            *_names(count),
             str(count.resolution_px),
             part["submodule"],
             *(f"{size / MIB:,.2f}" for size in _by_convention(part)),
@@ -74,7 +77,7 @@ def activations_table(counts: Sequence[Count]) -> Table:
     ]
     return Table(
         "Activations in MiB, by what counts as one",
-        ("method", "px", "submodule", "study", *_words(CONVENTIONS)),
+        (*NAMES, "px", "submodule", "study", *_words(CONVENTIONS)),
         rows,
     )
 
@@ -84,13 +87,14 @@ def ratios_table(counts: Sequence[Count]) -> Table:
     rows = []
     for over, unet in _parts(counts, RECONSTRUCTION):
         for under, network in _parts(counts, EXTRACTION):
-            if under.resolution_px == over.resolution_px:
+            if (under.variant, under.resolution_px) == (over.variant, over.resolution_px):
                 sizes = zip(_by_convention(unet), _by_convention(network), strict=True)
                 ratios = (f"{above / below:.3f}" for above, below in sizes)
-                rows.append((over.method, under.method, str(over.resolution_px), *ratios))
+                names = (over.method, under.method, over.variant)
+                rows.append((*names, str(over.resolution_px), *ratios))
     return Table(
         f"Activations of {RECONSTRUCTION} over those of {EXTRACTION}, one pass of each",
-        (RECONSTRUCTION, EXTRACTION, "px", "study", *_words(CONVENTIONS)),
+        (RECONSTRUCTION, EXTRACTION, "variant", "px", "study", *_words(CONVENTIONS)),
         rows,
     )
 
@@ -103,11 +107,12 @@ def flops_table(counts: Sequence[Count], tflop_per_s: float | None) -> Table:
         whole = sum(part["flops"] for part in parts)
         for name, flops in [*((p["submodule"], p["flops"]) for p in parts), (WHOLE_METHOD, whole)]:
             share = f"{100 * flops / whole:.1f} %" if whole else "–"
-            cells = [count.method, str(count.resolution_px), name, f"{flops / GIGA:,.2f}", share]
+            cells = [*_names(count), str(count.resolution_px), name]
+            cells += [f"{flops / GIGA:,.2f}", share]
             if tflop_per_s is not None:
                 cells.append(f"{flops / GIGA / tflop_per_s:,.2f}")
             rows.append(cells)
-    title, head = "GFLOP of one inference", ["method", "px", "submodule", "gflop", "share"]
+    title, head = "GFLOP of one inference", [*NAMES, "px", "submodule", "gflop", "share"]
     if tflop_per_s is not None:
         title += f", and the least time at {tflop_per_s:g} TFLOP/s"
         head.append("least_ms")
@@ -117,19 +122,18 @@ def flops_table(counts: Sequence[Count], tflop_per_s: float | None) -> Table:
 def growth_table(counts: Sequence[Count]) -> Table:
     """The study's parabola through counts up to 1024 px, against the counts beyond."""
     rows = []
-    for method, group in groupby(counts, key=lambda count: count.method):
+    for names, group in _runs(counts):
         for quantity, submodule, sizes in _series(list(group)):
             fitted_px = study_sides(sizes)
             if is_judged(sizes, fitted_px):
-                rows += [
-                    (quantity, method, submodule, *row) for row in growth_row(sizes, fitted_px)
-                ]
+                head = (quantity, *names, submodule)
+                rows += [(*head, *row) for row in growth_rows(sizes, fitted_px)]
     return Table(
         f"Parabola through counts from {STUDY_SIDES_PX[0]} to {STUDY_SIDES_PX[-1]} px, against "
         "counts beyond; quartic: a + b·s² + c·s⁴",
         (
-            *("quantity", "method", "submodule", "r_squared", "at_px", "error", "quartic_error"),
-            "power",
+            *("quantity", *NAMES, "submodule"),
+            *("r_squared", "at_px", "error", "quartic_error", "power"),
         ),
         rows,
     )
@@ -144,12 +148,21 @@ def totals_table(counts: Sequence[Count]) -> Table:
         activations = sum(part["activations_bytes"] for part in parts)
         sizes = (held, activations, held + activations, count.content["needed_bytes"])
         cells = (f"{size / GIB:,.2f}" for size in sizes)
-        rows.append((count.method, str(count.resolution_px), *cells))
+        rows.append((*_names(count), str(count.resolution_px), *cells))
     return Table(
         "Memory in GiB: study's equation 1 (held and activations), and what a device must hold",
-        ("method", "px", "held", "activations", "equation_1", "needed"),
+        (*NAMES, "px", "held", "activations", "equation_1", "needed"),
         rows,
     )
+
+
+def _names(count: Count) -> tuple[str, str]:
+    return count.method, count.variant
+
+
+def _runs(counts: Sequence[Count]) -> Iterator[tuple[tuple[str, str], Iterator[Count]]]:
+    """The counts of each method and variant, by the side in px, as `read_counts` sorts them."""
+    return groupby(counts, key=_names)
 
 
 def _by_convention(part: Mapping[str, Any]) -> list[int]:
