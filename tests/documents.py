@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_FENCE = re.compile(r"^ *```(\w*)$")
+_FENCE = re.compile(r"^ *```(\S*)$")
 
 
 class Block(NamedTuple):

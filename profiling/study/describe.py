@@ -32,7 +32,7 @@ def reference() -> str:
     """The page, as Markdown."""
     schema = load_schema("config")
     rows = "\n".join(_rows("", schema, schema))
-    table = f"| key | values | default | meaning |\n|---|---|---|---|\n{rows}"
+    table = f"| key | values | meaning |\n|---|---|---|\n{rows}"
     return f"{HEADER}\n{table}\n"
 
 
@@ -40,13 +40,12 @@ def _rows(prefix: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> It
     for key, inner in part.get("properties", {}).items():
         resolved = {**schema["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {}), **inner}
         default = _default(resolved) if "properties" not in resolved else ""
-        cells = [f"`{prefix}{key}`", _values(resolved), default, _prose(resolved)]
-        yield f"| {' | '.join(cells)} |"
+        yield f"| `{prefix}{key}` | {_values(resolved)}{default} | {_prose(resolved)} |"
         yield from _rows(f"{prefix}{key}.", resolved, schema)
         yield from _rows(f"{prefix}{key}.<n>.", resolved.get("items", {}), schema)
         labelled = resolved.get("additionalProperties")
         if isinstance(labelled, Mapping):
-            yield f"| `{prefix}{key}.<label>` | object | | {_prose(labelled)} |"
+            yield f"| `{prefix}{key}.<label>` | object | {_prose(labelled)} |"
             yield from _rows(f"{prefix}{key}.<label>.", labelled, schema)
 
 
@@ -69,7 +68,7 @@ def _prose(part: Mapping[str, Any]) -> str:
 
 
 def _default(part: Mapping[str, Any]) -> str:
-    return f"`{json.dumps(part['default'])}`" if "default" in part else ""
+    return f"; default `{json.dumps(part['default'])}`" if "default" in part else ""
 
 
 if __name__ == "__main__":
