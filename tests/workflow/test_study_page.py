@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from profiling.memory.counting import is_gpu_imaginable
 from tests.documents import sections, shell_blocks, split_fences
 
 CHECKOUT = Path(__file__).parents[2]
@@ -66,6 +67,8 @@ def _with_columns(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the counts of the page lie, and what their commands print."""
+    if not is_gpu_imaginable():
+        pytest.skip("this torch counts for a GPU only where there is one")
     folder = tmp_path_factory.mktemp("page")
     printed = [run(block, folder) for block in shell_blocks(SECTIONS[COUNTS])]
     (folder / COUNTS).write_text("\n".join(printed), encoding="utf-8")
