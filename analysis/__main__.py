@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from analysis.commands import (
     attribute,
+    claims,
     extrapolation,
     figures,
     fit,
@@ -29,8 +30,9 @@ COMMANDS = (
     fit,
     extrapolation,
     figures,
+    claims,
 )
-"""In the order in which a study calls them."""
+"""In the order in which a study calls them, and `claims`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

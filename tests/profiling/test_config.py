@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -288,8 +289,14 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_the_reference_of_the_configuration_is_that_of_the_schema() -> None:
-    """If not: `python -m profiling.study.describe > docs/configuration.md`."""
-    assert (CHECKOUT / "docs" / "configuration.md").read_text() == reference()
+    """If not: `make docs`, or `python -m profiling.study.describe docs/configuration.md`."""
+    assert (CHECKOUT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
+
+
+def test_the_reference_has_no_tags_of_html_outside_of_code() -> None:
+    prose = re.sub(r"`[^`]*`", "", reference())
+    assert r"\<name>" in prose
+    assert not re.search(r"(?<!\\)<", prose)
 
 
 def test_every_key_of_the_schema_is_described() -> None:
