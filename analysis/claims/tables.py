@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from analysis.claims.growth import growth_rows, is_judged
 from analysis.fits.memory_extrapolation import STUDY_SIDES_PX, study_sides
-from analysis.fits.table import WHOLE_METHOD
+from analysis.fits.series import WHOLE_METHOD
 from analysis.memory_counts import Count
 
 FLOAT_BYTES = 4
