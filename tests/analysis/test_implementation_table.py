@@ -12,7 +12,7 @@ from analysis.__main__ import main
 from analysis.implementation_table import IMPLEMENTATION_COLUMNS, implementation_table
 from analysis.memory_table import MEMORY_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
-from analysis.statistics.sample import summarize_sample
+from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv
 
 TIMES_MS = {
@@ -27,14 +27,14 @@ TIMES_MS = {
 def runtime_rows(**changes: Any) -> pd.DataFrame:
     rows = []
     for (variant, part), times_ms in TIMES_MS.items():
-        sample = summarize_sample(np.array(times_ms))
+        sample = summarize_series([np.array(times_ms)])
         row: dict[str, Any] = dict.fromkeys(RUNTIME_COLUMNS)
         row |= {
             "device": "here", "device_type": "cpu", "hardware": "CPU", "method": "M",
             "variant": variant, "resolution_px": 64, "pixels": 4096, "submodule": part,
             "role": "image" if part == "image" else "submodule", "clock": "host", "status": "ok",
-            "collector": "embedded", "collector_version": "1", "images": sample.size,
-            "mean_ms": sample.mean, "std_ms": sample.std, **changes,
+            "collector": "embedded", "collector_version": "1", "images": sample.images,
+            "mean_ms": sample.mean.value, "std_ms": sample.std, **changes,
         }  # fmt: skip
         rows.append(row)
     return make_table(rows, RUNTIME_COLUMNS)
@@ -79,10 +79,10 @@ def test_the_interval_of_a_ratio_covers_the_truth() -> None:
     rows = []
     for number in range(1000):
         for variant, mean_ms in (("reference-fp32", 50.0), ("optimized-fp32", 20.0)):
-            sample = summarize_sample(generator.normal(mean_ms, 0.04 * mean_ms, 5))
+            sample = summarize_series([generator.normal(mean_ms, 0.04 * mean_ms, 5)])
             row = template.loc[(variant, "a")].to_dict()
             row |= {"variant": variant, "submodule": "a", "resolution_px": number + 1}
-            rows.append(row | {"images": 5, "mean_ms": sample.mean, "std_ms": sample.std})
+            rows.append(row | {"images": 5, "mean_ms": sample.mean.value, "std_ms": sample.std})
     table = implementation_table(make_table(rows, RUNTIME_COLUMNS), memory_rows())
     hits = table["time_ratio_ci95_low"].le(0.4) & table["time_ratio_ci95_high"].ge(0.4)
     assert len(hits) == 1000
