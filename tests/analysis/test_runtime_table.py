@@ -232,7 +232,9 @@ def test_runs_are_sorted_whatever_their_order(tmp_path: Path) -> None:
 
 def test_the_same_run_twice(tmp_path: Path) -> None:
     folders = [measured(tmp_path / name) for name in ("a", "b")]
-    with pytest.raises(ResultsError, match=r"process 1 of .*M reference-fp32 256 px is in .*a/run.json too"):
+    with pytest.raises(
+        ResultsError, match=r"process 1 of .*M reference-fp32 256 px is in .*a/run.json too"
+    ):
         runtime_table(folders)
 
 
@@ -333,7 +335,8 @@ def test_one_process_out_of_memory_is_the_run_out_of_memory(tmp_path: Path) -> N
     folders = study(tmp_path, [1.0, 1.0], images=2)
     lost = "out_of_memory"
     write_run_json(
-        folders[1] / "run.json", replace(RUN, process=2), status=lost, submodules=[],
+        folders[1] / "run.json", replace(RUN, process=2, measured_images=2), status=lost,
+        submodules=[],
         problem={"phase": "build", "message": "does not fit", "requested_bytes": None},
         sampling={"warmup_images": 0, "measured_images": 0, "stop_reason": lost},
     )  # fmt: skip
@@ -402,7 +405,7 @@ def test_a_profiler_that_slows_down_is_warned_about(
     write_latency_json(measured(tmp_path) / "latency.json", RUN, latency=times)
     code, _, err = analysis("summarize", tmp_path, "-o", tmp_path / "runtime.csv")
     assert code == 0
-    said = "warning: generated: M reference-fp32 at 256 px: an image takes 2.0"
+    said = "warning: generated: M reference-fp32 at 256 px: an image takes 1.99 times"
     assert (err.startswith(said) and err.count("\n") == 1) == warned
     assert bool(err) == warned
 
