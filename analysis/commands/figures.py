@@ -30,6 +30,10 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     for option, table in TABLES.items():
         parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
+    parser.add_argument(
+        "--runs", type=Path, metavar="runs.csv",
+        help="for captions: how the runs were executed, and why some were not steady",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
@@ -56,6 +60,7 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.fits.table import FITS_COLUMNS
     from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
+    from analysis.runs_table import RUNS_COLUMNS
     from analysis.runtime_table import RUNTIME_COLUMNS
     from analysis.tables import read_csv
 
@@ -67,6 +72,7 @@ def _main(options: argparse.Namespace) -> None:
         methods=read_csv(options.memory_methods, MEMORY_METHODS_COLUMNS),
         fits=read_csv(options.fits, FITS_COLUMNS),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
+        runs=read_csv(options.runs, RUNS_COLUMNS) if options.runs else None,
     )
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())

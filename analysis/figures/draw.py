@@ -14,6 +14,8 @@ from analysis.errors import ArgumentError
 from analysis.figures.canvas import Drawing, save
 from analysis.figures.extrapolation import memory_extrapolation
 from analysis.figures.hardware import Hardware
+from analysis.figures.latency import latency_parts, scaling_latency
+from analysis.figures.marks import with_runs
 from analysis.figures.memory_scaling import scaling_memory, scaling_needed
 from analysis.figures.peaks import memory_peak
 from analysis.figures.scaling import scaling_runtime
@@ -37,6 +39,8 @@ class StudyTables(NamedTuple):
     """``fits.csv``."""
     extrapolation: pd.DataFrame
     """``memory_extrapolation.csv``."""
+    runs: pd.DataFrame | None = None
+    """``runs.csv``; without it, captions do not say how the runs were executed."""
 
 
 def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
@@ -47,7 +51,12 @@ def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figu
         hardware: GPUs and sensors to read memory against.
         style: sizes and fonts.
     """
-    return {**_runtime_figures(tables, style), **_memory_figures(tables, hardware, style)}
+    tables = tables._replace(runtime=with_runs(tables.runtime, tables.runs))
+    return {
+        **_runtime_figures(tables, style),
+        **_latency_figures(tables, style),
+        **_memory_figures(tables, hardware, style),
+    }
 
 
 def _runtime_figures(tables: StudyTables, style: Style) -> Figures:
@@ -57,6 +66,18 @@ def _runtime_figures(tables: StudyTables, style: Style) -> Figures:
     for key, rows in tables.runtime.groupby(["device", "variant"], sort=False):
         name = "_".join(("scaling_runtime", *map(str, key)))
         figures[name] = partial(scaling_runtime, rows, tables.fits, style)
+    return figures
+
+
+def _latency_figures(tables: StudyTables, style: Style) -> Figures:
+    """Only where images were measured without a profiler."""
+    figures: Figures = {}
+    latency = tables.runtime[tables.runtime["clock"] == "latency"]
+    for key, rows in latency.groupby(["device", "method", "variant"], sort=False):
+        figures["_".join(("latency_parts", *map(str, key)))] = partial(latency_parts, rows, style)
+    for key, rows in latency.groupby(["device", "variant"], sort=False):
+        name = "_".join(("scaling_latency", *map(str, key)))
+        figures[name] = partial(scaling_latency, rows, style)
     return figures
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, uncertainty
+from analysis.figures.captions import measured_on, out_of_memory, slowed_down, uncertainty
+from analysis.figures.marks import draw_points, settings_words, unsteady_words
 from analysis.figures.scaling_axes import (
     HEIGHT_MM,
     MODEL,
@@ -42,22 +43,13 @@ def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> 
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. Lines: {MODEL}; dashed where "
         f"extrapolated.{_interval_words(curves)}{_problem_words(curves)}{out_of_memory(points)}"
+        f"{settings_words(points)}{unsteady_words(points)}{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "runtime per image in ms", with_pixels=True)
     measured = points[points["status"] == "ok"]
     for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
-        mean_ms = group["mean_ms"]
-        errors = np.array(
-            [
-                (mean_ms - group["ci95_low_ms"]).to_numpy("float64", na_value=np.nan),
-                (group["ci95_high_ms"] - mean_ms).to_numpy("float64", na_value=np.nan),
-            ]
-        )
-        axes.errorbar(
-            group["resolution_px"], mean_ms, errors,
-            linestyle="", capsize=2, **method_look(number), label=str(key),
-        )  # fmt: skip
+        draw_points(axes, group, number, str(key))
         draw_curve(axes, fit_of(curves, str(key)), number, scale=1.0)
         _band(axes, fit_of(curves, str(key)), group, number)
     if not measured.empty:  # a wide interval reaches below zero, which has no place on this axis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from profiling.errors import ConfigError
@@ -101,8 +101,16 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
     return counts
 
 
-def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]) -> list[str]:
-    """The figures that ``python -m analysis figures`` draws of a study, without extensions."""
+def figure_names(
+    runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount], latency: bool = False
+) -> list[str]:
+    """The figures that ``python -m analysis figures`` draws of a study, without extensions.
+
+    Args:
+        runs: its runs.
+        counts: its memory counts.
+        latency: whether it has the latency pass.
+    """
     groups = dict.fromkeys(run.group for run in runs.values())
     devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
     variants = dict.fromkeys(count.variant for count in counts.values())
@@ -114,12 +122,18 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
             for count in counts.values()
         ),
         *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
+        *(_latency_names(groups, devices) if latency else ()),
         *(
             f"{figure}_{variant}"
             for figure in ("scaling_memory", "scaling_needed", "memory_extrapolation")
             for variant in variants
         ),
     ]
+
+
+def _latency_names(groups: Iterable[str], devices: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield from ("_".join(["latency_parts", *group.split("/")]) for group in groups)
+    yield from (f"scaling_latency_{device}_{variant}" for device, variant in devices)
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
