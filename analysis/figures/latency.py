@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -16,6 +17,7 @@ from analysis.figures.captions import (
 )
 from analysis.figures.marks import (
     draw_points,
+    half_widths,
     hatch_unsteady,
     is_unsteady,
     settings_words,
@@ -25,15 +27,17 @@ from analysis.figures.scaling_axes import HEIGHT_MM, scaling_axes
 from analysis.figures.style import Style, method_look
 
 PARTS = {
-    "load": ("load (reading and decoding)", "#D0D0D0"),
-    "prepare": ("prepare (resizing, normalising)", "#56B4E9"),
+    "prepare": ("prepare", "#56B4E9"),
     "copy_to_device": ("copy to the device", "#E69F00"),
     "image": ("inference", "#0072B2"),
     "copy_to_host": ("copy to the host", "#D55E00"),
+    "load": ("load", "#D0D0D0"),
 }
-"""Parts in the order of a run, with their names and colours."""
+"""Parts with their names and colours, from the bottom up: loading on top of what is end to end."""
 
 END_TO_END = "preparing, copies and inference; loading is not in it"
+WIDTH = 0.78
+"""Of a bar."""
 
 
 def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
@@ -88,8 +92,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     ).reindex(index=whole.index, columns=list(PARTS))
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(end_to_end)}. "
-        f"Bars: mean of each part. Numbers: end-to-end latency ({END_TO_END}) and, behind it, its "
-        "99th percentile."
+        f"Bars: mean of each part. Black: end-to-end latency ({END_TO_END})"
+        f"{uncertainty(end_to_end)}, as numbers above the bars; dotted: its 99th percentile."
         f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}{out_of_memory(rows)}"
         f"{slowed_down(rows)}"
     )
@@ -100,12 +104,12 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
         heights = stack[part].astype("float64").fillna(0).to_numpy()
         if heights.any():
             axes.bar(
-                range(len(stack)), heights, 0.78, bottom=base, color=colour, label=label,
+                range(len(stack)), heights, WIDTH, bottom=base, color=colour, label=label,
                 edgecolor="white", linewidth=0.4,
             )  # fmt: skip
             base += heights
     hatch_unsteady(axes, is_unsteady(whole).tolist(), base.tolist())
-    _write_numbers(axes, whole, base.tolist())
+    _mark_end_to_end(axes, whole, base)
     axes.set_ylabel("time per image in ms")
     axes.yaxis.set_major_formatter(plain_number)
     axes.margins(y=0.14)
@@ -116,18 +120,28 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     return Drawing(name, figure, rows.assign(basis="measured"))
 
 
-def _write_numbers(axes: Axes, whole: pd.DataFrame, tops: list[float]) -> None:
-    """End-to-end mean and 99th percentile above each bar, or why there is none."""
-    for position, (top, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
-        if row["status"] != "ok":
+def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float64]) -> None:
+    """Mean and 99th percentile of what is end to end across each bar, or why there is none."""
+    measured = np.flatnonzero(whole["status"] == "ok")
+    if len(measured):
+        rows = whole.iloc[measured]
+        ends = (measured - WIDTH / 2, measured + WIDTH / 2)
+        axes.hlines(rows["mean_ms"], *ends, color="black", label="end to end")
+        axes.hlines(rows["p99_ms"], *ends, color="black", linestyle=":", label="99th percentile")
+        axes.errorbar(
+            measured, rows["mean_ms"], half_widths(rows), linestyle="", color="black", capsize=2.5,
+            linewidth=0.8, label="_interval",
+        )  # fmt: skip
+    else:
+        axes.set_yticks([])
+    for position, (top_ms, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
+        if row["status"] == "ok":
+            axes.annotate(
+                f"{row['mean_ms']:,.3g}", (position, max(top_ms, row["p99_ms"])), (0, 2),
+                textcoords="offset points", ha="center",
+            )  # fmt: skip
+        else:
             axes.annotate(
                 STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
-            continue
-        axes.annotate(
-            f"{row['mean_ms']:,.3g}\n{row['p99_ms']:,.3g}", (position, top), (0, 2),
-            textcoords="offset points", ha="center", fontsize="small",
-        )  # fmt: skip
-    if (whole["status"] != "ok").all():
-        axes.set_yticks([])

@@ -71,7 +71,7 @@ def draw_points(
     hollow = {**look, "markerfacecolor": "white", "label": "_unsteady"}
     # the filled ones first, even if there are none: theirs is the entry in the legend
     for part, how in ((rows[~unsteady], {**look, "label": label}), (rows[unsteady], hollow)):
-        errors = _half_widths(part) if value == "mean_ms" else None
+        errors = half_widths(part) if value == "mean_ms" else None
         axes.errorbar(part["resolution_px"], part[value], errors, linestyle="", capsize=2, **how)
 
 
@@ -122,9 +122,11 @@ def _run_words(row: pd.Series) -> str:
 
 
 def _short(evidence: str) -> str:
-    if len(evidence) <= EVIDENCE_LENGTH:
-        return evidence
-    return f"{evidence[:EVIDENCE_LENGTH].rpartition(' ')[0]} …"
+    """The evidence without what it has in brackets at its end, in not too many words."""
+    whole = evidence.partition(" (")[0]
+    if len(whole) <= EVIDENCE_LENGTH:
+        return whole
+    return f"{whole[:EVIDENCE_LENGTH].rpartition(' ')[0]} …"
 
 
 def _settings(run: pd.Series) -> str:
@@ -146,7 +148,7 @@ def _listed(settings: pd.Series) -> str:
     return " / ".join(dict.fromkeys(settings))
 
 
-def _half_widths(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+def half_widths(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Whiskers of 95 % intervals below and above the means; nan where there is none."""
     ends = (rows["mean_ms"] - rows["ci95_low_ms"], rows["ci95_high_ms"] - rows["mean_ms"])
     return np.array([end.to_numpy("float64", na_value=np.nan) for end in ends])

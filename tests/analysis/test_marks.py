@@ -104,6 +104,13 @@ def test_a_long_evidence_is_cut_between_words() -> None:
     assert found.endswith(("processes", "used", "the", "device", "again", "other"))
 
 
+def test_details_in_brackets_are_left_out() -> None:
+    runtime = unsteady(both(), 512)
+    runs = runs_table(runtime, evidence="heat held the clocks down (SM clock 900 to 1410 MHz)")
+    words = said(draw(SCALING, runtime, runs=runs))
+    assert "M at 512 px (shared: heat held the clocks down)." in words
+
+
 @pytest.mark.parametrize("name", [SCALING, SHARE, SCALING_LATENCY, PARTS])
 def test_settings_are_told_once(name: str) -> None:
     runtime = both()
@@ -185,13 +192,18 @@ def test_latency_of_all_methods_with_interval_and_tail() -> None:
 def test_parts_of_the_latency_are_stacked() -> None:
     drawing = draw(PARTS, both())
     found = {name: heights for name, heights in bars(drawing, 0).items() if name[0] != "_"}
-    names = ["load", "prepare", "copy to the device", "inference", "copy to the host"]
+    names = ["prepare", "copy to the device", "inference", "copy to the host", "load"]
     assert [name.partition(" (")[0] for name in found] == names
-    parts = ["load", "prepare", "copy_to_device", "image", "copy_to_host"]
+    parts = ["prepare", "copy_to_device", "image", "copy_to_host", "load"]
     for part, heights in zip(parts, found.values(), strict=True):
         expected = [LATENCY_MS[part][1] * side_px**2 / 1e6 for side_px in SIDES_PX]
         assert heights == pytest.approx(expected)
-    assert f"{1.77 * 0.256**2:.3g}\n{1.3 * 1.77 * 0.256**2:.3g}" in texts(drawing.figure)
+    end_to_end_ms = [1.77 * side_px**2 / 1e6 for side_px in SIDES_PX]
+    assert {f"{ms:.3g}" for ms in end_to_end_ms} <= set(texts(drawing.figure))
+    lines = drawing.figure.axes[0].collections
+    drawn = {line.get_label(): [path[0][1] for path in line.get_segments()] for line in lines}
+    assert drawn["end to end"] == pytest.approx(end_to_end_ms)
+    assert drawn["99th percentile"] == pytest.approx([1.3 * ms for ms in end_to_end_ms])
 
 
 @pytest.mark.parametrize("name", [SCALING_LATENCY, PARTS])
