@@ -136,8 +136,16 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
     return counts
 
 
-def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]) -> list[str]:
-    """The figures that ``python -m analysis figures`` draws of a study, without extensions."""
+def figure_names(
+    runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount], latency: bool = False
+) -> list[str]:
+    """The figures that ``python -m analysis figures`` draws of a study, without extensions.
+
+    Args:
+        runs: its runs.
+        counts: its memory counts.
+        latency: whether it has the latency pass.
+    """
     groups = dict.fromkeys(run.group for run in runs.values())
     devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
     variants = dict.fromkeys(count.variant for count in counts.values())
@@ -149,6 +157,7 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
             for count in counts.values()
         ),
         *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
+        *(_latency_names(groups, devices) if latency else ()),
         *(
             "_".join([figure, *group.split("/")])
             for figure in ("clocks", "fit_check")
@@ -179,6 +188,11 @@ def _implementation_names(groups: Iterable[str]) -> Iterator[str]:
         implementation, _, precision = variant.partition("-")
         if implementation == "reference" and f"{device}/{method}/optimized-{precision}" in known:
             yield f"implementations_{device}_{method}_{precision}"
+
+
+def _latency_names(groups: Iterable[str], devices: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield from ("_".join(["latency_parts", *group.split("/")]) for group in groups)
+    yield from (f"scaling_latency_{device}_{variant}" for device, variant in devices)
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:

@@ -26,7 +26,7 @@ from profiling.study.plan import (
     process_pattern,
     supported_at_or_above,
 )
-from tests.analysis.drawings import count_of, read, runtime_table, study_tables
+from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -220,11 +220,13 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     assert files == {"A": ["a.pt"], "B": []}
 
 
-def test_the_figures_planned_are_those_that_the_analysis_draws() -> None:
+@pytest.mark.parametrize("latency", [False, True])
+def test_the_figures_planned_are_those_that_the_analysis_draws(latency: bool) -> None:
     config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
-    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config))
+    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency)
     variant = "reference-fp32"
-    runtime = [runtime_table(name, device="local", variant=variant) for name in METHODS]
+    kinds = (runtime_table, latency_table) if latency else (runtime_table,)
+    runtime = [make(name, device="local", variant=variant) for make in kinds for name in METHODS]
     counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
     tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
     drawn = study_figures(tables, Hardware(), Style())
