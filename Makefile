@@ -11,7 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test lint format bench lock setup setup-dev clean
+.PHONY: study test lint format bench gpu-check lock setup setup-dev clean
 .PHONY: image image-check image-digest test-cuda12 test-container
 
 study: setup
@@ -34,6 +34,10 @@ format: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Exit code 3 where there is no GPU; make itself then ends with 2.
+gpu-check: setup-dev
+	$(BIN)/python -m tests.gpu_check $(ARGS)
 
 # The container; its variables, and what it needs, are in docs/container.md.
 export BASE_IMAGE LOCK IMAGE SIF ENGINE BUILD_ARGS BUILD_COMMAND SOURCE
