@@ -146,10 +146,10 @@ def count_ranges(method: Method, image: torch.Tensor) -> int:
 
 
 def main(device_type: str, seconds: str, out: str, *names: str) -> None:
-    """Measures, while nobody else does on this device, and writes the file."""
+    """Measures what was asked for and writes the file."""
     torch.set_num_threads(threads())
     receivers = {name: RECEIVERS[name] for name in names}
-    with measurement_lock(_lock_key(device_type), "make bench"), torch.inference_mode():
+    with _alone(device_type), torch.inference_mode():
         empty = measure_empty(receivers)
         images = {
             label: _measure_method(*given, receivers, device_type, float(seconds))
@@ -180,12 +180,15 @@ def _measure_method(
     }
 
 
-def _lock_key(device_type: str) -> str:
+def _alone(device_type: str) -> AbstractContextManager[object]:
+    """Keeps measurements of others away, unless other load is expected anyway."""
+    if ONE_THREAD:
+        return nullcontext()
     if device_type == "cpu":
-        return "cpu"
+        return measurement_lock("cpu", "make bench")
     from profiling.fingerprint import gpu_uuid
 
-    return gpu_uuid()
+    return measurement_lock(gpu_uuid(), "make bench")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ class Session:
         device_type: cuda; cpu is for tests of the check itself.
         budget_s: for all commands together.
         cases: methods that are run.
+        slack: by which factor the limits of single commands are longer.
     """
 
     def __init__(
@@ -84,10 +85,11 @@ class Session:
         device_type: str,
         budget_s: float = BUDGET_S,
         cases: Sequence[Case] = CASES,
+        slack: float = 1.0,
     ) -> None:
         self.folder, self.device_type, self.cases = folder, device_type, cases
         folder.mkdir(parents=True, exist_ok=True)
-        self.steps = Steps(folder, budget_s)
+        self.steps = Steps(folder, budget_s, slack)
         self._actions: Mapping[str, Callable[[], list[Check]]] = {
             **{f"{case.name}": lambda case=case: self._case(case) for case in cases},
             "two at once": self._lock,

@@ -70,7 +70,7 @@ def test_every_part_is_on_the_page_when_time_has_run_out(tmp_path: Path) -> None
     assert problems == ["not begun: no time left"] * len(problems) != []
     for title in [*(case.name for case in CASES), "two at once", "cost of ranges", "tests"]:
         assert f"## {title}" in text
-    assert " pass" not in text.split("## commands")[0]
+    assert not any(line.startswith("pass ") for line in text.splitlines())
 
 
 def test_a_cut_off_leaves_a_page_that_says_so(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_exit_code_tells_a_failure(tmp_path: Path) -> None:
 @pytest.mark.study
 def test_a_whole_page_on_a_cpu(tmp_path: Path) -> None:
     """Real commands; what needs a GPU is not checked, the rest holds."""
-    session = Session(tmp_path, "cpu", cases=CASES[:1])
+    session = Session(tmp_path, "cpu", cases=CASES[:1], slack=4)  # others may measure meanwhile
     session.run()
     text = (tmp_path / "page.txt").read_text()
     assert [outcome for outcome in session.steps.outcomes if outcome.problem] == []
