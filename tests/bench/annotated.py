@@ -75,7 +75,7 @@ def threads() -> int:
 def smallest_px(target: str) -> int:
     """The smallest resolution at which a preset measures a method."""
     preset = yaml.safe_load((PRESET_FOLDER / "smoke.yaml").read_text(encoding="utf-8"))
-    return min(preset["resolutions_by_target"].get(target, preset["resolutions"]))
+    return int(min(preset["resolutions_by_target"].get(target, preset["resolutions"])))
 
 
 def empty_ranges_ns(annotate: Annotate) -> tuple[float, float]:

@@ -26,18 +26,18 @@ MOST_PROFILED = 1.05
 MIB = 2**20
 
 
-def run_checks(folder: Path, where: str) -> list[Check]:
+def run_checks(folder: Path, where: str, count: Path) -> list[Check]:
     """All checks of a run that was measured and attributed.
 
     Args:
-        folder: with `run.json`, `profile.sqlite`, `ranges.parquet` and, where the method was
-            counted, `memory.json`.
+        folder: with `run.json`, `profile.sqlite`, `ranges.parquet`.
         where: name of the run on the page.
+        count: `memory.json` of the method; it need not be there.
     """
     return [
         ranges_check(folder, where),
         coverage_check(folder, where),
-        memory_check(folder, where),
+        memory_check(folder, where, count),
         clock_check(folder, where),
         verdict_check(folder, where),
         latency_check(folder, where),
@@ -81,15 +81,14 @@ def coverage_check(folder: Path, where: str) -> Check:
     return checked(name, where, share >= LEAST_COVERAGE, f"{share:.2%}", wanted)
 
 
-def memory_check(folder: Path, where: str) -> Check:
+def memory_check(folder: Path, where: str, count: Path) -> Check:
     """Does the count bound what torch's allocator gave out?"""
     name, wanted = "memory measured / counted", f"{LEAST_MEMORY} to {MOST_MEMORY}"
     if not is_gpu(folder):
         return unchecked(name, where, NO_GPU, wanted)
-    counts = [path for path in [folder / "memory.json"] if path.is_file()]
-    if not counts:
+    if not count.is_file():
         return unchecked(name, where, "the method could not be counted", wanted)
-    row = measured_memory_table([folder], counts).iloc[-1].to_dict()
+    row = measured_memory_table([folder], [count]).iloc[-1].to_dict()
     ratio = row["measured_to_counted"]
     if not isinstance(ratio, float):
         return unchecked(name, where, "not measured, or counted for another device", wanted)

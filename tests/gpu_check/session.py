@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)
         self.steps = Steps(folder, budget_s, slack)
         self._actions: Mapping[str, Callable[[], list[Check]]] = {
-            **{f"{case.name}": lambda case=case: self._case(case) for case in cases},
+            **{case.name: partial(self._case, case) for case in cases},
             "two at once": self._lock,
             "cost of ranges": self._ranges,
             "tests": self._tests,
@@ -133,13 +134,17 @@ class Session:
     def _case(self, case: Case) -> list[Check]:
         checks: list[Check] = []
         done: dict[str, Path] = {}
+        count = self.folder / case.name / "memory.json"
+        count.parent.mkdir(parents=True, exist_ok=True)
+        memory = ["memory", *case.arguments(self.device_type), "-o", str(count)]
+        self.steps.run(f"{case.name} memory", python("profiling", *memory), budget_s=EXPORT_S)
         for collector in COLLECTORS:
             where, folder = f"{case.name}, {collector}", self.folder / case.name / collector
             if collector == "nsys" and find_nsys(None) is None:
                 checks.append(unchecked("run", where, "no nsys here (ADSCALE_NSYS, PATH)", ""))
             elif self._measure(case, collector, folder):
                 done[collector] = folder
-                checks += run_checks(folder, where)
+                checks += run_checks(folder, where, count)
             else:
                 checks.append(unchecked("run", where, "it failed, see commands", ""))
         if "nsys" in done:
@@ -150,7 +155,7 @@ class Session:
         return checks
 
     def _measure(self, case: Case, collector: str, folder: Path) -> bool:
-        """Runs, exports, attributes and counts, as a user does it."""
+        """Runs, exports and attributes, as a user does it."""
         folder.mkdir(parents=True, exist_ok=True)
         name, steps = f"{case.name} {collector}", self.steps
         arguments = case.arguments(self.device_type)
@@ -164,8 +169,6 @@ class Session:
             command = python("profiling", *export)
             if steps.run(f"{name} export", command, budget_s=EXPORT_S) is None:
                 return False
-        count = python("profiling", "memory", *arguments, "-o", str(folder / "memory.json"))
-        steps.run(f"{name} memory", count, budget_s=EXPORT_S)
         attribute = ["attribute", sqlite, "--run", str(folder / "run.json")]
         attribute += ["-o", str(folder / "ranges.parquet")]
         command = python("analysis", *attribute)

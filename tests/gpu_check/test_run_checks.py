@@ -85,16 +85,16 @@ def test_coverage_of_kernel_time(stray_ns: int, verdict: str, tmp_path: Path) ->
 def test_memory_is_bounded_by_the_count(measured_bytes: int, verdict: str, tmp_path: Path) -> None:
     write_run(tmp_path, memory=gpu_memory(peak_allocated_bytes=measured_bytes))
     write_count(tmp_path, 100 * MIB)
-    found = run_checks.memory_check(tmp_path, "M")
+    found = run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json")
     assert found.verdict == verdict
     assert found.found.startswith(f"{measured_bytes / (100 * MIB):.3f} ")
 
 
 def test_memory_that_was_not_measured_or_not_counted_is_not_checked(tmp_path: Path) -> None:
     write_run(tmp_path, memory=gpu_memory())
-    assert run_checks.memory_check(tmp_path, "M").verdict == "not checked"
+    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").verdict == "not checked"
     write_count(tmp_path, 100 * MIB)
-    assert run_checks.memory_check(tmp_path, "M").verdict == "not checked"
+    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").verdict == "not checked"
 
 
 def test_clocks_of_a_gpu_at_work(tmp_path: Path) -> None:
