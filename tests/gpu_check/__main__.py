@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.gpu_check.session import BUDGET_S, Session
+from tests.gpu_check.session import BUDGET_S, PARTS, Session
 
 FAILED, NO_GPU = 1, 3
 QUESTION = "import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available())"
@@ -19,6 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make gpu-check", description=__doc__)
     parser.add_argument("--out", type=Path, help="folder for all files; default: a new one in /tmp")
     parser.add_argument("--budget-s", type=float, default=BUDGET_S, help="seconds (%(default)g)")
+    parser.add_argument(
+        "--only", choices=PARTS, nargs="+", help="parts that are done; default: all"
+    )
     # for the tests of the check itself: nothing about a GPU is checked then
     parser.add_argument(
         "--device-type", choices=["cuda", "cpu"], default="cuda", help=argparse.SUPPRESS
@@ -31,7 +34,9 @@ def main() -> int:
     folder = options.out or Path(tempfile.mkdtemp(prefix="adscale-gpu-check-"))
     print(f"gpu-check: files and page.txt in {folder}", flush=True)
     slack = 4.0 if options.device_type == "cpu" else 1.0
-    session = Session(folder.resolve(), options.device_type, options.budget_s, slack=slack)
+    session = Session(
+        folder.resolve(), options.device_type, options.budget_s, slack=slack, only=options.only
+    )
     is_well = session.run()
     print(session.text(), end="")
     return 0 if is_well else FAILED

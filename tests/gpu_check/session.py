@@ -26,6 +26,7 @@ BUDGET_S = 570.0
 """For everything: it has to fit into ten minutes."""
 RUN_S, EXPORT_S, LOCK_S, RANGES_S, TESTS_S = 75.0, 40.0, 75.0, 150.0, 200.0
 """At most, for a run, for a step after it, for two runs at once, for the bench, for the tests."""
+TWO_RUNS, RANGES, TESTS = "two at once", "cost of ranges", "tests"
 COLLECTORS = ("nsys", "embedded")
 VARIANT = "reference-fp32"
 
@@ -69,6 +70,10 @@ CASES = (
 )
 
 
+PARTS = (*(case.name for case in CASES), TWO_RUNS, RANGES, TESTS)
+"""Titles of all parts."""
+
+
 class Session:
     """One check of a machine.
 
@@ -78,6 +83,7 @@ class Session:
         budget_s: for all commands together.
         cases: methods that are run.
         slack: by which factor the limits of single commands are longer.
+        only: parts that are done; None: all.
     """
 
     def __init__(
@@ -87,15 +93,19 @@ class Session:
         budget_s: float = BUDGET_S,
         cases: Sequence[Case] = CASES,
         slack: float = 1.0,
+        only: Sequence[str] | None = None,
     ) -> None:
         self.folder, self.device_type, self.cases = folder, device_type, cases
         folder.mkdir(parents=True, exist_ok=True)
         self.steps = Steps(folder, budget_s, slack)
-        self._actions: Mapping[str, Callable[[], list[Check]]] = {
+        actions: Mapping[str, Callable[[], list[Check]]] = {
             **{case.name: partial(self._case, case) for case in cases},
-            "two at once": self._lock,
-            "cost of ranges": self._ranges,
-            "tests": self._tests,
+            TWO_RUNS: self._lock,
+            RANGES: self._ranges,
+            TESTS: self._tests,
+        }
+        self._actions = {
+            title: act for title, act in actions.items() if only is None or title in only
         }
         self.parts: dict[str, list[Check]] = {
             title: [unchecked(title, "", "not reached", "")] for title in self._actions
