@@ -11,7 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test lint format bench docs docs-links lock setup setup-dev clean
+.PHONY: study test lint format bench gpu-check docs docs-links lock setup setup-dev clean
 .PHONY: image image-check image-digest test-cuda12 test-container
 
 study: setup
@@ -34,6 +34,10 @@ format: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Exit code 3 where there is no GPU; make itself then ends with 2.
+gpu-check: setup-dev
+	$(BIN)/python -m tests.gpu_check $(ARGS)
 
 # The documentation as a site in build/docs; warnings are errors. `docs-links` fetches the links to
 # other sites and lists them in build/links/output.txt.

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from tests.bench import (
+    annotation,
     attribution,
     banks,
     collectors,
@@ -22,6 +23,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "banks": banks.main,
     "memory": memory.main,
     "attribution": attribution.main,
+    "annotation": annotation.main,
     "statistics": statistics.main,
     "fits": fits.main,
     "machine": machine.main,

@@ -40,10 +40,15 @@ def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
 
 
 def ranges(sqlite: Path) -> list[tuple[str, int, int]]:
-    """Name, start and end of all push/pop ranges in order of their start."""
+    """Name, start and end of our push/pop ranges in order of their start.
+
+    Libraries of a GPU may have ranges of their own, in other domains.
+    """
     query = (
         "SELECT coalesce(s.value, e.text), e.start, e.end FROM NVTX_EVENTS e "
-        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 "
+        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 AND e.domainId IN ("
+        "SELECT d.domainId FROM NVTX_EVENTS d LEFT JOIN StringIds t ON t.id = d.textId "
+        "WHERE d.eventType = 75 AND coalesce(t.value, d.text) = 'adscale') "
         "ORDER BY e.start, e.end DESC"
     )
     with closing(sqlite3.connect(sqlite)) as connection:
