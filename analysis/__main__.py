@@ -10,6 +10,7 @@ from analysis.commands import (
     attribute,
     claims,
     extrapolation,
+    feasible,
     figures,
     fit,
     flops,
@@ -29,6 +30,7 @@ COMMANDS = (
     flops,
     fit,
     extrapolation,
+    feasible,
     figures,
     claims,
 )
