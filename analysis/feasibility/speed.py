@@ -13,8 +13,10 @@ import pandas as pd
 
 from analysis.fits.growth import fit_growth
 from analysis.fits.models import NOTHING_KNOWN, Prior
-from analysis.runs.times import END_TO_END, LATENCY
 from analysis.statistics.estimate import Estimate
+
+LATENCY, END_TO_END = "latency", "end_to_end"
+"""Clock and row of `runtime.csv` by which cycle times are judged."""
 
 
 @dataclass(frozen=True)
