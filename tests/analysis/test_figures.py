@@ -122,7 +122,7 @@ def test_law_and_band_end_where_the_table_says() -> None:
     assert at_3000.max() == pytest.approx(row["band_high"])
     assert at_3000.min() == pytest.approx(row["band_low"])
     lines = {line.get_linestyle(): line for line in drawing.figure.axes[0].lines
-             if line.get_xdata()[-1] == 3000 and len(line.get_xdata()) > 2}  # fmt: skip
+             if len(line.get_xdata()) > 2 and line.get_xdata()[-1] == 3000}  # fmt: skip
     assert lines["--"].get_ydata()[-1] == pytest.approx(row["predicted"])
     assert lines["--"].get_xdata()[0] == SIDES_PX[-1]
     assert lines[":"].get_ydata()[-1] == pytest.approx(row["study_predicted"])
