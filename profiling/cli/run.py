@@ -17,6 +17,7 @@ from profiling.methods.registry import check_resolution, parse_variant
 from profiling.request import RunRequest, Sampling
 from profiling.skipping import DEFAULT_MARGIN
 from profiling.study.config import detect_device_type, usable_cpus
+from profiling.study.handover import check_sources
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -42,6 +43,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
     parser.add_argument(
+        "--plan", type=Path, help="plan of the study: refuse to measure with other code than its"
+    )
+    parser.add_argument(
         "--skip-predicted-out-of-memory",
         action="store_true",
         help="do not begin a run whose count is more than the device's memory; record it as such",
@@ -62,6 +66,8 @@ def main(args: argparse.Namespace) -> int:
     if args.request is not None:
         request = RunRequest.from_json(args.request)
         check_place(request)
+        if args.plan is not None:
+            check_sources(args.plan, request.target)
         choice = choose(request.collector, args.nsys, CACHE_FOLDER)
     else:
         choice = choose(args.collector, args.nsys, CACHE_FOLDER)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiling.request import RunRequest, Sampling
+from profiling.study.plan import PlannedRun
 
 GPU_FLOP_PER_S = 4e12
 """Assumed rate in fp32, below what cards for inference reach in convolutions."""
@@ -57,6 +58,9 @@ BASE_MINUTES, BASE_MB = 10, 4_000
 """Of any program of ours that measures nothing."""
 
 
+RUN_PATH = "{device}/{method}/{variant}/{resolution}"
+
+
 class Cost(NamedTuple):
     """What to ask a cluster for."""
 
@@ -76,17 +80,40 @@ class Count(NamedTuple):
 
 
 class Costs:
-    """Expected costs of a study's jobs.
+    """Expected costs of a study's jobs, as functions of a rule's wildcards.
 
     Args:
+        runs: of the study, by their path.
         results: folder of the study's results, in which counts are looked for.
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, runs: Mapping[str, PlannedRun], results: Path) -> None:
+        self._runs = runs
         self._results = results
 
-    def of_run(self, request: RunRequest) -> Cost:
+    def run_minutes(self, wildcards: Mapping[str, str]) -> int:
+        """Of a measurement."""
+        return self.of_run(self._run(wildcards)).minutes
+
+    def run_memory_mb(self, wildcards: Mapping[str, str]) -> int:
+        """Of a measurement."""
+        return self.of_run(self._run(wildcards)).memory_mb
+
+    def threads(self, wildcards: Mapping[str, str]) -> int:
+        """CPUs that a measurement needs."""
+        return self._run(wildcards).request.threads
+
+    def profile_minutes(self, wildcards: Mapping[str, str]) -> int:
+        """Of exporting or attributing the profile of a run."""
+        return self.of_profile(self._run(wildcards)).minutes
+
+    def profile_memory_mb(self, wildcards: Mapping[str, str]) -> int:
+        """Of exporting or attributing the profile of a run."""
+        return self.of_profile(self._run(wildcards)).memory_mb
+
+    def of_run(self, run: PlannedRun) -> Cost:
         """Of measuring one process of a run, under a profiler or without one."""
+        request = run.request
         count = self._count(request)
         device_bytes = 0.0 if request.device_type == "cuda" else count.needed_bytes
         memory_bytes = LIBRARIES_BYTES + HEADROOM * (device_bytes + count.host_bytes)
@@ -95,11 +122,15 @@ class Costs:
         return Cost(math.ceil(SAFETY * seconds / 60), math.ceil(memory_bytes / 1e6))
 
     @staticmethod
-    def of_attribution(request: RunRequest) -> Cost:
+    def of_profile(run: PlannedRun) -> Cost:
         """Of exporting or attributing the profile of a run."""
-        images = request.sampling.warmup_images + request.sampling.measured_images
+        sampling = run.request.sampling
+        images = sampling.warmup_images + sampling.measured_images
         minutes = BASE_MINUTES + math.ceil(images / ATTRIBUTED_IMAGES_PER_MIN)
         return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
+
+    def _run(self, wildcards: Mapping[str, str]) -> PlannedRun:
+        return self._runs[RUN_PATH.format(**wildcards)]
 
     def _count(self, request: RunRequest) -> Count:
         path = self._results / "counts" / request.method / request.variant / "memory.json"

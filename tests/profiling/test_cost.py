@@ -19,6 +19,7 @@ from profiling.methods.spec import MethodSpec
 from profiling.request import RunRequest, Sampling
 from profiling.sampling import StopRule
 from profiling.study.cost import SAFETY, Costs, bound, measuring_s
+from profiling.study.plan import PlannedRun
 
 SAMPLING = Sampling(100, 1000, 1000, None)
 
@@ -49,6 +50,10 @@ def test_no_method_counts_to_more_than_the_bound(spec: MethodSpec, side_px: int)
     most = bound(side_px)
     assert sum(part.flops for part in counted.submodules) <= most.flops
     assert counted.needed_bytes <= most.needed_bytes
+
+
+def planned(**changes: Any) -> PlannedRun:
+    return PlannedRun(request(**changes), "")
 
 
 @given(
@@ -89,24 +94,26 @@ def write_counts(results: Path, settings: dict[str, Any], flops: float, needed: 
 
 def test_counts_take_the_place_of_the_bound(tmp_path: Path) -> None:
     write_counts(tmp_path, {"size": "S"}, flops=40e12, needed=10**11)
-    counted = Costs(tmp_path).of_run(request())
+    counted = Costs({}, tmp_path).of_run(planned())
     # 1100 images of 10.1 s and 300 s to start
     assert counted.minutes == pytest.approx(SAFETY * (1100 * 10.1 + 300) / 60, abs=1)
     assert counted.memory_mb == pytest.approx(8 * 2**30 / 1e6 + 1.5 * 3000, abs=1)
-    on_cpu = Costs(tmp_path).of_run(request(device_type="cpu"))
+    on_cpu = Costs({}, tmp_path).of_run(planned(device_type="cpu"))
     assert on_cpu.memory_mb == pytest.approx(counted.memory_mb + 1.5 * 10**5, abs=1)
 
 
 def test_counts_of_other_settings_are_none(tmp_path: Path) -> None:
-    uncounted = Costs(tmp_path / "nothing").of_run(request())
+    uncounted = Costs({}, tmp_path / "nothing").of_run(planned())
     write_counts(tmp_path, {"size": "M"}, flops=1, needed=1)
-    assert Costs(tmp_path).of_run(request()) == uncounted
+    assert Costs({}, tmp_path).of_run(planned()) == uncounted
 
 
 def test_a_time_budget_bounds_the_minutes() -> None:
     budget = Sampling(100, 1000, 1, 60.0)
-    cost = Costs(Path("nothing")).of_run(request(sampling=budget, resolution_px=4096))
-    assert cost.minutes < Costs(Path("nothing")).of_run(request(resolution_px=4096)).minutes / 100
+    cost = Costs({}, Path("nothing")).of_run(planned(sampling=budget, resolution_px=4096))
+    assert (
+        cost.minutes < Costs({}, Path("nothing")).of_run(planned(resolution_px=4096)).minutes / 100
+    )
 
 
 def test_it_is_told_without_torch(checkout_environment: dict[str, str]) -> None:

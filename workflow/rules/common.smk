@@ -8,14 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from profiling.collectors.nsys import choose
+from profiling.collectors.nsys import choose, planned_choice
 from profiling.errors import UserError
 from profiling.study.config import load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
+from profiling.study.cost import Costs
 from profiling.study.decisions import Decisions
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
+from profiling.study.handover import VARIABLE, Plan, hand_over, take_over
 from profiling.study.plan import figure_names, plan_counts, plan_runs
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -27,26 +29,44 @@ IN_CONTAINER = (
     DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 )
 
+# A job on another machine carries out the plan that was made on this one.
+IS_JOB = not workflow.is_main_process
+
 try:
     STUDY = load_config(config)
     if IN_CONTAINER:
         IMAGE = find_image(STUDY.container, CACHE)
-        COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
-        RUNS = plan_runs(STUDY, COLLECTOR.name, IMAGE.digest)
         prepare_environment(STUDY, CHECKOUT, os.environ)
-        PREFIX = container_prefix(CHECKOUT, CACHE)
+    if IS_JOB:
+        PLAN = take_over(os.environ)
+        COLLECTOR = planned_choice(PLAN.collector, STUDY.nsys)
+    elif IN_CONTAINER:
+        COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
+        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name, IMAGE.digest))
     else:
         check_foreign_methods(STUDY, CACHE)
         COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
-        RUNS = plan_runs(STUDY, COLLECTOR.name)
-        PREFIX = host_prefix(CHECKOUT, COLLECTOR.nsys)
+        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name))
+    PREFIX = (
+        container_prefix(CHECKOUT, CACHE)
+        if IN_CONTAINER
+        else host_prefix(CHECKOUT, COLLECTOR.nsys)
+    )
+    RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decisions")
-    DECISIONS.write(RUNS)
-    # in the prefix, which Snakemake does not compare: the option must not cause a measurement
-    shell.prefix(PREFIX + exports(LEAVE_OUT=DECISIONS.options))
+    if not IS_JOB:
+        hand_over(PLAN, CACHE / "plans", os.environ)
+        DECISIONS.write(RUNS)
+    # in the prefix, which Snakemake does not compare: neither must cause a measurement
+    shell.prefix(
+        PREFIX + exports(LEAVE_OUT=DECISIONS.options, PLAN=os.environ[VARIABLE])
+    )
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
+
+# what to ask a cluster for; on one machine nothing comes of it
+COSTS = Costs(RUNS, Path("results"))
 
 
 wildcard_constraints:

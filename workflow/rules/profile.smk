@@ -24,11 +24,14 @@ rule profile:
         f"results/logs/profile/{RUN}.log",
     resources:
         quiet=100,
+        runtime=COSTS.run_minutes,
+        mem_mb=COSTS.run_memory_mb,
+        cpus_per_task=COSTS.threads,
     params:
         request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
         code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
     shell:
-        "python -m profiling run --request {params.request:q} $LEAVE_OUT"
+        'python -m profiling run --request {params.request:q} --plan "$PLAN" $LEAVE_OUT'
         " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
 
@@ -43,6 +46,8 @@ if COLLECTOR.nsys:
             f"results/logs/export/{RUN}.log",
         resources:
             quiet=1,
+            runtime=COSTS.profile_minutes,
+            mem_mb=COSTS.profile_memory_mb,
         shell:
             "python -m profiling export {input:q} -o {output:q} > {log:q} 2>&1"
 
@@ -57,6 +62,8 @@ rule attribute:
         f"results/logs/attribute/{RUN}.log",
     resources:
         quiet=1,
+        runtime=COSTS.profile_minutes,
+        mem_mb=COSTS.profile_memory_mb,
     params:
         code=code_digest("analysis.commands.attribute"),
     shell:
