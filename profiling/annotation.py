@@ -10,14 +10,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 DOMAIN = "adscale"
 """The one NVTX domain of all our ranges."""
 
+IMAGE = "image"
+"""The range directly inside of which the submodules are."""
+
 Annotate = Callable[[str], AbstractContextManager[object]]
 """Opens a range of that name on the calling thread: ``with annotate("teacher"): …``."""
+
+NO_RANGE: AbstractContextManager[object] = nullcontext()
+"""A range that nobody receives."""
+
+
+def no_range(_name: str) -> AbstractContextManager[object]:
+    """Takes the place of what opens ranges where nobody records them."""
+    return NO_RANGE
 
 
 class RecordedRange(NamedTuple):

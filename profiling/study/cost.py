@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from profiling.request import RunRequest, Sampling
 from profiling.study.plan import PlannedRun
@@ -58,7 +58,11 @@ BASE_MINUTES, BASE_MB = 10, 4_000
 """Of any program of ours that measures nothing."""
 
 
-RUN_PATH = "{device}/{method}/{variant}/{resolution}"
+class RunWildcards(Protocol):
+    """The wildcards of the rules of runs."""
+
+    run: str
+    """Path of the run below the results."""
 
 
 class Cost(NamedTuple):
@@ -91,23 +95,23 @@ class Costs:
         self._runs = runs
         self._results = results
 
-    def run_minutes(self, wildcards: Mapping[str, str]) -> int:
+    def run_minutes(self, wildcards: RunWildcards) -> int:
         """Of a measurement."""
         return self.of_run(self._run(wildcards)).minutes
 
-    def run_memory_mb(self, wildcards: Mapping[str, str]) -> int:
+    def run_memory_mb(self, wildcards: RunWildcards) -> int:
         """Of a measurement."""
         return self.of_run(self._run(wildcards)).memory_mb
 
-    def threads(self, wildcards: Mapping[str, str]) -> int:
+    def threads(self, wildcards: RunWildcards) -> int:
         """CPUs that a measurement needs."""
         return self._run(wildcards).request.threads
 
-    def profile_minutes(self, wildcards: Mapping[str, str]) -> int:
+    def profile_minutes(self, wildcards: RunWildcards) -> int:
         """Of exporting or attributing the profile of a run."""
         return self.of_profile(self._run(wildcards)).minutes
 
-    def profile_memory_mb(self, wildcards: Mapping[str, str]) -> int:
+    def profile_memory_mb(self, wildcards: RunWildcards) -> int:
         """Of exporting or attributing the profile of a run."""
         return self.of_profile(self._run(wildcards)).memory_mb
 
@@ -129,8 +133,8 @@ class Costs:
         minutes = BASE_MINUTES + math.ceil(images / ATTRIBUTED_IMAGES_PER_MIN)
         return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
 
-    def _run(self, wildcards: Mapping[str, str]) -> PlannedRun:
-        return self._runs[RUN_PATH.format(**wildcards)]
+    def _run(self, wildcards: RunWildcards) -> PlannedRun:
+        return self._runs[wildcards.run]
 
     def _count(self, request: RunRequest) -> Count:
         path = self._results / "counts" / request.method / request.variant / "memory.json"

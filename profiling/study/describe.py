@@ -53,7 +53,12 @@ def _values(part: Mapping[str, Any]) -> str:
     text = " or ".join(kinds)
     if "items" in part:
         text = f"list of {part['items']['type']}s"
-    limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
+    limits = {
+        "minimum": "from",
+        "exclusiveMinimum": "above",
+        "maximum": "to",
+        "exclusiveMaximum": "below",
+    }
     given = (f"{word} {part[name]}" for name, word in limits.items() if name in part)
     return " ".join([text, *given])
 

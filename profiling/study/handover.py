@@ -45,7 +45,7 @@ def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -
 
     Args:
         plan: of the study.
-        folder: for files of plans; the same on all machines.
+        folder: for files of plans, below the working directory, in which jobs start as well.
         environment: of this process; changed.
 
     Raises:
@@ -58,7 +58,7 @@ def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not file.is_file():
         write_text(file, text)
-    environment[VARIABLE] = str(file.absolute())
+    environment[VARIABLE] = str(file)
 
 
 def take_over(environment: Mapping[str, str]) -> Plan:

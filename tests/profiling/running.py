@@ -17,7 +17,7 @@ from profiling.validation import load_schema
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
 SKIP = ["--skip-predicted-out-of-memory"]
-FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2"]
+FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2", "--no-latency"]
 
 
 def command(*arguments: str) -> list[str]:
@@ -33,8 +33,8 @@ def run(
     )  # fmt: skip
 
 
-def record(folder: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((folder / "run.json").read_text())
+def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / name).read_text())
     Draft202012Validator(load_schema("run")).validate(data)
     return data
 

@@ -18,7 +18,15 @@ from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
 from profiling.study.handover import VARIABLE, Plan, hand_over, take_over
-from profiling.study.plan import figure_names, plan_counts, plan_runs
+from profiling.study.options import run_options
+from profiling.study.plan import (
+    figure_names,
+    first_processes,
+    plan_counts,
+    plan_runs,
+    planned_records,
+    process_pattern,
+)
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -54,14 +62,14 @@ try:
     )
     RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
-    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decisions")
+    RECORDS = planned_records(RUNS, STUDY.latency)
+    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
     if not IS_JOB:
         hand_over(PLAN, CACHE / "plans", os.environ)
-        DECISIONS.write(RUNS)
-    # in the prefix, which Snakemake does not compare: neither must cause a measurement
-    shell.prefix(
-        PREFIX + exports(LEAVE_OUT=DECISIONS.options, PLAN=os.environ[VARIABLE])
-    )
+        DECISIONS.write(RECORDS)
+    # in the prefix, which Snakemake does not compare: these options must not cause a measurement
+    OPTIONS = f"{run_options(STUDY)} --plan {os.environ[VARIABLE]}"
+    shell.prefix(PREFIX + exports(RUN_OPTIONS=OPTIONS))
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 
@@ -70,7 +78,6 @@ COSTS = Costs(RUNS, Path("results"))
 
 
 wildcard_constraints:
-    device=r"[^/]+",
     method=r"[^/]+",
     variant=r"[^/]+",
-    resolution=r"\d+",
+    run=r"[^/]+/[^/]+/[^/]+/\d+(/process-\d+)?",
