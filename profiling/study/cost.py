@@ -119,8 +119,9 @@ class Costs:
         """Of measuring one process of a run, under a profiler or without one."""
         request = run.request
         count = self._count(request)
-        device_bytes = 0.0 if request.device_type == "cuda" else count.needed_bytes
-        memory_bytes = LIBRARIES_BYTES + HEADROOM * (device_bytes + count.host_bytes)
+        on_gpu = request.device_type == "cuda"
+        used_bytes = count.host_bytes if on_gpu else count.needed_bytes
+        memory_bytes = LIBRARIES_BYTES + HEADROOM * used_bytes
         image_s = IMAGE_S + count.flops / _flop_per_s(request)
         seconds = START_S + measuring_s(request.sampling, image_s)
         return Cost(math.ceil(SAFETY * seconds / 60), math.ceil(memory_bytes / 1e6))

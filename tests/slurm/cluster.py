@@ -28,7 +28,7 @@ SlurmctldPort={port}
 SlurmdPort={node_port}
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.socket
+AuthInfo=socket={folder}/munge/munge.socket,cred_expire=10
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -54,8 +54,7 @@ MinJobAge=3600
 KillWait=5
 OverTimeLimit=0
 AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/filetxt
-JobCompLoc={folder}/finished.txt
+JobCompType=jobcomp/none
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:1 State=UNKNOWN
 PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
@@ -114,9 +113,12 @@ class Cluster:
         _run("slurmd", "-f", str(self.folder / "slurm.conf"))
         _wait(lambda: self.node_state() in {"idle", "mixed", "allocated"})
 
-    def stop_node(self) -> None:
-        """Ends the node's daemon at once, as when the machine is switched off."""
+    def switch_off_node(self) -> None:
+        """Kills the node's daemon and all jobs on it, as when the machine loses its power."""
         _end(self.folder / "slurmd.pid", "slurmd", signal.SIGKILL)
+        for pid in _with_descendants(_named("slurmstepd")):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Ends every daemon that was started, by its own process number."""
@@ -130,19 +132,9 @@ class Cluster:
         """As SLURM names it."""
         return _run("sinfo", "-h", "-o", "%t").strip()
 
-    def queue(self) -> dict[str, str]:
-        """Number, state and comment of each job that waits or runs; by its number.
-
-        Snakemake's comments name the rule and its wildcards.
-        """
-        states = "PENDING,RUNNING,COMPLETING"
-        lines = _run("squeue", "-h", "-t", states, "-o", "%i|%T|%k").splitlines()
-        return {line.split("|")[0]: line for line in lines}
-
-    def finished(self) -> list[dict[str, str]]:
-        """What SLURM says of each job that has ended, such as JobState and TimeLimit."""
-        file = self.folder / "finished.txt"
-        lines = file.read_text().splitlines() if file.is_file() else []
+    def jobs(self) -> list[dict[str, str]]:
+        """What SLURM says of each job there was, such as JobState, Comment, StartTime."""
+        lines = _run("scontrol", "show", "job", "--oneliner").splitlines()
         return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
 
     def _configure(self) -> None:
@@ -214,6 +206,20 @@ def _end(pid_file: Path, program: str, how: signal.Signals) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def _named(program: str) -> list[int]:
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [pid for pid in numbers if _command(pid) == program]
+
+
+def _with_descendants(pids: list[int]) -> list[int]:
+    children = []
+    for pid in pids:
+        for file in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                children += [int(number) for number in file.read_text().split()]
+    return [*pids, *(_with_descendants(children) if children else [])]
 
 
 def _command(pid: int) -> str | None:
