@@ -81,7 +81,7 @@ def test_no_two_measurements_overlap(submitted: Any) -> None:
         assert end <= start
 
 
-def test_results_have_the_shape_of_the_local_study(submitted: Any, finished_tmp_path: Path) -> None:
+def test_results_have_the_shape_of_the_local_study(submitted: Any, finished_study: Path) -> None:
     folder, _, _ = submitted
     for table in ("runtime", "memory", "memory_measured"):
         here, there = (
