@@ -138,6 +138,10 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give the side length of the image in px")
     check_resolution(spec, settings, args.resolution, where="--resolution")
+    least = min(args.min_images, args.measured_images)
+    if args.target_precision is not None and least < 2:
+        what = f"{least} image tells no precision, which --target-precision asks for"
+        raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     data = {
         "device": args.device,
         "device_type": detect_device_type() if args.device_type == "auto" else args.device_type,
@@ -152,7 +156,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "sampling": Sampling(
             warmup_images=args.warmup_images,
             measured_images=args.measured_images,
-            min_images=min(args.min_images, args.measured_images),
+            min_images=least,
             time_budget_s=args.time_budget_s if args.time_budget_s > 0 else None,
             target_precision=args.target_precision,
         ),
