@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from profiling.request import RunRequest, Sampling
+from profiling.study.devices import RunWildcards
 from profiling.study.plan import PlannedRun
 
 GPU_FLOP_PER_S = 4e12
@@ -56,13 +57,6 @@ ATTRIBUTED_IMAGES_PER_MIN = 50
 
 BASE_MINUTES, BASE_MB = 10, 4_000
 """Of any program of ours that measures nothing."""
-
-
-class RunWildcards(Protocol):
-    """The wildcards of the rules of runs."""
-
-    run: str
-    """Path of the run below the results."""
 
 
 class Cost(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from profiling.errors import ConfigError
 from profiling.files import write_text
 from profiling.methods.registry import get_spec
 from profiling.request import CollectorName, RunRequest
+from profiling.study.devices import IN_CONTAINER, DeviceConfig
 from profiling.study.digest import method_sources
 from profiling.study.plan import PlannedRun
 
@@ -32,12 +33,22 @@ class Plan(NamedTuple):
     """By their path, as ``plan_runs`` gives them."""
     sources: Mapping[str, str]
     """The digest of the files behind a measurement, by target of the method."""
+    hardware: Mapping[str, str]
+    """What must be part of the name of the hardware, by name of the device, where that is asked."""
 
     @classmethod
-    def of(cls, collector: CollectorName, runs: Mapping[str, PlannedRun]) -> Plan:
+    def of(
+        cls,
+        collector: CollectorName,
+        runs: Mapping[str, PlannedRun],
+        devices: Iterable[DeviceConfig],
+    ) -> Plan:
         """The plan of some runs, with the files as they are now."""
         targets = {run.request.target for run in runs.values()}
-        return cls(collector, runs, {name: method_sources(get_spec(name)) for name in targets})
+        sources = {name: method_sources(get_spec(name)) for name in targets}
+        asked = {device.name: device.hardware for device in devices if device.hardware}
+        inside = {f"{name}{IN_CONTAINER}": hardware for name, hardware in asked.items()}
+        return cls(collector, runs, sources, {**inside, **asked})
 
 
 def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -> None:
@@ -52,8 +63,7 @@ def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -
         OSError: the folder cannot be written.
     """
     runs = {path: _as_dict(run) for path, run in plan.runs.items()}
-    data = {"collector": plan.collector, "sources": plan.sources, "runs": runs}
-    text = json.dumps(data, sort_keys=True)
+    text = json.dumps({**plan._asdict(), "runs": runs}, sort_keys=True)
     # named by its content: jobs of an earlier call may still wait for theirs
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not file.is_file():
@@ -73,7 +83,7 @@ def take_over(environment: Mapping[str, str]) -> Plan:
         raise ConfigError(VARIABLE, what, "have the scheduler pass the environment on (--export)")
     data = _read(Path(name))
     runs = {path: _from_dict(run) for path, run in data["runs"].items()}
-    return Plan(data["collector"], runs, data["sources"])
+    return Plan(data["collector"], runs, data["sources"], data["hardware"])
 
 
 def check_sources(plan: Path, target: str) -> None:
@@ -91,6 +101,20 @@ def check_sources(plan: Path, target: str) -> None:
         what = f"the code that measures {target} has changed since this study was called"
         remedy = "end the study and call it again; what the change concerns is measured anew"
         raise ConfigError("checkout", what, remedy)
+
+
+def expected_hardware(plan: Path, device: str) -> str | None:
+    """What must be part of the name of the hardware of a device; None: it may be any.
+
+    Args:
+        plan: file of the plan.
+        device: its name.
+
+    Raises:
+        ConfigError: the plan cannot be read.
+    """
+    hardware: str | None = _read(plan)["hardware"].get(device)
+    return hardware
 
 
 def _read(file: Path) -> Mapping[str, Any]:

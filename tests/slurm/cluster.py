@@ -56,7 +56,7 @@ OverTimeLimit=0
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:1 Feature=here
 PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -69,7 +69,9 @@ def install() -> str | None:
     """
     if os.geteuid() != 0:
         return "a SLURM of one's own takes root"
-    if CONFIGURATION.exists() or CONFIGURATION.is_symlink():
+    if CONFIGURATION.is_symlink() and not CONFIGURATION.exists():
+        CONFIGURATION.unlink()  # of a test that was killed
+    if CONFIGURATION.exists():
         return f"{CONFIGURATION} is there: this machine belongs to a cluster, or a test runs"
     if all(shutil.which(program) for program in ("munged", "slurmctld", "slurmd", "sbatch")):
         return None

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from profiling.fingerprint import cpu_model
 from tests.slurm.cluster import Cluster
 from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, planned, run_study, write_config
 
@@ -26,6 +27,14 @@ PROFILE = (
 )  # fmt: skip
 ONE_RUN = "results/test/Small/reference-fp32/256/run.json"
 SLOW = {"warmup_images": 1, "measured_images": 4000, "min_images": 1, "time_budget_s": 150}
+
+
+DEVICE = {"name": "test", "type": "cpu", "threads": 1}
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    """A tiny study that says what a submitted one must say."""
+    write_config(folder, {"device": DEVICE, **changes})
 
 
 def rule_of(job: dict[str, str]) -> str:
@@ -48,7 +57,7 @@ def submitted(
 ) -> tuple[Path, list[dict[str, str]], dict[str, int]]:
     """A study that has run: its folder, its jobs as SLURM tells them, and the jobs planned."""
     folder = tmp_path_factory.mktemp("submitted")
-    write_config(folder, {})
+    configure(folder)
     expected = planned(folder, *PROFILE)
     done = run_study(folder, *PROFILE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -108,7 +117,7 @@ class Submission:
     def __init__(self, folder: Path, cluster: Cluster, *arguments: str) -> None:
         self._cluster = cluster
         self._since = last_number(cluster)
-        write_config(folder, {"sampling": SLOW})
+        configure(folder, sampling=SLOW)
         self._log = folder / "snakemake.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
@@ -136,7 +145,7 @@ class Submission:
 def goes_on(folder: Path) -> None:
     """The next call measures what was not finished, and nothing twice."""
     assert not (folder / ONE_RUN).exists()
-    write_config(folder, {})
+    configure(folder)
     done = run_study(folder, *PROFILE, "--", ONE_RUN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((folder / ONE_RUN).read_text())["status"] == "ok"
@@ -180,3 +189,22 @@ def test_a_job_whose_node_fails_starts_again_by_itself(cluster: Cluster, tmp_pat
     assert submission.job["JobId"] == number, "the same job, not another"
     assert submission.job["Restarts"] == "1"
     assert json.loads((tmp_path / ONE_RUN).read_text())["status"] == "ok"
+
+
+def test_a_run_on_other_hardware_than_asked_for_fails_and_the_others_go_on(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Two devices on the one node there is: one asks for what it has, the other for more."""
+    here = {**DEVICE, "name": "here", "hardware": cpu_model()[:8], "constraint": "here"}
+    other = {**DEVICE, "name": "other", "hardware": "no such thing"}
+    configure(tmp_path, device={}, devices=[here, other], resolutions=[256], latency=False)
+    since = last_number(cluster)
+    runs = [f"results/{name}/Small/reference-fp32/256/run.json" for name in ("here", "other")]
+    done = run_study(tmp_path, *PROFILE, "--", *runs)
+    assert done.returncode != 0
+    assert (tmp_path / runs[0]).is_file()
+    assert not (tmp_path / runs[1]).exists()
+    log = (tmp_path / "results/logs/profile/other/Small/reference-fp32/256.log").read_text()
+    assert f"error: devices: this run landed on {cpu_model()}, not on no such thing" in log
+    features = [job["Features"] for job in of_rules(cluster, since, "profile")]
+    assert sorted(features) == ["(null)", "here"]

@@ -10,10 +10,11 @@ sys.path.insert(0, workflow.basedir)
 
 from profiling.collectors.nsys import choose, planned_choice
 from profiling.errors import UserError
-from profiling.study.config import load_config
+from profiling.study.config import check_submission, load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
 from profiling.study.cost import Costs
 from profiling.study.decisions import Decisions
+from profiling.study.devices import scheduler_resources
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
@@ -39,9 +40,16 @@ IN_CONTAINER = (
 
 # A job on another machine carries out the plan that was made on this one.
 IS_JOB = not workflow.is_main_process
+# Both come from a profile for a cluster; which executor will run is not known yet.
+SUBMITTED = (
+    workflow.resource_settings.nodes is not None
+    and workflow.resource_settings.default_resources is not None
+)
 
 try:
     STUDY = load_config(config)
+    if not IS_JOB:
+        check_submission(config, SUBMITTED, IN_CONTAINER)
     if IN_CONTAINER:
         IMAGE = find_image(STUDY.container, CACHE)
         prepare_environment(STUDY, CHECKOUT, os.environ)
@@ -50,11 +58,15 @@ try:
         COLLECTOR = planned_choice(PLAN.collector, STUDY.nsys)
     elif IN_CONTAINER:
         COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
-        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name, IMAGE.digest))
+        PLAN = Plan.of(
+            COLLECTOR.name,
+            plan_runs(STUDY, COLLECTOR.name, IMAGE.digest),
+            STUDY.devices,
+        )
     else:
         check_foreign_methods(STUDY, CACHE)
         COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
-        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name))
+        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name), STUDY.devices)
     PREFIX = (
         container_prefix(CHECKOUT, CACHE)
         if IN_CONTAINER
@@ -75,6 +87,7 @@ except UserError as error:
 
 # what to ask a cluster for; on one machine nothing comes of it
 COSTS = Costs(RUNS, Path("results"))
+SCHEDULER = scheduler_resources(STUDY.devices)
 
 
 wildcard_constraints:

@@ -33,6 +33,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             run=process_pattern(PROCESS),
         priority: 1 + STUDY.processes - PROCESS
         resources:
+            **SCHEDULER,
             quiet=100,
             runtime=COSTS.run_minutes,
             mem_mb=COSTS.run_memory_mb,
@@ -58,6 +59,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             run=process_pattern(PROCESS),
         priority: 1 + STUDY.processes - PROCESS
         resources:
+            **SCHEDULER,
             quiet=100,
             runtime=COSTS.run_minutes,
             mem_mb=COSTS.run_memory_mb,
