@@ -99,8 +99,8 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
     logs = {path.relative_to(finished_study / "results/logs").parts[0].removesuffix(".log")
             for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
     assert logs == {
-        "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table", "fits_table",
-        "implementations_table", "flops_table", "extrapolation_table",
+        "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
+        "fits_table", "implementations_table", "flops_table", "extrapolation_table",
         "measured_memory_table", "figures",
     }  # fmt: skip
 
