@@ -138,6 +138,15 @@ def read_config(path: Path) -> StudyConfig:
     Raises:
         UserError: it cannot be read, is no YAML, or ``load_config`` refuses it.
     """
+    return load_config(read_yaml(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a configuration file and does not check it.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds no keys.
+    """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -146,7 +155,7 @@ def read_config(path: Path) -> StudyConfig:
         raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
     if not isinstance(data, dict):
         raise ConfigError(str(path), "holds no keys", "see config/config.yaml for an example")
-    return load_config(data)
+    return data
 
 
 def _preset_for(

@@ -12,6 +12,7 @@ from tests.bench import (
     fits,
     implementations,
     memory,
+    scale,
     statistics,
 )
 
@@ -23,6 +24,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "attribution": attribution.main,
     "statistics": statistics.main,
     "fits": fits.main,
+    "scale": scale.main,
 }
 
 
