@@ -13,6 +13,9 @@ from analysis.verification.folders import RecordedRun, RunFolder
 
 SQLITE_HEADER = b"SQLite format 3\0"
 COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
+ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
+"""What attribution makes of a profile."""
+
 ATTRIBUTE = "start the study again"
 ONLY_IN_LATENCY = ("collector",)
 """What the request of the latency pass does not share with that of the profiled one."""
@@ -29,11 +32,12 @@ def check_files(run: RecordedRun) -> Iterator[Finding]:
     """What is missing or damaged beside a record."""
     folder = run.folder
     yield from _profile(folder)
-    ranges = folder.path / "ranges.parquet"
-    if not ranges.is_file():
-        yield Finding(folder.place, "holds no ranges.parquet: it is not attributed", ATTRIBUTE)
-    elif (fault := _parquet_fault(ranges)) is not None:
-        yield Finding(f"{folder.place}/{ranges.name}", fault, f"remove it and {ATTRIBUTE}")
+    for name in ATTRIBUTED:
+        table = folder.path / name
+        if not table.is_file():
+            yield Finding(folder.place, f"holds no {name}: it is not attributed", ATTRIBUTE)
+        elif (fault := _parquet_fault(table)) is not None:
+            yield Finding(f"{folder.place}/{name}", fault, f"remove it and {ATTRIBUTE}")
     if (folder.path / "latency.json").is_file():
         yield from _latency(run)
 

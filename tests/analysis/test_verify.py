@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from analysis.tables import write_parquet
+from analysis.verification.files import ATTRIBUTED
 from analysis.verification.grids import MEASURE
 from analysis.verification.verify import verify
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
@@ -37,7 +38,8 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / "run.json").write_text(json.dumps(record))
     with closing(sqlite3.connect(folder / "profile.sqlite")) as database, database:
         database.execute("CREATE TABLE NVTX_EVENTS (start INTEGER)")
-    write_parquet(pd.DataFrame({"image": [1]}), folder / "ranges.parquet")
+    for name in ATTRIBUTED:
+        write_parquet(pd.DataFrame({"image": [1]}), folder / name)
 
 
 @pytest.fixture
@@ -106,6 +108,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "not attributed": (
         lambda run: (run / "ranges.parquet").unlink(), RUN, "no ranges.parquet",
+    ),
+    "no kernels": (
+        lambda run: (run / "kernels.parquet").unlink(), RUN, "no kernels.parquet",
     ),
     "cut ranges": (
         lambda run: cut(run / "ranges.parquet"), f"{RUN}/ranges.parquet", "no whole Parquet",
