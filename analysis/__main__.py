@@ -41,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The subcommand's own exit code, 0 of those that have none.
     """
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description=__doc__,
+        epilog="@FILE stands for the lines of a file, each an argument: for thousands of runs.",
+        fromfile_prefix_chars="@",
+    )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers)

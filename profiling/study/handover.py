@@ -20,9 +20,13 @@ from profiling.methods.registry import get_spec
 from profiling.request import CollectorName, RunRequest
 from profiling.study.devices import IN_CONTAINER, DeviceConfig
 from profiling.study.digest import method_sources
-from profiling.study.plan import PlannedRun
+from profiling.study.plan import PlannedRun, first_processes
 
 VARIABLE = "ADSCALE_PLAN"
+"""Of the environment: the file of the plan, below the working directory."""
+
+PROCESS_FOLDERS, RUN_FOLDERS = "PROCESS_FOLDERS", "RUN_FOLDERS"
+"""Of shell commands: the folders of all processes of all runs, and of their first ones."""
 
 
 class Plan(NamedTuple):
@@ -67,8 +71,31 @@ def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -
     # named by its content: jobs of an earlier call may still wait for theirs
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not file.is_file():
+        for name, folders in _folders(plan).items():
+            write_text(_list_file(file, name), "".join(f"results/{path}\n" for path in folders))
         write_text(file, text)
     environment[VARIABLE] = str(file)
+
+
+def folder_lists(environment: Mapping[str, str]) -> dict[str, str]:
+    """Arguments that stand for run folders, by the names of shell variables.
+
+    ``@FILE`` rather than the folders themselves: Linux takes no argument of more than 128 KiB, and
+    a shell command is one; three thousand folders are more.
+
+    Args:
+        environment: names the plan.
+    """
+    file = Path(environment[VARIABLE])
+    return {name: f"@{_list_file(file, name)}" for name in (PROCESS_FOLDERS, RUN_FOLDERS)}
+
+
+def _folders(plan: Plan) -> dict[str, list[str]]:
+    return {PROCESS_FOLDERS: list(plan.runs), RUN_FOLDERS: first_processes(plan.runs)}
+
+
+def _list_file(plan: Path, name: str) -> Path:
+    return plan.with_name(f"{plan.stem}-{name.lower()}.txt")
 
 
 def take_over(environment: Mapping[str, str]) -> Plan:

@@ -12,7 +12,7 @@ import pytest
 
 from profiling.errors import ConfigError
 from profiling.study.config import load_config
-from profiling.study.handover import VARIABLE, Plan, hand_over, take_over
+from profiling.study.handover import VARIABLE, Plan, folder_lists, hand_over, take_over
 from profiling.study.plan import plan_runs
 from tests.conftest import CHECKOUT
 
@@ -31,6 +31,15 @@ def test_what_is_handed_over_is_taken_over(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
     hand_over(plan(), tmp_path, environment)
     assert take_over(environment) == plan()
+
+
+def test_folders_are_listed_in_files(tmp_path: Path) -> None:
+    environment: dict[str, str] = {}
+    hand_over(plan(), tmp_path, environment)
+    lists = {name: Path(argument.removeprefix("@")).read_text().splitlines()
+             for name, argument in folder_lists(environment).items()}  # fmt: skip
+    run = "results/d/S/reference-fp32/256"
+    assert lists == {"PROCESS_FOLDERS": [run, f"{run}/process-2"], "RUN_FOLDERS": [run]}
 
 
 def test_a_later_plan_leaves_an_earlier_one(tmp_path: Path) -> None:

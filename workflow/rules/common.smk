@@ -18,7 +18,13 @@ from profiling.study.devices import scheduler_resources
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
-from profiling.study.handover import VARIABLE, Plan, hand_over, take_over
+from profiling.study.handover import (
+    VARIABLE,
+    Plan,
+    folder_lists,
+    hand_over,
+    take_over,
+)
 from profiling.study.options import run_options
 from profiling.study.plan import (
     figure_names,
@@ -81,7 +87,7 @@ try:
         DECISIONS.write(RECORDS)
     # in the prefix, which Snakemake does not compare: these options must not cause a measurement
     OPTIONS = f"{run_options(STUDY)} --plan {os.environ[VARIABLE]}"
-    shell.prefix(PREFIX + exports(RUN_OPTIONS=OPTIONS))
+    shell.prefix(PREFIX + exports(RUN_OPTIONS=OPTIONS, **folder_lists(os.environ)))
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 
