@@ -18,6 +18,7 @@ from tests.conftest import CHECKOUT
 
 STUDY = load_config({
     "device": {"name": "d", "type": "cpu", "threads": 1}, "resolutions": [256], "processes": 2,
+    "variants": ["reference-fp32"],
     "methods": {"S": {"target": "efficientad", "size": "S"}},
     "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
 })  # fmt: skip
