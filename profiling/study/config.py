@@ -22,7 +22,6 @@ from profiling.study.devices import (
     DeviceConfig,
     device_errors,
     device_type,
-    local_errors,
     study_devices,
     submission_errors,
 )
@@ -116,18 +115,17 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     return _study(full, tuple(methods), notes)
 
 
-def check_submission(user: Mapping[str, Any], submitted: bool, in_container: bool) -> None:
+def check_submission(user: Mapping[str, Any], in_container: bool) -> None:
     """Refuses a configuration that would mean another thing on the machines that measure.
 
     Args:
-        user: as for ``load_config``.
-        submitted: whether jobs are submitted to a cluster.
+        user: as for ``load_config``; of a study whose jobs are submitted to a cluster.
         in_container: whether they run in a container.
 
     Raises:
         StudyConfigError: every fault is listed.
     """
-    errors = [*(submission_errors(user, in_container) if submitted else local_errors(user))]
+    errors = list(submission_errors(user, in_container))
     if errors:
         raise StudyConfigError(errors)
 

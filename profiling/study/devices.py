@@ -64,6 +64,9 @@ def device_errors(full: Mapping[str, Any]) -> Iterator[UserError]:
             what = f"{entry['name']!r} is named already"
             yield ConfigError(f"{where}.name", what, "give each a name of its own")
         names.add(entry["name"])
+        if len(full["devices"] or []) > 1 and not entry.get("hardware"):
+            what = "is not named, and a run of one device could be measured on another"
+            yield ConfigError(f"{where}.hardware", what, "name a part of the GPU's or CPU's name")
     partitions = [entry.get("partition") for entry in full["devices"] or []]
     if None in partitions and any(partitions):
         what = "is named for some of the devices only"
@@ -86,14 +89,6 @@ def submission_errors(user: Mapping[str, Any], in_container: bool) -> Iterator[U
     if not in_container and user.get("collector", "auto") == "auto":
         what = "auto would look for nsys on the machine that submits, which does not measure"
         yield ConfigError("collector", what, "say nsys or embedded")
-
-
-def local_errors(user: Mapping[str, Any]) -> Iterator[UserError]:
-    """What a study on one machine must not say."""
-    if len(user.get("devices") or []) > 1:
-        what = "are several, and this study is not submitted to a cluster"
-        remedy = "call snakemake --workflow-profile profiles/slurm, or name the one device here"
-        yield ConfigError("devices", what, remedy)
 
 
 def scheduler_resources(

@@ -44,10 +44,12 @@ def _row(folder: Path, runs: int) -> str:
 
 
 def _study(runs: int) -> dict[str, Any]:
-    """Of several devices, so that it can only be planned for a cluster."""
     methods = runs // (DEVICES * SIDES * len(VARIANTS))
     return {
-        "devices": [{"name": f"d{k}", "type": "cuda", "threads": 4} for k in range(DEVICES)],
+        "devices": [
+            {"name": f"d{k}", "type": "cuda", "threads": 4, "hardware": f"GPU {k}"}
+            for k in range(DEVICES)
+        ],
         "methods": {f"M{k}": {"target": "efficientad", "size": "S"} for k in range(methods)},
         "resolutions": list(range(256, 256 + 8 * SIDES, 8)),
         "variants": VARIANTS,

@@ -19,7 +19,9 @@ from profiling.study.splitting import split
 
 def study(devices: int, methods: dict[str, list[int]], processes: int) -> dict[str, Any]:
     return {
-        "devices": [{"name": f"d{k}", "type": "cpu", "threads": 1} for k in range(devices)],
+        "devices": [
+            {"name": f"d{k}", "type": "cpu", "threads": 1, "hardware": "X"} for k in range(devices)
+        ],
         "methods": {
             label: {"target": "efficientad", "resolutions": sides}
             for label, sides in methods.items()

@@ -57,8 +57,9 @@ def test_a_dry_run_shows_the_jobs_of_every_device_with_their_resources(tmp_path:
         "EfficientAD-M": {"target": "efficientad", "size": "M"},
         "DDAD-10": {"target": "ddad"},
     }
-    big = {"name": "big", "type": "cuda", "threads": 8, "gpu_model": "a100"}
-    small = {"name": "small", "type": "cuda", "threads": 4, "constraint": "l4"}
+    gpu = {"type": "cuda", "hardware": "NVIDIA"}
+    big = {**gpu, "name": "big", "threads": 8, "gpu_model": "a100"}
+    small = {**gpu, "name": "small", "threads": 4, "constraint": "l4"}
     write_config(tmp_path, {
         "device": {}, "devices": [big, small], "methods": methods,
         "resolutions": [256, 384, 512, 640, 768, 896, 1024],

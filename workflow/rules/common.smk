@@ -54,8 +54,8 @@ SUBMITTED = (
 
 try:
     STUDY = load_config(config)
-    if not IS_JOB:
-        check_submission(config, SUBMITTED, IN_CONTAINER)
+    if SUBMITTED and not IS_JOB:
+        check_submission(config, IN_CONTAINER)
     if IN_CONTAINER:
         IMAGE = find_image(STUDY.container, CACHE)
         prepare_environment(STUDY, CHECKOUT, os.environ)
