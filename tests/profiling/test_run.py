@@ -161,7 +161,7 @@ def test_a_precision_that_is_out_of_reach_ends_at_the_number_of_images(
 ) -> None:
     done = run(
         *FAST, *FEW, "--device-type", "cpu", "--collector", "embedded", "--out", "run",
-        "--measured-images", "6", "--target-precision", "1e-9",
+        "--measured-images", "6", "--time-budget-s", "0", "--target-precision", "1e-9",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
