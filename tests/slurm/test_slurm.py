@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ PROFILE = (
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
 )  # fmt: skip
 ONE_RUN = "results/test/Small/reference-fp32/256/run.json"
-SLOW = {"warmup_images": 1, "measured_images": 4000, "min_images": 1, "time_budget_s": 150}
+SLOW = {"warmup_images": 1, "measured_images": 10**6, "min_images": 1, "time_budget_s": 40}
 
 
 DEVICE = {"name": "test", "type": "cpu", "threads": 1}
@@ -114,10 +115,16 @@ def test_nothing_is_left_to_do(submitted: Any) -> None:
 class Submission:
     """Snakemake at work on one slow measurement."""
 
-    def __init__(self, folder: Path, cluster: Cluster, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cluster: Cluster,
+        *arguments: str,
+        sampling: Mapping[str, float] = SLOW,
+    ) -> None:
         self._cluster = cluster
         self._since = last_number(cluster)
-        configure(folder, sampling=SLOW)
+        configure(folder, sampling=dict(sampling))
         self._log = folder / "snakemake.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
@@ -165,7 +172,9 @@ def test_a_job_killed_by_scancel_is_recovered_by_the_next_call(
 
 
 def test_a_job_that_exceeds_its_time_is_told_as_such(cluster: Cluster, tmp_path: Path) -> None:
-    submission = Submission(tmp_path, cluster, "--set-resources", "profile:runtime=1")
+    longer = {**SLOW, "time_budget_s": 300}
+    one_minute = ("--set-resources", "profile:runtime=1")
+    submission = Submission(tmp_path, cluster, *one_minute, sampling=longer)
     code, said = submission.end()
     assert code != 0
     assert "SLURM status is: 'TIMEOUT'" in said
