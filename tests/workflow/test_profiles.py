@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,16 @@ def test_a_submitted_study_must_say_what_the_submitting_machine_cannot_know(tmp_
     assert done.returncode != 0
     for place in ("device.type:", "device.threads:", "collector:"):
         assert place in done.stdout + done.stderr
+
+
+@needs_plugin
+def test_the_machine_that_submits_needs_no_nsys(tmp_path: Path) -> None:
+    device = {"name": "far", "type": "cuda", "threads": 2}
+    write_config(tmp_path, {"device": device, "collector": "nsys"})
+    nowhere = {"ADSCALE_NSYS": "", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    done = run_study(
+        tmp_path, "-n", "--workflow-profile", str(CHECKOUT / "profiles/slurm"),
+        environment=nowhere,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "results/far/Small/reference-fp32/256/profile.nsys-rep" in done.stdout

@@ -71,7 +71,13 @@ try:
         )
     else:
         check_foreign_methods(STUDY, CACHE)
-        COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
+        COLLECTOR = (
+            planned_choice(
+                STUDY.collector, STUDY.nsys
+            )  # the machines that measure test it
+            if SUBMITTED
+            else choose(STUDY.collector, STUDY.nsys, CACHE)
+        )
         PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name), STUDY.devices)
     PREFIX = (
         container_prefix(CHECKOUT, CACHE)

@@ -55,15 +55,15 @@ def choose(
 
 
 def planned_choice(name: Literal["nsys", "embedded"], nsys_path: str | None) -> Choice:
-    """The collector that was chosen on another machine.
+    """The collector of runs on another machine, or as it was chosen there.
 
-    Whether nsys is there matters in jobs that call it; they say so.
+    Whether nsys is there and records matters in the jobs that call it; they say so.
 
     Args:
         name: which.
         nsys_path: the path of nsys that the user configured.
     """
-    reason = f"{name}: it was planned"
+    reason = f"{name} collector: it was asked for"
     if name == "embedded":
         return Choice(name, None, reason)
     return Choice(name, find_nsys(nsys_path) or Path("nsys"), reason)
