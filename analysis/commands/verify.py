@@ -44,8 +44,7 @@ def _main(options: argparse.Namespace) -> int:
     for finding in found.findings:
         print(finding)
     faults = len(found.findings)
-    plural = "" if faults == 1 else "s"
-    print(f"{found.runs} runs of {found.devices} devices: {faults or 'no'} finding{plural}")
+    print(f"records: {found.runs}, devices: {found.devices}, findings: {faults}")
     return 1 if faults else 0
 
 

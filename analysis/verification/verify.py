@@ -47,6 +47,9 @@ def verify(
     """
     folders = run_folders(results)
     findings: list[Finding] = []
+    if not folders:
+        remedy = "name the folder that holds a folder per device"
+        findings.append(Finding(str(results), "holds no folder of a run", remedy))
     runs: list[RecordedRun] = []
     for number, folder in enumerate(folders, 1):
         findings += [*foreign_place(folder), *left_overs(folder)]

@@ -216,6 +216,12 @@ def test_the_list_of_a_study_takes_the_place_of_guesses(results: Path) -> None:
     assert found(results, places) == [f"{RUN}: is in the study and not in the results; {MEASURE}"]
 
 
+def test_a_folder_without_runs_is_not_taken_for_whole(tmp_path: Path) -> None:
+    assert [line.split(": ")[1].split(";")[0] for line in found(tmp_path)] == [
+        "holds no folder of a run"
+    ]
+
+
 def test_command_line(results: Path, checkout_environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "analysis", "verify", str(results)]
 
@@ -226,10 +232,10 @@ def test_command_line(results: Path, checkout_environment: dict[str, str]) -> No
         )  # fmt: skip
 
     whole = call()
-    assert (whole.returncode, whole.stdout) == (0, "8 runs of 2 devices: no findings\n")
+    assert (whole.returncode, whole.stdout) == (0, "records: 8, devices: 2, findings: 0\n")
     lacking = call("--expected", "-", text=f"{RUN}\nblue/A/reference-fp32/1024\n")
     assert lacking.returncode == 1
-    assert lacking.stdout.splitlines()[-1] == "8 runs of 2 devices: 1 finding"
+    assert lacking.stdout.splitlines()[-1] == "records: 8, devices: 2, findings: 1"
     absent = call("--expected", "absent.txt")
     assert absent.returncode == 2
     assert absent.stderr.startswith("error: --expected: absent.txt cannot be read")
