@@ -30,6 +30,14 @@ def run_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_arguments_from_a_file(analysis: Analysis, run_folder: Path) -> None:
+    """Thousands of folders are more than Linux takes on a command line."""
+    (run_folder / "arguments.txt").write_text(f"{run_folder / 'profile.sqlite'}\n--json\n")
+    code, out, err = analysis("attribute", f"@{run_folder / 'arguments.txt'}")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["ranges"]
+
+
 def test_attribute_as_a_table(analysis: Analysis, run_folder: Path) -> None:
     code, out, err = analysis("attribute", run_folder / "profile.sqlite")
     assert (code, err) == (0, "")
