@@ -19,7 +19,8 @@ Analysis = Callable[..., tuple[int, str, str]]
 CHECKOUT = Path(__file__).parents[2]
 FIGURES = (
     "figures", "--runtime", "a.csv", "--memory", "b.csv", "--memory-methods", "c.csv",
-    "--fits", "d.csv", "--memory-extrapolation", "e.csv",
+    "--fits", "d.csv", "--memory-extrapolation", "e.csv", "--fit-models", "f.csv",
+    "--fit-curves", "g.csv", "--implementations", "h.csv",
 )  # fmt: skip
 
 

@@ -161,12 +161,27 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     assert files == {"A": ["a.pt"], "B": []}
 
 
-def test_the_figures_planned_are_those_that_the_analysis_draws() -> None:
-    config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
+@pytest.mark.parametrize(
+    ("device_type", "clock", "variants"),
+    [
+        ("cpu", "host", ["reference-fp32"]),
+        ("cuda", "busy", ["optimized-fp32", "reference-fp32", "reference-tf32"]),
+    ],
+)
+def test_the_figures_planned_are_those_that_the_analysis_draws(
+    device_type: str, clock: str, variants: list[str]
+) -> None:
+    device = {"type": device_type}
+    config = load_config(
+        {"preset": "smoke", "device": device, "methods": METHODS, "variants": variants}
+    )
     planned = figure_names(plan_runs(config, "embedded"), plan_counts(config))
-    variant = "reference-fp32"
-    runtime = [runtime_table(name, device="local", variant=variant) for name in METHODS]
-    counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
+    names = [(method, variant) for method in METHODS for variant in variants]
+    more = {"device": "local", "device_type": device_type, "clock": clock}
+    runtime = [runtime_table(method, variant=variant, **more) for method, variant in names]
+    counts = [
+        count for method, variant in names for count in read(count_of(method, variant=variant))
+    ]
     tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
     drawn = study_figures(tables, Hardware(), Style())
     assert sorted(planned) == sorted(drawn)
