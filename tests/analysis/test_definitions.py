@@ -1,4 +1,4 @@
-"""docs/definitions.md defines every column of the tables of memory."""
+"""docs/definitions.md defines every column of the tables of memory and of fits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
+from analysis.fits.models_table import FIT_MODELS_COLUMNS
+from analysis.fits.table import FITS_COLUMNS
 from analysis.flops_table import FLOPS_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
 from analysis.memory_table import MEMORY_COLUMNS
@@ -22,8 +25,11 @@ IN_ALL_TABLES = {
 
 @pytest.mark.parametrize(
     "schema",
-    [MEMORY_COLUMNS, MEMORY_METHODS_COLUMNS, FLOPS_COLUMNS, MEMORY_EXTRAPOLATION_COLUMNS],
-)
+    [
+        MEMORY_COLUMNS, MEMORY_METHODS_COLUMNS, FLOPS_COLUMNS, MEMORY_EXTRAPOLATION_COLUMNS,
+        FITS_COLUMNS, FIT_MODELS_COLUMNS, FIT_CURVES_COLUMNS,
+    ],
+)  # fmt: skip
 def test_every_column_is_defined(schema: Schema) -> None:
     text = DEFINITIONS.read_text(encoding="utf-8")
     missing = [name for name in schema if name not in IN_ALL_TABLES and f"`{name}`" not in text]
