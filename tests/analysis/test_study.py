@@ -176,16 +176,17 @@ def test_every_table_has_its_parquet_file(study: Path) -> None:
 
 def test_every_figure_of_the_study_is_there(study: Path) -> None:
     names = {
-        *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"{kind}_generated_{method}_{VARIANT}" for method in TIMES_MS
+          for kind in ("runtime_share", "latency_parts", "clocks", "fit_check")),
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
-        *(f"latency_parts_generated_{method}_{VARIANT}" for method in TIMES_MS),
         f"scaling_runtime_generated_{VARIANT}",
         f"scaling_latency_generated_{VARIANT}",
+        f"launch_bound_generated_{VARIANT}",
         f"scaling_memory_{VARIANT}",
         f"scaling_needed_{VARIANT}",
         f"memory_extrapolation_{VARIANT}",
-    }
+    }  # fmt: skip
     expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "csv")}
     assert {path.name for path in (study / "figures").iterdir()} == expected
     assert all(path.stat().st_size > 0 for path in (study / "figures").iterdir())
