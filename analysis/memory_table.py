@@ -14,6 +14,8 @@ inference. Bytes of one inference at batch 1 in 32-bit floats. Columns, in this 
 - `peak_operator`, `peak_layer`: what completes the peak, and in which module; null: nothing does.
 - `host_peak_bytes`: the same of tensors on the host, beside a CUDA device.
 - `library_bytes`: what libraries take on the device besides.
+- `complexity`: how its work grows with the image, as the method declares it: `pixels`,
+  `pixels_squared`, `fixed` or `unknown`.
 - `flops`: twice the multiply-adds of convolutions, matrix products, attention and search.
 - `basis`: always `counted`: exact, neither measured nor extrapolated.
 - `incomplete`: up to where a method of the user's was counted, and why not further; null:
@@ -52,6 +54,7 @@ MEMORY_COLUMNS: Schema = {
     "peak_layer": "string",
     "host_peak_bytes": "Int64",
     "library_bytes": "Int64",
+    "complexity": "string",
     "flops": "Float64",
     "basis": "string",
     "incomplete": "string",
@@ -95,6 +98,7 @@ def _rows(count: Count) -> Iterator[dict[str, Any]]:
             "peak_layer": peak["layer"],
             "host_peak_bytes": part["host_peak_bytes"],
             "library_bytes": library_bytes(part),
+            "complexity": part["complexity"],
             "flops": part["flops"],
             "basis": "counted",
             "incomplete": count.content["incomplete"],

@@ -49,6 +49,7 @@ class Part:
         host_peak: bytes beside a CUDA device.
         library: bytes that a library takes on the device.
         flops: floating-point operations.
+        complexity: declared growth of its work.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Part:
     host_peak: Size = NOTHING
     library: Size = NOTHING
     flops: Size = NOTHING
+    complexity: str = "unknown"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Count:
     def document(self, sides_px: Sequence[int]) -> dict[str, Any]:
         """The content of `memory.json`."""
         return {
-            "schema_version": 2,
+            "schema_version": 3,
             "method": self.method,
             "target": "generated",
             "settings": {},
@@ -119,6 +121,7 @@ def _submodule(part: Part, side_px: int) -> dict[str, Any]:
     library = part.library(side_px)
     return {
         "submodule": part.name,
+        "complexity": part.complexity,
         "parameters_bytes": part.parameters(side_px),
         "buffers_bytes": part.buffers(side_px),
         "activations_bytes": activations,

@@ -16,6 +16,9 @@ TABLES = {
     "memory": "memory.csv",
     "memory-methods": "memory_methods.csv",
     "fits": "fits.csv",
+    "fit-models": "fit_models.csv",
+    "fit-curves": "fit_curves.csv",
+    "implementations": "implementations.csv",
     "memory-extrapolation": "memory_extrapolation.csv",
 }
 """Option and name of each table that is read."""
@@ -52,8 +55,11 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.figures.draw import StudyTables, draw_figures, study_figures
     from analysis.figures.hardware import Hardware
     from analysis.figures.style import Style
+    from analysis.fits.curves_table import FIT_CURVES_COLUMNS
     from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
+    from analysis.fits.models_table import FIT_MODELS_COLUMNS
     from analysis.fits.table import FITS_COLUMNS
+    from analysis.implementation_table import IMPLEMENTATION_COLUMNS
     from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
     from analysis.runtime_table import RUNTIME_COLUMNS
@@ -66,6 +72,9 @@ def _main(options: argparse.Namespace) -> None:
         memory=read_csv(options.memory, MEMORY_COLUMNS),
         methods=read_csv(options.memory_methods, MEMORY_METHODS_COLUMNS),
         fits=read_csv(options.fits, FITS_COLUMNS),
+        fit_models=read_csv(options.fit_models, FIT_MODELS_COLUMNS),
+        fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
+        implementations=read_csv(options.implementations, IMPLEMENTATION_COLUMNS),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
     )
     figures = study_figures(tables, hardware, style)

@@ -12,13 +12,18 @@ import pandas as pd
 
 from analysis.errors import ArgumentError
 from analysis.figures.canvas import Drawing, save
+from analysis.figures.clocks import clocks
 from analysis.figures.extrapolation import memory_extrapolation
+from analysis.figures.fit_check import fit_check
 from analysis.figures.hardware import Hardware
+from analysis.figures.implementation_ratios import implementation_ratios
+from analysis.figures.launch_bound import launch_bound
 from analysis.figures.memory_scaling import scaling_memory, scaling_needed
 from analysis.figures.peaks import memory_peak
 from analysis.figures.scaling import scaling_runtime
 from analysis.figures.shares import memory_share, runtime_share
 from analysis.figures.style import Style, rc_parameters
+from analysis.runtime_table import MAIN_CLOCK
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure."""
@@ -35,6 +40,12 @@ class StudyTables(NamedTuple):
     """``memory_methods.csv``."""
     fits: pd.DataFrame
     """``fits.csv``."""
+    fit_models: pd.DataFrame
+    """``fit_models.csv``."""
+    fit_curves: pd.DataFrame
+    """``fit_curves.csv``."""
+    implementations: pd.DataFrame
+    """``implementations.csv``."""
     extrapolation: pd.DataFrame
     """``memory_extrapolation.csv``."""
 
@@ -47,17 +58,57 @@ def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figu
         hardware: GPUs and sensors to read memory against.
         style: sizes and fonts.
     """
-    return {**_runtime_figures(tables, style), **_memory_figures(tables, hardware, style)}
+    return {
+        **_runtime_figures(tables, hardware, style),
+        **_clock_figures(tables, style),
+        **_fit_figures(tables, style),
+        **_memory_figures(tables, hardware, style),
+    }
 
 
-def _runtime_figures(tables: StudyTables, style: Style) -> Figures:
+def _runtime_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
     figures: Figures = {}
     for key, rows in tables.runtime.groupby(["device", "method", "variant"], sort=False):
         figures["_".join(("runtime_share", *map(str, key)))] = partial(runtime_share, rows, style)
     for key, rows in tables.runtime.groupby(["device", "variant"], sort=False):
         name = "_".join(("scaling_runtime", *map(str, key)))
-        figures[name] = partial(scaling_runtime, rows, tables.fits, style)
+        figures[name] = partial(
+            scaling_runtime, rows, tables.fits, tables.fit_curves, hardware, style
+        )
     return figures
+
+
+def _clock_figures(tables: StudyTables, style: Style) -> Figures:
+    figures: Figures = {}
+    for key, rows in tables.runtime.groupby(["device", "method", "variant"], sort=False):
+        figures["_".join(("clocks", *map(str, key)))] = partial(clocks, rows, style)
+    on_gpu = tables.runtime[tables.runtime["device_type"] == "cuda"]
+    for key, rows in on_gpu.groupby(["device", "variant"], sort=False):
+        figures["_".join(("launch_bound", *map(str, key)))] = partial(launch_bound, rows, style)
+    pairs = tables.implementations.groupby(["device", "method", "precision"], sort=False)
+    for key, rows in pairs:
+        name = "_".join(("implementations", *map(str, key)))
+        figures[name] = partial(implementation_ratios, rows, style)
+    return figures
+
+
+def _fit_figures(tables: StudyTables, style: Style) -> Figures:
+    figures: Figures = {}
+    for key, rows in tables.runtime.groupby(["device", "method", "variant"], sort=False):
+        clock = MAIN_CLOCK[rows["device_type"].iloc[0]]
+        curves, models, fits = (
+            _of_series(table, (*map(str, key), clock))
+            for table in (tables.fit_curves, tables.fit_models, tables.fits)
+        )
+        name = "_".join(("fit_check", *map(str, key)))
+        figures[name] = partial(fit_check, curves, models, fits, style)
+    return figures
+
+
+def _of_series(table: pd.DataFrame, series: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of a table of fits that are of runtimes of one device, method, variant and clock."""
+    runtime = table[table["quantity"] == "runtime"]
+    return runtime[(runtime[["device", "method", "variant", "clock"]] == list(series)).all(axis=1)]
 
 
 def _memory_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
@@ -72,7 +123,7 @@ def _memory_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Fi
         whole = tables.methods[tables.methods["variant"] == variant]
         judged = tables.extrapolation[tables.extrapolation["variant"] == variant]
         figures[f"scaling_memory_{variant}"] = partial(
-            scaling_memory, whole, tables.fits, hardware, style
+            scaling_memory, whole, tables.fit_curves, hardware, style
         )
         figures[f"scaling_needed_{variant}"] = partial(scaling_needed, whole, hardware, style)
         figures[f"memory_extrapolation_{variant}"] = partial(

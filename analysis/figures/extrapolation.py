@@ -14,7 +14,7 @@ from analysis.figures.canvas import CHARACTER_WIDTH, Drawing, log_numbers, new_f
 from analysis.figures.captions import incomplete, on_device
 from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from analysis.figures.style import Style, darker, submodule_colour
-from analysis.fits.table import WHOLE_METHOD
+from analysis.fits.series import WHOLE_METHOD
 
 PANEL_MM = {2: 40, 1: 28}
 """Height of a panel, by the number of columns."""

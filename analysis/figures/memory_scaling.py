@@ -11,60 +11,58 @@ from analysis.figures.hardware import Hardware
 from analysis.figures.hardware_lines import add_hardware_lines, hardware_words
 from analysis.figures.scaling_axes import (
     HEIGHT_MM,
-    MODEL,
-    draw_curve,
+    STUDY_MODEL,
+    draw_study,
     finish,
-    fit_of,
     scaling_axes,
 )
 from analysis.figures.style import Style, method_look
-from analysis.fits.table import WHOLE_METHOD
+from analysis.fits.series import WHOLE_METHOD
 
 GIB = 2**30
 
 
 def scaling_memory(
-    memory: pd.DataFrame, fits: pd.DataFrame, hardware: Hardware, style: Style
+    memory: pd.DataFrame, curves: pd.DataFrame, hardware: Hardware, style: Style
 ) -> Drawing:
     """Memory of all methods in one variant by the study's convention, and its extrapolation.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
-        fits: ``fits.csv``.
+        curves: ``fit_curves.csv``.
         hardware: GPUs and sensors to read it against.
         style: sizes and fonts.
     """
     variant, largest_px = memory["variant"].iloc[0], int(memory["resolution_px"].max())
-    curves = fits[
-        (fits["quantity"] == "total_memory")
-        & (fits["variant"] == variant)
-        & (fits["submodule"] == WHOLE_METHOD)
+    drawn = curves[
+        (curves["quantity"] == "total_memory")
+        & (curves["variant"] == variant)
+        & (curves["submodule"] == WHOLE_METHOD)
     ]
     caption = (
         f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
         "all layers that own parameters (study, equations 1 to 3). Points: counted exactly at "
-        f"every resolution shown, no image is run. Lines: {MODEL} through the filled points; "
+        f"every resolution shown, no image is run. Lines: {STUDY_MODEL} through the filled points; "
         f"dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "memory in GiB", with_pixels=not hardware.sensors)
     for number, (key, group) in enumerate(memory.groupby("method", sort=False)):
-        fit = fit_of(curves, str(key))
-        fitted_px = [int(side) for text in fit["fitted_at_px"] for side in text.split()]
-        is_fitted = group["resolution_px"].isin(fitted_px)
+        curve = drawn[drawn["method"] == key]
+        is_fitted = group["resolution_px"].isin(curve["resolution_px"][curve["observed"].notna()])
         for part, face in ((group[is_fitted], None), (group[~is_fitted], "white")):
             axes.plot(
                 part["resolution_px"], part["total_bytes"] / GIB, linestyle="",
                 **method_look(number), markerfacecolor=face, zorder=3,
             )  # fmt: skip
         axes.plot([], [], linestyle="", **method_look(number), label=str(key))
-        draw_curve(axes, fit, number, scale=1 / GIB)
+        draw_study(axes, curve, number, scale=1 / GIB)
     axes.set_ylim(bottom=memory["total_bytes"].min() / GIB / 2)  # room for what is written there
     lines = add_hardware_lines(axes, hardware, largest_px, style)
-    finish(figure, axes, curves, style)
+    finish(figure, axes, drawn, style)
     settle(figure, lines)
     points = memory[["method", "variant", "resolution_px", "pixels", "total_bytes", "basis"]]
-    data = pd.concat([points, curves], ignore_index=True)
+    data = pd.concat([points, drawn], ignore_index=True)
     return Drawing(f"scaling_memory_{variant}", figure, data)
 
 

@@ -2,97 +2,119 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from analysis.figures.canvas import Drawing, new_figure
 from analysis.figures.captions import measured_on, out_of_memory, uncertainty
+from analysis.figures.edge_labels import settle
+from analysis.figures.fit_words import band_words, refused_words, study_words
+from analysis.figures.hardware import Hardware
+from analysis.figures.hardware_lines import add_hardware_lines, hardware_words
+from analysis.figures.intervals import half_widths
 from analysis.figures.scaling_axes import (
     HEIGHT_MM,
-    MODEL,
-    draw_curve,
+    STUDY_MODEL,
+    draw_law,
+    draw_study,
+    draw_study_beside,
     finish,
-    fit_of,
     scaling_axes,
 )
+from analysis.figures.side_panels import WHOLE_IMAGE
 from analysis.figures.style import Style, method_look
-from analysis.fits.quadratic import fit_quadratic
+from analysis.fits.series import WHOLE_METHOD
 from analysis.runtime_table import MAIN_CLOCK
 
+ROOM = 3.0
+"""Between the outermost points and laws and the edges; a band may reach beyond them."""
 
-def scaling_runtime(runtime: pd.DataFrame, fits: pd.DataFrame, style: Style) -> Drawing:
+UNCOVERED = 0.02
+"""Share of an image's time in no submodule up to which the sum of the submodules stands for it."""
+
+
+def scaling_runtime(
+    runtime: pd.DataFrame,
+    fits: pd.DataFrame,
+    curves: pd.DataFrame,
+    hardware: Hardware,
+    style: Style,
+) -> Drawing:
     """Runtime of whole images on one device, of all methods in one variant.
 
     Args:
         runtime: the rows of ``runtime.csv`` of that device and variant.
         fits: ``fits.csv``.
+        curves: ``fit_curves.csv``.
+        hardware: sensors to mark; GPUs say nothing of times.
         style: sizes and fonts.
     """
     device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     clocks = runtime["device_type"].map(MAIN_CLOCK)
     points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
-    curves = fits[
-        (fits["quantity"] == "runtime")
-        & (fits["device"] == device)
-        & (fits["variant"] == variant)
-        & (fits["submodule"] == "image")
-        & (fits["clock"].isin(points["clock"].unique()))
-    ]
+    summed = _summed(curves, points)
+    shown, drawn = (_of_methods(table, points, summed) for table in (fits, curves))
+    sensors = Hardware((), hardware.sensors)
+    largest_px = int(drawn["resolution_px"].max()) if len(drawn) else 0
+    has_band = bool(drawn["band_low"].notna().any())
+    lines = (
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {STUDY_MODEL}"
+        if has_band
+        else f"Lines: {STUDY_MODEL}"
+    )
     caption = (
-        f"{variant}: {measured_on(points)}{uncertainty(points)}. Lines: {MODEL}; dashed where "
-        f"extrapolated.{_interval_words(curves)}{_problem_words(curves)}{out_of_memory(points)}"
+        f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
+        f"extrapolated.{band_words(shown)}{refused_words(shown)}{study_words(shown)}"
+        f"{out_of_memory(points)}{hardware_words(sensors, largest_px)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "runtime per image in ms", with_pixels=True)
+    axes = scaling_axes(figure, "runtime per image in ms", with_pixels=not sensors.sensors)
     measured = points[points["status"] == "ok"]
     for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
-        mean_ms = group["mean_ms"]
-        errors = np.array(
-            [
-                (mean_ms - group["ci95_low_ms"]).to_numpy("float64", na_value=np.nan),
-                (group["ci95_high_ms"] - mean_ms).to_numpy("float64", na_value=np.nan),
-            ]
-        )
         axes.errorbar(
-            group["resolution_px"], mean_ms, errors,
+            group["resolution_px"], group["mean_ms"], half_widths(group),
             linestyle="", capsize=2, **method_look(number), label=str(key),
         )  # fmt: skip
-        draw_curve(axes, fit_of(curves, str(key)), number, scale=1.0)
-        _band(axes, fit_of(curves, str(key)), group, number)
-    if not measured.empty:  # a wide interval reaches below zero, which has no place on this axis
-        axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
-    finish(figure, axes, curves, style)
-    data = pd.concat([points.assign(basis="measured"), curves], ignore_index=True)
+        curve = drawn[drawn["method"] == key]
+        if curve["band_low"].notna().any():
+            draw_law(axes, curve, number)
+            draw_study_beside(axes, curve, number)
+        else:
+            draw_study(axes, curve, number)
+    if not measured.empty:  # what reaches below zero or very far has no place on this axis
+        highest = max(measured["mean_ms"].max(), drawn["predicted"].fillna(0).max())
+        axes.set_ylim(measured["mean_ms"].min() / ROOM, highest * ROOM)
+    marks = add_hardware_lines(axes, sensors, largest_px, style)
+    finish(figure, axes, drawn, style)
+    settle(figure, marks)
+    data = pd.concat([points.assign(basis="measured"), drawn], ignore_index=True)
     return Drawing(f"scaling_runtime_{device}_{variant}", figure, data)
 
 
-def _band(axes: Axes, fit: pd.DataFrame, measured: pd.DataFrame, number: int) -> None:
-    """The model's 95 % prediction interval beyond the measured resolutions, unless refused."""
-    if fit.empty or pd.isna(fit.iloc[0]["predicted_low"]):
-        return
-    row = fit.iloc[0]
-    parabola = fit_quadratic(measured["resolution_px"], measured["mean_ms"])
-    side = np.linspace(row["max_resolution_px"], row["extrapolate_to_px"], 200)
-    low, high = parabola.prediction_interval(side)
-    lowest_shown = measured["mean_ms"].min() / 10  # below zero there is no logarithm
-    axes.fill_between(
-        side.astype(float), np.maximum(low, lowest_shown), np.maximum(high, lowest_shown),
-        color=method_look(number)["color"], alpha=0.2, linewidth=0,
-    )  # fmt: skip
+def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
+    """Methods whose submodules are all of the image, so that their laws make up its law."""
+    key = ["method", "device", "variant", "clock", "resolution_px"]
+    sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
+    both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
+    apart = (both["observed"] / both["mean_ms"] - 1).abs()
+    worst = apart.groupby(both["method"]).max()
+    return set(worst[worst <= UNCOVERED].index)
 
 
-def _interval_words(curves: pd.DataFrame) -> str:
-    given = curves["predicted_low"].notna()
-    if given.any():
-        return " Bands: 95 % prediction interval of that model, if it holds."
-    reasons = [reason for reason in curves["interval_refused"].dropna().unique() if reason]
-    return f" No prediction interval: {'; '.join(reasons)}." if reasons else ""
+def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> pd.DataFrame:
+    """The rows of a table of fits that are of the same images by the same clock."""
+    key = ["device", "variant", "clock"]
+    wanted = points[key].drop_duplicates()
+    found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
+    part = found["method"].isin(summed).map({True: WHOLE_METHOD, False: WHOLE_IMAGE})
+    return found[found["submodule"] == part]
 
 
-def _problem_words(curves: pd.DataFrame) -> str:
-    """A sentence on curves that end at or below zero, which no time can, or nothing."""
-    wrong = curves[curves["predicted_problem"].fillna("") != ""]
-    if wrong.empty:
-        return ""
-    return f" Falls to zero or below, and so predicts nothing: {', '.join(wrong['method'])}."
+def _law_words(fits: pd.DataFrame) -> str:
+    """Which laws the lines are: sums of the submodules' laws, or of whole images."""
+    given = fits[fits["interval_refused"].fillna("") == ""]
+    whole = given.loc[given["submodule"] == WHOLE_IMAGE, "method"]
+    if whole.empty:
+        return "summed over the submodules"
+    if len(whole) == len(given):
+        return "of whole images"
+    return f"summed over the submodules, and of whole images of {', '.join(whole)}"

@@ -11,7 +11,7 @@ from analysis.figures.canvas import add_legend, log_numbers, plain_number
 from analysis.figures.style import Style, method_look
 
 HEIGHT_MM = 85
-MODEL = "second-degree least-squares fit over the side length (the study's model)"
+STUDY_MODEL = "second-degree least-squares fit over the side length (the study's model)"
 
 
 def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
@@ -32,37 +32,83 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
     return axes
 
 
-def fit_of(curves: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The row of a method among fits, if it was not refused."""
-    found: pd.DataFrame = curves[curves["b0"].notna() & (curves["method"] == method)]
-    return found
+def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:
+    """The law chosen with its band; solid where it was fitted, dashed where extrapolated.
 
-
-def draw_curve(axes: Axes, fit: pd.DataFrame, number: int, scale: float) -> None:
-    """The fitted polynomial; the part at or below zero cannot be drawn and is left out."""
-    if fit.empty:
-        return
-    row = fit.iloc[0]
+    Args:
+        axes: logarithmic upwards.
+        curve: rows of ``fit_curves.csv`` of one series; without a law nothing is drawn.
+        number: place of the method.
+    """
     colour = method_look(number)["color"]
-    limits = [row["min_resolution_px"], row["max_resolution_px"], row["extrapolate_to_px"]]
-    for start, end, line in ((limits[0], limits[1], "-"), (limits[1], limits[2], "--")):
-        side = np.linspace(start, max(start, end), 200)
-        value = (row["b0"] + row["b1"] * side + row["b2"] * side**2) * scale
-        axes.plot(side, np.where(value > 0, value, np.nan), line, color=colour)
+    shown = curve[curve["band_low"].notna()]
+    axes.fill_between(
+        _reals(shown, "resolution_px"), _above_zero(shown, "band_low"), _reals(shown, "band_high"),
+        color=colour, alpha=0.2, linewidth=0,
+    )  # fmt: skip
+    _solid_then_dashed(axes, shown, "predicted", 1.0, colour)
+
+
+def draw_study(axes: Axes, curve: pd.DataFrame, number: int, scale: float = 1.0) -> None:
+    """The study's model as the line; what is at or below zero cannot be drawn and is left out."""
+    _solid_then_dashed(axes, curve, "study_predicted", scale, method_look(number)["color"])
+
+
+def draw_study_beside(axes: Axes, curve: pd.DataFrame, number: int) -> None:
+    """The study's model beside the law chosen: thin and dotted."""
+    axes.plot(
+        _reals(curve, "resolution_px"), _above_zero(curve, "study_predicted"), ":",
+        color=method_look(number)["color"], linewidth=0.9,
+    )  # fmt: skip
 
 
 def finish(figure: Figure, axes: Axes, curves: pd.DataFrame, style: Style) -> None:
-    """Hatches the extrapolated region and says how far it reaches."""
-    fitted = curves[curves["b0"].notna()]
-    if not fitted.empty:
-        start = float(fitted["max_resolution_px"].min())
-        end = float(fitted["extrapolate_to_px"].max())
-        factor = fitted["extrapolation_factor_pixels"].max()
-        if end > start:
-            axes.axvspan(start, end, facecolor="none", edgecolor="#CCCCCC", hatch="///", zorder=0)
-            axes.text(
-                (start + end) / 2, 0.03, f"extrapolated: up to ×{factor:.1f} in pixels",
-                transform=axes.get_xaxis_transform(), ha="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-            )  # fmt: skip
+    """Hatches the region in which curves are extrapolated and says how far it reaches.
+
+    Args:
+        figure: whose legend is added, too.
+        axes: of the curves.
+        curves: rows of ``fit_curves.csv`` that are drawn.
+        style: fonts.
+    """
+    drawn = curves[curves["study_predicted"].notna() & (curves["basis"] == "extrapolated")]
+    if not drawn.empty:
+        measured = curves[curves["observed"].notna() & curves["method"].isin(drawn["method"])]
+        start = float(measured.groupby("method")["resolution_px"].max().min())
+        end = float(drawn["resolution_px"].max())
+        factor = drawn["extrapolation_factor_pixels"].max()
+        axes.axvspan(start, end, facecolor="none", edgecolor="#CCCCCC", hatch="///", zorder=0)
+        axes.text(
+            (start + end) / 2, 0.03, f"extrapolated: up to ×{factor:.1f} in pixels",
+            transform=axes.get_xaxis_transform(), ha="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
     add_legend(figure, axes, style, most_columns=4)
+
+
+def _solid_then_dashed(
+    axes: Axes, curve: pd.DataFrame, column: str, scale: float, colour: str
+) -> None:
+    is_fitted = curve["basis"] == "fitted"
+    # the dashed part begins where the solid one ends
+    parts = (
+        (curve[is_fitted], "-"),
+        (pd.concat([curve[is_fitted].tail(1), curve[~is_fitted]]), "--"),
+    )
+    for part, line in parts:
+        axes.plot(
+            _reals(part, "resolution_px"), _above_zero(part, column) * scale, line, color=colour
+        )
+
+
+def _reals(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    values: np.ndarray[tuple[int], np.dtype[np.float64]] = rows[column].to_numpy(
+        "float64", na_value=np.nan
+    )
+    return values
+
+
+def _above_zero(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Values that a logarithmic axis has a place for; nan for others."""
+    values = _reals(rows, column)
+    return np.where(values > 0, values, np.nan)

@@ -315,7 +315,6 @@ def _model(evidence: Evidence, index: int, test: BackTest, unit: str, heard: flo
 
 
 def _too_few(known: int, needed: int, what: str) -> str:
-    """The same words as in `analysis.fits.table`."""
     if known >= needed:
         return ""
     plural = "" if known == 1 else "s"

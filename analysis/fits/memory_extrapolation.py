@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.fits.quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic
-from analysis.fits.table import WHOLE_METHOD
+from analysis.fits.series import WHOLE_METHOD
 from analysis.fits.verdict import verdict
 from analysis.tables import Schema, make_table
 

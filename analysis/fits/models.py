@@ -23,7 +23,7 @@ of 0 at the smallest measured side, would let the parabola pass for a floor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -115,7 +115,7 @@ ROUNDED_FLOOR = Law(
 )
 
 RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR)
-"""What a series is compared with where nothing is known of it. `CONSTANT` has to be asked for."""
+"""What a series is compared with where nothing is known of it. `CONSTANT` has to be declared."""
 
 
 class Prior(NamedTuple):
@@ -131,22 +131,38 @@ class Prior(NamedTuple):
 
 
 NOTHING_KNOWN = Prior(RIVALS, "")
-CONVOLUTIONS = Prior(
+PIXELS = Prior(
     (LINEAR, SIDE, FLOOR_LINEAR, ROUNDED_FLOOR),
-    "convolutions and maps do the same work for each pixel",
+    "its work is declared to be the same for each pixel",
 )
-SEARCH = Prior(
+PIXELS_SQUARED = Prior(
     (QUADRATIC, FLOOR_QUADRATIC),
-    "search compares every query with every row of the bank, and both grow with the pixels",
+    "it is declared to compare each position with every other",
 )
-SEARCH_OF_FIXED_BANK = Prior(
-    (LINEAR, FLOOR_LINEAR, ROUNDED_FLOOR),
-    "search in a bank of fixed size: only the queries grow with the pixels",
-)
-ATTENTION = Prior(
-    (QUADRATIC, FLOOR_QUADRATIC), "attention compares every position with every other"
-)
-FIXED_SIZE = Prior((CONSTANT,), "works on maps of a size that does not depend on the image")
+FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
+COUNTED = Prior((LINEAR, QUADRATIC, SIDE), "counted bytes have no floor of launches")
+BY_COMPLEXITY = {
+    "pixels": PIXELS,
+    "pixels_squared": PIXELS_SQUARED,
+    "fixed": FIXED,
+    "unknown": NOTHING_KNOWN,
+}
+"""Of a submodule, by the complexity that its method declares (`complexity` in `memory.csv`)."""
+
+
+def prior_of_whole(complexities: Mapping[str, str]) -> Prior:
+    """What is known of a whole inference: it grows like the steepest of its submodules.
+
+    Args:
+        complexities: of all submodules by their name.
+    """
+    squared = [name for name, kind in complexities.items() if kind == "pixels_squared"]
+    if not complexities or "unknown" in complexities.values():
+        return NOTHING_KNOWN
+    if not squared:
+        return Prior(PIXELS.laws, "the work of no submodule is declared to grow faster than pixels")
+    reason = f"declared to compare each position with every other: {', '.join(squared)}"
+    return Prior(PIXELS_SQUARED.laws, reason)
 
 
 @dataclass(frozen=True)

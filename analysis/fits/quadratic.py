@@ -110,6 +110,31 @@ def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticF
     return QuadraticFit(coefficients, side, design @ scaled, values)
 
 
+def hold_out_errors(
+    side_px: npt.ArrayLike, observed: npt.ArrayLike
+) -> tuple[float | None, float | None, float | None]:
+    """What the parabola says of the largest resolutions without having seen them.
+
+    Args:
+        side_px: side lengths, ascending.
+        observed: one value each, none of them 0.
+
+    Returns:
+        predicted over observed minus one: of the largest from all below it; of the second largest
+        and of the largest from those below both. None where fewer than three are left.
+    """
+    side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
+    errors: list[float | None] = []
+    for left_out in (1, 2):
+        if len(side) - left_out < COEFFICIENTS:
+            errors += [None] * left_out
+            continue
+        fit = fit_quadratic(side[:-left_out], values[:-left_out])
+        errors += list(fit.predict(side[-left_out:]) / values[-left_out:] - 1)
+    one, lower, upper = (None if error is None else float(error) for error in errors)
+    return one, lower, upper
+
+
 def _scale_px(side_px: Floats) -> float:
     """Unit of length in which the columns of the design are of one size."""
     return float(np.max(np.abs(side_px)))

@@ -2,29 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from analysis.fits.table import WHOLE_METHOD, Series
+from analysis.fits.models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
+
+WHOLE_METHOD = "method"
+"""Name of the sum over all submodules of a method."""
+
+NORMAL_QUANTILE = 1.96
+"""Half the width of a 95 % interval in standard errors, where the sample is not tiny."""
+
+LEAST_OF_MEDIAN = 0.5
+"""Share of the median standard error of its series that a point's is never taken to be below.
+
+What repeating an image does not show (which kernels are chosen at a resolution, how warm the
+machine was then) is no smaller where images agree. Without this one quiet run would decide a fit.
+"""
 
 _RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
+_FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
+"""By the type of the device. Host time on a GPU is that of launching, whatever the work."""
+_FITTED_ROLES = {"submodule", "image", "end_to_end"}
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
 
 
-def runtime_series(runtime: pd.DataFrame) -> Iterator[Series]:
+class Series(NamedTuple):
+    """One quantity over the resolution.
+
+    Attributes:
+        quantity: `runtime`, `activations` or `total_memory`.
+        unit: of the values.
+        clock: of a runtime, else None.
+        device: of a runtime, else None.
+        method: the user's label.
+        variant: implementation and precision.
+        submodule: or `image`, `end_to_end`, `method`.
+        side_px: resolutions, ascending.
+        values: one per resolution.
+        counted: exact value at the resolution extrapolated to, None where unknown.
+        relative_std: standard error of each value over the value, None where not all were measured.
+        prior: laws to admit.
+        is_part: whether it is a submodule whose runtimes are summed to the method's.
+    """
+
+    quantity: str
+    unit: str
+    clock: str | None
+    device: str | None
+    method: str
+    variant: str
+    submodule: str
+    side_px: tuple[int, ...]
+    values: tuple[float, ...]
+    counted: int | None = None
+    relative_std: tuple[float, ...] | None = None
+    prior: Prior = NOTHING_KNOWN
+    is_part: bool = False
+
+
+def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) -> Iterator[Series]:
     """Mean times over the resolution, per clock, of the submodules and of the whole image.
 
     Runs that ran out of memory have no times and are not fitted.
 
     Args:
         runtime: the table of `analysis.runtime_table`.
+        memory: the table of `analysis.memory_table`, for the complexities; None: nothing is known.
     """
-    inside = runtime[runtime["role"].isin(["submodule", "image"])]
-    for key, rows in inside.groupby(_RUNTIME_KEY, sort=False):
+    complexities = _complexities(memory) if memory is not None else {}
+    clocks = runtime["device_type"].map(_FITTED_CLOCKS)
+    fitted = runtime["role"].isin(_FITTED_ROLES) & np.array(
+        [clock in some for clock, some in zip(runtime["clock"], clocks, strict=True)], np.bool_
+    )
+    for key, rows in runtime[fitted].groupby(_RUNTIME_KEY, sort=False):
         measured = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
         clock, device, method, variant, submodule = (str(part) for part in key)
+        is_part = rows["role"].iloc[0] == "submodule"
+        known = complexities.get((method, variant), {})
         yield Series(
             quantity="runtime",
             unit="ms",
@@ -35,8 +93,35 @@ def runtime_series(runtime: pd.DataFrame) -> Iterator[Series]:
             submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
-            counted=None,
+            relative_std=_relative_std(measured),
+            prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
+            if is_part
+            else prior_of_whole(known),
+            is_part=is_part,
         )
+
+
+def _complexities(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
+    """Of the submodules of each method and variant."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in memory.drop_duplicates(["method", "variant", "submodule"]).itertuples():
+        of_method = found.setdefault((str(row.method), str(row.variant)), {})
+        of_method[str(row.submodule)] = str(row.complexity)
+    return found
+
+
+def _relative_std(measured: pd.DataFrame) -> tuple[float, ...] | None:
+    """From the interval of the mean; None where a point has none, or nothing varies."""
+    half_ms = (measured["ci95_high_ms"] - measured["ci95_low_ms"]) / 2
+    relative = (half_ms / NORMAL_QUANTILE / measured["mean_ms"]).to_numpy(
+        "float64", na_value=np.nan
+    )
+    if not len(relative) or not np.all(np.isfinite(relative)):
+        return None
+    least = LEAST_OF_MEDIAN * float(np.median(relative))
+    if least <= 0:
+        return None
+    return tuple(float(value) for value in np.maximum(relative, least))
 
 
 def memory_series(
@@ -82,7 +167,7 @@ def _run_at(runtime: pd.DataFrame | None, method: str, variant: str) -> set[int]
 def _memory_series(
     quantity: str,
     names: tuple[str, str, str],
-    counted_at: dict[int, Any],
+    counted_at: Mapping[int, Any],
     studied: Collection[int],
     extrapolate_to_px: int,
 ) -> Series:
@@ -100,4 +185,5 @@ def _memory_series(
         side_px=tuple(int(side) for side in sides),
         values=tuple(float(counted_at[side]) for side in sides),
         counted=None if counted is None else int(counted),
+        prior=COUNTED,
     )

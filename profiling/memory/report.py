@@ -53,7 +53,7 @@ def count_report(
     for side_px in sides_px:
         check_countable(spec, settings, side_px)
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         "method": label,
         "target": spec.target,
         "settings": dict(settings),
@@ -68,6 +68,7 @@ def count_report(
                     implementation=variant.implementation,
                     device_type=device_type,
                 ),
+                spec,
                 side_px,
             )
             for side_px in sides_px
@@ -75,8 +76,10 @@ def count_report(
     }
 
 
-def _entry(count: MemoryCount, side_px: int) -> dict[str, Any]:
+def _entry(count: MemoryCount, spec: MethodSpec, side_px: int) -> dict[str, Any]:
     data = json.loads(json.dumps(dataclasses.asdict(count)))  # lists for tuples, all the way down
+    for part in data["submodules"]:
+        part["complexity"] = spec.complexity.get(part["submodule"], "unknown")
     return {"resolution_px": side_px, **data, "needed_bytes": count.needed_bytes}
 
 

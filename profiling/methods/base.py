@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from profiling.annotation import Annotate
-from profiling.methods.spec import ResolutionProblem
+from profiling.methods.spec import Complexity, ResolutionProblem
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,6 +39,9 @@ class Method(nn.Module, ABC):
     """Names of the ranges that ``infer`` opens, in their order; they partition the inference."""
 
     # What follows has defaults for methods of users; our own say it without torch, in their SPEC.
+    complexity: ClassVar[Mapping[str, Complexity]] = {}
+    """How the work of submodules grows with the image, where it is known; fits then admit no other
+    growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
     settings_schema: ClassVar[Mapping[str, Any]] = {

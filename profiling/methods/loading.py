@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
+from typing import get_args
 
 from profiling.errors import ConfigError, UserError
 from profiling.methods.base import Method
 from profiling.methods.foreign import ANOMALIB, split_target
-from profiling.methods.spec import MethodSpec
+from profiling.methods.spec import Complexity, MethodSpec
 
 
 def load_method_class(spec: MethodSpec) -> type[Method]:
@@ -38,7 +40,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
     """All of a specification: of a foreign method, what its class says of itself.
 
     Raises:
-        ConfigError: see ``load_method_class``; or the class does not say its submodules.
+        ConfigError: see ``load_method_class``; or the class says a complexity that there is not.
     """
     if not spec.foreign:
         return spec
@@ -47,6 +49,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
         spec,
         summary=(cls.__doc__ or "").strip().partition("\n")[0] or spec.summary,
         submodules=tuple(getattr(cls, "submodules", ())) if _names_submodules(cls) else (),
+        complexity=_checked_complexity(cls, spec),
         implementations=tuple(cls.implementations),
         precisions=tuple(cls.precisions),
         settings_schema=cls.settings_schema,
@@ -57,6 +60,14 @@ def resolve(spec: MethodSpec) -> MethodSpec:
 
 def _names_submodules(cls: type[Method]) -> bool:
     return isinstance(getattr(cls, "submodules", None), (tuple, list))
+
+
+def _checked_complexity(cls: type[Method], spec: MethodSpec) -> Mapping[str, Complexity]:
+    for submodule, complexity in cls.complexity.items():
+        if complexity not in get_args(Complexity):
+            what = f"{spec.target} says {complexity!r} of the complexity of {submodule!r}"
+            raise ConfigError("target", what, f"allowed: {', '.join(get_args(Complexity))}")
+    return cls.complexity
 
 
 def _import(name: str, spec: MethodSpec) -> ModuleType:

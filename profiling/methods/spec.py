@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
+"""How the work of a submodule grows with the image, from what it computes: the same for each pixel,
+each position with every other, not at all, or not known."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class MethodSpec:
     counting_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None] | None = None
     """As ``resolution_problem``, for counting memory, where that is possible at more resolutions:
     the networks run one by one, though not together. None: as ``resolution_problem``."""
+    complexity: Mapping[str, Complexity] = field(default_factory=dict)
+    """Of the submodules; one that is not named is ``unknown``."""
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
     tuples, a schema that admits everything."""

@@ -69,6 +69,7 @@ class StudyConfig:
     gpu: str | None
     container: str
     extrapolate_to_px: int
+    extrapolate_beyond_limit: bool
     skip_margin: float | None
     """Share of the device's memory by which a run's count must exceed it for the run to be left
     out; None: no run is left out."""
@@ -278,6 +279,7 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         gpu=full["device"]["gpu"],
         container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],
+        extrapolate_beyond_limit=full["extrapolate_beyond_limit"],
         skip_margin=full["memory_margin"] if full["skip_predicted_out_of_memory"] else None,
         figures=full["figures"],
         gpus=tuple(full["gpus"]),

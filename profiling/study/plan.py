@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from profiling.errors import ConfigError
@@ -115,11 +115,35 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
         ),
         *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
         *(
+            "_".join([figure, *group.split("/")])
+            for figure in ("clocks", "fit_check")
+            for group in groups
+        ),
+        *_launch_bound_names(runs),
+        *_implementation_names(groups),
+        *(
             f"{figure}_{variant}"
             for figure in ("scaling_memory", "scaling_needed", "memory_extrapolation")
             for variant in variants
         ),
     ]
+
+
+def _launch_bound_names(runs: Mapping[str, PlannedRun]) -> Iterator[str]:
+    """Only kernels of a GPU can be waited for."""
+    on_gpu = (run.request for run in runs.values() if run.request.device_type == "cuda")
+    names = ((request.device, request.variant) for request in on_gpu)
+    yield from ("_".join(["launch_bound", *name]) for name in dict.fromkeys(names))
+
+
+def _implementation_names(groups: Iterable[str]) -> Iterator[str]:
+    """Of the methods that are measured in both implementations, by precision."""
+    known = set(groups)
+    for group in groups:
+        device, method, variant = group.split("/")
+        implementation, _, precision = variant.partition("-")
+        if implementation == "reference" and f"{device}/{method}/optimized-{precision}" in known:
+            yield f"implementations_{device}_{method}_{precision}"
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:

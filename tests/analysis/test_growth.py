@@ -9,15 +9,13 @@ from hypothesis import strategies as st
 
 from analysis.fits.growth import EXTRAPOLATION_LIMIT, fit_growth
 from analysis.fits.models import (
-    ATTENTION,
-    CONVOLUTIONS,
-    FIXED_SIZE,
+    FIXED,
     FLOOR_QUADRATIC,
     LINEAR,
     QUADRATIC,
     RIVALS,
-    SEARCH,
-    SEARCH_OF_FIXED_BANK,
+    PIXELS,
+    PIXELS_SQUARED,
     SIDE,
     Floats,
 )
@@ -127,16 +125,15 @@ def test_below_the_smallest_resolution_nothing_is_told() -> None:
 
 
 def test_what_is_known_of_a_submodule_restricts_its_laws() -> None:
-    for prior in (SEARCH, ATTENTION):
-        growth = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=prior)
-        assert {model.law for model in growth.models} == {QUADRATIC, FLOOR_QUADRATIC}
-        assert why_chosen(growth).endswith(f"admitted because {prior.reason}")
+    growth = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=PIXELS_SQUARED)
+    assert {model.law for model in growth.models} == {QUADRATIC, FLOOR_QUADRATIC}
+    assert why_chosen(growth).endswith(f"admitted because {PIXELS_SQUARED.reason}")
     unknown = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms").curve(3000)
-    searched = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=SEARCH).curve(3000)
-    straight = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=CONVOLUTIONS).curve(3000)
+    searched = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=PIXELS_SQUARED).curve(3000)
+    straight = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=PIXELS).curve(3000)
     assert straight.band.high[0] <= unknown.band.high[0] < searched.band.high[0]
-    bank = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=SEARCH_OF_FIXED_BANK)
-    assert all(model.law.degree == 1 for model in bank.models)
+    known = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms", prior=PIXELS)
+    assert all(model.law.degree == 1 for model in known.models)
 
 
 def test_what_is_flat_may_be_a_floor_unless_its_size_is_known_to_be_fixed() -> None:
@@ -146,7 +143,7 @@ def test_what_is_flat_may_be_a_floor_unless_its_size_is_known_to_be_fixed() -> N
     assert curve.band.high[0] > (3000 / 1024) ** 4
     assert curve.band.low[0] < 1
     assert any("flat up to 1024 px" in problem for problem in problems(growth, curve))
-    fixed = fit_growth(SIDES_PX, flat, "ms", prior=FIXED_SIZE)
+    fixed = fit_growth(SIDES_PX, flat, "ms", prior=FIXED)
     assert fixed.curve(3000).band.high[0] < 1.1
     assert problems(fixed, fixed.curve(3000)) == []
 
@@ -201,9 +198,7 @@ def test_weights_follow_the_measured_deviations() -> None:
     """A last point that is off and known to be poor does not move the line."""
     observed = noisy(0.1 + 0.9 * G, 0.001)
     observed[-1] *= 1.2
-    poor = fit_growth(
-        SIDES_PX, observed, "ms", relative_std=[0.002] * 6 + [0.4], prior=SEARCH_OF_FIXED_BANK
-    )
+    poor = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.002] * 6 + [0.4], prior=PIXELS)
     assert poor.curve(896).predicted[0] == pytest.approx(0.1 + 0.9 * G[5], rel=0.01)
     assert poor.curve(3000).predicted[0] == pytest.approx(0.1 + 0.9 * 8.583, rel=0.02)
 
@@ -211,12 +206,12 @@ def test_weights_follow_the_measured_deviations() -> None:
 def test_residuals_and_scatter_by_hand() -> None:
     """A constant through one value that is off: (0.9, 1, 1, 1, 1, 1, 1), weights 1/y²."""
     observed = np.array([0.9, *[1.0] * 6])
-    growth = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED_SIZE)
+    growth = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED)
     mean = np.sum(1 / observed) / np.sum(observed**-2)
     assert growth.models[0].max_relative_residual == pytest.approx(mean / 0.9 - 1)
     squares = np.sum((mean / observed - 1) ** 2)
     assert growth.relative_scatter == pytest.approx(np.sqrt(squares / 6))
-    measured = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED_SIZE, relative_std=[0.2] * 7)
+    measured = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED, relative_std=[0.2] * 7)
     assert measured.relative_scatter == pytest.approx(0.2)
 
 

@@ -73,6 +73,7 @@ def write_counts(file: Path, *, device_type: str = "cuda", library_bytes: int = 
     parts = [
         {
             "submodule": name,
+            "complexity": "unknown",
             "parameters_bytes": 9 * MIB,
             "buffers_bytes": 8,
             "activations_bytes": 7,
@@ -96,7 +97,7 @@ def write_counts(file: Path, *, device_type: str = "cuda", library_bytes: int = 
         "submodules": parts,
     }
     document = {
-        "schema_version": 2, "method": "M", "target": "generated", "settings": {},
+        "schema_version": 3, "method": "M", "target": "generated", "settings": {},
         "variant": "reference-fp32", "device_type": device_type, "resolutions": [entry],
     }  # fmt: skip
     file.write_text(json.dumps(document))

@@ -25,7 +25,7 @@ from analysis.fits.models import (
     FLOOR_QUADRATIC,
     NOTHING_KNOWN,
     QUADRATIC,
-    SEARCH,
+    PIXELS_SQUARED,
     Form,
     Prior,
     Term,
@@ -281,7 +281,7 @@ OUTSIDE = [
 
 def known_complexity(truths: Sequence[Truth]) -> list[Truth]:
     """The same methods, the analysis being told that they are a search or attention."""
-    return [replace(truth, prior=SEARCH) for truth in truths]
+    return [replace(truth, prior=PIXELS_SQUARED) for truth in truths]
 
 
 def main(rounds: int) -> None:
@@ -324,7 +324,7 @@ def sum_coverage(noise: float, draws: int) -> tuple[float, float]:
             [
                 polynomial("backbone", 0.1, 0.9, 0),
                 floor("maps", 384, 0, 1, 0),
-                replace(polynomial("search", 0.003, 0.05, 0.95), prior=SEARCH),
+                replace(polynomial("search", 0.003, 0.05, 0.95), prior=PIXELS_SQUARED),
             ]
         )
     ]

@@ -9,7 +9,8 @@ import pytest
 from profiling.memory.counting import count_memory
 from profiling.memory.records import SubmoduleCount
 from profiling.methods.checks import check_settings
-from profiling.methods.registry import get_spec
+from profiling.methods.registry import all_specs, get_spec
+from profiling.methods.spec import MethodSpec
 
 MIB = 2**20
 
@@ -74,3 +75,17 @@ def test_the_optimized_implementation_holds_less(target: str) -> None:
 def test_counting_at_3000_px_takes_no_memory_for_the_bank() -> None:
     found = count("patchcore", 3000)
     assert found["nn_search"].buffers_bytes == 2_939_062 * 1024 * 4
+
+
+@pytest.mark.parametrize("spec", all_specs(), ids=lambda spec: spec.target)
+def test_the_complexity_declared_is_that_of_the_counted_work(spec: MethodSpec) -> None:
+    """From 2048 to 4096 px what grows with the pixels squared is a large part of the work."""
+    assert set(spec.complexity) == set(spec.submodules)
+    small, large = (count(spec.target, side_px) for side_px in (2048, 4096))
+    for submodule, complexity in spec.complexity.items():
+        if not small[submodule].flops:  # maps: no multiply-adds of the counted kinds
+            assert complexity == "pixels"
+            continue
+        times = large[submodule].flops / small[submodule].flops
+        assert (times > 8) == (complexity == "pixels_squared")
+        assert complexity == "pixels_squared" or times == pytest.approx(4, rel=0.1)

@@ -50,6 +50,7 @@ def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
     assert [entry["resolution_px"] for entry in report["resolutions"]] == [512, 256]
     teacher = report["resolutions"][1]["submodules"][0]
     assert teacher["submodule"] == "teacher"
+    assert teacher["complexity"] == "pixels"
     assert teacher["parameters_bytes"] == 4 * 2_694_144
     assert teacher["layers"][0] == {
         "name": "teacher.0",

@@ -220,6 +220,19 @@ def test_what_returns_no_network_is_refused() -> None:
         made.build({}, resolution_px=8, implementation="reference", seed=0)
 
 
+def test_a_complexity_that_there_is_not_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = get_spec(BLUR)
+    assert resolve(spec).complexity == {}
+    cls = load_method_class(spec)
+    monkeypatch.setattr(cls, "complexity", {"blur": "pixels"})
+    assert resolve(spec).complexity == {"blur": "pixels"}
+    monkeypatch.setattr(cls, "complexity", {"blur": "cubic"})
+    with pytest.raises(ConfigError, match="'cubic' of the complexity of 'blur'.*pixels_squared"):
+        resolve(spec)
+
+
 def test_arguments_that_a_network_does_not_take_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"does not accept these settings.*chanels"):
         ranges_of(AUTOENCODER, chanels=8)

@@ -7,6 +7,9 @@ rule figures:
         memory=rules.memory_table.output.csv,
         methods=rules.memory_table.output.methods,
         fits=rules.fits_table.output.csv,
+        fit_models=rules.fits_table.output.models,
+        fit_curves=rules.fits_table.output.curves,
+        implementations=rules.implementations_table.output.csv,
         extrapolation=rules.extrapolation_table.output.csv,
     output:
         expand(
@@ -25,5 +28,7 @@ rule figures:
     shell:
         "python -m analysis figures --runtime {input.runtime:q} --memory {input.memory:q}"
         " --memory-methods {input.methods:q} --fits {input.fits:q}"
+        " --fit-models {input.fit_models:q} --fit-curves {input.fit_curves:q}"
+        " --implementations {input.implementations:q}"
         " --memory-extrapolation {input.extrapolation:q} --style {params.style:q}"
         " --hardware {params.hardware:q} -o results/figures > {log:q} 2>&1"

@@ -83,16 +83,22 @@ rule fits_table:
     output:
         csv="results/tables/fits.csv",
         parquet="results/tables/fits.parquet",
+        models="results/tables/fit_models.csv",
+        models_parquet="results/tables/fit_models.parquet",
+        curves="results/tables/fit_curves.csv",
+        curves_parquet="results/tables/fit_curves.parquet",
     log:
         "results/logs/fits_table.log",
     resources:
         quiet=1,
     params:
         extrapolate_to_px=STUDY.extrapolate_to_px,
+        limit="--beyond-limit" if STUDY.extrapolate_beyond_limit else "",
         code=code_digest("analysis.commands.fit"),
     shell:
         "python -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
-        " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"
+        " --extrapolate-to {params.extrapolate_to_px} {params.limit} -o {output.csv:q}"
+        " --models {output.models:q} --curves {output.curves:q} > {log:q} 2>&1"
 
 
 rule implementations_table:

@@ -33,6 +33,11 @@ SPEC = MethodSpec(
     summary="DDAD: distance of an image to its denoising by a diffusion model",
     factory="profiling.methods.ddad.method:DDAD",
     submodules=("denoising_unet", "feature_extraction", "anomaly_map"),
+    complexity={
+        "denoising_unet": "pixels_squared",  # attention at an eighth of the side and below
+        "feature_extraction": "pixels",
+        "anomaly_map": "pixels",
+    },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
     settings_schema={

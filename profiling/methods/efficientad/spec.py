@@ -70,6 +70,12 @@ SPEC = MethodSpec(
     summary="EfficientAD: a student and an autoencoder imitate a patch description network",
     factory="profiling.methods.efficientad.method:EfficientAD",
     submodules=("teacher", "student", "autoencoder", "anomaly_map"),
+    complexity={
+        "teacher": "pixels",
+        "student": "pixels",
+        "autoencoder": "pixels",
+        "anomaly_map": "pixels",
+    },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
     settings_schema={

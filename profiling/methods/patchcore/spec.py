@@ -53,6 +53,13 @@ SPEC = MethodSpec(
     summary="PatchCore: distance of each patch to its nearest neighbour among normal patches",
     factory="profiling.methods.patchcore.method:PatchCore",
     submodules=("feature_extraction", "patch_embedding", "nn_search", "anomaly_map"),
+    complexity={
+        "feature_extraction": "pixels",
+        "patch_embedding": "pixels",
+        # queries times rows of a bank that is built, or stands for one built, at the same side
+        "nn_search": "pixels_squared",
+        "anomaly_map": "pixels",
+    },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
     settings_schema={

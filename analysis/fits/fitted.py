@@ -1,0 +1,99 @@
+"""All series of a study fitted, and the submodules of each method summed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fits.growth import Curve, Growth, fit_growth
+from analysis.fits.series import WHOLE_METHOD, Series
+from analysis.fits.total import total_curve
+
+KEY = ("quantity", "unit", "clock", "device", "method", "variant", "submodule")
+"""Which series a row of a table of fits is of."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A series with its laws, or the sum of several.
+
+    Attributes:
+        series: what was fitted; of a sum the sum at the resolutions that all parts have.
+        growth: its laws; None of a sum.
+        parts: what is summed, by submodule; empty of a single series.
+        beyond_limit: whether it is extrapolated as far as asked for.
+    """
+
+    series: Series
+    growth: Growth | None
+    parts: Mapping[str, Growth]
+    beyond_limit: bool
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Values of `KEY`."""
+        return {name: getattr(self.series, name) for name in KEY}
+
+    def curve(self, side_px: npt.ArrayLike) -> Curve:
+        """What is predicted at some sides."""
+        if self.growth is not None:
+            return self.growth.curve(side_px, beyond_limit=self.beyond_limit)
+        return total_curve(self.parts, side_px, beyond_limit=self.beyond_limit)
+
+    @property
+    def fit_refused(self) -> str:
+        """Why there is no fit at all, else empty."""
+        return self._refused(lambda growth: growth.fit_refused)
+
+    @property
+    def interval_refused(self) -> str:
+        """Why there is no law chosen, no interval and no band, else empty."""
+        return self._refused(lambda growth: growth.interval_refused)
+
+    def _refused(self, reason: Callable[[Growth], str]) -> str:
+        if self.growth is not None:
+            return reason(self.growth)
+        by_part = {name: reason(growth) for name, growth in self.parts.items()}
+        return "; ".join(f"{name}: {text}" for name, text in by_part.items() if text)
+
+
+def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fitted]:
+    """Fit every series; behind the submodules' runtimes of a method comes their sum.
+
+    Args:
+        series: see `analysis.fits.series`.
+        beyond_limit: extrapolate runtimes beyond `growth.EXTRAPOLATION_LIMIT`, too. Memory always
+            is: its exact count stands beside it.
+    """
+    groups: dict[tuple[str | None, ...], list[Fitted]] = {}
+    for one in series:
+        growth = fit_growth(
+            one.side_px, one.values, one.unit, relative_std=one.relative_std, prior=one.prior
+        )
+        fitted = Fitted(one, growth, {}, beyond_limit or one.quantity != "runtime")
+        groups.setdefault(one[:6], []).append(fitted)
+    return [fitted for group in groups.values() for fitted in _with_sum(group)]
+
+
+def _with_sum(group: list[Fitted]) -> Iterator[Fitted]:
+    yield from group
+    parts = {one.series.submodule: one for one in group if one.series.is_part}
+    if not parts:
+        return
+    at = [
+        dict(zip(part.series.side_px, part.series.values, strict=True)) for part in parts.values()
+    ]
+    sides = sorted(set.intersection(*(set(values) for values in at)))
+    total = next(iter(parts.values())).series._replace(
+        submodule=WHOLE_METHOD,
+        side_px=tuple(sides),
+        values=tuple(float(np.sum([values[side] for values in at])) for side in sides),
+        relative_std=None,
+        is_part=False,
+    )
+    growths = {name: part.growth for name, part in parts.items() if part.growth is not None}
+    yield Fitted(total, None, growths, group[0].beyond_limit)
