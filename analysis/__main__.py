@@ -15,6 +15,7 @@ from analysis.commands import (
     implementations,
     measured_memory,
     memory,
+    report,
     summarize,
 )
 from analysis.errors import UserError
@@ -29,6 +30,7 @@ COMMANDS = (
     fit,
     extrapolation,
     figures,
+    report,
 )
 """In the order in which a study calls them."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.fits.curves_table import FIT_CURVES_COLUMNS
+from analysis.fits.models_table import FIT_MODELS_COLUMNS
+from analysis.fits.table import FITS_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
 from analysis.memory_table import MEMORY_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
@@ -34,6 +37,13 @@ REPORT_TABLES = {
     "memory": ReportTable("memory.csv", "python -m analysis memory", MEMORY_COLUMNS),
     "memory_methods": ReportTable(
         "memory_methods.csv", "python -m analysis memory --methods", MEMORY_METHODS_COLUMNS
+    ),
+    "fits": ReportTable("fits.csv", "python -m analysis fit", FITS_COLUMNS),
+    "fit_models": ReportTable(
+        "fit_models.csv", "python -m analysis fit --models", FIT_MODELS_COLUMNS
+    ),
+    "fit_curves": ReportTable(
+        "fit_curves.csv", "python -m analysis fit --curves", FIT_CURVES_COLUMNS
     ),
 }
 """By the name that the page's scripts use."""
