@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from analysis.report.tables import REPORT_TABLES, ReportTable
 from analysis.report.warnings import study_warnings
 from analysis.tables import read_csv
 
-DIGITS = 7
+DIGITS = 6
 """Significant digits of a real number in the page."""
 
 
@@ -84,7 +84,8 @@ def read_content(folder: Path, title: str) -> StudyContent:
 
 
 def _read(folder: Path, table: ReportTable) -> pd.DataFrame:
-    return read_csv(folder / table.file, table.columns)
+    found = read_csv(folder / table.file, table.columns)
+    return found.drop(columns=list(table.left_out))
 
 
 def _about(runtime: pd.DataFrame) -> str:
@@ -133,8 +134,3 @@ def _plain(value: object) -> str | int | float | bool | None:
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-
-
-def table_names() -> Iterator[str]:
-    """Names of all tables that a report may hold."""
-    yield from REPORT_TABLES

@@ -22,12 +22,14 @@ class ReportTable:
         command: what makes it.
         columns: its schema.
         required: whether a report without it makes no sense.
+        left_out: columns that the page does not show.
     """
 
     file: str
     command: str
     columns: Schema
     required: bool = False
+    left_out: frozenset[str] = frozenset()
 
 
 REPORT_TABLES = {
@@ -43,7 +45,21 @@ REPORT_TABLES = {
         "fit_models.csv", "python -m analysis fit --models", FIT_MODELS_COLUMNS
     ),
     "fit_curves": ReportTable(
-        "fit_curves.csv", "python -m analysis fit --curves", FIT_CURVES_COLUMNS
+        "fit_curves.csv",
+        "python -m analysis fit --curves",
+        FIT_CURVES_COLUMNS,
+        left_out=frozenset(
+            {
+                "unit",
+                "pixels",
+                "extrapolation_factor_pixels",
+                "observed",
+                "interval_low",
+                "interval_high",
+                "spread_low",
+                "spread_high",
+            }
+        ),
     ),
 }
 """By the name that the page's scripts use."""

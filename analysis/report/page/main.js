@@ -33,6 +33,7 @@ window.addEventListener("beforeprint", () => {
     setTheme(false);
     drawMethodFigures();
   }
+  drawAllPlots();
   document.querySelectorAll(".js-plotly-plot").forEach((plot) => Plotly.relayout(plot, { width: 640, height: 340 }));
 });
 window.addEventListener("afterprint", () => {

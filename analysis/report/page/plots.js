@@ -64,9 +64,27 @@ function plotFigure(into, { name, title, caption, traces, layout, rows, source, 
   );
   into.append(figure);
   if (traces.length) {
-    Plotly.newPlot(plot, traces, baseLayout(layout), { responsive: true, displaylogo: false, displayModeBar: false });
+    plot.draw = () => Plotly.newPlot(plot, traces, baseLayout(layout), { responsive: true, displaylogo: false, displayModeBar: false });
+    seen.observe(plot);
   }
   return figure;
+}
+
+// A plot is drawn when it comes near the window: a study has many, and few are looked at.
+function drawPlot(plot) {
+  seen.unobserve(plot);
+  const { draw } = plot;
+  delete plot.draw;
+  if (draw) draw();
+}
+
+const seen = new IntersectionObserver(
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawPlot(entry.target)),
+  { rootMargin: "400px" },
+);
+
+function drawAllPlots() {
+  document.querySelectorAll(".plot").forEach(drawPlot);
 }
 
 function sourceOf(...tables) {
