@@ -11,7 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test lint format bench lock setup setup-dev clean
+.PHONY: study test lint format bench gpu-check docs docs-links lock setup setup-dev clean
 .PHONY: image image-check image-digest test-cuda12 test-container
 
 study: setup
@@ -34,6 +34,20 @@ format: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Exit code 3 where there is no GPU; make itself then ends with 2.
+gpu-check: setup-dev
+	$(BIN)/python -m tests.gpu_check $(ARGS)
+
+# The documentation as a site in build/docs; warnings are errors. `docs-links` fetches the links to
+# other sites and lists them in build/links/output.txt.
+docs: setup-dev
+	$(BIN)/python -m profiling.study.describe docs/configuration.md
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
+docs-links: setup-dev
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b linkcheck docs build/links
 
 # The container; its variables, and what it needs, are in docs/container.md.
 export BASE_IMAGE LOCK IMAGE SIF ENGINE BUILD_ARGS BUILD_COMMAND SOURCE

@@ -37,7 +37,7 @@ rule all:
 
 
 onstart:
-    print(COLLECTOR.reason)
+    print(*STUDY.notes, COLLECTOR.reason, sep="\n")
 
 
 onsuccess:

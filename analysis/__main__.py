@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from analysis.commands import (
     attribute,
+    claims,
     extrapolation,
+    feasible,
     figures,
     fit,
     flops,
@@ -29,10 +31,12 @@ COMMANDS = (
     flops,
     fit,
     extrapolation,
+    feasible,
     figures,
     report,
+    claims,
 )
-"""In the order in which a study calls them."""
+"""In the order in which a study calls them, and `claims`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

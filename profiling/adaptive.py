@@ -24,14 +24,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from profiling.mean_width import Floats, cosine_count, mean_half_widths
-from profiling.sampling import StopRule
-
-AdaptiveStopReason = Literal["precision", "image_count", "time_budget"]
+from profiling.sampling import StopReason, StopRule
 
 LEAST_IMAGES = 30
 """Images before which nothing can be said of the scatter."""
@@ -103,7 +100,7 @@ class AdaptiveRule:
         self._times[:, self._images] = times
         self._images += 1
 
-    def check(self, images: int, elapsed_s: float) -> AdaptiveStopReason | None:
+    def check(self, images: int, elapsed_s: float) -> StopReason | None:
         """Why the measurement ends after so many images and seconds; None: it goes on.
 
         Raises:

@@ -95,6 +95,15 @@ def gpu_uuid() -> str:
     return f"GPU-{torch.cuda.get_device_properties(0).uuid}"
 
 
+def measured_gpu_uuid(asked: str | None) -> str:
+    """UUID of what is measured: torch tells that of the whole GPU, also of a part of one.
+
+    Args:
+        asked: as the user has given it, maybe its beginning only.
+    """
+    return asked if asked is not None and asked.startswith("MIG-") else gpu_uuid()
+
+
 def _driver() -> str | None:
     import pynvml
 

@@ -1,6 +1,6 @@
-"""Starts the measuring process, under nsys or alone, and puts what it wrote in place.
+"""Starts a measuring process, under nsys or alone, and puts what it wrote in place.
 
-One process per run: what one run leaves behind (memory, caches, a broken CUDA context) cannot
+One process per measurement: what one leaves behind (memory, caches, a broken CUDA context) cannot
 touch the next, and a process that Linux kills for its memory is still seen and recorded.
 """
 
@@ -21,7 +21,7 @@ from profiling.files import write_json
 from profiling.out_of_memory import kernel_kills
 from profiling.processes import Finished, run_forwarding
 from profiling.request import RunRequest
-from profiling.run_files import DRAFT_NAME, PROFILE_NAMES
+from profiling.run_files import DRAFT_NAME, PROFILE_NAMES, record_name
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -49,7 +49,7 @@ def check_place(request: RunRequest) -> None:
 def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
     """Carries out a run in a process of its own.
 
-    Its files appear in ``folder`` when the run is complete, ``run.json`` last.
+    Its files appear in ``folder`` when the run is complete, its record last.
 
     Args:
         request: what to run.
@@ -61,16 +61,18 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
         CollectorError: the process was killed, or nsys recorded nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    profile = PROFILE_NAMES[request.collector]
-    for left_over in folder.glob(".unfinished-*"):  # of a run that was killed
+    record = record_name(request.collector)
+    prefix = f".unfinished-{record}-"
+    for left_over in folder.glob(f"{prefix}*"):  # of a run that was killed
         shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
         returncode = _start(request, unfinished, nsys)
         if returncode != 0:
             _explain(returncode, unfinished, request, kills_before)
-        for file in (profile, "run.json"):
+        profile = PROFILE_NAMES.get(request.collector)
+        for file in filter(None, (profile, record)):
             (unfinished / file).chmod(_usual_mode())
             (unfinished / file).replace(folder / file)
 
@@ -105,6 +107,8 @@ def _environment(request: RunRequest) -> dict[str, str]:
     path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
     extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if request.execution.deterministic:
+        extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS is not, and torch refuses
     if request.gpu is not None:
         extra["CUDA_VISIBLE_DEVICES"] = request.gpu
     return {**os.environ, **dict.fromkeys(names, threads), **extra}
@@ -132,15 +136,16 @@ def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int 
         "Linux killed the measuring process for want of memory (its count of such kills rose from "
         f"{kills} to {kills_after} during the run)"
     )
-    write_json(unfinished / "run.json", record, "run")
-    _write_empty_profile(unfinished / PROFILE_NAMES[request.collector], request)
+    write_json(unfinished / record_name(request.collector), record, "run")
+    _write_empty_profile(unfinished, request)
 
 
-def _write_empty_profile(path: Path, request: RunRequest) -> None:
+def _write_empty_profile(folder: Path, request: RunRequest) -> None:
     """The profile of a process that was killed, where its collector left none."""
-    if path.is_file():
+    name = PROFILE_NAMES.get(request.collector)
+    if name is None or (folder / name).is_file():
         return
     if request.collector == "nsys":
-        path.touch()  # `export` makes a profile without events of it
+        (folder / name).touch()  # `export` makes a profile without events of it
     else:
-        EmbeddedCollector("cpu").write(path)
+        EmbeddedCollector("cpu").write(folder / name)

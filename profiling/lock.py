@@ -1,25 +1,33 @@
 """One measurement at a time per GPU, or per machine where the CPU is measured.
 
 The measuring process itself holds the lock, so that no scheduler's settings can get round it.
-It is an advisory lock of the operating system: it ends with the process, however that ends.
+It is an advisory lock of the operating system (flock): it ends with the process, however that
+ends, and holds between all containers and users that share the folder of lock files.
+
+That folder is /tmp, where anybody may put anything. So a lock file is opened without following
+links; an existing one without O_CREAT, which Linux refuses to all but the owner where
+``fs.protected_regular`` is set; and what is no lock file of ours is left as it is.
+The file stays when the lock is released: who deletes it takes it from those who wait for it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import stat
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from profiling.errors import DeviceError
 
 LOCK_FOLDER = Path("/tmp")  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
 POLL_S = 0.2
 NOTE_EVERY_S = 10.0
+NOTE_BYTES = 4096
 
 
 @contextmanager
@@ -32,49 +40,116 @@ def measurement_lock(key: str, holder: str, folder: Path = LOCK_FOLDER) -> Itera
         folder: where lock files lie; one folder for the machine.
 
     Raises:
-        DeviceError: the lock file cannot be opened.
+        DeviceError: the lock file cannot be opened, or something else has its name.
     """
     path = folder / f"adscale-{key}.lock"
-    lock = FileLock(path, mode=0o666)
-    note = path.with_suffix(".json")
-    _acquire(lock, path, note)
+    file = _acquire(path)
     try:
-        _write_note(note, holder)
+        _write_note(file, json.dumps({"pid": os.getpid(), "holder": holder}))
         yield
     finally:
-        note.unlink(missing_ok=True)
-        lock.release()
+        _write_note(file, "")
+        fcntl.flock(file, fcntl.LOCK_UN)  # also where a child has inherited the file
+        os.close(file)
 
 
-def _acquire(lock: FileLock, path: Path, note: Path) -> None:
+def _acquire(path: Path) -> int:
+    """The open lock file, locked."""
+    while True:
+        file = _open(path)
+        try:
+            _wait(file, path)
+            if _is_still(file, path):
+                _check_content(file, path)
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # deleted while we waited, by what cleans up /tmp
+
+
+def _open(path: Path) -> int:
+    try:
+        file = _open_or_create(path)
+    except OSError as error:
+        if path.is_symlink():
+            raise _no_lock(path, "is a symbolic link, and no lock file of adscale") from None
+        raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(file)
+        raise _no_lock(path, "is no lock file of adscale")
+    return file
+
+
+def _open_or_create(path: Path) -> int:
+    safely = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        with suppress(FileNotFoundError):
+            try:
+                return os.open(path, os.O_RDWR | safely)
+            except PermissionError:  # it can be locked all the same, without a note
+                return os.open(path, os.O_RDONLY | safely)
+        umask = os.umask(0)  # all users shall write their note
+        try:
+            with suppress(FileExistsError):
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | safely, 0o666)
+        finally:
+            os.umask(umask)
+
+
+def _wait(file: int, path: Path) -> None:
+    """Says for whom it waits: at first, when that changes, and now and then."""
+    told, told_s = "", 0.0
     while True:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             pass
         except OSError as error:
-            remedy = "remove that file if it is a left-over of another user"
-            raise DeviceError(str(path), f"cannot be locked ({error.strerror})", remedy) from None
+            raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
         else:
             return
-        print(f"waiting for {_read_note(note)} on this device", file=sys.stderr, flush=True)
-        try:
-            lock.acquire(timeout=NOTE_EVERY_S, poll_interval=POLL_S)
-        except Timeout:
-            continue
-        return
+        holder = _read_note(file)
+        if holder != told or time.monotonic() - told_s >= NOTE_EVERY_S:
+            told, told_s = holder, time.monotonic()
+            print(f"waiting for {holder} on this device", file=sys.stderr, flush=True)
+        time.sleep(POLL_S)
 
 
-def _write_note(note: Path, holder: str) -> None:
+def _is_still(file: int, path: Path) -> bool:
     try:
-        note.write_text(json.dumps({"pid": os.getpid(), "holder": holder}), encoding="utf-8")
-    except OSError:  # a note left by another user; the lock itself is held
-        return
+        return os.path.samestat(os.fstat(file), os.lstat(path))
+    except OSError:
+        return False
 
 
-def _read_note(note: Path) -> str:
+def _check_content(file: int, path: Path) -> None:
+    """Refuses a file of somebody else's, which a note would overwrite."""
+    content = os.pread(file, NOTE_BYTES, 0)
+    if content and _holder(content) is None:
+        raise _no_lock(path, "is no lock file of adscale")
+
+
+def _write_note(file: int, text: str) -> None:
+    """Who holds the lock; nothing where the file is another user's and may not be written."""
+    data = text.encode()
+    with suppress(OSError):
+        os.pwrite(file, data, 0)
+        os.ftruncate(file, len(data))
+
+
+def _read_note(file: int) -> str:
+    return _holder(os.pread(file, NOTE_BYTES, 0)) or "another measurement"
+
+
+def _holder(content: bytes) -> str | None:
     try:
-        data = json.loads(note.read_text(encoding="utf-8"))
+        data = json.loads(content)
         return f"the measurement of {data['holder']} (process {data['pid']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another measurement"
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _no_lock(path: Path, what: str) -> DeviceError:
+    return DeviceError(str(path), what, "remove it if it is a left-over; nothing may have its name")

@@ -17,12 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from profiling.annotation import Annotate
-from profiling.fingerprint import gpu_uuid
+from profiling.annotation import IMAGE, Annotate
+from profiling.fingerprint import measured_gpu_uuid
 from profiling.gpu_process_memory import ProcessMemory, process_memory
-
-IMAGE = "image"
-"""The range directly inside of which the submodules are."""
 
 
 class Resident(NamedTuple):
@@ -80,8 +77,7 @@ class TorchAllocator:
 
     def __init__(self, gpu: str | None) -> None:
         torch.cuda.init()  # type: ignore[no-untyped-call]
-        # torch tells the UUID of the whole GPU; a user may have written the beginning of one
-        self._uuid = gpu if gpu is not None and gpu.startswith("MIG-") else gpu_uuid()
+        self._uuid = measured_gpu_uuid(gpu)
 
     def synchronize(self) -> None:
         """See ``Allocator``."""

@@ -109,12 +109,12 @@ class _Run:
     def _outlast(self) -> None:
         """Waits for what the program started, and kills what does not end in time."""
         deadline_s = (self._ended_s or time.monotonic()) + self._grace_s
-        while _marked(self._mark) and time.monotonic() < deadline_s:
+        while marked_processes(self._mark) and time.monotonic() < deadline_s:
             time.sleep(POLL_S)
         self._kill()
 
     def _kill(self) -> None:
-        for pid in _marked(self._mark):
+        for pid in marked_processes(self._mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -149,14 +149,18 @@ def _end_with_parent() -> Callable[[], None]:
     return ask
 
 
-def _marked(mark: str) -> list[int]:
+def marked_processes(mark: str, proc: Path = Path("/proc")) -> list[int]:
     """The running processes with the mark in their environment.
 
     Family ties do not tell: nsys starts a daemon, and the program in a new session.
+
+    Args:
+        mark: value of the variable ``ADSCALE_RUN``.
+        proc: where Linux shows processes.
     """
     variable = f"{MARK}={mark}".encode()
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in proc.glob("[0-9]*"):
         with suppress(OSError):  # not ours, or it ended meanwhile
             if variable in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))

@@ -1,4 +1,4 @@
-"""Names of the files of a run, besides ``run.json``."""
+"""Names of the files of a run."""
 
 from __future__ import annotations
 
@@ -7,3 +7,8 @@ PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
 
 DRAFT_NAME = "draft.json"
 """The record of a run as it stands if Linux kills the measuring process for its memory."""
+
+
+def record_name(collector: str) -> str:
+    """The record of a process: of the latency pass, which nobody records, it has its own name."""
+    return "latency.json" if collector == "none" else "run.json"

@@ -6,6 +6,7 @@ The ranges of a run, in the order in which they open::
       load                    reading and decoding the image file
       prepare                 resizing and normalising
       copy_to_device          CUDA devices only
+      flush                   cold caches only: the device's last-level cache is overwritten
       image                   the inference
         <submodule>           as the method names them
       synchronize             CUDA devices only: the end of the work that `image` launched
@@ -13,21 +14,26 @@ The ranges of a run, in the order in which they open::
     memory                    CUDA devices only, once, behind them: the same for one image more,
                               whose memory is measured and whose times count for nothing
 
-Before all of it the memory of the run is predicted, in no range.
+Before all of it the memory of the run is predicted, in no range. The latency pass, which nobody
+records, runs the same without `memory`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from profiling.annotation import Annotate
+from profiling.cold_cache import CacheFlush
+from profiling.errors import ConfigError
+from profiling.fingerprint import measured_gpu_uuid
 from profiling.images import ImageSet
+from profiling.inference import Inference
+from profiling.machine.watch import MachineWatch
 from profiling.measured_memory import MemoryWatch, TorchAllocator
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
@@ -39,10 +45,10 @@ from profiling.methods.registry import (
 )
 from profiling.methods.spec import MethodSpec
 from profiling.out_of_memory import is_out_of_memory
+from profiling.phases import run_phases
 from profiling.progress import Progress
 from profiling.request import RunRequest
 from profiling.run_record import Outcome, RunRecord, now_utc
-from profiling.sampling import StopRule
 from profiling.skipping import Prediction
 
 
@@ -56,16 +62,17 @@ def measure(
 
     Args:
         request: what to run. Its threads and precision are set for the whole process.
-        annotate: receives the ranges.
+        annotate: receives the ranges; in the latency pass, those of the phases only.
         nsys_version: version of the nsys that records this process, None without one.
         on_start: receives the record as it shall stand if Linux kills this process for its
             memory, of which no process can tell any more.
 
     Returns:
-        The content of ``run.json``. Running out of memory is a result, not an exception.
+        The content of ``run.json``, or of ``latency.json`` where the request's collector is
+        ``none``. Running out of memory is a result, not an exception.
 
     Raises:
-        UserError: the images, weights or device cannot be used.
+        UserError: the images, weights or device cannot be used, or settings of the execution.
     """
     started_utc = now_utc()
     spec = resolve(get_spec(request.target))
@@ -76,16 +83,23 @@ def measure(
     images = ImageSet.open(request.images)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
-    prediction = _predict(request, spec)
-    memory.begin()
-    record = RunRecord(request, images, prediction, memory, nsys_version, started_utc)
-    margin = request.skip_margin
-    if margin is not None and isinstance(prediction, Prediction) and prediction.rules_out(margin):
-        return record.as_dict(Outcome.ruled_out(prediction, margin), spec.submodules)
-    on_start(record.as_dict(Outcome.killed(), spec.submodules))
-    outcome = Outcome()
-    submodules = _run(request, spec, images, annotate, memory, outcome)
-    memory.end()
+    gpu_uuid = measured_gpu_uuid(request.gpu) if request.device_type == "cuda" else None
+    with MachineWatch(
+        request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
+    ) as machine:
+        prediction = _predict(request, spec)
+        memory.begin()
+        record = RunRecord(request, images, prediction, memory, nsys_version, started_utc)
+        margin = request.skip_margin
+        if isinstance(prediction, Prediction) and prediction.rules_out(margin):
+            assert margin is not None
+            return record.as_dict(Outcome.ruled_out(prediction, margin), spec.submodules)
+        on_start(record.as_dict(Outcome.killed(), spec.submodules))
+        outcome = Outcome()
+        submodules = _run(request, spec, images, annotate, memory, machine, outcome)
+        memory.end()
+    if outcome.phase != "build":
+        outcome.machine = machine.as_dict(outcome.images["measure"])
     return record.as_dict(outcome, submodules)
 
 
@@ -112,6 +126,7 @@ def _run(
     images: ImageSet,
     annotate: Annotate,
     memory: MemoryWatch,
+    machine: MachineWatch,
     outcome: Outcome,
 ) -> Sequence[str]:
     """Builds the method and runs the images, as far as memory lasts.
@@ -122,17 +137,41 @@ def _run(
     submodules: Sequence[str] = spec.submodules
     try:
         method = _build(request, spec, memory)
-        with Progress(f"{request.method} {request.variant} {request.resolution_px} px") as progress:
-            _run_phases(request, method, images, annotate, progress, outcome)
+        inference = Inference(method, images, request.device_type)
+        flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
+        with Progress(_title(request)) as progress:
+            run_phases(
+                request,
+                dataclasses.replace(inference, flush=flush),
+                annotate,
+                machine,
+                progress,
+                outcome,
+            )
         submodules = method.submodules
     except (RuntimeError, MemoryError) as error:
+        if _is_nondeterministic(error, request):
+            what = " ".join(str(error).split())
+            raise ConfigError("execution.deterministic", what, "set it to false") from error
         if not is_out_of_memory(error):
             raise
         outcome.run_out(str(error))
         return submodules
-    if request.device_type == "cuda":
-        _measure_memory(method, images, annotate, memory)
+    if request.device_type == "cuda" and request.collector != "none":
+        del flush  # its buffer is none of the method's memory
+        _measure_memory(inference, annotate, memory)
     return submodules
+
+
+def _title(request: RunRequest) -> str:
+    title = f"{request.method} {request.variant} {request.resolution_px} px"
+    process = f" process {request.process}" if request.process > 1 else ""
+    return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
+
+
+def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
+    """Whether torch refuses an operation because it may yield another result each time."""
+    return request.execution.deterministic and "deterministic" in str(error)
 
 
 def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
@@ -141,6 +180,9 @@ def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
     precision = parse_variant(request.variant, spec).precision
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = request.execution.cudnn_benchmark
+    torch.backends.cudnn.deterministic = request.execution.deterministic
+    torch.use_deterministic_algorithms(request.execution.deterministic)
 
 
 def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
@@ -155,84 +197,14 @@ def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method
     return method
 
 
-def _run_phases(
-    request: RunRequest,
-    method: Method,
-    images: ImageSet,
-    annotate: Annotate,
-    progress: Progress,
-    outcome: Outcome,
-) -> None:
-    infer = _cuda_image if request.device_type == "cuda" else _cpu_image
-    phases = {
-        "warmup": StopRule.for_warmup(request.sampling),
-        "measure": StopRule.for_measurement(request.sampling),
-    }
-    with torch.inference_mode():
-        for phase, rule in phases.items():
-            outcome.phase = phase
-            with annotate(phase):
-                _run_phase(
-                    rule, lambda k: infer(method, images, k, annotate), phase, progress, outcome
-                )
-
-
-def _run_phase(
-    rule: StopRule,
-    infer: Callable[[int], None],
-    phase: str,
-    progress: Progress,
-    outcome: Outcome,
-) -> None:
-    start_s = time.monotonic()
-    done, reason = 0, rule.check(0, 0.0)
-    while reason is None:
-        infer(done)
-        done += 1
-        outcome.images[phase] = done
-        elapsed_s = time.monotonic() - start_s
-        progress.update(phase, done, rule.most_images, rule.remaining_s(done, elapsed_s))
-        reason = rule.check(done, elapsed_s)
-    outcome.stop_reason = reason
-
-
-def _cpu_image(method: Method, images: ImageSet, index: int, annotate: Annotate) -> None:
-    with annotate("load"):
-        image = images[index]
-    with annotate("prepare"):
-        batch = method.prepare(image)
-    with annotate("image"):
-        method.infer(batch, annotate)
-
-
-def _cuda_image(method: Method, images: ImageSet, index: int, annotate: Annotate) -> None:
-    with annotate("load"):
-        image = images[index]
-    with annotate("prepare"):
-        prepared = method.prepare(image)
-    with annotate("copy_to_device"):
-        batch = prepared.to("cuda")
-        torch.cuda.synchronize()
-    with annotate("image"):
-        detection = method.infer(batch, annotate)
-    with annotate("synchronize"):
-        torch.cuda.synchronize()
-    with annotate("copy_to_host"):
-        for result in (detection.anomaly_map, detection.score):
-            if result is not None:
-                result.cpu()
-
-
-def _measure_memory(
-    method: Method, images: ImageSet, annotate: Annotate, memory: MemoryWatch
-) -> None:
+def _measure_memory(inference: Inference, annotate: Annotate, memory: MemoryWatch) -> None:
     """Runs one image whose memory is measured, submodule by submodule.
 
     It comes last, so that measured images find the GPU as they would without it.
     """
     try:
         with torch.inference_mode(), annotate("memory"):
-            _cuda_image(method, images, 0, memory.by_submodule(annotate))
+            inference.run(0, memory.by_submodule(annotate))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):  # the measured images are complete: the run has its times
             raise

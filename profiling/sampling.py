@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from profiling.request import Sampling
 
-StopReason = Literal["image_count", "time_budget"]
+StopReason = Literal["precision", "image_count", "time_budget"]
 WARMUP_SHARE = 0.25
 """Part of the time budget that the warm-up may use, on top of the budget."""
 
 
+class Rule(Protocol):
+    """Decides after each image whether a phase goes on."""
+
+    most_images: int
+
+    def record(self, times: Sequence[float]) -> None:
+        """Takes in the times of one image's parts, in any unit and always in the same order."""
+
+    def check(self, images: int, elapsed_s: float) -> StopReason | None:
+        """Why the phase ends after so many images and seconds; None: it goes on."""
+
+    def remaining_s(self, images: int, elapsed_s: float) -> float | None:
+        """Estimate of the seconds left; None before the first image."""
+
+
 class StopRule:
-    """Decides after each image whether the phase goes on."""
+    """Decides by number and time, whatever the times of the images are."""
 
     def __init__(self, most_images: int, least_images: int, budget_s: float | None) -> None:
         self.most_images = most_images
@@ -30,6 +46,9 @@ class StopRule:
     def for_measurement(cls, sampling: Sampling) -> StopRule:
         """At most ``measured_images``, at least ``min_images``."""
         return cls(sampling.measured_images, sampling.min_images, sampling.time_budget_s)
+
+    def record(self, times: Sequence[float]) -> None:
+        """See ``Rule``; they decide nothing here."""
 
     def check(self, images: int, elapsed_s: float) -> StopReason | None:
         """Why the phase ends after so many images and seconds; None: it goes on."""

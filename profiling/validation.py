@@ -85,8 +85,9 @@ def _allowed(error: Any) -> str:
         case "type":
             kinds = [value] if isinstance(value, str) else list(value)
             return f"expected: {' or '.join(kinds)}"
-        case "minimum" | "maximum" | "exclusiveMinimum":
-            limits = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
+            limits = {"minimum": "at least", "maximum": "at most"}
+            limits |= {"exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
             return f"expected: {limits[error.validator]} {value}"
         case "minItems" | "minProperties":
             return f"expected: at least {value}"

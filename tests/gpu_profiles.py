@@ -207,6 +207,7 @@ class GpuRun:
         variant: implementation and precision.
         warmup_images: warm-up images.
         measured_images: measured images.
+        process: which of the fresh processes of the run.
     """
 
     method: str
@@ -217,16 +218,18 @@ class GpuRun:
     variant: str = "reference-fp32"
     warmup_images: int = 2
     measured_images: int = 5
+    process: int = 1
 
 
 def write_gpu_run(folder: Path, run: GpuRun) -> dict[tuple[str, int], KernelTimes]:
-    """Write `profile.sqlite` and `run.json` into a folder.
+    """Write `profile.sqlite`, `run.json` and `latency.json` into a folder.
 
     Returns:
         The kernel times of each submodule in each measured image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_run_json(folder / "run.json", run)
+    write_latency_json(folder / "latency.json", run)
     record(run).write(folder / "profile.sqlite")
     return {
         (submodule, image): times_of(run.work_ns(submodule, image))
@@ -292,7 +295,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
                 "target_precision": None,
             },
             "collector": "nsys",
-            "process": 1,
+            "process": run.process,
             "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
             "lock_clocks": None,
             "foreign_processes": "flag",
@@ -310,7 +313,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "prediction_problem": "generated",
         "memory": {"host": dict.fromkeys(HOST_MEMORY), "gpu": None},
         "latency": None,
-        "machine": None,
+        "machine": machine_document(run),
         "hardware": {
             "cpu_model": "generated CPU",
             "cpu_count": 1,
@@ -339,3 +342,61 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
 def write_run_json(path: Path, run: GpuRun, **changes: Any) -> None:
     """Write `run.json`."""
     path.write_text(json.dumps(run_document(run, **changes)))
+
+
+def latency_times(run: GpuRun) -> dict[str, list[float]]:
+    """What the latency pass finds: images take their kernels' spans and 0.05 ms for the launches.
+
+    Returns:
+        Times in ms of the measured images.
+    """
+    spans_ms = [
+        sum(times_of(run.work_ns(name, image)).span_ns for name in run.submodules) / 1e6
+        for image in range(run.measured_images)
+    ]
+    fixed_ms = {"load_ms": 4.0, "prepare_ms": 2.0, "copy_to_device_ms": 0.2, "copy_to_host_ms": 0.1}
+    times = {name: [ms] * run.measured_images for name, ms in fixed_ms.items()}
+    times["image_ms"] = [span_ms + 0.05 for span_ms in spans_ms]
+    times["end_to_end_ms"] = [span_ms + 0.05 + 2.3 for span_ms in spans_ms]
+    return times
+
+
+def latency_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
+    """The content of `latency.json`; `changes` replace keys at the top."""
+    document = run_document(run)
+    document["request"]["collector"] = "none"
+    document["collector"] = {"name": "none", "version": "adscale (generated)"}
+    return {**document, "latency": latency_times(run), **changes}
+
+
+def write_latency_json(path: Path, run: GpuRun, **changes: Any) -> None:
+    """Write `latency.json`."""
+    path.write_text(json.dumps(latency_document(run, **changes)))
+
+
+SAMPLES, INTERVAL_MS = 80, 100.0
+WINDOW_S, JOULES = SAMPLES * INTERVAL_MS / 1e3, 1600.0
+
+
+def machine_document(run: GpuRun, **samples: Any) -> dict[str, Any]:
+    """A GPU that keeps its clock over 8 s of measured images; `samples` replace its lists."""
+    return {
+        "interval_ms": INTERVAL_MS,
+        "measured_ms": [0.0, SAMPLES * INTERVAL_MS],
+        "samples": {
+            "time_ms": [INTERVAL_MS * number for number in range(SAMPLES)],
+            "sm_clock_mhz": [1410 - 15 * (number % 2) for number in range(SAMPLES)],
+            "memory_clock_mhz": [1215] * SAMPLES,
+            "temperature_c": [50 + number // 20 for number in range(SAMPLES)],
+            "power_w": [190.0 + 20 * (number % 2) for number in range(SAMPLES)],
+            "slowdown_reasons": [0] * SAMPLES,
+            "others_share": [0.0] * SAMPLES,
+            **samples,
+        },
+        "unavailable": {},
+        "idle_power_w": 55.0,
+        "energy": {"joules": JOULES, "window_s": WINDOW_S, "images": run.measured_images},
+        "locked_sm_clock_mhz": None,
+        "lock_problem": None,
+        "foreign_processes": [],
+    }

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
 Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet.
-With --run: one row per range of one of our runs, as Parquet.
+With --run: one row per range of one of our runs, as Parquet, and with --kernel-table one row per
+submodule and kernel name.
 All columns are defined in docs/attribution.md."""
 
 
@@ -50,6 +51,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
     parser.add_argument(
+        "--kernel-table",
+        type=Path,
+        metavar="kernels.parquet",
+        help="with --run: write the kernels of its submodules as well",
+    )
+    parser.add_argument(
         "--reader",
         choices=("auto", "sqlite3"),
         default="auto",
@@ -71,6 +78,9 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and (options.by or options.kernels is not None):
         what = "--by and --kernels are for tables of any profile"
         raise ArgumentError("--run", what, "leave one of them out")
+    if options.kernel_table and not options.run:
+        what = "is a table of the submodules of a run, and no run is named"
+        raise ArgumentError("--kernel-table", what, "add --run run.json, or use --kernels")
     if options.run:
         _write_run(options)
     else:
@@ -104,6 +114,8 @@ def _write_run(options: argparse.Namespace) -> None:
         _warn(run, found.coverage.warning())
     else:
         _warn(run, uncovered_warning(uncovered_share(found.table)))
+    if options.kernel_table:
+        write_parquet(found.kernels, options.kernel_table)
     write_parquet(found.table, options.output, metadata)
 
 

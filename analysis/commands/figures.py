@@ -33,6 +33,10 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     for option, table in TABLES.items():
         parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
+    parser.add_argument(
+        "--runs", type=Path, metavar="runs.csv",
+        help="for captions: how the runs were executed, and why some were not steady",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
@@ -62,6 +66,7 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.implementation_table import IMPLEMENTATION_COLUMNS
     from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
+    from analysis.runs_table import RUNS_COLUMNS
     from analysis.runtime_table import RUNTIME_COLUMNS
     from analysis.tables import read_csv
 
@@ -76,6 +81,7 @@ def _main(options: argparse.Namespace) -> None:
         fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
         implementations=read_csv(options.implementations, IMPLEMENTATION_COLUMNS),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
+        runs=read_csv(options.runs, RUNS_COLUMNS) if options.runs else None,
     )
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())

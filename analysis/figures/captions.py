@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.runtime_table import MUCH_SLOWER
+
 CLOCK_WORDS = {
     "host": "CPU host time of the range",
     "busy": "GPU busy time of the kernels launched in the range",
     "kernel_sum": "sum of GPU kernel durations",
     "span": "GPU span of the kernels",
+    "latency": "wall time without any profiler, until the device is done",
 }
 
 
@@ -18,22 +21,28 @@ def measured_on(rows: pd.DataFrame) -> str:
     hardware = " / ".join(rows["hardware"].unique())
     device = " / ".join(rows["device"].unique())
     versions = (rows["collector"] + " " + rows["collector_version"]).unique()
-    collector = " / ".join(_shorten(version) for version in versions)
+    recorded = [_shorten(version) for version in versions if not version.startswith("none")]
+    collector = f", collector {' / '.join(recorded)}" if recorded else ""
     return (
-        f"{clock}, measured on {hardware} (device “{device}”), collector {collector}, "
+        f"{clock}, measured on {hardware} (device “{device}”){collector}, "
         f"batch 1, {sample_size(rows)}"
     )
 
 
 def sample_size(rows: pd.DataFrame) -> str:
-    """``mean of n = 3 images`` or ``n = 3–50``; runs without times are left out."""
-    images = rows.loc[rows["status"] == "ok", "images"].astype(int)
-    if images.empty:
+    """``mean of n = 3–50 images in 2 processes``; runs without times are left out."""
+    measured = rows[rows["status"] == "ok"]
+    if measured.empty:
         return "no image measured"
-    low, high = images.min(), images.max()
-    if low == high:
-        return f"mean of n = {low} image{'s' if low > 1 else ''}"
-    return f"mean of n = {low}–{high} images"
+    images, processes = _span(measured["images"]), _span(measured["processes"].fillna(1))
+    several = "" if processes == "1" else f" in {processes} processes"
+    return f"mean of n = {images} image{'' if images == '1' else 's'}{several}"
+
+
+def _span(numbers: pd.Series) -> str:
+    """`3`, or `3–50`."""
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low}" if low == high else f"{low}–{high}"
 
 
 def uncertainty(rows: pd.DataFrame) -> str:
@@ -74,6 +83,14 @@ def uncovered(rows: pd.DataFrame) -> str:
     if pd.isna(share) or share <= 0.01:
         return ""
     return f" Up to {share:.1%} of an image's host time is in no submodule."
+
+
+def slowed_down(rows: pd.DataFrame) -> str:
+    """A sentence on how much longer an image takes with its profiler, where that is much."""
+    share = rows["profiled_over_latency"].max()
+    if pd.isna(share) or share <= MUCH_SLOWER:
+        return ""
+    return f" With its profiler an image takes up to {share:.2f} times as long as without."
 
 
 def incomplete(rows: pd.DataFrame) -> str:

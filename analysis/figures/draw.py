@@ -17,7 +17,9 @@ from analysis.figures.extrapolation import memory_extrapolation
 from analysis.figures.fit_check import fit_check
 from analysis.figures.hardware import Hardware
 from analysis.figures.implementation_ratios import implementation_ratios
+from analysis.figures.latency import latency_parts, scaling_latency
 from analysis.figures.launch_bound import launch_bound
+from analysis.figures.marks import with_runs
 from analysis.figures.memory_scaling import scaling_memory, scaling_needed
 from analysis.figures.peaks import memory_peak
 from analysis.figures.scaling import scaling_runtime
@@ -48,6 +50,8 @@ class StudyTables(NamedTuple):
     """``implementations.csv``."""
     extrapolation: pd.DataFrame
     """``memory_extrapolation.csv``."""
+    runs: pd.DataFrame | None = None
+    """``runs.csv``; without it, captions do not say how the runs were executed."""
 
 
 def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:
@@ -58,9 +62,11 @@ def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figu
         hardware: GPUs and sensors to read memory against.
         style: sizes and fonts.
     """
+    tables = tables._replace(runtime=with_runs(tables.runtime, tables.runs))
     return {
         **_runtime_figures(tables, hardware, style),
         **_clock_figures(tables, style),
+        **_latency_figures(tables, style),
         **_fit_figures(tables, style),
         **_memory_figures(tables, hardware, style),
     }
@@ -109,6 +115,18 @@ def _of_series(table: pd.DataFrame, series: tuple[str, ...]) -> pd.DataFrame:
     """Rows of a table of fits that are of runtimes of one device, method, variant and clock."""
     runtime = table[table["quantity"] == "runtime"]
     return runtime[(runtime[["device", "method", "variant", "clock"]] == list(series)).all(axis=1)]
+
+
+def _latency_figures(tables: StudyTables, style: Style) -> Figures:
+    """Only where images were measured without a profiler."""
+    figures: Figures = {}
+    latency = tables.runtime[tables.runtime["clock"] == "latency"]
+    for key, rows in latency.groupby(["device", "method", "variant"], sort=False):
+        figures["_".join(("latency_parts", *map(str, key)))] = partial(latency_parts, rows, style)
+    for key, rows in latency.groupby(["device", "variant"], sort=False):
+        name = "_".join(("scaling_latency", *map(str, key)))
+        figures[name] = partial(scaling_latency, rows, style)
+    return figures
 
 
 def _memory_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figures:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, uncertainty
+from analysis.figures.captions import measured_on, out_of_memory, slowed_down, uncertainty
 from analysis.figures.edge_labels import settle
 from analysis.figures.fit_words import band_words, refused_words, study_words
 from analysis.figures.hardware import Hardware
 from analysis.figures.hardware_lines import add_hardware_lines, hardware_words
-from analysis.figures.intervals import half_widths
+from analysis.figures.marks import draw_points, settings_words, unsteady_words
 from analysis.figures.scaling_axes import (
     HEIGHT_MM,
     STUDY_MODEL,
@@ -21,7 +21,7 @@ from analysis.figures.scaling_axes import (
     scaling_axes,
 )
 from analysis.figures.side_panels import WHOLE_IMAGE
-from analysis.figures.style import Style, method_look
+from analysis.figures.style import Style
 from analysis.fits.series import WHOLE_METHOD
 from analysis.runtime_table import MAIN_CLOCK
 
@@ -65,15 +65,13 @@ def scaling_runtime(
         f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
         f"extrapolated.{band_words(shown)}{refused_words(shown)}{study_words(shown)}"
         f"{out_of_memory(points)}{hardware_words(sensors, largest_px)}"
+        f"{settings_words(points)}{unsteady_words(points)}{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "runtime per image in ms", with_pixels=not sensors.sensors)
     measured = points[points["status"] == "ok"]
     for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
-        axes.errorbar(
-            group["resolution_px"], group["mean_ms"], half_widths(group),
-            linestyle="", capsize=2, **method_look(number), label=str(key),
-        )  # fmt: skip
+        draw_points(axes, group, number, str(key))
         curve = drawn[drawn["method"] == key]
         if curve["band_low"].notna().any():
             draw_law(axes, curve, number)

@@ -13,9 +13,11 @@ from analysis.figures.captions import (
     incomplete,
     measured_on,
     out_of_memory,
+    slowed_down,
     uncertainty,
     uncovered,
 )
+from analysis.figures.marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
 from analysis.figures.selection import shown_sides, shown_words
 from analysis.figures.style import PARAMETERS_COLOUR, Style, darker, submodule_colour
 from analysis.runtime_table import MAIN_CLOCK
@@ -42,10 +44,12 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image"
         f"{uncertainty(rows)}; below: share of each submodule."
-        f"{uncovered(runtime)}{out_of_memory(rows)}"
+        f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}"
+        f"{uncovered(runtime)}{out_of_memory(rows)}{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "runtime per image in ms", style)
+    hatch_unsteady(top, is_unsteady(whole).tolist(), stack.sum(axis=1).tolist())
     _whole_image(top, whole)
     top.set_ylim(bottom=0)  # an interval of few images may reach below, a time cannot
     name = f"runtime_share_{first['device']}_{first['method']}_{first['variant']}"

@@ -73,7 +73,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
         runtime: the table of `analysis.runtime_table`.
         memory: the table of `analysis.memory_table`, for the complexities; None: nothing is known.
     """
-    complexities = _complexities(memory) if memory is not None else {}
+    complexities = complexities_of(memory) if memory is not None else {}
     clocks = runtime["device_type"].map(_FITTED_CLOCKS)
     fitted = runtime["role"].isin(_FITTED_ROLES) & np.array(
         [clock in some for clock, some in zip(runtime["clock"], clocks, strict=True)], np.bool_
@@ -101,7 +101,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
         )
 
 
-def _complexities(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
+def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
     """Of the submodules of each method and variant."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in memory.drop_duplicates(["method", "variant", "submodule"]).itertuples():

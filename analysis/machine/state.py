@@ -1,64 +1,13 @@
-"""The state of the machine during a run, as sampled every few milliseconds.
+"""The state of the machine during a run: `machine` of run.json, as analysis needs it.
 
 In JSON a list per quantity, all of the length of `time_ms`; null where a sample is missing, no list
-where the quantity cannot be recorded at all. Proposal for the schema, one object per process:
-
-    {
-      "title": "State of the machine, sampled beside the measurement.",
-      "type": "object",
-      "additionalProperties": false,
-      "required": ["interval_ms", "measured_ms", "locked_sm_clock_mhz", "samples"],
-      "properties": {
-        "interval_ms": {
-          "type": "number", "exclusiveMinimum": 0,
-          "description": "Time between two samples, as asked for."
-        },
-        "measured_ms": {
-          "type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-          "description": "Begin and end of the measured images, on the clock of time_ms."
-        },
-        "locked_sm_clock_mhz": {
-          "type": ["number", "null"],
-          "description": "SM clock that the GPU was locked to; null where it was not."
-        },
-        "samples": {
-          "type": "object",
-          "additionalProperties": false,
-          "required": ["time_ms"],
-          "properties": {
-            "time_ms": {
-              "type": "array", "items": {"type": "number"},
-              "description": "Time of each sample since any fixed moment."
-            },
-            "sm_clock_mhz": {"$ref": "#/$defs/optional_numbers"},
-            "memory_clock_mhz": {"$ref": "#/$defs/optional_numbers"},
-            "temperature_c": {"$ref": "#/$defs/optional_numbers"},
-            "power_w": {"$ref": "#/$defs/optional_numbers"},
-            "slowdown_reasons": {
-              "$ref": "#/$defs/optional_numbers",
-              "description": "Bit mask of nvmlDeviceGetCurrentClocksEventReasons."
-            },
-            "cpu_frequency_mhz": {
-              "$ref": "#/$defs/optional_numbers",
-              "description": "Highest frequency of the CPUs that the process may use."
-            },
-            "others_share": {
-              "$ref": "#/$defs/optional_numbers",
-              "description": "Share of the GPU, or of the CPUs that the process may use, that other processes used since the sample before; 0 to 1."
-            }
-          }
-        }
-      },
-      "$defs": {
-        "optional_numbers": {"type": "array", "items": {"type": ["number", "null"]}}
-      }
-    }
-"""  # noqa: E501
+where the quantity cannot be had (`workflow/schemas/run.schema.json`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,6 +43,9 @@ class MachineState:
         cpu_frequency_mhz: highest frequency of the CPUs that the process may use.
         others_share: share of the device that other processes used.
         locked_sm_clock_mhz: clock that the GPU was locked to; None where it was not.
+        lock_problem: why the clock asked for could not be locked.
+        foreign_processes: others that computed on the GPU, each as a few words.
+        unavailable: why a quantity could not be recorded.
     """
 
     time_ms: Floats
@@ -105,6 +57,9 @@ class MachineState:
     cpu_frequency_mhz: Floats
     others_share: Floats
     locked_sm_clock_mhz: float | None = None
+    lock_problem: str | None = None
+    foreign_processes: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -116,7 +71,7 @@ def read_state(document: Mapping[str, Any], where: object, remedy: str) -> Machi
     """Take the samples of the measured images out of a document that its schema has passed.
 
     Args:
-        document: the object described above.
+        document: `machine` of run.json. Where no image was measured, no sample counts.
         where: file it comes from.
         remedy: what to do about one that cannot be used.
 
@@ -134,10 +89,19 @@ def read_state(document: Mapping[str, Any], where: object, remedy: str) -> Machi
             what = f"{name} has {len(values)} samples, time_ms {len(time_ms)}"
             raise ResultsError(where, what, remedy)
         columns[name] = np.array(values, np.float64)  # None becomes NaN
-    begin_ms, end_ms = document["measured_ms"]
+    begin_ms, end_ms = document["measured_ms"] or (np.inf, -np.inf)
     inside = (time_ms >= begin_ms) & (time_ms <= end_ms)
     return MachineState(
         time_ms[inside],
         **{name: values[inside] for name, values in columns.items()},
         locked_sm_clock_mhz=document["locked_sm_clock_mhz"],
+        lock_problem=document["lock_problem"],
+        foreign_processes=tuple(_process_words(one) for one in document["foreign_processes"]),
+        unavailable=document["unavailable"],
     )
+
+
+def _process_words(process: Mapping[str, Any]) -> str:
+    when = {"before": "before", "after": "after", "throughout": "before and after"}
+    name = process["name"] or "a process"
+    return f"{name} ({process['pid']}, {when[process['seen']]} the measured images)"

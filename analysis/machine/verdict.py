@@ -2,7 +2,7 @@
 
 | verdict | when, over the samples taken while images were measured |
 |---|---|
-| `shared` | other processes used 5 % of the device on average, or a quarter of it in 5 % of the samples |
+| `shared` | other processes used 5 % of the device on average, or a quarter of it in 5 % of the samples; or they had a GPU open, and how much they used of it was not recorded |
 | `throttled` | the driver held the clocks down because of heat or power in 5 % of the samples; or a GPU's clock lay 5 % below its usual value in 5 % of the samples, a CPU's frequency 10 % below in 10 % |
 | `drifting` | the times of the images drift (`analysis.statistics.steadiness`) |
 | `steady` | none of that |
@@ -81,7 +81,7 @@ def judge(state: MachineState | None, steadiness: Steadiness, device_type: str) 
     """
     seen = state if state is not None and state.size else None
     candidates: dict[Verdict, str | None] = {
-        "shared": _shared(seen) if seen else None,
+        "shared": (_shared(seen) if seen else None) or _occupied(state),
         "throttled": _throttled(seen) if seen else None,
         "drifting": steadiness.evidence if steadiness.verdict == "drifting" else None,
     }
@@ -91,7 +91,11 @@ def judge(state: MachineState | None, steadiness: Steadiness, device_type: str) 
         remarks.append(steadiness.evidence)
     if steadiness.outliers:
         remarks.append(f"outliers among the images, kept: {steadiness.outliers}")
-    remarks += _unseen(seen, device_type)
+    if state is not None and state.foreign_processes and _is_known(state, "others_share"):
+        remarks.append(f"on the GPU, too: {', '.join(state.foreign_processes)}")
+    remarks += _unseen(state, device_type)
+    if state is not None and state.lock_problem:
+        remarks.append(state.lock_problem)
     verdict, evidence = found[0] if found else ("steady", _undisturbed(seen, steadiness))
     return RunVerdict(verdict, evidence, tuple(remarks))
 
@@ -124,6 +128,14 @@ def _shared(state: MachineState) -> str | None:
         f"other processes used {mean:.0%} of the device on average, at least {OTHERS_BURST:.0%} "
         f"of it in {bursts} of {len(others)} samples"
     )
+
+
+def _occupied(state: MachineState | None) -> str | None:
+    """Others on a GPU of whom is not known what they did there."""
+    if state is None or not state.foreign_processes or _is_known(state, "others_share"):
+        return None
+    named = ", ".join(state.foreign_processes)
+    return f"others had the GPU open, how much they used of it was not recorded: {named}"
 
 
 def _throttled(state: MachineState) -> str | None:
@@ -202,14 +214,19 @@ def _unseen(state: MachineState | None, device_type: str) -> list[str]:
         names |= {"sm_clock_mhz": "the SM clock", "slowdown_reasons": "reasons for low clocks"}
     else:
         names |= {"cpu_frequency_mhz": "the CPU's frequency"}
-    if state is None:
-        return [f"not recorded: {', '.join(names.values())}"]
     missing = [
-        text
+        f"{text} ({state.unavailable[name]})" if state and name in state.unavailable else text
         for name, text in names.items()
-        if 2 * len(_known(getattr(state, name))) < state.size  # known in less than half
+        if state is None or not _is_known(state, name)
     ]
-    return [f"hardly or not recorded: {', '.join(missing)}"] if missing else []
+    how = "hardly or not recorded" if state is not None and state.size else "not recorded"
+    return [f"{how}: {', '.join(missing)}"] if missing else []
+
+
+def _is_known(state: MachineState, name: str) -> bool:
+    """Whether at least half of the samples have a value."""
+    known = len(_known(getattr(state, name)))
+    return known > 0 and 2 * known >= state.size
 
 
 def _known(values: Floats) -> Floats:

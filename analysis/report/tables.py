@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.feasibility.table import FEASIBILITY_COLUMNS
 from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.models_table import FIT_MODELS_COLUMNS
 from analysis.fits.table import FITS_COLUMNS
+from analysis.kernels_table import KERNELS_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
 from analysis.memory_table import MEMORY_COLUMNS
+from analysis.runs_table import RUNS_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import Schema
 
@@ -33,8 +36,15 @@ class ReportTable:
 
 
 REPORT_TABLES = {
+    "feasibility": ReportTable(
+        "feasibility.csv", "python -m analysis feasible", FEASIBILITY_COLUMNS
+    ),
     "runtime": ReportTable(
         "runtime.csv", "python -m analysis summarize", RUNTIME_COLUMNS, required=True
+    ),
+    "runs": ReportTable("runs.csv", "python -m analysis summarize --runs", RUNS_COLUMNS),
+    "kernels": ReportTable(
+        "kernels.csv", "python -m analysis summarize --kernels", KERNELS_COLUMNS
     ),
     "memory": ReportTable("memory.csv", "python -m analysis memory", MEMORY_COLUMNS),
     "memory_methods": ReportTable(

@@ -21,7 +21,7 @@ PHASES = ("warmup", "measure")
 IMAGE = "image"
 """The range around one inference, directly under a phase."""
 
-_BEFORE_IMAGE = frozenset({"load", "prepare", "copy_to_device"})
+_BEFORE_IMAGE = frozenset({"load", "prepare", "copy_to_device", "flush"})
 
 
 @dataclass(frozen=True)

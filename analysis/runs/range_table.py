@@ -19,6 +19,7 @@ from analysis.attribution.attribute import Attribution, attribute
 from analysis.nsys.records import Profile, Ranges
 from analysis.runs.checking import check_kernels, check_ranges
 from analysis.runs.coverage import RunCoverage, run_coverage
+from analysis.runs.kernel_table import run_kernels
 from analysis.runs.placing import PHASES, Places, own_ranges, place_ranges
 from analysis.runs.record import Run
 from analysis.tables import Schema
@@ -44,15 +45,17 @@ _NS_PER_MS = 1e6
 
 
 class RunRanges(NamedTuple):
-    """The ranges of a run, and how much of its kernel time they account for.
+    """The ranges of a run, its kernels, and how much of their time the ranges account for.
 
     Attributes:
         table: rows of `RANGE_COLUMNS`, in the order of their starts.
         coverage: None on a CPU device.
+        kernels: rows of `analysis.runs.kernel_table.RUN_KERNEL_COLUMNS`.
     """
 
     table: pd.DataFrame
     coverage: RunCoverage | None
+    kernels: pd.DataFrame
 
 
 def run_ranges(run: Run, profile: Profile) -> RunRanges:
@@ -69,12 +72,13 @@ def run_ranges(run: Run, profile: Profile) -> RunRanges:
     places = place_ranges(run, ranges, attribution.nesting)
     check_ranges(run, profile, ranges, places)
     table = _table(run, ranges, places, attribution)
+    kernels = run_kernels(run, profile, ranges, places, attribution)
     if run.clock == "host":
         table[list(_GPU_COLUMNS)] = pd.NA
-        return RunRanges(table.astype(dict(RANGE_COLUMNS)), None)
+        return RunRanges(table.astype(dict(RANGE_COLUMNS)), None, kernels)
     images = table[(table["phase"] == "measure") & (table["path"] == "image")]
     check_kernels(run, profile, int(images["kernels"].sum()))
-    return RunRanges(table, run_coverage(profile, ranges, places, attribution))
+    return RunRanges(table, run_coverage(profile, ranges, places, attribution), kernels)
 
 
 def _table(run: Run, ranges: Ranges, places: Places, attribution: Attribution) -> pd.DataFrame:

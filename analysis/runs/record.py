@@ -1,4 +1,4 @@
-"""`run.json` as a value: what one run was asked to do, what it did, and on what."""
+"""`run.json` and `latency.json` as values: what a process was asked to do, did, and on what."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from analysis.documents import read_document
 
 @dataclass(frozen=True)
 class Run:
-    """One device × method × variant × resolution.
+    """One process of a device × method × variant × resolution, profiled or not.
 
     Attributes:
-        path: the `run.json` it was read from.
+        path: the `run.json` or `latency.json` it was read from.
         status: `out_of_memory` is a result, not a failure; `predicted_out_of_memory` was not run.
         device: the user's name for the hardware.
         device_type: kind of device.
@@ -23,6 +23,7 @@ class Run:
         method: the user's label.
         variant: implementation and precision.
         resolution_px: side length of the square input.
+        process: which of the run's fresh processes, from 1.
         submodules: the ranges directly inside each `image`, in the order of inference.
         clock: `host` on a CPU device, else `gpu`.
         collector: what recorded the ranges.
@@ -33,6 +34,7 @@ class Run:
         predicted_incomplete: what of that is missing, and why; None: nothing is.
         device_memory_bytes: what its device has in all; None where nothing was counted.
         memory: what was measured of its memory, as in `run.json`.
+        document: everything that the file holds, as its schema has passed it.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Run:
     method: str
     variant: str
     resolution_px: int
+    process: int
     submodules: tuple[str, ...]
     clock: Literal["host", "gpu"]
     collector: str
@@ -53,6 +56,7 @@ class Run:
     predicted_incomplete: str | None
     device_memory_bytes: int | None
     memory: Mapping[str, Any]
+    document: Mapping[str, Any]
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -63,6 +67,19 @@ class Run:
     def name(self) -> str:
         """The run in words."""
         return f"{self.device}: {self.method} {self.variant} at {self.resolution_px} px"
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns with which a row of any table of runs begins."""
+        return {
+            "device": self.device,
+            "device_type": self.device_type,
+            "hardware": self.hardware,
+            "method": self.method,
+            "variant": self.variant,
+            "resolution_px": self.resolution_px,
+            "pixels": self.resolution_px**2,
+        }
 
     @property
     def images(self) -> dict[str, int]:
@@ -76,7 +93,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read and validate a `run.json`.
+    """Read and validate a `run.json` or `latency.json`.
 
     Raises:
         ResultsError: the file is missing or violates `run.schema.json`.
@@ -98,6 +115,7 @@ def _as_run(path: Path, document: dict[str, Any]) -> Run:
         method=request["method"],
         variant=request["variant"],
         resolution_px=request["resolution_px"],
+        process=request["process"],
         submodules=tuple(document["submodules"]),
         clock=document["clock"],
         collector=document["collector"]["name"],
@@ -108,4 +126,5 @@ def _as_run(path: Path, document: dict[str, Any]) -> Run:
         predicted_incomplete=prediction.get("incomplete"),
         device_memory_bytes=prediction.get("device_memory_bytes"),
         memory=document["memory"],
+        document=document,
     )

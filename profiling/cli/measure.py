@@ -6,25 +6,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from profiling.annotation import NvtxAnnotator
+from profiling.annotation import NvtxAnnotator, no_range
 from profiling.errors import DeviceError
 from profiling.files import write_json
 from profiling.lock import measurement_lock
 from profiling.request import RunRequest
-from profiling.run_files import DRAFT_NAME, PROFILE_NAMES
+from profiling.run_files import DRAFT_NAME, PROFILE_NAMES, record_name
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("measure", help="the measuring process itself (used by `run`)")
     parser.add_argument("--request", required=True, help="the run, as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for run.json")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the record")
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Holds the device's lock, measures, and writes run.json (and the embedded profile)."""
+    """Holds the device's lock, measures, and writes the record (and the embedded profile)."""
     request = RunRequest.from_json(args.request)
     # torch is imported under the lock where the CPU is measured: importing it is work, too
     key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
@@ -51,7 +51,6 @@ def _gpu_key(asked: str | None) -> str:
 
 
 def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
-    from profiling.collectors.embedded import EmbeddedCollector
     from profiling.runner import measure
 
     def keep_draft(record: dict[str, Any]) -> None:
@@ -59,10 +58,14 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
 
     if request.collector == "nsys":
         record = measure(request, NvtxAnnotator(), nsys_version, keep_draft)
+    elif request.collector == "none":
+        record = measure(request, no_range, None, keep_draft)
     else:
+        from profiling.collectors.embedded import EmbeddedCollector
+
         with EmbeddedCollector(request.device_type) as collector:
             record = measure(request, collector.annotate, None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record["status"] == "predicted_out_of_memory":
         print(record["problem"]["message"], flush=True)
-    write_json(folder / "run.json", record, "run")
+    write_json(folder / record_name(request.collector), record, "run")

@@ -1,4 +1,8 @@
-"""``python -m profiling run``: one run of one method, recorded by nsys or by adscale itself."""
+"""``python -m profiling run``: one run of one method, recorded by nsys or by adscale itself.
+
+By hand the latency pass follows, a second process that nobody records. A study asks for each
+process by itself, with ``--request``.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ import math
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 from profiling.cli.methods import add_method_arguments, find_method
-from profiling.collectors.nsys import choose
+from profiling.collectors.nsys import Choice, choose
 from profiling.errors import ConfigError
 from profiling.launcher import check_place, launch
 from profiling.methods.registry import check_resolution, parse_variant
-from profiling.request import RunRequest, Sampling
+from profiling.request import Execution, RunRequest, Sampling
 from profiling.skipping import DEFAULT_MARGIN
 from profiling.study.config import detect_device_type, usable_cpus
 
@@ -37,6 +42,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--measured-images", type=int, default=50)
     parser.add_argument("--min-images", type=int, default=3)
     parser.add_argument("--time-budget-s", type=float, default=10.0)
+    parser.add_argument(
+        "--target-precision",
+        type=float,
+        default=None,
+        metavar="SHARE",
+        help="stop once the 95%% interval of every mean is within this share of it",
+    )
+    parser.add_argument(
+        "--latency",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the images again without a profiler, in a process of its own (default: yes)",
+    )
+    parser.add_argument("--cudnn-benchmark", action="store_true")
+    parser.add_argument("--deterministic", action="store_true")
+    parser.add_argument("--cache", choices=["warm", "cold"], default="warm")
+    parser.add_argument("--lock-clocks", type=int, default=None, metavar="MHZ")
+    parser.add_argument(
+        "--foreign-processes",
+        choices=["flag", "error"],
+        default=None,
+        help="whether processes of others on the GPU are recorded (flag), or end the run",
+    )
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--images", default=None, help="folder of images")
     parser.add_argument("--seed", type=int, default=0)
@@ -58,21 +86,38 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(args: argparse.Namespace) -> int:
-    """Runs the measuring process and puts its files in place."""
+    """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
-        request = RunRequest.from_json(args.request)
-        check_place(request)
-        choice = choose(request.collector, args.nsys, CACHE_FOLDER)
+        requests = [RunRequest.from_json(args.request)]
+        check_place(requests[0])
+        choice = _choice(requests[0], args.nsys)
     else:
         choice = choose(args.collector, args.nsys, CACHE_FOLDER)
-        request = _request(args, "nsys" if choice.nsys else "embedded")
-    if args.skip_predicted_out_of_memory:
-        request = dataclasses.replace(request, skip_margin=_margin(args.memory_margin))
-    place = "host" if request.container is None else f"container {request.container}"
+        requests = [_request(args, "nsys" if choice.nsys else "embedded")]
+        if args.latency:
+            requests.append(dataclasses.replace(requests[0], collector="none"))
+    place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
-    print(f"{place}, {python}, {choice.reason}", flush=True)
-    launch(request, args.out, choice.nsys)
+    print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
+    for request in requests:
+        nsys = choice.nsys if choice and request.collector == "nsys" else None
+        launch(dataclasses.replace(request, **_options(args)), args.out, nsys)
     return 0
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """What is told besides a request: a study switches it without measuring anything again."""
+    options: dict[str, Any] = {}
+    if args.skip_predicted_out_of_memory:
+        options["skip_margin"] = _margin(args.memory_margin)
+    if args.foreign_processes is not None:
+        options["foreign_processes"] = args.foreign_processes
+    return options
+
+
+def _choice(request: RunRequest, nsys: str | None) -> Choice | None:
+    """Who records; None: nobody."""
+    return None if request.collector == "none" else choose(request.collector, nsys, CACHE_FOLDER)
 
 
 def _margin(share: float) -> float:
@@ -87,6 +132,10 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give the side length of the image in px")
     check_resolution(spec, settings, args.resolution, where="--resolution")
+    least = min(args.min_images, args.measured_images)
+    if args.target_precision is not None and least < 2:
+        what = f"{least} image tells no precision, which --target-precision asks for"
+        raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     data = {
         "device": args.device,
         "device_type": detect_device_type() if args.device_type == "auto" else args.device_type,
@@ -101,9 +150,16 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "sampling": Sampling(
             warmup_images=args.warmup_images,
             measured_images=args.measured_images,
-            min_images=min(args.min_images, args.measured_images),
+            min_images=least,
             time_budget_s=args.time_budget_s if args.time_budget_s > 0 else None,
+            target_precision=args.target_precision,
         ),
+        "execution": Execution(
+            cudnn_benchmark=args.cudnn_benchmark,
+            deterministic=args.deterministic,
+            cache=args.cache,
+        ),
+        "lock_clocks": args.lock_clocks,
         "collector": collector,
         "gpu": args.gpu,
     }

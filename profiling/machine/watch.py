@@ -1,20 +1,28 @@
-"""Samples the state of the machine in a thread, beside the measurement."""
+"""Watches the state of the machine beside a measurement."""
 
 from __future__ import annotations
 
-import threading
-import time
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-INTERVAL_MS = 100.0
-"""Time between two samples."""
+from profiling.machine.clocks import unlock_command
+from profiling.machine.cpu import CpuSource
+from profiling.machine.gpu import QUANTITIES, Gpu, GpuError, GpuSource
+from profiling.machine.gpu_watch import GpuWatch
+from profiling.machine.nvml import open_gpu
+from profiling.machine.own_time import OwnTime
+from profiling.machine.sampler import Sampler, Source
 
 
 class MachineWatch:
     """Watches the machine inside its ``with`` block; afterwards :meth:`as_dict` tells.
+
+    On a CPU device it watches the CPUs that the process may use, on a CUDA device the GPU. It
+    samples in a thread: the threads of a method compete with it for Python's global lock for as
+    long as a sample takes, ten times a second (docs/definitions.md has the cost).
 
     Args:
         device_type: ``cpu`` or ``cuda``.
@@ -34,14 +42,21 @@ class MachineWatch:
         lock_clocks: int | None = None,
         foreign_processes: Literal["flag", "error"] = "flag",
     ) -> None:
-        self._time_ms: list[float] = []
+        self._device_type = device_type
+        self._gpu_uuid = gpu_uuid
+        self._lock_clocks = lock_clocks
+        self._refuse_foreign = foreign_processes == "error"
+        self._gpu: GpuWatch | None = None
+        self._problem: str | None = None
         self._measured_ms: list[float] | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="machine", daemon=True)
-        self._zero_ns = time.monotonic_ns()
 
     def __enter__(self) -> MachineWatch:
-        self._thread.start()
+        with ExitStack() as stack:
+            self._source = self._open_source(stack)
+            self._sampler = Sampler(self._source)
+            stack.callback(self._sampler.stop)
+            self._sampler.start()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -50,17 +65,28 @@ class MachineWatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._stack.close()
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Around the measured images."""
-        begin_ms = self._now_ms()
+        """Around the measured images.
+
+        Raises:
+            DeviceError: at the end, another process computes on the GPU and ``foreign_processes``
+                is ``error``.
+        """
+        begin_ms = self._sampler.restart()
+        if self._gpu is not None:
+            self._gpu.begin()
         try:
             yield
         finally:
-            self._measured_ms = [begin_ms, self._now_ms()]
+            if self._gpu is not None:
+                self._gpu.end()
+            # a last sample: also a short measurement shall have one
+            self._measured_ms = [begin_ms, self._sampler.sample()]
+        if self._gpu is not None:
+            self._gpu.refuse_foreign()
 
     def as_dict(self, measured_images: int) -> dict[str, Any]:
         """``machine`` of ``run.json``, as it stands.
@@ -69,20 +95,51 @@ class MachineWatch:
             measured_images: that were completed within `measuring`.
         """
         return {
-            "interval_ms": INTERVAL_MS,
+            "interval_ms": self._sampler.interval_ms,
             "measured_ms": self._measured_ms,
-            "samples": {"time_ms": list(self._time_ms)},
-            "unavailable": {},
+            "samples": self._sampler.as_dict(),
+            **self._gpu_dict(measured_images),
+        }
+
+    def _gpu_dict(self, measured_images: int) -> dict[str, Any]:
+        if self._gpu is not None:
+            return self._gpu.as_dict(measured_images, self._source.unavailable)
+        asked = self._lock_clocks
+        problem = None if asked is None else f"{asked} MHz could not be locked: {self._problem}"
+        return {
+            "unavailable": dict(self._source.unavailable),
             "idle_power_w": None,
             "energy": None,
             "locked_sm_clock_mhz": None,
-            "lock_problem": None,
+            "lock_problem": problem,
             "foreign_processes": [],
         }
 
-    def _now_ms(self) -> float:
-        return (time.monotonic_ns() - self._zero_ns) / 1e6
+    def _open_source(self, stack: ExitStack) -> Source:
+        if self._device_type == "cpu":
+            self._problem = "this is a CPU device"
+            return CpuSource(OwnTime(), os.sched_getaffinity(0))
+        try:
+            gpu: Gpu = stack.enter_context(open_gpu(self._gpu_uuid))
+        except GpuError as error:
+            self._problem = str(error)
+            return _NoSource(str(error))
+        assert self._gpu_uuid is not None
+        self._gpu = GpuWatch(gpu, refuse_foreign=self._refuse_foreign)
+        lock = self._gpu.lock(self._lock_clocks, unlock_command(self._gpu_uuid))
+        stack.callback(lock.release)
+        return GpuSource(gpu, self._gpu.own_pids)
 
-    def _sample(self) -> None:
-        while not self._stop.wait(INTERVAL_MS / 1e3):
-            self._time_ms.append(self._now_ms())
+
+class _NoSource:
+    """In place of a GPU that cannot be asked."""
+
+    def __init__(self, reason: str) -> None:
+        names = (*QUANTITIES, "others_share", "idle_power_w", "energy", "foreign_processes")
+        self.unavailable = dict.fromkeys(names, reason)
+
+    def sample(self) -> dict[str, float | None]:
+        return {}
+
+    def restart(self) -> None:
+        pass

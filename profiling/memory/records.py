@@ -63,6 +63,8 @@ class SubmoduleCount:
     """Sum over ``layers``: the study's convention."""
     conventions: Mapping[str, int]
     """Activations by the other conventions, in bytes."""
+    leaf_modules: int
+    """Modules without children that are called, with or without parameters."""
     peak: PeakCount
     host_peak_bytes: int
     flops: int

@@ -106,6 +106,7 @@ def _submodule(
         buffers_bytes=buffers_bytes,
         activations_bytes=sum(layer.activations_bytes for layer in layers),
         conventions=conventions,
+        leaf_modules=sum(call.is_leaf for call in calls),
         peak=_peak(stretches),
         host_peak_bytes=max((stretch.host_peak_bytes for stretch in stretches), default=0),
         flops=sum(stretch.flops for stretch in stretches),

@@ -18,7 +18,7 @@ from profiling.methods.registry import (
     parse_variant,
 )
 from profiling.methods.spec import MethodSpec
-from profiling.request import Sampling
+from profiling.request import Execution, Sampling
 from profiling.validation import config_errors, load_schema
 
 PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
@@ -62,11 +62,16 @@ class StudyConfig:
     threads: int
     methods: tuple[MethodConfig, ...]
     sampling: Sampling
+    processes: int
+    latency: bool
+    execution: Execution
     images: str | None
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
     nsys: str | None
     gpu: str | None
+    lock_clocks: int | None
+    foreign_processes: Literal["flag", "error"]
     container: str
     extrapolate_to_px: int
     extrapolate_beyond_limit: bool
@@ -76,6 +81,8 @@ class StudyConfig:
     figures: Mapping[str, Any]
     gpus: tuple[Mapping[str, Any], ...]
     sensors: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    """What of the preset is left out here, for the user to see when the study starts."""
 
 
 def load_config(user: Mapping[str, Any]) -> StudyConfig:
@@ -92,7 +99,8 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     errors: list[UserError] = list(config_errors(schema, {**hardware, **user}))
     if errors:
         raise StudyConfigError(errors)
-    full = _fill(schema, {**hardware, **_merge(_preset_for(user), user)})
+    preset, notes = _preset_for(user, _device_type(_fill(schema, user)))
+    full = _fill(schema, {**hardware, **_merge(preset, user)})
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
         try:
@@ -102,7 +110,7 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     errors.extend(_other_errors(full))
     if errors:
         raise StudyConfigError(errors)
-    return _study(full, tuple(methods))
+    return _study(full, tuple(methods), notes)
 
 
 def read_config(path: Path) -> StudyConfig:
@@ -133,13 +141,28 @@ def detect_device_type() -> Literal["cpu", "cuda"]:
     return "cuda" if any(Path(sign).exists() for sign in signs) else "cpu"
 
 
-def _preset_for(user: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset, less what the user's own choice of resolutions or variants is to replace."""
+def _preset_for(
+    user: Mapping[str, Any], device_type: Literal["cpu", "cuda"]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The preset, less what the user's own choice is to replace and what needs another device.
+
+    Returns:
+        The preset; and what of it is left out for the device, in words.
+    """
     name = user.get("preset", "quick")
     data: dict[str, Any] = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text("utf-8"))
     if "resolutions" in user:
         data.pop("resolutions_by_target", None)
-    return data
+    left_out = [variant for variant in data["variants"] if _needs_cuda(variant)]
+    if device_type == "cuda" or not left_out or "variants" in user:
+        return data, ()
+    data["variants"] = [variant for variant in data["variants"] if variant not in left_out]
+    note = f"preset {name}: {', '.join(left_out)} left out, the device is a CPU and has no TF32"
+    return data, (note,)
+
+
+def _needs_cuda(variant: str) -> bool:
+    return variant.endswith("-tf32")
 
 
 def _default_hardware() -> dict[str, Any]:
@@ -219,11 +242,11 @@ def _variant_errors(
 ) -> Iterator[UserError]:
     for name in variants:
         try:
-            variant = parse_variant(name, spec, where=where)
+            parse_variant(name, spec, where=where)
         except UserError as error:
             yield error
             continue
-        if variant.precision == "tf32" and _device_type(study) == "cpu":
+        if _needs_cuda(name) and _device_type(study) == "cpu":
             what = f"{name!r} cannot run on a CPU, TF32 is a format of NVIDIA GPUs"
             yield ConfigError(where, what, "use fp32, or set device.type: cuda")
 
@@ -244,9 +267,13 @@ def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
         what = f"{sampling['min_images']} is more than measured_images"
         remedy = f"allowed: 1 to {sampling['measured_images']}"
         yield ConfigError("sampling.min_images", what, remedy)
-    if study["device"]["gpu"] is not None and _device_type(study) == "cpu":
-        what = "a GPU is named, but the device is a CPU"
-        yield ConfigError("device.gpu", what, "leave it out, or set device.type: cuda")
+    if sampling["target_precision"] is not None and sampling["min_images"] < 2:
+        what = "1 is too few to tell a precision, which target_precision asks for"
+        yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
+    for key, what in (("gpu", "a GPU is named"), ("lock_clocks", "a GPU's clock is to be locked")):
+        if study["device"][key] is not None and _device_type(study) == "cpu":
+            remedy = "leave it out, or set device.type: cuda"
+            yield ConfigError(f"device.{key}", f"{what}, but the device is a CPU", remedy)
     yield from (*_repeated(study, "gpus"), *_repeated(study, "sensors"))
     images = study["images"]
     if images is not None and not Path(images).is_dir():
@@ -263,7 +290,9 @@ def _repeated(study: Mapping[str, Any], key: str) -> Iterator[ConfigError]:
         names.add(entry["name"])
 
 
-def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyConfig:
+def _study(
+    full: Mapping[str, Any], methods: tuple[MethodConfig, ...], notes: tuple[str, ...]
+) -> StudyConfig:
     threads = full["device"]["threads"]
     return StudyConfig(
         preset=full["preset"],
@@ -272,11 +301,16 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         threads=usable_cpus() if threads is None else threads,
         methods=methods,
         sampling=Sampling(**full["sampling"]),
+        processes=full["processes"],
+        latency=full["latency"],
+        execution=Execution(**full["execution"]),
         images=full["images"],
         seed=full["seed"],
         collector=full["collector"],
         nsys=full["nsys"],
         gpu=full["device"]["gpu"],
+        lock_clocks=full["device"]["lock_clocks"],
+        foreign_processes=full["device"]["foreign_processes"],
         container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],
         extrapolate_beyond_limit=full["extrapolate_beyond_limit"],
@@ -284,4 +318,5 @@ def _study(full: Mapping[str, Any], methods: tuple[MethodConfig, ...]) -> StudyC
         figures=full["figures"],
         gpus=tuple(full["gpus"]),
         sensors=tuple(full["sensors"]),
+        notes=notes,
     )

@@ -2,9 +2,10 @@
 
 Whether such runs are left out is an option of the study, and switching it must not cause a
 measurement: what has been measured stays measured, with any option. So the option is no parameter
-of a rule that Snakemake compares. One kind of run does depend on it: that which was left out. Each
-run has a small file among its inputs, its decision. It is as old as can be, so it causes nothing,
-unless the run was left out and would not be now: then it is new, and Snakemake runs the job again.
+of a rule that Snakemake compares (see ``profiling.study.options``). One kind of run does depend on
+it: that which was left out. Each record has a small file among its job's inputs, its decision. It
+is as old as can be, so it causes nothing, unless the run was left out and would not be now: then it
+is new, and Snakemake runs the job again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Decisions:
     Args:
         margin: share of the device's memory by which a count must exceed it for a run to be left
             out; None: no run is left out.
-        results: folder of the runs.
+        results: folder of the records.
         folder: where the decisions lie.
     """
 
@@ -38,39 +39,32 @@ class Decisions:
         self._folder = folder
         self._counting = source_digest("profiling.prediction")
 
-    @property
-    def options(self) -> str:
-        """What ``python -m profiling run`` is told of the option, for a shell."""
-        if self._margin is None:
-            return ""
-        return f"--skip-predicted-out-of-memory --memory-margin {self._margin!r}"
-
-    def file(self, run: str) -> Path:
-        """The decision on a run.
+    def file(self, record: str) -> Path:
+        """The decision on a record.
 
         Args:
-            run: device/method/variant/resolution.
+            record: below the results: a run's folder/run.json, or latency.json.
         """
-        return self._folder / run
+        return self._folder / record
 
-    def write(self, runs: Iterable[str]) -> None:
+    def write(self, records: Iterable[str]) -> None:
         """Brings the files up to date. They follow from the records: doing it twice is the same.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        for run in runs:
-            file = self.file(run)
-            if self._is_outdated(run):
+        for record in records:
+            file = self.file(record)
+            if self._is_outdated(record):
                 # Snakemake takes a new file for an old one where its content is
                 _write(file, f"Decide anew: margin {self._margin}, counting {self._counting}.\n")
             else:
                 _write(file, STANDS)
                 os.utime(file, (0, 0))
 
-    def _is_outdated(self, run: str) -> bool:
+    def _is_outdated(self, record: str) -> bool:
         """Whether a run was left out, and by the present option or counting might not be."""
-        prediction = _left_out(self._results / run / "run.json")
+        prediction = _left_out(self._results / record)
         if prediction is None:
             return False
         return prediction.counted_by != self._counting or not prediction.rules_out(self._margin)

@@ -1,15 +1,19 @@
 """The reference of the configuration, made from its schema.
 
-``python -m profiling.study.describe > docs/configuration.md`` writes it anew; a test fails where
-the file differs from the schema.
+``make docs`` writes it anew (``python -m profiling.study.describe docs/configuration.md``); a test
+fails where the file differs from the schema.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from profiling.files import write_text
 from profiling.validation import load_schema
 
 HEADER = """\
@@ -28,7 +32,7 @@ def reference() -> str:
     """The page, as Markdown."""
     schema = load_schema("config")
     rows = "\n".join(_rows("", schema, schema))
-    table = f"| key | values | default | meaning |\n|---|---|---|---|\n{rows}"
+    table = f"| key | values | meaning |\n|---|---|---|\n{rows}"
     return f"{HEADER}\n{table}\n"
 
 
@@ -36,13 +40,12 @@ def _rows(prefix: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> It
     for key, inner in part.get("properties", {}).items():
         resolved = {**schema["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {}), **inner}
         default = _default(resolved) if "properties" not in resolved else ""
-        cells = [f"`{prefix}{key}`", _values(resolved), default, resolved["description"]]
-        yield f"| {' | '.join(cells)} |"
+        yield f"| `{prefix}{key}` | {_values(resolved)}{default} | {_prose(resolved)} |"
         yield from _rows(f"{prefix}{key}.", resolved, schema)
         yield from _rows(f"{prefix}{key}.<n>.", resolved.get("items", {}), schema)
         labelled = resolved.get("additionalProperties")
         if isinstance(labelled, Mapping):
-            yield f"| `{prefix}{key}.<label>` | object | | {labelled['description']} |"
+            yield f"| `{prefix}{key}.<label>` | object | {_prose(labelled)} |"
             yield from _rows(f"{prefix}{key}.<label>.", labelled, schema)
 
 
@@ -53,14 +56,25 @@ def _values(part: Mapping[str, Any]) -> str:
     text = " or ".join(kinds)
     if "items" in part:
         text = f"list of {part['items']['type']}s"
-    limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
+    limits = {
+        "minimum": "from",
+        "exclusiveMinimum": "above",
+        "maximum": "to",
+        "exclusiveMaximum": "below",
+    }
     given = (f"{word} {part[name]}" for name, word in limits.items() if name in part)
     return " ".join([text, *given])
 
 
+def _prose(part: Mapping[str, Any]) -> str:
+    """The description; what looks like a tag of HTML stays text, except inside of code."""
+    text: str = part["description"]
+    return re.sub(r"(`[^`]*`)|<", lambda match: match[1] or r"\<", text)
+
+
 def _default(part: Mapping[str, Any]) -> str:
-    return f"`{json.dumps(part['default'])}`" if "default" in part else ""
+    return f"; default `{json.dumps(part['default'])}`" if "default" in part else ""
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    write_text(Path(sys.argv[1]), reference())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,15 +25,22 @@ COUNTED_TO_PX = 2560
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A measurement: its request, and the digest of the code that decides its outcome."""
+    """One process of a run: its request, and the digest of the code that decides its outcome."""
 
     request: RunRequest
     code_digest: str
 
     @property
     def path(self) -> str:
-        """Folder of the run below the results: device/method/variant/resolution."""
-        return f"{self.group}/{self.request.resolution_px}"
+        """Folder below the results: of the run's first process that of the run, else in it."""
+        folder = f"{self.group}/{self.request.resolution_px}"
+        process = self.request.process
+        return folder if process == 1 else f"{folder}/process-{process}"
+
+    @property
+    def latency(self) -> RunRequest:
+        """The latency pass of the same process: the same without a profiler."""
+        return dataclasses.replace(self.request, collector="none")
 
     @property
     def group(self) -> str:
@@ -73,7 +81,7 @@ class PlannedCount:
 def plan_runs(
     study: StudyConfig, collector: CollectorName, container: str | None = None
 ) -> dict[str, PlannedRun]:
-    """All runs of a study by their path.
+    """All processes of all runs of a study by their path: first processes, then second ones, ….
 
     Args:
         study: the configuration.
@@ -81,7 +89,34 @@ def plan_runs(
         container: digest of the image in which they are measured; None: on the host. Runs in a
             container are those of a device of their own, so that neither overwrites the other's.
     """
-    return {run.path: run for run in _runs(study, collector, container)}
+    first = list(_runs(study, collector, container))
+    return {
+        run.path: run
+        for process in range(1, study.processes + 1)
+        for run in (_in_process(run, process) for run in first)
+    }
+
+
+def planned_records(runs: Iterable[str], latency: bool) -> list[str]:
+    """The records of a study below the results, each made by a job of its own.
+
+    Args:
+        runs: paths of its processes.
+        latency: whether it has the latency pass.
+    """
+    names = ["run.json", *(["latency.json"] if latency else [])]
+    return [f"{run}/{name}" for name in names for run in runs]
+
+
+def process_pattern(process: int) -> str:
+    """Regular expression of the folders of one of the processes of all runs."""
+    inner = "" if process == 1 else f"/process-{process}"
+    return rf"[^/]+/[^/]+/[^/]+/\d+{inner}"
+
+
+def first_processes(runs: Mapping[str, PlannedRun]) -> list[str]:
+    """The paths of the runs themselves."""
+    return [path for path, run in runs.items() if run.request.process == 1]
 
 
 def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
@@ -101,8 +136,16 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
     return counts
 
 
-def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]) -> list[str]:
-    """The figures that ``python -m analysis figures`` draws of a study, without extensions."""
+def figure_names(
+    runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount], latency: bool = False
+) -> list[str]:
+    """The figures that ``python -m analysis figures`` draws of a study, without extensions.
+
+    Args:
+        runs: its runs.
+        counts: its memory counts.
+        latency: whether it has the latency pass.
+    """
     groups = dict.fromkeys(run.group for run in runs.values())
     devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
     variants = dict.fromkeys(count.variant for count in counts.values())
@@ -114,6 +157,7 @@ def figure_names(runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCou
             for count in counts.values()
         ),
         *(f"scaling_runtime_{device}_{variant}" for device, variant in devices),
+        *(_latency_names(groups, devices) if latency else ()),
         *(
             "_".join([figure, *group.split("/")])
             for figure in ("clocks", "fit_check")
@@ -144,6 +188,11 @@ def _implementation_names(groups: Iterable[str]) -> Iterator[str]:
         implementation, _, precision = variant.partition("-")
         if implementation == "reference" and f"{device}/{method}/optimized-{precision}" in known:
             yield f"implementations_{device}_{method}_{precision}"
+
+
+def _latency_names(groups: Iterable[str], devices: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield from ("_".join(["latency_parts", *group.split("/")]) for group in groups)
+    yield from (f"scaling_latency_{device}_{variant}" for device, variant in devices)
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
@@ -179,6 +228,10 @@ def _runs(
                 yield PlannedRun(request, digest)
 
 
+def _in_process(run: PlannedRun, process: int) -> PlannedRun:
+    return dataclasses.replace(run, request=dataclasses.replace(run.request, process=process))
+
+
 def _request(
     study: StudyConfig,
     method: MethodConfig,
@@ -202,6 +255,8 @@ def _request(
         collector=collector,
         gpu=study.gpu,
         container=container,
+        execution=study.execution,
+        lock_clocks=study.lock_clocks,
     )
 
 

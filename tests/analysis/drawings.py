@@ -21,6 +21,7 @@ from analysis.fits.table import fits_table
 from analysis.memory_counts import Count as ReadCount
 from analysis.memory_methods_table import memory_methods_table
 from analysis.memory_table import memory_table
+from analysis.runs_table import RUNS_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import make_table
 from tests.memory_documents import Count, Part, constant, per_pixel
@@ -61,7 +62,9 @@ def read(count: Count, sides_px: Sequence[int] = COUNTED_PX) -> list[ReadCount]:
 
 
 def study_tables(
-    runtime: pd.DataFrame | None = None, counts: Sequence[ReadCount] | None = None
+    runtime: pd.DataFrame | None = None,
+    counts: Sequence[ReadCount] | None = None,
+    runs: pd.DataFrame | None = None,
 ) -> StudyTables:
     """All tables of a study; by default of one method."""
     runtime = runtime_table() if runtime is None else runtime
@@ -74,6 +77,7 @@ def study_tables(
         methods=memory_methods_table(counts),
         fits=fits_table(iter(series), LAST_PX),
         extrapolation=memory_extrapolation_table(memory, LAST_PX),
+        runs=runs,
     )
 
 
@@ -93,7 +97,9 @@ def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: An
         "status": "ok",
         "collector": "nsys",
         "collector_version": "2023.4.4",
+        "processes": 1,
         "images": 5,
+        "verdict": "steady",
     }
     return {**row, **more}
 
@@ -116,15 +122,57 @@ def runtime_table(
     return make_table(rows, RUNTIME_COLUMNS)
 
 
+LATENCY_MS = {
+    "image": ("image", 1.2), "load": ("outside", 6.0), "prepare": ("outside", 0.5),
+    "copy_to_device": ("outside", 0.05), "copy_to_host": ("outside", 0.02),
+    "end_to_end": ("end_to_end", 1.77),
+}  # fmt: skip
+"""Role of each part that is timed without a profiler, and its time in ms per megapixel."""
+
+
+def latency_table(
+    method: str = "M", sides_px: tuple[int, ...] = SIDES_PX, **more: Any
+) -> pd.DataFrame:
+    """Times of `LATENCY_MS`, intervals of ±10 %, tails of 30 %."""
+    rows = []
+    for side_px in sides_px:
+        for part, (role, per_megapixel_ms) in LATENCY_MS.items():
+            mean_ms = per_megapixel_ms * side_px**2 / 1e6
+            row = runtime_row(
+                method, side_px, part, role, clock="latency", collector="none",
+                collector_version="adscale 0.1.0", mean_ms=mean_ms, ci95_low_ms=0.9 * mean_ms,
+                ci95_high_ms=1.1 * mean_ms, p99_ms=1.3 * mean_ms,
+            )  # fmt: skip
+            rows.append({**row, **more})
+    return make_table(rows, RUNTIME_COLUMNS)
+
+
+def runs_table(runtime: pd.DataFrame, **more: Any) -> pd.DataFrame:
+    """The runs of a table of runtimes, with settings; `more` replaces columns."""
+    latency = runtime["clock"].eq("latency").map({True: "latency", False: "profiled"})
+    key = ["device", "device_type", "hardware", "method", "variant", "resolution_px"]
+    runs = runtime.assign(**{"pass": latency}).drop_duplicates([*key, "pass"])
+    rows = [
+        {
+            **dict.fromkeys(RUNS_COLUMNS), **run, "process": 1, "threads": 8, "cache": "warm",
+            "asked_cudnn_benchmark": False, "asked_deterministic": False,
+            "evidence": f"evidence for {run['verdict']}", **more,
+        }
+        for run in runs[[*key, "pass", "status", "verdict"]].to_dict("records")
+    ]  # fmt: skip
+    return make_table(rows, RUNS_COLUMNS)
+
+
 def draw(
     name: str,
     runtime: pd.DataFrame | None = None,
     counts: Sequence[ReadCount] | None = None,
     style: Style = STYLE,
     hardware: Hardware = HARDWARE,
+    runs: pd.DataFrame | None = None,
 ) -> Drawing:
     """One figure of the study."""
-    tables = study_tables(runtime, counts)
+    tables = study_tables(runtime, counts, runs)
     with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
         return study_figures(tables, hardware, style)[name]()
 

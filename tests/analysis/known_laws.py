@@ -1,4 +1,4 @@
-"""A generated study of all methods on a GPU in which every submodule follows a law that is known."""
+"""A generated study of all methods on a GPU: every submodule follows a law that is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up series of a machine's state, in the JSON form of `analysis.machine.state`."""
+"""Made-up series of a machine's state, in the form of `machine` of run.json."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def _document(samples: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any
     return {
         "interval_ms": 50,
         "measured_ms": [0.0, 50.0 * SAMPLES],
-        "locked_sm_clock_mhz": None,
         "samples": kept,
+        "unavailable": {},
+        "idle_power_w": None,
+        "energy": None,
+        "locked_sm_clock_mhz": None,
+        "lock_problem": None,
+        "foreign_processes": [],
     }

@@ -1,4 +1,4 @@
-"""docs/definitions.md defines every column of the tables of memory."""
+"""docs/definitions.md defines every column of the tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import pytest
 
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
 from analysis.flops_table import FLOPS_COLUMNS
+from analysis.kernels_table import KERNELS_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
 from analysis.memory_table import MEMORY_COLUMNS
+from analysis.runs_table import RUNS_COLUMNS
+from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import Schema
 
 DEFINITIONS = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -22,7 +25,15 @@ IN_ALL_TABLES = {
 
 @pytest.mark.parametrize(
     "schema",
-    [MEMORY_COLUMNS, MEMORY_METHODS_COLUMNS, FLOPS_COLUMNS, MEMORY_EXTRAPOLATION_COLUMNS],
+    [
+        RUNTIME_COLUMNS,
+        RUNS_COLUMNS,
+        KERNELS_COLUMNS,
+        MEMORY_COLUMNS,
+        MEMORY_METHODS_COLUMNS,
+        FLOPS_COLUMNS,
+        MEMORY_EXTRAPOLATION_COLUMNS,
+    ],
 )
 def test_every_column_is_defined(schema: Schema) -> None:
     text = DEFINITIONS.read_text(encoding="utf-8")

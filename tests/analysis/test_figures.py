@@ -30,7 +30,9 @@ from tests.analysis.drawings import (
     caption,
     count_of,
     draw,
+    latency_table,
     read,
+    runs_table,
     runtime_table,
     study_tables,
     texts,
@@ -174,9 +176,11 @@ def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
 @pytest.mark.parametrize("style", [STYLE, Style(width_mm=88, font_pt=7), Style(width_mm=180)])
 @pytest.mark.parametrize("method", ["M", "a_{b}_$\\alpha$_%", "PatchCore-10-with-a-long-label"])
 def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -> None:
-    tables = study_tables(runtime_table(method), read(count_of(method)))
+    runtime = pd.concat([runtime_table(method), latency_table(method)], ignore_index=True)
+    runtime.loc[runtime["resolution_px"] == 512, "verdict"] = "drifting"
+    tables = study_tables(runtime, read(count_of(method)), runs_table(runtime))
     figures = study_figures(tables, HARDWARE, style)
-    assert len(figures) == 7
+    assert len(figures) == 9
     for draw_one in figures.values():
         with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
             figure = draw_one().figure

@@ -12,10 +12,10 @@ from analysis.fits.models import (
     FIXED,
     FLOOR_QUADRATIC,
     LINEAR,
-    QUADRATIC,
-    RIVALS,
     PIXELS,
     PIXELS_SQUARED,
+    QUADRATIC,
+    RIVALS,
     SIDE,
     Floats,
 )

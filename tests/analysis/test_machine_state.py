@@ -1,9 +1,9 @@
-"""Reading the state of the machine, and the proposal for its schema."""
+"""Reading the state of the machine, as the schema of run.json has it."""
 
 from __future__ import annotations
 
-import inspect
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,29 +11,28 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from analysis.errors import ResultsError
-from analysis.machine import state as module
 from analysis.machine.slowdown import held_down_by, is_idle
 from analysis.machine.state import QUANTITIES
 from tests.analysis.machines import SAMPLES, cpu, gpu, state
 
+SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "run.schema.json"
 
-def proposal() -> dict[str, Any]:
-    """The schema that the docstring proposes."""
-    text = inspect.getdoc(module) or ""
-    schema: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    return schema
+
+def schema() -> dict[str, Any]:
+    """Of `machine` in run.json."""
+    whole: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return {**whole["properties"]["machine"], "$defs": whole["$defs"]}
 
 
 @pytest.mark.parametrize("document", [gpu(), cpu(), gpu(sm_clock_mhz=None), cpu(others_share=[])])
-def test_examples_satisfy_the_proposed_schema(document: dict[str, Any]) -> None:
-    Draft202012Validator.check_schema(proposal())
-    Draft202012Validator(proposal()).validate(document)
+def test_made_up_machines_satisfy_the_schema(document: dict[str, Any]) -> None:
+    Draft202012Validator(schema()).validate(document)
 
 
 def test_the_schema_knows_the_quantities_and_refuses_others() -> None:
-    samples = proposal()["properties"]["samples"]["properties"]
-    assert set(samples) == {"time_ms", *QUANTITIES}
-    assert not Draft202012Validator(proposal()).is_valid(gpu(fan_percent=[1] * SAMPLES))
+    _, machine = schema()["oneOf"]
+    assert set(machine["properties"]["samples"]["properties"]) == {"time_ms", *QUANTITIES}
+    assert not Draft202012Validator(schema()).is_valid(gpu(fan_percent=[1] * SAMPLES))
 
 
 def test_missing_samples_and_missing_quantities() -> None:
@@ -49,6 +48,26 @@ def test_only_samples_taken_while_images_were_measured_count() -> None:
     document = gpu(sm_clock_mhz=list(range(SAMPLES)))
     document["measured_ms"] = [500.0, 1000.0]
     assert state(document).sm_clock_mhz.tolist() == list(range(10, 21))
+    document["measured_ms"] = None
+    assert state(document).size == 0
+
+
+def test_what_was_no_sample_is_told_in_words() -> None:
+    document = gpu()
+    document["lock_problem"] = "1410 MHz could not be locked: no permission"
+    document["unavailable"] = {"others_share": "not supported"}
+    document["foreign_processes"] = [
+        {"pid": 12, "name": "python", "used_bytes": 1, "seen": "throughout"},
+        {"pid": 13, "name": None, "used_bytes": None, "seen": "after"},
+    ]
+    Draft202012Validator(schema()).validate(document)
+    found = state(document)
+    assert found.lock_problem == document["lock_problem"]
+    assert found.unavailable == document["unavailable"]
+    assert found.foreign_processes == (
+        "python (12, before and after the measured images)",
+        "a process (13, after the measured images)",
+    )
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,34 @@ def test_what_was_not_seen_is_said() -> None:
     )
 
 
+def test_why_something_was_not_seen_is_said_too() -> None:
+    document = cpu(cpu_frequency_mhz=None)
+    document["unavailable"] = {"cpu_frequency_mhz": "a virtual machine does not tell it"}
+    assert judge(state(document), STEADY, "cpu").remarks == (
+        "hardly or not recorded: the CPU's frequency (a virtual machine does not tell it)",
+    )
+    document = gpu()
+    document["lock_problem"] = "1410 MHz could not be locked: no permission"
+    assert judge(state(document), STEADY, "cuda").remarks == (document["lock_problem"],)
+
+
+def test_other_processes_on_the_gpu_are_shared_unless_they_are_known_to_rest() -> None:
+    other = {"pid": 12, "name": "python", "used_bytes": 1, "seen": "throughout"}
+    document = gpu()
+    document["foreign_processes"] = [other]
+    found = judge(state(document), STEADY, "cuda")
+    assert found.verdict == "steady"
+    assert found.remarks == ("on the GPU, too: python (12, before and after the measured images)",)
+    document = gpu(others_share=None)
+    document["foreign_processes"] = [other]
+    found = judge(state(document), STEADY, "cuda")
+    assert found.verdict == "shared"
+    assert found.evidence == (
+        "others had the GPU open, how much they used of it was not recorded: "
+        "python (12, before and after the measured images)"
+    )
+
+
 @pytest.mark.parametrize("verdict", ["bimodal", "too_short"])
 def test_other_findings_of_the_times_are_remarks(verdict: Any) -> None:
     found = on_gpu(Steadiness(verdict, "some words", 3))

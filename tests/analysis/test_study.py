@@ -58,8 +58,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_gpu_run(folder, run)
             profile, output = folder / "profile.sqlite", folder / "ranges.parquet"
             assert not main(
-                ["attribute", str(profile), "--run", f"{folder}/run.json", "-o", str(output)]
-            )
+                ["attribute", str(profile), "--run", f"{folder}/run.json", "-o", str(output),
+                 "--kernel-table", f"{folder}/kernels.parquet"]
+            )  # fmt: skip
             folders.append(str(folder))
         parts = [
             Part(
@@ -77,12 +78,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables = ["--runtime", runtime, "--memory", memory]
     drawn = ["--memory-methods", f"{root}/memory_methods.csv", "--memory-extrapolation", judged]
-    assert not main(["summarize", *folders, "-o", runtime])
+    runs, kernels = f"{root}/runs.csv", f"{root}/kernels.csv"
+    assert not main(["summarize", *folders, "-o", runtime, "--runs", runs, "--kernels", kernels])
     assert not main(["memory", *map(str, counts), "-o", memory])
     assert not main(["fit", *tables, "--extrapolate-to", "3000", "-o", fits])
     assert not main(["flops", *tables, "-o", f"{root}/flops.csv"])
     assert not main(["extrapolation", *tables[2:], "--extrapolate-to", "3000", "-o", judged])
-    lines = ["--hardware", HARDWARE]
+    lines = ["--hardware", HARDWARE, "--runs", runs]
     assert not main(["figures", *tables, *drawn, *lines, "--fits", fits, "-o", f"{root}/figures"])
     return root
 
@@ -103,10 +105,25 @@ def test_times_are_found_again(study: Path, method: str) -> None:
 
 def test_no_row_is_missing(study: Path) -> None:
     table = pd.read_csv(study / "runtime.csv")
-    # two submodules and the image by four clocks, four ranges outside by the host's
-    assert len(table) == 2 * len(SIDES_PX) * (3 * 4 + 4)
+    # two submodules and the image by four clocks, four ranges outside by the host's; without a
+    # profiler the image, these ranges and all together
+    assert len(table) == 2 * len(SIDES_PX) * (3 * 4 + 4 + 6)
     assert set(table["images"]) == {6}
     assert table["ci95_low_ms"].notna().all()
+    assert set(table["verdict"]) == {"steady"}
+
+
+def test_every_run_and_every_kernel_has_its_rows(study: Path) -> None:
+    runs = pd.read_csv(study / "runs.csv")
+    assert len(runs) == 2 * len(SIDES_PX) * 2
+    assert runs["energy_per_image_j"].notna().all()
+    kernels = pd.read_csv(study / "kernels.csv")
+    assert len(kernels) == 2 * len(SIDES_PX) * 2 * 4
+    of_part = kernels.groupby(["method", "resolution_px", "submodule"])["ms_per_image"].sum()
+    runtime = pd.read_csv(study / "runtime.csv")
+    sums = runtime[(runtime["clock"] == "kernel_sum") & (runtime["role"] == "submodule")]
+    found = sums.set_index(["method", "resolution_px", "submodule"])["mean_ms"]
+    assert of_part.sort_index().tolist() == pytest.approx(found.sort_index().tolist())
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
@@ -148,7 +165,7 @@ def test_rates_are_counted_work_over_measured_time(study: Path, method: str) -> 
 
 def test_every_table_has_its_parquet_file(study: Path) -> None:
     tables = {path.stem for path in study.glob("*.csv")}
-    assert {"memory", "memory_methods", "flops", "memory_extrapolation"} <= tables
+    assert {"memory", "memory_methods", "flops", "runs", "kernels"} <= tables
     assert {path.stem for path in study.glob("*.parquet")} == tables
 
 
@@ -157,7 +174,9 @@ def test_every_figure_of_the_study_is_there(study: Path) -> None:
         *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"latency_parts_generated_{method}_{VARIANT}" for method in TIMES_MS),
         f"scaling_runtime_generated_{VARIANT}",
+        f"scaling_latency_generated_{VARIANT}",
         f"scaling_memory_{VARIANT}",
         f"scaling_needed_{VARIANT}",
         f"memory_extrapolation_{VARIANT}",

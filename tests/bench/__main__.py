@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Callable
 
 from tests.bench import (
+    annotation,
     attribution,
     banks,
     collectors,
     fits,
     implementations,
+    machine,
     memory,
     statistics,
 )
@@ -21,8 +23,10 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "banks": banks.main,
     "memory": memory.main,
     "attribution": attribution.main,
+    "annotation": annotation.main,
     "statistics": statistics.main,
     "fits": fits.main,
+    "machine": machine.main,
 }
 
 

@@ -24,8 +24,8 @@ from analysis.fits.growth import LEVEL
 from analysis.fits.models import (
     FLOOR_QUADRATIC,
     NOTHING_KNOWN,
-    QUADRATIC,
     PIXELS_SQUARED,
+    QUADRATIC,
     Form,
     Prior,
     Term,

@@ -17,7 +17,7 @@ from profiling.validation import load_schema
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
 SKIP = ["--skip-predicted-out-of-memory"]
-FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2"]
+FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2", "--no-latency"]
 
 
 def command(*arguments: str) -> list[str]:
@@ -33,17 +33,22 @@ def run(
     )  # fmt: skip
 
 
-def record(folder: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((folder / "run.json").read_text())
+def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / name).read_text())
     Draft202012Validator(load_schema("run")).validate(data)
     return data
 
 
 def ranges(sqlite: Path) -> list[tuple[str, int, int]]:
-    """Name, start and end of all push/pop ranges in order of their start."""
+    """Name, start and end of our push/pop ranges in order of their start.
+
+    Libraries of a GPU may have ranges of their own, in other domains.
+    """
     query = (
         "SELECT coalesce(s.value, e.text), e.start, e.end FROM NVTX_EVENTS e "
-        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 "
+        "LEFT JOIN StringIds s ON s.id = e.textId WHERE e.eventType = 59 AND e.domainId IN ("
+        "SELECT d.domainId FROM NVTX_EVENTS d LEFT JOIN StringIds t ON t.id = d.textId "
+        "WHERE d.eventType = 75 AND coalesce(t.value, d.text) = 'adscale') "
         "ORDER BY e.start, e.end DESC"
     )
     with closing(sqlite3.connect(sqlite)) as connection:

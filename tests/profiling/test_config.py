@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from profiling.request import Execution
+from profiling.sampling import StopRule
 from profiling.study.config import StudyConfigError, load_config, read_config, usable_cpus
 from profiling.study.describe import reference
 from profiling.validation import load_schema
@@ -63,7 +66,7 @@ def test_faults_in_resolutions_of_a_target_name_their_place() -> None:
     assert lines[1].startswith("resolutions_by_target: there is no method 'dda'")
 
 
-@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "quick", "paper", "adaptive"])
 def test_every_preset_is_valid_and_complete(preset: str) -> None:
     config = load_config(study(preset=preset))
     given = yaml.safe_load((CHECKOUT / "config" / "presets" / f"{preset}.yaml").read_text())
@@ -80,6 +83,47 @@ def test_the_paper_preset_is_the_studys_sampling() -> None:
     sampling = load_config(study(preset="paper")).sampling
     assert (sampling.warmup_images, sampling.measured_images) == (100, 1000)
     assert (sampling.min_images, sampling.time_budget_s) == (1000, None)
+    assert sampling.target_precision is None
+    warmup, measured = StopRule.for_warmup(sampling), StopRule.for_measurement(sampling)
+    for rule, images in ((warmup, 100), (measured, 1000)):  # exactly, however long it takes
+        assert rule.check(images - 1, 1e6) is None
+        assert rule.check(images, 0.0) == "image_count"
+
+
+def test_the_adaptive_preset_measures_what_the_paper_preset_does_until_it_is_precise() -> None:
+    adaptive, paper = (
+        load_config(study(preset=preset, device={"type": "cuda"}))
+        for preset in ("adaptive", "paper")
+    )
+    assert adaptive.methods == paper.methods
+    assert adaptive.processes == paper.processes == 3
+    sampling = adaptive.sampling
+    assert (sampling.target_precision, sampling.min_images) == (0.01, 30)
+    assert (sampling.warmup_images, sampling.measured_images) == (20, 1000)
+    assert sampling.time_budget_s is not None
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick"])
+def test_a_first_study_takes_one_process_per_run_and_its_latency_pass(preset: str) -> None:
+    config = load_config(study(preset=preset))
+    assert (config.processes, config.latency) == (1, True)
+
+
+def test_of_a_preset_what_a_cpu_does_not_have_is_left_out_and_said() -> None:
+    on_gpu = load_config(study(preset="paper", device={"type": "cuda"}))
+    assert on_gpu.methods[0].variants == ("reference-fp32", "reference-tf32", "optimized-fp32")
+    assert on_gpu.notes == ()
+    on_cpu = load_config(study(preset="paper"))
+    assert on_cpu.methods[0].variants == ("reference-fp32", "optimized-fp32")
+    assert len(on_cpu.notes) == 1
+    assert "reference-tf32 left out" in on_cpu.notes[0]
+    assert load_config(study(preset="paper", variants=["reference-fp32"])).notes == ()
+
+
+def test_settings_of_the_execution_are_torchs_own_unless_set() -> None:
+    assert load_config(study()).execution == Execution(False, False, "warm")
+    config = load_config(study(execution={"cache": "cold"}))
+    assert config.execution == Execution(False, False, "cold")
 
 
 def test_the_users_key_takes_the_place_of_the_presets_and_leaves_its_neighbours() -> None:
@@ -116,7 +160,10 @@ def test_threads_default_to_the_usable_cpus() -> None:
     [
         ({"preste": "quick"}, ["preste: unknown key", "did you mean preset?"]),
         ({"sampling": {"warmup_image": 3}}, ["sampling.warmup_image", "mean warmup_images?"]),
-        ({"preset": "quik"}, ["preset: 'quik'", "smoke, quick, paper", "did you mean quick?"]),
+        (
+            {"preset": "quik"},
+            ["preset: 'quik'", "smoke, quick, paper, adaptive", "did you mean quick?"],
+        ),
         ({"resolutions": "256"}, ["resolutions: '256'", "expected: array"]),
         ({"resolutions": [256, "big"]}, ["resolutions.1: 'big'", "expected: integer"]),
         ({"resolutions": []}, ["resolutions", "at least 1"]),
@@ -139,6 +186,21 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ),
         ({"methods": {"A": {"target": "efficientad", "size": "L"}}}, ["methods.A.size", "S, M"]),
         ({"variants": ["reference-fp16"]}, ["variants", "reference-fp16", "reference-fp32"]),
+        ({"processes": 0}, ["processes: 0", "at least 1"]),
+        ({"latency": "no"}, ["latency: 'no'", "boolean"]),
+        ({"execution": {"cache": "hot"}}, ["execution.cache: 'hot'", "warm, cold"]),
+        ({"sampling": {"target_precision": 0}}, ["sampling.target_precision: 0", "more than 0"]),
+        ({"sampling": {"target_precision": 1}}, ["sampling.target_precision: 1", "less than 1"]),
+        (
+            {"sampling": {"target_precision": 0.1, "min_images": 1}},
+            ["sampling.min_images", "at least 2"],
+        ),
+        ({"device": {"type": "cpu", "lock_clocks": 1200}}, ["device.lock_clocks", "is a CPU"]),
+        (
+            {"device": {"type": "cpu", "foreign_processes": "fail"}},
+            ["device.foreign_processes: 'fail'", "flag, error"],
+        ),
+        ({"preset": "paper", "variants": ["reference-tf32"]}, ["variants", "CPU"]),
         ({"variants": ["reference-tf32"]}, ["variants", "CPU", "device.type: cuda"]),
         ({"sampling": {"min_images": 9, "measured_images": 2}}, ["sampling.min_images", "1 to 2"]),
         ({"images": "no/such/folder"}, ["images", "no folder"]),
@@ -227,8 +289,14 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_the_reference_of_the_configuration_is_that_of_the_schema() -> None:
-    """If not: `python -m profiling.study.describe > docs/configuration.md`."""
-    assert (CHECKOUT / "docs" / "configuration.md").read_text() == reference()
+    """If not: `make docs`, or `python -m profiling.study.describe docs/configuration.md`."""
+    assert (CHECKOUT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
+
+
+def test_the_reference_has_no_tags_of_html_outside_of_code() -> None:
+    prose = re.sub(r"`[^`]*`", "", reference())
+    assert r"\<name>" in prose
+    assert not re.search(r"(?<!\\)<", prose)
 
 
 def test_every_key_of_the_schema_is_described() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from profiling.study.decisions import Decisions
 from profiling.study.digest import source_digest
 
-RUN = "local/M/reference-fp32/256"
+RECORD = "local/M/reference-fp32/256/run.json"
 GIB = 2**30
 
 
@@ -19,7 +18,7 @@ def write_record(
     folder: Path, status: str = "predicted_out_of_memory", *, counted_by: str | None = None
 ) -> Path:
     """A record of a run that needs 1.5 times of what its device has."""
-    file = folder / "results" / RUN / "run.json"
+    file = folder / "results" / RECORD
     file.parent.mkdir(parents=True, exist_ok=True)
     prediction = {
         "needed_bytes": 15 * GIB,
@@ -34,8 +33,8 @@ def write_record(
 
 def decide(folder: Path, margin: float | None) -> Path:
     decisions = Decisions(margin, folder / "results", folder / "decisions")
-    decisions.write([RUN])
-    return decisions.file(RUN)
+    decisions.write([RECORD])
+    return decisions.file(RECORD)
 
 
 def is_new(decision: Path, record: Path) -> bool:
@@ -91,10 +90,11 @@ def test_a_record_that_is_not_there_or_cannot_be_read_decides_nothing(
     assert decision.stat().st_mtime == 0
 
 
-@pytest.mark.parametrize(
-    ("margin", "words"),
-    [(None, []), (0.1, ["--skip-predicted-out-of-memory", "--memory-margin", "0.1"])],
-)
-def test_what_the_run_is_told(tmp_path: Path, margin: float | None, words: list[Any]) -> None:
-    decisions = Decisions(margin, tmp_path / "results", tmp_path / "decisions")
-    assert decisions.options.split() == words
+def test_each_record_of_a_run_is_decided_on_by_itself(tmp_path: Path) -> None:
+    """The profiled run, its latency pass, and a second process, whose folder is in the first's."""
+    folder = RECORD.rpartition("/")[0]
+    records = [RECORD, *(f"{folder}/{name}" for name in ("latency.json", "process-2/run.json"))]
+    left_out = write_record(tmp_path)
+    decisions = Decisions(None, tmp_path / "results", tmp_path / "decisions")
+    decisions.write(records)
+    assert [is_new(decisions.file(record), left_out) for record in records] == [True, False, False]

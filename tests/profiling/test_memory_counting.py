@@ -58,6 +58,15 @@ def test_activations_of_the_published_table(size: str, side_px: int) -> None:
     assert counts["anomaly_map"].activations_bytes == 0
 
 
+@pytest.mark.parametrize(("size", "layers"), [("S", 9), ("M", 13)])
+def test_layers_are_those_of_the_public_implementation(size: str, layers: int) -> None:
+    """With activation functions, poolings, Dropout and Upsample, as the study counts them."""
+    counts = count(256, size=size)
+    assert counts["student"].leaf_modules == layers
+    assert counts["teacher"].leaf_modules == layers + 1  # its normalisation, a module of ours
+    assert counts["autoencoder"].leaf_modules == 39
+
+
 def pdn_elements(size: str, side_px: int, channels: int) -> int:
     """Outputs of the convolutions without padding, by hand: kernels 4, 4, (1,) 3, 4 (, 1)."""
     width = {"S": 128, "M": 256}[size]

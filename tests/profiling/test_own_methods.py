@@ -229,7 +229,7 @@ def test_a_complexity_that_there_is_not_ends_in_one_line(
     monkeypatch.setattr(cls, "complexity", {"blur": "pixels"})
     assert resolve(spec).complexity == {"blur": "pixels"}
     monkeypatch.setattr(cls, "complexity", {"blur": "cubic"})
-    with pytest.raises(ConfigError, match="'cubic' of the complexity of 'blur'.*pixels_squared"):
+    with pytest.raises(ConfigError, match=r"'cubic' of the complexity of 'blur'.*pixels_squared"):
         resolve(spec)
 
 

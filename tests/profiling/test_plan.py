@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pandas as pd
@@ -18,11 +19,14 @@ from profiling.study.config import load_config
 from profiling.study.plan import (
     STUDY_SIDES_PX,
     figure_names,
+    first_processes,
     plan_counts,
     plan_runs,
+    planned_records,
+    process_pattern,
     supported_at_or_above,
 )
-from tests.analysis.drawings import count_of, read, runtime_table, study_tables
+from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -44,6 +48,61 @@ def test_a_run_for_each_method_and_resolution_in_a_folder_of_its_own() -> None:
         "local/Medium/reference-fp32/256",
         "local/Medium/reference-fp32/300",
     }
+
+
+def test_each_process_of_a_run_has_its_folder_and_the_first_ones_come_first() -> None:
+    one, three = runs(), runs(processes=3)
+    assert list(three) == [
+        *one,
+        *(f"{path}/process-2" for path in one),
+        *(f"{path}/process-3" for path in one),
+    ]
+    assert {path: three[path] for path in one} == one, "more processes measure none again"
+    assert runs(processes=2).items() <= three.items()
+
+
+def test_processes_of_a_run_differ_in_their_number_only() -> None:
+    config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS, "processes": 3}
+    planned = plan_runs(load_config(config), "embedded")
+    for path in first_processes(planned):
+        requests = [planned[f"{path}{suffix}"].request for suffix in ("", "/process-2")]
+        assert [request.process for request in requests] == [1, 2]
+        assert dataclasses.replace(requests[1], process=1) == requests[0]
+
+
+def test_every_path_is_of_one_process_by_its_pattern() -> None:
+    config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS, "processes": 11}
+    for path, run in plan_runs(load_config(config), "embedded").items():
+        found = [n for n in range(1, 12) if re.fullmatch(process_pattern(n), path)]
+        assert found == [run.request.process]
+
+
+def test_the_latency_pass_asks_for_the_same_without_a_profiler() -> None:
+    config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
+    for run in plan_runs(config, "embedded").values():
+        assert run.latency.collector == "none"
+        assert dataclasses.replace(run.latency, collector="embedded") == run.request
+
+
+def test_the_records_of_a_study() -> None:
+    paths = ["d/m/v/256", "d/m/v/256/process-2"]
+    profiled = [f"{path}/run.json" for path in paths]
+    assert planned_records(paths, latency=False) == profiled
+    latency = [f"{path}/latency.json" for path in paths]
+    assert planned_records(paths, latency=True) == [*profiled, *latency]
+
+
+@pytest.mark.parametrize(
+    "execution", [{"cudnn_benchmark": True}, {"deterministic": True}, {"cache": "cold"}]
+)
+def test_settings_of_the_execution_change_every_run(execution: dict[str, Any]) -> None:
+    before, after = runs(), runs(execution=execution)
+    assert all(before[path] != after[path] for path in before)
+
+
+def test_what_others_on_the_gpu_lead_to_and_the_latency_pass_change_no_run() -> None:
+    changed = {"device": {"type": "cpu", "foreign_processes": "error"}, "latency": False}
+    assert runs() == runs(**changed)
 
 
 def test_a_changed_setting_changes_the_runs_of_its_label_only() -> None:
@@ -161,11 +220,13 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     assert files == {"A": ["a.pt"], "B": []}
 
 
-def test_the_figures_planned_are_those_that_the_analysis_draws() -> None:
+@pytest.mark.parametrize("latency", [False, True])
+def test_the_figures_planned_are_those_that_the_analysis_draws(latency: bool) -> None:
     config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
-    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config))
+    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency)
     variant = "reference-fp32"
-    runtime = [runtime_table(name, device="local", variant=variant) for name in METHODS]
+    kinds = (runtime_table, latency_table) if latency else (runtime_table,)
+    runtime = [make(name, device="local", variant=variant) for make in kinds for name in METHODS]
     counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
     tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
     drawn = study_figures(tables, Hardware(), Style())

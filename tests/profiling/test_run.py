@@ -26,10 +26,10 @@ from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, command, range
 def embedded(
     tmp_path_factory: pytest.TempPathFactory, checkout_environment: dict[str, str]
 ) -> Path:
-    """The folder of a small run by the embedded collector."""
+    """The folder of a small run by the embedded collector, and of its latency pass."""
     cwd = tmp_path_factory.mktemp("embedded")
     done = run(
-        *SMALL, *FEW, "--resolution", "256", "--collector", "embedded", "--out", "run",
+        *SMALL, *FEW, "--latency", "--resolution", "256", "--collector", "embedded", "--out", "run",
         environment={**checkout_environment, "OMP_NUM_THREADS": "1"}, cwd=cwd,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,97 @@ def test_submodules_cover_the_image(embedded: Path) -> None:
 
 
 def test_nothing_but_the_runs_files_is_left(embedded: Path) -> None:
-    assert sorted(path.name for path in embedded.iterdir()) == ["profile.sqlite", "run.json"]
+    names = sorted(path.name for path in embedded.iterdir())
+    assert names == ["latency.json", "profile.sqlite", "run.json"]
+
+
+def test_the_latency_pass_is_the_same_run_without_a_profiler(embedded: Path) -> None:
+    profiled, data = record(embedded), record(embedded, "latency.json")
+    assert data["status"] == "ok"
+    assert data["collector"]["name"] == "none"
+    assert {**data["request"], "collector": "embedded"} == profiled["request"]
+    assert data["sampling"] == profiled["sampling"]
+    assert data["submodules"] == SUBMODULES
+    assert data["prediction"]["needed_bytes"] == profiled["prediction"]["needed_bytes"]
+    assert profiled["latency"] is None
+
+
+def test_each_image_of_the_latency_pass_has_its_times(embedded: Path) -> None:
+    times = record(embedded, "latency.json")["latency"]
+    assert times["copy_to_device_ms"] is times["copy_to_host_ms"] is None
+    parts = ("load_ms", "prepare_ms", "image_ms", "end_to_end_ms")
+    assert {len(times[name]) for name in parts} == {2}
+    assert all(value > 0 for name in parts for value in times[name])
+    for end_to_end, prepare, image in zip(
+        times["end_to_end_ms"], times["prepare_ms"], times["image_ms"], strict=True
+    ):
+        assert end_to_end == pytest.approx(prepare + image)
+
+
+def test_the_machine_is_watched_while_images_are_measured(embedded: Path) -> None:
+    for name in ("run.json", "latency.json"):
+        machine = record(embedded, name)["machine"]
+        begin_ms, end_ms = machine["measured_ms"]
+        assert begin_ms < end_ms
+        assert machine["samples"]["time_ms"]
+        assert set(map(len, machine["samples"].values())) == {len(machine["samples"]["time_ms"])}
+
+
+FAST = ["--method", "patchcore", "--set", "training_images=2", "--resolution", "32"]
+
+
+def test_an_adaptive_run_ends_once_its_means_are_precise(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *FAST, "--device-type", "cpu", "--threads", "1", "--collector", "embedded", "--out", "run",
+        "--warmup-images", "5", "--measured-images", "3000", "--min-images", "4",
+        "--time-budget-s", "0", "--target-precision", "0.5",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("run.json", "latency.json"):
+        sampling = record(tmp_path / "run", name)["sampling"]
+        assert sampling["stop_reason"] == "precision"
+        assert 4 <= sampling["measured_images"] < 3000
+    found = Counter(name for name, _, _ in ranges(tmp_path / "run" / "profile.sqlite"))
+    assert found["image"] == 5 + record(tmp_path / "run")["sampling"]["measured_images"]
+    latency = record(tmp_path / "run", "latency.json")
+    assert len(latency["latency"]["image_ms"]) == latency["sampling"]["measured_images"]
+
+
+def test_a_precision_that_is_out_of_reach_ends_at_the_number_of_images(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *FAST, *FEW, "--device-type", "cpu", "--collector", "embedded", "--out", "run",
+        "--measured-images", "6", "--time-budget-s", "0", "--target-precision", "1e-9",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert record(tmp_path / "run")["sampling"]["stop_reason"] == "image_count"
+
+
+def test_settings_of_the_execution_are_applied_and_recorded(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *FAST, *FEW, "--latency", "--device-type", "cpu", "--collector", "embedded",
+        "--cudnn-benchmark", "--deterministic", "--cache", "cold", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("run.json", "latency.json"):
+        data = record(tmp_path / "run", name)
+        assert data["request"]["execution"] == {
+            "cudnn_benchmark": True, "deterministic": True, "cache": "cold",
+        }  # fmt: skip
+        for flag in ("cudnn_benchmark", "cudnn_deterministic", "deterministic_algorithms"):
+            assert data["flags"][flag] is True
+    found = [name for name, _, _ in ranges(tmp_path / "run" / "profile.sqlite")]
+    parts = [name for name in found if name not in data["submodules"]]
+    per_image = ["load", "prepare", "flush", "image"]
+    assert parts == ["warmup", *per_image, "measure", *per_image * 2]
 
 
 @pytest.mark.nsys
@@ -133,12 +223,16 @@ def test_out_of_memory_is_a_recorded_result(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
     done = run(
-        *SMALL, *FEW, "--resolution", "3000", "--collector", "embedded", "--out", "run",
+        *SMALL, *FEW, "--latency", "--resolution", "3000", "--collector", "embedded",
+        "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    latency = record(tmp_path / "run", "latency.json")
+    assert (latency["status"], latency["latency"]) == ("out_of_memory", None)
     data = record(tmp_path / "run")
     assert data["status"] == data["sampling"]["stop_reason"] == "out_of_memory"
+    assert data["machine"]["measured_ms"] is None
     assert data["problem"]["phase"] == "warmup"
     # PDN-S: the second allocation of 128 channels of 2997² floats
     assert data["problem"]["requested_bytes"] >= 128 * 2990**2 * 4
@@ -159,7 +253,8 @@ def test_a_run_that_cannot_fit_is_left_out_and_says_why(
         )  # fmt: skip
 
     done = run(
-        *SMALL, *FEW, *SKIP, "--resolution", "6000", "--collector", collector, "--out", "run",
+        *SMALL, *FEW, *SKIP, "--latency", "--resolution", "6000", "--collector", collector,
+        "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -176,6 +271,10 @@ def test_a_run_that_cannot_fit_is_left_out_and_says_why(
     assert f"{needed_bytes:,}" in data["problem"]["message"]
     assert data["problem"]["message"] in done.stdout
     assert data["memory"]["host"]["peak_bytes"] is None  # of a run that was not
+    assert data["machine"] is None
+    latency = record(tmp_path / "run", "latency.json")
+    assert (latency["status"], latency["latency"]) == ("predicted_out_of_memory", None)
+    assert latency["prediction"]["needed_bytes"] == needed_bytes
     if collector == "nsys":
         call("profiling", "export", "run/profile.nsys-rep", "-o", "run/profile.sqlite")
     else:
@@ -230,11 +329,13 @@ def test_a_process_that_linux_kills_for_its_memory_is_a_recorded_result(
         (memory_group / "cgroup.procs").write_text(str(os.getpid()))
 
     done = run(
-        *SMALL, *FEW, "--resolution", "2000", "--collector", "embedded", "--out", "run",
+        *SMALL, *FEW, "--latency", "--resolution", "2000", "--collector", "embedded",
+        "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=join,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     data = record(tmp_path / "run")
+    assert record(tmp_path / "run", "latency.json")["problem"]["phase"] == "unknown"
     assert data["status"] == "out_of_memory"
     assert data["problem"]["phase"] == "unknown"
     assert "Linux killed" in data["problem"]["message"]
@@ -254,8 +355,8 @@ def test_a_killed_run_leaves_no_result_and_no_process(
         cwd=tmp_path, env=checkout_environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
-    line = process.stderr.readline()
-    assert "of at most" in line
+    begun = any("of at most" in line for line in process.stderr)  # others may measure before us
+    assert begun
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -285,6 +386,12 @@ def _is_measuring(process: Path, folder: Path) -> bool:
         (["--resolution", "256", "--nsys", "/no/nsys", "--collector", "nsys"], ["/no/nsys"]),
         (["--resolution", "256", "--threads", "0"], ["threads", "at least 1"]),
         (["--resolution", "256", "--device", "a/b"], ["device", "letters"]),
+        (["--resolution", "256", "--target-precision", "2"], ["target_precision", "less than 1"]),
+        (
+            ["--resolution", "256", "--target-precision", "0.1", "--min-images", "1"],
+            ["--min-images", "at least 2"],
+        ),
+        (["--resolution", "256", "--lock-clocks", "0"], ["lock_clocks", "at least 1"]),
         (["--resolution", "256", *SKIP, "--memory-margin", "-1"], ["--memory-margin", "least 0"]),
         (["--resolution", "256", *SKIP, "--memory-margin", "nan"], ["--memory-margin", "least 0"]),
     ],

@@ -80,3 +80,57 @@ def test_on_a_gpu_what_cannot_fit_is_left_out(
     assert done.returncode == 0, done.stderr
     assert record(tmp_path / "run")["status"] == "predicted_out_of_memory"
     assert ranges(tmp_path / "run" / "profile.sqlite") == []
+
+
+TINY = ["--set", "size=S", "--device-type", "cuda", "--resolution", "256"]
+
+
+def test_on_a_gpu_the_latency_pass_has_the_copies_and_waits_for_the_device(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *TINY, *FEW, "--latency", "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = record(tmp_path / "run", "latency.json")
+    times = data["latency"]
+    assert {len(series) for series in times.values()} == {2}
+    for parts in zip(*times.values(), strict=True):
+        named = dict(zip(times, parts, strict=True))
+        inner = ("prepare_ms", "copy_to_device_ms", "image_ms", "copy_to_host_ms")
+        assert named["end_to_end_ms"] == pytest.approx(sum(named[name] for name in inner))
+    assert data["memory"]["gpu"]["submodules"] is None
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_on_a_gpu_an_adaptive_run_ends_once_its_means_are_precise(
+    cache: str, tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *TINY, "--warmup-images", "10", "--measured-images", "3000", "--min-images", "4",
+        "--time-budget-s", "0", "--target-precision", "0.5", "--cache", cache,
+        "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("run.json", "latency.json"):
+        assert record(tmp_path / "run", name)["sampling"]["stop_reason"] == "precision"
+    found = [name for name, _, _ in ranges(tmp_path / "run" / "profile.sqlite")]
+    memory = found[found.index("memory") :]
+    assert "flush" not in memory, "its buffer is none of the method's memory"
+    flushes = found.count("image") - 1 if cache == "cold" else 0
+    assert found.count("flush") == flushes
+
+
+def test_on_a_gpu_deterministic_algorithms_are_used_where_they_were_asked_for(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    done = run(
+        *TINY, *FEW, "--deterministic", "--collector", "embedded", "--out", "run",
+        environment=checkout_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    flags = record(tmp_path / "run")["flags"]
+    assert flags["cudnn_deterministic"]
+    assert flags["deterministic_algorithms"]

@@ -35,12 +35,13 @@ def test_runtimes_carry_device_clock_sample_size_and_uncertainty(finished_study:
     submodules = table[table["role"] == "submodule"]
     assert set(submodules["submodule"]) == {"teacher", "student", "autoencoder", "anomaly_map"}
     assert set(table["resolution_px"]) == {256, 288}
-    assert set(table["clock"]) == {"host"}
+    assert set(table["clock"]) == {"host", "latency"}
     assert set(table["device"]) == {"test"}
     assert set(table["images"]) == {2}
     assert (table["ci95_low_ms"] <= table["mean_ms"]).all()
     assert (table["mean_ms"] <= table["ci95_high_ms"]).all()
-    image = table[table["role"] == "image"].set_index("resolution_px")["mean_ms"]
+    image = table[(table["role"] == "image") & (table["clock"] == "host")]
+    image = image.set_index("resolution_px")["mean_ms"]
     covered = submodules.groupby("resolution_px")["mean_ms"].sum() / image
     assert covered.between(0.99, 1).all()
 
@@ -84,6 +85,10 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
         "memory_share_Small_reference-fp32",
         "memory_peak_Small_reference-fp32",
         "scaling_runtime_test_reference-fp32",
+        "scaling_latency_test_reference-fp32",
+        "latency_parts_test_Small_reference-fp32",
+        "clocks_test_Small_reference-fp32",
+        "fit_check_test_Small_reference-fp32",
         "scaling_memory_reference-fp32",
         "scaling_needed_reference-fp32",
         "memory_extrapolation_reference-fp32",
@@ -98,8 +103,8 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
     logs = {path.relative_to(finished_study / "results/logs").parts[0].removesuffix(".log")
             for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
     assert logs == {
-        "profile", "attribute", "count_memory", "runtime_table", "memory_table", "fits_table",
-        "implementations_table", "flops_table", "extrapolation_table",
+        "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
+        "fits_table", "implementations_table", "flops_table", "extrapolation_table",
         "measured_memory_table", "figures",
     }  # fmt: skip
 
@@ -127,18 +132,24 @@ def test_a_new_label_is_measured_and_the_old_one_is_not(study: Path) -> None:
     methods = {**TINY["methods"], "Padded": {"target": "efficientad", "size": "S", "padding": True}}
     write_config(study, {"methods": methods})
     jobs = planned(study)
-    assert (jobs["profile"], jobs["count_memory"], jobs["attribute"]) == (2, 1, 2)
+    assert (jobs["profile"], jobs["latency"], jobs["count_memory"], jobs["attribute"]) == (
+        2,
+        2,
+        1,
+        2,
+    )
 
 
 def test_a_changed_setting_measures_its_label_again(study: Path) -> None:
     write_config(study, {"methods": {"Small": {"target": "efficientad", "size": "M"}}})
     jobs = planned(study)
-    assert (jobs["profile"], jobs["count_memory"]) == (2, 1)
+    assert (jobs["profile"], jobs["latency"], jobs["count_memory"]) == (2, 2, 1)
 
 
 def test_a_new_resolution_is_the_only_new_measurement(study: Path) -> None:
     write_config(study, {"resolutions": [256, 288, 320]})
-    assert planned(study)["profile"] == 1
+    jobs = planned(study)
+    assert (jobs["profile"], jobs["latency"]) == (1, 1)
 
 
 @pytest.fixture
@@ -154,7 +165,7 @@ def other_checkout(tmp_path: Path) -> Path:
     ("edit", "again"),
     [
         ("# a comment\n", {}),
-        ("EXTRA = 1\n", {"profile": 2, "count_memory": 1}),
+        ("EXTRA = 1\n", {"profile": 2, "latency": 2, "count_memory": 1}),
     ],
 )
 def test_changed_code_measures_again_and_a_comment_does_not(
@@ -171,21 +182,18 @@ def test_changed_analysis_measures_nothing(study: Path, other_checkout: Path) ->
     file = other_checkout / "analysis/fits/quadratic.py"
     file.write_text(file.read_text() + "EXTRA = 1\n")
     jobs = planned(study, "--snakefile", str(other_checkout / "Snakefile"))
-    assert "profile" not in jobs
+    assert not {"profile", "latency"} & jobs.keys()
     assert jobs["fits_table"] == 1
 
 
 def test_measurements_do_not_overlap_whatever_the_cores(tmp_path: Path) -> None:
     """Also with the profile's limit overridden on the command line: the lock is in the program."""
     write_config(tmp_path, {"resolutions": [256, 260, 264]})
-    targets = [f"results/test/Small/reference-fp32/{side}/run.json" for side in (256, 260, 264)]
+    runs = [f"results/test/Small/reference-fp32/{side}" for side in (256, 260, 264)]
+    targets = [*(f"{run}/run.json" for run in runs), f"{runs[0]}/latency.json"]
     done = run_study(tmp_path, *targets, "--cores", "3", "--resources", "other=1")
     assert done.returncode == 0, done.stderr
-    spans = []
-    for target in targets:
-        sqlite = tmp_path / Path(target).with_name("profile.sqlite")
-        spans.append(_absolute_span(sqlite))
-    spans.sort()
+    spans = sorted(_absolute_span(tmp_path / run / "profile.sqlite") for run in runs)
     for (_, end), (start, _) in itertools.pairwise(spans):
         assert end <= start
 
@@ -216,7 +224,7 @@ def test_a_study_killed_while_it_measures_goes_on_and_keeps_what_was_finished(
     finished = (first.read_bytes(), first.stat().st_mtime_ns)
     # the other run, slow enough to be killed in its middle
     methods = {"Small": {**TINY["methods"]["Small"], "resolutions": [288]}}
-    write_config(tmp_path, {"sampling": slow, "methods": methods})
+    write_config(tmp_path, {"sampling": slow, "methods": methods, "latency": False})
     command = ["sh", str(CHECKOUT / "workflow/study.sh"), *SNAKEMAKE]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -303,7 +311,8 @@ def test_the_smoke_study_under_real_nsys(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / RUNS[0]
     assert {path.name for path in folder.iterdir()} == {
-        "run.json", "profile.nsys-rep", "profile.sqlite", "ranges.parquet",
+        "run.json", "profile.nsys-rep", "profile.sqlite", "ranges.parquet", "kernels.parquet",
+        "latency.json",
     }  # fmt: skip
     table = pd.read_csv(tmp_path / "results/tables/runtime.csv")
     assert set(table["collector"]) == {"nsys"}

@@ -16,7 +16,15 @@ from profiling.study.decisions import Decisions
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
-from profiling.study.plan import figure_names, plan_counts, plan_runs
+from profiling.study.options import run_options
+from profiling.study.plan import (
+    figure_names,
+    first_processes,
+    plan_counts,
+    plan_runs,
+    planned_records,
+    process_pattern,
+)
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -41,16 +49,16 @@ try:
         RUNS = plan_runs(STUDY, COLLECTOR.name)
         PREFIX = host_prefix(CHECKOUT, COLLECTOR.nsys)
     COUNTS = plan_counts(STUDY)
-    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decisions")
-    DECISIONS.write(RUNS)
-    # in the prefix, which Snakemake does not compare: the option must not cause a measurement
-    shell.prefix(PREFIX + exports(LEAVE_OUT=DECISIONS.options))
+    RECORDS = planned_records(RUNS, STUDY.latency)
+    DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
+    DECISIONS.write(RECORDS)
+    # in the prefix, which Snakemake does not compare: these options must not cause a measurement
+    shell.prefix(PREFIX + exports(RUN_OPTIONS=run_options(STUDY)))
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 
 
 wildcard_constraints:
-    device=r"[^/]+",
     method=r"[^/]+",
     variant=r"[^/]+",
-    resolution=r"\d+",
+    run=r"[^/]+/[^/]+/[^/]+/\d+(/process-\d+)?",

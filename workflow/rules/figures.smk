@@ -4,6 +4,7 @@
 rule figures:
     input:
         runtime=rules.runtime_table.output.csv,
+        runs=rules.runtime_table.output.runs,
         memory=rules.memory_table.output.csv,
         methods=rules.memory_table.output.methods,
         fits=rules.fits_table.output.csv,
@@ -14,7 +15,7 @@ rule figures:
     output:
         expand(
             "results/figures/{figure}.{kind}",
-            figure=figure_names(RUNS, COUNTS),
+            figure=figure_names(RUNS, COUNTS, STUDY.latency),
             kind=["pdf", "png", "csv"],
         ),
     log:
@@ -26,7 +27,8 @@ rule figures:
         hardware=json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors}),
         code=code_digest("analysis.commands.figures"),
     shell:
-        "python -m analysis figures --runtime {input.runtime:q} --memory {input.memory:q}"
+        "python -m analysis figures --runtime {input.runtime:q} --runs {input.runs:q}"
+        " --memory {input.memory:q}"
         " --memory-methods {input.methods:q} --fits {input.fits:q}"
         " --fit-models {input.fit_models:q} --fit-curves {input.fit_curves:q}"
         " --implementations {input.implementations:q}"

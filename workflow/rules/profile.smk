@@ -1,46 +1,78 @@
-# One measurement per device × method × variant × resolution, and its profile as SQLite.
-
-RUN = "{device}/{method}/{variant}/{resolution}"
+# The measurements, and their profiles as SQLite. `run` is the folder of a process: device/method/
+# variant/resolution, of further processes with /process-2, /process-3, … behind it.
 
 
 # A measurement takes all of `quiet` and every other job a part of it: nothing of this study
 # runs beside a measurement, whatever --cores says. Measurements of other studies on the same
 # machine are kept out by a lock that the measuring process holds.
 #
-# Whether runs that cannot fit are left out is told by LEAVE_OUT (common.smk) rather than by a
-# parameter: switching it must not measure anything again. What was left out, `decision` runs again.
-rule profile:
-    input:
-        files=lambda wildcards: RUNS[RUN.format(**wildcards)].files,
-        decision=lambda wildcards: DECISIONS.file(RUN.format(**wildcards)),
-    output:
-        run=f"results/{RUN}/run.json",
-        profile=(
-            f"results/{RUN}/profile.nsys-rep"
-            if COLLECTOR.nsys
-            else f"results/{RUN}/profile.sqlite"
-        ),
-    log:
-        f"results/logs/profile/{RUN}.log",
-    resources:
-        quiet=100,
-    params:
-        request=lambda wildcards: RUNS[RUN.format(**wildcards)].request.as_json(),
-        code=lambda wildcards: RUNS[RUN.format(**wildcards)].code_digest,
-    shell:
-        "python -m profiling run --request {params.request:q} $LEAVE_OUT"
-        " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
+# A rule per process, because priorities are those of rules: the first process of every run comes
+# before the second of any, so that what drifts in the meantime is seen between processes.
+#
+# What is told by RUN_OPTIONS (common.smk) rather than by a parameter must not measure anything
+# again when it is switched. What was left out for its memory, `decision` runs again.
+for PROCESS in range(1, STUDY.processes + 1):
+    NUMBER = "" if PROCESS == 1 else f"_{PROCESS}"
+
+    rule:
+        name:
+            f"profile{NUMBER}"
+        input:
+            files=lambda wildcards: RUNS[wildcards.run].files,
+            decision=lambda wildcards: DECISIONS.file(f"{wildcards.run}/run.json"),
+        output:
+            run="results/{run}/run.json",
+            profile=(
+                "results/{run}/profile.nsys-rep"
+                if COLLECTOR.nsys
+                else "results/{run}/profile.sqlite"
+            ),
+        log:
+            "results/logs/profile/{run}.log",
+        wildcard_constraints:
+            run=process_pattern(PROCESS),
+        priority: 1 + STUDY.processes - PROCESS
+        resources:
+            quiet=100,
+        params:
+            request=lambda wildcards: RUNS[wildcards.run].request.as_json(),
+            code=lambda wildcards: RUNS[wildcards.run].code_digest,
+        shell:
+            "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
+            " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
+
+    rule:
+        name:
+            f"latency{NUMBER}"
+        input:
+            files=lambda wildcards: RUNS[wildcards.run].files,
+            decision=lambda wildcards: DECISIONS.file(f"{wildcards.run}/latency.json"),
+        output:
+            "results/{run}/latency.json",
+        log:
+            "results/logs/latency/{run}.log",
+        wildcard_constraints:
+            run=process_pattern(PROCESS),
+        priority: 1 + STUDY.processes - PROCESS
+        resources:
+            quiet=100,
+        params:
+            request=lambda wildcards: RUNS[wildcards.run].latency.as_json(),
+            code=lambda wildcards: RUNS[wildcards.run].code_digest,
+        shell:
+            "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
+            " --out $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 if COLLECTOR.nsys:
 
     rule export:
         input:
-            f"results/{RUN}/profile.nsys-rep",
+            "results/{run}/profile.nsys-rep",
         output:
-            f"results/{RUN}/profile.sqlite",
+            "results/{run}/profile.sqlite",
         log:
-            f"results/logs/export/{RUN}.log",
+            "results/logs/export/{run}.log",
         resources:
             quiet=1,
         shell:
@@ -49,16 +81,17 @@ if COLLECTOR.nsys:
 
 rule attribute:
     input:
-        run=f"results/{RUN}/run.json",
-        profile=f"results/{RUN}/profile.sqlite",
+        run="results/{run}/run.json",
+        profile="results/{run}/profile.sqlite",
     output:
-        f"results/{RUN}/ranges.parquet",
+        ranges="results/{run}/ranges.parquet",
+        kernels="results/{run}/kernels.parquet",
     log:
-        f"results/logs/attribute/{RUN}.log",
+        "results/logs/attribute/{run}.log",
     resources:
         quiet=1,
     params:
         code=code_digest("analysis.commands.attribute"),
     shell:
-        "python -m analysis attribute {input.profile:q} --run {input.run:q} -o {output:q}"
-        " 2>&1 | tee {log:q}"
+        "python -m analysis attribute {input.profile:q} --run {input.run:q}"
+        " -o {output.ranges:q} --kernel-table {output.kernels:q} 2>&1 | tee {log:q}"

@@ -4,19 +4,27 @@
 rule runtime_table:
     input:
         ranges=expand("results/{run}/ranges.parquet", run=RUNS),
-        runs=expand("results/{run}/run.json", run=RUNS),
+        kernels=expand("results/{run}/kernels.parquet", run=RUNS),
+        records=expand("results/{record}", record=RECORDS),
     output:
         csv="results/tables/runtime.csv",
         parquet="results/tables/runtime.parquet",
+        runs="results/tables/runs.csv",
+        runs_parquet="results/tables/runs.parquet",
+        kernels="results/tables/kernels.csv",
+        kernels_parquet="results/tables/kernels.parquet",
     log:
         "results/logs/runtime_table.log",
     resources:
         quiet=1,
     params:
         folders=expand("results/{run}", run=RUNS),
+        passes="" if STUDY.latency else "--no-latency",
         code=code_digest("analysis.commands.summarize"),
     shell:
-        "python -m analysis summarize {params.folders:q} -o {output.csv:q} > {log:q} 2>&1"
+        "python -m analysis summarize {params.folders:q} -o {output.csv:q}"
+        " --runs {output.runs:q} --kernels {output.kernels:q} {params.passes}"
+        " > {log:q} 2>&1"
 
 
 # Counts need no image and no GPU: the same for every device.
@@ -57,9 +65,10 @@ rule memory_table:
         " > {log:q} 2>&1"
 
 
+# Of the first process of each run: what it takes is not a matter of chance.
 rule measured_memory_table:
     input:
-        runs=expand("results/{run}/run.json", run=RUNS),
+        runs=expand("results/{run}/run.json", run=first_processes(RUNS)),
         counts=expand("results/{count}/memory.json", count=COUNTS),
     output:
         csv="results/tables/memory_measured.csv",
@@ -69,7 +78,7 @@ rule measured_memory_table:
     resources:
         quiet=1,
     params:
-        folders=expand("results/{run}", run=RUNS),
+        folders=expand("results/{run}", run=first_processes(RUNS)),
         code=code_digest("analysis.commands.measured_memory"),
     shell:
         "python -m analysis measured-memory {params.folders:q} --counts {input.counts:q}"

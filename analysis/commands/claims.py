@@ -1,0 +1,101 @@
+"""`claims`: what the study claims, held against counts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.commands.arguments import side_px
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.claims.tables import Table
+    from analysis.commands.arguments import Subparsers
+    from analysis.memory_counts import Count
+
+CLAIMS = {
+    "layers": "layers and parameters",
+    "activations": "activations by convention of counting",
+    "ratios": "DDAD's U-Net over feature extractions: the study's 3.69",
+    "flops": "floating-point operations and their shares",
+    "growth": "the study's parabola against counts beyond it",
+    "totals": "whole methods: the study's equation 1, and what a device must hold",
+}
+_GAP = "  "
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "claims",
+        help="what the study claims, held against counts",
+        description="Print one kind of claim as a table; docs/study.md says what follows from it. "
+        + "; ".join(f"{name}: {text}" for name, text in CLAIMS.items())
+        + ".",
+    )
+    parser.add_argument("claim", choices=list(CLAIMS), metavar="CLAIM", help=", ".join(CLAIMS))
+    parser.add_argument("counts", type=Path, nargs="+", metavar="memory.json")
+    parser.add_argument(
+        "--at", type=side_px, nargs="+", metavar="PX", help="these resolutions only (default: all)"
+    )
+    parser.add_argument(
+        "--tflops",
+        type=_rate,
+        metavar="RATE",
+        help="of flops: also the least time at this rate in 10^12 FLOP/s",
+    )
+    parser.set_defaults(run_command=_main)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate in TFLOP/s, such as 82.6")
+    return rate
+
+
+def _main(options: argparse.Namespace) -> None:
+    from analysis.memory_counts import read_counts
+
+    counts = read_counts(options.counts)
+    if options.at is not None:
+        counts = [count for count in counts if count.resolution_px in options.at]
+    print("\n".join(_lines(_table(options.claim, counts, options.tflops))))
+
+
+def _table(claim: str, counts: Sequence[Count], tflop_per_s: float | None) -> Table:
+    from analysis.claims import tables
+
+    if claim == "flops":
+        return tables.flops_table(counts, tflop_per_s)
+    make = {
+        "layers": tables.layers_table,
+        "activations": tables.activations_table,
+        "ratios": tables.ratios_table,
+        "growth": tables.growth_table,
+        "totals": tables.totals_table,
+    }[claim]
+    return make(counts)
+
+
+def _lines(table: Table) -> list[str]:
+    """Title and aligned columns: words to the left, numbers to the right."""
+    rows = [table.head, *table.rows]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, cells)) for cells in columns]
+    lefts = [any(cell[:1].isalpha() for cell in cells[1:]) for cells in columns]
+    return [
+        table.title,
+        *(
+            _GAP.join(
+                cell.ljust(width) if left else cell.rjust(width)
+                for cell, width, left in zip(row, widths, lefts, strict=True)
+            ).rstrip()
+            for row in rows
+        ),
+    ]

@@ -1,0 +1,76 @@
+"""One line for each method: does it fit, is it fast enough, and how sure is that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+GIB = 2**30
+
+
+def answer(row: Mapping[str, Any], cycle_ms: float | None) -> str:
+    """The answer in words.
+
+    Args:
+        row: of `feasibility.csv`.
+        cycle_ms: time between two images; None: none has to be kept.
+    """
+    verdict = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
+    parts = [f"{verdict[row['verdict']]}, {row['reason']}", _memory_words(row), _speed_words(row)]
+    if cycle_ms is not None:
+        parts.append(cycle_words(row, cycle_ms))
+    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['needed_px']} px)"
+    return f"{named}, {row['gpu']}: {'; '.join(part for part in parts if part)}"
+
+
+def cycle_words(row: Mapping[str, Any], cycle_ms: float) -> str:
+    """Whether the 99th percentile keeps a cycle time, for certain or by its estimate."""
+    verdict = keeps_cycle(row, cycle_ms)
+    words = {
+        "yes": f"keeps {cycle_ms:g} ms",
+        "no": f"does not keep {cycle_ms:g} ms",
+        "uncertain": f"may not keep {cycle_ms:g} ms: its upper end is beyond",
+        "unknown": f"whether it keeps {cycle_ms:g} ms is not known",
+    }
+    return words[verdict]
+
+
+def keeps_cycle(row: Mapping[str, Any], cycle_ms: float) -> str:
+    """`yes`, `no`, `uncertain` or `unknown`: the upper end of p99 against the cycle time.
+
+    Where p99 has no upper end its value decides, and `yes` becomes `uncertain`.
+    """
+    p99, high = row["latency_p99_ms"], row["latency_p99_high_ms"]
+    if pd.isna(p99):
+        return "unknown"
+    if p99 > cycle_ms:
+        return "no"
+    if pd.isna(high) or high > cycle_ms:
+        return "uncertain"
+    return "yes"
+
+
+def _memory_words(row: Mapping[str, Any]) -> str:
+    if pd.isna(row["counted_high_bytes"]):
+        return ""
+    low, high = row["counted_low_bytes"] / GIB, row["counted_high_bytes"] / GIB
+    size = f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+    at = "" if row["resolution_px"] == row["needed_px"] else f" at {row['resolution_px']} px"
+    return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
+
+
+def _speed_words(row: Mapping[str, Any]) -> str:
+    if pd.isna(row["latency_ms"]):
+        return f"no runtime: {row['latency_problem']}"
+    low, high, p99 = (row[name] for name in ("latency_low_ms", "latency_high_ms", "latency_p99_ms"))
+    interval = "" if pd.isna(low) or pd.isna(high) else f" (95 %: {low:.4g} to {high:.4g})"
+    tail = "" if pd.isna(p99) else f", p99 {p99:.4g} ms"
+    basis = row["latency_basis"]
+    if basis != "measured":
+        basis = f"{basis}, {row['latency_factor_pixels']:.3g} times the pixels measured"
+    return (
+        f"{row['latency_ms']:.4g} ms per image{interval}{tail}, {row['images_per_second']:.3g} "
+        f"images per second, without a profiler on {row['device']}, {basis}, n = {row['images']}"
+    )

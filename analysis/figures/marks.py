@@ -1,0 +1,149 @@
+"""Marks on what is drawn of runs: which were not steady, and with which settings they ran.
+
+Both come from `runs.csv`. A figure of measured values needs three things: points or bars through
+`draw_points` or `hatch_unsteady`, and `settings_words` and `unsteady_words` in its caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.intervals import half_widths
+from analysis.figures.style import method_look
+
+RUN_KEY = ["device", "method", "variant", "resolution_px"]
+NAMED = 3
+"""Runs that are not steady and are named in a caption; the others are counted."""
+
+EVIDENCE_LENGTH = 90
+"""Characters of the evidence in a caption."""
+
+SETTINGS, EVIDENCE = "settings", "evidence"
+"""Columns that `with_runs` adds."""
+
+
+def with_runs(runtime: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of `runtime.csv` with what `runs.csv` says of their runs.
+
+    Args:
+        runtime: the table.
+        runs: the table of runs; None where there is none.
+
+    Returns:
+        The rows with two columns more, null where nothing is known: `settings` of the run in
+        words, and `evidence` for its verdict, from the first process that has it.
+    """
+    if runs is None or runs.empty:
+        return runtime.assign(**{SETTINGS: None, EVIDENCE: None})
+    key = [*RUN_KEY, "pass"]
+    told = runs[[*key, "verdict", "evidence"]].dropna().drop_duplicates([*key, "verdict"])
+    said = runs[key].assign(settings=[_settings(row) for _, row in runs.iterrows()])
+    said = said.groupby(key, as_index=False, sort=False).agg({SETTINGS: _listed})
+    is_latency = runtime["clock"] == "latency"
+    passes = pd.Series(np.where(is_latency, "latency", "profiled"), runtime.index)
+    found = runtime.assign(**{"pass": passes}).merge(said, "left", key)
+    return found.merge(told, "left", [*key, "verdict"]).drop(columns="pass")
+
+
+def is_unsteady(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Rows of `runtime.csv` whose run has a verdict other than `steady`."""
+    unsteady = rows["verdict"].notna() & (rows["verdict"] != "steady")
+    return unsteady.to_numpy(np.bool_)
+
+
+def draw_points(
+    axes: Axes, rows: pd.DataFrame, number: int, label: str, value: str = "mean_ms"
+) -> None:
+    """Measured means with their intervals; hollow where the run was not steady.
+
+    Args:
+        axes: where to.
+        rows: of `runtime.csv`, a point each.
+        number: place of the method, for colour and marker.
+        label: in the legend.
+        value: column drawn; only `mean_ms` has whiskers.
+    """
+    unsteady, look = is_unsteady(rows), method_look(number)
+    hollow = {**look, "markerfacecolor": "white", "label": "_unsteady"}
+    # the filled ones first, even if there are none: theirs is the entry in the legend
+    for part, how in ((rows[~unsteady], {**look, "label": label}), (rows[unsteady], hollow)):
+        errors = half_widths(part) if value == "mean_ms" else None
+        axes.errorbar(part["resolution_px"], part[value], errors, linestyle="", capsize=2, **how)
+
+
+def hatch_unsteady(axes: Axes, unsteady: Sequence[bool], heights: Sequence[float]) -> None:
+    """Hatches the bars of runs that were not steady; they stand at 0, 1, 2, …, 0.78 wide.
+
+    Args:
+        axes: of the bars.
+        unsteady: whether a bar's run was not steady.
+        heights: of the bars.
+    """
+    for position, (marked, height) in enumerate(zip(unsteady, heights, strict=True)):
+        if marked:
+            axes.bar(
+                position, height, 0.78, facecolor="none", edgecolor="black", hatch="////",
+                linewidth=0.6, label="_unsteady",
+            )  # fmt: skip
+
+
+def unsteady_words(rows: pd.DataFrame, mark: str = "hollow") -> str:
+    """A sentence on runs that were not steady, or nothing.
+
+    Args:
+        rows: of `runtime.csv`, those that are drawn; with `evidence` after `with_runs`.
+        mark: how the figure shows them.
+    """
+    lost = rows[is_unsteady(rows)].drop_duplicates(RUN_KEY)
+    if lost.empty:
+        return ""
+    named = [_run_words(row) for _, row in lost.head(NAMED).iterrows()]
+    more = f"; and {len(lost) - NAMED} more, see runs.csv" if len(lost) > NAMED else ""
+    return f" Not steady ({mark}): {'; '.join(named)}{more}."
+
+
+def settings_words(rows: pd.DataFrame) -> str:
+    """A sentence on how the runs were executed, or nothing where that is not known."""
+    if SETTINGS not in rows:
+        return ""
+    found = list(dict.fromkeys(text for text in rows[SETTINGS].dropna()))
+    return f" Settings: {' / '.join(found)}." if found else ""
+
+
+def _run_words(row: pd.Series) -> str:
+    """`PatchCore-10 at 512 px (shared: other processes used …)`."""
+    evidence = row.get(EVIDENCE)
+    because = "" if evidence is None or pd.isna(evidence) else f": {_short(str(evidence))}"
+    return f"{row['method']} at {row['resolution_px']} px ({row['verdict']}{because})"
+
+
+def _short(evidence: str) -> str:
+    """The evidence without what it has in brackets at its end, in not too many words."""
+    whole = evidence.partition(" (")[0]
+    if len(whole) <= EVIDENCE_LENGTH:
+        return whole
+    return f"{whole[:EVIDENCE_LENGTH].rpartition(' ')[0]} …"
+
+
+def _settings(run: pd.Series) -> str:
+    """Such as `1 thread, deterministic algorithms off, caches warm`, and more of a GPU."""
+    threads = run["threads"]
+    words = [f"{threads} thread{'s' if threads > 1 else ''}"]
+    if run["device_type"] == "cuda":
+        words.append(f"cuDNN autotuning {'on' if run['asked_cudnn_benchmark'] else 'off'}")
+    words.append(f"deterministic algorithms {'on' if run['asked_deterministic'] else 'off'}")
+    words.append(f"caches {run['cache']}")
+    if run["device_type"] == "cuda":
+        locked_mhz = run["locked_sm_clock_mhz"]
+        at = "not locked" if pd.isna(locked_mhz) else f"locked to {locked_mhz:.0f} MHz"
+        words.append(f"SM clock {at}")
+    return ", ".join(words)
+
+
+def _listed(settings: pd.Series) -> str:
+    return " / ".join(dict.fromkeys(settings))

@@ -1,0 +1,173 @@
+"""The thin layer to NVIDIA's management library; everything that decides lies elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from profiling.machine.gpu import ComputeProcess, GpuError, Utilisation
+
+Value = TypeVar("Value")
+
+
+@contextmanager
+def open_gpu(uuid: str | None) -> Iterator[NvmlGpu]:
+    """A GPU for as long as the block lasts.
+
+    Args:
+        uuid: of the GPU or of a part of one (MIG). torch writes the latter as it does the former,
+            so that both kinds are looked for.
+
+    Raises:
+        GpuError: there is no driver, or no such GPU.
+    """
+    if uuid is None:
+        raise GpuError("the UUID of the GPU is not known")
+    try:
+        import pynvml
+    except ImportError:
+        raise GpuError("the package nvidia-ml-py is not installed") from None
+    _ask(pynvml.nvmlInit)
+    try:
+        yield NvmlGpu(_handle(uuid))
+    finally:
+        _ask(pynvml.nvmlShutdown)
+
+
+class NvmlGpu:
+    """A GPU as NVML shows it; see ``profiling.machine.gpu.Gpu``.
+
+    Of a MIG instance, clocks, temperature and what holds the clocks down are those of the GPU that
+    it is a part of. Power and energy are those of all its instances together, and so not told.
+
+    Args:
+        handle: of the GPU or the MIG instance.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._is_part = _is_part(handle)
+        self._whole = handle
+        if self._is_part:
+            self._whole = _call("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
+
+    def sm_clock_mhz(self) -> float:
+        """Clock of the multiprocessors."""
+        return float(_call("nvmlDeviceGetClockInfo", self._whole, _constant("NVML_CLOCK_SM")))
+
+    def memory_clock_mhz(self) -> float:
+        """Clock of the memory."""
+        return float(_call("nvmlDeviceGetClockInfo", self._whole, _constant("NVML_CLOCK_MEM")))
+
+    def temperature_c(self) -> float:
+        """Temperature of the chip."""
+        sensor = _constant("NVML_TEMPERATURE_GPU")
+        return float(_call("nvmlDeviceGetTemperature", self._whole, sensor))
+
+    def power_w(self) -> float:
+        """Power of the board; from Ampere on, except for the A100, the mean of a second."""
+        self._refuse_part("power")
+        return float(_call("nvmlDeviceGetPowerUsage", self._whole)) / 1e3
+
+    def slowdown_reasons(self) -> int:
+        """Bit mask of what holds the clocks down."""
+        return int(_call("nvmlDeviceGetCurrentClocksEventReasons", self._whole))
+
+    def energy_j(self) -> float:
+        """Since the driver was loaded."""
+        self._refuse_part("energy")
+        return float(_call("nvmlDeviceGetTotalEnergyConsumption", self._whole)) / 1e3
+
+    def utilisation(self, since_us: int) -> list[Utilisation]:
+        """Of each process, over the driver's periods that ended since then; maybe none."""
+        import pynvml
+
+        try:
+            found = pynvml.nvmlDeviceGetProcessUtilization(self._handle, since_us)
+        except pynvml.NVMLError as error:
+            if error.value in {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS}:
+                return []  # no period has ended since
+            raise GpuError(f"NVML: {error}") from None
+        return [Utilisation(one.pid, one.timeStamp, one.smUtil / 100) for one in found]
+
+    def compute_processes(self) -> list[ComputeProcess]:
+        """Processes with a compute context."""
+        return [
+            ComputeProcess(one.pid, _process_name(one.pid), one.usedGpuMemory)
+            for one in _call("nvmlDeviceGetComputeRunningProcesses", self._handle)
+        ]
+
+    def supported_sm_clocks_mhz(self) -> Sequence[int]:
+        """Clocks it can be locked to, at its highest memory clock."""
+        memory_mhz = max(_call("nvmlDeviceGetSupportedMemoryClocks", self._whole), default=0)
+        found: list[int] = _call("nvmlDeviceGetSupportedGraphicsClocks", self._whole, memory_mhz)
+        return found
+
+    def lock_sm_clock(self, mhz: int) -> None:
+        """Locks the clock; needs the rights of an administrator."""
+        self._refuse_part("a lock of clocks")
+        _call("nvmlDeviceSetGpuLockedClocks", self._whole, mhz, mhz)
+
+    def unlock_sm_clock(self) -> None:
+        """Leaves the clock to the driver."""
+        self._refuse_part("a lock of clocks")
+        _call("nvmlDeviceResetGpuLockedClocks", self._whole)
+
+    def _refuse_part(self, what: str) -> None:
+        if self._is_part:
+            raise GpuError(f"{what} is of the whole GPU, not of this MIG instance")
+
+
+def _handle(uuid: str) -> Any:
+    import pynvml
+
+    _, _, number = uuid.partition("-")
+    problem = f"NVML knows no GPU {uuid}"
+    for name in dict.fromkeys((uuid, f"GPU-{number}", f"MIG-{number}")):
+        try:
+            return pynvml.nvmlDeviceGetHandleByUUID(name)
+        except pynvml.NVMLError as error:
+            problem = f"NVML: {error}" if name == uuid else problem
+    raise GpuError(problem)
+
+
+def _is_part(handle: Any) -> bool:
+    try:
+        answer = _call("nvmlDeviceIsMigDeviceHandle", handle)
+    except GpuError:  # a driver from before MIG
+        return False
+    return bool(getattr(answer, "value", answer))  # some versions give a C number, always true
+
+
+def _process_name(pid: int) -> str | None:
+    try:
+        name = _call("nvmlSystemGetProcessName", pid)
+    except GpuError:
+        return None
+    return str(name) or None
+
+
+def _call(function: str, *arguments: Any) -> Any:
+    import pynvml
+
+    asked = getattr(pynvml, function, None)
+    if asked is None:
+        raise GpuError(f"this version of nvidia-ml-py has no {function}")
+    return _ask(lambda: asked(*arguments))
+
+
+def _constant(name: str) -> int:
+    import pynvml
+
+    value: int = getattr(pynvml, name)
+    return value
+
+
+def _ask(ask: Callable[[], Value]) -> Value:
+    import pynvml
+
+    try:
+        return ask()
+    except pynvml.NVMLError as error:
+        raise GpuError(f"NVML: {error}") from None

@@ -1,0 +1,99 @@
+"""The page of text that a check ends in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.gpu_check.check import Check
+from tests.gpu_check.steps import Outcome
+
+GIB = 2**30
+
+
+def page(
+    parts: Mapping[str, Sequence[Check]],
+    outcomes: Sequence[Outcome],
+    run: Mapping[str, Any] | None,
+    unfinished: str | None,
+) -> str:
+    """The text.
+
+    Args:
+        parts: checks by title.
+        outcomes: of the commands, in their order.
+        run: a `run.json` of this machine; None where there is none yet.
+        unfinished: what is under way; None at the end.
+    """
+    lines = ["adscale gpu-check", *machine_lines(run), ""]
+    if unfinished:
+        lines += [f"NOT FINISHED: {unfinished} was under way when this was written", ""]
+    for title, checks in parts.items():
+        lines += [f"## {title}", *map(check_line, checks), ""]
+    lines += ["## commands", *map(outcome_line, outcomes), ""]
+    lines.append(summary_line(parts, outcomes))
+    return "\n".join(lines) + "\n"
+
+
+def check_line(check: Check) -> str:
+    """A check with its number, and what was wanted."""
+    wanted = "" if check.verdict == "not checked" else f"  [wanted: {check.wanted}]"
+    return f"{check.verdict:<12}{check.name:<37}{check.where:<31} {check.found}{wanted}"
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """A command, how long it took, and what went wrong."""
+    return f"{outcome.wall_s:>6.1f} s  {outcome.name:<48} {outcome.problem or 'ok'}"
+
+
+def summary_line(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcome]) -> str:
+    """All in one line."""
+    counts = Counter(check.verdict for checks in parts.values() for check in checks)
+    failed = sum(outcome.problem is not None for outcome in outcomes)
+    total_s = sum(outcome.wall_s for outcome in outcomes)
+    return (
+        f"{counts['pass']} pass, {counts['FAIL']} FAIL, {counts['not checked']} not checked; "
+        f"{failed} of {len(outcomes)} commands failed; {total_s:.0f} s"
+    )
+
+
+def machine_lines(run: Mapping[str, Any] | None) -> list[str]:
+    """On what it was measured."""
+    if run is None:
+        return ["machine: unknown, no run was completed"]
+    hardware, software, gpu = run["hardware"], run["software"], run["hardware"]["gpu"]
+    first = "no GPU"
+    if gpu is not None:
+        first = (
+            f"{gpu['name']}, {gpu['memory_bytes'] / GIB:.1f} GiB, compute capability "
+            f"{gpu['compute_capability']}, driver {gpu['driver']}"
+        )
+    versions = ", ".join(
+        f"{name} {software[name]}"
+        for name in ("adscale", "torch", "cuda", "cudnn", "nsys", "nvtx", "python")
+    )
+    host = (
+        f"{hardware['cpu_model']}, {hardware['cpu_count']} of {hardware['online_cpus']} CPUs, "
+        f"{hardware['memory_bytes'] / GIB:.0f} GiB, {software['os']}"
+    )
+    return [
+        f"device:   {first}",
+        f"host:     {host}",
+        f"software: {versions}",
+        f"time:     {run['started_utc']}",
+    ]
+
+
+def failed(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcome]) -> bool:
+    """Whether a check or a command failed."""
+    verdicts = [check.verdict for checks in parts.values() for check in checks]
+    return "FAIL" in verdicts or any(outcome.problem is not None for outcome in outcomes)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Replaces the page: a check that is cut off leaves the last one."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

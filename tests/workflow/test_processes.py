@@ -1,0 +1,111 @@
+"""Several processes per run and the latency pass, as Snakemake carries them out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workflow.conftest import planned, run_study, write_config
+
+pytestmark = pytest.mark.study
+
+SIDES_PX = (64, 96)
+RUN = "results/test/Bank/reference-fp32"
+METHODS = {"Bank": {"target": "patchcore", "training_images": 2, "resolutions": list(SIDES_PX)}}
+MEASURING = ("profile", "latency")
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    write_config(folder, {"methods": METHODS, "extrapolate_to_px": 96, "processes": 2, **changes})
+
+
+def records(processes: int) -> list[str]:
+    """Of all runs, process by process."""
+    folders = ["", *(f"/process-{number}" for number in range(2, processes + 1))]
+    return [
+        f"{RUN}/{side_px}{folder}/{name}"
+        for folder in folders
+        for side_px in SIDES_PX
+        for name in ("run.json", "latency.json")
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs that were measured in two processes each, and nothing more."""
+    folder = tmp_path_factory.mktemp("processes")
+    configure(folder)
+    # the last come first on the command line, so that their order is not that of Snakemake's rules
+    done = run_study(folder, *reversed(records(2)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "study"
+    shutil.copytree(finished, copy, copy_function=shutil.copy2)
+    return copy
+
+
+def measurements(folder: Path) -> dict[str, int]:
+    return {rule: n for rule, n in planned(folder).items() if rule.startswith(MEASURING)}
+
+
+def test_the_first_processes_of_all_runs_come_before_any_second_one(finished: Path) -> None:
+    ended = {record: (finished / record).stat().st_mtime_ns for record in records(2)}
+    in_order = sorted(ended, key=lambda record: ended[record])
+    assert set(in_order[:4]) == set(records(1))
+
+
+def test_each_record_says_its_process_and_pass(finished: Path) -> None:
+    for record in records(2):
+        data = json.loads((finished / record).read_text())
+        assert data["status"] == "ok"
+        assert data["request"]["process"] == (2 if "process-2" in record else 1)
+        assert (data["request"]["collector"] == "none") == record.endswith("latency.json")
+
+
+def test_each_process_is_attributed_and_the_tables_take_all_of_them(study: Path) -> None:
+    jobs = planned(study)
+    assert jobs["attribute"] == 4
+    assert jobs["runtime_table"] == 1
+    assert measurements(study) == {}
+
+
+def test_more_processes_measure_the_additional_ones_and_fewer_none(study: Path) -> None:
+    configure(study, processes=4)
+    assert measurements(study) == {"profile_3": 2, "latency_3": 2, "profile_4": 2, "latency_4": 2}
+    configure(study, processes=1)
+    assert measurements(study) == {}
+    assert planned(study)["attribute"] == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latency": False},
+        {"device": {"name": "test", "type": "cpu", "foreign_processes": "error"}},
+        {"skip_predicted_out_of_memory": True},
+    ],
+)
+def test_what_must_not_cause_a_measurement_does_not(study: Path, changes: dict[str, Any]) -> None:
+    configure(study, **changes)
+    assert measurements(study) == {}
+
+
+def test_without_the_latency_pass_there_is_none(tmp_path: Path) -> None:
+    configure(tmp_path, latency=False)
+    assert measurements(tmp_path) == {"profile": 2, "profile_2": 2}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"execution": {"cache": "cold"}}, {"sampling": {"measured_images": 5}}]
+)
+def test_what_changes_the_measurement_measures_again(study: Path, changes: dict[str, Any]) -> None:
+    configure(study, **changes)
+    assert measurements(study) == {"profile": 2, "latency": 2, "profile_2": 2, "latency_2": 2}
