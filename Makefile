@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: study test lint format bench gpu-check docs docs-links lock setup setup-dev clean
-.PHONY: image image-check image-digest test-cuda12 test-container
+.PHONY: image image-check image-digest test-cuda12 test-container test-slurm
 
 study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
@@ -62,6 +62,10 @@ image-check image-digest:
 
 test-container: setup-dev
 	ADSCALE_TEST_CONTAINER=1 $(BIN)/python -m pytest -m container $(ARGS)
+
+# A real SLURM of one node, installed and started for the time of the tests; as root, on Debian.
+test-slurm: setup-dev
+	ADSCALE_TEST_SLURM=1 $(BIN)/python -m pytest -m slurm $(ARGS)
 
 # The packages of the container for CUDA 12.4, on a CPU, without a container; PYTHON: 3.10 to 3.12.
 CUDA12 := build/cuda12

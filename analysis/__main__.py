@@ -19,6 +19,7 @@ from analysis.commands import (
     memory,
     report,
     summarize,
+    verify,
 )
 from analysis.errors import UserError
 
@@ -35,26 +36,36 @@ COMMANDS = (
     figures,
     report,
     claims,
+    verify,
 )
-"""In the order in which a study calls them, and `claims`."""
+"""In the order in which a study calls them; then those that it does not call."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; a fault of the user's ends in one line and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    """Run a subcommand; a fault of the user's ends in one line and exit code 2.
+
+    Returns:
+        The subcommand's own exit code, 0 of those that have none.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description=__doc__,
+        epilog="@FILE stands for the lines of a file, each an argument: for thousands of runs.",
+        fromfile_prefix_chars="@",
+    )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:
-        options.run_command(options)
+        code: int | None = options.run_command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()
         return 1
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

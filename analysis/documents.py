@@ -41,10 +41,29 @@ def read_document(path: Path, schema: str, remedy: str) -> dict[str, Any]:
     return dict(document)
 
 
+def schema_version(schema: str) -> int:
+    """The version that documents of a schema must have."""
+    return int(_schema(schema)["properties"]["schema_version"]["const"])
+
+
+def shown_version(path: Path) -> object:
+    """The version that a document gives for itself; None where it gives none that can be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document.get("schema_version") if isinstance(document, dict) else None
+
+
 @cache
 def _validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator(_schema(schema))
+
+
+@cache
+def _schema(schema: str) -> dict[str, Any]:
     path = SCHEMA_FOLDER / f"{schema}.schema.json"
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _shortened(message: str, limit: int = 200) -> str:

@@ -86,10 +86,12 @@ def profiler_warning(run: StudyRun) -> str | None:
     ratio = slowed_down(run)
     if ratio is None or ratio <= MUCH_SLOWER:
         return None
-    collector = run.first.collector
+    verdicts = {one.verdict.verdict for one in run.passes if one.verdict is not None}
+    disturbed = ", ".join(sorted(verdicts - {"steady"}))
+    doubt = f"; it may not be the profiler, the run was not steady ({disturbed})"
     return (
-        f"an image takes {ratio:.2f} times as long with the collector {collector} as without a "
-        "profiler: judge latencies by the clock latency"
+        f"an image takes {ratio:.2f} times as long with the collector {run.first.collector} as "
+        f"without a profiler{doubt if disturbed else ''}: judge latencies by the clock latency"
     )
 
 

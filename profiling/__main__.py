@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from profiling.cli import check, export, measure, methods, run
+from profiling.cli import check, export, measure, methods, plan, run
 from profiling.errors import UserError
 from profiling.launcher import MeasurementFailedError
 from profiling.memory import cli as memory
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (methods, run, memory, export, measure, check):
+    for module in (methods, plan, run, memory, export, measure, check):
         module.add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:

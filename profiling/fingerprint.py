@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import profiling
-from profiling.study.config import usable_cpus
+from profiling.study.host import usable_cpus
 
 
 def hardware(device_type: str) -> dict[str, Any]:
@@ -26,6 +26,14 @@ def hardware(device_type: str) -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpu": _gpu() if device_type == "cuda" else None,
     }
+
+
+def hardware_name(device_type: str) -> str:
+    """Name of the GPU that torch uses, or model of the CPU."""
+    if device_type == "cpu":
+        return cpu_model()
+    name: str = torch.cuda.get_device_properties(0).name
+    return name
 
 
 def software(nsys_version: str | None) -> dict[str, str | None]:

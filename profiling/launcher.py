@@ -46,7 +46,9 @@ def check_place(request: RunRequest) -> None:
         raise DeviceError("container", what, "call snakemake with --use-singularity")
 
 
-def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
+def launch(
+    request: RunRequest, folder: Path, nsys: Path | None, hardware: str | None = None
+) -> None:
     """Carries out a run in a process of its own.
 
     Its files appear in ``folder`` when the run is complete, its record last.
@@ -55,6 +57,7 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
         request: what to run.
         folder: the run's folder.
         nsys: the program, where the request's collector is nsys.
+        hardware: part of the name of the hardware that must be here; None: any may be.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -68,7 +71,7 @@ def launch(request: RunRequest, folder: Path, nsys: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        returncode = _start(request, unfinished, nsys)
+        returncode = _start(request, unfinished, nsys, hardware)
         if returncode != 0:
             _explain(returncode, unfinished, request, kills_before)
         profile = PROFILE_NAMES.get(request.collector)
@@ -84,9 +87,10 @@ def _usual_mode() -> int:
     return 0o666 & ~umask
 
 
-def _start(request: RunRequest, unfinished: Path, nsys: Path | None) -> int:
+def _start(request: RunRequest, unfinished: Path, nsys: Path | None, hardware: str | None) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
+    command += [] if hardware is None else ["--hardware", hardware]
     environment = _environment(request)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))

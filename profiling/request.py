@@ -91,6 +91,11 @@ class RunRequest:
         errors = config_errors({**schema["$defs"]["request"], "$defs": schema["$defs"]}, data)
         if errors:
             raise errors[0]
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunRequest:
+        """What ``as_dict`` gave, unchecked."""
         parts = {
             "sampling": Sampling(**data["sampling"]),
             "execution": Execution(**data["execution"]),

@@ -20,6 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--request", required=True, help="the run, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the record")
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
+    parser.add_argument("--hardware", default=None, help="part of its name, or the run fails")
     parser.set_defaults(main=main)
 
 
@@ -30,8 +31,29 @@ def main(args: argparse.Namespace) -> int:
     key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
+        if args.hardware is not None:
+            check_hardware(args.hardware, request.device_type)
         _measure(request, args.out, args.nsys_version)
     return 0
+
+
+def check_hardware(expected: str, device_type: str) -> None:
+    """Refuses to measure on another kind of machine than the device's.
+
+    Args:
+        expected: part of the name of the GPU, or of the model of the CPU; upper case is lower case.
+        device_type: of the device.
+
+    Raises:
+        DeviceError: this is another one.
+    """
+    from profiling.fingerprint import hardware_name
+
+    found = hardware_name(device_type)
+    if expected.lower() not in found.lower():
+        what = f"this run landed on {found}, not on {expected}"
+        remedy = "ask the scheduler for nodes that have it (gpu_model, constraint, partition)"
+        raise DeviceError("devices", what, remedy)
 
 
 def _gpu_key(asked: str | None) -> str:

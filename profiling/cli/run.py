@@ -21,7 +21,8 @@ from profiling.launcher import check_place, launch
 from profiling.methods.registry import check_resolution, parse_variant
 from profiling.request import Execution, RunRequest, Sampling
 from profiling.skipping import DEFAULT_MARGIN
-from profiling.study.config import detect_device_type, usable_cpus
+from profiling.study.handover import check_sources, expected_hardware
+from profiling.study.host import detect_device_type, usable_cpus
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -70,6 +71,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
     parser.add_argument(
+        "--plan", type=Path, help="plan of the study: refuse to measure with other code than its"
+    )
+    parser.add_argument(
         "--skip-predicted-out-of-memory",
         action="store_true",
         help="do not begin a run whose count is more than the device's memory; record it as such",
@@ -87,9 +91,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
+    hardware = None
     if args.request is not None:
         requests = [RunRequest.from_json(args.request)]
         check_place(requests[0])
+        if args.plan is not None:
+            check_sources(args.plan, requests[0].target)
+            hardware = expected_hardware(args.plan, requests[0].device)
         choice = _choice(requests[0], args.nsys)
     else:
         choice = choose(args.collector, args.nsys, CACHE_FOLDER)
@@ -101,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
-        launch(dataclasses.replace(request, **_options(args)), args.out, nsys)
+        launch(dataclasses.replace(request, **_options(args)), args.out, nsys, hardware)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,14 @@ from profiling.methods.registry import (
 )
 from profiling.methods.spec import MethodSpec
 from profiling.request import Execution, Sampling
+from profiling.study.devices import (
+    DeviceConfig,
+    device_errors,
+    device_type,
+    study_devices,
+    submission_errors,
+)
+from profiling.study.host import DeviceType
 from profiling.validation import config_errors, load_schema
 
 PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
@@ -57,9 +64,7 @@ class StudyConfig:
     """A configuration that was checked; nothing in it is left to a default."""
 
     preset: str
-    device: str
-    device_type: Literal["cpu", "cuda"]
-    threads: int
+    devices: tuple[DeviceConfig, ...]
     methods: tuple[MethodConfig, ...]
     sampling: Sampling
     processes: int
@@ -69,8 +74,6 @@ class StudyConfig:
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
     nsys: str | None
-    gpu: str | None
-    lock_clocks: int | None
     foreign_processes: Literal["flag", "error"]
     container: str
     extrapolate_to_px: int
@@ -99,7 +102,7 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     errors: list[UserError] = list(config_errors(schema, {**hardware, **user}))
     if errors:
         raise StudyConfigError(errors)
-    preset, notes = _preset_for(user, _device_type(_fill(schema, user)))
+    preset, notes = _preset_for(user, _least_device(_fill(schema, user)))
     full = _fill(schema, {**hardware, **_merge(preset, user)})
     methods: list[MethodConfig] = []
     for label, entry in full["methods"].items():
@@ -113,11 +116,35 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     return _study(full, tuple(methods), notes)
 
 
+def check_submission(user: Mapping[str, Any], in_container: bool) -> None:
+    """Refuses a configuration that would mean another thing on the machines that measure.
+
+    Args:
+        user: as for ``load_config``; of a study whose jobs are submitted to a cluster.
+        in_container: whether they run in a container.
+
+    Raises:
+        StudyConfigError: every fault is listed.
+    """
+    errors = list(submission_errors(user, in_container))
+    if errors:
+        raise StudyConfigError(errors)
+
+
 def read_config(path: Path) -> StudyConfig:
     """Reads and checks a configuration file.
 
     Raises:
         UserError: it cannot be read, is no YAML, or ``load_config`` refuses it.
+    """
+    return load_config(read_yaml(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a configuration file and does not check it.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds no keys.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -127,22 +154,11 @@ def read_config(path: Path) -> StudyConfig:
         raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
     if not isinstance(data, dict):
         raise ConfigError(str(path), "holds no keys", "see config/config.yaml for an example")
-    return load_config(data)
-
-
-def usable_cpus() -> int:
-    """Logical CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def detect_device_type() -> Literal["cpu", "cuda"]:
-    """``cuda`` where an NVIDIA driver is loaded (natively or under WSL)."""
-    signs = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
-    return "cuda" if any(Path(sign).exists() for sign in signs) else "cpu"
+    return data
 
 
 def _preset_for(
-    user: Mapping[str, Any], device_type: Literal["cpu", "cuda"]
+    user: Mapping[str, Any], kind: DeviceType
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The preset, less what the user's own choice is to replace and what needs another device.
 
@@ -154,7 +170,7 @@ def _preset_for(
     if "resolutions" in user:
         data.pop("resolutions_by_target", None)
     left_out = [variant for variant in data["variants"] if _needs_cuda(variant)]
-    if device_type == "cuda" or not left_out or "variants" in user:
+    if kind == "cuda" or not left_out or "variants" in user:
         return data, ()
     data["variants"] = [variant for variant in data["variants"] if variant not in left_out]
     note = f"preset {name}: {', '.join(left_out)} left out, the device is a CPU and has no TF32"
@@ -246,14 +262,15 @@ def _variant_errors(
         except UserError as error:
             yield error
             continue
-        if _needs_cuda(name) and _device_type(study) == "cpu":
+        if _needs_cuda(name) and _least_device(study) == "cpu":
             what = f"{name!r} cannot run on a CPU, TF32 is a format of NVIDIA GPUs"
             yield ConfigError(where, what, "use fp32, or set device.type: cuda")
 
 
-def _device_type(study: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
-    asked: Literal["auto", "cpu", "cuda"] = study["device"]["type"]
-    return detect_device_type() if asked == "auto" else asked
+def _least_device(study: Mapping[str, Any]) -> DeviceType:
+    """``cpu`` where one of the devices is a CPU: every variant is measured on every device."""
+    types = {device_type(entry) for entry in study["devices"] or [study["device"]]}
+    return "cpu" if "cpu" in types else "cuda"
 
 
 def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
@@ -270,10 +287,7 @@ def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
     if sampling["target_precision"] is not None and sampling["min_images"] < 2:
         what = "1 is too few to tell a precision, which target_precision asks for"
         yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
-    for key, what in (("gpu", "a GPU is named"), ("lock_clocks", "a GPU's clock is to be locked")):
-        if study["device"][key] is not None and _device_type(study) == "cpu":
-            remedy = "leave it out, or set device.type: cuda"
-            yield ConfigError(f"device.{key}", f"{what}, but the device is a CPU", remedy)
+    yield from device_errors(study)
     yield from (*_repeated(study, "gpus"), *_repeated(study, "sensors"))
     images = study["images"]
     if images is not None and not Path(images).is_dir():
@@ -293,12 +307,9 @@ def _repeated(study: Mapping[str, Any], key: str) -> Iterator[ConfigError]:
 def _study(
     full: Mapping[str, Any], methods: tuple[MethodConfig, ...], notes: tuple[str, ...]
 ) -> StudyConfig:
-    threads = full["device"]["threads"]
     return StudyConfig(
         preset=full["preset"],
-        device=full["device"]["name"],
-        device_type=_device_type(full),
-        threads=usable_cpus() if threads is None else threads,
+        devices=study_devices(full),
         methods=methods,
         sampling=Sampling(**full["sampling"]),
         processes=full["processes"],
@@ -308,8 +319,6 @@ def _study(
         seed=full["seed"],
         collector=full["collector"],
         nsys=full["nsys"],
-        gpu=full["device"]["gpu"],
-        lock_clocks=full["device"]["lock_clocks"],
         foreign_processes=full["device"]["foreign_processes"],
         container=full["container"],
         extrapolate_to_px=full["extrapolate_to_px"],

@@ -115,10 +115,11 @@ def prepare_environment(
         environment: of this process; changed.
     """
     folders = [checkout, *_user_paths(study), *_search_path(environment)]
-    binds = ",".join(dict.fromkeys(f"{path}:{path}" for path in folders))
+    binds = [f"{path}:{path}" for path in folders]
     for program in ("APPTAINER", "SINGULARITY"):
-        before = environment.get(f"{program}_BIND")
-        environment[f"{program}_BIND"] = f"{before},{binds}" if before else binds
+        before = filter(None, environment.get(f"{program}_BIND", "").split(","))
+        # a job on a cluster inherits those of the process that submitted it
+        environment[f"{program}_BIND"] = ",".join(dict.fromkeys([*before, *binds]))
         for name in PASSED_ON:
             if name in environment:
                 environment[f"{program}ENV_{name}"] = environment[name]

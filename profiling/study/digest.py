@@ -22,6 +22,10 @@ FOREIGN_MODULES = ("profiling.methods.module_method", "profiling.methods.anomali
 """What runs a foreign method."""
 
 
+MEASURING_MODULES = ("profiling.cli.run", "profiling.cli.measure", "profiling.runner")
+"""What carries out a run, from its command line on."""
+
+
 def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
     """Digest of some modules of ours, and of the code of a method.
 
@@ -32,18 +36,41 @@ def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
         spec: of the method.
         entry_modules: dotted names, such as ``profiling.runner``.
     """
-    module, _, _ = spec.factory.partition(":")
+    module = _module(spec)
     if not spec.foreign:
         return code_digest(*entry_modules, module)
     ours = code_digest(*entry_modules, *FOREIGN_MODULES)
-    file = module_file(module)
     version = installed_version(module)
     if version is not None:
         return f"{ours} {version}"
+    root = _foreign_root(module)
+    return ours if root is None else f"{ours} {code_digest(module, root=root, packages=None)}"
+
+
+def method_sources(spec: MethodSpec) -> str:
+    """Digest of the files that decide what a run of a method measures, as they are.
+
+    For telling, in whatever Python and place, whether the files are those of the plan: unlike
+    ``method_digest`` it covers comments, and no installed packages.
+    """
+    module = _module(spec)
+    if not spec.foreign:
+        return source_digest(*MEASURING_MODULES, module)
+    ours = source_digest(*MEASURING_MODULES, *FOREIGN_MODULES)
+    root = None if installed_version(module) else _foreign_root(module)
+    return ours if root is None else f"{ours} {source_digest(module, root=root, packages=None)}"
+
+
+def _module(spec: MethodSpec) -> str:
+    return spec.factory.partition(":")[0]
+
+
+def _foreign_root(module: str) -> Path | None:
+    """The folder from which a foreign module is imported; None where it is not found."""
+    file = module_file(module)
     if file is None:
-        return ours
-    root = file.parents[module.count(".") + (file.name == "__init__.py")]
-    return f"{ours} {code_digest(module, root=root, packages=None)}"
+        return None
+    return file.parents[module.count(".") + (file.name == "__init__.py")]
 
 
 @cache
@@ -67,7 +94,9 @@ def code_digest(
 
 
 @cache
-def source_digest(*entry_modules: str) -> str:
+def source_digest(
+    *entry_modules: str, root: Path = ROOT, packages: tuple[str, ...] | None = PACKAGES
+) -> str:
     """As ``code_digest``, of the files as they are: the same for every version of Python.
 
     How code is unparsed differs between versions, and the one in a container is another than the
@@ -75,14 +104,16 @@ def source_digest(*entry_modules: str) -> str:
 
     Args:
         entry_modules: dotted names, such as ``profiling.prediction``.
+        root: the checkout.
+        packages: whose modules are followed; None: all that lie below the root.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for name in sorted(reachable_modules(*entry_modules)):
+    for name in sorted(reachable_modules(*entry_modules, root=root, packages=packages)):
         digest.update(f"{name}\n".encode())
-        digest.update(_file(name, ROOT).read_bytes())
+        digest.update(_file(name, root).read_bytes())
     return digest.hexdigest()[:16]
 
 

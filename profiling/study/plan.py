@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from profiling.errors import ConfigError
 from profiling.methods.registry import counting_problem
 from profiling.request import CollectorName, RunRequest
 from profiling.study.config import MethodConfig, StudyConfig
+from profiling.study.devices import IN_CONTAINER, DeviceConfig
 from profiling.study.digest import method_digest
 
 STUDY_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
@@ -220,11 +222,11 @@ def _countable_from(method: MethodConfig, side_px: int) -> int | None:
 def _runs(
     study: StudyConfig, collector: CollectorName, container: str | None
 ) -> Iterator[PlannedRun]:
-    for method in study.methods:
+    for device, method in itertools.product(study.devices, study.methods):
         digest = method_digest(method.spec, "profiling.runner")
         for variant in method.variants:
             for side_px in method.resolutions_px:
-                request = _request(study, method, variant, side_px, collector, container)
+                request = _request(study, device, method, variant, side_px, collector, container)
                 yield PlannedRun(request, digest)
 
 
@@ -234,6 +236,7 @@ def _in_process(run: PlannedRun, process: int) -> PlannedRun:
 
 def _request(
     study: StudyConfig,
+    device: DeviceConfig,
     method: MethodConfig,
     variant: str,
     side_px: int,
@@ -241,22 +244,22 @@ def _request(
     container: str | None,
 ) -> RunRequest:
     return RunRequest(
-        device=study.device if container is None else f"{study.device}-container",
-        device_type=study.device_type,
+        device=device.name if container is None else f"{device.name}{IN_CONTAINER}",
+        device_type=device.type,
         method=method.label,
         target=method.spec.target,
         settings=method.settings,
         variant=variant,
         resolution_px=side_px,
         seed=study.seed,
-        threads=study.threads,
+        threads=device.threads,
         images=study.images,
         sampling=study.sampling,
         collector=collector,
-        gpu=study.gpu,
+        gpu=device.gpu,
         container=container,
         execution=study.execution,
-        lock_clocks=study.lock_clocks,
+        lock_clocks=device.lock_clocks,
     )
 
 

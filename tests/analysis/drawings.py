@@ -15,9 +15,13 @@ from analysis.figures.canvas import Drawing
 from analysis.figures.draw import StudyTables, study_figures
 from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters
+from analysis.fits.curves_table import fit_curves_table
+from analysis.fits.fitted import fit_all
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
+from analysis.fits.models_table import fit_models_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.table import fits_table
+from analysis.implementation_table import implementation_table
 from analysis.memory_counts import Count as ReadCount
 from analysis.memory_methods_table import memory_methods_table
 from analysis.memory_table import memory_table
@@ -65,17 +69,23 @@ def study_tables(
     runtime: pd.DataFrame | None = None,
     counts: Sequence[ReadCount] | None = None,
     runs: pd.DataFrame | None = None,
+    *,
+    beyond_limit: bool = True,
 ) -> StudyTables:
-    """All tables of a study; by default of one method."""
+    """All tables of a study; by default of one method, its times extrapolated as far as asked."""
     runtime = runtime_table() if runtime is None else runtime
     counts = read(count_of()) if counts is None else counts
     memory = memory_table(counts)
-    series = [*runtime_series(runtime), *memory_series(memory, runtime, None, LAST_PX)]
+    series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
+    fitted = fit_all(series, beyond_limit=beyond_limit)
     return StudyTables(
         runtime=runtime,
         memory=memory,
         methods=memory_methods_table(counts),
-        fits=fits_table(iter(series), LAST_PX),
+        fits=fits_table(fitted, LAST_PX),
+        fit_models=fit_models_table(fitted, LAST_PX),
+        fit_curves=fit_curves_table(fitted, LAST_PX),
+        implementations=implementation_table(runtime, memory),
         extrapolation=memory_extrapolation_table(memory, LAST_PX),
         runs=runs,
     )
@@ -170,9 +180,11 @@ def draw(
     style: Style = STYLE,
     hardware: Hardware = HARDWARE,
     runs: pd.DataFrame | None = None,
+    *,
+    beyond_limit: bool = True,
 ) -> Drawing:
     """One figure of the study."""
-    tables = study_tables(runtime, counts, runs)
+    tables = study_tables(runtime, counts, runs, beyond_limit=beyond_limit)
     with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
         return study_figures(tables, hardware, style)[name]()
 

@@ -19,7 +19,8 @@ Analysis = Callable[..., tuple[int, str, str]]
 CHECKOUT = Path(__file__).parents[2]
 FIGURES = (
     "figures", "--runtime", "a.csv", "--memory", "b.csv", "--memory-methods", "c.csv",
-    "--fits", "d.csv", "--memory-extrapolation", "e.csv",
+    "--fits", "d.csv", "--memory-extrapolation", "e.csv", "--fit-models", "f.csv",
+    "--fit-curves", "g.csv", "--implementations", "h.csv",
 )  # fmt: skip
 
 
@@ -27,6 +28,14 @@ FIGURES = (
 def run_folder(tmp_path: Path) -> Path:
     write_gpu_run(tmp_path, RUN)
     return tmp_path
+
+
+def test_arguments_from_a_file(analysis: Analysis, run_folder: Path) -> None:
+    """Thousands of folders are more than Linux takes on a command line."""
+    (run_folder / "arguments.txt").write_text(f"{run_folder / 'profile.sqlite'}\n--json\n")
+    code, out, err = analysis("attribute", f"@{run_folder / 'arguments.txt'}")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["ranges"]
 
 
 def test_attribute_as_a_table(analysis: Analysis, run_folder: Path) -> None:

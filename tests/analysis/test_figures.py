@@ -68,7 +68,9 @@ def test_caption_of_a_gpu() -> None:
         "collector nsys (2023.4.4)",
         "mean of n = 5 images",
         "95 % confidence interval",
-        "95 % prediction interval",
+        "Lines: laws of growth (fits.csv), summed over the submodules",
+        "dotted: second-degree least-squares fit over the side length (the study's model)",
+        "Bands: where one more measurement lies with 95 %",
     ):
         assert words in said.replace("\u00a0", " ")
 
@@ -110,22 +112,50 @@ def band_of(drawing: Drawing) -> list[PolyCollection]:
     return [each for each in found if isinstance(each, PolyCollection)]
 
 
-def test_the_band_ends_at_the_prediction_interval_of_the_table() -> None:
+def test_law_and_band_end_where_the_table_says() -> None:
     drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime_table())
+    fits = study_tables().fits
+    row = fits[(fits["clock"] == "busy") & (fits["submodule"] == "method")].iloc[0]
     (band,) = band_of(drawing)
     ends = band.get_paths()[0].vertices
     at_3000 = ends[ends[:, 0] == 3000][:, 1]
-    row = drawing.data[drawing.data["predicted"].notna()].iloc[0]
-    assert at_3000.max() == pytest.approx(row["predicted_high"])
-    assert row["predicted_low"] > 0
-    assert at_3000.min() == pytest.approx(row["predicted_low"])
+    assert at_3000.max() == pytest.approx(row["band_high"])
+    assert at_3000.min() == pytest.approx(row["band_low"])
+    lines = {line.get_linestyle(): line for line in drawing.figure.axes[0].lines
+             if len(line.get_xdata()) > 2 and line.get_xdata()[-1] == 3000}  # fmt: skip
+    assert lines["--"].get_ydata()[-1] == pytest.approx(row["predicted"])
+    assert lines["--"].get_xdata()[0] == SIDES_PX[-1]
+    assert lines[":"].get_ydata()[-1] == pytest.approx(row["study_predicted"])
+
+
+def test_an_image_of_which_much_is_in_no_submodule_has_a_law_of_its_own() -> None:
+    runtime = runtime_table()
+    whole = runtime["role"] == "image"
+    runtime.loc[whole, ["mean_ms", "ci95_low_ms", "ci95_high_ms"]] *= 1.1
+    drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime)
+    assert "Lines: laws of growth (fits.csv), of whole images" in caption(drawing)
+    assert set(drawing.data["submodule"]) == {"image"}
 
 
 def test_no_band_where_the_interval_is_refused() -> None:
     drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime_table(sides_px=SIDES_PX[:4]))
     assert band_of(drawing) == []
-    said = caption(drawing)
-    assert "No prediction interval: 4 resolutions: a prediction interval needs at least 5" in said
+    said = caption(drawing).replace("\u00a0", " ")
+    assert "Lines: second-degree least-squares fit" in said
+    assert "Bands" not in said
+    assert "No law chosen and no band: M (teacher: 4 resolutions: a prediction interval" in said
+
+
+def test_nothing_is_drawn_beyond_the_limit_unless_asked_for() -> None:
+    name = f"scaling_runtime_lab_{VARIANT}"
+    drawing = draw(name, runtime_table(), beyond_limit=False)
+    limit_px = int(SIDES_PX[-1] * 10**0.5)
+    (band,) = band_of(drawing)
+    assert band.get_paths()[0].vertices[:, 0].max() == limit_px
+    assert "extrapolated: up to ×10.0 in pixels" in texts(drawing.figure)
+    said = caption(drawing).replace("\u00a0", " ")
+    assert "No prediction at 3,000 px: M (" in said
+    assert "15.3 times the pixels of the largest measured resolution, more than 10" in said
 
 
 LOST = {
@@ -180,7 +210,7 @@ def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -
     runtime.loc[runtime["resolution_px"] == 512, "verdict"] = "drifting"
     tables = study_tables(runtime, read(count_of(method)), runs_table(runtime))
     figures = study_figures(tables, HARDWARE, style)
-    assert len(figures) == 9
+    assert len(figures) == 12
     for draw_one in figures.values():
         with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
             figure = draw_one().figure
@@ -278,7 +308,7 @@ def test_a_curve_that_falls_to_zero_is_told() -> None:
     for column in ("mean_ms", "ci95_low_ms", "ci95_high_ms"):
         runtime.loc[whole, column] = falling_ms
     said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime))
-    assert "Falls to zero or below, and so predicts nothing: M." in said
+    assert "The study's model falls to zero or below, and so predicts nothing: M." in said
     assert "predicts nothing" not in caption(
         draw(f"scaling_runtime_lab_{VARIANT}", runtime_table())
     )

@@ -330,3 +330,20 @@ def test_the_table_survives_parquet(tmp_path: Path) -> None:
     again, metadata = read_parquet(tmp_path / "ranges.parquet", RANGE_COLUMNS, "")
     pd.testing.assert_frame_equal(again, table)
     assert metadata["kernel_time_coverage"] == "1.0"
+
+
+def test_emptying_the_cache_belongs_to_the_image_behind_it(tmp_path: Path) -> None:
+    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "v", 0, 2)
+    writer = ProfileWriter()
+    with writer.range("measure"):
+        for _ in range(2):
+            with writer.range("flush"):
+                writer.kernel("fill", writer.gpu_ns, 9000)
+            with writer.range("image"):
+                writer.submodule("teacher", 4000)
+    found = ranges_of(store(tmp_path, writer, run))
+    flushes = found.table[found.table["path"] == "flush"]
+    assert flushes["image_index"].tolist() == [0, 1]
+    assert found.coverage is not None
+    assert found.coverage.share == 1.0
+    assert set(found.kernels["submodule"]) == {"teacher"}

@@ -126,7 +126,7 @@ def test_a_machine_that_was_not_recorded(tmp_path: Path) -> None:
     empty = ("machine_samples", "sm_clock_min_mhz", "energy_per_image_j", "foreign_processes")
     assert row[list(empty)].isna().all()
     assert row["verdict"] == "steady"
-    assert "not recorded: the share of other processes" in row["remarks"]
+    assert "not recorded: the share of other processes, the SM clock" in row["remarks"]
 
 
 def test_each_process_has_its_own_verdict(tmp_path: Path) -> None:

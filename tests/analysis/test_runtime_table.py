@@ -408,6 +408,11 @@ def test_a_profiler_that_slows_down_is_warned_about(
     said = "warning: generated: M reference-fp32 at 256 px: an image takes 1.99 times"
     assert (err.startswith(said) and err.count("\n") == 1) == warned
     assert bool(err) == warned
+    assert "not steady" not in err
+    machine = machine_document(RUN, others_share=[0.5] * 80)
+    write_run_json(tmp_path / "run.json", RUN, machine=machine)
+    _, _, err = analysis("summarize", tmp_path, "-o", tmp_path / "runtime.csv")
+    assert ("it may not be the profiler, the run was not steady (shared)" in err) == warned
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.bench import (
     implementations,
     machine,
     memory,
+    scale,
     statistics,
 )
 
@@ -27,6 +28,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "statistics": statistics.main,
     "fits": fits.main,
     "machine": machine.main,
+    "scale": scale.main,
 }
 
 

@@ -24,7 +24,7 @@ from profiling.collectors.nsys import find_nsys
 from profiling.collectors.nsys.command import profile_command
 from profiling.methods.registry import check_settings, get_spec
 from profiling.request import RunRequest, Sampling
-from profiling.study.config import usable_cpus
+from profiling.study.host import usable_cpus
 from tests.bench.ratios import median_interval
 
 CHECKOUT = Path(__file__).parents[2]

@@ -9,8 +9,9 @@ import yaml
 
 from profiling.request import Execution
 from profiling.sampling import StopRule
-from profiling.study.config import StudyConfigError, load_config, read_config, usable_cpus
+from profiling.study.config import StudyConfigError, load_config, read_config
 from profiling.study.describe import reference
+from profiling.study.host import usable_cpus
 from profiling.validation import load_schema
 
 CHECKOUT = Path(__file__).parents[2]
@@ -151,8 +152,8 @@ def test_runs_are_left_out_only_where_the_user_wants_it() -> None:
 
 
 def test_threads_default_to_the_usable_cpus() -> None:
-    assert load_config(study()).threads == usable_cpus()
-    assert load_config(study(device={"type": "cpu", "threads": 1})).threads == 1
+    assert load_config(study()).devices[0].threads == usable_cpus()
+    assert load_config(study(device={"type": "cpu", "threads": 1})).devices[0].threads == 1
 
 
 @pytest.mark.parametrize(

@@ -221,13 +221,31 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
 
 
 @pytest.mark.parametrize("latency", [False, True])
-def test_the_figures_planned_are_those_that_the_analysis_draws(latency: bool) -> None:
-    config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS})
+@pytest.mark.parametrize(
+    ("device_type", "clock", "variants"),
+    [
+        ("cpu", "host", ["reference-fp32"]),
+        ("cuda", "busy", ["optimized-fp32", "reference-fp32", "reference-tf32"]),
+    ],
+)
+def test_the_figures_planned_are_those_that_the_analysis_draws(
+    device_type: str, clock: str, variants: list[str], latency: bool
+) -> None:
+    device = {"type": device_type}
+    config = load_config(
+        {"preset": "smoke", "device": device, "methods": METHODS, "variants": variants}
+    )
     planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency)
-    variant = "reference-fp32"
-    kinds = (runtime_table, latency_table) if latency else (runtime_table,)
-    runtime = [make(name, device="local", variant=variant) for make in kinds for name in METHODS]
-    counts = [count for name in METHODS for count in read(count_of(name, variant=variant))]
+    names = [(method, variant) for method in METHODS for variant in variants]
+    more = {"device": "local", "device_type": device_type}
+    runtime = [
+        runtime_table(method, variant=variant, clock=clock, **more) for method, variant in names
+    ]
+    if latency:
+        runtime += [latency_table(method, variant=variant, **more) for method, variant in names]
+    counts = [
+        count for method, variant in names for count in read(count_of(method, variant=variant))
+    ]
     tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
     drawn = study_figures(tables, Hardware(), Style())
     assert sorted(planned) == sorted(drawn)

@@ -8,14 +8,23 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from profiling.collectors.nsys import choose
+from profiling.collectors.nsys import choose, planned_choice
 from profiling.errors import UserError
-from profiling.study.config import load_config
+from profiling.study.config import check_submission, load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
+from profiling.study.cost import Costs
 from profiling.study.decisions import Decisions
+from profiling.study.devices import scheduler_resources
 from profiling.study.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
+from profiling.study.handover import (
+    VARIABLE,
+    Plan,
+    folder_lists,
+    hand_over,
+    take_over,
+)
 from profiling.study.options import run_options
 from profiling.study.plan import (
     figure_names,
@@ -35,27 +44,62 @@ IN_CONTAINER = (
     DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 )
 
+# A job on another machine carries out the plan that was made on this one.
+IS_JOB = not workflow.is_main_process
+# Both come from a profile for a cluster; which executor will run is not known yet.
+SUBMITTED = (
+    workflow.resource_settings.nodes is not None
+    and workflow.resource_settings.default_resources is not None
+)
+
 try:
     STUDY = load_config(config)
+    if SUBMITTED and not IS_JOB:
+        check_submission(config, IN_CONTAINER)
     if IN_CONTAINER:
         IMAGE = find_image(STUDY.container, CACHE)
-        COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
-        RUNS = plan_runs(STUDY, COLLECTOR.name, IMAGE.digest)
         prepare_environment(STUDY, CHECKOUT, os.environ)
-        PREFIX = container_prefix(CHECKOUT, CACHE)
+    if IS_JOB:
+        PLAN = take_over(os.environ)
+        COLLECTOR = planned_choice(PLAN.collector, STUDY.nsys)
+    elif IN_CONTAINER:
+        COLLECTOR = choose_in_image(STUDY.collector, IMAGE, CACHE)
+        PLAN = Plan.of(
+            COLLECTOR.name,
+            plan_runs(STUDY, COLLECTOR.name, IMAGE.digest),
+            STUDY.devices,
+        )
     else:
         check_foreign_methods(STUDY, CACHE)
-        COLLECTOR = choose(STUDY.collector, STUDY.nsys, CACHE)
-        RUNS = plan_runs(STUDY, COLLECTOR.name)
-        PREFIX = host_prefix(CHECKOUT, COLLECTOR.nsys)
+        COLLECTOR = (
+            planned_choice(
+                STUDY.collector, STUDY.nsys
+            )  # the machines that measure test it
+            if SUBMITTED
+            else choose(STUDY.collector, STUDY.nsys, CACHE)
+        )
+        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name), STUDY.devices)
+    PREFIX = (
+        container_prefix(CHECKOUT, CACHE)
+        if IN_CONTAINER
+        else host_prefix(CHECKOUT, COLLECTOR.nsys)
+    )
+    RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
     RECORDS = planned_records(RUNS, STUDY.latency)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
-    DECISIONS.write(RECORDS)
+    if not IS_JOB:
+        hand_over(PLAN, CACHE / "plans", os.environ)
+        DECISIONS.write(RECORDS)
     # in the prefix, which Snakemake does not compare: these options must not cause a measurement
-    shell.prefix(PREFIX + exports(RUN_OPTIONS=run_options(STUDY)))
+    OPTIONS = f"{run_options(STUDY)} --plan {os.environ[VARIABLE]}"
+    shell.prefix(PREFIX + exports(RUN_OPTIONS=OPTIONS, **folder_lists(os.environ)))
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
+
+# what to ask a cluster for; on one machine nothing comes of it
+COSTS = Costs(RUNS, Path("results"))
+SCHEDULER = scheduler_resources(STUDY.devices)
 
 
 wildcard_constraints:

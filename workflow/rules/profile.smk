@@ -33,7 +33,11 @@ for PROCESS in range(1, STUDY.processes + 1):
             run=process_pattern(PROCESS),
         priority: 1 + STUDY.processes - PROCESS
         resources:
+            **SCHEDULER,
             quiet=100,
+            runtime=COSTS.run_minutes,
+            mem_mb=COSTS.run_memory_mb,
+            cpus_per_task=COSTS.threads,
         params:
             request=lambda wildcards: RUNS[wildcards.run].request.as_json(),
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
@@ -55,7 +59,11 @@ for PROCESS in range(1, STUDY.processes + 1):
             run=process_pattern(PROCESS),
         priority: 1 + STUDY.processes - PROCESS
         resources:
+            **SCHEDULER,
             quiet=100,
+            runtime=COSTS.run_minutes,
+            mem_mb=COSTS.run_memory_mb,
+            cpus_per_task=COSTS.threads,
         params:
             request=lambda wildcards: RUNS[wildcards.run].latency.as_json(),
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
@@ -75,6 +83,8 @@ if COLLECTOR.nsys:
             "results/logs/export/{run}.log",
         resources:
             quiet=1,
+            runtime=COSTS.profile_minutes,
+            mem_mb=COSTS.profile_memory_mb,
         shell:
             "python -m profiling export {input:q} -o {output:q} > {log:q} 2>&1"
 
@@ -90,6 +100,8 @@ rule attribute:
         "results/logs/attribute/{run}.log",
     resources:
         quiet=1,
+        runtime=COSTS.profile_minutes,
+        mem_mb=COSTS.profile_memory_mb,
     params:
         code=code_digest("analysis.commands.attribute"),
     shell:

@@ -22,7 +22,7 @@ rule runtime_table:
         passes="" if STUDY.latency else "--no-latency",
         code=code_digest("analysis.commands.summarize"),
     shell:
-        "python -m analysis summarize {params.folders:q} -o {output.csv:q}"
+        "python -m analysis summarize $PROCESS_FOLDERS -o {output.csv:q}"
         " --runs {output.runs:q} --kernels {output.kernels:q} {params.passes}"
         " > {log:q} 2>&1"
 
@@ -81,7 +81,7 @@ rule measured_memory_table:
         folders=expand("results/{run}", run=first_processes(RUNS)),
         code=code_digest("analysis.commands.measured_memory"),
     shell:
-        "python -m analysis measured-memory {params.folders:q} --counts {input.counts:q}"
+        "python -m analysis measured-memory $RUN_FOLDERS --counts {input.counts:q}"
         " -o {output.csv:q} > {log:q} 2>&1"
 
 

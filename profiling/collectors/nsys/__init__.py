@@ -1,6 +1,6 @@
 """Nsight Systems: finding it, testing it, and running a program under it. Imports no torch."""
 
-from profiling.collectors.nsys.choose import Choice, choose
+from profiling.collectors.nsys.choose import Choice, choose, planned_choice
 from profiling.collectors.nsys.command import (
     export_command,
     profile_command,
@@ -17,6 +17,7 @@ __all__ = [
     "export_command",
     "find_nsys",
     "nsys_version",
+    "planned_choice",
     "profile_command",
     "profile_environment",
     "run_profiled",

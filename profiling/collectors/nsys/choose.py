@@ -54,6 +54,21 @@ def choose(
     return Choice("embedded", None, f"embedded collector: {nsys} cannot be used ({fault[0]})")
 
 
+def planned_choice(name: Literal["nsys", "embedded"], nsys_path: str | None) -> Choice:
+    """The collector of runs on another machine, or as it was chosen there.
+
+    Whether nsys is there and records matters in the jobs that call it; they say so.
+
+    Args:
+        name: which.
+        nsys_path: the path of nsys that the user configured.
+    """
+    reason = f"{name} collector: it was asked for"
+    if name == "embedded":
+        return Choice(name, None, reason)
+    return Choice(name, find_nsys(nsys_path) or Path("nsys"), reason)
+
+
 def _fault(nsys: Path, python: str, cache_dir: Path) -> tuple[str, str] | None:
     """What is wrong with this nsys and what to do about it; None: nothing."""
     try:

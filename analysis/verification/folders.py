@@ -1,0 +1,155 @@
+"""The run folders below a folder of results, and what their records say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from analysis.documents import read_document, schema_version, shown_version
+from analysis.errors import ResultsError
+from analysis.verification.finding import Finding
+
+NOT_DEVICES = ("counts", "figures", "logs", "tables")
+"""Folders beside those of the devices."""
+
+DEPTH = 4
+"""device / method / variant / resolution."""
+
+PROCESS_FOLDER = re.compile(r"process-([1-9][0-9]*)")
+"""Where the second and further processes of a run lie, in the folder of the first."""
+
+RUN_FILES = (
+    "run.json", "latency.json", "ranges.parquet", "kernels.parquet", "profile.sqlite",
+    "profile.nsys-rep",
+)  # fmt: skip
+"""What lies in the folder of a run, and in no other."""
+
+
+class RunKey(NamedTuple):
+    """Which process of which run."""
+
+    device: str
+    method: str
+    variant: str
+    resolution_px: int
+    process: int
+
+    @property
+    def curve(self) -> tuple[str, str, str]:
+        """Device, method, variant: what the resolutions of one curve have in common."""
+        return self.device, self.method, self.variant
+
+    @property
+    def path(self) -> str:
+        """Its folder below the results."""
+        run = f"{self.device}/{self.method}/{self.variant}/{self.resolution_px}"
+        return run if self.process == 1 else f"{run}/process-{self.process}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one process of a run.
+
+    Attributes:
+        path: the folder.
+        place: its path below the results.
+        key: what that path says; None: it is that of no run.
+    """
+
+    path: Path
+    place: str
+    key: RunKey | None
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run folder whose `run.json` could be read.
+
+    Attributes:
+        folder: where it lies.
+        key: what the record says.
+        document: the whole record.
+    """
+
+    folder: RunFolder
+    key: RunKey
+    document: dict[str, Any]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked for."""
+        return dict(self.document["request"])
+
+    @property
+    def gpu_uuid(self) -> str | None:
+        """Which GPU measured it; None on a CPU device."""
+        gpu = self.document["hardware"]["gpu"]
+        return None if gpu is None else str(gpu["uuid"])
+
+
+def run_folders(results: Path) -> list[RunFolder]:
+    """All folders that are a run's by their place or by a file of a run in them.
+
+    Args:
+        results: the folder that holds a folder per device.
+
+    Raises:
+        ResultsError: there is no such folder.
+    """
+    if not results.is_dir():
+        raise ResultsError(results, "is no folder", "name the folder that holds your devices")
+    return sorted(_folders(results), key=lambda folder: folder.place)
+
+
+def _folders(results: Path) -> Iterator[RunFolder]:
+    for root, names, files in os.walk(results):
+        place = Path(root).relative_to(results)
+        hidden = [name for name in names if name.startswith(".")]
+        names[:] = [name for name in names if name not in hidden]
+        if not place.parts:
+            names[:] = [name for name in names if name not in NOT_DEVICES]
+            continue
+        key = key_of(place)
+        if key is not None or any(name in RUN_FILES for name in files):
+            yield RunFolder(Path(root), place.as_posix(), key)
+
+
+def key_of(place: Path) -> RunKey | None:
+    """What a path below the results says of its run; None where it is not that of a run."""
+    parts = place.parts
+    process = PROCESS_FOLDER.fullmatch(parts[-1]) if len(parts) == DEPTH + 1 else None
+    if not (len(parts) == DEPTH or process) or not parts[DEPTH - 1].isdecimal():
+        return None
+    number = int(process[1]) if process else 1
+    return RunKey(parts[0], parts[1], parts[2], int(parts[DEPTH - 1]), number)
+
+
+def read_record(folder: RunFolder) -> RecordedRun | Finding:
+    """The record of a run, or why it cannot be used."""
+    path = folder.path / "run.json"
+    if not path.is_file():
+        remedy = "start the study again, copy the rest of it, or remove the folder"
+        return Finding(folder.place, "holds no run.json: the run is not finished", remedy)
+    remedy = "remove the folder and measure again, or copy it again"
+    try:
+        document = read_document(path, "run", remedy)
+    except ResultsError as error:
+        found, ours = shown_version(path), schema_version("run")
+        if found is not None and found != ours:
+            what = f"its record has version {found}, this checkout reads {ours}"
+            remedy = "measure it again, or verify with the version of adscale that measured it"
+            return Finding(folder.place, what, remedy)
+        return Finding(f"{folder.place}/run.json", error.what, error.remedy)
+    request = document["request"]
+    key = RunKey(
+        device=request["device"],
+        method=request["method"],
+        variant=request["variant"],
+        resolution_px=request["resolution_px"],
+        process=request["process"],
+    )
+    return RecordedRun(folder, key, document)

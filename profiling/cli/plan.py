@@ -1,0 +1,61 @@
+"""``python -m profiling plan``: the runs of a study, and its division into smaller ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from profiling.cli.methods import DEFAULT_CONFIG
+from profiling.errors import ConfigError
+from profiling.files import write_text
+from profiling.study.config import load_config, read_yaml
+from profiling.study.devices import IN_CONTAINER
+from profiling.study.plan import plan_runs
+from profiling.study.splitting import split
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser("plan", help="list the runs of a study, or split it")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
+    parser.add_argument(
+        "--use-singularity", action="store_true", help="of a study that is called so"
+    )
+    parser.add_argument(
+        "--split",
+        type=int,
+        metavar="RUNS",
+        help="write configurations of at most so many runs each, in place of the list",
+    )
+    parser.add_argument("-o", type=Path, metavar="FOLDER", help="where to write them")
+    parser.set_defaults(main=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the folders of all runs below the results, or writes configurations.
+
+    Raises:
+        ConfigError: an argument cannot be used.
+    """
+    user = read_yaml(args.config)
+    study = load_config(user)
+    if args.split is None:
+        for run in plan_runs(study, "embedded").values():
+            device, _, rest = run.path.partition("/")
+            print(f"{device}{IN_CONTAINER if args.use_singularity else ''}/{rest}")
+        return 0
+    if args.split < 1 or args.o is None:
+        remedy = "such as --split 5000 -o parts"
+        raise ConfigError("--split", "takes a number of runs, and -o a folder", remedy)
+    for number, part in enumerate(split(user, study, args.split), 1):
+        _write(args.o / f"part-{number:02}.yaml", part)
+    return 0
+
+
+def _write(path: Path, part: dict[str, Any]) -> None:
+    runs = len(plan_runs(load_config(part), "embedded"))
+    write_text(path, yaml.safe_dump(part, sort_keys=False))
+    print(f"{path}: {runs} runs")

@@ -1,0 +1,204 @@
+"""What a run is expected to cost at most, for a scheduler that wants to know. No torch.
+
+All of it are bounds to ask a cluster for, and none is a measurement: the work and the memory are
+counted (``memory.json``) or, before that was done, bounded by what the methods here count to; the
+rates at which devices work are assumed to be low ones. A job that ends early costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from profiling.request import RunRequest, Sampling
+from profiling.study.devices import RunWildcards
+from profiling.study.plan import PlannedRun
+
+GPU_FLOP_PER_S = 4e12
+"""Assumed rate in fp32, below what cards for inference reach in convolutions."""
+
+CPU_FLOP_PER_S = 1e10
+"""Assumed rate of one thread."""
+
+IMAGE_S = 0.1
+"""Of every image, whatever it takes to compute: loading, launches, copies, the collector."""
+
+START_S = 300
+"""Starting Python and torch from a shared file system, building the method, closing the profile."""
+
+SAFETY = 2
+"""By which everything that is timed is multiplied."""
+
+FLOP_PER_PIXEL, FLOP_PER_PIXEL_2 = 24e6, 11.0
+"""No method of ours counts to more FLOP per image than the first times its pixels and the second
+times their square: convolutions (most of them in DDAD), and a search through a memory bank."""
+
+BYTES_PER_PIXEL, BYTES_PER_PIXEL_2 = 3_000, 0.008
+"""The same of the memory that a device needs: activations, and a matrix of attention."""
+
+LIBRARIES_BYTES = 8 * 2**30
+"""Main memory for Python, torch, the libraries of CUDA and nsys, whatever is measured."""
+
+UNCOUNTED_BYTES = 4 * 2**30
+"""Main memory for parameters, memory banks and their copies while nothing is counted yet."""
+
+HEADROOM = 1.5
+"""By which counted memory is multiplied: allocators take more than the tensors need."""
+
+ATTRIBUTION_MB_PER_IMAGE = 4
+"""Kernels, launches and ranges of one profiled image in main memory, some ten thousand of each."""
+
+ATTRIBUTED_IMAGES_PER_MIN = 50
+
+BASE_MINUTES, BASE_MB = 10, 4_000
+"""Of any program of ours that measures nothing."""
+
+
+class Cost(NamedTuple):
+    """What to ask a cluster for."""
+
+    minutes: int
+    memory_mb: int
+    """Main memory, in 10⁶ bytes as SLURM's ``--mem`` nearly has it."""
+
+
+class Count(NamedTuple):
+    """Of one image, as ``memory.json`` counts it."""
+
+    flops: float
+    needed_bytes: float
+    """On the device."""
+    host_bytes: float
+    """In main memory beside a CUDA device."""
+
+
+class Costs:
+    """Expected costs of a study's jobs, as functions of a rule's wildcards.
+
+    Args:
+        runs: of the study, by their path.
+        results: folder of the study's results, in which counts are looked for.
+    """
+
+    def __init__(self, runs: Mapping[str, PlannedRun], results: Path) -> None:
+        self._runs = runs
+        self._results = results
+
+    def run_minutes(self, wildcards: RunWildcards) -> int:
+        """Of a measurement."""
+        return self.of_run(self._run(wildcards)).minutes
+
+    def run_memory_mb(self, wildcards: RunWildcards) -> int:
+        """Of a measurement."""
+        return self.of_run(self._run(wildcards)).memory_mb
+
+    def threads(self, wildcards: RunWildcards) -> int:
+        """CPUs that a measurement needs."""
+        return self._run(wildcards).request.threads
+
+    def profile_minutes(self, wildcards: RunWildcards) -> int:
+        """Of exporting or attributing the profile of a run."""
+        return self.of_profile(self._run(wildcards)).minutes
+
+    def profile_memory_mb(self, wildcards: RunWildcards) -> int:
+        """Of exporting or attributing the profile of a run."""
+        return self.of_profile(self._run(wildcards)).memory_mb
+
+    def of_run(self, run: PlannedRun) -> Cost:
+        """Of measuring one process of a run, under a profiler or without one."""
+        request = run.request
+        count = self._count(request)
+        on_gpu = request.device_type == "cuda"
+        used_bytes = count.host_bytes if on_gpu else count.needed_bytes
+        memory_bytes = LIBRARIES_BYTES + HEADROOM * used_bytes
+        image_s = IMAGE_S + count.flops / _flop_per_s(request)
+        seconds = START_S + measuring_s(request.sampling, image_s)
+        return Cost(math.ceil(SAFETY * seconds / 60), math.ceil(memory_bytes / 1e6))
+
+    @staticmethod
+    def of_profile(run: PlannedRun) -> Cost:
+        """Of exporting or attributing the profile of a run."""
+        sampling = run.request.sampling
+        images = sampling.warmup_images + sampling.measured_images
+        minutes = BASE_MINUTES + math.ceil(images / ATTRIBUTED_IMAGES_PER_MIN)
+        return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
+
+    def _run(self, wildcards: RunWildcards) -> PlannedRun:
+        return self._runs[wildcards.run]
+
+    def _count(self, request: RunRequest) -> Count:
+        path = self._results / "counts" / request.method / request.variant / "memory.json"
+        counts = read_counts(path)
+        known = counts.get((request.target, _text(request.settings), request.resolution_px))
+        return bound(request.resolution_px) if known is None else known
+
+
+def measuring_s(sampling: Sampling, image_s: float) -> float:
+    """How long warm-up and measured images take at most.
+
+    A target precision only ends a measurement before that.
+
+    Args:
+        sampling: how many images, and for how long.
+        image_s: how long one image takes.
+    """
+    warmup_s = sampling.warmup_images * image_s
+    measured_s = sampling.measured_images * image_s
+    if sampling.time_budget_s is None:
+        return warmup_s + measured_s
+    # an image that has begun is finished, and some are measured whatever the budget says
+    most_s = max(sampling.time_budget_s + image_s, sampling.min_images * image_s)
+    warmup_most_s = sampling.time_budget_s / 4 + image_s
+    return min(warmup_s, warmup_most_s) + min(measured_s, most_s)
+
+
+def bound(resolution_px: int) -> Count:
+    """What no method of ours exceeds at a resolution."""
+    pixels = resolution_px**2
+    return Count(
+        flops=FLOP_PER_PIXEL * pixels + FLOP_PER_PIXEL_2 * pixels**2,
+        needed_bytes=UNCOUNTED_BYTES + BYTES_PER_PIXEL * pixels + BYTES_PER_PIXEL_2 * pixels**2,
+        host_bytes=UNCOUNTED_BYTES,
+    )
+
+
+@cache
+def read_counts(path: Path) -> Mapping[tuple[str, str, int], Count]:
+    """The counts of a ``memory.json`` by target, settings (as JSON) and resolution in px.
+
+    Nothing where it is absent or of another version: counting comes later in the study.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        method = document["target"], _text(document["settings"])
+        return {
+            (*method, point["resolution_px"]): _counted(point) for point in document["resolutions"]
+        }
+    return {}
+
+
+def _counted(point: Mapping[str, Any]) -> Count:
+    parts = point["submodules"]
+    weights_bytes = sum(part["parameters_bytes"] + part["buffers_bytes"] for part in parts)
+    libraries = [library for part in parts for library in part["libraries"]]
+    return Count(
+        flops=sum(part["flops"] for part in parts),
+        needed_bytes=point["needed_bytes"],
+        host_bytes=point["image_bytes"]
+        + weights_bytes  # a method is built in main memory before it is moved
+        + max((part["host_peak_bytes"] for part in parts), default=0)
+        + sum(library["host_bytes"] for library in libraries),
+    )
+
+
+def _flop_per_s(request: RunRequest) -> float:
+    return GPU_FLOP_PER_S if request.device_type == "cuda" else CPU_FLOP_PER_S * request.threads
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)

@@ -1,0 +1,147 @@
+"""The devices of a study: one, or several kinds of hardware that a cluster has. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from profiling.errors import ConfigError, UserError
+from profiling.study.host import DeviceType, detect_device_type, usable_cpus
+
+
+class RunWildcards(Protocol):
+    """The wildcards of the rules of runs."""
+
+    run: str
+    """Path of the run below the results, which begins with the device."""
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """One device: what is asked of a run on it, and how a cluster finds it."""
+
+    name: str
+    type: DeviceType
+    threads: int
+    gpu: str | None = None
+    lock_clocks: int | None = None
+    hardware: str | None = None
+    """Part of the name of the GPU, or of the model of the CPU, that a run must land on."""
+    scheduler: Mapping[str, str] = field(default_factory=dict)
+    """What is asked of SLURM besides: ``constraint``, ``gpu_model``, ``slurm_partition``."""
+
+
+IN_CONTAINER = "-container"
+"""Added to the name of a device whose runs are measured in a container."""
+
+SCHEDULER_KEYS = {
+    "constraint": "constraint",
+    "gpu_model": "gpu_model",
+    "partition": "slurm_partition",
+}
+"""Keys of an entry of ``devices``, and what Snakemake's plugin for SLURM calls them."""
+
+
+def study_devices(full: Mapping[str, Any]) -> tuple[DeviceConfig, ...]:
+    """The devices of a configuration with its defaults filled in: ``devices``, or else ``device``.
+
+    Args:
+        full: the configuration.
+    """
+    if full["devices"] is None:
+        return (_device(full["device"]),)
+    return tuple(_device(entry) for entry in full["devices"])
+
+
+def device_errors(full: Mapping[str, Any]) -> Iterator[UserError]:
+    """What is wrong with the devices of a configuration."""
+    names: set[str] = set()
+    for number, entry in enumerate(full["devices"] or [full["device"]]):
+        where = "device" if full["devices"] is None else f"devices.{number}"
+        yield from _gpu_errors(where, entry)
+        if entry["name"] in names:
+            what = f"{entry['name']!r} is named already"
+            yield ConfigError(f"{where}.name", what, "give each a name of its own")
+        names.add(entry["name"])
+        if len(full["devices"] or []) > 1 and not entry.get("hardware"):
+            what = "is not named, and a run of one device could be measured on another"
+            yield ConfigError(f"{where}.hardware", what, "name a part of the GPU's or CPU's name")
+    partitions = [entry.get("partition") for entry in full["devices"] or []]
+    if None in partitions and any(partitions):
+        what = "is named for some of the devices only"
+        yield ConfigError("devices.partition", what, "name it for all, or in the profile for all")
+
+
+def submission_errors(user: Mapping[str, Any], in_container: bool) -> Iterator[UserError]:
+    """What a study must say that is submitted to a cluster: the submitting machine is another.
+
+    Args:
+        user: the content of ``config.yaml``.
+        in_container: whether its jobs run in a container, with the nsys in there.
+    """
+    device = user.get("device") or {}
+    if not user.get("devices"):
+        for key, unset, remedy in (("type", "auto", "cpu or cuda"), ("threads", None, "a number")):
+            if device.get(key, unset) == unset:
+                what = "would be that of the machine that submits, which does not measure"
+                yield ConfigError(f"device.{key}", what, f"say {remedy}")
+    if not in_container and user.get("collector", "auto") == "auto":
+        what = "auto would look for nsys on the machine that submits, which does not measure"
+        yield ConfigError("collector", what, "say nsys or embedded")
+
+
+def scheduler_resources(
+    devices: Iterable[DeviceConfig],
+) -> dict[str, Callable[[RunWildcards], str]]:
+    """What is asked of SLURM for a run besides time, memory and CPUs, by the name of the resource.
+
+    Args:
+        devices: of the study. What none of them asks for is no resource.
+
+    Returns:
+        Functions of a rule's wildcards; empty text for a device that does not ask for it.
+    """
+    asked = {device.name: device.scheduler for device in devices}
+
+    def resource(key: str) -> Callable[[RunWildcards], str]:
+        return lambda wildcards: asked[_device_of(wildcards, asked)].get(key, "")
+
+    return {key: resource(key) for key in sorted({key for each in asked.values() for key in each})}
+
+
+def _device_of(wildcards: RunWildcards, names: Container[str]) -> str:
+    name = wildcards.run.partition("/")[0]
+    return name if name in names else name.removesuffix(IN_CONTAINER)
+
+
+def device_type(entry: Mapping[str, Any]) -> DeviceType:
+    """What kind of device an entry means, here."""
+    asked: Literal["auto", "cpu", "cuda"] = entry["type"]
+    return detect_device_type() if asked == "auto" else asked
+
+
+def _device(entry: Mapping[str, Any]) -> DeviceConfig:
+    threads = entry["threads"]
+    asked = {theirs: entry.get(ours) for ours, theirs in SCHEDULER_KEYS.items()}
+    return DeviceConfig(
+        name=entry["name"],
+        type=device_type(entry),
+        threads=usable_cpus() if threads is None else threads,
+        gpu=entry.get("gpu"),
+        lock_clocks=entry.get("lock_clocks"),
+        hardware=entry.get("hardware"),
+        scheduler={key: value for key, value in asked.items() if value is not None},
+    )
+
+
+def _gpu_errors(where: str, entry: Mapping[str, Any]) -> Iterator[UserError]:
+    words = {
+        "gpu": "a GPU is named",
+        "lock_clocks": "a GPU's clock is to be locked",
+        "gpu_model": "a model of GPU is named",
+    }
+    for key, what in words.items():
+        if entry.get(key) is not None and device_type(entry) == "cpu":
+            remedy = f"leave it out, or set {where}.type: cuda"
+            yield ConfigError(f"{where}.{key}", f"{what}, but the device is a CPU", remedy)

@@ -1,0 +1,162 @@
+"""The plan of a study, from the process that makes it to the jobs that carry it out.
+
+Snakemake starts itself again in every job that it submits, on another machine and perhaps hours
+later. Planned there anew, a study would be that of the machine (its CPUs, its nsys) and of what
+configuration and checkout have become meanwhile. So the plan is made once, on the submitting
+machine; jobs read it from a file that a variable of their environment names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from profiling.errors import ConfigError
+from profiling.files import write_text
+from profiling.methods.registry import get_spec
+from profiling.request import CollectorName, RunRequest
+from profiling.study.devices import IN_CONTAINER, DeviceConfig
+from profiling.study.digest import method_sources
+from profiling.study.plan import PlannedRun, first_processes
+
+VARIABLE = "ADSCALE_PLAN"
+"""Of the environment: the file of the plan, below the working directory."""
+
+PROCESS_FOLDERS, RUN_FOLDERS = "PROCESS_FOLDERS", "RUN_FOLDERS"
+"""Of shell commands: the folders of all processes of all runs, and of their first ones."""
+
+
+class Plan(NamedTuple):
+    """What was planned."""
+
+    collector: CollectorName
+    runs: Mapping[str, PlannedRun]
+    """By their path, as ``plan_runs`` gives them."""
+    sources: Mapping[str, str]
+    """The digest of the files behind a measurement, by target of the method."""
+    hardware: Mapping[str, str]
+    """What must be part of the name of the hardware, by name of the device, where that is asked."""
+
+    @classmethod
+    def of(
+        cls,
+        collector: CollectorName,
+        runs: Mapping[str, PlannedRun],
+        devices: Iterable[DeviceConfig],
+    ) -> Plan:
+        """The plan of some runs, with the files as they are now."""
+        targets = {run.request.target for run in runs.values()}
+        sources = {name: method_sources(get_spec(name)) for name in targets}
+        asked = {device.name: device.hardware for device in devices if device.hardware}
+        inside = {f"{name}{IN_CONTAINER}": hardware for name, hardware in asked.items()}
+        return cls(collector, runs, sources, {**inside, **asked})
+
+
+def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -> None:
+    """Writes the plan and names its file in the environment that jobs inherit.
+
+    Args:
+        plan: of the study.
+        folder: for files of plans, below the working directory, in which jobs start as well.
+        environment: of this process; changed.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    runs = {path: _as_dict(run) for path, run in plan.runs.items()}
+    text = json.dumps({**plan._asdict(), "runs": runs}, sort_keys=True)
+    # named by its content: jobs of an earlier call may still wait for theirs
+    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    if not file.is_file():
+        for name, folders in _folders(plan).items():
+            write_text(_list_file(file, name), "".join(f"results/{path}\n" for path in folders))
+        write_text(file, text)
+    environment[VARIABLE] = str(file)
+
+
+def folder_lists(environment: Mapping[str, str]) -> dict[str, str]:
+    """Arguments that stand for run folders, by the names of shell variables.
+
+    ``@FILE`` rather than the folders themselves: Linux takes no argument of more than 128 KiB, and
+    a shell command is one; three thousand folders are more.
+
+    Args:
+        environment: names the plan.
+    """
+    file = Path(environment[VARIABLE])
+    return {name: f"@{_list_file(file, name)}" for name in (PROCESS_FOLDERS, RUN_FOLDERS)}
+
+
+def _folders(plan: Plan) -> dict[str, list[str]]:
+    return {PROCESS_FOLDERS: list(plan.runs), RUN_FOLDERS: first_processes(plan.runs)}
+
+
+def _list_file(plan: Path, name: str) -> Path:
+    return plan.with_name(f"{plan.stem}-{name.lower()}.txt")
+
+
+def take_over(environment: Mapping[str, str]) -> Plan:
+    """The plan that the submitting process made.
+
+    Raises:
+        ConfigError: the environment does not name it, or it cannot be read.
+    """
+    name = environment.get(VARIABLE)
+    if name is None:
+        what = "did not reach this job with the environment of the process that submitted it"
+        raise ConfigError(VARIABLE, what, "have the scheduler pass the environment on (--export)")
+    data = _read(Path(name))
+    runs = {path: _from_dict(run) for path, run in data["runs"].items()}
+    return Plan(data["collector"], runs, data["sources"], data["hardware"])
+
+
+def check_sources(plan: Path, target: str) -> None:
+    """Refuses to measure with other code than that of the plan: results must not be mixed.
+
+    Args:
+        plan: file of the plan.
+        target: of the method.
+
+    Raises:
+        ConfigError: the files behind the measurement have changed since the study was called.
+    """
+    planned = _read(plan)["sources"].get(target)
+    if planned != method_sources(get_spec(target)):
+        what = f"the code that measures {target} has changed since this study was called"
+        remedy = "end the study and call it again; what the change concerns is measured anew"
+        raise ConfigError("checkout", what, remedy)
+
+
+def expected_hardware(plan: Path, device: str) -> str | None:
+    """What must be part of the name of the hardware of a device; None: it may be any.
+
+    Args:
+        plan: file of the plan.
+        device: its name.
+
+    Raises:
+        ConfigError: the plan cannot be read.
+    """
+    hardware: str | None = _read(plan)["hardware"].get(device)
+    return hardware
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = f"the plan {file} cannot be read ({error})"
+        remedy = "call snakemake in a folder that all machines share"
+        raise ConfigError(VARIABLE, what, remedy) from None
+    return data
+
+
+def _as_dict(run: PlannedRun) -> dict[str, Any]:
+    return {"request": run.request.as_dict(), "code_digest": run.code_digest}
+
+
+def _from_dict(data: Mapping[str, Any]) -> PlannedRun:
+    return PlannedRun(RunRequest.from_dict(data["request"]), data["code_digest"])

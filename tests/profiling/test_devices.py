@@ -1,0 +1,101 @@
+"""Several devices in one study, and what a submitted study must say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from profiling.cli.measure import check_hardware
+from profiling.errors import DeviceError
+from profiling.fingerprint import cpu_model
+from profiling.study.config import StudyConfigError, check_submission, load_config
+from profiling.study.devices import scheduler_resources
+from profiling.study.plan import plan_runs
+
+BIG = {"name": "big", "type": "cuda", "threads": 8, "gpu_model": "a100", "hardware": "A100"}
+SMALL = {"name": "small", "type": "cuda", "threads": 4, "constraint": "l4", "hardware": "L4"}
+STUDY: dict[str, Any] = {
+    "methods": {"S": {"target": "efficientad", "size": "S"}}, "resolutions": [256, 512],
+    "variants": ["reference-fp32"], "sampling": {"measured_images": 5, "min_images": 2},
+}  # fmt: skip
+
+
+def test_every_run_is_planned_on_every_device() -> None:
+    runs = plan_runs(load_config({**STUDY, "devices": [BIG, SMALL]}), "embedded")
+    assert list(runs) == [
+        f"{device}/S/reference-fp32/{side_px}"
+        for device in ("big", "small")
+        for side_px in (256, 512)
+    ]
+    asked = {run.request.device: run.request.threads for run in runs.values()}
+    assert asked == {"big": 8, "small": 4}
+
+
+def test_one_device_is_planned_as_a_list_of_one() -> None:
+    alone = load_config({**STUDY, "device": {"name": "big", "type": "cuda", "threads": 8}})
+    listed = load_config({**STUDY, "devices": [BIG]})
+    assert plan_runs(alone, "embedded") == plan_runs(listed, "embedded")
+
+
+def test_what_slurm_is_asked_for() -> None:
+    resources = scheduler_resources(load_config({**STUDY, "devices": [BIG, SMALL]}).devices)
+    asked = {
+        key: [function(SimpleNamespace(run=f"{name}/S/reference-fp32/256"))
+              for name in ("big", "small", "big-container")]
+        for key, function in resources.items()
+    }  # fmt: skip
+    assert asked == {"gpu_model": ["a100", "", "a100"], "constraint": ["", "l4", ""]}
+    assert scheduler_resources(load_config({**STUDY, "device": {"type": "cpu"}}).devices) == {}
+
+
+@pytest.mark.parametrize(
+    ("devices", "place"),
+    [
+        ([BIG, BIG], "devices.1.name"),
+        ([{**SMALL, "type": "cpu", "gpu_model": "a100"}], "devices.0.gpu_model"),
+        ([{**SMALL, "type": "cpu", "lock_clocks": 1000}], "devices.0.lock_clocks"),
+        ([{**BIG, "partition": "p"}, SMALL], "devices.partition"),
+        ([{**BIG, "name": "tables"}], "devices.0.name"),
+        ([BIG, {**SMALL, "hardware": None}], "devices.1.hardware"),
+        ([{"name": "big", "type": "cuda"}], "devices.0"),
+        ([{**BIG, "type": "auto"}], "devices.0.type"),
+        ([], "devices"),
+    ],
+)
+def test_each_fault_names_its_place(devices: list[dict[str, Any]], place: str) -> None:
+    with pytest.raises(StudyConfigError) as caught:
+        load_config({**STUDY, "devices": devices})
+    assert str(caught.value).startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({}, ["device.type", "device.threads", "collector"]),
+        ({"device": {"type": "cuda", "threads": 2}, "collector": "nsys"}, []),
+        ({"device": {"type": "auto", "threads": 2}, "collector": "nsys"}, ["device.type"]),
+        ({"devices": [BIG, SMALL], "collector": "embedded"}, []),
+    ],
+)
+def test_a_submitted_study_says_what_the_submitting_machine_cannot_know(
+    changes: dict[str, Any], places: list[str]
+) -> None:
+    if not places:
+        check_submission({**STUDY, **changes}, in_container=False)
+        return
+    with pytest.raises(StudyConfigError) as caught:
+        check_submission({**STUDY, **changes}, in_container=False)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == places
+
+
+def test_in_a_container_the_collector_is_the_images() -> None:
+    device = {"type": "cuda", "threads": 2}
+    check_submission({**STUDY, "device": device}, in_container=True)
+
+
+def test_hardware_is_known_by_a_part_of_its_name() -> None:
+    check_hardware(cpu_model()[2:9].upper(), "cpu")
+    with pytest.raises(DeviceError, match="landed on"):
+        check_hardware("no such thing", "cpu")
