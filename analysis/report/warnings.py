@@ -29,12 +29,31 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     yield from _lost(runtime)
     yield from _profiler(runtime)
     yield from _uncovered(runtime)
+    if "fits" in tables:
+        yield from _fits(tables["fits"])
 
 
 def _not_steady(runtime: pd.DataFrame) -> Iterator[str]:
     for verdict, rows in runtime[runtime["verdict"].notna()].groupby("verdict", sort=False):
         if verdict != "steady":
             yield f"Not steady but {verdict}, see the table of runs: {_named(rows)}."
+
+
+def _fits(fits: pd.DataFrame) -> Iterator[str]:
+    """Intervals that were refused, and how far is extrapolated."""
+    runtimes = fits[fits["quantity"] == "runtime"]
+    refused = runtimes[runtimes["interval_refused"].fillna("") != ""]
+    for reason, rows in refused.groupby("interval_refused", sort=False):
+        curves = rows[["device", "method", "variant"]].drop_duplicates().to_numpy()
+        named = ", ".join(f"{method} {variant} ({device})" for device, method, variant in curves)
+        yield f"No band for {named}: {reason}."
+    factor = runtimes["extrapolation_factor_pixels"].max()
+    if pd.notna(factor) and factor > 1:
+        end = runtimes["extrapolate_to_px"].max()
+        yield (
+            f"Runtimes are extrapolated to {end:,} px, up to {factor:.3g} times the pixels of the "
+            "largest measured resolution: such values are predictions."
+        )
 
 
 def _lost(runtime: pd.DataFrame) -> Iterator[str]:
@@ -52,7 +71,7 @@ def _profiler(runtime: pd.DataFrame) -> Iterator[str]:
     if len(rows):
         most = rows["profiled_over_latency"].max()
         yield (
-            f"With the profiler an image takes up to {most - 1:.0%} longer than without, in: "
+            f"With the profiler an image takes up to {most:.3g} times as long as without, in: "
             f"{_named(rows)}."
         )
 

@@ -18,7 +18,7 @@ function drawDecision() {
   }
   const state = decisionState;
   const variants = distinct(all.map((row) => row.variant));
-  if (!variants.includes(state.variant)) state.variant = variants[0];
+  if (!variants.includes(state.variant)) state.variant = variants.includes("reference-fp32") ? "reference-fp32" : variants[0];
   const set = (key) => (value) => {
     state[key] = value;
     showDecision();
@@ -73,11 +73,15 @@ function decisionMatrix(rows) {
   const gpus = distinct(rows.map((row) => row.gpu));
   const at = new Map(rows.map((row) => [`${row.gpu}\n${row.sensor}`, row]));
   const megapixels = new Map(rows.map((row) => [row.sensor, row.megapixels]));
+  const reason = element("p", { class: "reason", role: "status" }, "Choose a field for its reason.");
+  const tell = (sentence) => {
+    reason.textContent = sentence;
+  };
   const head = sensors.map((sensor) =>
     element("th", { scope: "col" }, sensor, element("small", {}, `${number(megapixels.get(sensor), 3)} MP`)),
   );
   const body = gpus.map((gpu) =>
-    element("tr", {}, element("th", { scope: "row" }, gpu), ...sensors.map((sensor) => decisionCell(at.get(`${gpu}\n${sensor}`)))),
+    element("tr", {}, element("th", { scope: "row" }, gpu), ...sensors.map((sensor) => decisionCell(at.get(`${gpu}\n${sensor}`), tell))),
   );
   const table = element(
     "table",
@@ -86,16 +90,23 @@ function decisionMatrix(rows) {
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "GPU"), ...head)),
     element("tbody", {}, ...body),
   );
-  return [element("div", { class: "scroll", tabindex: "0" }, table)];
+  return [element("div", { class: "scroll", tabindex: "0" }, table), reason];
 }
 
-function decisionCell(row) {
+// The reason stands in the cell's button for screen readers, and beneath the matrix once chosen.
+function decisionCell(row, tell) {
   if (!row) return element("td", {}, "");
   const { verdict, why } = cellVerdict(row);
-  const { sign, words } = VERDICTS[verdict];
   if (decisionState.verdict !== "all" && decisionState.verdict !== verdict) return element("td", {}, "");
-  const speed =
-    row.latency_ms === null ? null : element("small", {}, `${number(row.latency_ms, 3)} ms${row.latency_basis === "measured" ? "" : ` (${row.latency_basis})`}`);
-  const cell = element("td", { class: verdict, title: why }, element("span", { "aria-hidden": "true" }, sign), ` ${words}`, speed, element("small", {}, why));
-  return cell;
+  const { sign, words } = VERDICTS[verdict];
+  const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
+  const speed = row.latency_ms === null ? null : `${number(row.latency_ms, 3)} ms${basis}`;
+  const sentence = `${row.method}, ${row.sensor} (${number(row.needed_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}, p99 ${number(row.latency_p99_ms, 3)} ms` : ""}`;
+  const button = element(
+    "button",
+    { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },
+    `${sign} ${words}`,
+    speed ? element("small", {}, speed) : null,
+  );
+  return element("td", { class: verdict }, button);
 }

@@ -92,8 +92,13 @@ function isNumeric(rows, column) {
   return rows.every((row) => row[column] === null || typeof row[column] === "number");
 }
 
+function isLong(rows, column) {
+  return rows.some((row) => typeof row[column] === "string" && row[column].length > 60);
+}
+
 function dataTable(rows, columns, caption, { classOf = () => null, onsort = null } = {}) {
   const numeric = Object.fromEntries(columns.map((column) => [column, isNumeric(rows, column)]));
+  const long = Object.fromEntries(columns.map((column) => [column, isLong(rows, column)]));
   const head = columns.map((column) =>
     element(
       "th",
@@ -108,7 +113,7 @@ function dataTable(rows, columns, caption, { classOf = () => null, onsort = null
       ...columns.map((column) =>
         element(
           "td",
-          { class: [numeric[column] ? "number" : "", classOf(row, column) || ""].join(" ").trim() || null },
+          { class: [numeric[column] ? "number" : "", long[column] ? "long" : "", classOf(row, column) || ""].join(" ").trim() || null },
           number(row[column]),
         ),
       ),

@@ -23,15 +23,15 @@ function measuredRows(wanted) {
 
 function settleMethodState() {
   const state = methodState;
-  const pick = (key, values) => {
-    if (!values.includes(state[key])) state[key] = values[0] ?? null;
+  const pick = (key, values, preferred = null) => {
+    if (!values.includes(state[key])) state[key] = values.includes(preferred) ? preferred : (values[0] ?? null);
     return values;
   };
   const devices = pick("device", distinct((TABLES.runtime || []).map((row) => row.device)));
   const ofDevice = rowsOf("runtime", { device: state.device });
   const methods = pick("method", distinct(ofDevice.map((row) => row.method)));
   const ofMethod = ofDevice.filter((row) => row.method === state.method);
-  const variants = pick("variant", distinct(ofMethod.map((row) => row.variant)));
+  const variants = pick("variant", distinct(ofMethod.map((row) => row.variant)), "reference-fp32");
   const present = distinct(ofMethod.map((row) => row.clock));
   const clocks = pick("clock", ["busy", "host", "span", "kernel_sum"].filter((clock) => present.includes(clock)));
   const submodules = distinct(ofMethod.filter((row) => row.role === "submodule").map((row) => row.submodule));

@@ -13,6 +13,7 @@ function cssColour(name) {
 
 function baseLayout({ x, y, xLog = false, yLog = false, barmode = null, shapes = [], annotations = [] }) {
   const axis = (title, log) => ({
+    rangemode: "nonnegative",
     title: { text: plain(title), standoff: 8 }, type: log ? "log" : "linear", gridcolor: cssColour("--grid"),
     linecolor: cssColour("--soft"), zeroline: false, automargin: true,
     ...(log ? { dtick: 1, minor: { ticks: "outside" } } : {}),
@@ -23,7 +24,9 @@ function baseLayout({ x, y, xLog = false, yLog = false, barmode = null, shapes =
     margin: { l: 56, r: 12, t: 8, b: 48 },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     hovermode: "x unified", hoverlabel: { namelength: -1 },
-    xaxis: axis(x, xLog), yaxis: axis(y, yLog),
+    // bars stand beside each other, one per resolution; everything else is drawn to scale
+    xaxis: barmode ? { ...axis(x, false), type: "category" } : axis(x, xLog),
+    yaxis: axis(y, yLog),
     ...(barmode ? { barmode } : {}), shapes, annotations,
   };
 }
