@@ -59,13 +59,13 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
         style: sizes and fonts.
     """
     first = runtime.iloc[0]
-    shown = runtime[runtime["clock"].isin(LOOKS) & runtime["role"].isin(["submodule", "image"])]
-    measured = shown[shown["mean_ms"].notna()]
-    parts = list(dict.fromkeys(shown["submodule"]))
+    inside = runtime[runtime["role"].isin(["submodule", "image"])]
+    measured = inside[inside["clock"].isin(LOOKS) & inside["mean_ms"].notna()]
+    parts = list(dict.fromkeys(inside["submodule"]))
     named = {key: text for key, text in NAMES[first["device_type"]].items()
              if key in set(measured["clock"])}  # fmt: skip
     rows = row_count(len(parts), style, PANEL_FROM_MM)
-    figure = new_figure(style, PANEL_MM * rows + LEGEND_MM, _caption(shown))
+    figure = new_figure(style, PANEL_MM * rows + LEGEND_MM, _caption(inside, measured))
     grid = panels(figure, len(parts), style, PANEL_FROM_MM)
     for axes, part in zip(grid, parts, strict=True):
         _draw_part(axes, part, measured[measured["submodule"] == part])
@@ -73,7 +73,7 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
     figure.supylabel("time per image in ms", fontsize=style.font_pt)
     _add_legend(figure, named, style)
     name = f"clocks_{first['device']}_{first['method']}_{first['variant']}"
-    return Drawing(name, figure, shown.assign(basis="measured"))
+    return Drawing(name, figure, measured.assign(basis="measured"))
 
 
 def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
@@ -106,11 +106,12 @@ def _add_legend(figure: Figure, named: dict[str, str], style: Style) -> None:
         figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
-def _caption(shown: pd.DataFrame) -> str:
-    first = shown.iloc[0]
-    profiled = shown[shown["clock"] != "latency"]
-    unprofiled = shown[(shown["clock"] == "latency") & shown["mean_ms"].notna()]
-    said = f"{first['method']}, {first['variant']}: {measured_on(profiled)}."
+def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
+    first = inside.iloc[0]
+    profiled = measured[measured["clock"] != "latency"]
+    unprofiled = measured[measured["clock"] == "latency"]
+    said = f"{first['method']}, {first['variant']}: "
+    said += f"{measured_on(inside if profiled.empty else profiled)}."
     if not unprofiled.empty:
         said += (
             " Latency: from the start of an image until the device is done, in a pass of its own "
@@ -118,12 +119,12 @@ def _caption(shown: pd.DataFrame) -> str:
         )
     if first["device_type"] == "cuda":
         said += HYPOTHESIS
-    return f"{said}{_growth(shown)}{out_of_memory(profiled)}"
+    return f"{said}{_growth(measured)}{out_of_memory(inside)}"
 
 
-def _growth(shown: pd.DataFrame) -> str:
+def _growth(measured: pd.DataFrame) -> str:
     """By how much the whole image grows by each clock, or nothing with one resolution."""
-    whole = shown[(shown["submodule"] == WHOLE_IMAGE) & shown["mean_ms"].notna()]
+    whole = measured[measured["submodule"] == WHOLE_IMAGE]
     low_px, high_px = whole["resolution_px"].min(), whole["resolution_px"].max()
     if whole.empty or low_px == high_px:
         return ""

@@ -67,17 +67,13 @@ def fit_check(
 
 
 def _residuals(curves: pd.DataFrame) -> pd.DataFrame:
-    """A row per measured resolution × submodule × model that was fitted."""
+    """A row per measured resolution × submodule × model; null where it was not fitted."""
     measured = curves[curves["observed"].notna()]
     key = ["device", "method", "variant", "clock", "submodule", "resolution_px", "observed"]
+    by_law = measured["predicted"].where(measured["band_low"].notna())
     parts = [
-        measured.loc[measured[known].notna(), key].assign(
-            model=model, relative_residual=measured[column] / measured["observed"] - 1
-        )
-        for model, column, known in (
-            (LAW, "predicted", "band_low"),
-            (STUDY, "study_predicted", "study_predicted"),
-        )
+        measured[key].assign(model=model, relative_residual=fitted / measured["observed"] - 1)
+        for model, fitted in ((LAW, by_law), (STUDY, measured["study_predicted"]))
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -95,7 +91,8 @@ def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
 def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     for axes, model in zip(panels, (LAW, STUDY), strict=True):
-        rows = residuals[residuals["model"] == model]
+        is_fitted = residuals["relative_residual"].notna()
+        rows = residuals[(residuals["model"] == model) & is_fitted]
         for part, of_part in rows.groupby("submodule", sort=False):
             axes.plot(
                 of_part["resolution_px"], of_part["relative_residual"] * 100, "o-",

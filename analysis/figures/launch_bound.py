@@ -37,8 +37,8 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
     figure = new_figure(style, PANEL_MM * rows, caption)
     grid = panels(figure, len(methods), style, PANEL_FROM_MM)
     labels: list[EdgeLabels] = []
-    highest = max((100 * shown["launch_bound_share"].dropna()).tolist(), default=0.0)
-    top = next((end for end in ENDS_PERCENT if highest <= end), 100)
+    highest = max(shown["launch_bound_share"].dropna() * 100, default=100)
+    top = next(end for end in ENDS_PERCENT if highest <= end)
     for axes, method in zip(grid, methods, strict=True):
         ends = []
         known = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -56,7 +57,7 @@ def side_ticks(axes: Axes, sides_px: Iterable[int], most: int) -> None:
         sides_px: measured, in any order, also repeatedly.
         most: how many numbers there is room for.
     """
-    sides = sorted(set(sides_px))
+    sides = sorted({int(side) for side in sides_px if not pd.isna(side)})
     shown = [sides[0], sides[-1]]
     apart = (sides[-1] - sides[0]) / most
     for side in sides[1:-1]:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
+from analysis.fits.models_table import FIT_MODELS_COLUMNS
+from analysis.fits.table import FITS_COLUMNS
 from analysis.flops_table import FLOPS_COLUMNS
 from analysis.kernels_table import KERNELS_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
@@ -33,6 +36,9 @@ IN_ALL_TABLES = {
         MEMORY_METHODS_COLUMNS,
         FLOPS_COLUMNS,
         MEMORY_EXTRAPOLATION_COLUMNS,
+        FITS_COLUMNS,
+        FIT_MODELS_COLUMNS,
+        FIT_CURVES_COLUMNS,
     ],
 )
 def test_every_column_is_defined(schema: Schema) -> None:

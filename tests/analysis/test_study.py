@@ -78,14 +78,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tables = ["--runtime", runtime, "--memory", memory]
     drawn = ["--memory-methods", f"{root}/memory_methods.csv", "--memory-extrapolation", judged]
+    implementations = f"{root}/implementations.csv"
+    drawn += ["--fits", fits, "--fit-models", f"{root}/fit_models.csv"]
+    drawn += ["--fit-curves", f"{root}/fit_curves.csv", "--implementations", implementations]
     runs, kernels = f"{root}/runs.csv", f"{root}/kernels.csv"
     assert not main(["summarize", *folders, "-o", runtime, "--runs", runs, "--kernels", kernels])
     assert not main(["memory", *map(str, counts), "-o", memory])
     assert not main(["fit", *tables, "--extrapolate-to", "3000", "-o", fits])
+    assert not main(["implementations", *tables, "-o", implementations])
     assert not main(["flops", *tables, "-o", f"{root}/flops.csv"])
     assert not main(["extrapolation", *tables[2:], "--extrapolate-to", "3000", "-o", judged])
     lines = ["--hardware", HARDWARE, "--runs", runs]
-    assert not main(["figures", *tables, *drawn, *lines, "--fits", fits, "-o", f"{root}/figures"])
+    assert not main(["figures", *tables, *drawn, *lines, "-o", f"{root}/figures"])
     return root
 
 
@@ -132,12 +136,13 @@ def test_growth_is_found_again(study: Path, method: str) -> None:
     for submodule in TIMES_MS[method]:
         row = fits.loc[(method, "runtime", "busy", submodule)]
         expected_ms = time_ms(method, submodule, 3000)
-        assert row["predicted"] == pytest.approx(expected_ms, rel=1e-3)
-        assert row["predicted_low"] <= row["predicted"] <= row["predicted_high"]
-        assert row["b2"] == pytest.approx(TIMES_MS[method][submodule][2], rel=1e-2)
+        assert row["study_predicted"] == pytest.approx(expected_ms, rel=1e-3)
+        assert row["study_low"] <= row["study_predicted"] <= row["study_high"]
+        assert row["study_b2"] == pytest.approx(TIMES_MS[method][submodule][2], rel=1e-2)
+        assert row["band_low"] <= expected_ms <= row["band_high"]
     whole = fits.loc[(method, "runtime", "busy", "image")]
     parts = [time_ms(method, submodule, 3000) for submodule in TIMES_MS[method]]
-    assert whole["predicted"] == pytest.approx(sum(parts), rel=1e-3)
+    assert whole["study_predicted"] == pytest.approx(sum(parts), rel=1e-3)
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
@@ -150,7 +155,7 @@ def test_extrapolated_memory_meets_the_exact_count(study: Path, method: str) -> 
         names = TIMES_MS[method] if row.submodule == "method" else [row.submodule]
         exact = sum(1_000_008 + ACTIVATIONS_BYTES[name] * 3000**2 for name in names)
         assert row.counted == exact
-        assert row.predicted == pytest.approx(exact, rel=1e-9)
+        assert row.study_predicted == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
@@ -171,16 +176,17 @@ def test_every_table_has_its_parquet_file(study: Path) -> None:
 
 def test_every_figure_of_the_study_is_there(study: Path) -> None:
     names = {
-        *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"{kind}_generated_{method}_{VARIANT}" for method in TIMES_MS
+          for kind in ("runtime_share", "latency_parts", "clocks", "fit_check")),
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
-        *(f"latency_parts_generated_{method}_{VARIANT}" for method in TIMES_MS),
         f"scaling_runtime_generated_{VARIANT}",
         f"scaling_latency_generated_{VARIANT}",
+        f"launch_bound_generated_{VARIANT}",
         f"scaling_memory_{VARIANT}",
         f"scaling_needed_{VARIANT}",
         f"memory_extrapolation_{VARIANT}",
-    }
+    }  # fmt: skip
     expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "csv")}
     assert {path.name for path in (study / "figures").iterdir()} == expected
     assert all(path.stat().st_size > 0 for path in (study / "figures").iterdir())

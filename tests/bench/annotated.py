@@ -24,7 +24,8 @@ from profiling.lock import measurement_lock
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
 from profiling.methods.registry import check_settings, get_spec
-from profiling.study.config import PRESET_FOLDER, usable_cpus
+from profiling.study.config import PRESET_FOLDER
+from profiling.study.host import usable_cpus
 
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "EfficientAD-S": ("efficientad", {"size": "S"}),

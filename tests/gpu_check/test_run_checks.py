@@ -123,7 +123,7 @@ def test_too_few_samples_and_none(tmp_path: Path) -> None:
     state = machine(sm_clock_mhz=[None] * 20)
     write_run(tmp_path / "none", machine={**state, "unavailable": {"sm_clock_mhz": "no NVML"}})
     assert run_checks.clock_check(tmp_path / "none", "M").found == "none: no NVML"
-    write_run(tmp_path / "null")
+    write_run(tmp_path / "null", machine=None)
     assert run_checks.clock_check(tmp_path / "null", "M").verdict == "FAIL"
 
 
