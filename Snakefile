@@ -21,6 +21,7 @@ container: IMAGE.url if IN_CONTAINER else STUDY.container
 include: "workflow/rules/profile.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -34,6 +35,7 @@ rule all:
         rules.fits_table.output,
         rules.extrapolation_table.output,
         rules.figures.output,
+        rules.report.output,
 
 
 onstart:
@@ -41,4 +43,4 @@ onstart:
 
 
 onsuccess:
-    print("tables:  results/tables\nfigures: results/figures")
+    print("report:  results/report.html\ntables:  results/tables\nfigures: results/figures")

@@ -17,6 +17,7 @@ from analysis.commands import (
     implementations,
     measured_memory,
     memory,
+    report,
     summarize,
     verify,
 )
@@ -33,6 +34,7 @@ COMMANDS = (
     extrapolation,
     feasible,
     figures,
+    report,
     claims,
     verify,
 )

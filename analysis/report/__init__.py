@@ -1,0 +1,1 @@
+"""`report.html`: the study in one page that needs no network."""

@@ -1,0 +1,112 @@
+"use strict";
+// Which method fits which camera on which GPU: a matrix of GPUs and sensors for each method.
+
+const VERDICTS = {
+  fits: { sign: "✓", words: "fits" },
+  uncertain: { sign: "?", words: "uncertain" },
+  does_not_fit: { sign: "✗", words: "does not fit" },
+};
+const decisionState = { method: "all", variant: null, verdict: "all", cycle: "" };
+
+function drawDecision() {
+  const all = TABLES.feasibility || [];
+  const into = document.getElementById("decision-content");
+  if (!all.length) {
+    const words = "No feasibility table was made: name GPUs and sensors in the configuration.";
+    into.replaceChildren(element("p", { class: "none" }, words));
+    return;
+  }
+  const state = decisionState;
+  const variants = distinct(all.map((row) => row.variant));
+  if (!variants.includes(state.variant)) state.variant = variants.includes("reference-fp32") ? "reference-fp32" : variants[0];
+  const set = (key) => (value) => {
+    state[key] = value;
+    showDecision();
+  };
+  const cycle = element("input", {
+    type: "number", min: "0", step: "any", value: state.cycle, placeholder: "none",
+    oninput: (event) => set("cycle")(event.target.value),
+  });
+  document.getElementById("decision-controls").replaceChildren(
+    choice("method", ["all", ...distinct(all.map((row) => row.method))], state.method, set("method")),
+    choice("variant", variants, state.variant, set("variant")),
+    choice("show", ["all", ...Object.keys(VERDICTS)], state.verdict, set("verdict"), (key) => (VERDICTS[key] || { words: "all" }).words),
+    element("label", {}, element("span", { class: "name" }, "cycle time in ms"), cycle),
+    element("button", { type: "button", onclick: () => download("feasibility.csv", toCsv(decisionRows())) }, "CSV"),
+  );
+  showDecision();
+}
+
+function decisionRows() {
+  const { method, variant } = decisionState;
+  return (TABLES.feasibility || []).filter((row) => row.variant === variant && (method === "all" || row.method === method));
+}
+
+// The verdict on memory, made worse by a cycle time that is not kept: as `analysis feasible` does.
+function cellVerdict(row) {
+  const cycle = Number(decisionState.cycle);
+  if (!cycle || row.verdict === "does_not_fit") return { verdict: row.verdict, why: row.reason };
+  if (row.latency_p99_ms === null) return { verdict: "uncertain", why: `${row.reason}; latency: ${row.latency_problem ?? "not known"}` };
+  if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${number(row.latency_p99_ms)} ms is longer than the cycle` };
+  const high = row.latency_p99_high_ms;
+  if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${number(row.latency_p99_ms)} ms, its upper end ${high === null ? "is not known" : `is ${number(high)} ms`}` };
+  return { verdict: row.verdict, why: `${row.reason}; p99 at most ${number(high)} ms` };
+}
+
+function showDecision() {
+  const rows = decisionRows();
+  const parts = distinct(rows.map((row) => row.method)).flatMap((method) => decisionMatrix(rows.filter((row) => row.method === method)));
+  const legend = Object.values(VERDICTS).map(({ sign, words }) => `${sign} ${words}`).join(", ");
+  document.getElementById("decision-content").replaceChildren(
+    element(
+      "p",
+      {},
+      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Every sensor stands for the square image with as many pixels; sensors that are not square are outside.`,
+    ),
+    ...parts,
+    element("p", { class: "source" }, sourceOf("feasibility")),
+  );
+}
+
+function decisionMatrix(rows) {
+  const sensors = distinct(rows.map((row) => row.sensor));
+  const gpus = distinct(rows.map((row) => row.gpu));
+  const at = new Map(rows.map((row) => [`${row.gpu}\n${row.sensor}`, row]));
+  const megapixels = new Map(rows.map((row) => [row.sensor, row.megapixels]));
+  const reason = element("p", { class: "reason", role: "status" }, "Choose a field for its reason.");
+  const tell = (sentence) => {
+    reason.textContent = sentence;
+  };
+  const head = sensors.map((sensor) =>
+    element("th", { scope: "col" }, sensor, element("small", {}, `${number(megapixels.get(sensor), 3)} MP`)),
+  );
+  const body = gpus.map((gpu) =>
+    element("tr", {}, element("th", { scope: "row" }, gpu), ...sensors.map((sensor) => decisionCell(at.get(`${gpu}\n${sensor}`), tell))),
+  );
+  const table = element(
+    "table",
+    { class: "matrix" },
+    element("caption", {}, `${rows[0].method}, ${rows[0].variant}`),
+    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "GPU"), ...head)),
+    element("tbody", {}, ...body),
+  );
+  return [element("div", { class: "scroll", tabindex: "0" }, table), reason];
+}
+
+// The reason stands in the cell's button for screen readers, and beneath the matrix once chosen.
+function decisionCell(row, tell) {
+  if (!row) return element("td", {}, "");
+  const { verdict, why } = cellVerdict(row);
+  if (decisionState.verdict !== "all" && decisionState.verdict !== verdict) return element("td", {}, "");
+  const { sign, words } = VERDICTS[verdict];
+  const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
+  const speed = row.latency_ms === null ? null : `${number(row.latency_ms, 3)} ms${basis}`;
+  const sentence = `${row.method}, ${row.sensor} (${number(row.needed_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}, p99 ${number(row.latency_p99_ms, 3)} ms` : ""}`;
+  const button = element(
+    "button",
+    { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },
+    `${sign} ${words}`,
+    speed ? element("small", {}, speed) : null,
+  );
+  return element("td", { class: verdict }, button);
+}

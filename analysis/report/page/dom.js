@@ -1,0 +1,154 @@
+"use strict";
+// The study's tables, and small builders of elements. Text only ever becomes text: no innerHTML.
+
+const STUDY = JSON.parse(document.getElementById("study").textContent);
+const TABLES = Object.fromEntries(
+  Object.entries(STUDY.tables).map(([name, table]) => [
+    name,
+    table.rows.map((row) => Object.fromEntries(table.columns.map((column, k) => [column, row[k]]))),
+  ]),
+);
+
+function rowsOf(name, wanted = {}) {
+  const pairs = Object.entries(wanted);
+  return (TABLES[name] || []).filter((row) => pairs.every(([key, value]) => row[key] === value));
+}
+
+function distinct(values) {
+  return [...new Set(values.filter((value) => value !== null && value !== undefined))];
+}
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null).map((child) => child));
+  return made;
+}
+
+function number(value, digits = 4) {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return value.toLocaleString("en-US");
+  return Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumSignificantDigits: digits });
+}
+
+// --- controls: native elements, each with a name ---
+
+function choice(name, values, selected, onchange, label = (value) => value) {
+  const options = values.map((value) =>
+    element("option", { value, selected: value === selected }, String(label(value))),
+  );
+  const select = element("select", { onchange: () => onchange(select.value) }, ...options);
+  return element("label", {}, element("span", { class: "name" }, name), select);
+}
+
+function radios(name, values, selected, onchange) {
+  const buttons = values.map((value) =>
+    element(
+      "label",
+      {},
+      element("input", {
+        type: "radio", name: `radio-${name}`, value, checked: value === selected,
+        onchange: () => onchange(value),
+      }),
+      ` ${value}`,
+    ),
+  );
+  return element("fieldset", {}, element("legend", {}, name), ...buttons);
+}
+
+function checks(name, values, selected, onchange) {
+  const boxes = values.map((value) =>
+    element(
+      "label",
+      {},
+      element("input", {
+        type: "checkbox", value, checked: selected.has(value),
+        onchange: (event) => {
+          if (event.target.checked) selected.add(value);
+          else selected.delete(value);
+          onchange();
+        },
+      }),
+      ` ${value}`,
+    ),
+  );
+  return element("fieldset", {}, element("legend", {}, name), ...boxes);
+}
+
+function toggle(name, selected, onchange) {
+  const box = element("input", {
+    type: "checkbox", checked: selected, onchange: () => onchange(box.checked),
+  });
+  return element("label", {}, box, ` ${name}`);
+}
+
+// --- tables ---
+
+function isNumeric(rows, column) {
+  return rows.every((row) => row[column] === null || typeof row[column] === "number");
+}
+
+function isLong(rows, column) {
+  return rows.some((row) => typeof row[column] === "string" && row[column].length > 60);
+}
+
+function dataTable(rows, columns, caption, { classOf = () => null, onsort = null } = {}) {
+  const numeric = Object.fromEntries(columns.map((column) => [column, isNumeric(rows, column)]));
+  const long = Object.fromEntries(columns.map((column) => [column, isLong(rows, column)]));
+  const head = columns.map((column) =>
+    element(
+      "th",
+      { scope: "col", class: numeric[column] ? "number" : null },
+      onsort ? element("button", { type: "button", onclick: () => onsort(column) }, column) : column,
+    ),
+  );
+  const body = rows.map((row) =>
+    element(
+      "tr",
+      {},
+      ...columns.map((column) =>
+        element(
+          "td",
+          { class: [numeric[column] ? "number" : "", long[column] ? "long" : "", classOf(row, column) || ""].join(" ").trim() || null },
+          number(row[column]),
+        ),
+      ),
+    ),
+  );
+  return element(
+    "table",
+    {},
+    element("caption", {}, caption),
+    element("thead", {}, element("tr", {}, ...head)),
+    element("tbody", {}, ...body),
+  );
+}
+
+// --- files ---
+
+function csvField(value) {
+  if (value === null || value === undefined) return "";
+  const text = String(value);
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function toCsv(rows) {
+  if (!rows.length) return "";
+  const columns = distinct(rows.flatMap((row) => Object.keys(row)));
+  const lines = [columns, ...rows.map((row) => columns.map((column) => row[column]))];
+  return lines.map((line) => line.map(csvField).join(",")).join("\n") + "\n";
+}
+
+function download(name, text) {
+  const link = element("a", {
+    download: name, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })),
+  });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,75 @@
+"""The tables that a report is made of, and the command that makes each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.feasibility.table import FEASIBILITY_COLUMNS
+from analysis.fits.curves_table import FIT_CURVES_COLUMNS
+from analysis.fits.models_table import FIT_MODELS_COLUMNS
+from analysis.fits.table import FITS_COLUMNS
+from analysis.kernels_table import KERNELS_COLUMNS
+from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
+from analysis.memory_table import MEMORY_COLUMNS
+from analysis.runs_table import RUNS_COLUMNS
+from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.tables import Schema
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """One table.
+
+    Attributes:
+        file: its name in the folder of the tables.
+        command: what makes it.
+        columns: its schema.
+        required: whether a report without it makes no sense.
+        left_out: columns that the page does not show.
+    """
+
+    file: str
+    command: str
+    columns: Schema
+    required: bool = False
+    left_out: frozenset[str] = frozenset()
+
+
+REPORT_TABLES = {
+    "feasibility": ReportTable(
+        "feasibility.csv", "python -m analysis feasible", FEASIBILITY_COLUMNS
+    ),
+    "runtime": ReportTable(
+        "runtime.csv", "python -m analysis summarize", RUNTIME_COLUMNS, required=True
+    ),
+    "runs": ReportTable("runs.csv", "python -m analysis summarize --runs", RUNS_COLUMNS),
+    "kernels": ReportTable(
+        "kernels.csv", "python -m analysis summarize --kernels", KERNELS_COLUMNS
+    ),
+    "memory": ReportTable("memory.csv", "python -m analysis memory", MEMORY_COLUMNS),
+    "memory_methods": ReportTable(
+        "memory_methods.csv", "python -m analysis memory --methods", MEMORY_METHODS_COLUMNS
+    ),
+    "fits": ReportTable("fits.csv", "python -m analysis fit", FITS_COLUMNS),
+    "fit_models": ReportTable(
+        "fit_models.csv", "python -m analysis fit --models", FIT_MODELS_COLUMNS
+    ),
+    "fit_curves": ReportTable(
+        "fit_curves.csv",
+        "python -m analysis fit --curves",
+        FIT_CURVES_COLUMNS,
+        left_out=frozenset(
+            {
+                "unit",
+                "pixels",
+                "extrapolation_factor_pixels",
+                "observed",
+                "interval_low",
+                "interval_high",
+                "spread_low",
+                "spread_high",
+            }
+        ),
+    ),
+}
+"""By the name that the page's scripts use."""

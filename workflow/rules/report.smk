@@ -1,0 +1,21 @@
+# All of the study in one page that needs no network.
+
+
+rule report:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        runs=rules.runtime_table.output.runs,
+        kernels=rules.runtime_table.output.kernels,
+        memory=rules.memory_table.output.csv,
+        methods=rules.memory_table.output.methods,
+        fits=rules.fits_table.output,
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    resources:
+        quiet=1,
+    params:
+        code=code_digest("analysis.commands.report"),
+    shell:
+        "python -m analysis report $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"
