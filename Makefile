@@ -11,14 +11,18 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test lint format bench gpu-check docs docs-links lock setup setup-dev clean
+.PHONY: study test test-slow lint format bench gpu-check docs docs-links lock setup setup-dev clean
 .PHONY: image image-check image-digest test-cuda12 test-container test-slurm
 
 study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+# What takes minutes and checks pages rather than code.
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

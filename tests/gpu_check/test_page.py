@@ -109,6 +109,7 @@ def test_the_exit_code_tells_a_failure(part: str, code: int, tmp_path: Path) -> 
     assert done.stdout.count("## ") == 2  # and the commands
 
 
+@pytest.mark.slow
 @pytest.mark.study
 def test_a_whole_page_on_a_cpu(tmp_path: Path) -> None:
     """Real commands; what needs a GPU is not checked, the rest holds."""

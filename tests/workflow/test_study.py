@@ -99,13 +99,18 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
         assert len(pd.read_csv(folder / f"{name}.csv"))
 
 
+def test_the_report_is_there(finished_study: Path) -> None:
+    page = (finished_study / "results/report.html").read_text(encoding="utf-8")
+    assert "results/tables/runtime.csv" in page
+
+
 def test_every_job_has_left_a_log(finished_study: Path) -> None:
     logs = {path.relative_to(finished_study / "results/logs").parts[0].removesuffix(".log")
             for path in (finished_study / "results/logs").rglob("*.log")}  # fmt: skip
     assert logs == {
         "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
         "fits_table", "implementations_table", "flops_table", "extrapolation_table",
-        "measured_memory_table", "figures",
+        "measured_memory_table", "figures", "report",
     }  # fmt: skip
 
 
