@@ -41,7 +41,7 @@ function choice(name, values, selected, onchange, label = (value) => value) {
   const options = values.map((value) =>
     element("option", { value, selected: value === selected }, String(label(value))),
   );
-  const select = element("select", { onchange: () => onchange(select.value) }, ...options);
+  const select = element("select", { "aria-label": name, onchange: () => onchange(select.value) }, ...options);
   return element("label", {}, element("span", { class: "name" }, name), select);
 }
 
