@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from analysis.commands import (
     attribute,
     claims,
+    compare,
     extrapolation,
     feasible,
     figures,
@@ -32,9 +33,10 @@ COMMANDS = (
     extrapolation,
     feasible,
     figures,
+    compare,
     claims,
 )
-"""In the order in which a study calls them, and `claims`."""
+"""In the order in which a study calls them, then what is called by hand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

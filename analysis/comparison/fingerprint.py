@@ -1,0 +1,72 @@
+"""What else is different between two measurements: hardware, driver, versions, settings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.comparison.sides import LABELS, PAIRED, Side
+from analysis.runs_table import FLAGS, VERSIONS
+
+FINGERPRINT = (
+    "device_type", "hardware", "cpu_model", "cpus", "cpu_count", "online_cpus", "gpu_driver",
+    "container", "collector", "collector_version", "seed", "threads", "cache",
+    "asked_warmup_images", "asked_measured_images", "asked_min_images", "asked_time_budget_s",
+    "asked_target_precision", "asked_cudnn_benchmark", "asked_deterministic", *FLAGS,
+    "asked_sm_clock_mhz", "locked_sm_clock_mhz", "lock_problem",
+    *(f"{name}_version" for name in VERSIONS),
+)  # fmt: skip
+"""Columns of `runs.csv` that say with what and how a run was measured."""
+
+_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution_px", "pass"]
+_NOT_RECORDED = "none"
+
+
+class Difference(NamedTuple):
+    """Something that is not the same on both sides.
+
+    Attributes:
+        column: of `runs.csv`.
+        a: its value in runs of A; of several processes that differ all, joined by ` / `.
+        b: its value in the same runs of B.
+        runs: runs and passes of which that is so.
+        of: runs and passes that were compared.
+    """
+
+    column: str
+    a: str
+    b: str
+    runs: int
+    of: int
+
+
+def fingerprint_differences(a: Side, b: Side) -> list[Difference]:
+    """Each difference once, in the order of `FINGERPRINT`.
+
+    Args:
+        a: of `analysis.comparison.sides.pair_sides`.
+        b: the same.
+    """
+    pairs = _of_runs(a.runs).merge(_of_runs(b.runs), on=_KEY, suffixes=("_a", "_b"))
+    found = []
+    for column in FINGERPRINT:
+        both = pairs[[f"{column}_a", f"{column}_b"]].value_counts(sort=False)
+        for (of_a, of_b), count in both.items():  # type: ignore[misc]
+            if of_a != of_b:
+                found.append(Difference(column, of_a, of_b, int(count), len(pairs)))
+    return found
+
+
+def _of_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and pass; the values as texts."""
+    return runs.groupby(_KEY, as_index=False, sort=False)[list(FINGERPRINT)].agg(_listed)
+
+
+def _listed(values: pd.Series) -> str:
+    texts = (_NOT_RECORDED if pd.isna(value) else _text(value) for value in values)
+    return " / ".join(dict.fromkeys(texts))
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
