@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import pandas as pd
@@ -51,10 +52,12 @@ def fingerprint_differences(a: Side, b: Side) -> list[Difference]:
     pairs = _of_runs(a.runs).merge(_of_runs(b.runs), on=_KEY, suffixes=("_a", "_b"))
     found = []
     for column in FINGERPRINT:
-        both = pairs[[f"{column}_a", f"{column}_b"]].value_counts(sort=False)
-        for (of_a, of_b), count in both.items():  # type: ignore[misc]
-            if of_a != of_b:
-                found.append(Difference(column, of_a, of_b, int(count), len(pairs)))
+        both = Counter(zip(pairs[f"{column}_a"], pairs[f"{column}_b"], strict=True))
+        found += [
+            Difference(column, of_a, of_b, count, len(pairs))
+            for (of_a, of_b), count in both.items()
+            if of_a != of_b
+        ]
     return found
 
 

@@ -146,9 +146,9 @@ def _caption(rows: pd.DataFrame) -> str:
     return (
         f"Mean time of B over that of A{interval}; above 1 B is slower. A: {_side(first, 'a')}, "
         f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. {clocks}; batch 1. "
-        f"Grey: ±{margin:g} %, in which both count as the same. Hollow: unclear. Verdicts allow for "
-        f"all comparisons that were made (Holm). A and B were not measured in turns: a drift of the "
-        f"machine is not in the intervals.{without}"
+        f"Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for all comparisons "
+        "that were made (Holm). A and B were not measured in turns: a drift of the machine is not "
+        f"in the intervals.{without}"
     )
 
 
