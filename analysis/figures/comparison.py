@@ -119,7 +119,9 @@ def _ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
     axes.set_yscale("log")
     axes.set_ylim(*limits)
     wide = limits[1] / limits[0] > 4
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5, steps=[1, 2, 5, 10])
+    )
     axes.yaxis.set_major_formatter(plain_number)
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_minor_locator(LogLocator(subs=()))
@@ -139,13 +141,13 @@ def _legend(figure: Figure, verdicts: set[str]) -> None:
 
 def _caption(rows: pd.DataFrame) -> str:
     first, margin = rows.iloc[0], rows["margin"].iloc[0] * 100
-    clocks = "; ".join(f"{name}: {CLOCK_WORDS[name]}" for name in rows["clock"].unique())
+    clocks = "; ".join(f"{name}, {CLOCK_WORDS[name]}" for name in rows["clock"].unique())
     interval = ", with the 95 % confidence interval" if rows["ratio_ci95_low"].notna().any() else ""
     lost = rows.loc[rows["ratio"].isna(), "resolution_px"].drop_duplicates()
     without = f" No time on one side: {', '.join(f'{px} px' for px in lost)}." if len(lost) else ""
     return (
         f"Mean time of B over that of A{interval}; above 1 B is slower. A: {_side(first, 'a')}, "
-        f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. {clocks}; batch 1. "
+        f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. Clocks: {clocks}. Batch 1. "
         f"Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for all comparisons "
         "that were made (Holm). A and B were not measured in turns: a drift of the machine is not "
         f"in the intervals.{without}"

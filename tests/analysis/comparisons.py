@@ -70,7 +70,7 @@ class Measured:
             "process_std_ms": summary.process_std,
             "effective_images": summary.effective_images,
         }
-        return dict(runtime_row("M", side_px, part, role, **{**times, **self.row}))
+        return {**runtime_row("M", side_px, part, role), **times, **self.row}
 
     def _times(self, mean_ms: float, generator: np.random.Generator) -> Floats:
         level = mean_ms * (1 + self.process_noise * generator.normal())
