@@ -29,6 +29,9 @@ AIR = 0.08
 WIDEST = 3.0
 """The axis reaches no further beyond the ratios than this factor; a whisker may leave it."""
 
+LOG_TICKS_FROM = 4
+"""From end to end of the axis, from which its numbers are 1, 2, 5, 10; below, even steps."""
+
 _MARKERS = {"slower": "^", "faster": "v", "same": "s", "unclear": "o"}
 _UNCLEAR = "unclear"
 
@@ -147,10 +150,10 @@ def _caption(rows: pd.DataFrame) -> str:
     without = f" No time on one side: {', '.join(f'{px} px' for px in lost)}." if len(lost) else ""
     return (
         f"Mean time of B over that of A{interval}; above 1 B is slower. A: {_side(first, 'a')}, "
-        f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. Clocks: {clocks}. Batch 1. "
-        f"Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for all comparisons "
-        "that were made (Holm). A and B were not measured in turns: a drift of the machine is not "
-        f"in the intervals.{without}"
+        f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. Clocks: {clocks}. "
+        f"Batch 1. Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for all "
+        "comparisons that were made (Holm). A and B were not measured in turns: a drift of the "
+        f"machine is not in the intervals.{without}"
     )
 
 
