@@ -43,7 +43,7 @@ COMPARISON_COLUMNS: Schema = {
     "ratio_ci95_high": "Float64",
     "degrees_of_freedom": "Float64",
     "p_value": "Float64",
-    "p_holm": "Float64",
+    "p_adjusted": "Float64",
     "margin": "Float64",
     "verdict": "string",
     "beyond_margin": "boolean",
@@ -84,7 +84,7 @@ def comparison_table(
     evidence = [_evidence(row, ratio) for row, ratio in rows]
     for (row, _), verdict in zip(rows, judge(evidence, margin), strict=True):
         row |= {
-            "p_holm": verdict.p_holm,
+            "p_adjusted": verdict.p_adjusted,
             "margin": margin,
             "verdict": verdict.name,
             "beyond_margin": verdict.beyond_margin,

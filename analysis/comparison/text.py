@@ -99,8 +99,8 @@ def _summary(table: pd.DataFrame, not_shown: int) -> Iterator[str]:
     yield f"{len(table)} comparisons: {told}."
     family, margin = int(table["p_value"].notna().sum()), table["margin"].iloc[0] * 100
     yield (
-        f"same: within ±{margin:g} %. faster, slower: by Holm's procedure over {family} "
-        f"comparisons, a chance of at most {ERROR_RATE * 100:g} % of one or more that are false."
+        f"same: within ±{margin:g} %. faster, slower: of these at most {ERROR_RATE * 100:g} % are "
+        f"expected to be false, over {family} comparisons (Benjamini and Hochberg)."
     )
     if table[["a_processes", "b_processes"]].min().min() < 2:
         yield (

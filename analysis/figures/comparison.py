@@ -151,9 +151,9 @@ def _caption(rows: pd.DataFrame) -> str:
     return (
         f"Mean time of B over that of A{interval}; above 1 B is slower. A: {_side(first, 'a')}, "
         f"{_sizes(rows, 'a')}. B: {_side(first, 'b')}, {_sizes(rows, 'b')}. Clocks: {clocks}. "
-        f"Batch 1. Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for all "
-        "comparisons that were made (Holm). A and B were not measured in turns: a drift of the "
-        f"machine is not in the intervals.{without}"
+        f"Batch 1. Grey: ±{margin:g} %, in which both count as the same. Verdicts allow for the "
+        "number of comparisons (Benjamini and Hochberg). A and B were not measured in turns: a "
+        f"drift of the machine is not in the intervals.{without}"
     )
 
 

@@ -4,8 +4,16 @@ The logarithms of the means are compared. The standard error of a mean's logarit
 error of the mean over the mean (delta method), those of the two add up as squares, and the interval
 is that of Student's t with the degrees of freedom of Welch and Satterthwaite (Welch, "The
 generalization of 'Student's' problem when several different population variances are involved",
-Biometrika 34, 1947), which never trust more in the larger error than its own sample allows. On
-logarithms b/a and a/b have the same interval, one the reciprocal of the other.
+Biometrika 34, 1947). On logarithms b/a and a/b have the same interval, one the reciprocal of the
+other.
+
+The p-value has the degrees of freedom of the smaller sample instead, which bounds it from above
+whatever the two errors are (Mickey and Brown, "Bounds on the distribution functions of the
+Behrens-Fisher statistic", Annals of Mathematical Statistics 37, 1966). Welch's are an approximation
+that holds for intervals of 95 %, and not for the small p-values that many comparisons at once ask
+for: where the sample with the larger error is the smaller one, and its error is estimated too small
+by chance, they become many. In 28 comparisons of equal things, with three noisy processes against
+ten quiet ones, they give a false alarm in 25 of 100 instead of 5.
 """
 
 from __future__ import annotations
@@ -40,8 +48,8 @@ class Ratio(NamedTuple):
         value: of the means.
         low: lower end of its 95 % interval; None, like all that follows, where a mean has no error.
         high: upper end.
-        degrees: degrees of freedom; None, too, where neither mean has scattered.
-        p_value: two-sided, of the ratio being 1.
+        degrees: degrees of freedom of the interval; None, too, where neither mean has scattered.
+        p_value: two-sided, of the ratio being 1; an upper bound.
     """
 
     value: float
@@ -99,7 +107,8 @@ def ratio_of_means(below: Mean, above: Mean) -> Ratio:
         return Ratio(value, value, value, None, float(value == 1))
     degrees = _welch_satterthwaite(shares, [below.degrees, above.degrees])
     reach = math.exp(t_quantile(degrees) * error)
-    p_value = _two_sided(math.log(value) / error, degrees)
+    fewest = min(mean.degrees for mean in (below, above) if mean.standard_error)
+    p_value = _two_sided(math.log(value) / error, fewest)
     return Ratio(value, value / reach, value * reach, degrees, p_value)
 
 
