@@ -42,15 +42,17 @@ class Difference(NamedTuple):
     of: int
 
 
-def fingerprint_differences(a: Side, b: Side) -> list[Difference]:
-    """Each difference once, in the order of `FINGERPRINT`.
+def fingerprint_differences(a: Side, b: Side) -> list[Difference] | None:
+    """Each difference once, in the order of `FINGERPRINT`; None where no run is in both tables.
 
     Args:
         a: of `analysis.comparison.sides.pair_sides`.
         b: the same.
     """
     pairs = _of_runs(a.runs).merge(_of_runs(b.runs), on=_KEY, suffixes=("_a", "_b"))
-    found = []
+    if pairs.empty:
+        return None
+    found: list[Difference] = []
     for column in FINGERPRINT:
         both = Counter(zip(pairs[f"{column}_a"], pairs[f"{column}_b"], strict=True))
         found += [

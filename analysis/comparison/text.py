@@ -19,7 +19,11 @@ _GAP = "  "
 
 
 def comparison_text(
-    table: pd.DataFrame, a: Side, b: Side, differences: Sequence[Difference], all_clocks: bool
+    table: pd.DataFrame,
+    a: Side,
+    b: Side,
+    differences: Sequence[Difference] | None,
+    all_clocks: bool,
 ) -> str:
     """All of a comparison that is printed.
 
@@ -27,7 +31,7 @@ def comparison_text(
         table: `comparison.csv`.
         a: of `analysis.comparison.sides.pair_sides`.
         b: the same.
-        differences: between their fingerprints.
+        differences: between their fingerprints; None: not known.
         all_clocks: print every clock; else the main one of the device and latency.
     """
     shown = table
@@ -41,7 +45,10 @@ def comparison_text(
     return "\n".join(lines)
 
 
-def _difference_lines(differences: Sequence[Difference]) -> Iterator[str]:
+def _difference_lines(differences: Sequence[Difference] | None) -> Iterator[str]:
+    if differences is None:
+        yield "What else is different is not known: runs.csv has no run of A and B that meet."
+        return
     if not differences:
         yield "The runs of A and B have the same fingerprint (hardware, versions, settings)."
         return

@@ -25,9 +25,9 @@ from analysis.figures.style import Style, rc_parameters
 from analysis.statistics.mean_error import mean_error
 from analysis.statistics.ratio import Mean, Ratio, mean_of_row, ratio_of_means
 from analysis.statistics.summary import summarize_series
-from analysis.tables import read_csv
+from analysis.tables import read_csv, write_csv
 from tests.analysis.comparisons import PARTS, Measured
-from tests.analysis.drawings import caption, texts
+from tests.analysis.drawings import caption, runs_table, texts
 
 PAGE = Path(__file__).parents[2] / "docs" / "comparison.md"
 Command = Callable[..., tuple[int, str, str]]
@@ -367,6 +367,7 @@ def test_each_difference_of_fingerprints_is_named_once() -> None:
     a = Measured(runs={"gpu_driver": "550.54.15", "torch_version": "2.5.1"})
     b = Measured(runs={"gpu_driver": "560.35.03", "torch_version": "2.5.1", "threads": 4})
     found = fingerprint_differences(*pair_sides(a.side("A", 1), b.side("B", 2), {}))
+    assert found is not None
     assert [each[:3] for each in found] == [
         ("gpu_driver", "550.54.15", "560.35.03"), ("threads", "8", "4"),
     ]  # fmt: skip
@@ -410,11 +411,22 @@ def test_two_of_one_folder(tmp_path: Path, analysis: Command, label: str) -> Non
     )
     folder = tmp_path / "results"
     Measured().write(folder)
-    both.to_csv(folder / "tables" / "runtime.csv", index=False)
+    write_csv(both, folder / "tables" / "runtime.csv")
+    write_csv(runs_table(both, threads=3), folder / "tables" / "runs.csv")
     code, out, _ = analysis("compare", folder, f"--{label}", "X", "Y")
     assert code == 0
     assert "9 slower" in out
     assert f"{label} X" in out
+    assert "the same fingerprint" in out
+
+
+def test_without_its_runs_no_fingerprint_is_claimed(tmp_path: Path, analysis: Command) -> None:
+    folder = Measured().write(tmp_path / "results")
+    write_csv(runs_table(Measured().runtime(1)).head(0), folder / "tables" / "runs.csv")
+    code, out, _ = analysis("compare", folder, folder)
+    assert code == 0
+    assert "What else is different is not known" in out
+    assert "the same fingerprint" not in out
 
 
 def test_an_only_device_may_have_another_name(tmp_path: Path, analysis: Command) -> None:
