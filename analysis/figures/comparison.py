@@ -29,7 +29,12 @@ AIR = 0.08
 WIDEST = 3.0
 """The axis reaches no further beyond the ratios than this factor; a whisker may leave it."""
 
-LOG_TICKS_FROM = 4
+ONE_SCALE_UP_TO = 2
+"""From end to end of all ratios; beyond, a scale for all panels would hide their intervals."""
+
+OWN_SCALES = " The panels have scales of their own."
+
+LOG_TICKS_FROM = 6
 """From end to end of the axis, from which its numbers are 1, 2, 5, 10; below, even steps."""
 
 _MARKERS = {"slower": "^", "faster": "v", "same": "s", "unclear": "o"}
@@ -72,17 +77,17 @@ def comparison_ratios(rows: pd.DataFrame, style: Style) -> Drawing:
     shown = rows if shown.empty else shown
     parts = list(shown.groupby(["submodule", "clock"], sort=False))
     height_mm = LEGEND_MM + PANEL_MM * row_count(len(parts), style, PANEL_FROM_MM)
-    figure = new_figure(style, height_mm, _caption(shown))
-    grid = panels(figure, len(parts), style, PANEL_FROM_MM)
     limits = _limits(shown)
+    apart = limits[1] / limits[0] > ONE_SCALE_UP_TO
+    figure = new_figure(style, height_mm, _caption(shown) + (OWN_SCALES if apart else ""))
+    grid = panels(figure, len(parts), style, PANEL_FROM_MM)
     for axes, ((part, clock), of_part) in zip(grid, parts, strict=True):
         _draw(axes, of_part, part_colour(str(part)))
         axes.set_title(f"{part_name(str(part)).replace('_', ' ')}, {clock}", loc="left")
-        _ratio_axis(axes, limits)
+        _ratio_axis(axes, _limits(of_part) if apart else limits)
         side_ticks(axes, shown["resolution_px"], TICKS)
         edge = 0.06 * (shown["resolution_px"].max() - shown["resolution_px"].min() or 1)
         axes.set_xlim(shown["resolution_px"].min() - edge, shown["resolution_px"].max() + edge)
-    figure.supylabel("time, B / A", fontsize=style.font_pt)
     _legend(figure, set(shown["verdict"]))
     return Drawing(_name(rows), figure, shown.assign(basis="measured"))
 
@@ -106,7 +111,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Of the axis of all panels, on which the margin is always to be seen."""
+    """Of the axis of these rows, on which the margin is always to be seen."""
     margin = float(rows["margin"].iloc[0])
     ratios = rows["ratio"].dropna().tolist() or [1.0]
     lows, highs = rows["ratio_ci95_low"].dropna(), rows["ratio_ci95_high"].dropna()
@@ -121,6 +126,9 @@ def _ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
     """Logarithmic, so that twice and half are as far from 1; with plain numbers."""
     axes.set_yscale("log")
     axes.set_ylim(*limits)
+    place = axes.get_subplotspec()
+    if place is not None and place.is_first_col():
+        axes.set_ylabel("time, B / A")
     wide = limits[1] / limits[0] > 4
     axes.yaxis.set_major_locator(
         LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5, steps=[1, 2, 5, 10])

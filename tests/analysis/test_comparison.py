@@ -496,6 +496,22 @@ def test_the_figure_shows_all_ratios_and_says_of_what() -> None:
         assert words in said
 
 
+def test_panels_have_scales_of_their_own_where_one_would_hide_the_intervals() -> None:
+    def ms(part: str, side_px: int) -> float:
+        return Measured().ms(part, side_px) * (5 if part == "student" else 1)
+
+    a = Measured()
+    drawing = draw(a, replace(a, ms=ms))
+    teacher, student = (axes.get_ylim() for axes in drawing.figure.axes[:2])
+    assert 0.9 < teacher[0] < 1 < teacher[1] < 1.1
+    assert student[0] < 1  # what is the same is always to be seen
+    assert student[1] > 5
+    assert "scales of their own" in caption(drawing)
+    together = draw(a, replace(a, ms=times(1.1)))
+    assert len({axes.get_ylim() for axes in together.figure.axes[:3]}) == 1
+    assert "scales of their own" not in caption(together)
+
+
 def test_nothing_in_the_figure_leaves_the_page() -> None:
     a = Measured(sides_px=(256, 384, 512, 640, 768, 896, 1024), clocks=("busy", "latency"))
     figure = draw(a, replace(a, ms=times(7), images=2)).figure
