@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from analysis.commands import (
     attribute,
     claims,
+    compare,
     extrapolation,
     feasible,
     figures,
@@ -35,6 +36,7 @@ COMMANDS = (
     feasible,
     figures,
     report,
+    compare,
     claims,
     verify,
 )

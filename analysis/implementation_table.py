@@ -7,24 +7,23 @@ implementations were measured, and one for the whole image. Columns, in this ord
   `runtime.csv`; the clock is the main one of the device (host on a CPU, busy on a GPU).
 - `reference_images`, `optimized_images`: sizes of the two samples.
 - `reference_ms`, `optimized_ms`: means per image.
-- `time_ratio`: optimized / reference; `time_ratio_ci95_low`, `time_ratio_ci95_high`: from the
-  intervals of both means, joined on the logarithms (Zou and Donner, "Construction of confidence
-  limits about effect measures", 2008), so that autocorrelation and processes are in it as they are
-  in those; null where a mean has none. The two were measured one after the other, not interleaved:
-  a drift of the machine is not in it.
+- `time_ratio`: optimized / reference; `time_ratio_ci95_low`, `time_ratio_ci95_high`: its interval
+  (`analysis.statistics.ratio`), in which autocorrelation and processes are as they are in those of
+  the means; null where a mean has no interval. The two were measured one after the other, not
+  interleaved: a drift of the machine is not in it.
 - `reference_held_bytes`, `optimized_held_bytes`: parameters and buffers, counted.
 - `reference_activations_bytes`, `optimized_activations_bytes`: as in `memory.csv`, counted.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from analysis.runtime_table import MAIN_CLOCK
+from analysis.statistics.ratio import mean_of_row, ratio_of_means
 from analysis.tables import Schema, make_table
 
 IMPLEMENTATION_COLUMNS: Schema = {
@@ -99,7 +98,8 @@ def _rows(pairs: pd.DataFrame, counts: pd.DataFrame) -> Iterator[dict[str, Any]]
     for pair in pairs.to_dict("records"):
         key = tuple(pair[name] for name in _COUNTED)
         counted = counts.loc[key] if key in counts.index else None
-        ratio, low, high = _ratio(pair)
+        reference, optimized = (mean_of_row(pair, suffix=side) for side in _SIDES)
+        ratio = ratio_of_means(reference, optimized) if reference and optimized else None
         yield {
             **{name: pair[name] for name in _MEASURED},
             **{name: pair[f"{name}_reference"] for name in ("hardware", "role", "clock")},
@@ -107,26 +107,12 @@ def _rows(pairs: pd.DataFrame, counts: pd.DataFrame) -> Iterator[dict[str, Any]]
             "optimized_images": pair["images_optimized"],
             "reference_ms": pair["mean_ms_reference"],
             "optimized_ms": pair["mean_ms_optimized"],
-            "time_ratio": ratio,
-            "time_ratio_ci95_low": low,
-            "time_ratio_ci95_high": high,
+            "time_ratio": None if ratio is None else ratio.value,
+            "time_ratio_ci95_low": None if ratio is None else ratio.low,
+            "time_ratio_ci95_high": None if ratio is None else ratio.high,
             **{
                 f"{side}_{what}_bytes": None if counted is None else counted[f"{what}_bytes_{side}"]
                 for what in ("held", "activations")
                 for side in ("reference", "optimized")
             },
         }
-
-
-def _ratio(pair: Mapping[Hashable, Any]) -> tuple[float | None, float | None, float | None]:
-    """Ratio of the means with its 95 % interval."""
-    means = [pair[f"mean_ms{side}"] for side in reversed(_SIDES)]
-    if any(pd.isna(mean) or mean <= 0 for mean in means):
-        return None, None, None
-    ratio = means[0] / means[1]
-    ends = [(pair[f"ci95_low_ms{side}"], pair[f"ci95_high_ms{side}"]) for side in reversed(_SIDES)]
-    if any(pd.isna(low) for low, _ in ends):
-        return ratio, None, None
-    shares = [(high - low) / 2 / mean for (low, high), mean in zip(ends, means, strict=True)]
-    half = math.hypot(*shares)
-    return ratio, ratio * math.exp(-half), ratio * math.exp(half)

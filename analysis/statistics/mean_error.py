@@ -130,7 +130,7 @@ def spectrum_fall(rho: Floats, count: int, size: int) -> Floats:
     return np.asarray((1 + lag_one**2 - 2 * lag_one * waves) / (1 - lag_one) ** 2)
 
 
-def t_quantile(degrees: int, level: float = 0.95) -> float:
+def t_quantile(degrees: float, level: float = 0.95) -> float:
     """Student's t that the middle `level` of the distribution lies within."""
     from scipy.special import stdtrit
 

@@ -1,0 +1,132 @@
+"""Which runs of A are compared with which of B."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import ArgumentError, ResultsError
+from analysis.runs_table import RUNS_COLUMNS
+from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.tables import read_csv
+
+LABELS = ("device", "method", "variant")
+"""Columns that name a run besides its resolution, and that may differ between A and B."""
+
+Pairs = Mapping[str, tuple[str, str]]
+"""For some of `LABELS` the one of A and the one of B that are compared with each other."""
+
+PAIRED = "b_label_of_a_"
+"""Prefix of the columns that hold, on both sides, the labels of B."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was measured in one folder.
+
+    Attributes:
+        name: A or B.
+        folder: as the user named it.
+        runtime: `runtime.csv`.
+        runs: `runs.csv`.
+    """
+
+    name: str
+    folder: Path
+    runtime: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def read_side(name: str, folder: Path) -> Side:
+    """Read a results folder, or its folder of tables.
+
+    Raises:
+        ResultsError: it has no tables, or they cannot be used.
+    """
+    tables = folder if (folder / "runtime.csv").exists() else folder / "tables"
+    if not (tables / "runtime.csv").exists():
+        remedy = "name a folder of results, such as results, or of tables"
+        raise ResultsError(folder, "holds neither tables/runtime.csv nor runtime.csv", remedy)
+    runtime = read_csv(tables / "runtime.csv", RUNTIME_COLUMNS)
+    return Side(name, folder, runtime, read_csv(tables / "runs.csv", RUNS_COLUMNS))
+
+
+def pair_sides(a: Side, b: Side, chosen: Pairs) -> tuple[Side, Side]:
+    """The runs of both sides that are compared, with the labels under which they meet.
+
+    A label that was chosen is compared with the one chosen for B. Others meet their equals. Devices
+    of which each side has only one meet whatever their names are.
+
+    Args:
+        a: what B is compared with.
+        b: what is compared.
+        chosen: labels that the user named.
+
+    Returns:
+        Both sides with a column `PAIRED` + label for each of `LABELS` in both tables.
+
+    Raises:
+        ArgumentError: a label that was named was not measured.
+    """
+    for label, names in chosen.items():
+        for side, name in zip((a, b), names, strict=True):
+            _check_label(side, label, name)
+    a, b = (
+        _narrowed(side, {label: names[number] for label, names in chosen.items()})
+        for number, side in enumerate((a, b))
+    )
+    pairs = {**_only_devices(a, b), **chosen}
+    return _labelled(a, pairs), _labelled(b, {})
+
+
+def nothing_matches(a: Side, b: Side) -> ArgumentError:
+    """That no row of A has its like in B, with what both have."""
+    what = f"nothing matches: A has {_inventory(a)}; B has {_inventory(b)}"
+    return ArgumentError("compare", what, "choose with --device, --method, --variant or --clock")
+
+
+def _check_label(side: Side, label: str, name: str) -> None:
+    known = side.runtime[label].unique()
+    if name not in known:
+        what = f"{side.name} ({side.folder}) has no {label} {name}"
+        raise ArgumentError(f"--{label}", what, f"choose from: {', '.join(known)}")
+
+
+def _narrowed(side: Side, wanted: Mapping[str, str]) -> Side:
+    runtime, runs = side.runtime, side.runs
+    for label, name in wanted.items():
+        runtime, runs = runtime[runtime[label] == name], runs[runs[label] == name]
+    return replace(side, runtime=runtime, runs=runs)
+
+
+def _only_devices(a: Side, b: Side) -> Pairs:
+    devices = [list(side.runtime["device"].unique()) for side in (a, b)]
+    if [len(names) for names in devices] != [1, 1]:
+        return {}
+    return {"device": (str(devices[0][0]), str(devices[1][0]))}
+
+
+def _labelled(side: Side, pairs: Pairs) -> Side:
+    def labelled(table: pd.DataFrame) -> pd.DataFrame:
+        met = {
+            f"{PAIRED}{label}": table[label].replace(dict([pairs[label]]))
+            if label in pairs
+            else table[label]
+            for label in LABELS
+        }
+        return table.assign(**met)
+
+    return replace(side, runtime=labelled(side.runtime), runs=labelled(side.runs))
+
+
+def _inventory(side: Side) -> str:
+    """`device lab, method M and N, variant reference-fp32, resolution_px 256, clock host`."""
+    columns = (*LABELS, "resolution_px", "clock")
+    return ", ".join(f"{name} {_listed(side.runtime[name].unique())}" for name in columns)
+
+
+def _listed(values: Iterable[object]) -> str:
+    return " and ".join(str(value) for value in values) or "none"

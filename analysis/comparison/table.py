@@ -1,0 +1,137 @@
+"""`comparison.csv`: B against A, a row for each submodule, resolution and clock measured on both.
+
+The columns are defined in docs/comparison.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison.sides import LABELS, PAIRED, Side, nothing_matches
+from analysis.comparison.verdict import MARGIN, Evidence, judge
+from analysis.runtime_table import MAIN_CLOCK
+from analysis.statistics.ratio import Ratio, mean_of_row, ratio_of_means
+from analysis.tables import Schema, make_table
+
+_OF_BOTH: Schema = {
+    "device": "string",
+    "device_type": "string",
+    "hardware": "string",
+    "method": "string",
+    "variant": "string",
+    "status": "string",
+    "run_verdict": "string",
+    "processes": "Int64",
+    "images": "Int64",
+    "mean_ms": "Float64",
+}
+"""Columns that there are twice, after `a_` and after `b_`."""
+
+COMPARISON_COLUMNS: Schema = {
+    "resolution_px": "Int64",
+    "pixels": "Int64",
+    "submodule": "string",
+    "role": "string",
+    "clock": "string",
+    "is_main_clock": "boolean",
+    **{f"{side}_{name}": kind for side in "ab" for name, kind in _OF_BOTH.items()},
+    "ratio": "Float64",
+    "ratio_ci95_low": "Float64",
+    "ratio_ci95_high": "Float64",
+    "degrees_of_freedom": "Float64",
+    "p_value": "Float64",
+    "p_adjusted": "Float64",
+    "margin": "Float64",
+    "verdict": "string",
+    "beyond_margin": "boolean",
+    "reason": "string",
+}
+"""Columns of `comparison.csv`."""
+
+ROLES = ("submodule", "image", "end_to_end")
+"""What is compared: what surrounds an image is in `end_to_end`, and depends on the files read."""
+
+_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution_px", "submodule", "clock"]
+
+
+def comparison_table(
+    a: Side, b: Side, margin: float = MARGIN, clocks: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Compares what both sides have measured.
+
+    Args:
+        a: of `analysis.comparison.sides.pair_sides`.
+        b: the same.
+        margin: of equivalence, as a share.
+        clocks: to compare; None: all.
+
+    Returns:
+        Rows of `COMPARISON_COLUMNS`, in the order of A. Between a CPU and a GPU only the clock
+        `latency` is compared: no other means the same on both.
+
+    Raises:
+        ArgumentError: there is nothing to compare.
+    """
+    pairs = _side_by_side(a.runtime, b.runtime)
+    if clocks is not None:
+        pairs = pairs[pairs["clock"].isin(clocks)]
+    if pairs.empty:
+        raise nothing_matches(a, b)
+    rows = [_row(pair) for pair in pairs.to_dict("records")]
+    evidence = [_evidence(row, ratio) for row, ratio in rows]
+    for (row, _), verdict in zip(rows, judge(evidence, margin), strict=True):
+        row |= {
+            "p_adjusted": verdict.p_adjusted,
+            "margin": margin,
+            "verdict": verdict.name,
+            "beyond_margin": verdict.beyond_margin,
+            "reason": verdict.reason,
+        }
+    return make_table([row for row, _ in rows], COMPARISON_COLUMNS)
+
+
+def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    shown = [
+        table[table["role"].isin(ROLES)].rename(columns={"verdict": "run_verdict"})
+        for table in (a, b)
+    ]
+    pairs = shown[0].merge(shown[1], on=_KEY, suffixes=("_a", "_b"))
+    same_type = pairs["device_type_a"] == pairs["device_type_b"]
+    return pairs[same_type | (pairs["clock"] == "latency")]
+
+
+def _row(pair: Mapping[Hashable, Any]) -> tuple[dict[str, Any], Ratio | None]:
+    """What is known of two rows before all are judged together."""
+    a, b = (mean_of_row(pair, suffix=suffix) for suffix in ("_a", "_b"))
+    ratio = ratio_of_means(a, b) if a and b else None
+    clock = pair["clock"]
+    row = {
+        **{name: pair[name] for name in ("resolution_px", "submodule", "clock")},
+        **{name: pair[f"{name}_a"] for name in ("pixels", "role")},
+        "is_main_clock": clock == MAIN_CLOCK[pair["device_type_a"]],
+        **{f"{side}_{name}": pair[f"{name}_{side}"] for side in "ab" for name in _OF_BOTH},
+        "ratio": None if ratio is None else ratio.value,
+        "ratio_ci95_low": None if ratio is None else ratio.low,
+        "ratio_ci95_high": None if ratio is None else ratio.high,
+        "degrees_of_freedom": None if ratio is None else ratio.degrees,
+        "p_value": None if ratio is None else ratio.p_value,
+    }
+    return row, ratio
+
+
+def _evidence(row: Mapping[str, Any], ratio: Ratio | None) -> Evidence:
+    def both(name: str, absent: Any) -> tuple[Any, Any]:
+        values = (row[f"{side}_{name}"] for side in "ab")
+        first, second = (absent if pd.isna(value) else value for value in values)
+        return first, second
+
+    return Evidence(
+        ratio,
+        statuses=both("status", "not measured"),
+        run_verdicts=both("run_verdict", None),
+        images=both("images", 0),
+        processes=both("processes", 0),
+    )

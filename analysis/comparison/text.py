@@ -1,0 +1,118 @@
+"""A comparison as text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from analysis.comparison.fingerprint import Difference
+from analysis.comparison.sides import LABELS, Side
+from analysis.comparison.verdict import ERROR_RATE
+
+WORST_FIRST = ("slower", "unclear", "same", "faster")
+"""Order of the verdicts."""
+
+_HEAD = ("verdict", "B / A", "95 % interval", "A ms", "B ms", "px", "part", "clock", "reason")
+_RIGHT = frozenset({"B / A", "A ms", "B ms", "px"})
+_GAP = "  "
+
+
+def comparison_text(
+    table: pd.DataFrame,
+    a: Side,
+    b: Side,
+    differences: Sequence[Difference] | None,
+    all_clocks: bool,
+) -> str:
+    """All of a comparison that is printed.
+
+    Args:
+        table: `comparison.csv`.
+        a: of `analysis.comparison.sides.pair_sides`.
+        b: the same.
+        differences: between their fingerprints; None: not known.
+        all_clocks: print every clock; else the main one of the device and latency.
+    """
+    shown = table
+    if not all_clocks:
+        shown = table[table["is_main_clock"].fillna(False) | (table["clock"] == "latency")]
+    lines = [f"A: {a.folder}", f"B: {b.folder}", "", *_difference_lines(differences)]
+    names = [f"{side}_{label}" for label in LABELS for side in "ab"]
+    for _, rows in shown.groupby(names, sort=False):
+        lines += ["", _title(rows), *_rows_lines(rows)]
+    lines += ["", *_summary(table, len(table) - len(shown))]
+    return "\n".join(lines)
+
+
+def _difference_lines(differences: Sequence[Difference] | None) -> Iterator[str]:
+    if differences is None:
+        yield "What else is different is not known: runs.csv has no run of A and B that meet."
+        return
+    if not differences:
+        yield "The runs of A and B have the same fingerprint (hardware, versions, settings)."
+        return
+    yield "Different between A and B besides their times:"
+    for each in differences:
+        some = "" if each.runs == each.of else f" ({each.runs} of {each.of} runs and passes)"
+        yield f"  {each.column}: {each.a} -> {each.b}{some}"
+
+
+def _title(rows: pd.DataFrame) -> str:
+    """`M, reference-fp32, device old on GPU X -> device new on GPU Y`."""
+    first = rows.iloc[0]
+    names = {
+        "method": (first["a_method"], first["b_method"]),
+        "variant": (first["a_variant"], first["b_variant"]),
+        "device": tuple(f"{first[f'{s}_device']} ({first[f'{s}_hardware']})" for s in "ab"),
+    }
+    return ", ".join(
+        f"{label} {of_a}" if of_a == of_b else f"{label} {of_a} -> {of_b}"
+        for label, (of_a, of_b) in names.items()
+    )
+
+
+def _rows_lines(rows: pd.DataFrame) -> Iterator[str]:
+    ranked = rows.assign(
+        rank=rows["verdict"].map({name: number for number, name in enumerate(WORST_FIRST)})
+    ).sort_values(["rank", "ratio"], ascending=[True, False], kind="stable", na_position="last")
+    cells = [_HEAD, *(_cells(row) for _, row in ranked.iterrows())]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for each in cells:
+        padded = (
+            cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+            for head, cell, width in zip(_HEAD, each, widths, strict=True)
+        )
+        yield f"  {_GAP.join(padded)}".rstrip()
+
+
+def _cells(row: pd.Series) -> tuple[str, ...]:
+    low, high = row["ratio_ci95_low"], row["ratio_ci95_high"]
+    return (
+        str(row["verdict"]),
+        "" if pd.isna(row["ratio"]) else f"{row['ratio']:.3f}",
+        "" if pd.isna(low) else f"{low:.3f} to {high:.3f}",
+        *("" if pd.isna(row[name]) else f"{row[name]:.4g}" for name in ("a_mean_ms", "b_mean_ms")),
+        f"{row['resolution_px']}",
+        str(row["submodule"]),
+        str(row["clock"]),
+        str(row["reason"]),
+    )
+
+
+def _summary(table: pd.DataFrame, not_shown: int) -> Iterator[str]:
+    counts = table["verdict"].value_counts()
+    told = ", ".join(f"{counts.get(name, 0)} {name}" for name in WORST_FIRST)
+    yield f"{len(table)} comparisons: {told}."
+    family, margin = int(table["p_value"].notna().sum()), table["margin"].iloc[0] * 100
+    yield (
+        f"same: within ±{margin:g} %. faster, slower: of these at most {ERROR_RATE * 100:g} % are "
+        f"expected to be false, over {family} comparisons (Benjamini and Hochberg)."
+    )
+    if table[["a_processes", "b_processes"]].min().min() < 2:
+        yield (
+            "Some runs have one process: how processes differ among themselves is not in those "
+            "intervals (processes: 3)."
+        )
+    if not_shown:
+        yield f"{not_shown} comparisons by other clocks are in the table (-o) and not printed."

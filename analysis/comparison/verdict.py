@@ -1,0 +1,150 @@
+"""Whether B is as fast as A, faster or slower, or whether that cannot be told, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from analysis.statistics.ratio import Ratio
+
+MARGIN = 0.02
+"""Default margin of equivalence, as a share: what makes less of a difference counts as the same."""
+
+ERROR_RATE = 0.05
+"""Share of false ones among `faster` and `slower` (false discovery rate).
+
+Where nothing differs it is the chance of one or more of them in the whole comparison.
+"""
+
+DISTURBANCE_FACTOR = 2.0
+"""What a disturbance may account for: of two programs that want all of a device, each gets half."""
+
+FEW_IMAGES = 30
+"""Below so many, intervals are not sure to hold what they promise (docs/statistics.md)."""
+
+VerdictName = Literal["same", "faster", "slower", "unclear"]
+
+
+class Evidence(NamedTuple):
+    """What a comparison is judged by.
+
+    Attributes:
+        ratio: B over A; None where one of them has no time.
+        statuses: of the runs of A and B.
+        run_verdicts: of the runs of A and B; None where not known.
+        images: of A and B.
+        processes: of A and B.
+    """
+
+    ratio: Ratio | None
+    statuses: tuple[str, str]
+    run_verdicts: tuple[str | None, str | None]
+    images: tuple[int, int]
+    processes: tuple[int, int]
+
+
+class Verdict(NamedTuple):
+    """What is to be thought of a ratio.
+
+    Attributes:
+        name: `same`, `faster`, `slower` or `unclear`.
+        reason: why, in words.
+        beyond_margin: for `faster` and `slower`, whether the whole interval is beyond the margin.
+        p_adjusted: p-value of the ratio being 1, among all comparisons; None where it has none.
+    """
+
+    name: VerdictName
+    reason: str
+    beyond_margin: bool | None
+    p_adjusted: float | None
+
+
+def judge(comparisons: Sequence[Evidence], margin: float = MARGIN) -> list[Verdict]:
+    """Judge all comparisons of one call together.
+
+    Their p-values are adjusted by the procedure of Benjamini and Hochberg ("Controlling the false
+    discovery rate", Journal of the Royal Statistical Society B 57, 1995). It asks less than one
+    that bounds the chance of a single false finding, as Holm's does, where much differs; of three
+    processes that one would ask for differences of 24 standard errors among 28 comparisons.
+
+    Args:
+        comparisons: all of them.
+        margin: of equivalence, as a share: 0.02 is from 1/1.02 to 1.02.
+    """
+    p_values = {
+        number: each.ratio.p_value
+        for number, each in enumerate(comparisons)
+        if each.ratio is not None and each.ratio.p_value is not None
+    }
+    adjusted = dict(zip(p_values, _adjusted(list(p_values.values())), strict=True))
+    return [
+        _judge_one(each, adjusted.get(number), len(p_values), margin)
+        for number, each in enumerate(comparisons)
+    ]
+
+
+def _adjusted(p_values: list[float]) -> list[float]:
+    from scipy.stats import false_discovery_control
+
+    return [float(p_value) for p_value in false_discovery_control(p_values)] if p_values else []
+
+
+def _judge_one(each: Evidence, p_adjusted: float | None, family: int, margin: float) -> Verdict:
+    ratio = each.ratio
+    if ratio is None:
+        return Verdict("unclear", _no_time(each.statuses), None, p_adjusted)
+    if ratio.low is None or ratio.high is None or p_adjusted is None:
+        reason = f"too few images for an interval ({_both(each.images)})"
+        return Verdict("unclear", reason, None, p_adjusted)
+    disturbed = _disturbed(each.run_verdicts)
+    if disturbed and not _beyond(ratio, DISTURBANCE_FACTOR):
+        reason = f"{disturbed}; a disturbance may account for a factor of {DISTURBANCE_FACTOR:g}"
+        return Verdict("unclear", reason, None, p_adjusted)
+    edge, percent = 1 + margin, f"±{margin * 100:g} %"
+    if 1 / edge <= ratio.low and ratio.high <= edge:
+        return Verdict("same", f"the interval lies within {percent}", None, p_adjusted)
+    if not _beyond(ratio, 1.0):
+        return Verdict("unclear", _too_wide(each, ratio, percent), None, p_adjusted)
+    if p_adjusted > ERROR_RATE:
+        reason = f"beyond 1 alone, but not among {family} comparisons (adjusted p {p_adjusted:.2g})"
+        return Verdict("unclear", reason, None, p_adjusted)
+    beyond = _beyond(ratio, edge)
+    where = "beyond" if beyond else "beyond 1, not wholly beyond"
+    reason = f"the interval lies {where} {percent}"
+    if disturbed:
+        reason += f", and beyond a factor of {DISTURBANCE_FACTOR:g}, though {disturbed}"
+    return Verdict("slower" if ratio.low > 1 else "faster", reason, beyond, p_adjusted)
+
+
+def _beyond(ratio: Ratio, factor: float) -> bool:
+    """Whether the whole interval is outside of 1/factor … factor."""
+    assert ratio.low is not None
+    assert ratio.high is not None
+    return ratio.low > factor or ratio.high < 1 / factor
+
+
+def _no_time(statuses: tuple[str, str]) -> str:
+    lost = [f"{name} {status}" for name, status in zip("AB", statuses, strict=True)]
+    named = [words.replace("_", " ") for words in lost if not words.endswith(" ok")]
+    return f"no time: {', '.join(named)}" if named else "no time above zero"
+
+
+def _disturbed(run_verdicts: tuple[str | None, str | None]) -> str:
+    """`A drifting, B shared`, or nothing where both were steady."""
+    named = zip("AB", run_verdicts, strict=True)
+    return ", ".join(f"{name} {said or 'not judged'}" for name, said in named if said != "steady")
+
+
+def _too_wide(each: Evidence, ratio: Ratio, percent: str) -> str:
+    assert ratio.high is not None
+    reach = ratio.high / ratio.value - 1
+    few = [
+        count < FEW_IMAGES and processes == 1
+        for count, processes in zip(each.images, each.processes, strict=True)
+    ]
+    why = f"too few images ({_both(each.images)})" if any(few) else "interval too wide"
+    return f"{why}: ±{reach * 100:.2g} %, so that it holds 1 and what is beyond {percent}"
+
+
+def _both(counts: tuple[int, int]) -> str:
+    return f"A {counts[0]}, B {counts[1]}"
