@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import ArgumentError
+from analysis.commands.arguments import json_text
 
 if TYPE_CHECKING:
     from analysis.commands.arguments import Subparsers
@@ -70,8 +70,8 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.runtime_table import RUNTIME_COLUMNS
     from analysis.tables import read_csv
 
-    style = Style.from_json(_json_text("--style", options.style))
-    hardware = Hardware.from_json(_json_text("--hardware", options.hardware))
+    style = Style.from_json(json_text("--style", options.style))
+    hardware = Hardware.from_json(json_text("--hardware", options.hardware))
     tables = StudyTables(
         runtime=read_csv(options.runtime, RUNTIME_COLUMNS),
         memory=read_csv(options.memory, MEMORY_COLUMNS),
@@ -85,14 +85,3 @@ def _main(options: argparse.Namespace) -> None:
     )
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())
-
-
-def _json_text(option: str, argument: str | None) -> str | None:
-    """The JSON text of an option, which may also name a file."""
-    if argument is None or argument.lstrip().startswith("{"):
-        return argument
-    try:
-        return Path(argument).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "name a JSON file, or give the JSON text itself"
-        raise ArgumentError(option, f"{argument} cannot be read ({error})", remedy) from error
