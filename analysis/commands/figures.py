@@ -34,6 +34,10 @@ def add_parser(subparsers: Subparsers) -> None:
     for option, table in TABLES.items():
         parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
     parser.add_argument(
+        "--feasibility", type=Path, metavar="feasibility.csv",
+        help="for the figures of GPUs and sensors; without it there are none",
+    )  # fmt: skip
+    parser.add_argument(
         "--runs", type=Path, metavar="runs.csv",
         help="for captions: how the runs were executed, and why some were not steady",
     )  # fmt: skip
@@ -56,6 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
+    from analysis.feasibility.table import FEASIBILITY_COLUMNS
     from analysis.figures.draw import StudyTables, draw_figures, study_figures
     from analysis.figures.hardware import Hardware
     from analysis.figures.style import Style
@@ -81,6 +86,9 @@ def _main(options: argparse.Namespace) -> None:
         fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
         implementations=read_csv(options.implementations, IMPLEMENTATION_COLUMNS),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
+        feasibility=read_csv(options.feasibility, FEASIBILITY_COLUMNS)
+        if options.feasibility
+        else None,
         runs=read_csv(options.runs, RUNS_COLUMNS) if options.runs else None,
     )
     figures = study_figures(tables, hardware, style)

@@ -138,7 +138,10 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
 
 
 def figure_names(
-    runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount], latency: bool = False
+    runs: Mapping[str, PlannedRun],
+    counts: Mapping[str, PlannedCount],
+    latency: bool = False,
+    sensors: bool = False,
 ) -> list[str]:
     """The figures that ``python -m analysis figures`` draws of a study, without extensions.
 
@@ -146,6 +149,7 @@ def figure_names(
         runs: its runs.
         counts: its memory counts.
         latency: whether it has the latency pass.
+        sensors: whether it has sensors to be judged by.
     """
     groups = dict.fromkeys(run.group for run in runs.values())
     devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
@@ -168,14 +172,10 @@ def figure_names(
         *_implementation_names(groups),
         *(
             f"{figure}_{variant}"
-            for figure in (
-                "scaling_memory",
-                "scaling_needed",
-                "memory_extrapolation",
-                "feasibility",
-            )
+            for figure in ("scaling_memory", "scaling_needed", "memory_extrapolation")
             for variant in variants
         ),
+        *(f"feasibility_{variant}" for variant in variants if sensors),
     ]
 
 

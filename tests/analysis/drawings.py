@@ -11,13 +11,19 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from analysis.feasibility.table import StudyTables as FeasibilityTables
+from analysis.feasibility.table import feasibility_table
 from analysis.figures.canvas import Drawing
 from analysis.figures.draw import StudyTables, study_figures
 from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters
+from analysis.fits.curves_table import fit_curves_table
+from analysis.fits.fitted import fit_all
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
+from analysis.fits.models_table import fit_models_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.table import fits_table
+from analysis.implementation_table import implementation_table
 from analysis.memory_counts import Count as ReadCount
 from analysis.memory_methods_table import memory_methods_table
 from analysis.memory_table import memory_table
@@ -70,13 +76,19 @@ def study_tables(
     runtime = runtime_table() if runtime is None else runtime
     counts = read(count_of()) if counts is None else counts
     memory = memory_table(counts)
-    series = [*runtime_series(runtime), *memory_series(memory, runtime, None, LAST_PX)]
+    methods = memory_methods_table(counts)
+    series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
+    fitted = fit_all(series)
     return StudyTables(
         runtime=runtime,
         memory=memory,
-        methods=memory_methods_table(counts),
-        fits=fits_table(iter(series), LAST_PX),
+        methods=methods,
+        fits=fits_table(fitted, LAST_PX),
+        fit_models=fit_models_table(fitted, LAST_PX),
+        fit_curves=fit_curves_table(fitted, LAST_PX),
+        implementations=implementation_table(runtime, memory),
         extrapolation=memory_extrapolation_table(memory, LAST_PX),
+        feasibility=feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
         runs=runs,
     )
 

@@ -49,6 +49,7 @@ try:
         RUNS = plan_runs(STUDY, COLLECTOR.name)
         PREFIX = host_prefix(CHECKOUT, COLLECTOR.nsys)
     COUNTS = plan_counts(STUDY)
+    HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
     RECORDS = planned_records(RUNS, STUDY.latency)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
     DECISIONS.write(RECORDS)
