@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.commands.arguments import Subparsers
-    from analysis.feasibility.table import StudyTables
+    from analysis.feasibility.table import FeasibilityTables
     from analysis.feasibility.targets import Target
 
 _DESCRIPTION = """Answers in one line per method and variant, from the tables of a study.
@@ -103,7 +103,7 @@ def _print_answers(options: argparse.Namespace) -> None:
         print(answer(row, options.cycle_ms))
 
 
-def _chosen(tables: StudyTables, options: argparse.Namespace) -> StudyTables:
+def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:
     """The tables with the method and variant that were asked for."""
     from dataclasses import replace
 
@@ -136,8 +136,8 @@ def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | 
     return on_device(known[device], size or device, memory_bytes)
 
 
-def _read(folder: Path) -> StudyTables:
-    from analysis.feasibility.table import StudyTables
+def _read(folder: Path) -> FeasibilityTables:
+    from analysis.feasibility.table import FeasibilityTables
     from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
     from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
@@ -148,7 +148,7 @@ def _read(folder: Path) -> StudyTables:
         file = folder / name
         return read_csv(file, columns) if file.exists() else None
 
-    return StudyTables(
+    return FeasibilityTables(
         counts=read_csv(folder / "memory_methods.csv", MEMORY_METHODS_COLUMNS),
         memory=optional("memory.csv", MEMORY_COLUMNS),
         runtime=optional("runtime.csv", RUNTIME_COLUMNS),

@@ -66,20 +66,24 @@ class Latencies:
         exact = rows[rows["resolution_px"] == side_px]
         if len(exact):
             row = exact.iloc[0]
-            p99 = _estimate(row, P99_COLUMNS)
-            return Speed(_known(_estimate(row, MEAN_COLUMNS)), p99, "measured", 1.0, *_runs(exact))
+            measured = (_known(_estimate(row, MEAN_COLUMNS)), _estimate(row, P99_COLUMNS))
+            return Speed(*measured, "measured", 1.0, *_runs(exact))
         mean = _predicted(self._mean, side_px)
         if isinstance(mean, str):
             return mean
-        p99_or_why = _predicted(self._p99, side_px)
+        p99 = _predicted(self._p99, side_px)
         factor = (side_px / float(rows["resolution_px"].max())) ** 2
         return Speed(
             mean,
-            None if isinstance(p99_or_why, str) else p99_or_why,
+            None if isinstance(p99, str) else self._with_known_ends(p99),
             "extrapolated" if factor > 1 else "interpolated",
             factor,
             *_runs(rows),
         )
+
+    def _with_known_ends(self, p99: Estimate) -> Estimate:
+        """Without ends where a measured p99 has none: a law makes it no surer than it was."""
+        return p99 if self._rows["p99_high_ms"].notna().all() else Estimate(p99.value)
 
     @cached_property
     def _mean(self) -> Growth:

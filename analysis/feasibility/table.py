@@ -67,7 +67,7 @@ NOT_MEASURED = "not measured there, and never taken from another GPU"
 
 
 @dataclass(frozen=True)
-class StudyTables:
+class FeasibilityTables:
     """What feasibility is told from.
 
     Attributes:
@@ -83,7 +83,7 @@ class StudyTables:
     measured: pd.DataFrame | None = None
 
 
-def feasibility_table(tables: StudyTables, hardware: Hardware) -> pd.DataFrame:
+def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
     """Whether each method fits each GPU at each sensor's image, and how fast it is there.
 
     Args:
@@ -132,7 +132,7 @@ def _extreme(fit: pd.DataFrame, what: str) -> str | None:
 
 
 def feasibility_rows(
-    tables: StudyTables, places: Sequence[Target], sensors: Sequence[Sensor]
+    tables: FeasibilityTables, places: Sequence[Target], sensors: Sequence[Sensor]
 ) -> Iterator[dict[str, Any]]:
     """Rows of `FEASIBILITY_COLUMNS`, by method, variant, place and sensor."""
     for (method, variant), counts in tables.counts.groupby(["method", "variant"], sort=False):
@@ -146,7 +146,12 @@ class _Pair:
     """A method in a variant on a target, and what is known of it at any sensor."""
 
     def __init__(
-        self, tables: StudyTables, method: str, variant: str, counts: pd.DataFrame, target: Target
+        self,
+        tables: FeasibilityTables,
+        method: str,
+        variant: str,
+        counts: pd.DataFrame,
+        target: Target,
     ) -> None:
         self._names = {"method": method, "variant": variant}
         self._counts = counts

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from analysis.feasibility.needs import (
@@ -21,28 +22,36 @@ from analysis.figures.style import Style
 CELL_MM = 4.4
 """Height of a row."""
 
-AROUND_MM = 22
-"""Of a panel, for its title and the names of the sensors."""
+TITLE_MM = 7
+"""Above a panel."""
+
+AROUND_MM = 26
+"""For the legend, and for the names of the sensors beneath the lowest panel."""
 
 TWO_COLUMNS_FROM_MM = 120
 """Width from which on two panels stand beside each other."""
+
+FRAME_PT = 0.7
+"""Width of the frame around what was measured."""
 
 NAME_LENGTH = 26
 """Characters of the name of a GPU."""
 
 
 class Look(NamedTuple):
-    """How a verdict is drawn, by fill, ink and symbol: also without colours."""
+    """How a verdict is drawn: told apart without colours, too, by lightness, symbol or hatching."""
 
     fill: str
     ink: str
     symbol: str
     words: str
+    hatch: str | None = None
+    hatched: str = "#FFFFFF"
 
 
 LOOKS = {
     "fits": Look("#0072B2", "#FFFFFF", "✓", "fits"),
-    "uncertain": Look("#F0E442", "#000000", "?", "uncertain"),
+    "uncertain": Look("#F0E442", "#000000", "?", "uncertain", "////", "#D3C830"),
     "does_not_fit": Look("#E4E4E4", "#333333", "×", "does not fit"),
 }
 
@@ -57,7 +66,7 @@ def feasibility(table: pd.DataFrame, style: Style) -> Drawing:
     methods = list(table.groupby("method", sort=False))
     columns = min(len(methods), 2 if style.width_mm >= TWO_COLUMNS_FROM_MM else 1)
     rows = math.ceil(len(methods) / columns)
-    height_mm = rows * (table["gpu"].nunique() * CELL_MM + AROUND_MM) + 8
+    height_mm = rows * (table["gpu"].nunique() * CELL_MM + TITLE_MM) + AROUND_MM
     figure = new_figure(style, height_mm, _caption(table))
     grid = figure.subplots(rows, columns, squeeze=False)
     for number, axes in enumerate(grid.flat):
@@ -65,20 +74,30 @@ def feasibility(table: pd.DataFrame, style: Style) -> Drawing:
             axes.set_visible(False)
             continue
         name, of_method = methods[number]
-        _draw(axes, of_method, style, with_gpus=number % columns == 0)
+        lowest = number + columns >= len(methods)
+        _draw(axes, of_method, style, with_gpus=number % columns == 0, with_sensors=lowest)
         axes.set_title(str(name))
-    handles = [
-        Patch(facecolor=look.fill, edgecolor="#777777", label=f"{look.symbol}  {look.words}")
-        for look in LOOKS.values()
-    ]
-    labels = [str(handle.get_label()) for handle in handles]
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=columns_that_fit(labels, style, 3)
-    )
+    _add_legend(figure, style)
     return Drawing(f"feasibility_{table['variant'].iloc[0]}", figure, table)
 
 
-def _draw(axes: Axes, table: pd.DataFrame, style: Style, *, with_gpus: bool) -> None:
+def _add_legend(figure: Figure, style: Style) -> None:
+    handles = [
+        Patch(
+            facecolor=look.fill, edgecolor=look.hatched, hatch=look.hatch, linewidth=0,
+            label=f"{look.symbol}  {look.words}",
+        )
+        for look in LOOKS.values()
+    ]  # fmt: skip
+    handles.append(Patch(fill=False, linewidth=FRAME_PT, label="framed: measured at this size"))
+    labels = [str(handle.get_label()) for handle in handles]
+    columns = columns_that_fit(labels, style, len(labels))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _draw(
+    axes: Axes, table: pd.DataFrame, style: Style, *, with_gpus: bool, with_sensors: bool
+) -> None:
     gpus = table.drop_duplicates("gpu").reset_index(drop=True)
     sensors = table.drop_duplicates("sensor").sort_values("megapixels", kind="stable")
     row_of = {name: number for number, name in enumerate(gpus["gpu"])}
@@ -86,9 +105,15 @@ def _draw(axes: Axes, table: pd.DataFrame, style: Style, *, with_gpus: bool) -> 
     for cell in table.to_dict("records"):
         look = LOOKS[cell["verdict"]]
         x, y = column_of[cell["sensor"]], row_of[cell["gpu"]]
-        axes.add_patch(
-            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=look.fill, edgecolor="white", lw=0.8)
-        )
+        box = Rectangle(
+            (x - 0.5, y - 0.5), 1, 1, facecolor=look.fill, edgecolor=look.hatched, hatch=look.hatch,
+            linewidth=0,
+        )  # fmt: skip
+        axes.add_patch(box)
+        if cell["latency_basis"] == "measured" and cell["verdict"] != "does_not_fit":
+            frame = Rectangle((x - 0.42, y - 0.4), 0.84, 0.8, fill=False, edgecolor=look.ink)
+            frame.set_linewidth(FRAME_PT)
+            axes.add_patch(frame)
         axes.text(
             x, y, cell_text(cell), color=look.ink, ha="center", va="center_baseline",
             fontsize=style.font_pt - 2.5,
@@ -96,15 +121,18 @@ def _draw(axes: Axes, table: pd.DataFrame, style: Style, *, with_gpus: bool) -> 
     axes.set_xlim(-0.5, len(sensors) - 0.5)
     axes.set_ylim(len(gpus) - 0.5, -0.5)
     small = style.font_pt - 2
-    pairs = zip(sensors["sensor"], sensors["megapixels"], strict=True)
-    axes.set_xticks(
-        range(len(sensors)), [f"{name}, {size:.3g} MP" for name, size in pairs],
-        rotation=90, fontsize=small,
-    )  # fmt: skip
+    columns = zip(sensors["sensor"], sensors["megapixels"], strict=True)
+    labels = [f"{name}, {size:.3g} MP" for name, size in columns] if with_sensors else []
+    axes.set_xticks(range(len(sensors)), labels or [""] * len(sensors), rotation=90, fontsize=small)
     names = [_gpu_name(gpu) for gpu in gpus.to_dict("records")] if with_gpus else []
     axes.set_yticks(range(len(gpus)), names or [""] * len(gpus), fontsize=small)
     axes.tick_params(length=0)
     axes.grid(visible=False)
+    for border in range(1, max(len(gpus), len(sensors))):
+        if border < len(gpus):
+            axes.axhline(border - 0.5, color="white", linewidth=0.8, zorder=2)
+        if border < len(sensors):
+            axes.axvline(border - 0.5, color="white", linewidth=0.8, zorder=2)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
@@ -117,22 +145,16 @@ def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
 
 
 def cell_text(cell: Mapping[Hashable, Any]) -> str:
-    """Images per second where they are known and it may fit, else the symbol of the verdict.
-
-    A tilde stands before what was not measured at this size, and the symbol of `uncertain` before
-    its number.
-    """
-    look, rate = LOOKS[cell["verdict"]], cell["images_per_second"]
+    """Images per second where they are known and it may fit, else the symbol of the verdict."""
+    rate = cell["images_per_second"]
     if cell["verdict"] == "does_not_fit" or pd.isna(rate):
-        return look.symbol
-    text = rate_text(rate)
-    known = text if cell["latency_basis"] == "measured" else f"~{text}"
-    return known if cell["verdict"] == "fits" else f"{look.symbol}{known}"
+        return LOOKS[cell["verdict"]].symbol
+    return rate_text(rate)
 
 
 def rate_text(rate: float) -> str:
-    """Two digits, in at most four characters: 140, 14, 1.4, 0.1, <0.1; thousands as 14k."""
-    if rate >= 1e4:
+    """In at most four characters: 360, 36, 3.6, 0.1, <0.1; thousands as 14k."""
+    if rate >= 999.5:
         return f"{rate / 1e3:.0f}k"
     if rate >= 9.95:
         return f"{rate:.0f}"
@@ -148,7 +170,7 @@ def _caption(table: pd.DataFrame) -> str:
     return (
         f"{table['variant'].iloc[0]}: does an image of the sensor, as the square with as many "
         "pixels, fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
-        f"context of the process{context} and {ALLOCATOR_RESERVE:.0%} for the allocator, or seen "
+        f"context of the process{context} and {ALLOCATOR_RESERVE * 100:.0f} % for the allocator, or seen "
         f"where it was run. Sensors that are not square are outside.{_rates(table)}"
     )
 
@@ -165,11 +187,11 @@ def _rates(table: pd.DataFrame) -> str:
     images = known["images"]
     many = f"{images.min()}" if images.min() == images.max() else f"{images.min()}–{images.max()}"
     modelled = bool((known["latency_basis"] != "measured").any())
-    tilde = "; with ~ by the law fitted to other sizes" if modelled else ""
+    law = "; without a frame by the law fitted to other sizes" if modelled else ""
     unsteady = known["latency_verdict"].ne("steady").any()
     marked = " Some of these runs were not steady, see feasibility.csv." if unsteady else ""
     return (
         f" Numbers: images per second by the mean latency of an image from decoded to result, "
-        f"measured on {on} without a profiler, n = {many} images{tilde}. Never taken from another "
+        f"measured on {on} without a profiler, n = {many} images{law}. Never taken from another "
         f"GPU.{marked}"
     )

@@ -11,8 +11,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.feasibility.table import StudyTables as FeasibilityTables
-from analysis.feasibility.table import feasibility_table
+from analysis.feasibility.table import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing
 from analysis.figures.draw import StudyTables, study_figures
 from analysis.figures.hardware import Gpu, Hardware, Sensor
