@@ -153,9 +153,9 @@ def cell_text(cell: Mapping[Hashable, Any]) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """In at most four characters: 360, 36, 3.6, 0.1, <0.1; thousands as 14k."""
+    """In at most four characters: 360, 36, 3.6, 0.1, <0.1; thousands as 1.4k or 14k."""
     if rate >= 999.5:
-        return f"{rate / 1e3:.0f}k"
+        return f"{rate / 1e3:.{int(rate < 9950)}f}k"
     if rate >= 9.95:
         return f"{rate:.0f}"
     return "<0.1" if rate < 0.05 else f"{rate:.1f}"
@@ -167,11 +167,12 @@ def _caption(table: pd.DataFrame) -> str:
     context = (
         f", assumed to be {low:g} to {high:g} GiB where it was not measured," if assumed else ""
     )
+    reserve = f"{ALLOCATOR_RESERVE * 100:.0f} % for the allocator"
     return (
         f"{table['variant'].iloc[0]}: does an image of the sensor, as the square with as many "
         "pixels, fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
-        f"context of the process{context} and {ALLOCATOR_RESERVE * 100:.0f} % for the allocator, or seen "
-        f"where it was run. Sensors that are not square are outside.{_rates(table)}"
+        f"context of the process{context} and {reserve}, or seen where it was run. Sensors that "
+        f"are not square are outside.{_rates(table)}"
     )
 
 
