@@ -34,6 +34,7 @@ rule all:
         rules.flops_table.output,
         rules.fits_table.output,
         rules.extrapolation_table.output,
+        rules.feasibility_table.output,
         rules.figures.output,
         rules.report.output,
 

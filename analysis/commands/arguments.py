@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from analysis.errors import ArgumentError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
@@ -18,3 +21,22 @@ def side_px(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no side length in px, such as 1024")
     return int(text)
+
+
+def json_text(option: str, argument: str | None) -> str | None:
+    """The JSON text of an option, which may also name a file.
+
+    Args:
+        option: its name.
+        argument: its value; None: it was not given.
+
+    Raises:
+        ArgumentError: the file cannot be read.
+    """
+    if argument is None or argument.lstrip().startswith("{"):
+        return argument
+    try:
+        return Path(argument).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "name a JSON file, or give the JSON text itself"
+        raise ArgumentError(option, f"{argument} cannot be read ({error})", remedy) from error

@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.commands.arguments import json_text
 from analysis.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.commands.arguments import Subparsers
-    from analysis.feasibility.table import StudyTables
-    from analysis.figures.hardware import Hardware
+    from analysis.feasibility.table import FeasibilityTables
+    from analysis.feasibility.targets import Target
 
 _DESCRIPTION = """Answers in one line per method and variant, from the tables of a study.
 With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
@@ -37,12 +38,24 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--sensor-mp", type=_positive, metavar="MP", help="pixels in millions")
     parser.add_argument("--vram-gib", type=_positive, metavar="GIB", help="memory of the GPU")
     parser.add_argument(
-        "--device", help="measured device whose latency counts; without it, memory alone"
+        "--device",
+        metavar="NAME",
+        help="measured device whose latency counts, and whose memory without --vram-gib; "
+        "without it, memory alone is judged",
     )
     parser.add_argument("--cycle-ms", type=_positive, metavar="MS", help="time between two images")
-    parser.add_argument("--hardware", metavar="JSON", help="gpus and sensors of the configuration")
+    parser.add_argument(
+        "--hardware",
+        metavar="JSON",
+        help="gpus and sensors as in the configuration: a JSON file, or the JSON text itself",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="feasibility.csv")
-    parser.add_argument("--limits", type=Path, metavar="feasibility_limits.csv")
+    parser.add_argument(
+        "--limits",
+        type=Path,
+        metavar="feasibility_limits.csv",
+        help="with -o: the largest sensor of each GPU and the smallest GPU of each sensor",
+    )
     parser.set_defaults(run_command=_main)
 
 
@@ -62,12 +75,14 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.tables import write_both
 
     if options.output is None:
+        if options.limits is not None:
+            raise ArgumentError("--limits", "comes with a table", "name -o, too")
         _print_answers(options)
         return
     if options.hardware is None:
         what = "no GPUs and sensors are given"
         raise ArgumentError("--hardware", what, "give those of the configuration")
-    hardware: Hardware = Hardware.from_json(options.hardware)
+    hardware = Hardware.from_json(json_text("--hardware", options.hardware))
     table = feasibility_table(_read(options.tables), hardware)
     write_both(table, options.output)
     if options.limits:
@@ -76,22 +91,19 @@ def _main(options: argparse.Namespace) -> None:
 
 def _print_answers(options: argparse.Namespace) -> None:
     from analysis.feasibility.answer import answer
-    from analysis.feasibility.table import Target, feasibility_rows
-    from analysis.figures.hardware import Gpu, Sensor
+    from analysis.feasibility.table import feasibility_rows
+    from analysis.figures.hardware import Sensor
 
-    for option in ("sensor_mp", "vram_gib"):
-        if getattr(options, option) is None:
-            name = f"--{option.replace('_', '-')}"
-            raise ArgumentError(name, "missing", "say what is asked, or name -o for a table")
+    if options.sensor_mp is None:
+        raise ArgumentError("--sensor-mp", "missing", "say what is asked, or name -o for a table")
     tables = _chosen(_read(options.tables), options)
-    gpu = Gpu(f"{options.vram_gib:g} GiB", options.vram_gib)
-    target = Target(gpu, options.device, _hardware_of(tables.runtime, options.device))
+    target = _target(tables.runtime, options.device, options.vram_gib)
     sensor = Sensor(f"{options.sensor_mp:g} MP", options.sensor_mp)
     for row in feasibility_rows(tables, [target], [sensor]):
         print(answer(row, options.cycle_ms))
 
 
-def _chosen(tables: StudyTables, options: argparse.Namespace) -> StudyTables:
+def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:
     """The tables with the method and variant that were asked for."""
     from dataclasses import replace
 
@@ -106,18 +118,26 @@ def _chosen(tables: StudyTables, options: argparse.Namespace) -> StudyTables:
     return replace(tables, counts=counts)
 
 
-def _hardware_of(runtime: pd.DataFrame | None, device: str | None) -> str | None:
+def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | None) -> Target:
+    from analysis.feasibility.needs import GIB
+    from analysis.feasibility.targets import Target, measured_devices, on_device
+
+    memory_bytes = None if vram_gib is None else int(vram_gib * GIB)
+    size = None if vram_gib is None else f"{vram_gib:g} GiB"
     if device is None:
-        return None
-    known = {} if runtime is None else dict(runtime[["device", "hardware"]].to_numpy())
+        if size is None:
+            remedy = "give the memory of the GPU, or --device of one that was measured"
+            raise ArgumentError("--vram-gib", "missing", remedy)
+        return Target(size, "cuda", memory_bytes)
+    known = {one.name: one for one in measured_devices(runtime)}
     if device not in known:
-        remedy = f"choose from: {', '.join(known) or 'none was measured'}"
+        remedy = f"choose from: {', '.join(known) or 'none, nothing was measured'}"
         raise ArgumentError("--device", f"{device} was not measured", remedy)
-    return str(known[device])
+    return on_device(known[device], size or device, memory_bytes)
 
 
-def _read(folder: Path) -> StudyTables:
-    from analysis.feasibility.table import StudyTables
+def _read(folder: Path) -> FeasibilityTables:
+    from analysis.feasibility.table import FeasibilityTables
     from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
     from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
     from analysis.memory_table import MEMORY_COLUMNS
@@ -128,7 +148,7 @@ def _read(folder: Path) -> StudyTables:
         file = folder / name
         return read_csv(file, columns) if file.exists() else None
 
-    return StudyTables(
+    return FeasibilityTables(
         counts=read_csv(folder / "memory_methods.csv", MEMORY_METHODS_COLUMNS),
         memory=optional("memory.csv", MEMORY_COLUMNS),
         runtime=optional("runtime.csv", RUNTIME_COLUMNS),

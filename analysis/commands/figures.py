@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import ArgumentError
+from analysis.commands.arguments import json_text
 
 if TYPE_CHECKING:
     from analysis.commands.arguments import Subparsers
@@ -34,6 +34,10 @@ def add_parser(subparsers: Subparsers) -> None:
     for option, table in TABLES.items():
         parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
     parser.add_argument(
+        "--feasibility", type=Path, metavar="feasibility.csv",
+        help="for the figures of GPUs and sensors; without it there are none",
+    )  # fmt: skip
+    parser.add_argument(
         "--runs", type=Path, metavar="runs.csv",
         help="for captions: how the runs were executed, and why some were not steady",
     )  # fmt: skip
@@ -56,6 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
+    from analysis.feasibility.table import FEASIBILITY_COLUMNS
     from analysis.figures.draw import StudyTables, draw_figures, study_figures
     from analysis.figures.hardware import Hardware
     from analysis.figures.style import Style
@@ -70,8 +75,8 @@ def _main(options: argparse.Namespace) -> None:
     from analysis.runtime_table import RUNTIME_COLUMNS
     from analysis.tables import read_csv
 
-    style = Style.from_json(_json_text("--style", options.style))
-    hardware = Hardware.from_json(_json_text("--hardware", options.hardware))
+    style = Style.from_json(json_text("--style", options.style))
+    hardware = Hardware.from_json(json_text("--hardware", options.hardware))
     tables = StudyTables(
         runtime=read_csv(options.runtime, RUNTIME_COLUMNS),
         memory=read_csv(options.memory, MEMORY_COLUMNS),
@@ -81,18 +86,10 @@ def _main(options: argparse.Namespace) -> None:
         fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
         implementations=read_csv(options.implementations, IMPLEMENTATION_COLUMNS),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
+        feasibility=read_csv(options.feasibility, FEASIBILITY_COLUMNS)
+        if options.feasibility
+        else None,
         runs=read_csv(options.runs, RUNS_COLUMNS) if options.runs else None,
     )
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())
-
-
-def _json_text(option: str, argument: str | None) -> str | None:
-    """The JSON text of an option, which may also name a file."""
-    if argument is None or argument.lstrip().startswith("{"):
-        return argument
-    try:
-        return Path(argument).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "name a JSON file, or give the JSON text itself"
-        raise ArgumentError(option, f"{argument} cannot be read ({error})", remedy) from error

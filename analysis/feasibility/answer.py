@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-GIB = 2**30
+from analysis.feasibility.needs import GIB
 
 
 def answer(row: Mapping[str, Any], cycle_ms: float | None) -> str:
@@ -17,47 +17,60 @@ def answer(row: Mapping[str, Any], cycle_ms: float | None) -> str:
         row: of `feasibility.csv`.
         cycle_ms: time between two images; None: none has to be kept.
     """
-    verdict = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
-    parts = [f"{verdict[row['verdict']]}, {row['reason']}", _memory_words(row), _speed_words(row)]
+    verdicts = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
+    parts = [f"{verdicts[row['verdict']]}, {row['reason']}", _memory_words(row), _speed_words(row)]
     if cycle_ms is not None:
         parts.append(cycle_words(row, cycle_ms))
-    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['needed_px']} px)"
+    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['sensor_px']} px)"
     return f"{named}, {row['gpu']}: {'; '.join(part for part in parts if part)}"
 
 
 def cycle_words(row: Mapping[str, Any], cycle_ms: float) -> str:
-    """Whether the 99th percentile keeps a cycle time, for certain or by its estimate."""
-    verdict = keeps_cycle(row, cycle_ms)
+    """Whether the 99th percentile keeps a cycle time, and how sure that is."""
     words = {
         "yes": f"keeps {cycle_ms:g} ms",
         "no": f"does not keep {cycle_ms:g} ms",
-        "uncertain": f"may not keep {cycle_ms:g} ms: its upper end is beyond",
+        "uncertain": f"may not keep {cycle_ms:g} ms: {_open_end(row)}",
         "unknown": f"whether it keeps {cycle_ms:g} ms is not known",
     }
-    return words[verdict]
+    return words[keeps_cycle(row, cycle_ms)]
 
 
 def keeps_cycle(row: Mapping[str, Any], cycle_ms: float) -> str:
-    """`yes`, `no`, `uncertain` or `unknown`: the upper end of p99 against the cycle time.
+    """`yes`, `no`, `uncertain` or `unknown`: the interval of p99 against the cycle time.
 
-    Where p99 has no upper end its value decides, and `yes` becomes `uncertain`.
+    `yes` where its upper end lies within, `no` where its lower end lies beyond. Without an upper
+    end it is never `yes`, and without a lower end the value itself decides on `no`.
     """
-    p99, high = row["latency_p99_ms"], row["latency_p99_high_ms"]
+    p99, low, high = (row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high"))
     if pd.isna(p99):
         return "unknown"
-    if p99 > cycle_ms:
+    if (p99 if pd.isna(low) else low) > cycle_ms:
         return "no"
     if pd.isna(high) or high > cycle_ms:
         return "uncertain"
     return "yes"
 
 
+def _open_end(row: Mapping[str, Any]) -> str:
+    high = row["latency_p99_high_ms"]
+    if pd.isna(high):
+        return "p99 has no upper end, with too few images"
+    low = row["latency_p99_low_ms"]
+    return f"p99 is at most {high:.4g} ms" + ("" if pd.isna(low) else f", at least {low:.4g} ms")
+
+
 def _memory_words(row: Mapping[str, Any]) -> str:
-    if pd.isna(row["counted_high_bytes"]):
+    if pd.isna(row["counted_low_bytes"]):
         return ""
-    low, high = row["counted_low_bytes"] / GIB, row["counted_high_bytes"] / GIB
-    size = f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-    at = "" if row["resolution_px"] == row["needed_px"] else f" at {row['resolution_px']} px"
+    low, high = row["counted_low_bytes"], row["counted_high_bytes"]
+    if pd.isna(high):
+        size = f"more than {low / GIB:.4g}"
+    elif low == high:
+        size = f"{high / GIB:.4g}"
+    else:
+        size = f"{low / GIB:.4g} to {high / GIB:.4g}"
+    at = "" if row["resolution_px"] == row["sensor_px"] else f" at {row['resolution_px']} px"
     return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
 
 
@@ -69,8 +82,11 @@ def _speed_words(row: Mapping[str, Any]) -> str:
     tail = "" if pd.isna(p99) else f", p99 {p99:.4g} ms"
     basis = row["latency_basis"]
     if basis != "measured":
-        basis = f"{basis}, {row['latency_factor_pixels']:.3g} times the pixels measured"
+        basis = f"{basis}, {row['latency_factor_pixels']:.3g} times the largest pixels measured"
+    verdict = row["latency_verdict"]
+    unsteady = "" if verdict == "steady" else f", not steady ({verdict})"
     return (
         f"{row['latency_ms']:.4g} ms per image{interval}{tail}, {row['images_per_second']:.3g} "
-        f"images per second, without a profiler on {row['device']}, {basis}, n = {row['images']}"
+        f"images per second, without a profiler on {row['hardware']} (device {row['device']}), "
+        f"{basis}, n = {row['images']}{unsteady}"
     )

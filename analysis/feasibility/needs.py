@@ -1,4 +1,4 @@
-"""What an inference needs on a GPU at the image of a sensor, from counts.
+"""What an inference needs on a device at the image of a sensor, from counts.
 
 Counted is what the device must hold for tensors and libraries, exactly (docs/memory.md). A process
 takes more: CUDA's context with the code of its kernels, and what an allocator holds of the driver
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.figures.captions import DEVICE_WORDS
+
 GIB = 2**30
-MEGA = 1e6
 
 ASSUMED_CONTEXT_BYTES = (int(0.25 * GIB), int(1.0 * GIB))
 """Range of CUDA's context with the code of kernels and of cuDNN, where it was not measured.
 
-An assumption, wide on purpose: it depends on driver, GPU and libraries.
+An assumption, wide on purpose: it depends on driver, GPU and libraries. On a CPU device the range
+of a process that has loaded torch.
 """
 
 ALLOCATOR_RESERVE = 0.10
@@ -29,15 +31,19 @@ ALLOCATOR_RESERVE = 0.10
 An assumption: pieces of memory that no tensor fits into.
 """
 
+ADMISSIBLE_STEP = 1.02
+"""A counted side that is at most this much larger is that of the sensor, rounded up by a method
+that runs at some sides only."""
+
 
 def side_of(megapixels: float) -> int:
     """Side in px of the square image with as many pixels as a sensor, rounded up."""
-    return math.ceil(math.sqrt(megapixels * MEGA))
+    return math.ceil(math.sqrt(round(megapixels * 1e6)))
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a process takes on a GPU before anything is allocated, in bytes.
+    """What a process takes on a device before the method is there, in bytes.
 
     Attributes:
         low: at least.
@@ -50,6 +56,9 @@ class Context:
     basis: str
 
 
+ASSUMED = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
+
+
 @dataclass(frozen=True)
 class Need:
     """What a method in a variant needs at an image, in bytes.
@@ -58,97 +67,119 @@ class Need:
         side_px: side at which it was counted: that of the sensor, or the next larger one counted,
             since a method may not run at every side.
         counted_low: counted for tensors and libraries, at least.
-        counted_high: the same at most; greater than `counted_low` where the count lies between the
-            sides next to the one asked for.
-        low: with the context, at least.
-        high: with the context and the allocator's reserve.
-        basis: `counted`, or `counted between A and B px`.
-        context: that was added.
+        counted_high: the same at most: greater than `counted_low` where the count lies between the
+            sides next to the one asked for; None where nothing as large was counted.
+        context: what the process takes besides.
+        basis: `counted`, `counted between A and B px`, or `counted up to A px`.
+        device_type: for which it was counted.
         incomplete: what is not in the count, so that it holds from below only; None: nothing.
     """
 
     side_px: int
     counted_low: int
-    counted_high: int
-    low: int
-    high: int
-    basis: str
+    counted_high: int | None
     context: Context
+    basis: str
+    device_type: str
     incomplete: str | None
 
+    @property
+    def low(self) -> int:
+        """With the context, at least."""
+        return self.counted_low + self.context.low
 
-ADMISSIBLE_STEP = 1.02
-"""A counted side that is at most this much larger is that of the sensor, rounded up by a method
-that runs at some sides only."""
+    @property
+    def high(self) -> int | None:
+        """With the context and the allocator's reserve, at most; None: not known."""
+        if self.counted_high is None:
+            return None
+        return math.ceil(self.counted_high * (1 + ALLOCATOR_RESERVE)) + self.context.high
 
 
-def measured_context(measured: pd.DataFrame | None, hardware: str | None) -> Context:
-    """The context, from runs on a GPU where there are any.
+def measured_context(
+    measured: pd.DataFrame | None, hardware: str | None, method: str, variant: str
+) -> Context:
+    """The context, from runs on the same hardware where there are any.
+
+    Those of the method in the variant decide, since the code of its kernels is part of it; without
+    them those of all methods. On a CPU it is what the process had before the method was built.
 
     Args:
         measured: `memory_measured.csv`; None without it.
-        hardware: model of the GPU in question; None or one that was not measured: an assumption.
+        hardware: as it was measured; None: it was not.
+        method: the user's label.
+        variant: implementation and precision.
     """
-    assumed = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
     if measured is None or hardware is None:
-        return assumed
-    of_gpu = measured[(measured["role"] == "run") & (measured["hardware"] == hardware)]
-    outside = of_gpu["outside_allocator_bytes"].dropna()
-    if outside.empty:
-        return assumed
-    return Context(int(outside.min()), int(outside.max()), "measured")
+        return ASSUMED
+    runs = measured[(measured["role"] == "run") & (measured["hardware"] == hardware)]
+    # libraries lie outside of the allocator, too, and are in the count
+    counted = runs["moved_outside_bytes"].where(runs["measured_as"] == "allocator and libraries")
+    outside = runs["outside_allocator_bytes"] - counted.fillna(0)
+    sizes = outside.where(runs["device_type"] == "cuda", runs["host_resident_before_build_bytes"])
+    own = sizes[(runs["method"] == method) & (runs["variant"] == variant)].dropna()
+    known = own if len(own) else sizes.dropna()
+    if known.empty:
+        return ASSUMED
+    return Context(max(int(known.min()), 0), int(known.max()), "measured")
 
 
-def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need | None:
-    """What is needed at a side; None where nothing as large was counted.
+def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
+    """What is needed at a side.
 
     Args:
-        counts: rows of `memory_methods.csv` of one method in one variant.
+        counts: rows of `memory_methods.csv` of one method in one variant, at least one.
         side_px: of the sensor's square image.
         context: to add.
     """
     rows = counts.sort_values("resolution_px")
     sides = rows["resolution_px"].to_numpy(dtype=np.int64)
-    above = np.flatnonzero(sides >= side_px)
-    if not len(above):
-        return None
-    upper = rows.iloc[above[0]]
-    exact = sides[above[0]] <= side_px * ADMISSIBLE_STEP
-    lower = upper if exact or above[0] == 0 else rows.iloc[above[0] - 1]
-    low, high = int(lower["needed_bytes"]), int(upper["needed_bytes"])
-    if not exact and above[0] == 0:
-        low = 0
-    between = f"counted between {int(lower['resolution_px'])} and {int(upper['resolution_px'])} px"
-    incomplete = upper["incomplete"]
+    needed = rows["needed_bytes"].to_numpy(dtype=np.int64)
+    above = int(np.searchsorted(sides, side_px))
+    beyond = above == len(sides)
+    exact = not beyond and sides[above] <= side_px * ADMISSIBLE_STEP
+    low = needed[above] if exact else (needed[above - 1] if above else 0)
+    if exact:
+        basis = "counted"
+    elif beyond:
+        basis = f"counted up to {sides[-1]} px"
+    else:
+        basis = f"counted between {sides[above - 1] if above else 0} and {sides[above]} px"
+    nearest = rows.iloc[min(above, len(sides) - 1)]
+    incomplete = nearest["incomplete"]
     return Need(
-        side_px=int(upper["resolution_px"]) if exact else side_px,
-        counted_low=low,
-        counted_high=high,
-        low=low + context.low,
-        high=math.ceil(high * (1 + ALLOCATOR_RESERVE)) + context.high,
-        basis="counted" if exact else between,
+        side_px=int(sides[above]) if exact else side_px,
+        counted_low=int(low),
+        counted_high=None if beyond else int(needed[above]),
         context=context,
+        basis=basis,
+        device_type=str(nearest["device_type"]),
         incomplete=None if pd.isna(incomplete) or not incomplete else str(incomplete),
     )
 
 
-def fits(need: Need | None, memory_bytes: float) -> tuple[str, str]:
-    """Whether it fits into a GPU, and the reason.
+def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, str]:
+    """Whether it fits into a device by its count, and the reason.
 
     Args:
-        need: None where nothing was counted.
-        memory_bytes: of the GPU.
+        need: what is needed.
+        memory_bytes: of the device; None: not known.
+        device_type: of the device. What is counted for another type does not hold there.
 
     Returns:
         `fits`, `does_not_fit` or `uncertain`; and why, in words.
     """
-    if need is None:
-        return "uncertain", "not counted at this size"
+    if need.device_type != device_type:
+        return "uncertain", f"counted for {DEVICE_WORDS[need.device_type]} only"
+    if memory_bytes is None:
+        return "uncertain", "the memory of the device is not known"
     size = f"{memory_bytes / GIB:.4g} GiB"
     if need.low > memory_bytes:
         return "does_not_fit", f"needs at least {need.low / GIB:.4g} of {size}"
     if need.incomplete:
         return "uncertain", f"the count is incomplete: {need.incomplete}"
+    if need.high is None:
+        return "uncertain", f"not counted at this size: {need.basis}"
     if need.high <= memory_bytes:
         return "fits", f"needs at most {need.high / GIB:.4g} of {size}"
     between = f"needs {need.low / GIB:.4g} to {need.high / GIB:.4g} of {size}"
@@ -158,7 +189,8 @@ def fits(need: Need | None, memory_bytes: float) -> tuple[str, str]:
 def _unknown(need: Need) -> str:
     parts = []
     if need.context.basis == "assumed":
-        parts.append("CUDA's context is assumed")
-    if need.counted_low < need.counted_high:
+        what = "CUDA's context" if need.device_type == "cuda" else "the process without the method"
+        parts.append(f"{what} is assumed")
+    if need.counted_low != need.counted_high:
         parts.append(need.basis)
     return "; ".join([*parts, "the allocator's reserve is assumed"])

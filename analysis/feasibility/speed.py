@@ -1,4 +1,4 @@
-"""Latency at the image of a sensor: measured there, or extrapolated with its band.
+"""Latency at the image of a sensor: measured there, or by a law of growth with its band.
 
 From the decoded image to its result (`end_to_end`), without a profiler. Never transferred from one
 device to another.
@@ -7,16 +7,21 @@ device to another.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from analysis.fits.growth import fit_growth
+from analysis.fits.growth import Growth, fit_growth
 from analysis.fits.models import NOTHING_KNOWN, Prior
+from analysis.fits.series import MEAN_COLUMNS, relative_std
 from analysis.statistics.estimate import Estimate
 
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""
+
+P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
+"""Of the 99th percentile with its interval."""
 
 
 @dataclass(frozen=True)
@@ -24,63 +29,100 @@ class Speed:
     """Latency in ms.
 
     Attributes:
-        mean: with its 95 % interval, or with the band where it is extrapolated.
-        p99: the same of the 99th percentile.
+        mean: with its 95 % interval, or with the band where it is not measured.
+        p99: the same of the 99th percentile; None where it is not known.
         basis: `measured`; `interpolated` or `extrapolated` by the law that explains the growth.
         factor: pixels over those of the largest measured resolution; 1 where it was measured.
         images: measured images, of all runs that were used.
+        verdict: `steady`, or the other verdicts of these runs, by comma.
     """
 
     mean: Estimate
-    p99: Estimate
+    p99: Estimate | None
     basis: str
     factor: float
     images: int
+    verdict: str
 
 
-def speed_at(runtime: pd.DataFrame, side_px: int, prior: Prior = NOTHING_KNOWN) -> Speed | str:
-    """Latency at a side; or why it cannot be told.
+class Latencies:
+    """What is known of the latency of a method in a variant on a device, at any side.
 
     Args:
         runtime: rows of `runtime.csv` of one device, method and variant.
-        side_px: of the image.
         prior: laws to admit for the growth of the whole image.
     """
-    rows = runtime[(runtime["clock"] == LATENCY) & (runtime["submodule"] == END_TO_END)]
-    rows = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
-    if rows.empty:
-        return "no latency was measured"
-    exact = rows[rows["resolution_px"] == side_px]
-    if len(exact):
-        row = exact.iloc[0]
+
+    def __init__(self, runtime: pd.DataFrame, prior: Prior = NOTHING_KNOWN) -> None:
+        rows = runtime[(runtime["clock"] == LATENCY) & (runtime["submodule"] == END_TO_END)]
+        self._rows = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
+        self._prior = prior
+
+    def at(self, side_px: int) -> Speed | str:
+        """Latency at a side in px; or why it cannot be told."""
+        rows = self._rows
+        if rows.empty:
+            return "no latency was measured"
+        exact = rows[rows["resolution_px"] == side_px]
+        if len(exact):
+            row = exact.iloc[0]
+            measured = (_known(_estimate(row, MEAN_COLUMNS)), _estimate(row, P99_COLUMNS))
+            return Speed(*measured, "measured", 1.0, *_runs(exact))
+        mean = _predicted(self._mean, side_px)
+        if isinstance(mean, str):
+            return mean
+        p99 = _predicted(self._p99, side_px)
+        factor = (side_px / float(rows["resolution_px"].max())) ** 2
         return Speed(
-            Estimate(*_ends(row, "mean_ms", "ci95_low_ms", "ci95_high_ms")),
-            Estimate(*_ends(row, "p99_ms", "p99_low_ms", "p99_high_ms")),
-            "measured",
-            1.0,
-            int(row["images"]),
+            mean,
+            None if isinstance(p99, str) else self._with_known_ends(p99),
+            "extrapolated" if factor > 1 else "interpolated",
+            factor,
+            *_runs(rows),
         )
-    found = [_extrapolated(rows, column, side_px, prior) for column in ("mean_ms", "p99_ms")]
-    if isinstance(found[0], str):
-        return found[0]
-    mean, p99 = found[0], found[1] if not isinstance(found[1], str) else Estimate(float("nan"))
-    factor = (side_px / float(rows["resolution_px"].max())) ** 2
-    basis = "extrapolated" if factor > 1 else "interpolated"
-    return Speed(mean, p99, basis, factor, int(rows["images"].sum()))
+
+    def _with_known_ends(self, p99: Estimate) -> Estimate:
+        """Without ends where a measured p99 has none: a law makes it no surer than it was."""
+        return p99 if self._rows["p99_high_ms"].notna().all() else Estimate(p99.value)
+
+    @cached_property
+    def _mean(self) -> Growth:
+        return self._fit(MEAN_COLUMNS)
+
+    @cached_property
+    def _p99(self) -> Growth:
+        return self._fit(P99_COLUMNS)
+
+    def _fit(self, columns: tuple[str, str, str]) -> Growth:
+        value = columns[0]
+        rows = self._rows[self._rows[value].notna()]
+        return fit_growth(
+            rows["resolution_px"].astype(float).tolist(),
+            rows[value].astype(float).tolist(),
+            "ms",
+            relative_std=relative_std(rows, columns),
+            prior=self._prior,
+        )
 
 
-def _ends(row: pd.Series, *columns: str) -> tuple[float, float | None, float | None]:
+def _runs(rows: pd.DataFrame) -> tuple[int, str]:
+    """Images and verdicts of the runs that were used."""
+    verdicts = dict.fromkeys(rows["verdict"].dropna())
+    unsteady = [str(verdict) for verdict in verdicts if verdict != "steady"]
+    return int(rows["images"].sum()), ", ".join(unsteady) or "steady"
+
+
+def _estimate(row: pd.Series, columns: tuple[str, str, str]) -> Estimate | None:
     value, low, high = (None if pd.isna(row[name]) else float(row[name]) for name in columns)
-    return float("nan") if value is None else value, low, high
+    return None if value is None else Estimate(value, low, high)
 
 
-def _extrapolated(rows: pd.DataFrame, column: str, side_px: int, prior: Prior) -> Estimate | str:
-    growth = fit_growth(
-        rows["resolution_px"].astype(float).tolist(),
-        rows[column].astype(float).tolist(),
-        "ms",
-        prior=prior,
-    )
+def _known(estimate: Estimate | None) -> Estimate:
+    assert estimate is not None, "rows without a mean are left out"
+    return estimate
+
+
+def _predicted(growth: Growth, side_px: int) -> Estimate | str:
     curve = growth.curve([side_px])
     if curve.refused[0]:
         return f"extrapolation refused: {curve.refused[0]}"

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from analysis.feasibility.needs import GIB, Need, fits, measured_context, need_at, side_of
-from analysis.feasibility.speed import Speed, speed_at
-from analysis.figures.hardware import Gpu, Hardware, Sensor
+from analysis.feasibility.needs import Need, fits, measured_context, need_at, side_of
+from analysis.feasibility.observed import observed
+from analysis.feasibility.speed import Latencies, Speed
+from analysis.feasibility.targets import Target, targets
+from analysis.figures.hardware import Hardware, Sensor
 from analysis.fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from analysis.fits.series import complexities_of
+from analysis.statistics.estimate import Estimate
 from analysis.tables import Schema, make_table
 
 FEASIBILITY_COLUMNS: Schema = {
     "gpu": "string",
+    "device_type": "string",
     "gpu_memory_bytes": "Int64",
     "sensor": "string",
     "megapixels": "Float64",
     "method": "string",
     "variant": "string",
-    "needed_px": "Int64",
+    "sensor_px": "Int64",
     "resolution_px": "Int64",
     "verdict": "string",
+    "verdict_basis": "string",
     "reason": "string",
     "counted_low_bytes": "Int64",
     "counted_high_bytes": "Int64",
@@ -35,15 +38,18 @@ FEASIBILITY_COLUMNS: Schema = {
     "memory_basis": "string",
     "context_basis": "string",
     "device": "string",
+    "hardware": "string",
     "latency_ms": "Float64",
     "latency_low_ms": "Float64",
     "latency_high_ms": "Float64",
     "latency_p99_ms": "Float64",
+    "latency_p99_low_ms": "Float64",
     "latency_p99_high_ms": "Float64",
     "images_per_second": "Float64",
     "latency_basis": "string",
     "latency_factor_pixels": "Float64",
     "images": "Int64",
+    "latency_verdict": "string",
     "latency_problem": "string",
 }
 """Columns of `feasibility.csv`."""
@@ -57,9 +63,11 @@ LIMITS_COLUMNS: Schema = {
 }
 """Columns of `feasibility_limits.csv`."""
 
+NOT_MEASURED = "not measured there, and never taken from another GPU"
+
 
 @dataclass(frozen=True)
-class StudyTables:
+class FeasibilityTables:
     """What feasibility is told from.
 
     Attributes:
@@ -75,7 +83,7 @@ class StudyTables:
     measured: pd.DataFrame | None = None
 
 
-def feasibility_table(tables: StudyTables, hardware: Hardware) -> pd.DataFrame:
+def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
     """Whether each method fits each GPU at each sensor's image, and how fast it is there.
 
     Args:
@@ -97,138 +105,98 @@ def limits_table(table: pd.DataFrame) -> pd.DataFrame:
         table: rows of `FEASIBILITY_COLUMNS`.
 
     Returns:
-        Rows of `LIMITS_COLUMNS`; null where none fits for certain.
+        Rows of `LIMITS_COLUMNS`; null where none fits for certain. CPU devices have a largest
+        sensor, and are no smallest GPU.
     """
     rows = []
     for (method, variant), of_method in table.groupby(["method", "variant"], sort=False):
-        fit = of_method[of_method["verdict"] == "fits"]
-        for limit, by, other, order in (
-            ("largest sensor", "gpu", "sensor", "megapixels"),
-            ("smallest GPU", "sensor", "gpu", "gpu_memory_bytes"),
+        on_gpus = of_method[of_method["device_type"] == "cuda"]
+        for limit, by, other, among in (
+            ("largest sensor", "gpu", "sensor", of_method),
+            ("smallest GPU", "sensor", "gpu", on_gpus),
         ):
-            for name in of_method[by].unique():
-                found = fit[fit[by] == name].sort_values(order, kind="stable")
-                best = None
-                if len(found):
-                    best = found[other].iloc[-1 if by == "gpu" else 0]
-                row = {"limit": limit, by: name, other: best}
-                rows.append({**row, "method": method, "variant": variant})
-    return make_table(
-        [{name: row[name] for name in LIMITS_COLUMNS} for row in rows], LIMITS_COLUMNS
-    )
+            for name, of_one in among.groupby(by, sort=False):
+                best = _extreme(of_one[of_one["verdict"] == "fits"], other)
+                row = {"limit": limit, by: name, other: best, "method": method, "variant": variant}
+                rows.append({column: row[column] for column in LIMITS_COLUMNS})
+    return make_table(rows, LIMITS_COLUMNS)
 
 
-def same_gpu(name: str, hardware: str) -> bool:
-    """Whether a name such as `RTX 4090` is that of measured hardware.
-
-    `NVIDIA GeForce RTX 4090` is; `NVIDIA GeForce RTX 4090 Laptop GPU` is another GPU.
-    """
-    ignored = {"nvidia", "geforce", "tesla", "quadro", "gpu", "generation"}
-
-    def words(text: str) -> list[str]:
-        return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in ignored]
-
-    return words(name) == words(hardware)
-
-
-class Target(NamedTuple):
-    """Where a method may run.
-
-    Attributes:
-        gpu: name and memory.
-        device: under which it was measured; None: it was not.
-        hardware: its model as it was measured.
-    """
-
-    gpu: Gpu
-    device: str | None
-    hardware: str | None
-
-
-def targets(gpus: Sequence[Gpu], runtime: pd.DataFrame | None) -> list[Target]:
-    """GPUs, each with the device that is one of them, and the CPU devices that were measured.
-
-    Args:
-        gpus: of the configuration.
-        runtime: `runtime.csv`; None without it.
-    """
-    if runtime is None:
-        return [Target(gpu, None, None) for gpu in gpus]
-    known = ["device", "device_type", "hardware", "device_memory_bytes"]
-    devices = runtime[known].drop_duplicates("device").to_dict("records")
-    found = []
-    for gpu in gpus:
-        same = [one for one in devices if same_gpu(gpu.name, str(one["hardware"]))]
-        pair = (same[0]["device"], same[0]["hardware"]) if same else (None, None)
-        found.append(Target(gpu, *pair))
-    for one in devices:
-        if one["device_type"] == "cpu" and pd.notna(one["device_memory_bytes"]):
-            cpu = Gpu(f"{one['device']} (CPU)", one["device_memory_bytes"] / GIB)
-            found.append(Target(cpu, str(one["device"]), None))
-    return found
+def _extreme(fit: pd.DataFrame, what: str) -> str | None:
+    """The largest sensor or the smallest GPU of those that fit."""
+    if fit.empty:
+        return None
+    if what == "sensor":
+        return str(fit.sort_values("megapixels", kind="stable")["sensor"].iloc[-1])
+    return str(fit.sort_values("gpu_memory_bytes", kind="stable")["gpu"].iloc[0])
 
 
 def feasibility_rows(
-    tables: StudyTables, places: Sequence[Target], sensors: Sequence[Sensor]
+    tables: FeasibilityTables, places: Sequence[Target], sensors: Sequence[Sensor]
 ) -> Iterator[dict[str, Any]]:
     """Rows of `FEASIBILITY_COLUMNS`, by method, variant, place and sensor."""
     for (method, variant), counts in tables.counts.groupby(["method", "variant"], sort=False):
-        study = _OfMethod(tables, str(method), str(variant), counts)
         for target in places:
+            pair = _Pair(tables, str(method), str(variant), counts, target)
             for sensor in sensors:
-                yield study.row(target, sensor)
+                yield pair.row(sensor)
 
 
-@dataclass(frozen=True, eq=False)
-class _OfMethod:
-    tables: StudyTables
-    method: str
-    variant: str
-    counts: pd.DataFrame
+class _Pair:
+    """A method in a variant on a target, and what is known of it at any sensor."""
 
-    def row(self, target: Target, sensor: Sensor) -> dict[str, Any]:
-        side_px = side_of(sensor.megapixels)
-        gpu, device, model = target
-        memory_bytes = gpu.memory_gib * GIB
-        need = need_at(self.counts, side_px, measured_context(self.tables.measured, model))
-        verdict, reason = fits(need, memory_bytes)
-        problem = f"{gpu.name} was not measured" if device is None else None
-        speed = None
-        if device is not None:
-            found = self._speed(device, side_px if need is None else need.side_px)
-            speed, problem = (None, found) if isinstance(found, str) else (found, None)
+    def __init__(
+        self,
+        tables: FeasibilityTables,
+        method: str,
+        variant: str,
+        counts: pd.DataFrame,
+        target: Target,
+    ) -> None:
+        self._names = {"method": method, "variant": variant}
+        self._counts = counts
+        self._target = target
+        self._context = measured_context(tables.measured, target.hardware, method, variant)
+        self._runs: pd.DataFrame | None = None
+        if tables.runtime is not None and target.device is not None:
+            wanted = {"device": target.device, **self._names}
+            is_own = (tables.runtime[list(wanted)] == list(wanted.values())).all(axis=1)
+            self._runs = tables.runtime[is_own]
+            self._latencies = Latencies(self._runs, _prior(tables.memory, method, variant))
+
+    def row(self, sensor: Sensor) -> dict[str, Any]:
+        target, side_px = self._target, side_of(sensor.megapixels)
+        need = need_at(self._counts, side_px, self._context)
+        verdict, basis, reason = self._verdict(need)
+        speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.side_px)
         return {
-            "gpu": gpu.name,
-            "gpu_memory_bytes": int(memory_bytes),
+            "gpu": target.name,
+            "device_type": target.device_type,
+            "gpu_memory_bytes": target.memory_bytes,
             "sensor": sensor.name,
             "megapixels": sensor.megapixels,
-            "method": self.method,
-            "variant": self.variant,
-            "needed_px": side_px,
+            **self._names,
+            "sensor_px": side_px,
+            "resolution_px": need.side_px,
             "verdict": verdict,
+            "verdict_basis": basis,
             "reason": reason,
-            **_need_values(need),
-            "device": device,
-            **_speed_values(speed),
-            "latency_problem": problem,
+            **_need_values(need, target),
+            "device": target.device,
+            "hardware": target.hardware,
+            **_speed_values(None if isinstance(speed, str) else speed),
+            "latency_problem": speed if isinstance(speed, str) else None,
         }
 
-    @cache  # noqa: B019 - as short-lived as the object
-    def _speed(self, device: str, side_px: int) -> Speed | str:
-        assert self.tables.runtime is not None
-        return latency_of(self.tables, device, self.method, self.variant, side_px)
-
-
-def latency_of(
-    tables: StudyTables, device: str, method: str, variant: str, side_px: int
-) -> Speed | str:
-    """Latency of a method on a measured device at a side; or why it cannot be told."""
-    runtime = tables.runtime
-    if runtime is None:
-        return "no runtime was measured"
-    wanted = {"device": device, "method": method, "variant": variant}
-    rows = runtime[(runtime[list(wanted)] == list(wanted.values())).all(axis=1)]
-    return speed_at(rows, side_px, _prior(tables.memory, method, variant))
+    def _verdict(self, need: Need) -> tuple[str, str, str]:
+        """Verdict, basis and reason: a run that was measured outweighs a count."""
+        target = self._target
+        if self._runs is not None and target.has_its_memory:
+            seen = observed(self._runs, need.side_px)
+            if seen is not None:
+                return seen[0], "measured", f"{seen[1]} on {target.device}"
+        verdict, reason = fits(need, target.memory_bytes, target.device_type)
+        return verdict, "counted", reason
 
 
 def _prior(memory: pd.DataFrame | None, method: str, variant: str) -> Prior:
@@ -237,37 +205,36 @@ def _prior(memory: pd.DataFrame | None, method: str, variant: str) -> Prior:
     return prior_of_whole(complexities_of(memory).get((method, variant), {}))
 
 
-def _need_values(need: Need | None) -> dict[str, Any]:
-    if need is None:
-        names = ("resolution_px", "counted_low_bytes", "counted_high_bytes", "needed_low_bytes",
-                 "needed_high_bytes", "memory_basis", "context_basis")  # fmt: skip
-        return dict.fromkeys(names)
+def _need_values(need: Need, target: Target) -> dict[str, Any]:
+    """Null where the count is for another type of device."""
+    holds = need.device_type == target.device_type
     return {
-        "resolution_px": need.side_px,
-        "counted_low_bytes": need.counted_low,
-        "counted_high_bytes": need.counted_high,
-        "needed_low_bytes": need.low,
-        "needed_high_bytes": need.high,
-        "memory_basis": need.basis,
-        "context_basis": need.context.basis,
+        "counted_low_bytes": need.counted_low if holds else None,
+        "counted_high_bytes": need.counted_high if holds else None,
+        "needed_low_bytes": need.low if holds else None,
+        "needed_high_bytes": need.high if holds else None,
+        "memory_basis": need.basis if holds else None,
+        "context_basis": need.context.basis if holds else None,
     }
 
 
 def _speed_values(speed: Speed | None) -> dict[str, Any]:
     if speed is None:
         names = ("latency_ms", "latency_low_ms", "latency_high_ms", "latency_p99_ms",
-                 "latency_p99_high_ms", "images_per_second", "latency_basis",
-                 "latency_factor_pixels", "images")  # fmt: skip
+                 "latency_p99_low_ms", "latency_p99_high_ms", "images_per_second",
+                 "latency_basis", "latency_factor_pixels", "images", "latency_verdict")  # fmt: skip
         return dict.fromkeys(names)
-    p99 = None if speed.p99.value != speed.p99.value else speed.p99.value
+    p99: Estimate | tuple[None, None, None] = speed.p99 or (None, None, None)
     return {
         "latency_ms": speed.mean.value,
         "latency_low_ms": speed.mean.low,
         "latency_high_ms": speed.mean.high,
-        "latency_p99_ms": p99,
-        "latency_p99_high_ms": speed.p99.high,
+        "latency_p99_ms": p99[0],
+        "latency_p99_low_ms": p99[1],
+        "latency_p99_high_ms": p99[2],
         "images_per_second": 1e3 / speed.mean.value,
         "latency_basis": speed.basis,
         "latency_factor_pixels": speed.factor,
         "images": speed.images,
+        "latency_verdict": speed.verdict,
     }

@@ -61,14 +61,15 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
     """
     per_line = int(style.width_in * 72 / ((style.font_pt - 1) * CHARACTER_WIDTH))
     lines = textwrap.wrap(_unbreakable(caption), per_line)
-    caption_in = (len(lines) + 0.7) * (style.font_pt - 1) * CAPTION_LINE / 72
+    line_in = (style.font_pt - 1) * CAPTION_LINE / 72
+    caption_in = (len(lines) + 0.7) * line_in
     height_in = height_mm / 25.4 + caption_in
     figure = Figure(figsize=(style.width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     share = caption_in / height_in
     figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr,call-arg]
     figure.text(
-        0.012, share - 0.01, "\n".join(lines), va="top", ha="left",
+        0.012, share - 0.35 * line_in / height_in, "\n".join(lines), va="top", ha="left",
         fontsize=style.font_pt - 1, color="#333333", linespacing=CAPTION_LINE,
     )  # fmt: skip
     return figure

@@ -14,6 +14,7 @@ from analysis.errors import ArgumentError
 from analysis.figures.canvas import Drawing, save
 from analysis.figures.clocks import clocks
 from analysis.figures.extrapolation import memory_extrapolation
+from analysis.figures.feasibility import feasibility
 from analysis.figures.fit_check import fit_check
 from analysis.figures.hardware import Hardware
 from analysis.figures.implementation_ratios import implementation_ratios
@@ -50,6 +51,8 @@ class StudyTables(NamedTuple):
     """``implementations.csv``."""
     extrapolation: pd.DataFrame
     """``memory_extrapolation.csv``."""
+    feasibility: pd.DataFrame | None = None
+    """``feasibility.csv``; without it there is no figure of it."""
     runs: pd.DataFrame | None = None
     """``runs.csv``; without it, captions do not say how the runs were executed."""
 
@@ -69,6 +72,7 @@ def study_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Figu
         **_latency_figures(tables, style),
         **_fit_figures(tables, style),
         **_memory_figures(tables, hardware, style),
+        **_feasibility_figures(tables.feasibility, style),
     }
 
 
@@ -148,6 +152,16 @@ def _memory_figures(tables: StudyTables, hardware: Hardware, style: Style) -> Fi
             memory_extrapolation, rows, judged, style
         )
     return figures
+
+
+def _feasibility_figures(table: pd.DataFrame | None, style: Style) -> Figures:
+    """None without sensors to judge by."""
+    if table is None:
+        return {}
+    return {
+        f"feasibility_{variant}": partial(feasibility, rows, style)
+        for variant, rows in table.groupby("variant", sort=False)
+    }
 
 
 def draw_figures(

@@ -23,6 +23,9 @@ What repeating an image does not show (which kernels are chosen at a resolution,
 machine was then) is no smaller where images agree. Without this one quiet run would decide a fit.
 """
 
+MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
+"""Of a mean with its interval in `runtime.csv`."""
+
 _RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
 _FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
 """By the type of the device. Host time on a GPU is that of launching, whatever the work."""
@@ -93,7 +96,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
             submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
-            relative_std=_relative_std(measured),
+            relative_std=relative_std(measured),
             prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
             if is_part
             else prior_of_whole(known),
@@ -110,12 +113,21 @@ def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str
     return found
 
 
-def _relative_std(measured: pd.DataFrame) -> tuple[float, ...] | None:
-    """From the interval of the mean; None where a point has none, or nothing varies."""
-    half_ms = (measured["ci95_high_ms"] - measured["ci95_low_ms"]) / 2
-    relative = (half_ms / NORMAL_QUANTILE / measured["mean_ms"]).to_numpy(
-        "float64", na_value=np.nan
-    )
+def relative_std(
+    measured: pd.DataFrame, columns: tuple[str, str, str] = MEAN_COLUMNS
+) -> tuple[float, ...] | None:
+    """Standard errors over their values, from intervals of 95 %.
+
+    Args:
+        measured: rows of `runtime.csv`, a point each.
+        columns: of the value, the lower and the upper end.
+
+    Returns:
+        One per row; None where a point has no interval, or nothing varies.
+    """
+    value, low, high = columns
+    half_ms = (measured[high] - measured[low]) / 2
+    relative = (half_ms / NORMAL_QUANTILE / measured[value]).to_numpy("float64", na_value=np.nan)
     if not len(relative) or not np.all(np.isfinite(relative)):
         return None
     least = LEAST_OF_MEDIAN * float(np.median(relative))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedCount:
-    """The memory counts of a method in one variant, at all its resolutions."""
+    """The memory counts of a method in one variant, at all its resolutions and those of sensors."""
 
     method: str
     target: str
@@ -131,7 +132,7 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 target=method.spec.target,
                 settings_json=json.dumps(method.settings, sort_keys=True),
                 variant=variant,
-                resolutions_px=_counted_resolutions(method, study.extrapolate_to_px),
+                resolutions_px=_counted_resolutions(method, study),
                 code_digest=method_digest(method.spec, "profiling.memory.cli"),
             )
             counts[count.path] = count
@@ -139,7 +140,10 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
 
 
 def figure_names(
-    runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount], latency: bool = False
+    runs: Mapping[str, PlannedRun],
+    counts: Mapping[str, PlannedCount],
+    latency: bool = False,
+    sensors: bool = False,
 ) -> list[str]:
     """The figures that ``python -m analysis figures`` draws of a study, without extensions.
 
@@ -147,6 +151,7 @@ def figure_names(
         runs: its runs.
         counts: its memory counts.
         latency: whether it has the latency pass.
+        sensors: whether it has sensors to be judged by.
     """
     groups = dict.fromkeys(run.group for run in runs.values())
     devices = dict.fromkeys((run.request.device, run.request.variant) for run in runs.values())
@@ -172,6 +177,7 @@ def figure_names(
             for figure in ("scaling_memory", "scaling_needed", "memory_extrapolation")
             for variant in variants
         ),
+        *(f"feasibility_{variant}" for variant in variants if sensors),
     ]
 
 
@@ -195,6 +201,11 @@ def _implementation_names(groups: Iterable[str]) -> Iterator[str]:
 def _latency_names(groups: Iterable[str], devices: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield from ("_".join(["latency_parts", *group.split("/")]) for group in groups)
     yield from (f"scaling_latency_{device}_{variant}" for device, variant in devices)
+
+
+def sensor_side_px(megapixels: float) -> int:
+    """Side of the square image with as many pixels as a sensor, rounded up, in px."""
+    return math.ceil(math.sqrt(round(megapixels * 1e6)))
 
 
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
@@ -263,10 +274,11 @@ def _request(
     )
 
 
-def _counted_resolutions(method: MethodConfig, extrapolate_to_px: int) -> tuple[int, ...]:
-    largest = supported_at_or_above(method, extrapolate_to_px)
-    end_px = max(COUNTED_TO_PX + 1, extrapolate_to_px)
+def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[int, ...]:
+    largest = supported_at_or_above(method, study.extrapolate_to_px)
+    end_px = max(COUNTED_TO_PX + 1, study.extrapolate_to_px)
     beyond = range(max(STUDY_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
-    grid = {_countable_from(method, side_px) for side_px in (*STUDY_SIDES_PX, *beyond)}
+    sensors = (sensor_side_px(sensor["megapixels"]) for sensor in study.sensors)
+    grid = {_countable_from(method, side_px) for side_px in (*STUDY_SIDES_PX, *beyond, *sensors)}
     counted = {*method.resolutions_px, *grid, largest}
     return tuple(sorted(side_px for side_px in counted if side_px is not None))

@@ -11,6 +11,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from analysis.feasibility.table import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing
 from analysis.figures.draw import StudyTables, study_figures
 from analysis.figures.hardware import Gpu, Hardware, Sensor
@@ -76,17 +77,19 @@ def study_tables(
     runtime = runtime_table() if runtime is None else runtime
     counts = read(count_of()) if counts is None else counts
     memory = memory_table(counts)
+    methods = memory_methods_table(counts)
     series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
     fitted = fit_all(series, beyond_limit=beyond_limit)
     return StudyTables(
         runtime=runtime,
         memory=memory,
-        methods=memory_methods_table(counts),
+        methods=methods,
         fits=fits_table(fitted, LAST_PX),
         fit_models=fit_models_table(fitted, LAST_PX),
         fit_curves=fit_curves_table(fitted, LAST_PX),
         implementations=implementation_table(runtime, memory),
         extrapolation=memory_extrapolation_table(memory, LAST_PX),
+        feasibility=feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
         runs=runs,
     )
 

@@ -1,4 +1,4 @@
-"""docs/definitions.md defines every column of the tables."""
+"""docs/definitions.md and docs/feasibility.md define every column of the tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.feasibility.table import FEASIBILITY_COLUMNS, LIMITS_COLUMNS
 from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
 from analysis.fits.models_table import FIT_MODELS_COLUMNS
@@ -45,3 +46,9 @@ def test_every_column_is_defined(schema: Schema) -> None:
     text = DEFINITIONS.read_text(encoding="utf-8")
     missing = [name for name in schema if name not in IN_ALL_TABLES and f"`{name}`" not in text]
     assert missing == []
+
+
+@pytest.mark.parametrize("schema", [FEASIBILITY_COLUMNS, LIMITS_COLUMNS])
+def test_every_column_of_feasibility_is_defined_on_its_page(schema: Schema) -> None:
+    text = DEFINITIONS.with_name("feasibility.md").read_text(encoding="utf-8")
+    assert [name for name in schema if f"`{name}`" not in text] == []

@@ -6,7 +6,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from analysis.feasibility.needs import side_of
 from analysis.figures.draw import study_figures
 from analysis.figures.hardware import Hardware
 from analysis.figures.style import Style
@@ -24,6 +27,7 @@ from profiling.study.plan import (
     plan_runs,
     planned_records,
     process_pattern,
+    sensor_side_px,
     supported_at_or_above,
 )
 from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
@@ -118,9 +122,9 @@ def test_figure_style_changes_no_run() -> None:
     assert runs() == runs(gpus=[], sensors=[{"name": "A", "megapixels": 5}])
 
 
-def test_gpus_and_sensors_change_no_count() -> None:
+def test_gpus_change_no_count() -> None:
     config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": METHODS}
-    others = {"gpus": [{"name": "A", "memory_gib": 8}], "sensors": []}
+    others = {"gpus": [{"name": "A", "memory_gib": 8}]}
     assert plan_counts(load_config(config)) == plan_counts(load_config({**config, **others}))
 
 
@@ -156,7 +160,7 @@ def test_a_broken_request_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def counted_at(extrapolate_to_px: int, **entry: Any) -> tuple[int, ...]:
+def counted_at(extrapolate_to_px: int, *sensors_mp: float, **entry: Any) -> tuple[int, ...]:
     """The resolutions at which the memory of one method is counted."""
     config = load_config(
         {
@@ -164,6 +168,7 @@ def counted_at(extrapolate_to_px: int, **entry: Any) -> tuple[int, ...]:
             "device": {"type": "cpu"},
             "methods": {"A": entry},
             "extrapolate_to_px": extrapolate_to_px,
+            "sensors": [{"name": f"{size} MP", "megapixels": size} for size in sensors_mp],
         }
     )
     (count,) = plan_counts(config).values()
@@ -188,6 +193,24 @@ def test_memory_is_counted_at_the_next_resolution_that_the_method_supports() -> 
     assert counted_at(3000, **ddad) == (32, 64, *GRID_PX, 3008)
 
 
+def test_memory_is_counted_at_the_squares_of_sensors_rounded_up_to_what_a_method_admits() -> None:
+    """5.07 MP are 2251.7 px; 4.84 MP are 2200 px exactly; 20.48 MP are 4525.5 px."""
+    sizes = (5.07, 4.84, 20.48)
+    small = {"target": "efficientad", "resolutions": [256]}
+    assert {*counted_at(3000, *sizes, **small)} == {*GRID_PX, 3000, 2252, 2200, 4526}
+    ddad = {"target": "ddad", "resolutions": [256]}
+    found = {*counted_at(3000, *sizes, **ddad)} - {*GRID_PX, 3008}
+    assert found == {2208, 2272, 4544}
+    assert all(side_px % 32 == 0 for side_px in found)
+
+
+@given(st.floats(0.01, 500))
+def test_the_side_of_a_sensor_is_that_of_the_analysis(megapixels: float) -> None:
+    side_px = sensor_side_px(megapixels)
+    assert side_px == side_of(megapixels)
+    assert (side_px - 1) ** 2 < round(megapixels * 1e6) <= side_px**2
+
+
 def test_where_a_method_does_not_run_at_the_studys_resolutions_they_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -200,7 +223,8 @@ def test_where_a_method_does_not_run_at_the_studys_resolutions_they_are_left_out
         return ResolutionProblem("it is so", nearest)
 
     spec = dataclasses.replace(get_spec("efficientad"), counting_problem=problem)
-    config = load_config({"methods": {"A": {"target": "efficientad"}}, "extrapolate_to_px": 300})
+    asked = {"methods": {"A": {"target": "efficientad"}}, "extrapolate_to_px": 300, "sensors": []}
+    config = load_config(asked)
     method = dataclasses.replace(config.methods[0], spec=spec, resolutions_px=(257,))
     counts = plan_counts(dataclasses.replace(config, methods=(method,)))
     assert {count.resolutions_px for count in counts.values()} == {(257, 300)}
@@ -235,7 +259,7 @@ def test_the_figures_planned_are_those_that_the_analysis_draws(
     config = load_config(
         {"preset": "smoke", "device": device, "methods": METHODS, "variants": variants}
     )
-    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency)
+    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency, True)
     names = [(method, variant) for method in METHODS for variant in variants]
     more = {"device": "local", "device_type": device_type}
     runtime = [

@@ -92,6 +92,7 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
         "scaling_memory_reference-fp32",
         "scaling_needed_reference-fp32",
         "memory_extrapolation_reference-fp32",
+        "feasibility_reference-fp32",
     }
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -110,7 +111,7 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
     assert logs == {
         "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
         "fits_table", "implementations_table", "flops_table", "extrapolation_table",
-        "measured_memory_table", "figures", "report",
+        "measured_memory_table", "feasibility_table", "figures", "report",
     }  # fmt: skip
 
 
@@ -118,19 +119,41 @@ def test_nothing_is_done_twice(study: Path) -> None:
     assert planned(study) == {}
 
 
+def test_what_figures_look_like_draws_again_and_measures_nothing(study: Path) -> None:
+    write_config(study, {"figures": {"width_mm": 89}})
+    assert planned(study) == {"figures": 1, "all": 1}
+
+
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"figures": {"width_mm": 89}},
-        {"gpus": [{"name": "mine", "memory_gib": 11}]},
-        {"sensors": []},
-    ],
+    "changes", [{"gpus": [{"name": "mine", "memory_gib": 11}]}, {"sensors": []}]
 )
-def test_what_figures_look_like_draws_again_and_measures_nothing(
+def test_other_gpus_and_sensors_are_judged_again_and_measure_nothing(
     study: Path, changes: dict[str, Any]
 ) -> None:
     write_config(study, changes)
-    assert planned(study) == {"figures": 1, "all": 1}
+    assert planned(study) == {"feasibility_table": 1, "figures": 1, "all": 1}
+
+
+def test_another_sensor_is_counted_and_measures_nothing(study: Path) -> None:
+    write_config(study, {"sensors": [{"name": "mine", "megapixels": 2}]})
+    jobs = planned(study)
+    assert (jobs["count_memory"], jobs["feasibility_table"]) == (1, 1)
+    assert not {"profile", "latency", "attribute"} & jobs.keys()
+
+
+def test_feasibility_is_told_of_every_gpu_and_of_the_device_that_was_measured(
+    finished_study: Path,
+) -> None:
+    tables = finished_study / "results/tables"
+    rows = pd.read_csv(tables / "feasibility.csv").set_index("gpu")
+    assert set(rows["resolution_px"]) == {1024}
+    cpu = rows.loc["test (CPU)"]
+    # measured at two resolutions below: too few to say more
+    assert cpu["reason"] == "counted for a CUDA device only"
+    assert cpu["latency_problem"].startswith("extrapolation refused: 2 resolutions")
+    assert set(rows.drop("test (CPU)")["verdict"]) == {"fits"}
+    limits = pd.read_csv(tables / "feasibility_limits.csv").set_index("limit")
+    assert limits.loc["smallest GPU", "gpu"] == "RTX 4060"
 
 
 def test_a_new_label_is_measured_and_the_old_one_is_not(study: Path) -> None:

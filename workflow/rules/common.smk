@@ -86,6 +86,7 @@ try:
     )
     RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
+    HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
     RECORDS = planned_records(RUNS, STUDY.latency)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
     if not IS_JOB:

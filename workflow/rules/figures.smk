@@ -12,10 +12,11 @@ rule figures:
         fit_curves=rules.fits_table.output.curves,
         implementations=rules.implementations_table.output.csv,
         extrapolation=rules.extrapolation_table.output.csv,
+        feasibility=rules.feasibility_table.output.csv,
     output:
         expand(
             "results/figures/{figure}.{kind}",
-            figure=figure_names(RUNS, COUNTS, STUDY.latency),
+            figure=figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors)),
             kind=["pdf", "png", "csv"],
         ),
     log:
@@ -24,7 +25,7 @@ rule figures:
         quiet=1,
     params:
         style=json.dumps(STUDY.figures, sort_keys=True),
-        hardware=json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors}),
+        hardware=HARDWARE_JSON,
         code=code_digest("analysis.commands.figures"),
     shell:
         "python -m analysis figures --runtime {input.runtime:q} --runs {input.runs:q}"
@@ -32,5 +33,6 @@ rule figures:
         " --memory-methods {input.methods:q} --fits {input.fits:q}"
         " --fit-models {input.fit_models:q} --fit-curves {input.fit_curves:q}"
         " --implementations {input.implementations:q}"
-        " --memory-extrapolation {input.extrapolation:q} --style {params.style:q}"
+        " --memory-extrapolation {input.extrapolation:q}"
+        " --feasibility {input.feasibility:q} --style {params.style:q}"
         " --hardware {params.hardware:q} -o results/figures > {log:q} 2>&1"

@@ -162,3 +162,26 @@ rule extrapolation_table:
     shell:
         "python -m analysis extrapolation --memory {input.memory:q}"
         " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"
+
+
+rule feasibility_table:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        memory=rules.memory_table.output.csv,
+        methods=rules.memory_table.output.methods,
+        measured=rules.measured_memory_table.output.csv,
+    output:
+        csv="results/tables/feasibility.csv",
+        parquet="results/tables/feasibility.parquet",
+        limits="results/tables/feasibility_limits.csv",
+        limits_parquet="results/tables/feasibility_limits.parquet",
+    log:
+        "results/logs/feasibility_table.log",
+    resources:
+        quiet=1,
+    params:
+        hardware=HARDWARE_JSON,
+        code=code_digest("analysis.commands.feasible"),
+    shell:
+        "python -m analysis feasible --tables results/tables --hardware {params.hardware:q}"
+        " -o {output.csv:q} --limits {output.limits:q} > {log:q} 2>&1"
