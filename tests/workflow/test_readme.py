@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.memory_methods_table import memory_methods_table
+from analysis.tables import write_csv
+from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences
 from tests.gpu_profiles import GpuRun, write_gpu_run
 
@@ -58,6 +61,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     profile.mkdir()
     write_gpu_run(profile, GpuRun("M", 256, ("teacher",), lambda name, image: 400_000))
     (folder / "PROFILE.sqlite").symlink_to(profile / "profile.sqlite")
+    # of a study that was run
+    methods = memory_methods_table(read(count_of()))
+    write_csv(methods, folder / "results" / "tables" / "memory_methods.csv")
     return folder
 
 
