@@ -32,8 +32,11 @@ An assumption: pieces of memory that no tensor fits into.
 """
 
 ADMISSIBLE_STEP = 1.02
-"""A counted side that is at most this much larger is that of the sensor, rounded up by a method
+"""A counted side that is at most this much larger may be that of the sensor, rounded up by a method
 that runs at some sides only."""
+
+STEEPEST_GROWTH = 4
+"""Power of the side with which memory grows at most: that of attention over all positions."""
 
 
 def side_of(megapixels: float) -> int:
@@ -138,7 +141,9 @@ def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
     above = int(np.searchsorted(sides, side_px))
     beyond = above == len(sides)
     exact = not beyond and sides[above] <= side_px * ADMISSIBLE_STEP
-    low = needed[above] if exact else (needed[above - 1] if above else 0)
+    low = needed[above - 1] if above else 0
+    if exact:  # the method may run at a smaller side that was not counted
+        low = max(low, needed[above] * (side_px / sides[above]) ** STEEPEST_GROWTH)
     if exact:
         basis = "counted"
     elif beyond:

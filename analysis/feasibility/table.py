@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.feasibility.needs import Need, fits, measured_context, need_at, side_of
+from analysis.feasibility.needs import GIB, Need, fits, measured_context, need_at, side_of
 from analysis.feasibility.observed import observed
 from analysis.feasibility.speed import Latencies, Speed
 from analysis.feasibility.targets import Target, targets
@@ -191,11 +191,20 @@ class _Pair:
     def _verdict(self, need: Need) -> tuple[str, str, str]:
         """Verdict, basis and reason: a run that was measured outweighs a count."""
         target = self._target
-        if self._runs is not None and target.has_its_memory:
-            seen = observed(self._runs, need.side_px)
-            if seen is not None:
-                return seen[0], "measured", f"{seen[1]} on {target.device}"
         verdict, reason = fits(need, target.memory_bytes, target.device_type)
+        seen = None if self._runs is None else observed(self._runs, need.side_px)
+        if seen is None or target.memory_bytes is None or target.measured_bytes is None:
+            return verdict, "counted", reason
+        where = f"on {target.device}"
+        if target.memory_bytes != target.measured_bytes:
+            where += f" ({target.measured_bytes / GIB:.4g} GiB)"
+        fitted = seen[0] == "fits"
+        less = target.memory_bytes < target.measured_bytes
+        more = target.memory_bytes > target.measured_bytes
+        if (fitted and not less) or (not fitted and not more):
+            return seen[0], "measured", f"{seen[1]} {where}"
+        if not fitted and verdict == "fits":  # its count promised too much there already
+            return "uncertain", "counted", f"{reason}, but {seen[1]} {where}"
         return verdict, "counted", reason
 
 

@@ -35,8 +35,8 @@ class Target(NamedTuple):
         memory_bytes: of the device where it was measured, else nominal; None: not known.
         device: under which it was measured; None: it was not.
         hardware: its model as it was measured.
-        has_its_memory: whether the device that was measured has this much memory, so that what ran
-            there runs here.
+        measured_bytes: memory of the device where it was measured: what ran there runs with as
+            much or more, what ran out there runs out with as much or less.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Target(NamedTuple):
     memory_bytes: int | None
     device: str | None = None
     hardware: str | None = None
-    has_its_memory: bool = False
+    measured_bytes: int | None = None
 
 
 def measured_devices(runtime: pd.DataFrame | None) -> list[Device]:
@@ -98,7 +98,7 @@ def on_device(device: Device, name: str, memory_bytes: int | None) -> Target:
         memory_bytes=has if same else asked,
         device=device.name,
         hardware=device.hardware,
-        has_its_memory=same,
+        measured_bytes=has,
     )
 
 

@@ -34,10 +34,11 @@ from analysis.feasibility.table import (
     FEASIBILITY_COLUMNS,
     LIMITS_COLUMNS,
     FeasibilityTables,
+    feasibility_rows,
     feasibility_table,
     limits_table,
 )
-from analysis.feasibility.targets import same_gpu, targets
+from analysis.feasibility.targets import measured_devices, on_device, same_gpu, targets
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
 from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters
@@ -138,7 +139,10 @@ def test_between_two_counted_sides_both_bound_it() -> None:
 def test_a_side_that_the_method_rounds_up_is_that_of_the_sensor() -> None:
     need = need_at(counts({2048: GIB, 2272: 2 * GIB}), 2252, ASSUMED)
     assert (need.side_px, need.basis) == (2272, "counted")
-    assert need.counted_low == need.counted_high == 2 * GIB
+    assert need.counted_high == 2 * GIB
+    # or it runs at 2252 px, too, and nobody counted there: no memory grows faster than this
+    assert need.counted_low == int(2 * GIB * (2252 / 2272) ** 4)
+    assert need_at(counts({2048: GIB, 2252: 2 * GIB}), 2252, ASSUMED).counted_low == 2 * GIB
 
 
 def test_beyond_what_was_counted_it_may_not_fit_and_never_fits() -> None:
@@ -438,6 +442,21 @@ def test_a_run_that_was_measured_outweighs_the_count() -> None:
     found = feasibility_table(lost, HARDWARE).set_index(["gpu", "sensor"])
     assert found.loc[("RTX 4090", "IMX264"), "reason"] == "ran out of memory at 1024 px on lab"
     assert found.loc[("middle", "one"), "verdict_basis"] == "counted"
+
+
+@pytest.mark.parametrize("status", ["ok", "out_of_memory"])
+def test_more_memory_than_the_measured_device_never_fits_less(status: str) -> None:
+    """What ran out with 24 GiB does not fit with 22, whatever its count says."""
+    order = {"does_not_fit": 0, "uncertain": 1, "fits": 2}
+    seen = tables(status=status, **({} if status == "ok" else {"mean_ms": pd.NA}))
+    (device,) = measured_devices(seen.runtime)
+    found = []
+    for gib in (1, 2, 4, 8, 12, 20, 22, 24, 26, 40, 80, 200):
+        target = on_device(device, f"{gib} GiB", gib * GIB)
+        (row,) = feasibility_rows(seen, [target], [Sensor("one", 1.0)])
+        found.append(order[row["verdict"]])
+    assert found == sorted(found)
+    assert len(set(found)) > 1
 
 
 def test_a_cpu_is_judged_by_what_ran_there() -> None:
