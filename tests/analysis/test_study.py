@@ -75,15 +75,19 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runtime, memory, fits, judged = (
         str(root / f"{name}.csv") for name in ("runtime", "memory", "fits", "memory_extrapolation")
     )
+    compared = f"{root}/implementations.csv"
     tables = ["--runtime", runtime, "--memory", memory]
     drawn = ["--memory-methods", f"{root}/memory_methods.csv", "--memory-extrapolation", judged]
+    drawn += ["--fits", fits, "--fit-models", f"{root}/fit_models.csv"]
+    drawn += ["--fit-curves", f"{root}/fit_curves.csv", "--implementations", compared]
     assert not main(["summarize", *folders, "-o", runtime])
     assert not main(["memory", *map(str, counts), "-o", memory])
     assert not main(["fit", *tables, "--extrapolate-to", "3000", "-o", fits])
+    assert not main(["implementations", *tables, "-o", compared])
     assert not main(["flops", *tables, "-o", f"{root}/flops.csv"])
     assert not main(["extrapolation", *tables[2:], "--extrapolate-to", "3000", "-o", judged])
     lines = ["--hardware", HARDWARE]
-    assert not main(["figures", *tables, *drawn, *lines, "--fits", fits, "-o", f"{root}/figures"])
+    assert not main(["figures", *tables, *drawn, *lines, "-o", f"{root}/figures"])
     return root
 
 
@@ -110,17 +114,17 @@ def test_no_row_is_missing(study: Path) -> None:
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
-def test_growth_is_found_again(study: Path, method: str) -> None:
+def test_the_study_s_model_is_found_again(study: Path, method: str) -> None:
     fits = pd.read_csv(study / "fits.csv").set_index(["method", "quantity", "clock", "submodule"])
     for submodule in TIMES_MS[method]:
         row = fits.loc[(method, "runtime", "busy", submodule)]
         expected_ms = time_ms(method, submodule, 3000)
-        assert row["predicted"] == pytest.approx(expected_ms, rel=1e-3)
-        assert row["predicted_low"] <= row["predicted"] <= row["predicted_high"]
-        assert row["b2"] == pytest.approx(TIMES_MS[method][submodule][2], rel=1e-2)
+        assert row["study_predicted"] == pytest.approx(expected_ms, rel=1e-3)
+        assert row["study_low"] <= row["study_predicted"] <= row["study_high"]
+        assert row["study_b2"] == pytest.approx(TIMES_MS[method][submodule][2], rel=1e-2)
     whole = fits.loc[(method, "runtime", "busy", "image")]
     parts = [time_ms(method, submodule, 3000) for submodule in TIMES_MS[method]]
-    assert whole["predicted"] == pytest.approx(sum(parts), rel=1e-3)
+    assert whole["study_predicted"] == pytest.approx(sum(parts), rel=1e-3)
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
@@ -148,13 +152,16 @@ def test_rates_are_counted_work_over_measured_time(study: Path, method: str) -> 
 
 def test_every_table_has_its_parquet_file(study: Path) -> None:
     tables = {path.stem for path in study.glob("*.csv")}
-    assert {"memory", "memory_methods", "flops", "memory_extrapolation"} <= tables
+    assert {"memory", "memory_methods", "flops", "fit_models", "fit_curves"} <= tables
     assert {path.stem for path in study.glob("*.parquet")} == tables
 
 
 def test_every_figure_of_the_study_is_there(study: Path) -> None:
     names = {
         *(f"runtime_share_generated_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"clocks_generated_{method}_{VARIANT}" for method in TIMES_MS),
+        *(f"fit_check_generated_{method}_{VARIANT}" for method in TIMES_MS),
+        f"launch_bound_generated_{VARIANT}",
         *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
         *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
         f"scaling_runtime_generated_{VARIANT}",

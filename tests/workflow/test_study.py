@@ -83,6 +83,8 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
         "runtime_share_test_Small_reference-fp32",
         "memory_share_Small_reference-fp32",
         "memory_peak_Small_reference-fp32",
+        "clocks_test_Small_reference-fp32",
+        "fit_check_test_Small_reference-fp32",
         "scaling_runtime_test_reference-fp32",
         "scaling_memory_reference-fp32",
         "scaling_needed_reference-fp32",
