@@ -17,7 +17,8 @@ One row per quantity × clock × device × method × variant × submodule. Colum
   `study_max_relative_residual`; `study_predicted`; `study_low`, `study_high`: 95 % prediction
   interval of that model, if it is right, which it does not test.
 - `law`, `formula`, `coefficients` (with their units), `f`, `a`, `b`, `c`, `d` (their values in
-  `unit`, and per pixel or px as the law has it), `knee_px`, `max_relative_residual`: the law chosen.
+  `unit`, and per pixel or px as the law has it), `knee_px`, `max_relative_residual`: the law
+  chosen.
 - `relative_scatter`: of a measurement around the law that explains the points best.
 - `back_test_one_out`, `back_test_two_out_lower`, `back_test_two_out_upper`: predicted over observed
   minus one, of the law chosen: the largest resolution without itself, the largest two without both.
