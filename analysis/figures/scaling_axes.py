@@ -11,6 +11,8 @@ from analysis.figures.canvas import add_legend, log_numbers, plain_number
 from analysis.figures.style import Style, method_look
 
 HEIGHT_MM = 85
+LOWEST = 1e-12
+"""What stands for 0, below every edge of a logarithmic axis."""
 STUDY_MODEL = "second-degree least-squares fit over the side length (the study's model)"
 
 
@@ -42,8 +44,9 @@ def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:
     """
     colour = method_look(number)["color"]
     shown = curve[curve["band_low"].notna()]
+    low = np.maximum(_reals(shown, "band_low"), LOWEST)
     axes.fill_between(
-        _reals(shown, "resolution_px"), _above_zero(shown, "band_low"), _reals(shown, "band_high"),
+        _reals(shown, "resolution_px"), low, _reals(shown, "band_high"),
         color=colour, alpha=0.2, linewidth=0,
     )  # fmt: skip
     _solid_then_dashed(axes, shown, "predicted", 1.0, colour)

@@ -47,7 +47,8 @@ def knee_px(fit: FormFit, series: int = 0) -> float | None:
         return None
     found = _by_term(fit, series)
     above = float(fit.coefficients[series, 0]) - found.get("1", 0.0)
-    b, c = found.get("n", 0.0), found.get("n²", 0.0)
+    b = found.get("n", 0.0)
+    c = found.get("n²", 0.0) if "n²" in fit.form.branch else 0.0
     # the root that stays finite as c goes to 0
     divisor = b + math.sqrt(max(b * b + 4 * c * above, 0))
     if divisor <= 0 or above < 0:
@@ -68,6 +69,7 @@ def _in_the_pixels(found: dict[Term, float], fit: FormFit, unit: str) -> tuple[C
         "1": ("a", 1.0, unit),
         "n": ("b", pixels, f"{unit} per pixel"),
         "n²": ("c", pixels**2, f"{unit} per pixel²"),
+        "m": ("d", pixels, f"{unit} per pixel"),
     }
     return tuple(
         Coefficient(name, found.get(term, 0.0) / scale, of)

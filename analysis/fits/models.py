@@ -11,6 +11,7 @@ Terms are scaled by the measured range, so that all coefficients are in units of
     term   value
     "1"    1
     "n"    s² / s_max²
+    "m"    the same again, where a law has it both beyond a floor and beside it
     "n²"   (s² / s_max²)²
     "u"    (s - s_min/4) / s_max
     "u²"   ((s - s_min/4) / s_max)²
@@ -32,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Term = Literal["1", "n", "n²", "u", "u²"]
+Term = Literal["1", "n", "m", "n²", "u", "u²"]
 
 TESTED_BRANCH = 3
 """Resolutions on the branch of a floor from which on they say something of its shape."""
@@ -63,6 +64,7 @@ class Law:
             counting one each. A law with more of them has to fit better to be preferred, or to be
             heard in the band (`analysis.fits.selection`).
         degree: highest power of the pixels in it, which bounds a branch that was not seen.
+        beside: terms that are added to floor and branch alike.
         root: 2 where the sum is that of the square of the quantity, else 1.
     """
 
@@ -72,6 +74,7 @@ class Law:
     floor: bool
     complications: int
     degree: int
+    beside: tuple[Term, ...] = ()
     root: int = 1
 
     @property
@@ -103,6 +106,16 @@ FLOOR_QUADRATIC = Law(
     floor=True,
     complications=2,
     degree=2,
+)
+# the sum of a floor and of what is quadratic, as of a backbone and a search
+FLOOR_BESIDE_QUADRATIC = Law(
+    "floor beside quadratic",
+    "max(f, a + b·n) + d·n + c·n²",
+    ("1", "n", "m", "n²"),
+    floor=True,
+    complications=2,
+    degree=2,
+    beside=("m", "n²"),
 )
 ROUNDED_FLOOR = Law(
     "rounded floor, then linear",
@@ -162,7 +175,7 @@ def prior_of_whole(complexities: Mapping[str, str]) -> Prior:
     if not squared:
         return Prior(PIXELS.laws, "the work of no submodule is declared to grow faster than pixels")
     reason = f"declared to compare each position with every other: {', '.join(squared)}"
-    return Prior(PIXELS_SQUARED.laws, reason)
+    return Prior((*PIXELS_SQUARED.laws, FLOOR_BESIDE_QUADRATIC), reason)
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,11 @@ class Form:
         return self.points - self.on_floor
 
     @property
+    def branch(self) -> tuple[Term, ...]:
+        """Terms that hold beyond the floor only."""
+        return tuple(term for term in self.terms if term not in self.law.beside)
+
+    @property
     def branch_unseen(self) -> bool:
         """Whether all that was measured lies on a floor."""
         return self.on_floor > 0 and self.on_branch == 0
@@ -203,27 +221,37 @@ class Form:
 
     def design(self, side_px: Floats, measured: MeasuredRange) -> Floats:
         """Columns of the linear model at the measured sides: sides × coefficients."""
-        branch = _terms(self.terms, side_px, measured)
+        terms = _terms(self.terms, side_px, measured)
         if not self.on_floor:
-            return branch
+            return terms
         on_floor = np.arange(len(side_px)) < self.on_floor
-        return np.column_stack([on_floor, branch * ~on_floor[:, np.newaxis]]).astype(np.float64)
+        masked = on_floor[:, np.newaxis] & self._of_branch
+        return np.column_stack([on_floor, terms * ~masked]).astype(np.float64)
 
     def curve(self, coefficients: Floats, side_px: Floats, measured: MeasuredRange) -> Floats:
         """The law at any side: series × sides, for coefficients of series × coefficients."""
-        branch = coefficients[:, bool(self.on_floor) :] @ _terms(self.terms, side_px, measured).T
-        if self.law.root > 1:
+        terms, of_branch = _terms(self.terms, side_px, measured), self._of_branch
+        found = coefficients[:, bool(self.on_floor) :]
+        if not self.on_floor:
             # a case with a negative coefficient may have no root
-            return np.maximum(branch, 0) ** (1 / self.law.root)
-        return np.maximum(coefficients[:, :1], branch) if self.on_floor else branch
+            whole = found @ terms.T
+            return np.maximum(whole, 0) ** (1 / self.law.root) if self.law.root > 1 else whole
+        branch = found[:, of_branch] @ terms[:, of_branch].T
+        beside = found[:, ~of_branch] @ terms[:, ~of_branch].T
+        return np.maximum(coefficients[:, :1], branch) + beside
 
     def gradient(self, on_branch: bool, side_px: Floats, measured: MeasuredRange) -> Floats:
         """Derivatives of the floor or of the branch by the coefficients: sides × coefficients."""
-        branch = _terms(self.terms, side_px, measured)
+        terms = _terms(self.terms, side_px, measured)
         if not self.on_floor:
-            return branch
+            return terms
         floor = np.full((len(side_px), 1), not on_branch, np.float64)
-        return np.column_stack([floor, branch * on_branch])
+        return np.column_stack([floor, terms * (on_branch | ~self._of_branch)])
+
+    @property
+    def _of_branch(self) -> npt.NDArray[np.bool_]:
+        """Which of the terms hold beyond the floor only."""
+        return np.array([term in self.branch for term in self.terms], np.bool_)
 
 
 def forms(law: Law, points: int) -> Iterator[Form]:
@@ -243,15 +271,22 @@ def forms(law: Law, points: int) -> Iterator[Form]:
 def _is_case(form: Form) -> bool:
     if form.branch_unseen:
         return not form.terms
-    if not form.terms or (form.on_floor and form.terms == ("1",)):
+    if not form.terms or (form.on_floor and form.branch in ((), ("1",))):
         return False
-    return len(form.terms) <= form.on_branch
+    return len(form.branch) <= form.on_branch
 
 
 def _terms(terms: tuple[Term, ...], side_px: Floats, measured: MeasuredRange) -> Floats:
     pixels = (side_px / measured.largest_px) ** 2
     beyond = (side_px - measured.origin_px) / measured.largest_px
-    values = {"1": np.ones_like(pixels), "n": pixels, "n²": pixels**2, "u": beyond, "u²": beyond**2}
+    values = {
+        "1": np.ones_like(pixels),
+        "n": pixels,
+        "n²": pixels**2,
+        "m": pixels,
+        "u": beyond,
+        "u²": beyond**2,
+    }
     return (
         np.array([values[term] for term in terms], np.float64).reshape(len(terms), len(side_px)).T
     )

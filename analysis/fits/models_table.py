@@ -3,8 +3,8 @@
 One row per series × law; the study's model last. Columns, in this order:
 
 - `quantity` … `submodule`: which series, as in `fits.csv`. Sums have no laws of their own.
-- `law`, `formula`, `coefficients`, `f`, `a`, `b`, `c`, `knee_px`, `max_relative_residual`: as in
-  `fits.csv`.
+- `law`, `formula`, `coefficients`, `f`, `a`, `b`, `c`, `d`, `knee_px`, `max_relative_residual`: as
+  in `fits.csv`.
 - `score`: misfit in squared scatters plus a price for each complication, less that of the law
   chosen; `aicc`; both null for the study's model, which is not weighed.
 - `back_test_…`: as in `fits.csv`; `passed`: whether they lie within what the law allows.

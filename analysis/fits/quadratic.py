@@ -1,4 +1,8 @@
-"""Least squares for y = b0 + b1·s + b2·s², s the side length in px (the study's model)."""
+"""The study's model: least squares for y = b0 + b1·s + b2·s², s the side length in px.
+
+It always stands beside the laws of `analysis.fits.growth` and is never weighed against them; and
+`analysis.fits.memory_extrapolation` judges it by exact counts.
+"""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ One row per quantity × clock × device × method × variant × submodule. Colum
 - `study_model`, `study_b0`, `study_b1`, `study_b2`: y = b0 + b1·s + b2·s² with the side s in px;
   `study_max_relative_residual`; `study_predicted`; `study_low`, `study_high`: 95 % prediction
   interval of that model, if it is right, which it does not test.
-- `law`, `formula`, `coefficients` (with their units), `f`, `a`, `b`, `c` (their values in `unit`,
-  and per pixel or px as the law has it), `knee_px`, `max_relative_residual`: the law chosen.
+- `law`, `formula`, `coefficients` (with their units), `f`, `a`, `b`, `c`, `d` (their values in
+  `unit`, and per pixel or px as the law has it), `knee_px`, `max_relative_residual`: the law
+  chosen.
 - `relative_scatter`: of a measurement around the law that explains the points best.
 - `back_test_one_out`, `back_test_two_out_lower`, `back_test_two_out_upper`: predicted over observed
   minus one, of the law chosen: the largest resolution without itself, the largest two without both.
@@ -60,6 +61,7 @@ LAW_COLUMNS: Schema = {
     "a": "Float64",
     "b": "Float64",
     "c": "Float64",
+    "d": "Float64",
     "knee_px": "Float64",
     "max_relative_residual": "Float64",
 }
@@ -138,7 +140,7 @@ def law_values(model: Model | None) -> dict[str, Any]:
         "law": model.law.name,
         "formula": model.law.formula,
         "coefficients": coefficient_words(model.coefficients),
-        **{name: by_name.get(name) for name in "fabc"},
+        **{name: by_name.get(name) for name in "fabcd"},
         "knee_px": model.knee_px,
         "max_relative_residual": model.max_relative_residual,
     }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from analysis.fits.growth import EXTRAPOLATION_LIMIT, fit_growth
 from analysis.fits.models import (
     FIXED,
+    FLOOR_BESIDE_QUADRATIC,
     FLOOR_QUADRATIC,
     LINEAR,
     PIXELS,
@@ -18,6 +19,7 @@ from analysis.fits.models import (
     RIVALS,
     SIDE,
     Floats,
+    prior_of_whole,
 )
 from analysis.fits.quadratic import fit_quadratic
 from analysis.fits.words import problems, verdict, why_chosen
@@ -165,6 +167,39 @@ def test_an_early_floor_needs_no_words() -> None:
     assert "flat" not in words
     assert growth.chosen is not None
     assert growth.chosen.knee_px == pytest.approx(512, rel=0.02)
+
+
+@pytest.mark.parametrize("floor", [1.2, 2.0])
+def test_a_whole_that_is_a_floor_beside_a_bend_is_held(floor: float) -> None:
+    """A backbone that is launch-bound to 486 or 675 px, and a search, seen as one image only."""
+    prior = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"})
+    true = np.maximum(floor, 0.3 + 4 * G) + 0.2 + 1.5 * G + 5 * G**2
+    g_3000 = (3000 / 1024) ** 2
+    true_3000 = 0.5 + 5.5 * g_3000 + 5 * g_3000**2
+    held, predicted = [], []
+    for seed in range(40):
+        draws = np.random.default_rng(seed)
+        growth = fit_growth(
+            SIDES_PX, list(true * (1 + 0.01 * draws.normal(size=7))), "ms", prior=prior
+        )
+        curve = growth.curve(3000)
+        held.append(curve.band.low[0] <= true_3000 <= curve.band.high[0])
+        predicted.append(curve.predicted[0])
+    assert np.mean(held) > 0.85
+    assert np.median(predicted) == pytest.approx(true_3000, rel=0.1)
+
+
+def test_a_floor_beside_a_bend_has_a_knee_and_all_its_coefficients() -> None:
+    prior = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"})
+    exact = np.maximum(2.0, 0.5 + 4 * G) + 1.5 * G + 5 * G**2
+    growth = fit_growth(SIDES_PX, list(exact), "ms", prior=prior)
+    assert growth.chosen is not None
+    assert growth.chosen.law is FLOOR_BESIDE_QUADRATIC
+    assert growth.chosen.knee_px == pytest.approx(1024 * (1.5 / 4) ** 0.5)
+    pixels = 1024**2
+    assert {part.name: part.value for part in growth.chosen.coefficients} == pytest.approx(
+        {"f": 2, "a": 0.5, "b": 4 / pixels, "c": 5 / pixels**2, "d": 1.5 / pixels}
+    )
 
 
 def test_laws_that_the_points_do_not_decide_between_are_named() -> None:

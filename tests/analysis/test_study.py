@@ -131,7 +131,7 @@ def test_every_run_and_every_kernel_has_its_rows(study: Path) -> None:
 
 
 @pytest.mark.parametrize("method", TIMES_MS)
-def test_growth_is_found_again(study: Path, method: str) -> None:
+def test_the_study_s_model_is_found_again(study: Path, method: str) -> None:
     fits = pd.read_csv(study / "fits.csv").set_index(["method", "quantity", "clock", "submodule"])
     for submodule in TIMES_MS[method]:
         row = fits.loc[(method, "runtime", "busy", submodule)]
@@ -139,7 +139,6 @@ def test_growth_is_found_again(study: Path, method: str) -> None:
         assert row["study_predicted"] == pytest.approx(expected_ms, rel=1e-3)
         assert row["study_low"] <= row["study_predicted"] <= row["study_high"]
         assert row["study_b2"] == pytest.approx(TIMES_MS[method][submodule][2], rel=1e-2)
-        assert row["band_low"] <= expected_ms <= row["band_high"]
     whole = fits.loc[(method, "runtime", "busy", "image")]
     parts = [time_ms(method, submodule, 3000) for submodule in TIMES_MS[method]]
     assert whole["study_predicted"] == pytest.approx(sum(parts), rel=1e-3)

@@ -70,6 +70,9 @@ def test_the_sum_of_the_submodules_holds_the_whole(
     assert total["band_low"] <= true <= total["band_high"]
     assert total["predicted"] == pytest.approx(true, rel=0.06)
     assert total["band_high"] / total["band_low"] < 1.4
+    image = rows[(rows["clock"] == "busy") & (rows["submodule"] == "image")].iloc[0]
+    assert image["band_low"] <= true <= image["band_high"]
+    assert image["band_high"] / image["band_low"] < 1.6
 
 
 def test_the_study_s_model_misses_what_grows_with_the_pixels_squared(fits: pd.DataFrame) -> None:
