@@ -9,6 +9,7 @@ rule report:
         memory=rules.memory_table.output.csv,
         methods=rules.memory_table.output.methods,
         fits=rules.fits_table.output,
+        feasibility=rules.feasibility_table.output.csv,
     output:
         "results/report.html",
     log:

@@ -101,7 +101,7 @@ function decisionCell(row, tell) {
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
   const speed = row.latency_ms === null ? null : `${number(row.latency_ms, 3)} ms${basis}`;
-  const sentence = `${row.method}, ${row.sensor} (${number(row.needed_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}, p99 ${number(row.latency_p99_ms, 3)} ms` : ""}`;
+  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}, p99 ${number(row.latency_p99_ms, 3)} ms` : ""}`;
   const button = element(
     "button",
     { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },
