@@ -210,7 +210,7 @@ def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -
     runtime.loc[runtime["resolution_px"] == 512, "verdict"] = "drifting"
     tables = study_tables(runtime, read(count_of(method)), runs_table(runtime))
     figures = study_figures(tables, HARDWARE, style)
-    assert len(figures) == 12
+    assert len(figures) == 13
     for draw_one in figures.values():
         with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
             figure = draw_one().figure

@@ -11,7 +11,7 @@ import pytest
 
 from tests.workflow.conftest import planned, run_study, write_config
 
-pytestmark = pytest.mark.study
+pytestmark = [pytest.mark.study, pytest.mark.slow]
 
 BOTH = ["reference-fp32", "optimized-fp32"]
 OWN = '''
