@@ -131,7 +131,7 @@ def test_other_gpus_and_sensors_are_judged_again_and_measure_nothing(
     study: Path, changes: dict[str, Any]
 ) -> None:
     write_config(study, changes)
-    assert planned(study) == {"feasibility_table": 1, "figures": 1, "all": 1}
+    assert planned(study) == {"feasibility_table": 1, "figures": 1, "report": 1, "all": 1}
 
 
 def test_another_sensor_is_counted_and_measures_nothing(study: Path) -> None:
