@@ -33,7 +33,7 @@ class Speed:
         p99: the same of the 99th percentile; None where it is not known.
         basis: `measured`; `interpolated` or `extrapolated` by the law that explains the growth.
         factor: pixels over those of the largest measured resolution; 1 where it was measured.
-        images: measured images, of all runs that were used.
+        images: measured images of a run; of the runs that a law was fitted to, the fewest.
         verdict: `steady`, or the other verdicts of these runs, by comma.
     """
 
@@ -106,10 +106,10 @@ class Latencies:
 
 
 def _runs(rows: pd.DataFrame) -> tuple[int, str]:
-    """Images and verdicts of the runs that were used."""
+    """Images of the smallest, and verdicts of the runs that were used."""
     verdicts = dict.fromkeys(rows["verdict"].dropna())
     unsteady = [str(verdict) for verdict in verdicts if verdict != "steady"]
-    return int(rows["images"].sum()), ", ".join(unsteady) or "steady"
+    return int(rows["images"].min()), ", ".join(unsteady) or "steady"
 
 
 def _estimate(row: pd.Series, columns: tuple[str, str, str]) -> Estimate | None:
