@@ -6,6 +6,7 @@ implementations were measured, and one for the whole image. Columns, in this ord
 - `device`, `hardware`, `method`, `precision`, `resolution_px`, `submodule`, `role`, `clock`: as in
   `runtime.csv`; the clock is the main one of the device (host on a CPU, busy on a GPU).
 - `reference_images`, `optimized_images`: sizes of the two samples.
+- `reference_verdict`, `optimized_verdict`: whether the runs were steady, as in `runtime.csv`.
 - `reference_ms`, `optimized_ms`: means per image.
 - `time_ratio`: optimized / reference; `time_ratio_ci95_low`, `time_ratio_ci95_high`: its interval
   (`analysis.statistics.ratio`), in which autocorrelation and processes are as they are in those of
@@ -37,6 +38,8 @@ IMPLEMENTATION_COLUMNS: Schema = {
     "clock": "string",
     "reference_images": "Int64",
     "optimized_images": "Int64",
+    "reference_verdict": "string",
+    "optimized_verdict": "string",
     "reference_ms": "Float64",
     "optimized_ms": "Float64",
     "time_ratio": "Float64",
@@ -105,6 +108,8 @@ def _rows(pairs: pd.DataFrame, counts: pd.DataFrame) -> Iterator[dict[str, Any]]
             **{name: pair[f"{name}_reference"] for name in ("hardware", "role", "clock")},
             "reference_images": pair["images_reference"],
             "optimized_images": pair["images_optimized"],
+            "reference_verdict": pair["verdict_reference"],
+            "optimized_verdict": pair["verdict_optimized"],
             "reference_ms": pair["mean_ms_reference"],
             "optimized_ms": pair["mean_ms_optimized"],
             "time_ratio": None if ratio is None else ratio.value,

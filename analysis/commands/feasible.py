@@ -41,7 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--device",
         metavar="NAME",
         help="measured device whose latency counts, and whose memory without --vram-gib; "
-        "without it, memory alone is judged",
+        "without it, that of every measured device is told",
     )
     parser.add_argument("--cycle-ms", type=_positive, metavar="MS", help="time between two images")
     parser.add_argument(
@@ -92,6 +92,7 @@ def _main(options: argparse.Namespace) -> None:
 def _print_answers(options: argparse.Namespace) -> None:
     from analysis.feasibility.answer import answer
     from analysis.feasibility.table import feasibility_rows
+    from analysis.feasibility.targets import measured_devices, on_device
     from analysis.figures.hardware import Sensor
 
     if options.sensor_mp is None:
@@ -99,8 +100,16 @@ def _print_answers(options: argparse.Namespace) -> None:
     tables = _chosen(_read(options.tables), options)
     target = _target(tables.runtime, options.device, options.vram_gib)
     sensor = Sensor(f"{options.sensor_mp:g} MP", options.sensor_mp)
-    for row in feasibility_rows(tables, [target], [sensor]):
-        print(answer(row, options.cycle_ms))
+    if options.device is not None:
+        for row in feasibility_rows(tables, [target], [sensor]):
+            print(answer(row, options.cycle_ms))
+        return
+    # each latency stands with the device it was measured on: none is taken for that of the target
+    devices = [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
+    rows = list(feasibility_rows(tables, [target, *devices], [sensor]))
+    for first in range(0, len(rows), 1 + len(devices)):
+        row, *measured = rows[first : first + 1 + len(devices)]
+        print(answer(row, options.cycle_ms, measured))
 
 
 def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,19 +10,35 @@ import pandas as pd
 from analysis.feasibility.needs import GIB
 
 
-def answer(row: Mapping[str, Any], cycle_ms: float | None) -> str:
+def answer(
+    row: Mapping[str, Any],
+    cycle_ms: float | None,
+    measured: Sequence[Mapping[str, Any]] | None = None,
+) -> str:
     """The answer in words.
 
     Args:
         row: of `feasibility.csv`.
         cycle_ms: time between two images; None: none has to be kept.
+        measured: rows of the same method, variant and sensor on each device that was measured,
+            whose latencies are told beside each other; None: the device is that of `row`.
     """
     verdicts = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
-    parts = [f"{verdicts[row['verdict']]}, {row['reason']}", _memory_words(row), _speed_words(row)]
-    if cycle_ms is not None:
-        parts.append(cycle_words(row, cycle_ms))
+    parts = [f"{verdicts[row['verdict']]}, {row['reason']}", _memory_words(row)]
+    if measured is None:
+        parts.append(_timed_words(row, cycle_ms))
+    else:
+        parts += [_timed_words(one, cycle_ms) for one in measured]
+        if not measured:
+            parts.append("no runtime: nothing was measured")
     named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['sensor_px']} px)"
     return f"{named}, {row['gpu']}: {'; '.join(part for part in parts if part)}"
+
+
+def _timed_words(row: Mapping[str, Any], cycle_ms: float | None) -> str:
+    """Latency on a device, and whether it keeps the cycle time."""
+    said = _speed_words(row)
+    return said if cycle_ms is None else f"{said}, {cycle_words(row, cycle_ms)}"
 
 
 def cycle_words(row: Mapping[str, Any], cycle_ms: float) -> str:
@@ -76,7 +92,8 @@ def _memory_words(row: Mapping[str, Any]) -> str:
 
 def _speed_words(row: Mapping[str, Any]) -> str:
     if pd.isna(row["latency_ms"]):
-        return f"no runtime: {row['latency_problem']}"
+        where = "" if pd.isna(row["device"]) else f" on {row['hardware']} (device {row['device']})"
+        return f"no runtime{where}: {row['latency_problem']}"
     low, high, p99 = (row[name] for name in ("latency_low_ms", "latency_high_ms", "latency_p99_ms"))
     interval = "" if pd.isna(low) or pd.isna(high) else f" (95 %: {low:.4g} to {high:.4g})"
     tail = "" if pd.isna(p99) else f", p99 {p99:.4g} ms"

@@ -64,7 +64,8 @@ def same_gpu(gpu: Gpu, hardware: str) -> bool:
 
     `RTX 4090` is `NVIDIA GeForce RTX 4090`, and not `NVIDIA GeForce RTX 4090 Laptop GPU`. `H100`
     with 80 GiB is `NVIDIA H100 80GB HBM3`, and not `NVIDIA H100 PCIe`, which is slower: its
-    name has to say so. A size of memory in the driver's name has to be that of the GPU.
+    name has to say so; `A100` is `NVIDIA A100-SXM4-80GB`, for the same reason. A size of memory in
+    the driver's name has to be that of the GPU.
     """
     sizes = [int(size) for size in re.findall(r"(?<![\w.])(\d+)gb\b", hardware.lower())]
     if any(abs(size - gpu.memory_gib) > SAME_MEMORY * gpu.memory_gib for size in sizes):
@@ -77,7 +78,7 @@ def _model(text: str) -> str:
     return "".join(
         word
         for word in words
-        if word not in _NOT_IN_NAMES and not re.fullmatch(r"\d+gb|hbm\d+e?", word)
+        if word not in _NOT_IN_NAMES and not re.fullmatch(r"\d+gb|hbm\d+e?|sxm\d*", word)
     )
 
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers, new_figure
 from analysis.figures.captions import measured_on, out_of_memory, sample_size
 from analysis.figures.intervals import half_widths
+from analysis.figures.marks import cross_unsteady, settings_words, unsteady_words
 from analysis.figures.side_panels import (
     PANEL_FROM_MM,
     WHOLE_IMAGE,
@@ -91,6 +92,7 @@ def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
                 of_clock["resolution_px"], of_clock["mean_ms"], half_widths(of_clock),
                 color=colour, capsize=1.5, elinewidth=0.7, markersize=3.5, linewidth=1, **look,
             )  # fmt: skip
+            cross_unsteady(axes, of_clock, of_clock["mean_ms"])
     axes.set_yscale("log")
     axes.set_ylim(rows["mean_ms"].min() / 2, rows["mean_ms"].max() * 2)
     log_numbers(axes.yaxis)
@@ -119,7 +121,8 @@ def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
         )
     if first["device_type"] == "cuda":
         said += HYPOTHESIS
-    return f"{said}{_growth(measured)}{out_of_memory(inside)}"
+    marked = f"{settings_words(measured)}{unsteady_words(measured, 'crossed out')}"
+    return f"{said}{_growth(measured)}{out_of_memory(inside)}{marked}"
 
 
 def _growth(measured: pd.DataFrame) -> str:

@@ -111,7 +111,8 @@ def _fit_figures(tables: StudyTables, style: Style) -> Figures:
             for table in (tables.fit_curves, tables.fit_models, tables.fits)
         )
         name = "_".join(("fit_check", *map(str, key)))
-        figures[name] = partial(fit_check, curves, models, fits, style)
+        of_clock = rows[rows["clock"] == clock]
+        figures[name] = partial(fit_check, curves, models, fits, of_clock, style)
     return figures
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from analysis.figures.canvas import Drawing, columns_that_fit, new_figure
 from analysis.figures.fit_words import refused_words
+from analysis.figures.marks import cross_unsteady, unsteady_words
 from analysis.figures.side_panels import part_colour, part_name, side_ticks
 from analysis.figures.style import Style
 from analysis.fits.quadratic import MODEL
@@ -34,7 +35,11 @@ BACK_TESTS: dict[str, dict[str, Any]] = {
 
 
 def fit_check(
-    curves: pd.DataFrame, models: pd.DataFrame, fits: pd.DataFrame, style: Style
+    curves: pd.DataFrame,
+    models: pd.DataFrame,
+    fits: pd.DataFrame,
+    runtime: pd.DataFrame,
+    style: Style,
 ) -> Drawing:
     """Residuals and back-test of the runtimes of one device × method × variant by its main clock.
 
@@ -42,10 +47,11 @@ def fit_check(
         curves: its rows of ``fit_curves.csv``.
         models: its rows of ``fit_models.csv``.
         fits: its rows of ``fits.csv``; at least one.
+        runtime: its rows of ``runtime.csv``, for which runs were not steady.
         style: sizes and fonts.
     """
     first = fits.iloc[0]
-    residuals = _residuals(curves[curves["submodule"] != WHOLE_METHOD])
+    residuals = _residuals(curves[curves["submodule"] != WHOLE_METHOD], runtime)
     tests = _back_tests(models)
     parts = [part for part in dict.fromkeys(fits["submodule"]) if part != WHOLE_METHOD]
     caption = (
@@ -54,6 +60,7 @@ def fit_check(
         "resolution. Below: back-test, predicted / measured − 1 of the largest resolutions from "
         "fits that have not seen them: filled the law chosen, open the study's model."
         f"{_refused(fits[fits['submodule'] != WHOLE_METHOD])}"
+        f"{unsteady_words(runtime, 'crossed out')}"
     )
     height_mm = RESIDUALS_MM + BETWEEN_MM + ROW_MM * len(parts)
     figure = new_figure(style, height_mm, caption)
@@ -66,13 +73,18 @@ def fit_check(
     return Drawing(name, figure, data)
 
 
-def _residuals(curves: pd.DataFrame) -> pd.DataFrame:
+def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
     """A row per measured resolution × submodule × model; null where it was not fitted."""
+    verdicts = runtime.groupby("resolution_px")["verdict"].first()
     measured = curves[curves["observed"].notna()]
     key = ["device", "method", "variant", "clock", "submodule", "resolution_px", "observed"]
     by_law = measured["predicted"].where(measured["band_low"].notna())
     parts = [
-        measured[key].assign(model=model, relative_residual=fitted / measured["observed"] - 1)
+        measured[key].assign(
+            model=model,
+            relative_residual=fitted / measured["observed"] - 1,
+            verdict=measured["resolution_px"].map(verdicts),
+        )
         for model, fitted in ((LAW, by_law), (STUDY, measured["study_predicted"]))
     ]
     return pd.concat(parts, ignore_index=True)
@@ -99,6 +111,7 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) ->
                 color=part_colour(str(part)), markersize=3, linewidth=0.8,
                 markerfacecolor=None if model == LAW else "white", label=part_name(str(part)),
             )  # fmt: skip
+            cross_unsteady(axes, of_part, of_part["relative_residual"] * 100)
         axes.set_title(model, loc="left")
         axes.set_xlabel("side of the image in px")
         if rows.empty:

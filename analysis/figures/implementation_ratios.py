@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.figures.canvas import Drawing, log_numbers, new_figure
 from analysis.figures.captions import CLOCK_WORDS
 from analysis.figures.edge_labels import EdgeLabel, add_edge_labels, settle
+from analysis.figures.marks import cross_unsteady
 from analysis.figures.side_panels import part_colour, part_name, side_ticks
 from analysis.figures.style import Style
 
@@ -31,6 +32,7 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
         f"it is faster. {CLOCK_WORDS[first['clock']]}, measured on {first['hardware']} (device "
         f"“{first['device']}”), batch 1, n = {_range(images)} images. The "
         "two were measured one after the other: a drift of the machine is not in the interval."
+        f"{_unsteady_words(implementations)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = figure.subplots()
@@ -45,6 +47,7 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
             np.array([end.to_numpy("float64", na_value=np.nan) for end in ends_of]),
             color=colour, marker="o", markersize=3, capsize=2, elinewidth=0.7,
         )  # fmt: skip
+        cross_unsteady(axes, rows.assign(verdict=_worse(rows)), ratio)
         ends.append(EdgeLabel(float(ratio.iloc[-1]), part_name(str(part)), colour))
     axes.set_yscale("log")
     ratios = [1.0, *measured["time_ratio"]]
@@ -56,6 +59,24 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     settle(figure, [add_edge_labels(axes, "right", ends, style.font_pt - 1.5)])
     name = f"implementations_{first['device']}_{first['method']}_{first['precision']}"
     return Drawing(name, figure, implementations.assign(basis="measured"))
+
+
+def _worse(rows: pd.DataFrame) -> pd.Series:
+    """The verdict of the implementation that was not steady; that of the reference if both."""
+    optimized = rows["optimized_verdict"]
+    return rows["reference_verdict"].where(rows["reference_verdict"] != "steady", optimized)
+
+
+def _unsteady_words(implementations: pd.DataFrame) -> str:
+    """A sentence on the runs that were not steady, or nothing."""
+    named = []
+    for side in ("reference", "optimized"):
+        runs = implementations[["resolution_px", f"{side}_verdict"]].dropna().drop_duplicates()
+        for verdict, of_one in runs.groupby(f"{side}_verdict", sort=False):
+            if verdict != "steady":
+                at = ", ".join(f"{side_px:,}" for side_px in of_one["resolution_px"])
+                named.append(f"{side} at {at} px ({verdict})")
+    return f" Not steady (crossed out): {'; '.join(named)}." if named else ""
 
 
 def _range(images: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.figures.canvas import Drawing, new_figure
 from analysis.figures.captions import measured_on, out_of_memory
 from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
+from analysis.figures.marks import cross_unsteady, settings_words, unsteady_words
 from analysis.figures.side_panels import panels, part_colour, part_name, row_count, side_ticks
 from analysis.figures.style import Style
 
@@ -31,7 +32,8 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
         f"{first['variant']}: launch-bound share, the mean of 1 − busy / span: how long no kernel "
         "runs between the first kernel of a submodule and its last. Towards 100 % the GPU waits "
         "for launches, and time hardly grows with the image; towards 0 % it is busy. "
-        f"{measured_on(shown)}.{out_of_memory(shown)}"
+        f"{measured_on(shown)}.{out_of_memory(shown)}{settings_words(shown)}"
+        f"{unsteady_words(shown, 'crossed out')}"
     )
     rows = row_count(len(methods), style, PANEL_FROM_MM)
     figure = new_figure(style, PANEL_MM * rows, caption)
@@ -45,6 +47,7 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
         for part, of_part in known.groupby("submodule", sort=False):
             percent, colour = of_part["launch_bound_share"] * 100, part_colour(str(part))
             axes.plot(of_part["resolution_px"], percent, "o-", color=colour, markersize=3)
+            cross_unsteady(axes, of_part, percent)
             ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), colour))
         axes.set_title(method, loc="left")
         axes.set_ylim(0, top)
@@ -53,6 +56,6 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
         labels.append(add_edge_labels(axes, "right", ends, style.font_pt - 2))
     settle(figure, labels)
     columns = ["device", "hardware", "method", "variant", "resolution_px", "pixels", "submodule"]
-    data = shown[[*columns, "role", "status", "images", "launch_bound_share"]]
+    data = shown[[*columns, "role", "status", "verdict", "images", "launch_bound_share"]]
     name = f"launch_bound_{first['device']}_{first['variant']}"
     return Drawing(name, figure, data.assign(basis="measured"))

@@ -1,7 +1,8 @@
 """Marks on what is drawn of runs: which were not steady, and with which settings they ran.
 
 Both come from `runs.csv`. A figure of measured values needs three things: points or bars through
-`draw_points` or `hatch_unsteady`, and `settings_words` and `unsteady_words` in its caption.
+`draw_points`, `hatch_unsteady` or, where hollow points mean something else, `cross_unsteady`; and
+`settings_words` and `unsteady_words` in its caption.
 """
 
 from __future__ import annotations
@@ -90,6 +91,22 @@ def hatch_unsteady(axes: Axes, unsteady: Sequence[bool], heights: Sequence[float
                 position, height, 0.78, facecolor="none", edgecolor="black", hatch="////",
                 linewidth=0.6, label="_unsteady",
             )  # fmt: skip
+
+
+def cross_unsteady(axes: Axes, rows: pd.DataFrame, values: pd.Series) -> None:
+    """Crosses out the points of runs that were not steady.
+
+    Args:
+        axes: of the points.
+        rows: a point each, with `resolution_px` and `verdict`.
+        values: heights of the points.
+    """
+    unsteady = is_unsteady(rows)
+    if unsteady.any():
+        axes.plot(
+            rows["resolution_px"][unsteady], values[unsteady], linestyle="", marker="x",
+            color="black", markersize=5, markeredgewidth=0.8, zorder=4, label="_unsteady",
+        )  # fmt: skip
 
 
 def unsteady_words(rows: pd.DataFrame, mark: str = "hollow") -> str:

@@ -50,6 +50,7 @@ class Series(NamedTuple):
         relative_std: standard error of each value over the value, None where not all were measured.
         prior: laws to admit.
         is_part: whether it is a submodule whose runtimes are summed to the method's.
+        unsteady: the runs among them that were not steady, in words; empty: none.
     """
 
     quantity: str
@@ -65,6 +66,7 @@ class Series(NamedTuple):
     relative_std: tuple[float, ...] | None = None
     prior: Prior = NOTHING_KNOWN
     is_part: bool = False
+    unsteady: str = ""
 
 
 def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) -> Iterator[Series]:
@@ -101,7 +103,17 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
             if is_part
             else prior_of_whole(known),
             is_part=is_part,
+            unsteady=_unsteady_words(measured),
         )
+
+
+def _unsteady_words(measured: pd.DataFrame) -> str:
+    """Such as ``drifting at 256, 384 px; shared at 512 px``."""
+    lost = measured[measured["verdict"].notna() & (measured["verdict"] != "steady")]
+    return "; ".join(
+        f"{verdict} at {', '.join(map(str, rows['resolution_px']))} px"
+        for verdict, rows in lost.groupby("verdict", sort=False)
+    )
 
 
 def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:

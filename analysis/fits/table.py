@@ -201,7 +201,11 @@ def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
         "interval_refused": one.interval_refused,
         "refused": curve.refused[0],
         "problems": "; ".join(
-            [*(problems(growth, curve) if growth else ()), *_of_whole(one, curve, total)]
+            [
+                *(problems(growth, curve) if growth else ()),
+                *_of_whole(one, curve, total),
+                *([f"runs that were not steady: {series.unsteady}"] if series.unsteady else ()),
+            ]
         ),
         "basis": "extrapolated",
         "counted": series.counted,

@@ -44,6 +44,7 @@ from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters
 from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
+from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import make_table, read_csv, write_csv
 from tests.analysis.drawings import VARIANT, caption, latency_table, runtime_table
 
@@ -269,6 +270,8 @@ def test_a_run_at_the_size_or_a_larger_one_fits_and_one_that_ran_out_does_not() 
         ("H100", 80, "NVIDIA H100 80GB HBM3 MIG 1g.10gb", False),
         ("A100 SXM4", 80, "NVIDIA A100-SXM4-40GB", False),
         ("A100 SXM4", 40, "NVIDIA A100-SXM4-40GB", True),
+        ("A100", 80, "NVIDIA A100-SXM4-80GB", True),
+        ("A100", 80, "NVIDIA A100 80GB PCIe", False),
         ("T4", 16, "Tesla T4", True),
     ],
 )
@@ -510,19 +513,46 @@ def test_the_command_answers_in_a_line_for_each_method(analysis: Analysis, folde
     asked = ("--sensor-mp", 5.07, "--vram-gib", 24, "--cycle-ms", 50)
     code, out, err = analysis("feasible", "--tables", folder, "--method", "all", *asked)
     assert (code, err) == (0, "")
-    assert out.splitlines() == [
-        f"{name} {VARIANT}, 5.07 MP (2252 px), 24 GiB: fits, needs at most 6.196 of 24 GiB; "
-        "4.723 GiB counted, context assumed; no runtime: not measured there, and never taken from "
-        "another GPU; whether it keeps 50 ms is not known"
-        for name in "MN"
-    ]
+    first, second = out.splitlines()
+    fits_in = "5.07 MP (2252 px), 24 GiB: fits, needs at most 6.196 of 24 GiB; 4.723 GiB counted, "
+    assert first.startswith(f"M {VARIANT}, {fits_in}context assumed; ")
+    assert "on NVIDIA GeForce RTX 4090 (device lab), extrapolated, 4.84 times the largest" in first
+    assert first.endswith(", n = 5, does not keep 50 ms")
+    assert second == (
+        f"N {VARIANT}, {fits_in}context assumed; no runtime on NVIDIA GeForce RTX 4090 "
+        "(device lab): no latency was measured, whether it keeps 50 ms is not known"
+    )
+
+
+def test_without_a_device_each_measured_one_tells_its_latency(
+    analysis: Analysis, folder: Path
+) -> None:
+    lab = read_csv(folder / "runtime.csv", RUNTIME_COLUMNS)
+    slow = lab.assign(device="slow", hardware="Tesla T4")
+    for column in ("mean_ms", "p99_ms", "p99_low_ms", "p99_high_ms"):
+        slow[column] *= 3
+    write_csv(pd.concat([lab, slow]), folder / "runtime.csv")
+    asked = ("feasible", "--tables", folder, "--method", "M", "--vram-gib", 24, "--cycle-ms", 50)
+    _, out, _ = analysis(*asked, "--sensor-mp", 0.262144)
+    assert out.count("\n") == 1
+    _, on_lab, on_slow = out.split("; ")[-3:]
+    assert "(device lab), measured, n = 5, keeps 50 ms" in on_lab
+    assert "Tesla T4 (device slow), measured, n = 5, does not keep 50 ms" in on_slow
+
+
+def test_without_measurements_the_command_says_so(analysis: Analysis, folder: Path) -> None:
+    (folder / "runtime.csv").unlink()
+    asked = ("feasible", "--tables", folder, "--method", "M", "--vram-gib", 24, "--cycle-ms", 50)
+    code, out, _ = analysis(*asked, "--sensor-mp", 5.07)
+    assert code == 0
+    assert out.endswith("context assumed; no runtime: nothing was measured\n")
 
 
 def test_with_a_device_its_latency_and_cycle_are_judged(analysis: Analysis, folder: Path) -> None:
     asked = ("feasible", "--tables", folder, "--method", "M", "--device", "lab", "--sensor-mp")
     _, out, _ = analysis(*asked, 0.262144, "--cycle-ms", 50)
     assert "M reference-fp32, 0.262144 MP (512 px), lab: fits, ran at 512 px on lab" in out
-    assert "NVIDIA GeForce RTX 4090 (device lab), measured, n = 5; keeps 50 ms" in out
+    assert "NVIDIA GeForce RTX 4090 (device lab), measured, n = 5, keeps 50 ms" in out
     _, out, _ = analysis(*asked, 5.07, "--cycle-ms", 50)
     assert "extrapolated, 4.84 times the largest pixels measured, n = 5" in out
     assert out.endswith("does not keep 50 ms\n")

@@ -21,10 +21,13 @@ from tests.analysis.drawings import (
     latency_table,
     runs_table,
     runtime_table,
+    study_tables,
     texts,
 )
 
 SCALING, SHARE = f"scaling_runtime_lab_{VARIANT}", f"runtime_share_lab_M_{VARIANT}"
+CLOCKS, LAUNCH_BOUND = f"clocks_lab_M_{VARIANT}", f"launch_bound_lab_{VARIANT}"
+FIT_CHECK, IMPLEMENTATIONS = f"fit_check_lab_M_{VARIANT}", "implementations_lab_M_fp32"
 SCALING_LATENCY, PARTS = f"scaling_latency_lab_{VARIANT}", f"latency_parts_lab_M_{VARIANT}"
 
 
@@ -81,6 +84,46 @@ def test_bars_of_runs_that_were_not_steady_are_hatched(name: str) -> None:
     drawing = draw(name, unsteady(both(), 384, 640))
     assert hatched(drawing) == [SIDES_PX.index(384), SIDES_PX.index(640)]
     assert "Not steady (hatched): M at 384 px (shared)" in said(drawing)
+
+
+def crossed(drawing: Drawing) -> set[int]:
+    """Sides whose points are crossed out, in any panel."""
+    return {
+        int(side)
+        for axes in drawing.figure.axes
+        for line in axes.lines
+        if line.get_marker() == "x"
+        for side in line.get_xdata()
+    }
+
+
+@pytest.mark.parametrize("name", [CLOCKS, LAUNCH_BOUND, FIT_CHECK])
+def test_points_of_runs_that_were_not_steady_are_crossed_out(name: str) -> None:
+    assert crossed(draw(name, both(launch_bound_share=0.2))) == set()
+    drawing = draw(name, unsteady(both(launch_bound_share=0.2), 384, 640))
+    assert crossed(drawing) == {384, 640}
+    assert "Not steady (crossed out): M at 384 px (shared); M at 640 px (shared)." in said(drawing)
+    assert set(drawing.data.loc[drawing.data["verdict"] == "shared", "resolution_px"]) == {384, 640}
+
+
+def test_a_ratio_is_crossed_out_where_one_of_its_runs_was_not_steady() -> None:
+    optimized = runtime_table(variant="optimized-fp32")
+    steady = pd.concat([runtime_table(), optimized], ignore_index=True)
+    assert crossed(draw(IMPLEMENTATIONS, steady)) == set()
+    disturbed = [unsteady(runtime_table(), 384), unsteady(optimized, 640, verdict="drifting")]
+    drawing = draw(IMPLEMENTATIONS, pd.concat(disturbed, ignore_index=True))
+    assert crossed(drawing) == {384, 640}
+    words = "reference at 384 px (shared); optimized at 640 px (drifting)."
+    assert f"Not steady (crossed out): {words}" in said(drawing)
+
+
+def test_fits_name_runs_that_were_not_steady() -> None:
+    runtime = unsteady(runtime_table(), 384, 640)
+    fits = study_tables(unsteady(runtime, 512, verdict="drifting")).fits
+    of_runtime = fits[(fits["quantity"] == "runtime") & (fits["submodule"] != "method")]
+    expected = "runs that were not steady: shared at 384, 640 px; drifting at 512 px"
+    assert of_runtime["problems"].str.endswith(expected).all()
+    assert not study_tables().fits["problems"].str.contains("not steady").any()
 
 
 @pytest.mark.parametrize("name", [SCALING, SHARE, SCALING_LATENCY, PARTS])
