@@ -1,4 +1,4 @@
-"""docs/definitions.md and docs/feasibility.md define every column of the tables."""
+"""The pages of docs/ define every column of the tables."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from analysis.comparison.table import COMPARISON_COLUMNS
 from analysis.feasibility.table import FEASIBILITY_COLUMNS, LIMITS_COLUMNS
 from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
 from analysis.fits.models_table import FIT_MODELS_COLUMNS
 from analysis.fits.table import FITS_COLUMNS
 from analysis.flops_table import FLOPS_COLUMNS
+from analysis.implementation_table import IMPLEMENTATION_COLUMNS
 from analysis.kernels_table import KERNELS_COLUMNS
+from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
 from analysis.memory_table import MEMORY_COLUMNS
+from analysis.profiles.kernel_table import KERNEL_COLUMNS
+from analysis.profiles.range_table import PROFILE_COLUMNS
 from analysis.runs_table import RUNS_COLUMNS
 from analysis.runtime_table import RUNTIME_COLUMNS
 from analysis.tables import Schema
@@ -36,6 +41,8 @@ IN_ALL_TABLES = {
         MEMORY_COLUMNS,
         MEMORY_METHODS_COLUMNS,
         FLOPS_COLUMNS,
+        IMPLEMENTATION_COLUMNS,
+        MEASURED_MEMORY_COLUMNS,
         MEMORY_EXTRAPOLATION_COLUMNS,
         FITS_COLUMNS,
         FIT_MODELS_COLUMNS,
@@ -48,7 +55,16 @@ def test_every_column_is_defined(schema: Schema) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("schema", [FEASIBILITY_COLUMNS, LIMITS_COLUMNS])
-def test_every_column_of_feasibility_is_defined_on_its_page(schema: Schema) -> None:
-    text = DEFINITIONS.with_name("feasibility.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "schema"),
+    [
+        ("feasibility.md", FEASIBILITY_COLUMNS),
+        ("feasibility.md", LIMITS_COLUMNS),
+        ("comparison.md", COMPARISON_COLUMNS),
+        ("attribution.md", PROFILE_COLUMNS),
+        ("attribution.md", KERNEL_COLUMNS),
+    ],
+)
+def test_every_column_of_other_tables_is_defined_on_their_page(page: str, schema: Schema) -> None:
+    text = DEFINITIONS.with_name(page).read_text(encoding="utf-8")
     assert [name for name in schema if f"`{name}`" not in text] == []
