@@ -23,6 +23,21 @@ def side_px(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> float:
+    """A positive, finite number.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
+
+
 def json_text(option: str, argument: str | None) -> str | None:
     """The JSON text of an option, which may also name a file.
 

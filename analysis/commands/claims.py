@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import side_px
+from analysis.commands.arguments import positive, side_px
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,21 +42,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--tflops",
-        type=_rate,
+        type=positive,
         metavar="RATE",
         help="of flops: also the least time at this rate in 10^12 FLOP/s",
     )
     parser.set_defaults(run_command=_main)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate in TFLOP/s, such as 82.6")
-    return rate
 
 
 def _main(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import json_text
+from analysis.commands.arguments import json_text, positive
 from analysis.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--method", default="all", help="the user's label of one; all by default")
     parser.add_argument("--variant", help="one variant; all by default")
-    parser.add_argument("--sensor-mp", type=_positive, metavar="MP", help="pixels in millions")
-    parser.add_argument("--vram-gib", type=_positive, metavar="GIB", help="memory of the GPU")
+    parser.add_argument("--sensor-mp", type=positive, metavar="MP", help="pixels in millions")
+    parser.add_argument("--vram-gib", type=positive, metavar="GIB", help="memory of the GPU")
     parser.add_argument(
         "--device",
         metavar="NAME",
         help="measured device whose latency counts, and whose memory without --vram-gib; "
         "without it, that of every measured device is told",
     )
-    parser.add_argument("--cycle-ms", type=_positive, metavar="MS", help="time between two images")
+    parser.add_argument("--cycle-ms", type=positive, metavar="MS", help="time between two images")
     parser.add_argument(
         "--hardware",
         metavar="JSON",
@@ -57,16 +57,6 @@ def add_parser(subparsers: Subparsers) -> None:
         help="with -o: the largest sensor of each GPU and the smallest GPU of each sensor",
     )
     parser.set_defaults(run_command=_main)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-    return value
 
 
 def _main(options: argparse.Namespace) -> None:
