@@ -11,6 +11,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+# The description at the top of Snakemake's own report (snakemake --report FILE).
+report: "workflow/report/study.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -44,4 +48,6 @@ onstart:
 
 
 onsuccess:
-    print("report:  results/report.html\ntables:  results/tables\nfigures: results/figures")
+    print(
+        "report:  results/report.html\ntables:  results/tables\nfigures: results/figures"
+    )

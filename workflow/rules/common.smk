@@ -34,6 +34,7 @@ from profiling.study.plan import (
     planned_records,
     process_pattern,
 )
+from profiling.study.report_marks import figure_marks, table_mark
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -86,6 +87,7 @@ try:
     )
     RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
+    FIGURES = figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors))
     HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
     RECORDS = planned_records(RUNS, STUDY.latency)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")
