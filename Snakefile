@@ -44,10 +44,12 @@ rule all:
 
 
 onstart:
-    print(*STUDY.notes, COLLECTOR.reason, sep="\n")
+    print(*STUDY.notes, COLLECTOR.reason, HOW_FAR(), sep="\n")
 
 
 onsuccess:
-    print(
-        "report:  results/report.html\ntables:  results/tables\nfigures: results/figures"
-    )
+    print(SUMMARY.read_text() if SUMMARY.is_file() else HOW_FAR())
+
+
+onerror:
+    print(HOW_FAR(), "what failed is told above, and in results/logs; finished measurements are kept")

@@ -69,6 +69,7 @@ try:
             COLLECTOR.name,
             plan_runs(STUDY, COLLECTOR.name, IMAGE.digest),
             STUDY.devices,
+            STUDY.latency,
         )
     else:
         check_foreign_methods(STUDY, CACHE)
@@ -79,7 +80,12 @@ try:
             if SUBMITTED
             else choose(STUDY.collector, STUDY.nsys, CACHE)
         )
-        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name), STUDY.devices)
+        PLAN = Plan.of(
+            COLLECTOR.name,
+            plan_runs(STUDY, COLLECTOR.name),
+            STUDY.devices,
+            STUDY.latency,
+        )
     PREFIX = (
         container_prefix(CHECKOUT, CACHE)
         if IN_CONTAINER
