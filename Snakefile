@@ -41,15 +41,20 @@ rule all:
         rules.feasibility_table.output,
         rules.figures.output,
         rules.report.output,
+        rules.summary.output,
 
 
 onstart:
-    print(*STUDY.notes, COLLECTOR.reason, HOW_FAR(), sep="\n")
+    print(*STUDY.notes, COLLECTOR.reason, opening_words(PLAN, CACHE), sep="\n")
 
 
 onsuccess:
-    print(SUMMARY.read_text() if SUMMARY.is_file() else HOW_FAR())
+    print(closing_words(PLAN, CACHE))
 
 
 onerror:
-    print(HOW_FAR(), "what failed is told above, and in results/logs; finished measurements are kept")
+    print(
+        opening_words(PLAN, CACHE),
+        "study: finished measurements are kept; what failed is told above and in results/logs",
+        sep="\n",
+    )

@@ -30,6 +30,12 @@ from profiling.study.plan import PlannedRun, planned_records
 NOTES = "measured"
 """Folder of the notes, beside that of the plans."""
 
+RESULTS = Path("results")
+"""Folder of a study's results, below the working directory."""
+
+SUMMARY = "summary.txt"
+"""The study in three lines, below the results."""
+
 OPTIONS = ("foreign_processes", "skip_margin", "settings")
 """Of a recorded request: options of the study, and settings, to which defaults may be added."""
 
@@ -133,6 +139,41 @@ def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
     return Progress(len(measurements), len(found), left)
 
 
+def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
+    """How far a study has come, in a line for a user.
+
+    Args:
+        plan: of the study.
+        cache: folder in which that of the notes lies.
+        results: folder of the records.
+    """
+    try:
+        return f"study: {read_progress(plan, results, cache / NOTES).sentence()}"
+    except OSError as error:
+        return _unknown(error)
+
+
+def closing_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
+    """The three lines of a study that is complete; of another one how far it has come.
+
+    Args:
+        plan: of the study.
+        cache: folder in which that of the notes lies.
+        results: folder of the records, with the three lines.
+    """
+    with suppress(OSError):
+        summary = results / SUMMARY
+        made_ns = summary.stat().st_mtime_ns
+        records = (results / record for record in planned_records(plan.runs, plan.latency))
+        if all(record.stat().st_mtime_ns <= made_ns for record in records):
+            return summary.read_text(encoding="utf-8").rstrip()
+    return opening_words(plan, cache, results)
+
+
+def _unknown(error: Exception) -> str:
+    return f"study: how far it has come is not known ({error!r})"
+
+
 def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) -> str:
     """Takes note of a measurement that has just ended.
 
@@ -159,7 +200,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         _write_note(notes / record, measurement.digest, finished)
         progress = read_progress(plan, results, notes)
     except (UserError, OSError, ValueError, LookupError, TypeError) as error:
-        return f"study: how far it has come is not known ({error!r})"
+        return _unknown(error)
     devices = {run.request.device for run in plan.runs.values()}
     what = f"{_name(request, len(devices) > 1)} {_end(finished)}"
     return f"study: {progress.count()}, {what}; {progress.rest()}"

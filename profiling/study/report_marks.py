@@ -107,6 +107,11 @@ def table_mark(name: str) -> Mark:
     return _mark(f"table_{name}", category, "Tables", labels)
 
 
+def summary_mark() -> Mark:
+    """The mark of the study in three lines."""
+    return _mark("summary", "Summary", "In three lines", {"file": "summary.txt"})
+
+
 def figure_marks(
     names: Iterable[str], runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]
 ) -> dict[str, Mark]:

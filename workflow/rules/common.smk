@@ -34,7 +34,8 @@ from profiling.study.plan import (
     planned_records,
     process_pattern,
 )
-from profiling.study.report_marks import figure_marks, table_mark
+from profiling.study.progress import closing_words, opening_words
+from profiling.study.report_marks import figure_marks, summary_mark, table_mark
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
