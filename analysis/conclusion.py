@@ -90,7 +90,7 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
         fit = timed[timed["verdict"] == verdict]
         if fit.empty:
             continue
-        sensor = fit.loc[fit["megapixels"].astype(float).idxmax(), "sensor"]
+        sensor = max(_rows(fit), key=lambda row: row["megapixels"])["sensor"]
         rows = _rows(fit[fit["sensor"] == sensor])
         size = f"{rows[0]['megapixels']:g} MP, {rows[0]['sensor_px']} px"
         best = _ranked([_candidate(each, "latency", "latency_verdict") for each in rows])
