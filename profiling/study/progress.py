@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 from profiling.errors import UserError
@@ -192,7 +193,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         plan = read_plan(plan_file)
         path = PlannedRun(request, "").path
         record = f"{path}/{record_name(request.collector)}"
-        measurement = planned_measurements(plan)[record]
+        measurement = _measurement(plan.runs[path], request.collector == "none")
         results = folder.parents[len(Path(path).parts) - 1]
         notes = plan_file.parents[1] / NOTES
         document = json.loads((results / record).read_text(encoding="utf-8"))
@@ -262,20 +263,21 @@ class _Known:
 
     def __init__(self, finished: Iterable[Finished], work: Work) -> None:
         self._work = work
-        self._groups: dict[tuple[str, ...], list[Finished]] = {}
         self._lost: dict[tuple[str, ...], list[Finished]] = {}
         self.measured = 0
+        alike: dict[tuple[str, ...], list[Finished]] = {}
         for one in finished:
             if one.image_s is None:
                 self._lost.setdefault(_groups(one.request)[0], []).append(one)
                 continue
             self.measured += 1
             for group in _groups(one.request):
-                self._groups.setdefault(group, []).append(one)
+                alike.setdefault(group, []).append(one)
+        self._alike = {group: _Alike(members, work) for group, members in alike.items()}
 
     def has_method(self, request: RunRequest) -> bool:
         """Whether anything of the run's method was measured on its device."""
-        return (request.device, request.method) in self._groups
+        return (request.device, request.method) in self._alike
 
     def expected_s(self, request: RunRequest) -> float | None:
         """What a measurement takes; None: nothing was measured on its device."""
@@ -287,21 +289,36 @@ class _Known:
         ]
         if lost:  # it will end as the smaller one did
             return median(one.wall_s for one in lost)
-        alike = next((self._groups[group] for group in groups if group in self._groups), None)
-        if alike is None:
-            return None
-        work = self._work(request)
-        nearest = min(alike, key=lambda one: _ratio(self._work(one.request), work))
-        image_s = _image_s(nearest) * work / self._work(nearest.request)
-        return median(one.overhead_s for one in alike) + (
-            _kept_share(alike) * measuring_s(request.sampling, image_s)
-        )
+        alike = next((self._alike[group] for group in groups if group in self._alike), None)
+        return None if alike is None else alike.expected_s(request, self._work(request))
 
 
-def _kept_share(finished: Sequence[Finished]) -> float:
-    """The time that images took over the most that they may: less where a precision ends a run."""
-    most_s = sum(measuring_s(one.request.sampling, _image_s(one)) for one in finished)
-    return sum(one.images * _image_s(one) for one in finished) / most_s
+class _Alike:
+    """Finished measurements that have something in common, and what one more of them takes."""
+
+    def __init__(self, finished: Sequence[Finished], work: Work) -> None:
+        by_work: dict[float, list[float]] = {}
+        for one in finished:
+            by_work.setdefault(work(one.request), []).append(_image_s(one))
+        self._works = sorted(by_work)
+        self._images_s = [mean(by_work[each]) for each in self._works]
+        self._overhead_s = median(one.overhead_s for one in finished)
+        # less than 1 where a precision ends runs before their images or their time are over
+        most_s = sum(measuring_s(one.request.sampling, _image_s(one)) for one in finished)
+        self._kept_share = sum(one.images * _image_s(one) for one in finished) / most_s
+
+    def expected_s(self, request: RunRequest, work: float) -> float:
+        """What a measurement takes whose images are so much work."""
+        image_s = self._image_s(work)
+        return self._overhead_s + self._kept_share * measuring_s(request.sampling, image_s)
+
+    def _image_s(self, work: float) -> float:
+        """Of an image, scaled from the measurements whose work is nearest by ratio."""
+        above = min(bisect_left(self._works, work), len(self._works) - 1)
+        below = max(above - 1, 0)
+        is_above = self._works[above] / work < work / self._works[below]
+        nearest = above if is_above else below
+        return self._images_s[nearest] * work / self._works[nearest]
 
 
 def _groups(request: RunRequest) -> list[tuple[str, ...]]:
@@ -315,11 +332,6 @@ def _groups(request: RunRequest) -> list[tuple[str, ...]]:
 def _image_s(finished: Finished) -> float:
     assert finished.image_s is not None, "measurements without images are kept apart"
     return finished.image_s
-
-
-def _ratio(one: float, other: float) -> float:
-    """How far two are apart: at least 1."""
-    return max(one / other, other / one)
 
 
 def _kind(request: RunRequest) -> tuple[str, str, int]:

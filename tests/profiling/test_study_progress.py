@@ -95,6 +95,12 @@ def test_the_nearest_run_counts() -> None:
     assert near.seconds == pytest.approx(10 + IMAGES * 2.0 * (1000 / 1024) ** 2)
 
 
+def test_processes_of_one_run_are_averaged() -> None:
+    known = [finished(image_s, process=number) for number, image_s in enumerate((1.0, 2.0, 6.0), 1)]
+    left = time_left([request(process=4)], known, pixels)
+    assert left.seconds == pytest.approx(10 + IMAGES * 3.0)
+
+
 def test_each_pass_is_expected_as_it_was() -> None:
     known = [finished(1.0, 30.0), finished(0.1, 5.0, collector="none")]
     both = [request(process=2), request(process=2, collector="none")]
