@@ -11,6 +11,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+# The description at the top of Snakemake's own report (snakemake --report FILE).
+report: "workflow/report/study.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -37,11 +41,20 @@ rule all:
         rules.feasibility_table.output,
         rules.figures.output,
         rules.report.output,
+        rules.summary.output,
 
 
 onstart:
-    print(*STUDY.notes, COLLECTOR.reason, sep="\n")
+    print(*STUDY.notes, COLLECTOR.reason, opening_words(PLAN, CACHE), sep="\n")
 
 
 onsuccess:
-    print("report:  results/report.html\ntables:  results/tables\nfigures: results/figures")
+    print(closing_words(PLAN, CACHE))
+
+
+onerror:
+    print(
+        opening_words(PLAN, CACHE),
+        "study: finished measurements are kept; what failed is told above and in results/logs",
+        sep="\n",
+    )

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from profiling.request import Execution, RunRequest, Sampling
 from profiling.skipping import DEFAULT_MARGIN
 from profiling.study.handover import check_sources, expected_hardware
 from profiling.study.host import detect_device_type, usable_cpus
+from profiling.study.progress import finish
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -91,6 +93,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
+    began_s = time.monotonic()
     hardware = None
     if args.request is not None:
         requests = [RunRequest.from_json(args.request)]
@@ -110,6 +113,8 @@ def main(args: argparse.Namespace) -> int:
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         launch(dataclasses.replace(request, **_options(args)), args.out, nsys, hardware)
+    if args.plan is not None:
+        print(finish(args.plan, requests[0], args.out, time.monotonic() - began_s), flush=True)
     return 0
 
 

@@ -132,10 +132,7 @@ class Costs:
         return self._runs[wildcards.run]
 
     def _count(self, request: RunRequest) -> Count:
-        path = self._results / "counts" / request.method / request.variant / "memory.json"
-        counts = read_counts(path)
-        known = counts.get((request.target, _text(request.settings), request.resolution_px))
-        return bound(request.resolution_px) if known is None else known
+        return counted(request, self._results) or bound(request.resolution_px)
 
 
 def measuring_s(sampling: Sampling, image_s: float) -> float:
@@ -155,6 +152,17 @@ def measuring_s(sampling: Sampling, image_s: float) -> float:
     most_s = max(sampling.time_budget_s + image_s, sampling.min_images * image_s)
     warmup_most_s = sampling.time_budget_s / 4 + image_s
     return min(warmup_s, warmup_most_s) + min(measured_s, most_s)
+
+
+def counted(request: RunRequest, results: Path) -> Count | None:
+    """One image of a run as the study has counted it; None before that.
+
+    Args:
+        request: of the run.
+        results: folder of the study's results.
+    """
+    path = results / "counts" / request.method / request.variant / "memory.json"
+    return read_counts(path).get((request.target, _text(request.settings), request.resolution_px))
 
 
 def bound(resolution_px: int) -> Count:

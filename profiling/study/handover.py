@@ -39,6 +39,8 @@ class Plan(NamedTuple):
     """The digest of the files behind a measurement, by target of the method."""
     hardware: Mapping[str, str]
     """What must be part of the name of the hardware, by name of the device, where that is asked."""
+    latency: bool
+    """Whether each process has a latency pass."""
 
     @classmethod
     def of(
@@ -46,13 +48,14 @@ class Plan(NamedTuple):
         collector: CollectorName,
         runs: Mapping[str, PlannedRun],
         devices: Iterable[DeviceConfig],
+        latency: bool = True,
     ) -> Plan:
         """The plan of some runs, with the files as they are now."""
         targets = {run.request.target for run in runs.values()}
         sources = {name: method_sources(get_spec(name)) for name in targets}
         asked = {device.name: device.hardware for device in devices if device.hardware}
         inside = {f"{name}{IN_CONTAINER}": hardware for name, hardware in asked.items()}
-        return cls(collector, runs, sources, {**inside, **asked})
+        return cls(collector, runs, sources, {**inside, **asked}, latency)
 
 
 def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -> None:
@@ -104,13 +107,26 @@ def take_over(environment: Mapping[str, str]) -> Plan:
     Raises:
         ConfigError: the environment does not name it, or it cannot be read.
     """
+    return read_plan(_plan_file(environment))
+
+
+def read_plan(file: Path) -> Plan:
+    """What ``hand_over`` wrote.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    data = _read(file)
+    runs = {path: _from_dict(run) for path, run in data["runs"].items()}
+    return Plan(data["collector"], runs, data["sources"], data["hardware"], data["latency"])
+
+
+def _plan_file(environment: Mapping[str, str]) -> Path:
     name = environment.get(VARIABLE)
     if name is None:
         what = "did not reach this job with the environment of the process that submitted it"
         raise ConfigError(VARIABLE, what, "have the scheduler pass the environment on (--export)")
-    data = _read(Path(name))
-    runs = {path: _from_dict(run) for path, run in data["runs"].items()}
-    return Plan(data["collector"], runs, data["sources"], data["hardware"])
+    return Path(name)
 
 
 def check_sources(plan: Path, target: str) -> None:

@@ -111,7 +111,7 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
     assert logs == {
         "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
         "fits_table", "implementations_table", "flops_table", "extrapolation_table",
-        "measured_memory_table", "feasibility_table", "figures", "report",
+        "measured_memory_table", "feasibility_table", "figures", "report", "summary",
     }  # fmt: skip
 
 
@@ -131,7 +131,8 @@ def test_other_gpus_and_sensors_are_judged_again_and_measure_nothing(
     study: Path, changes: dict[str, Any]
 ) -> None:
     write_config(study, changes)
-    assert planned(study) == {"feasibility_table": 1, "figures": 1, "report": 1, "all": 1}
+    jobs = {"feasibility_table": 1, "figures": 1, "report": 1, "summary": 1, "all": 1}
+    assert planned(study) == jobs
 
 
 def test_another_sensor_is_counted_and_measures_nothing(study: Path) -> None:

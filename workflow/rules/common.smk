@@ -34,6 +34,8 @@ from profiling.study.plan import (
     planned_records,
     process_pattern,
 )
+from profiling.study.progress import closing_words, opening_words
+from profiling.study.report_marks import figure_marks, summary_mark, table_mark
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -68,6 +70,7 @@ try:
             COLLECTOR.name,
             plan_runs(STUDY, COLLECTOR.name, IMAGE.digest),
             STUDY.devices,
+            STUDY.latency,
         )
     else:
         check_foreign_methods(STUDY, CACHE)
@@ -78,7 +81,12 @@ try:
             if SUBMITTED
             else choose(STUDY.collector, STUDY.nsys, CACHE)
         )
-        PLAN = Plan.of(COLLECTOR.name, plan_runs(STUDY, COLLECTOR.name), STUDY.devices)
+        PLAN = Plan.of(
+            COLLECTOR.name,
+            plan_runs(STUDY, COLLECTOR.name),
+            STUDY.devices,
+            STUDY.latency,
+        )
     PREFIX = (
         container_prefix(CHECKOUT, CACHE)
         if IN_CONTAINER
@@ -86,6 +94,7 @@ try:
     )
     RUNS = PLAN.runs
     COUNTS = plan_counts(STUDY)
+    FIGURES = figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors))
     HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
     RECORDS = planned_records(RUNS, STUDY.latency)
     DECISIONS = Decisions(STUDY.skip_margin, Path("results"), CACHE / "decided")

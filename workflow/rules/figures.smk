@@ -1,4 +1,4 @@
-# All figures, each as PDF and PNG with its data beside it.
+# All figures, each as PDF and PNG with its data beside it. Snakemake's report shows the PNG.
 
 
 rule figures:
@@ -14,11 +14,11 @@ rule figures:
         extrapolation=rules.extrapolation_table.output.csv,
         feasibility=rules.feasibility_table.output.csv,
     output:
-        expand(
-            "results/figures/{figure}.{kind}",
-            figure=figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors)),
-            kind=["pdf", "png", "csv"],
-        ),
+        expand("results/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "csv"]),
+        *[
+            report(f"results/figures/{name}.png", **mark)
+            for name, mark in figure_marks(FIGURES, RUNS, COUNTS).items()
+        ],
     log:
         "results/logs/figures.log",
     resources:

@@ -1,4 +1,4 @@
-# All of the study in one page that needs no network.
+# All of the study in one page that needs no network, and in three lines.
 
 
 rule report:
@@ -20,3 +20,20 @@ rule report:
         code=code_digest("analysis.commands.report"),
     shell:
         "python -m analysis report $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"
+
+
+rule summary:
+    input:
+        runtime=rules.runtime_table.output.csv,
+        runs=rules.runtime_table.output.runs,
+        feasibility=rules.feasibility_table.output.csv,
+    output:
+        report("results/summary.txt", **summary_mark()),
+    log:
+        "results/logs/summary.log",
+    resources:
+        quiet=1,
+    params:
+        code=code_digest("analysis.commands.conclude"),
+    shell:
+        "python -m analysis conclude $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"

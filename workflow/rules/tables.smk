@@ -7,11 +7,11 @@ rule runtime_table:
         kernels=expand("results/{run}/kernels.parquet", run=RUNS),
         records=expand("results/{record}", record=RECORDS),
     output:
-        csv="results/tables/runtime.csv",
+        csv=report("results/tables/runtime.csv", **table_mark("runtime")),
         parquet="results/tables/runtime.parquet",
-        runs="results/tables/runs.csv",
+        runs=report("results/tables/runs.csv", **table_mark("runs")),
         runs_parquet="results/tables/runs.parquet",
-        kernels="results/tables/kernels.csv",
+        kernels=report("results/tables/kernels.csv", **table_mark("kernels")),
         kernels_parquet="results/tables/kernels.parquet",
     log:
         "results/logs/runtime_table.log",
@@ -50,9 +50,11 @@ rule memory_table:
     input:
         expand("results/{count}/memory.json", count=COUNTS),
     output:
-        csv="results/tables/memory.csv",
+        csv=report("results/tables/memory.csv", **table_mark("memory")),
         parquet="results/tables/memory.parquet",
-        methods="results/tables/memory_methods.csv",
+        methods=report(
+            "results/tables/memory_methods.csv", **table_mark("memory_methods")
+        ),
         methods_parquet="results/tables/memory_methods.parquet",
     log:
         "results/logs/memory_table.log",
@@ -71,7 +73,9 @@ rule measured_memory_table:
         runs=expand("results/{run}/run.json", run=first_processes(RUNS)),
         counts=expand("results/{count}/memory.json", count=COUNTS),
     output:
-        csv="results/tables/memory_measured.csv",
+        csv=report(
+            "results/tables/memory_measured.csv", **table_mark("memory_measured")
+        ),
         parquet="results/tables/memory_measured.parquet",
     log:
         "results/logs/measured_memory_table.log",
@@ -90,11 +94,11 @@ rule fits_table:
         runtime=rules.runtime_table.output.csv,
         memory=rules.memory_table.output.csv,
     output:
-        csv="results/tables/fits.csv",
+        csv=report("results/tables/fits.csv", **table_mark("fits")),
         parquet="results/tables/fits.parquet",
-        models="results/tables/fit_models.csv",
+        models=report("results/tables/fit_models.csv", **table_mark("fit_models")),
         models_parquet="results/tables/fit_models.parquet",
-        curves="results/tables/fit_curves.csv",
+        curves=report("results/tables/fit_curves.csv", **table_mark("fit_curves")),
         curves_parquet="results/tables/fit_curves.parquet",
     log:
         "results/logs/fits_table.log",
@@ -115,7 +119,9 @@ rule implementations_table:
         runtime=rules.runtime_table.output.csv,
         memory=rules.memory_table.output.csv,
     output:
-        csv="results/tables/implementations.csv",
+        csv=report(
+            "results/tables/implementations.csv", **table_mark("implementations")
+        ),
         parquet="results/tables/implementations.parquet",
     log:
         "results/logs/implementations_table.log",
@@ -133,7 +139,7 @@ rule flops_table:
         runtime=rules.runtime_table.output.csv,
         memory=rules.memory_table.output.csv,
     output:
-        csv="results/tables/flops.csv",
+        csv=report("results/tables/flops.csv", **table_mark("flops")),
         parquet="results/tables/flops.parquet",
     log:
         "results/logs/flops_table.log",
@@ -150,7 +156,10 @@ rule extrapolation_table:
     input:
         memory=rules.memory_table.output.csv,
     output:
-        csv="results/tables/memory_extrapolation.csv",
+        csv=report(
+            "results/tables/memory_extrapolation.csv",
+            **table_mark("memory_extrapolation"),
+        ),
         parquet="results/tables/memory_extrapolation.parquet",
     log:
         "results/logs/extrapolation_table.log",
@@ -171,9 +180,11 @@ rule feasibility_table:
         methods=rules.memory_table.output.methods,
         measured=rules.measured_memory_table.output.csv,
     output:
-        csv="results/tables/feasibility.csv",
+        csv=report("results/tables/feasibility.csv", **table_mark("feasibility")),
         parquet="results/tables/feasibility.parquet",
-        limits="results/tables/feasibility_limits.csv",
+        limits=report(
+            "results/tables/feasibility_limits.csv", **table_mark("feasibility_limits")
+        ),
         limits_parquet="results/tables/feasibility_limits.parquet",
     log:
         "results/logs/feasibility_table.log",

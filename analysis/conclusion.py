@@ -1,0 +1,205 @@
+"""A study in three lines: what is fastest where, what is to be doubted, where to look on.
+
+Nothing is computed anew: every number stands in `runtime.csv`, `runs.csv` or `feasibility.csv`.
+docs/definitions.md has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.feasibility.speed import END_TO_END, LATENCY
+from analysis.report.warnings import study_warnings
+from analysis.runtime_table import MAIN_CLOCK
+from analysis.statistics.estimate import Estimate
+
+SEVERITY = ("shared", "throttled", "drifting")
+"""Verdicts that are not `steady`, the worst first."""
+
+LOST = {"out_of_memory": "ran out of memory", "predicted_out_of_memory": "left out by their count"}
+"""Statuses of measurements without times."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method in a variant, and its time per image at one place.
+
+    Attributes:
+        name: method and variant.
+        time_ms: mean with its 95 % interval, or a prediction with its band.
+        basis: `measured`, `interpolated` or `extrapolated`.
+        images: measured images; of the runs that a law was fitted to, the fewest.
+        verdict: `steady`, or the other verdicts of these runs.
+    """
+
+    name: str
+    time_ms: Estimate
+    basis: str
+    images: int
+    verdict: str
+
+    def words(self) -> str:
+        """Name, time, uncertainty, basis and sample size."""
+        low, high = self.time_ms.low, self.time_ms.high
+        interval = (
+            "no interval" if low is None or high is None else f"95 %: {low:.4g} to {high:.4g}"
+        )
+        unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
+        return (
+            f"{self.name}, {self.time_ms.value:.4g} ms per image ({interval}; {self.basis}, "
+            f"n = {self.images}{unsteady})"
+        )
+
+
+def three_lines(
+    runtime: pd.DataFrame, runs: pd.DataFrame, feasibility: pd.DataFrame, results: Path
+) -> list[str]:
+    """The three lines.
+
+    Args:
+        runtime: `runtime.csv`.
+        runs: `runs.csv`.
+        feasibility: `feasibility.csv`.
+        results: folder of the study's results, as it shall be named.
+    """
+    fastest = list(_fastest(runtime, feasibility)) or ["no time was measured"]
+    return [
+        f"Fastest: {'; '.join(fastest)}.",
+        f"Doubts: {_doubts(runs, runtime)}.",
+        f"Look: {results}/report.html (all in one page), {results}/figures, {results}/tables.",
+    ]
+
+
+def _fastest(runtime: pd.DataFrame, feasibility: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each device."""
+    for device, rows in runtime.groupby("device", sort=False):
+        where = f"on {device} ({rows['hardware'].iloc[0]})"
+        sentence = _at_a_sensor(feasibility[feasibility["device"] == device], where)
+        yield sentence or _at_a_resolution(rows, where) or f"{where} no time was measured"
+
+
+def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
+    """At the largest sensor where something fits whose latency is known; None: there is none."""
+    timed = feasibility[feasibility["latency_ms"].notna()]
+    for verdict, words in (("fits", "fits"), ("uncertain", "uncertain whether it fits")):
+        fit = timed[timed["verdict"] == verdict]
+        if fit.empty:
+            continue
+        sensor = max(_rows(fit), key=lambda row: row["megapixels"])["sensor"]
+        rows = _rows(fit[fit["sensor"] == sensor])
+        size = f"{rows[0]['megapixels']:g} MP, {rows[0]['sensor_px']} px"
+        best = _ranked([_candidate(each, "latency", "latency_verdict") for each in rows])
+        bases = {f"{each['method']} {each['variant']}": each["verdict_basis"] for each in rows}
+        others = feasibility[feasibility["sensor"] == sensor]
+        fits = f"{words} ({bases[best[0].name]}){_rest(others, len(rows))}"
+        return f"at {sensor} ({size}) {where}, clock {LATENCY}: {_words(best)}; {fits}"
+    return None
+
+
+def _rest(rows: pd.DataFrame, compared: int) -> str:
+    """What became of the methods and variants that were not compared."""
+    lost = int((rows["verdict"] == "does_not_fit").sum())
+    more = len(rows) - compared - lost
+    parts = [f"{lost} do not fit"] if lost else []
+    parts += [f"{more} not known"] if more else []
+    return f", of {len(rows)} methods and variants {', '.join(parts)}" if parts else ""
+
+
+def _at_a_resolution(rows: pd.DataFrame, where: str) -> str | None:
+    """At the resolution at which most was measured, of these the largest."""
+    clock, timed = _timed(rows)
+    if timed.empty:
+        return None
+    counts = timed.groupby("resolution_px").size()
+    side_px = int(counts[counts == counts.max()].index.max())
+    here = timed[timed["resolution_px"] == side_px]
+    best = _ranked([_candidate(each, "mean", "verdict") for each in _rows(here)])
+    known = rows[["method", "variant"]].drop_duplicates()
+    missing = len(known) - len(here)
+    lacking = f", {missing} of {len(known)} methods and variants not measured there"
+    no_sensor = "; for no sensor is it known what fits and how fast it is"
+    place = f"at {side_px} px {where}, clock {clock}"
+    return f"{place}: {_words(best)}{lacking if missing else ''}{no_sensor}"
+
+
+def _timed(rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Clock and rows of whole images: from the camera to the result where that was measured."""
+    timed = rows[rows["mean_ms"].notna()]
+    latency = timed[(timed["clock"] == LATENCY) & (timed["submodule"] == END_TO_END)]
+    if len(latency):
+        return LATENCY, latency
+    clock = MAIN_CLOCK[rows["device_type"].iloc[0]]
+    return clock, timed[(timed["clock"] == clock) & (timed["role"] == "image")]
+
+
+def _rows(table: pd.DataFrame) -> list[Mapping[str, Any]]:
+    return [dict(row) for _, row in table.iterrows()]
+
+
+def _candidate(row: Mapping[str, Any], times: str, verdict: str) -> Candidate:
+    """Of a row of `feasibility.csv` (times `latency`) or of `runtime.csv` (`mean`)."""
+    ends = ("latency_low_ms", "latency_high_ms") if times == "latency" else (
+        "ci95_low_ms", "ci95_high_ms"
+    )  # fmt: skip
+    low, high = (None if pd.isna(row[name]) else float(row[name]) for name in ends)
+    return Candidate(
+        name=f"{row['method']} {row['variant']}",
+        time_ms=Estimate(float(row[f"{times}_ms"]), low, high),
+        basis=row["latency_basis"] if times == "latency" else "measured",
+        images=int(row["images"]),
+        verdict="not judged" if pd.isna(row[verdict]) else str(row[verdict]),
+    )
+
+
+def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda one: one.time_ms.value)
+
+
+def _words(best: Sequence[Candidate]) -> str:
+    """The fastest, and the next one, which is surely slower where their intervals do not meet."""
+    first = best[0].words()
+    if len(best) == 1:
+        return f"{first}, alone"
+    second = best[1]
+    high, low = best[0].time_ms.high, second.time_ms.low
+    apart = high is not None and low is not None and high < low
+    told = "intervals apart" if apart else "not told apart"
+    return f"{first}; next {second.name} ({second.time_ms.value:.4g} ms), {told}"
+
+
+def _doubts(runs: pd.DataFrame, runtime: pd.DataFrame) -> str:
+    """How many measurements are to be doubted or have no times, and the worst of it."""
+    verdicts = runs["verdict"].value_counts()
+    unsteady = {name: int(verdicts[name]) for name in SEVERITY if name in verdicts}
+    lost = {
+        words: int((runs["status"] == status).sum())
+        for status, words in LOST.items()
+        if (runs["status"] == status).any()
+    }
+    parts = [f"{number} {words}" for words, number in {**unsteady, **lost}.items()]
+    worst = next(_worst(runs, runtime), None)
+    head = f"of {len(runs)} measurements {', '.join(parts) or 'all are steady and whole'}"
+    return head if worst is None else f"{head}; worst: {worst}"
+
+
+def _worst(runs: pd.DataFrame, runtime: pd.DataFrame) -> Iterator[str]:
+    """Warnings, the worst first, without their full stop."""
+    for verdict in SEVERITY:
+        for row in _rows(runs[runs["verdict"] == verdict]):
+            yield f"{_measurement(row)} was {verdict}: {row['evidence']}"
+    for status, words in LOST.items():
+        for row in _rows(runs[runs["status"] == status].sort_values("resolution_px")):
+            yield f"{_measurement(row)} {words.replace('their', 'its')}"
+    for warning in study_warnings({"runtime": runtime}):
+        yield warning.rstrip(".")
+
+
+def _measurement(row: Mapping[str, Any]) -> str:
+    process = "" if row["process"] == 1 else f", process {row['process']}"
+    side = f"{row['resolution_px']} px"
+    return f"{row['method']} {row['variant']} at {side} ({row['device']}, {row['pass']}{process})"

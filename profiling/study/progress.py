@@ -1,0 +1,431 @@
+"""How far a study has come, and how long measuring the rest will take. No torch.
+
+Each finished measurement, a process of a run in one of its passes, leaves a note beside Snakemake's
+own files: what was planned of it, and what it took. The rest is expected to take what the nearest
+of these took, scaled by the work of an image. Work is counted where the study has done so, and
+else that of the bound in ``profiling.study.cost``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, NamedTuple
+
+from profiling.errors import UserError
+from profiling.files import write_text
+from profiling.request import RunRequest
+from profiling.run_files import record_name
+from profiling.study.cost import bound, counted, measuring_s
+from profiling.study.handover import Plan, read_plan
+from profiling.study.plan import PlannedRun, planned_records
+
+NOTES = "measured"
+"""Folder of the notes, beside that of the plans."""
+
+RESULTS = Path("results")
+"""Folder of a study's results, below the working directory."""
+
+SUMMARY = "summary.txt"
+"""The study in three lines, below the results."""
+
+OPTIONS = ("foreign_processes", "skip_margin", "settings")
+"""Of a recorded request: options of the study, and settings, to which defaults may be added."""
+
+Work = Callable[[RunRequest], float]
+"""Of one image of a run: a figure in proportion to the operations that it takes."""
+
+
+class Measurement(NamedTuple):
+    """One process of a run in one pass, as it is planned."""
+
+    request: RunRequest
+    digest: str
+    """Of the request and the code behind it: another digest is another measurement."""
+
+
+class Finished(NamedTuple):
+    """A measurement that has come to its end."""
+
+    request: RunRequest
+    status: str
+    wall_s: float
+    """From the start of ``python -m profiling run`` to the record, with all waiting."""
+    images: int
+    """Warm-up images and measured ones."""
+    image_s: float | None
+    """Mean over the measured images; None: it has none."""
+
+    @property
+    def overhead_s(self) -> float:
+        """What it took besides its images: starting, building, waiting, closing the profile."""
+        return max(self.wall_s - self.images * (self.image_s or 0.0), 0.0)
+
+
+class Left(NamedTuple):
+    """What measuring the rest is expected to take."""
+
+    seconds: float
+    """One measurement after the other."""
+    measured: int
+    """Finished measurements that this rests on."""
+    by_others: tuple[str, ...]
+    """Methods in the rest of which nothing was measured: others stand for them."""
+    unknown: Mapping[str, int]
+    """Measurements that are not in it, by device: nothing was measured there."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study has come."""
+
+    planned: int
+    finished: int
+    left: Left
+
+    def sentence(self) -> str:
+        """Such as ``12 of 42 measurements; about 9 min of measuring left (from 12 measured)``."""
+        return f"{self.count()}; {self.rest()}"
+
+    def count(self) -> str:
+        """Such as ``12 of 42 measurements``."""
+        return f"{self.finished} of {self.planned} measurements"
+
+    def rest(self) -> str:
+        """How long the rest takes, or why that is not known."""
+        if self.finished == self.planned:
+            return "nothing left to measure"
+        left = self.left
+        if left.measured == 0:
+            return "time left unknown, nothing was measured yet"
+        elsewhere = ", ".join(f"{number} on {device}" for device, number in left.unknown.items())
+        unknown = f"unknown for {elsewhere}, where nothing was measured yet"
+        if sum(left.unknown.values()) == self.planned - self.finished:
+            return f"time left {unknown}"
+        but = f", none of {', '.join(left.by_others)}" if left.by_others else ""
+        about = (
+            f"about {duration(left.seconds)} of measuring left (from {left.measured} measured{but})"
+        )
+        return f"{about}; {unknown}" if left.unknown else about
+
+
+def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
+    """How far a study has come, by its files.
+
+    Args:
+        plan: of the study.
+        results: folder of the records.
+        notes: folder of the notes; those of older records are added.
+
+    Raises:
+        OSError: the notes cannot be written.
+    """
+    measurements = planned_measurements(plan)
+    found = {
+        record: finished
+        for record, measurement in measurements.items()
+        if (finished := _read_finished(record, measurement, results, notes)) is not None
+    }
+    rest = [one.request for record, one in measurements.items() if record not in found]
+    requests = [one.request for one in measurements.values()]
+    left = time_left(rest, list(found.values()), work_of(requests, results))
+    return Progress(len(measurements), len(found), left)
+
+
+def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
+    """How far a study has come, in a line for a user.
+
+    Args:
+        plan: of the study.
+        cache: folder in which that of the notes lies.
+        results: folder of the records.
+    """
+    try:
+        return f"study: {read_progress(plan, results, cache / NOTES).sentence()}"
+    except OSError as error:
+        return _unknown(error)
+
+
+def closing_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
+    """The three lines of a study that is complete; of another one how far it has come.
+
+    Args:
+        plan: of the study.
+        cache: folder in which that of the notes lies.
+        results: folder of the records, with the three lines.
+    """
+    with suppress(OSError):
+        summary = results / SUMMARY
+        made_ns = summary.stat().st_mtime_ns
+        records = (results / record for record in planned_records(plan.runs, plan.latency))
+        if all(record.stat().st_mtime_ns <= made_ns for record in records):
+            return summary.read_text(encoding="utf-8").rstrip()
+    return opening_words(plan, cache, results)
+
+
+def _unknown(error: Exception) -> str:
+    return f"study: how far it has come is not known ({error!r})"
+
+
+def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) -> str:
+    """Takes note of a measurement that has just ended.
+
+    Nothing in here may fail: the measurement is whole, and stays so.
+
+    Args:
+        plan_file: of the study.
+        request: what was measured.
+        folder: of the process, with its record.
+        wall_s: what it took from its start.
+
+    Returns:
+        What is printed.
+    """
+    try:
+        plan = read_plan(plan_file)
+        path = PlannedRun(request, "").path
+        record = f"{path}/{record_name(request.collector)}"
+        measurement = _measurement(plan.runs[path], request.collector == "none")
+        results = folder.parents[len(Path(path).parts) - 1]
+        notes = plan_file.parents[1] / NOTES
+        document = json.loads((results / record).read_text(encoding="utf-8"))
+        finished = _of_record(document, request, wall_s)
+        _write_note(notes / record, measurement.digest, finished)
+        progress = read_progress(plan, results, notes)
+    except (UserError, OSError, ValueError, LookupError, TypeError) as error:
+        return _unknown(error)
+    devices = {run.request.device for run in plan.runs.values()}
+    what = f"{_name(request, len(devices) > 1)} {_end(finished)}"
+    return f"study: {progress.count()}, {what}; {progress.rest()}"
+
+
+def planned_measurements(plan: Plan) -> dict[str, Measurement]:
+    """All measurements of a plan by their records below the results."""
+    return {
+        record: _measurement(plan.runs[path], name == "latency.json")
+        for record in planned_records(plan.runs, plan.latency)
+        for path, _, name in [record.rpartition("/")]
+    }
+
+
+def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
+    """How much work an image of each run is.
+
+    Counts where all runs are counted, else the bound for all of them: the two do not compare.
+
+    Args:
+        requests: of the study.
+        results: folder with its counts.
+    """
+    flops: dict[tuple[str, str, int], float] = {}
+    for request in requests:
+        if _kind(request) not in flops:
+            count = counted(request, results)
+            if count is None or count.flops <= 0:
+                return lambda request: bound(request.resolution_px).flops
+            flops[_kind(request)] = count.flops
+    return lambda request: flops[_kind(request)]
+
+
+def time_left(rest: Iterable[RunRequest], finished: Sequence[Finished], work: Work) -> Left:
+    """What measuring the rest is expected to take, one measurement after the other.
+
+    Args:
+        rest: what is left to measure.
+        finished: what was measured.
+        work: of one image of a run.
+    """
+    known = _Known(finished, work)
+    seconds = 0.0
+    unknown: Counter[str] = Counter()
+    by_others: dict[str, None] = {}
+    for request in rest:
+        expected_s = known.expected_s(request)
+        if expected_s is None:
+            unknown[request.device] += 1
+            continue
+        seconds += expected_s
+        if not known.has_method(request):
+            by_others[request.method] = None
+    return Left(seconds, known.measured, tuple(by_others), unknown)
+
+
+class _Known:
+    """What finished measurements tell of others."""
+
+    def __init__(self, finished: Iterable[Finished], work: Work) -> None:
+        self._work = work
+        self._lost: dict[tuple[str, ...], list[Finished]] = {}
+        self.measured = 0
+        alike: dict[tuple[str, ...], list[Finished]] = {}
+        for one in finished:
+            if one.image_s is None:
+                self._lost.setdefault(_groups(one.request)[0], []).append(one)
+                continue
+            self.measured += 1
+            for group in _groups(one.request):
+                alike.setdefault(group, []).append(one)
+        self._alike = {group: _Alike(members, work) for group, members in alike.items()}
+
+    def has_method(self, request: RunRequest) -> bool:
+        """Whether anything of the run's method was measured on its device."""
+        return (request.device, request.method) in self._alike
+
+    def expected_s(self, request: RunRequest) -> float | None:
+        """What a measurement takes; None: nothing was measured on its device."""
+        groups = _groups(request)
+        lost = [
+            one
+            for one in self._lost.get(groups[0], [])
+            if one.request.resolution_px <= request.resolution_px
+        ]
+        if lost:  # it will end as the smaller one did
+            return median(one.wall_s for one in lost)
+        alike = next((self._alike[group] for group in groups if group in self._alike), None)
+        return None if alike is None else alike.expected_s(request, self._work(request))
+
+
+class _Alike:
+    """Finished measurements that have something in common, and what one more of them takes."""
+
+    def __init__(self, finished: Sequence[Finished], work: Work) -> None:
+        by_work: dict[float, list[float]] = {}
+        for one in finished:
+            by_work.setdefault(work(one.request), []).append(_image_s(one))
+        self._works = sorted(by_work)
+        self._images_s = [mean(by_work[each]) for each in self._works]
+        self._overhead_s = median(one.overhead_s for one in finished)
+        # less than 1 where a precision ends runs before their images or their time are over
+        most_s = sum(measuring_s(one.request.sampling, _image_s(one)) for one in finished)
+        self._kept_share = sum(one.images * _image_s(one) for one in finished) / most_s
+
+    def expected_s(self, request: RunRequest, work: float) -> float:
+        """What a measurement takes whose images are so much work."""
+        image_s = self._image_s(work)
+        return self._overhead_s + self._kept_share * measuring_s(request.sampling, image_s)
+
+    def _image_s(self, work: float) -> float:
+        """Of an image, scaled from the measurements whose work is nearest by ratio."""
+        above = min(bisect_left(self._works, work), len(self._works) - 1)
+        below = max(above - 1, 0)
+        is_above = self._works[above] / work < work / self._works[below]
+        nearest = above if is_above else below
+        return self._images_s[nearest] * work / self._works[nearest]
+
+
+def _groups(request: RunRequest) -> list[tuple[str, ...]]:
+    """What a measurement has in common with others, from much to little."""
+    device, method = request.device, request.method
+    run = (device, method, request.variant)
+    by_pass = "latency" if request.collector == "none" else "profiled"
+    return [(*run, by_pass), run, (device, method), (device,)]
+
+
+def _image_s(finished: Finished) -> float:
+    assert finished.image_s is not None, "measurements without images are kept apart"
+    return finished.image_s
+
+
+def _kind(request: RunRequest) -> tuple[str, str, int]:
+    return request.method, request.variant, request.resolution_px
+
+
+def _measurement(run: PlannedRun, latency: bool) -> Measurement:
+    request = run.latency if latency else run.request
+    text = f"{request.as_json()}\n{run.code_digest}"
+    return Measurement(request, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _read_finished(
+    record: str, measurement: Measurement, results: Path, notes: Path
+) -> Finished | None:
+    """A measurement, if it is finished as it is planned now."""
+    file, note = results / record, notes / record
+    if not file.is_file():
+        return None
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        data = json.loads(note.read_text(encoding="utf-8"))
+        digest = data.pop("digest")
+        return Finished(measurement.request, **data) if digest == measurement.digest else None
+    return _take_note_of(file, measurement, note)
+
+
+def _take_note_of(file: Path, measurement: Measurement, note: Path) -> Finished | None:
+    """Of a record without a note, from before there were any, or copied from elsewhere.
+
+    How long it took to start is not known of it.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        began, ended = (
+            datetime.fromisoformat(document[name]) for name in ("started_utc", "finished_utc")
+        )
+        wall_s = (ended - began).total_seconds()
+        finished = _of_record(document, measurement.request, wall_s)
+        planned = _is_of(document["request"], measurement.request)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    _write_note(note, measurement.digest if planned else "of something else", finished)
+    return finished if planned else None
+
+
+def _is_of(recorded: Mapping[str, Any], planned: RunRequest) -> bool:
+    asked = json.loads(planned.as_json())
+    settings = asked["settings"].items()
+    return all(recorded["settings"].get(name) == value for name, value in settings) and all(
+        recorded[name] == value for name, value in asked.items() if name not in OPTIONS
+    )
+
+
+def _of_record(document: Mapping[str, Any], request: RunRequest, wall_s: float) -> Finished:
+    sampling, machine = document["sampling"], document["machine"]
+    window_ms = None if machine is None else machine["measured_ms"]
+    measured = sampling["measured_images"]
+    has_times = document["status"] == "ok" and measured > 0
+    image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured if has_times and window_ms else None
+    return Finished(
+        request=request,
+        status=document["status"],
+        wall_s=wall_s,
+        images=sampling["warmup_images"] + measured,
+        image_s=image_s,
+    )
+
+
+def _write_note(note: Path, digest: str, finished: Finished) -> None:
+    data = {name: value for name, value in finished._asdict().items() if name != "request"}
+    write_text(note, json.dumps({"digest": digest, **data}) + "\n")
+
+
+def _name(request: RunRequest, with_device: bool) -> str:
+    process = f" process {request.process}" if request.process > 1 else ""
+    by_pass = " latency" if request.collector == "none" else ""
+    device = f" on {request.device}" if with_device else ""
+    resolution = f"{request.resolution_px} px"
+    return f"{request.method} {request.variant} {resolution}{process}{by_pass}{device}"
+
+
+def _end(finished: Finished) -> str:
+    took = duration(finished.wall_s)
+    if finished.status == "out_of_memory":
+        return f"ran out of memory after {took}"
+    if finished.status == "predicted_out_of_memory":
+        return "was left out for its memory"
+    return f"took {took}"
+
+
+def duration(seconds: float) -> str:
+    """Such as ``31 s``, ``9 min`` or ``3.5 h``: in two digits or so, for a reader."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

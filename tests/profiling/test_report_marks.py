@@ -1,0 +1,114 @@
+"""Every figure and table is filed in Snakemake's report, whatever methods are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profiling.study.config import load_config
+from profiling.study.plan import figure_names, plan_counts, plan_runs
+from profiling.study.report_marks import (
+    FIGURES,
+    TABLES,
+    Mark,
+    figure_marks,
+    summary_mark,
+    table_mark,
+)
+from tests.conftest import CHECKOUT
+
+RULES = CHECKOUT / "workflow" / "rules"
+
+
+def marks(device: str, method: str, *others: str) -> dict[str, Mark]:
+    """Of a study of methods in all variants on a GPU."""
+    study = load_config({
+        "device": {"name": device, "type": "cuda", "threads": 1}, "resolutions": [256],
+        "methods": {label: {"target": "efficientad"} for label in (method, *others)},
+        "variants": ["reference-fp32", "optimized-fp32", "reference-tf32"],
+        "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
+    })  # fmt: skip
+    runs, counts = plan_runs(study, "embedded"), plan_counts(study)
+    return figure_marks(figure_names(runs, counts, True, True), runs, counts)
+
+
+def test_a_name_is_told_apart_by_what_the_study_has() -> None:
+    found = marks("lab_a", "EfficientAD_S")
+    mark = found["runtime_share_lab_a_EfficientAD_S_reference-tf32"]
+    assert mark["category"] == "Runtime"
+    assert mark["labels"] == {
+        "device": "lab_a", "method": "EfficientAD_S", "variant": "reference-tf32",
+        "quantity": "time per image and submodule",
+    }  # fmt: skip
+    memory = found["memory_peak_EfficientAD_S_optimized-fp32"]
+    assert memory["category"] == "Memory"
+    assert list(memory["labels"]) == ["method", "variant", "quantity"]
+    ratios = found["implementations_lab_a_EfficientAD_S_fp32"]["labels"]
+    assert ratios["precision"] == "fp32"
+    scaling = found["scaling_needed_reference-fp32"]
+    assert (scaling["category"], scaling["subcategory"]) == ("Scaling", "Memory needed")
+
+
+NAMES = st.text("ab_", max_size=3).map("a{}".format)
+
+
+@settings(max_examples=30, deadline=None)
+@given(device=NAMES, method=NAMES, other=NAMES)
+def test_no_name_of_device_or_method_leaves_a_figure_unfiled(
+    device: str, method: str, other: str
+) -> None:
+    """Names with what separates them, and one within another, too."""
+    for name, mark in marks(device, method, other).items():
+        labels = dict(mark["labels"])
+        assert mark["category"] != "Other"
+        labels.pop("quantity")
+        assert name.endswith("_".join(labels.values()))
+        assert labels.get("method", method) in (method, other)
+
+
+def test_every_kind_of_figure_is_filed_and_none_besides() -> None:
+    captions = {Path(mark["caption"]).stem for mark in marks("lab", "S").values()}
+    assert captions == set(FIGURES)
+
+
+def test_a_kind_that_is_not_known_is_filed_as_other() -> None:
+    (mark,) = figure_marks(["brand_new_S"], {}, {}).values()
+    assert (mark["category"], mark["labels"]) == ("Other", {"figure": "brand_new_S"})
+    assert (RULES / mark["caption"]).is_file()
+
+
+def test_figures_of_one_subcategory_have_the_same_labels() -> None:
+    """They are the columns of its list."""
+    columns: dict[tuple[str, str], tuple[str, ...]] = {}
+    for mark in marks("lab", "S", "M").values():
+        place = (mark["category"], mark["subcategory"])
+        assert columns.setdefault(place, tuple(mark["labels"])) == tuple(mark["labels"])
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_captions_of_figures_say_clock_table_and_command(kind: str) -> None:
+    text = (CHECKOUT / "workflow/report" / f"{kind}.rst").read_text(encoding="utf-8")
+    assert "``python -m analysis figures``" in " ".join(text.split())
+    assert any(f"``{table}.csv``" in text for table in TABLES)
+    assert "CSV file of the same name" in " ".join(text.split())
+    assert "clock" in text or "busy" in text
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_captions_of_tables_name_the_command_that_makes_them(name: str) -> None:
+    mark = table_mark(name)
+    text = " ".join((RULES / mark["caption"]).read_text(encoding="utf-8").split())
+    command = text.split("``python -m analysis ")[1].split("``")[0]
+    rules = (RULES / "tables.smk").read_text(encoding="utf-8")
+    marked = rules.index(f'table_mark("{name}")')
+    assert rules[marked:].split("python -m analysis ")[1].split()[0] == command
+    assert mark["labels"]["table"] == f"{name}.csv"
+
+
+def test_no_caption_is_left_over() -> None:
+    used = {Path(table_mark(name)["caption"]).stem for name in TABLES}
+    used |= {Path(summary_mark()["caption"]).stem, *FIGURES, "figure", "study"}
+    assert {path.stem for path in (CHECKOUT / "workflow/report").iterdir()} == used
