@@ -40,6 +40,9 @@ SUMMARY = "summary.txt"
 OPTIONS = ("foreign_processes", "skip_margin", "settings")
 """Of a recorded request: options of the study, and settings, to which defaults may be added."""
 
+FAULTS = (UserError, OSError, ValueError, LookupError, TypeError, ArithmeticError)
+"""Of files that are not as they should be: then nothing is told, and the study goes on."""
+
 Work = Callable[[RunRequest], float]
 """Of one image of a run: a figure in proportion to the operations that it takes."""
 
@@ -141,7 +144,7 @@ def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
 
 
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
-    """How far a study has come, in a line for a user.
+    """How far a study has come, in a line for a user, or that this is not known.
 
     Args:
         plan: of the study.
@@ -150,7 +153,7 @@ def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
     """
     try:
         return f"study: {read_progress(plan, results, cache / NOTES).sentence()}"
-    except OSError as error:
+    except FAULTS as error:
         return _unknown(error)
 
 
@@ -200,7 +203,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         finished = _of_record(document, request, wall_s)
         _write_note(notes / record, measurement.digest, finished)
         progress = read_progress(plan, results, notes)
-    except (UserError, OSError, ValueError, LookupError, TypeError) as error:
+    except FAULTS as error:
         return _unknown(error)
     devices = {run.request.device for run in plan.runs.values()}
     what = f"{_name(request, len(devices) > 1)} {_end(finished)}"
@@ -267,8 +270,9 @@ class _Known:
         self.measured = 0
         alike: dict[tuple[str, ...], list[Finished]] = {}
         for one in finished:
-            if one.image_s is None:
+            if one.status != "ok":
                 self._lost.setdefault(_groups(one.request)[0], []).append(one)
+            if one.image_s is None:
                 continue
             self.measured += 1
             for group in _groups(one.request):
@@ -387,10 +391,11 @@ def _is_of(recorded: Mapping[str, Any], planned: RunRequest) -> bool:
 
 def _of_record(document: Mapping[str, Any], request: RunRequest, wall_s: float) -> Finished:
     sampling, machine = document["sampling"], document["machine"]
-    window_ms = None if machine is None else machine["measured_ms"]
+    window_ms: list[float] | None = None if machine is None else machine["measured_ms"]
     measured = sampling["measured_images"]
-    has_times = document["status"] == "ok" and measured > 0
-    image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured if has_times and window_ms else None
+    image_s = None
+    if document["status"] == "ok" and window_ms is not None:
+        image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured
     return Finished(
         request=request,
         status=document["status"],

@@ -295,6 +295,11 @@ def test_nothing_that_goes_wrong_here_ends_a_measurement(tmp_path: Path) -> None
     one = planned_measurements(folder.plan)[f"{RUN}/256/run.json"].request
     assert "is not known" in finish(folder.file, one, folder.results / RUN / "256", 1.0)
     assert "is not known" in finish(tmp_path / "absent", one, folder.results / RUN / "256", 1.0)
+    folder.finish(f"{RUN}/256/run.json", 35.0)
+    (folder.cache / NOTES / RUN / "256/run.json").write_text('{"digest": ')
+    assert folder.progress().finished == 1  # its record tells the same
+    folder.finish(f"{RUN}/256/run.json", 35.0, image_s=0.0)
+    assert "is not known" in opening_words(folder.plan, folder.cache, folder.results)
 
 
 def test_the_three_lines_are_told_only_of_what_was_measured_last(tmp_path: Path) -> None:
