@@ -1,32 +1,27 @@
-"""How far a study has come, and how long measuring the rest will take. No torch.
+"""How far a study has come, by its files and in words. No torch.
 
 Each finished measurement, a process of a run in one of its passes, leaves a note beside Snakemake's
-own files: what was planned of it, and what it took. The rest is expected to take what the nearest
-of these took, scaled by the work of an image. Work is counted where the study has done so, and
-else that of the bound in ``profiling.study.cost``.
+own files: what was planned of it, and what it took.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import mean, median
 from typing import Any, NamedTuple
 
 from profiling.errors import UserError
 from profiling.files import write_text
 from profiling.request import RunRequest
 from profiling.run_files import record_name
-from profiling.study.cost import bound, counted, measuring_s
 from profiling.study.handover import Plan, read_plan
 from profiling.study.plan import PlannedRun, planned_records
+from profiling.study.time_left import Finished, Left, time_left, work_of
 
 NOTES = "measured"
 """Folder of the notes, beside that of the plans."""
@@ -40,8 +35,8 @@ SUMMARY = "summary.txt"
 OPTIONS = ("foreign_processes", "skip_margin", "settings")
 """Of a recorded request: options of the study, and settings, to which defaults may be added."""
 
-Work = Callable[[RunRequest], float]
-"""Of one image of a run: a figure in proportion to the operations that it takes."""
+FAULTS = (UserError, OSError, ValueError, LookupError, TypeError, ArithmeticError)
+"""Of files that are not as they should be: then nothing is told, and the study goes on."""
 
 
 class Measurement(NamedTuple):
@@ -50,37 +45,6 @@ class Measurement(NamedTuple):
     request: RunRequest
     digest: str
     """Of the request and the code behind it: another digest is another measurement."""
-
-
-class Finished(NamedTuple):
-    """A measurement that has come to its end."""
-
-    request: RunRequest
-    status: str
-    wall_s: float
-    """From the start of ``python -m profiling run`` to the record, with all waiting."""
-    images: int
-    """Warm-up images and measured ones."""
-    image_s: float | None
-    """Mean over the measured images; None: it has none."""
-
-    @property
-    def overhead_s(self) -> float:
-        """What it took besides its images: starting, building, waiting, closing the profile."""
-        return max(self.wall_s - self.images * (self.image_s or 0.0), 0.0)
-
-
-class Left(NamedTuple):
-    """What measuring the rest is expected to take."""
-
-    seconds: float
-    """One measurement after the other."""
-    measured: int
-    """Finished measurements that this rests on."""
-    by_others: tuple[str, ...]
-    """Methods in the rest of which nothing was measured: others stand for them."""
-    unknown: Mapping[str, int]
-    """Measurements that are not in it, by device: nothing was measured there."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +105,7 @@ def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
 
 
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
-    """How far a study has come, in a line for a user.
+    """How far a study has come, in a line for a user, or that this is not known.
 
     Args:
         plan: of the study.
@@ -150,7 +114,7 @@ def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
     """
     try:
         return f"study: {read_progress(plan, results, cache / NOTES).sentence()}"
-    except OSError as error:
+    except FAULTS as error:
         return _unknown(error)
 
 
@@ -200,7 +164,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         finished = _of_record(document, request, wall_s)
         _write_note(notes / record, measurement.digest, finished)
         progress = read_progress(plan, results, notes)
-    except (UserError, OSError, ValueError, LookupError, TypeError) as error:
+    except FAULTS as error:
         return _unknown(error)
     devices = {run.request.device for run in plan.runs.values()}
     what = f"{_name(request, len(devices) > 1)} {_end(finished)}"
@@ -214,128 +178,6 @@ def planned_measurements(plan: Plan) -> dict[str, Measurement]:
         for record in planned_records(plan.runs, plan.latency)
         for path, _, name in [record.rpartition("/")]
     }
-
-
-def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
-    """How much work an image of each run is.
-
-    Counts where all runs are counted, else the bound for all of them: the two do not compare.
-
-    Args:
-        requests: of the study.
-        results: folder with its counts.
-    """
-    flops: dict[tuple[str, str, int], float] = {}
-    for request in requests:
-        if _kind(request) not in flops:
-            count = counted(request, results)
-            if count is None or count.flops <= 0:
-                return lambda request: bound(request.resolution_px).flops
-            flops[_kind(request)] = count.flops
-    return lambda request: flops[_kind(request)]
-
-
-def time_left(rest: Iterable[RunRequest], finished: Sequence[Finished], work: Work) -> Left:
-    """What measuring the rest is expected to take, one measurement after the other.
-
-    Args:
-        rest: what is left to measure.
-        finished: what was measured.
-        work: of one image of a run.
-    """
-    known = _Known(finished, work)
-    seconds = 0.0
-    unknown: Counter[str] = Counter()
-    by_others: dict[str, None] = {}
-    for request in rest:
-        expected_s = known.expected_s(request)
-        if expected_s is None:
-            unknown[request.device] += 1
-            continue
-        seconds += expected_s
-        if not known.has_method(request):
-            by_others[request.method] = None
-    return Left(seconds, known.measured, tuple(by_others), unknown)
-
-
-class _Known:
-    """What finished measurements tell of others."""
-
-    def __init__(self, finished: Iterable[Finished], work: Work) -> None:
-        self._work = work
-        self._lost: dict[tuple[str, ...], list[Finished]] = {}
-        self.measured = 0
-        alike: dict[tuple[str, ...], list[Finished]] = {}
-        for one in finished:
-            if one.image_s is None:
-                self._lost.setdefault(_groups(one.request)[0], []).append(one)
-                continue
-            self.measured += 1
-            for group in _groups(one.request):
-                alike.setdefault(group, []).append(one)
-        self._alike = {group: _Alike(members, work) for group, members in alike.items()}
-
-    def has_method(self, request: RunRequest) -> bool:
-        """Whether anything of the run's method was measured on its device."""
-        return (request.device, request.method) in self._alike
-
-    def expected_s(self, request: RunRequest) -> float | None:
-        """What a measurement takes; None: nothing was measured on its device."""
-        groups = _groups(request)
-        lost = [
-            one
-            for one in self._lost.get(groups[0], [])
-            if one.request.resolution_px <= request.resolution_px
-        ]
-        if lost:  # it will end as the smaller one did
-            return median(one.wall_s for one in lost)
-        alike = next((self._alike[group] for group in groups if group in self._alike), None)
-        return None if alike is None else alike.expected_s(request, self._work(request))
-
-
-class _Alike:
-    """Finished measurements that have something in common, and what one more of them takes."""
-
-    def __init__(self, finished: Sequence[Finished], work: Work) -> None:
-        by_work: dict[float, list[float]] = {}
-        for one in finished:
-            by_work.setdefault(work(one.request), []).append(_image_s(one))
-        self._works = sorted(by_work)
-        self._images_s = [mean(by_work[each]) for each in self._works]
-        self._overhead_s = median(one.overhead_s for one in finished)
-        # less than 1 where a precision ends runs before their images or their time are over
-        most_s = sum(measuring_s(one.request.sampling, _image_s(one)) for one in finished)
-        self._kept_share = sum(one.images * _image_s(one) for one in finished) / most_s
-
-    def expected_s(self, request: RunRequest, work: float) -> float:
-        """What a measurement takes whose images are so much work."""
-        image_s = self._image_s(work)
-        return self._overhead_s + self._kept_share * measuring_s(request.sampling, image_s)
-
-    def _image_s(self, work: float) -> float:
-        """Of an image, scaled from the measurements whose work is nearest by ratio."""
-        above = min(bisect_left(self._works, work), len(self._works) - 1)
-        below = max(above - 1, 0)
-        is_above = self._works[above] / work < work / self._works[below]
-        nearest = above if is_above else below
-        return self._images_s[nearest] * work / self._works[nearest]
-
-
-def _groups(request: RunRequest) -> list[tuple[str, ...]]:
-    """What a measurement has in common with others, from much to little."""
-    device, method = request.device, request.method
-    run = (device, method, request.variant)
-    by_pass = "latency" if request.collector == "none" else "profiled"
-    return [(*run, by_pass), run, (device, method), (device,)]
-
-
-def _image_s(finished: Finished) -> float:
-    assert finished.image_s is not None, "measurements without images are kept apart"
-    return finished.image_s
-
-
-def _kind(request: RunRequest) -> tuple[str, str, int]:
-    return request.method, request.variant, request.resolution_px
 
 
 def _measurement(run: PlannedRun, latency: bool) -> Measurement:
@@ -387,10 +229,11 @@ def _is_of(recorded: Mapping[str, Any], planned: RunRequest) -> bool:
 
 def _of_record(document: Mapping[str, Any], request: RunRequest, wall_s: float) -> Finished:
     sampling, machine = document["sampling"], document["machine"]
-    window_ms = None if machine is None else machine["measured_ms"]
+    window_ms: list[float] | None = None if machine is None else machine["measured_ms"]
     measured = sampling["measured_images"]
-    has_times = document["status"] == "ok" and measured > 0
-    image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured if has_times and window_ms else None
+    image_s = None
+    if document["status"] == "ok" and window_ms is not None:
+        image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured
     return Finished(
         request=request,
         status=document["status"],
