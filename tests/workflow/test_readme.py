@@ -18,6 +18,9 @@ import yaml
 
 from analysis.memory_methods_table import memory_methods_table
 from analysis.tables import write_csv
+from profiling import __version__
+from profiling.study.config import load_config
+from profiling.study.plan import figure_names, plan_counts, plan_runs
 from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences
 from tests.gpu_profiles import GpuRun, write_gpu_run
@@ -25,20 +28,20 @@ from tests.gpu_profiles import GpuRun, write_gpu_run
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-FIGURES = CHECKOUT / "docs" / "figures"
 PYTHON = ".venv/bin/python "
 
 NOT_RUN = {
     "make study": "minutes; planned below, a smaller one is run by test_study",
     "make study TORCH_INDEX=https://download.pytorch.org/whl/cpu": "fetches torch; planned below",
     "make study 'ARGS=--configfile examples/config.yaml'": "minutes; planned below, its methods are"
-    " run by test_methods",
+    " measured by test_own_methods",
     "xdg-open results/report.html": "needs a desktop; tests/browser opens the page",
     "make test": "runs this",
     "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; tests/gpu_check tests its parts",
     "make image": "builds an image, gigabytes; tests/container does",
     "snakemake --cores 1 --use-singularity": "needs Apptainer and an image; tests/container does",
-    "snakemake --workflow-profile profiles/slurm -n": "needs SLURM; tests/slurm does",
+    "snakemake --workflow-profile profiles/slurm -n": "needs a configuration that names the"
+    " cluster's devices; test_profiles has one",
     "snakemake --workflow-profile profiles/slurm": "needs SLURM; tests/slurm does",
     "nsys export --type sqlite -o PROFILE.sqlite REPORT.nsys-rep": "needs Nsight Systems;"
     " test_collectors_nsys_run does",
@@ -66,6 +69,7 @@ COMMANDS = commands(README)
 RUN = [command for command in COMMANDS if command not in NOT_RUN]
 OF_MAKE = [command for command in COMMANDS if command.startswith("make ")]
 OF_STUDY = [command for command in OF_MAKE if re.match(r"make study( .ARGS|$)", command)]
+FIGURES = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "docs/figures/" in link]
 OF_SNAKEMAKE = [command for command in COMMANDS if command.startswith("snakemake ")]
 
 
@@ -171,17 +175,14 @@ def test_files_in_links_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
-    """By links of pages, from the README on."""
-    reached: set[Path] = set()
-    ahead = [CHECKOUT / "README.md"]
-    while ahead:
-        page = ahead.pop()
-        reached.add(page)
-        linked = [page.parent / link for link in local_links(page.read_text(encoding="utf-8"))]
-        ahead += [path for path in map(Path.resolve, linked) if path in PAGES and path not in reached]
-    generated = {CHECKOUT / "docs" / "index.md"}  # of the site: the README stands in its place
-    assert {*PAGES} - reached == generated
+def test_every_page_is_linked_from_another() -> None:
+    links = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in local_links(page.read_text(encoding="utf-8"))
+    }
+    # the first page of the site, in whose place the README stands here
+    assert {*PAGES} - links <= {CHECKOUT / "README.md", CHECKOUT / "docs" / "index.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -194,3 +195,51 @@ def test_files_in_the_text_exist(page: Path) -> None:
     ours = [path for path in paths if (CHECKOUT / path.split("/")[0]).is_dir()]
     named = [path for path in ours if not path.startswith(made)]
     assert [path for path in named if not (CHECKOUT / path).exists()] == []
+
+
+def test_a_figure_is_small_and_has_its_data_beside_it() -> None:
+    images = [CHECKOUT / link for link in FIGURES if link.endswith(".png")]
+    assert len(images) == 1
+    image, data = images[0], images[0].with_suffix(".csv")
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert image.stat().st_size < 200_000
+    assert str(data.relative_to(CHECKOUT)) in FIGURES
+    assert {*(CHECKOUT / "docs" / "figures").iterdir()} == {image, data}
+
+
+def test_results_page_names_every_table_and_figure() -> None:
+    page = (CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8")
+    rules = (CHECKOUT / "workflow" / "rules" / "tables.smk").read_text(encoding="utf-8")
+    tables = {*re.findall(r"results/tables/(\w+\.csv)", rules)}
+    assert tables
+    named = {*inline_code(page)}
+    assert sorted(tables - named) == []
+    config = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    # a GPU's study has the figures of a CPU's and more
+    study = load_config({**config, "device": {"name": "d", "type": "cuda"}})
+    figures = figure_names(plan_runs(study, "nsys"), plan_counts(study), latency=True, sensors=True)
+    begins = tuple(name.removesuffix("*") for name in named if name.endswith("_*"))
+    assert [figure for figure in figures if not figure.startswith(begins)] == []
+    assert [begin for begin in begins if not any(name.startswith(begin) for name in figures)] == []
+
+
+def test_page_for_contributors_names_every_marker() -> None:
+    page = (CHECKOUT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    settings = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    markers = re.findall(r'^  "(\w+): ', settings.split("markers = [")[1], re.MULTILINE)
+    assert markers
+    assert [marker for marker in markers if f"\n| `{marker}` | " not in page] == []
+
+
+def test_citations_agree() -> None:
+    """Those of the README, of CITATION.cff and of the package."""
+    cited = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))
+    entry = next(block.text for block in split_fences(README)[1] if block.language == "bibtex")
+    fields = dict(re.findall(r"^ *(\w+) = \{+(.+?)\}+,$", entry, re.MULTILINE))
+    assert fields == {
+        "title": cited["title"],
+        "author": cited["authors"][0]["name"],
+        "version": cited["version"],
+        "license": cited["license"],
+    }
+    assert cited["version"] == __version__
