@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -205,6 +206,18 @@ def test_a_figure_is_small_and_has_its_data_beside_it() -> None:
     assert image.stat().st_size < 200_000
     assert str(data.relative_to(CHECKOUT)) in FIGURES
     assert {*(CHECKOUT / "docs" / "figures").iterdir()} == {image, data}
+
+
+def test_caption_of_the_figure_tells_on_what_and_how_often() -> None:
+    """As its data do: of the times in it the hardware and the sample size, and the variant."""
+    data = next(CHECKOUT / link for link in FIGURES if link.endswith(".csv"))
+    rows = pd.read_csv(data)
+    rows = rows[rows["images"].notna()]
+    low, high = int(rows["images"].min()), int(rows["images"].max())
+    size = f"n = {low} image" if low == high else f"n = {low} to {high} images"
+    caption = README.split(data.name)[1]
+    told = [*rows["hardware"].unique(), *rows["variant"].unique(), size, "`make study`"]
+    assert [word for word in told if word not in caption] == []
 
 
 def test_results_page_names_every_table_and_figure() -> None:
