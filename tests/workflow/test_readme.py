@@ -1,4 +1,7 @@
-"""README.md: each of its commands is run as written, or named here with what it lacks."""
+"""README.md: each of its commands is run as written, or named here with what it lacks.
+
+Beside that: what README and docs/ link to and name is there, and the figure has its data.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from analysis.memory_methods_table import memory_methods_table
 from analysis.tables import write_csv
+from profiling import __version__
+from profiling.study.config import load_config
+from profiling.study.plan import figure_names, plan_counts, plan_runs
 from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences
 from tests.gpu_profiles import GpuRun, write_gpu_run
@@ -24,9 +32,22 @@ PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 PYTHON = ".venv/bin/python "
 
 NOT_RUN = {
+    "make study": "minutes; planned below, a smaller one is run by test_study",
+    "make study TORCH_INDEX=https://download.pytorch.org/whl/cpu": "fetches torch; planned below",
+    "make study 'ARGS=--configfile examples/config.yaml'": "minutes; planned below, its methods are"
+    " measured by test_own_methods",
+    "xdg-open results/report.html": "needs a desktop; tests/browser opens the page",
+    "make test": "runs this",
+    "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; tests/gpu_check tests its parts",
+    "make image": "builds an image, gigabytes; tests/container does",
     "snakemake --cores 1 --use-singularity": "needs Apptainer and an image; tests/container does",
+    "snakemake --workflow-profile profiles/slurm -n": "needs a configuration that names the"
+    " cluster's devices; test_profiles has one",
+    "snakemake --workflow-profile profiles/slurm": "needs SLURM; tests/slurm does",
+    "nsys export --type sqlite -o PROFILE.sqlite REPORT.nsys-rep": "needs Nsight Systems;"
+    " test_collectors_nsys_run does",
 }
-"""Commands that are neither of Python, which are run, nor of make, which says what it would run."""
+"""Commands that cannot be run here, or would take too long, and why. All others are run."""
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".snakemake", ".*_cache", "__pycache__", ".hypothesis", "build", "results"
@@ -46,8 +67,10 @@ def inline_code(text: str) -> list[str]:
 
 
 COMMANDS = commands(README)
-OF_PYTHON = [command for command in COMMANDS if command.startswith(PYTHON)]
+RUN = [command for command in COMMANDS if command not in NOT_RUN]
 OF_MAKE = [command for command in COMMANDS if command.startswith("make ")]
+OF_STUDY = [command for command in OF_MAKE if re.match(r"make study( .ARGS|$)", command)]
+FIGURES = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "docs/figures/" in link]
 OF_SNAKEMAKE = [command for command in COMMANDS if command.startswith("snakemake ")]
 
 
@@ -80,13 +103,12 @@ def test_commands_are_read_as_a_shell_reads_them() -> None:
     assert commands(text) == ["make x", "make y 'ARGS=-n -q'"]
 
 
-def test_every_command_is_run_or_said_why_not() -> None:
-    rest = {*COMMANDS} - {*OF_PYTHON} - {*OF_MAKE}
-    assert rest == {*NOT_RUN}
+def test_what_is_not_run_is_in_the_readme() -> None:
+    assert [command for command in NOT_RUN if command not in COMMANDS] == []
 
 
-@pytest.mark.parametrize("command", OF_PYTHON)
-def test_a_command_of_python_works(clone: Path, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", RUN)
+def test_a_command_works(clone: Path, tmp_path: Path, command: str) -> None:
     done = run(clone, command.replace("/tmp/run", str(tmp_path / "run")))
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -100,6 +122,19 @@ def test_a_command_of_make_has_its_target_and_variables(clone: Path, command: st
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     given = [word.partition("=")[0] for word in shlex.split(command) if "=" in word]
     assert [name for name in given if not re.search(rf"\b{name}\b", makefile)] == []
+
+
+@pytest.mark.parametrize("command", OF_STUDY)
+def test_a_study_is_planned(clone: Path, command: str) -> None:
+    """As written, but for a dry run, and without setting up .venv, which would install."""
+    if not Path(sys.executable).with_name("snakemake").exists():
+        pytest.skip("no snakemake beside this Python")
+    words = shlex.split(command)
+    given = next((word for word in words if word.startswith("ARGS=")), "ARGS=")
+    rest = [word for word in words[1:] if word != given]
+    done = run(clone, shlex.join(["make", "-o", "setup", *rest, f"{given} -n --quiet rules"]))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^report +1$", done.stdout + done.stderr, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", OF_SNAKEMAKE)
@@ -123,18 +158,101 @@ def test_targets_of_make_exist(page: Path) -> None:
     assert named <= {*rules}
 
 
-def test_files_in_links_exist() -> None:
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
-    local = [link for link in links if "://" not in link]
-    assert local
-    assert [link for link in local if not (CHECKOUT / link).exists()] == []
+def local_links(text: str) -> list[str]:
+    """What a page links to in the checkout, images included, without the part behind `#`."""
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", "\n".join(split_fences(text)[0]))
+    return [link for link in links if "://" not in link]
 
 
-def test_files_in_the_text_exist() -> None:
+def test_local_links_are_found() -> None:
+    text = "[a](b.md#c) [![d](e.png)](f.csv)\n```\n[g](h)\n```\n[i](https://j.k) [l](#m)"
+    assert local_links(text) == ["b.md", "e.png", "f.csv"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_files_in_links_exist(page: Path) -> None:
+    """Headings within docs/ are checked where the site is built (test_site)."""
+    links = local_links(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_linked_from_another() -> None:
+    links = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in local_links(page.read_text(encoding="utf-8"))
+    }
+    # the first page of the site, in whose place the README stands here
+    assert {*PAGES} - links <= {CHECKOUT / "README.md", CHECKOUT / "docs" / "index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_files_in_the_text_exist(page: Path) -> None:
     """Paths that begin with a folder of the checkout, other than those that are made."""
     made = ("build", "results", ".venv")
-    words = [word for code in inline_code(README) for word in code.split()]
+    text = page.read_text(encoding="utf-8")
+    words = [word for code in inline_code(text) for word in code.split()]
     paths = [word for word in words if re.fullmatch(r"[\w.-]+(/[\w.-]+)+/?", word)]
     ours = [path for path in paths if (CHECKOUT / path.split("/")[0]).is_dir()]
     named = [path for path in ours if not path.startswith(made)]
     assert [path for path in named if not (CHECKOUT / path).exists()] == []
+
+
+def test_a_figure_is_small_and_has_its_data_beside_it() -> None:
+    images = [CHECKOUT / link for link in FIGURES if link.endswith(".png")]
+    assert len(images) == 1
+    image, data = images[0], images[0].with_suffix(".csv")
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert image.stat().st_size < 200_000
+    assert str(data.relative_to(CHECKOUT)) in FIGURES
+    assert {*(CHECKOUT / "docs" / "figures").iterdir()} == {image, data}
+
+
+def test_caption_of_the_figure_tells_on_what_and_how_often() -> None:
+    """As its data do: of the times in it the hardware and the sample size, and the variant."""
+    data = next(CHECKOUT / link for link in FIGURES if link.endswith(".csv"))
+    rows = pd.read_csv(data)
+    rows = rows[rows["images"].notna()]
+    low, high = int(rows["images"].min()), int(rows["images"].max())
+    size = f"n = {low} image" if low == high else f"n = {low} to {high} images"
+    caption = README.split(data.name)[1]
+    told = [*rows["hardware"].unique(), *rows["variant"].unique(), size, "`make study`"]
+    assert [word for word in told if word not in caption] == []
+
+
+def test_results_page_names_every_table_and_figure() -> None:
+    page = (CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8")
+    rules = (CHECKOUT / "workflow" / "rules" / "tables.smk").read_text(encoding="utf-8")
+    tables = {*re.findall(r"results/tables/(\w+\.csv)", rules)}
+    assert tables
+    named = {*inline_code(page)}
+    assert sorted(tables - named) == []
+    config = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    # a GPU's study has the figures of a CPU's and more
+    study = load_config({**config, "device": {"name": "d", "type": "cuda"}})
+    figures = figure_names(plan_runs(study, "nsys"), plan_counts(study), latency=True, sensors=True)
+    begins = tuple(name.removesuffix("*") for name in named if name.endswith("_*"))
+    assert [figure for figure in figures if not figure.startswith(begins)] == []
+    assert [begin for begin in begins if not any(name.startswith(begin) for name in figures)] == []
+
+
+def test_page_for_contributors_names_every_marker() -> None:
+    page = (CHECKOUT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    settings = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    markers = re.findall(r'^  "(\w+): ', settings.split("markers = [")[1], re.MULTILINE)
+    assert markers
+    assert [marker for marker in markers if f"\n| `{marker}` | " not in page] == []
+
+
+def test_citations_agree() -> None:
+    """Those of the README, of CITATION.cff and of the package."""
+    cited = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))
+    entry = next(block.text for block in split_fences(README)[1] if block.language == "bibtex")
+    fields = dict(re.findall(r"^ *(\w+) = \{+(.+?)\}+,$", entry, re.MULTILINE))
+    assert fields == {
+        "title": cited["title"],
+        "author": cited["authors"][0]["name"],
+        "version": cited["version"],
+        "license": cited["license"],
+    }
+    assert cited["version"] == __version__
