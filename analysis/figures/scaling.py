@@ -54,7 +54,7 @@ def scaling_runtime(
     summed = _summed(curves, points)
     shown, drawn = (_of_methods(table, points, summed) for table in (fits, curves))
     sensors = Hardware((), hardware.sensors)
-    largest_px = int(drawn["resolution_px"].max()) if len(drawn) else 0
+    largest_px = _end_of_lines(drawn)
     has_band = bool(drawn["band_low"].notna().any())
     lines = (
         f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {STUDY_MODEL}"
@@ -105,6 +105,12 @@ def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> 
     found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
     part = found["method"].isin(summed).map({True: WHOLE_METHOD, False: WHOLE_IMAGE})
     return found[found["submodule"] == part]
+
+
+def _end_of_lines(curves: pd.DataFrame) -> int:
+    """The largest side in px at which anything is drawn: beyond the limit nothing is; 0 without."""
+    told = curves[["study_predicted", "predicted", "observed"]].notna().any(axis=1)
+    return int(curves.loc[told, "resolution_px"].max()) if told.any() else 0
 
 
 def _law_words(fits: pd.DataFrame) -> str:

@@ -79,9 +79,11 @@ def _bounds(
 
 
 def _reason(curves: Mapping[str, Curve], index: int) -> str:
-    """The reasons of all submodules, those that are the same said once."""
+    """The reasons of all submodules, those that are the same said once, without names if of all."""
     by_reason: dict[str, list[str]] = {}
     for name, curve in curves.items():
         if curve.refused[index]:
             by_reason.setdefault(curve.refused[index], []).append(name)
+    if len(by_reason) == 1 and len(next(iter(by_reason.values()))) == len(curves):
+        return next(iter(by_reason))
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())

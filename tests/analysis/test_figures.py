@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from analysis.errors import ArgumentError
 from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers
 from analysis.figures.draw import draw_figures, study_figures
-from analysis.figures.hardware import Hardware
+from analysis.figures.hardware import Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters, submodule_colour
 from profiling.methods.registry import all_specs
 from profiling.methods.spec import MethodSpec
@@ -148,7 +148,8 @@ def test_no_band_where_the_interval_is_refused() -> None:
 
 def test_nothing_is_drawn_beyond_the_limit_unless_asked_for() -> None:
     name = f"scaling_runtime_lab_{VARIANT}"
-    drawing = draw(name, runtime_table(), beyond_limit=False)
+    sensors = Hardware((), (Sensor("within", 5.07), Sensor("beyond", 7.1)))
+    drawing = draw(name, runtime_table(), hardware=sensors, beyond_limit=False)
     limit_px = int(SIDES_PX[-1] * 10**0.5)
     (band,) = band_of(drawing)
     assert band.get_paths()[0].vertices[:, 0].max() == limit_px
@@ -156,6 +157,8 @@ def test_nothing_is_drawn_beyond_the_limit_unless_asked_for() -> None:
     said = caption(drawing).replace("\u00a0", " ")
     assert "No prediction at 3,000 px: M (" in said
     assert "15.3 times the pixels of the largest measured resolution, more than 10" in said
+    assert "Beyond 2,428 px, and so not drawn: beyond with 7.1 MP." in said
+    assert {"within\n5.1 MP", "beyond\n7.1 MP"} & set(texts(drawing.figure)) == {"within\n5.1 MP"}
 
 
 LOST = {

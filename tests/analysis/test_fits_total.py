@@ -58,7 +58,7 @@ def test_one_part_without_a_band_leaves_the_sum_without_one_and_is_named() -> No
 
 def test_a_reason_that_all_share_is_said_once() -> None:
     total = total_curve({"one": grow(ONE), "other": grow(OTHER)}, 4000)
-    assert total.refused[0].startswith("one, other: 15.3 times the pixels")
+    assert total.refused[0].startswith("15.3 times the pixels")
     assert total.refused[0].count("times the pixels") == 1
     asked = total_curve({"one": grow(ONE), "other": grow(OTHER)}, 4000, beyond_limit=True)
     assert asked.refused == ("",)
