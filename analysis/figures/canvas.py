@@ -113,6 +113,11 @@ def plain_number(value: float, _position: object = None) -> str:
     return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
+def rounded_number(value: float, digits: int) -> str:
+    """A number beside a bar in so many significant digits: 0.0123, 831, 1,320."""
+    return plain_number(float(f"{value:.{digits}g}"))
+
+
 def log_numbers(axis: Axis) -> None:
     """Plain numbers at a logarithmic axis: at powers of ten, and at 2 and 5 where it is short."""
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number
+from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
 from analysis.figures.captions import (
     STATUS_WORDS,
     measured_on,
@@ -113,6 +113,7 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     axes.set_ylabel("time per image in ms")
     axes.yaxis.set_major_formatter(plain_number)
     axes.margins(y=0.14)
+    axes.set_ylim(bottom=0)  # an interval of few images may reach below
     axes.set_xlabel("side of the image in px")
     axes.set_xticks(range(len(stack)), [f"{side_px:,}" for side_px in stack.index])
     add_legend(figure, axes, style, most_columns=3)
@@ -136,8 +137,11 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
         axes.set_yticks([])
     for position, (top_ms, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
         if row["status"] == "ok":
+            ends_ms = (
+                np.nan if pd.isna(row[end]) else row[end] for end in ("p99_ms", "ci95_high_ms")
+            )
             axes.annotate(
-                f"{row['mean_ms']:,.3g}", (position, max(top_ms, row["p99_ms"])), (0, 2),
+                rounded_number(row["mean_ms"], 3), (position, np.nanmax([top_ms, *ends_ms])), (0, 2),
                 textcoords="offset points", ha="center",
             )  # fmt: skip
         else:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.canvas import add_legend, log_numbers, plain_number
 from analysis.figures.style import Style, method_look
+
+Floats = npt.NDArray[np.float64]
 
 HEIGHT_MM = 85
 LOWEST = 1e-12
@@ -27,11 +31,22 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
     axes.grid(visible=True, axis="both")
     if not with_pixels:
         return axes
-    top = axes.secondary_xaxis("top", functions=(lambda s: s, lambda s: s))
-    ticks_mp = [0.25, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 20]
-    top.set_xticks([1000 * mp**0.5 for mp in ticks_mp], [f"{mp:g}" for mp in ticks_mp])
+    top = axes.secondary_xaxis("top", functions=(_megapixels, _side_px))
+    top.xaxis.set_major_locator(MaxNLocator(6, prune="lower"))
+    top.xaxis.set_major_formatter(plain_number)
     top.set_xlabel("pixels in millions")
     return axes
+
+
+def _megapixels(side_px: npt.ArrayLike) -> Floats:
+    """Of a square; odd, so that it is monotonic below zero, too, where an axis may begin."""
+    side = np.asarray(side_px, np.float64)
+    return np.asarray(np.sign(side) * (side / 1000) ** 2)
+
+
+def _side_px(megapixels: npt.ArrayLike) -> Floats:
+    pixels = np.asarray(megapixels, np.float64)
+    return np.asarray(np.sign(pixels) * 1000 * np.sqrt(np.abs(pixels)))
 
 
 def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:

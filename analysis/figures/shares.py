@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number
+from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
 from analysis.figures.captions import (
     STATUS_WORDS,
     incomplete,
@@ -188,7 +188,7 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
                 position, row["mean_ms"], below_above, color="black", capsize=2.5, linewidth=0.8
             )
         axes.annotate(
-            f"{row['mean_ms']:,.4g}", (position, highest_ms), (0, 2),
+            rounded_number(row["mean_ms"], 4), (position, highest_ms), (0, 2),
             textcoords="offset points", ha="center", fontsize="small",
         )  # fmt: skip
     if (whole["status"] != "ok").all():
