@@ -137,11 +137,10 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
         axes.set_yticks([])
     for position, (top_ms, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
         if row["status"] == "ok":
-            ends_ms = (
-                np.nan if pd.isna(row[end]) else row[end] for end in ("p99_ms", "ci95_high_ms")
-            )
+            ends_ms = row[["p99_ms", "ci95_high_ms"]].astype("float64")
+            highest_ms = np.nanmax([top_ms, *ends_ms])
             axes.annotate(
-                rounded_number(row["mean_ms"], 3), (position, np.nanmax([top_ms, *ends_ms])), (0, 2),
+                rounded_number(row["mean_ms"], 3), (position, highest_ms), (0, 2),
                 textcoords="offset points", ha="center",
             )  # fmt: skip
         else:
