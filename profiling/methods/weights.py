@@ -31,7 +31,7 @@ def draw_weights(module: nn.Module, *, seed: int) -> None:
         seed: non-negative.
 
     Raises:
-        NotImplementedError: a layer of another kind owns parameters.
+        TypeError: a layer of another kind owns parameters.
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for name, layer in module.named_modules():
@@ -51,7 +51,7 @@ def draw_weights(module: nn.Module, *, seed: int) -> None:
                 _draw(buffers["running_var"], 1, 0.5, generator)
                 buffers["num_batches_tracked"].zero_()
         else:
-            raise NotImplementedError(f"no rule to draw {name} ({type(layer).__name__})")
+            raise TypeError(f"no rule to draw {name} ({type(layer).__name__})")
 
 
 def _draw(tensor: torch.Tensor, middle: float, bound: float, generator: torch.Generator) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -20,17 +19,13 @@ from profiling.request import RunRequest, Sampling
 from profiling.sampling import StopRule
 from profiling.study.cost import SAFETY, Costs, bound, measuring_s
 from profiling.study.plan import PlannedRun
+from tests.study_requests import plain_request
 
 SAMPLING = Sampling(100, 1000, 1000, None)
 
 
 def request(**changes: Any) -> RunRequest:
-    plain = RunRequest(
-        device="a", device_type="cuda", method="M", target="efficientad", settings={"size": "S"},
-        variant="reference-fp32", resolution_px=512, seed=0, threads=4, images=None,
-        sampling=SAMPLING, collector="nsys",
-    )  # fmt: skip
-    return dataclasses.replace(plain, **changes)
+    return plain_request(**{"sampling": SAMPLING, **changes})
 
 
 COUNTABLE = [

@@ -17,18 +17,14 @@ from profiling.study.progress import (
     Progress,
 )
 from profiling.study.time_left import Finished, Left, time_left, work_of
+from tests.study_requests import plain_request
 
 COUNT = Sampling(warmup_images=5, measured_images=20, min_images=20, time_budget_s=None)
 IMAGES = 25
 
 
 def request(**changes: Any) -> RunRequest:
-    plain = RunRequest(
-        device="a", device_type="cuda", method="M", target="efficientad", settings={"size": "S"},
-        variant="reference-fp32", resolution_px=512, seed=0, threads=4, images=None,
-        sampling=COUNT, collector="nsys",
-    )  # fmt: skip
-    return dataclasses.replace(plain, **changes)
+    return plain_request(**{"sampling": COUNT, **changes})
 
 
 def finished(image_s: float, start_s: float = 10.0, **changes: Any) -> Finished:

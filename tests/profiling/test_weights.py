@@ -242,7 +242,7 @@ def test_drawn_weights_have_the_variance_of_he_2015() -> None:
 
 
 def test_a_layer_without_a_rule_is_not_left_uninitialised() -> None:
-    with pytest.raises(NotImplementedError, match=r"norm \(LayerNorm\)"):
+    with pytest.raises(TypeError, match=r"norm \(LayerNorm\)"):
         draw_weights(Unknown(), seed=0)
 
 
