@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from analysis.commands import (
+from adscale.errors import UserError
+
+from .commands import (
     attribute,
     claims,
     compare,
@@ -23,7 +25,6 @@ from analysis.commands import (
     summarize,
     verify,
 )
-from analysis.errors import UserError
 
 COMMANDS = (
     attribute,

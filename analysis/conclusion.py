@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.feasibility.speed import END_TO_END, LATENCY
-from analysis.report.warnings import study_warnings
-from analysis.runtime_table import MAIN_CLOCK
-from analysis.statistics.estimate import Estimate
+from .feasibility.speed import END_TO_END, LATENCY
+from .report.warnings import study_warnings
+from .runtime_table import MAIN_CLOCK
+from .statistics.estimate import Estimate
 
 SEVERITY = ("shared", "throttled", "drifting")
 """Verdicts that are not `steady`, the worst first."""

@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 
 SCHEMA_FOLDER = Path(__file__).parents[1] / "workflow" / "schemas"
 """Where the schemas lie that both sides validate against."""

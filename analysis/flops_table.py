@@ -23,8 +23,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runtime_table import MAIN_CLOCK
-from analysis.tables import RUN_COLUMNS, Schema, make_table
+from .runtime_table import MAIN_CLOCK
+from .tables import RUN_COLUMNS, Schema, make_table
 
 FLOPS_COLUMNS: Schema = {
     **RUN_COLUMNS,

@@ -23,9 +23,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runtime_table import MAIN_CLOCK
-from analysis.statistics.ratio import mean_of_row, ratio_of_means
-from analysis.tables import Schema, make_table
+from .runtime_table import MAIN_CLOCK
+from .statistics.ratio import mean_of_row, ratio_of_means
+from .tables import Schema, make_table
 
 IMPLEMENTATION_COLUMNS: Schema = {
     "device": "string",

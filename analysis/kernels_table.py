@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.runs.kernel_table import RUN_KERNEL_COLUMNS
-from analysis.runs.record import Run
-from analysis.runs.study_runs import StudyRun
-from analysis.tables import RUN_COLUMNS, Schema, make_table, read_parquet
+from .runs.kernel_table import RUN_KERNEL_COLUMNS
+from .runs.record import Run
+from .runs.study_runs import StudyRun
+from .tables import RUN_COLUMNS, Schema, make_table, read_parquet
 
 KERNELS_COLUMNS: Schema = {
     **RUN_COLUMNS,

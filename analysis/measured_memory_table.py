@@ -31,9 +31,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.documents import read_document
-from analysis.runs.record import Run, read_run
-from analysis.tables import RUN_COLUMNS, Schema, make_table
+from .documents import read_document
+from .runs.record import Run, read_run
+from .tables import RUN_COLUMNS, Schema, make_table
 
 MEASURED_MEMORY_COLUMNS: Schema = {
     **RUN_COLUMNS,

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.documents import read_document
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
+
+from .documents import read_document
 
 _REMEDY = "count again with python -m profiling memory"
 

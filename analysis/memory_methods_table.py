@@ -25,9 +25,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.memory_counts import Count
-from analysis.memory_table import STUDY_BYTES, library_bytes
-from analysis.tables import Schema, make_table
+from .memory_counts import Count
+from .memory_table import STUDY_BYTES, library_bytes
+from .tables import Schema, make_table
 
 MEMORY_METHODS_COLUMNS: Schema = {
     "method": "string",

@@ -29,8 +29,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.memory_counts import Count
-from analysis.tables import Schema, make_table
+from .memory_counts import Count
+from .tables import Schema, make_table
 
 MEMORY_COLUMNS: Schema = {
     "method": "string",

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.machine.state import MachineState
-from analysis.machine.verdict import RunVerdict
-from analysis.runs.energy import image_energy
-from analysis.runs.judging import machine_state
-from analysis.runs.record import Run
-from analysis.runs.study_runs import Pass, StudyRun
-from analysis.runs.times import PassTimes
-from analysis.statistics.mean_error import Floats
-from analysis.tables import Schema, make_table
+from .machine.state import MachineState
+from .machine.verdict import RunVerdict
+from .runs.energy import image_energy
+from .runs.judging import machine_state
+from .runs.record import Run
+from .runs.study_runs import Pass, StudyRun
+from .runs.times import PassTimes
+from .statistics.mean_error import Floats
+from .tables import Schema, make_table
 
 FLAGS = (
     "tf32_matmul", "tf32_cudnn", "cudnn_benchmark", "cudnn_deterministic",

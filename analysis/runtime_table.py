@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.runs.study_runs import Pass, StudyRun
-from analysis.runs.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
-from analysis.statistics.estimate import Estimate
-from analysis.statistics.steadiness import check_processes
-from analysis.statistics.summary import summarize_series
-from analysis.tables import RUN_COLUMNS, Schema, make_table
+from .runs.study_runs import Pass, StudyRun
+from .runs.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
+from .statistics.estimate import Estimate
+from .statistics.steadiness import check_processes
+from .statistics.summary import summarize_series
+from .tables import RUN_COLUMNS, Schema, make_table
 
 _PERCENTILES = ("median", "p90", "p95", "p99")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.errors import OutputError, ResultsError
+from adscale.errors import OutputError, ResultsError
 
 ColumnType = Literal["string", "Int64", "Float64", "boolean"]
 """Nullable pandas types: a missing value is null, never 0 and never NaN."""

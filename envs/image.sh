@@ -39,7 +39,7 @@ build() {
         envs/*) [ -f "$lock" ] || fail "there is no lock file $lock; see envs/container*.txt" ;;
         *) fail "LOCK=$lock is not in envs/, and the build sees no others; put it there" ;;
     esac
-    version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' profiling/__init__.py)
+    version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' adscale/__init__.py)
     # an address may hold a password, and this one ends in the image
     origin=$(git config --get remote.origin.url 2>/dev/null | sed 's#//[^/@]*@#//#') || origin=
     set -- --build-arg "LOCK=$lock" --build-arg "VERSION=$version" \

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
+from adscale.errors import CollectorError
 from profiling.collectors.nsys import find_nsys, self_test
 from profiling.collectors.nsys.find import ENVIRONMENT_VARIABLE
-from profiling.errors import CollectorError
 
 
 def main() -> int:

@@ -3,5 +3,3 @@
 Nothing here imports ``analysis``; files are the only bridge between the two. Importing this
 package, or any module of it that the workflow uses for planning, does not import torch.
 """
-
-__version__ = "0.1.0"

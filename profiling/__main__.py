@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from profiling.cli import check, export, measure, methods, plan, run
-from profiling.errors import UserError
-from profiling.launcher import MeasurementFailedError
-from profiling.memory import cli as memory
+from adscale.errors import UserError
+
+from .cli import check, export, measure, methods, plan, run
+from .launcher import MeasurementFailedError
+from .memory import cli as memory
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,8 +27,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from profiling.mean_width import Floats, cosine_count, mean_half_widths
-from profiling.sampling import StopReason, StopRule
+from .mean_width import Floats, cosine_count, mean_half_widths
+from .sampling import StopReason, StopRule
 
 LEAST_IMAGES = 30
 """Images before which nothing can be said of the scatter."""

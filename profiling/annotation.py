@@ -13,11 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
-DOMAIN = "adscale"
-"""The one NVTX domain of all our ranges."""
-
-IMAGE = "image"
-"""The range directly inside of which the submodules are."""
+from adscale.names import DOMAIN
 
 Annotate = Callable[[str], AbstractContextManager[object]]
 """Opens a range of that name on the calling thread: ``with annotate("teacher"): …``."""

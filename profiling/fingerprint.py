@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-import profiling
-from profiling.study.host import usable_cpus
+import adscale
+from adscale.devices import usable_cpus
 
 
 def hardware(device_type: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def software(nsys_version: str | None) -> dict[str, str | None]:
     """Versions; None where the part is absent; for ``run.json``."""
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call] # None without one
     return {
-        "adscale": profiling.__version__,
+        "adscale": adscale.__version__,
         "python": platform.python_version(),
         "os": _os_name(),
         "torch": str(torch.__version__),

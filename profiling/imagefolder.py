@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from profiling.errors import ImageFolderError
+from adscale.errors import ImageFolderError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 IGNORED_FOLDERS = frozenset({"__MACOSX", "ground_truth"})

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from profiling.errors import ImageFolderError
-from profiling.imagefolder import find_images
+from adscale.errors import ImageFolderError
+
+from .imagefolder import find_images
 
 logger = logging.getLogger(__name__)
 

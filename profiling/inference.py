@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from profiling.annotation import Annotate
-from profiling.images import ImageSet
-from profiling.methods.base import Method
+from .annotation import Annotate
+from .images import ImageSet
+from .methods.base import Method
 
 
 @dataclass(frozen=True)

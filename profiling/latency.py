@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from profiling.annotation import NO_RANGE
+from .annotation import NO_RANGE
 
 NAMES = ("load", "prepare", "copy_to_device", "image", "copy_to_host", "end_to_end")
 """What is told of each image; the copies on a CUDA device only."""

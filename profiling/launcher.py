@@ -14,14 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from profiling.collectors.embedded import EmbeddedCollector
-from profiling.collectors.nsys import nsys_version, run_profiled
-from profiling.errors import CollectorError, DeviceError
-from profiling.files import write_json
-from profiling.out_of_memory import kernel_kills
-from profiling.processes import Finished, run_forwarding
-from profiling.request import RunRequest
-from profiling.run_files import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.errors import CollectorError, DeviceError
+from adscale.files import write_json
+from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.request import RunRequest
+
+from .collectors.embedded import EmbeddedCollector
+from .collectors.nsys import nsys_version, run_profiled
+from .out_of_memory import kernel_kills
+from .processes import Finished, run_forwarding
 
 CHECKOUT = Path(__file__).parents[1]
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from profiling.errors import DeviceError
+from adscale.errors import DeviceError
 
 LOCK_FOLDER = Path("/tmp")  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
 POLL_S = 0.2

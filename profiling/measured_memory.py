@@ -17,9 +17,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from profiling.annotation import IMAGE, Annotate
-from profiling.fingerprint import measured_gpu_uuid
-from profiling.gpu_process_memory import ProcessMemory, process_memory
+from adscale.names import IMAGE
+
+from .annotation import Annotate
+from .fingerprint import measured_gpu_uuid
+from .gpu_process_memory import ProcessMemory, process_memory
 
 
 class Resident(NamedTuple):

@@ -8,15 +8,16 @@ from typing import Protocol
 
 import torch
 
-from profiling.annotation import Annotate
-from profiling.inference import Inference
-from profiling.latency import LatencyClock
-from profiling.machine.watch import MachineWatch
-from profiling.progress import Progress
-from profiling.request import RunRequest, Sampling
-from profiling.run_record import Outcome
-from profiling.sampling import Rule, StopRule
-from profiling.stopwatch import CudaClock, HostClock, Stopwatch
+from adscale.request import RunRequest, Sampling
+
+from .annotation import Annotate
+from .inference import Inference
+from .latency import LatencyClock
+from .machine.watch import MachineWatch
+from .progress import Progress
+from .run_record import Outcome
+from .sampling import Rule, StopRule
+from .stopwatch import CudaClock, HostClock, Stopwatch
 
 
 class Times(Protocol):
@@ -66,7 +67,7 @@ def run_phases(
 def _measurement_rule(sampling: Sampling) -> Rule:
     if sampling.target_precision is None:
         return StopRule.for_measurement(sampling)
-    from profiling.adaptive import AdaptiveRule  # with SciPy, which nothing else here needs
+    from .adaptive import AdaptiveRule  # with SciPy, which nothing else here needs
 
     return AdaptiveRule(
         sampling.measured_images,

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from profiling.host_memory import available_host_bytes, total_host_bytes
-from profiling.memory.counting import count_memory
-from profiling.methods.spec import MethodSpec
-from profiling.skipping import Prediction
-from profiling.study.digest import source_digest
+from adscale.digest import source_digest
+from adscale.methods.spec import MethodSpec
+from adscale.prediction import Prediction
+
+from .host_memory import available_host_bytes, total_host_bytes
+from .memory.counting import count_memory
 
 
 def predict(

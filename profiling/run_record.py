@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from profiling import fingerprint
-from profiling.images import ImageSet
-from profiling.measured_memory import MemoryWatch
-from profiling.methods.weights import weights_record
-from profiling.out_of_memory import requested_bytes
-from profiling.request import RunRequest
-from profiling.skipping import Prediction
+from adscale.prediction import Prediction
+from adscale.request import RunRequest
+
+from . import fingerprint
+from .images import ImageSet
+from .measured_memory import MemoryWatch
+from .methods.weights import weights_record
+from .out_of_memory import requested_bytes
 
 
 @dataclass

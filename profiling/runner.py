@@ -27,29 +27,25 @@ from typing import Any
 
 import torch
 
-from profiling.annotation import Annotate
-from profiling.cold_cache import CacheFlush
-from profiling.errors import ConfigError
-from profiling.fingerprint import measured_gpu_uuid
-from profiling.images import ImageSet
-from profiling.inference import Inference
-from profiling.machine.watch import MachineWatch
-from profiling.measured_memory import MemoryWatch, TorchAllocator
-from profiling.methods.base import Method
-from profiling.methods.loading import load_method_class, resolve
-from profiling.methods.registry import (
-    check_resolution,
-    check_settings,
-    get_spec,
-    parse_variant,
-)
-from profiling.methods.spec import MethodSpec
-from profiling.out_of_memory import is_out_of_memory
-from profiling.phases import run_phases
-from profiling.progress import Progress
-from profiling.request import RunRequest
-from profiling.run_record import Outcome, RunRecord, now_utc
-from profiling.skipping import Prediction
+from adscale.errors import ConfigError
+from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
+from adscale.methods.spec import MethodSpec
+from adscale.prediction import Prediction
+from adscale.request import RunRequest
+
+from .annotation import Annotate
+from .cold_cache import CacheFlush
+from .fingerprint import measured_gpu_uuid
+from .images import ImageSet
+from .inference import Inference
+from .machine.watch import MachineWatch
+from .measured_memory import MemoryWatch, TorchAllocator
+from .methods.base import Method
+from .methods.loading import load_method_class, resolve
+from .out_of_memory import is_out_of_memory
+from .phases import run_phases
+from .progress import Progress
+from .run_record import Outcome, RunRecord, now_utc
 
 
 def measure(

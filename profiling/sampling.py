@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from profiling.request import Sampling
+from adscale.request import Sampling
 
 StopReason = Literal["precision", "image_count", "time_budget"]
 WARMUP_SHARE = 0.25

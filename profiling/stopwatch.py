@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 import torch
 
-from profiling.annotation import IMAGE, Annotate
+from adscale.names import IMAGE
+
+from .annotation import Annotate
 
 
 class Clock(Protocol):

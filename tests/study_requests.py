@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from profiling.request import RunRequest, Sampling
+from adscale.request import RunRequest, Sampling
 
 
 def plain_request(sampling: Sampling, **changes: Any) -> RunRequest:

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.attribution.forest import Forest, forests, inclusive_statistics
-from analysis.attribution.intervals import (
+from ..nsys.records import Calls, Integers, Operations, Ranges
+from .forest import Forest, forests, inclusive_statistics
+from .intervals import (
     IntervalStatistics,
     empty_statistics,
     grouped,
     interval_statistics,
     statistics_of,
 )
-from analysis.attribution.launches import launch_of
-from analysis.attribution.nesting import Nesting, nest
-from analysis.nsys.records import Calls, Integers, Operations, Ranges
+from .launches import launch_of
+from .nesting import Nesting, nest
 
 
 class Coverage(NamedTuple):

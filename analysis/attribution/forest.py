@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.attribution.intervals import (
+from ..nsys.records import Calls, Int64s, Integers
+from .intervals import (
     Grouped,
     IntervalStatistics,
     batches,
@@ -20,9 +21,8 @@ from analysis.attribution.intervals import (
     spread,
     union_ns,
 )
-from analysis.attribution.nesting import Layer
-from analysis.attribution.paths import levels_of
-from analysis.nsys.records import Calls, Int64s, Integers
+from .nesting import Layer
+from .paths import levels_of
 
 
 @dataclass(frozen=True)

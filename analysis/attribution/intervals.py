@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.nsys.records import Bools, Int64s, Integers
+from ..nsys.records import Bools, Int64s, Integers
 
 
 class IntervalStatistics(NamedTuple):

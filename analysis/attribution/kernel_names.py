@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.attribution.attribute import Attribution
-from analysis.attribution.forest import Forest, forests
-from analysis.attribution.paths import PathTree, levels_of, path_tree
-from analysis.nsys.records import Calls, Int64s, Integers, Operations
+from ..nsys.records import Calls, Int64s, Integers, Operations
+from .attribute import Attribution
+from .forest import Forest, forests
+from .paths import PathTree, levels_of, path_tree
 
 _CHUNK = 1 << 20
 _TABLE = 1 << 21

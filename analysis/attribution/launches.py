@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.nsys.records import Calls, Int64s, Integers, Operations, process_of
+from ..nsys.records import Calls, Int64s, Integers, Operations, process_of
 
 _CHUNK = 1 << 20
 _DENSE = 8

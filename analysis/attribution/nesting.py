@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.nsys.records import Int64s, Integers, Ranges
+from ..nsys.records import Int64s, Integers, Ranges
 
 _CHUNK = 1 << 20
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.attribution.nesting import Nesting
-from analysis.nsys.records import Int64s
+from ..nsys.records import Int64s
+from .nesting import Nesting
 
 
 class PathTree(NamedTuple):

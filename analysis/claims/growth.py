@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.fits.quadratic import COEFFICIENTS, fit_quadratic
+from ..fits.quadratic import COEFFICIENTS, fit_quadratic
 
 
 def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from analysis.claims.growth import growth_rows, is_judged
-from analysis.fits.memory_extrapolation import STUDY_SIDES_PX, study_sides
-from analysis.fits.series import WHOLE_METHOD
-from analysis.memory_counts import Count
+from adscale.names import PAPER_SIDES_PX
+
+from ..fits.memory_extrapolation import study_sides
+from ..fits.series import WHOLE_METHOD
+from ..memory_counts import Count
+from .growth import growth_rows, is_judged
 
 FLOAT_BYTES = 4
 MIB = 2**20
@@ -129,7 +131,7 @@ def growth_table(counts: Sequence[Count]) -> Table:
                 head = (quantity, *names, submodule)
                 rows += [(*head, *row) for row in growth_rows(sizes, fitted_px)]
     return Table(
-        f"Parabola through counts from {STUDY_SIDES_PX[0]} to {STUDY_SIDES_PX[-1]} px, against "
+        f"Parabola through counts from {PAPER_SIDES_PX[0]} to {PAPER_SIDES_PX[-1]} px, against "
         "counts beyond; quartic: a + b·s² + c·s⁴",
         (
             *("quantity", *NAMES, "submodule"),

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.commands.arguments import Subparsers
-    from analysis.nsys.records import Profile
-    from analysis.profiles.coverage import ProfileCoverage
-    from analysis.runs.record import Run
+    from ..nsys.records import Profile
+    from ..profiles.coverage import ProfileCoverage
+    from ..runs.record import Run
+    from .arguments import Subparsers
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
 Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet.
@@ -88,8 +88,8 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> Profile:
-    from analysis.nsys.reading import read_profile
-    from analysis.progress import progress_bar
+    from ..nsys.reading import read_profile
+    from ..progress import progress_bar
 
     with progress_bar(f"reading {options.profile.name}") as on_progress:
         return read_profile(
@@ -101,10 +101,10 @@ def _read(options: argparse.Namespace) -> Profile:
 
 
 def _write_run(options: argparse.Namespace) -> None:
-    from analysis.runs.coverage import uncovered_share, uncovered_warning
-    from analysis.runs.range_table import run_ranges
-    from analysis.runs.record import read_run
-    from analysis.tables import write_parquet
+    from ..runs.coverage import uncovered_share, uncovered_warning
+    from ..runs.range_table import run_ranges
+    from ..runs.record import read_run
+    from ..tables import write_parquet
 
     run = read_run(options.run)
     found = run_ranges(run, _read(options))
@@ -125,10 +125,10 @@ def _warn(run: Run, warning: str | None) -> None:
 
 
 def _show_profile(options: argparse.Namespace) -> None:
-    from analysis.profiles.coverage import ProfileCoverage
-    from analysis.profiles.kernel_table import kernel_table
-    from analysis.profiles.profile_work import work_of
-    from analysis.profiles.range_table import profile_table
+    from ..profiles.coverage import ProfileCoverage
+    from ..profiles.kernel_table import kernel_table
+    from ..profiles.profile_work import work_of
+    from ..profiles.range_table import profile_table
 
     work = work_of(_read(options))
     coverage = ProfileCoverage(work)
@@ -149,7 +149,7 @@ def _write(
 
     table = ranges if kernels is None else kernels
     if options.output:
-        from analysis.tables import write_parquet
+        from ..tables import write_parquet
 
         write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
     elif options.csv:
@@ -161,7 +161,7 @@ def _write(
         parts += [] if kernels is None else [f'"kernels": {_json(kernels)}']
         print("{" + ",\n".join(parts) + "}")
     else:
-        from analysis.profiles.text import print_profile
+        from ..profiles.text import print_profile
 
         print_profile(ranges, kernels, coverage)
 

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import positive, side_px
+from .arguments import positive, side_px
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analysis.claims.tables import Table
-    from analysis.commands.arguments import Subparsers
-    from analysis.memory_counts import Count
+    from ..claims.tables import Table
+    from ..memory_counts import Count
+    from .arguments import Subparsers
 
 CLAIMS = {
     "layers": "layers and parameters",
@@ -50,7 +50,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.memory_counts import read_counts
+    from ..memory_counts import read_counts
 
     counts = read_counts(options.counts)
     if options.at is not None:
@@ -59,7 +59,7 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _table(claim: str, counts: Sequence[Count], tflop_per_s: float | None) -> Table:
-    from analysis.claims import tables
+    from ..claims import tables
 
     if claim == "flops":
         return tables.flops_table(counts, tflop_per_s)

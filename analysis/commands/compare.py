@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 _DESCRIPTION = """Sets the times of B beside those of A: two folders of results, or two devices,
 methods or variants of one. Runs with the same labels are compared; where each folder has one
@@ -63,11 +63,11 @@ def _percent(text: str) -> float:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.comparison.fingerprint import fingerprint_differences
-    from analysis.comparison.sides import LABELS, pair_sides, read_side
-    from analysis.comparison.table import comparison_table
-    from analysis.comparison.text import comparison_text
-    from analysis.tables import write_both
+    from ..comparison.fingerprint import fingerprint_differences
+    from ..comparison.sides import LABELS, pair_sides, read_side
+    from ..comparison.table import comparison_table
+    from ..comparison.text import comparison_text
+    from ..tables import write_both
 
     named = {label: getattr(options, label) for label in LABELS}
     chosen = {label: (pair[0], pair[1]) for label, pair in named.items() if pair}
@@ -80,8 +80,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.output:
         write_both(table, options.output)
     if options.figure:
-        from analysis.figures.comparison import draw_comparison
-        from analysis.figures.style import Style
+        from ..figures.comparison import draw_comparison
+        from ..figures.style import Style
 
         draw_comparison(table, options.figure, Style.from_json(options.style))
     differences = fingerprint_differences(a, b)

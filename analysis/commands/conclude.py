@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,11 +26,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.conclusion import three_lines
-    from analysis.feasibility.table import FEASIBILITY_COLUMNS
-    from analysis.runs_table import RUNS_COLUMNS
-    from analysis.runtime_table import RUNTIME_COLUMNS
-    from analysis.tables import read_csv, write_atomically
+    from ..conclusion import three_lines
+    from ..feasibility.table import FEASIBILITY_COLUMNS
+    from ..runs_table import RUNS_COLUMNS
+    from ..runtime_table import RUNTIME_COLUMNS
+    from ..tables import read_csv, write_atomically
 
     lines = three_lines(
         read_csv(options.tables / "runtime.csv", RUNTIME_COLUMNS),

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import side_px
+from .arguments import side_px
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -35,9 +35,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.fits.memory_extrapolation import memory_extrapolation_table
-    from analysis.memory_table import MEMORY_COLUMNS
-    from analysis.tables import read_csv, write_both
+    from ..fits.memory_extrapolation import memory_extrapolation_table
+    from ..memory_table import MEMORY_COLUMNS
+    from ..tables import read_csv, write_both
 
     memory = read_csv(options.memory, MEMORY_COLUMNS)
     write_both(memory_extrapolation_table(memory, options.extrapolate_to), options.output)

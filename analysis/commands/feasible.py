@@ -6,15 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import json_text, positive
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
+
+from .arguments import json_text, positive
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.commands.arguments import Subparsers
-    from analysis.feasibility.table import FeasibilityTables
-    from analysis.feasibility.targets import Target
+    from ..feasibility.table import FeasibilityTables
+    from ..feasibility.targets import Target
+    from .arguments import Subparsers
 
 _DESCRIPTION = """Answers in one line per method and variant, from the tables of a study.
 With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
@@ -60,9 +61,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.feasibility.table import feasibility_table, limits_table
-    from analysis.figures.hardware import Hardware
-    from analysis.tables import write_both
+    from ..feasibility.table import feasibility_table, limits_table
+    from ..figures.hardware import Hardware
+    from ..tables import write_both
 
     if options.output is None:
         if options.limits is not None:
@@ -80,10 +81,10 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _print_answers(options: argparse.Namespace) -> None:
-    from analysis.feasibility.answer import answer
-    from analysis.feasibility.table import feasibility_rows
-    from analysis.feasibility.targets import measured_devices, on_device
-    from analysis.figures.hardware import Sensor
+    from ..feasibility.answer import answer
+    from ..feasibility.table import feasibility_rows
+    from ..feasibility.targets import measured_devices, on_device
+    from ..figures.hardware import Sensor
 
     if options.sensor_mp is None:
         raise ArgumentError("--sensor-mp", "missing", "say what is asked, or name -o for a table")
@@ -118,8 +119,8 @@ def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> Feasibili
 
 
 def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | None) -> Target:
-    from analysis.feasibility.needs import GIB
-    from analysis.feasibility.targets import Target, measured_devices, on_device
+    from ..feasibility.needs import GIB
+    from ..feasibility.targets import Target, measured_devices, on_device
 
     memory_bytes = None if vram_gib is None else int(vram_gib * GIB)
     size = None if vram_gib is None else f"{vram_gib:g} GiB"
@@ -136,12 +137,12 @@ def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | 
 
 
 def _read(folder: Path) -> FeasibilityTables:
-    from analysis.feasibility.table import FeasibilityTables
-    from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
-    from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
-    from analysis.memory_table import MEMORY_COLUMNS
-    from analysis.runtime_table import RUNTIME_COLUMNS
-    from analysis.tables import Schema, read_csv
+    from ..feasibility.table import FeasibilityTables
+    from ..measured_memory_table import MEASURED_MEMORY_COLUMNS
+    from ..memory_methods_table import MEMORY_METHODS_COLUMNS
+    from ..memory_table import MEMORY_COLUMNS
+    from ..runtime_table import RUNTIME_COLUMNS
+    from ..tables import Schema, read_csv
 
     def optional(name: str, columns: Schema) -> pd.DataFrame | None:
         file = folder / name

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import json_text
+from .arguments import json_text
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 TABLES = {
     "runtime": "runtime.csv",
@@ -60,20 +60,20 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.feasibility.table import FEASIBILITY_COLUMNS
-    from analysis.figures.draw import StudyTables, draw_figures, study_figures
-    from analysis.figures.hardware import Hardware
-    from analysis.figures.style import Style
-    from analysis.fits.curves_table import FIT_CURVES_COLUMNS
-    from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
-    from analysis.fits.models_table import FIT_MODELS_COLUMNS
-    from analysis.fits.table import FITS_COLUMNS
-    from analysis.implementation_table import IMPLEMENTATION_COLUMNS
-    from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
-    from analysis.memory_table import MEMORY_COLUMNS
-    from analysis.runs_table import RUNS_COLUMNS
-    from analysis.runtime_table import RUNTIME_COLUMNS
-    from analysis.tables import read_csv
+    from ..feasibility.table import FEASIBILITY_COLUMNS
+    from ..figures.draw import StudyTables, draw_figures, study_figures
+    from ..figures.hardware import Hardware
+    from ..figures.style import Style
+    from ..fits.curves_table import FIT_CURVES_COLUMNS
+    from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
+    from ..fits.models_table import FIT_MODELS_COLUMNS
+    from ..fits.table import FITS_COLUMNS
+    from ..implementation_table import IMPLEMENTATION_COLUMNS
+    from ..memory_methods_table import MEMORY_METHODS_COLUMNS
+    from ..memory_table import MEMORY_COLUMNS
+    from ..runs_table import RUNS_COLUMNS
+    from ..runtime_table import RUNTIME_COLUMNS
+    from ..tables import read_csv
 
     style = Style.from_json(json_text("--style", options.style))
     hardware = Hardware.from_json(json_text("--hardware", options.hardware))

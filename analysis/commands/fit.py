@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.commands.arguments import side_px
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
+
+from .arguments import side_px
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -59,14 +60,14 @@ def _main(options: argparse.Namespace) -> None:
         raise ArgumentError("fit", "no table is named", "give --runtime, --memory, or both")
     from itertools import chain
 
-    from analysis.fits.curves_table import fit_curves_table
-    from analysis.fits.fitted import fit_all
-    from analysis.fits.models_table import fit_models_table
-    from analysis.fits.series import memory_series, runtime_series
-    from analysis.fits.table import fits_table
-    from analysis.memory_table import MEMORY_COLUMNS
-    from analysis.runtime_table import RUNTIME_COLUMNS
-    from analysis.tables import read_csv, write_both
+    from ..fits.curves_table import fit_curves_table
+    from ..fits.fitted import fit_all
+    from ..fits.models_table import fit_models_table
+    from ..fits.series import memory_series, runtime_series
+    from ..fits.table import fits_table
+    from ..memory_table import MEMORY_COLUMNS
+    from ..runtime_table import RUNTIME_COLUMNS
+    from ..tables import read_csv, write_both
 
     to_px, output = options.extrapolate_to, options.output
     runtime = read_csv(options.runtime, RUNTIME_COLUMNS) if options.runtime else None

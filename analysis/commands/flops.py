@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -24,10 +24,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.flops_table import flops_table
-    from analysis.memory_table import MEMORY_COLUMNS
-    from analysis.runtime_table import RUNTIME_COLUMNS
-    from analysis.tables import read_csv, write_both
+    from ..flops_table import flops_table
+    from ..memory_table import MEMORY_COLUMNS
+    from ..runtime_table import RUNTIME_COLUMNS
+    from ..tables import read_csv, write_both
 
     runtime = read_csv(options.runtime, RUNTIME_COLUMNS)
     memory = read_csv(options.memory, MEMORY_COLUMNS)

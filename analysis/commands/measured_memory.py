@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -28,7 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.measured_memory_table import measured_memory_table
-    from analysis.tables import write_both
+    from ..measured_memory_table import measured_memory_table
+    from ..tables import write_both
 
     write_both(measured_memory_table(options.runs, options.counts), options.output)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -30,10 +30,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.memory_counts import read_counts
-    from analysis.memory_methods_table import memory_methods_table
-    from analysis.memory_table import memory_table
-    from analysis.tables import write_both
+    from ..memory_counts import read_counts
+    from ..memory_methods_table import memory_methods_table
+    from ..memory_table import memory_table
+    from ..tables import write_both
 
     counts = read_counts(options.counts)
     output: Path = options.output

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -24,9 +24,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.report.content import read_content
-    from analysis.report.page import render
-    from analysis.tables import write_atomically
+    from ..report.content import read_content
+    from ..report.page import render
+    from ..tables import write_atomically
 
     page = render(read_content(options.tables, options.title))
     write_atomically(options.output, lambda path: _write(path, page))

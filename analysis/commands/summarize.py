@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 _DESCRIPTION = """Times per image of each run's submodules, with confidence intervals.
 Several folders may be processes of one run: their rows are those of all of them together.
@@ -46,11 +46,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from analysis.kernels_table import kernels_table
-    from analysis.runs.study_runs import read_study_runs
-    from analysis.runs_table import runs_table
-    from analysis.runtime_table import profiler_warning, runtime_table
-    from analysis.tables import write_both
+    from ..kernels_table import kernels_table
+    from ..runs.study_runs import read_study_runs
+    from ..runs_table import runs_table
+    from ..runtime_table import profiler_warning, runtime_table
+    from ..tables import write_both
 
     runs = read_study_runs(options.folders, with_latency=not options.no_latency)
     tables = [(runtime_table, options.output)]

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from analysis.commands.arguments import Subparsers
+    from .arguments import Subparsers
 
 _DESCRIPTION = """Check the run folders of results that were measured in several places or copied
 together: missing and damaged files, versions of records, one kind of hardware and software per
@@ -35,8 +35,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> int:
-    from analysis.progress import progress_bar
-    from analysis.verification.verify import verify
+    from ..progress import progress_bar
+    from ..verification.verify import verify
 
     expected = None if options.expected is None else _lines(options.expected)
     with progress_bar("reading runs") as on_progress:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.comparison.sides import LABELS, PAIRED, Side
-from analysis.runs_table import FLAGS, VERSIONS
+from ..runs_table import FLAGS, VERSIONS
+from .sides import LABELS, PAIRED, Side
 
 FINGERPRINT = (
     "device_type", "hardware", "cpu_model", "cpus", "cpu_count", "online_cpus", "gpu_driver",

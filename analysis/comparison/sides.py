@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import ArgumentError, ResultsError
-from analysis.runs_table import RUNS_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
-from analysis.tables import read_csv
+from adscale.errors import ArgumentError, ResultsError
+
+from ..runs_table import RUNS_COLUMNS
+from ..runtime_table import RUNTIME_COLUMNS
+from ..tables import read_csv
 
 LABELS = ("device", "method", "variant")
 """Columns that name a run besides its resolution, and that may differ between A and B."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.comparison.sides import LABELS, PAIRED, Side, nothing_matches
-from analysis.comparison.verdict import MARGIN, Evidence, judge
-from analysis.runtime_table import MAIN_CLOCK
-from analysis.statistics.ratio import Ratio, mean_of_row, ratio_of_means
-from analysis.tables import Schema, make_table
+from ..runtime_table import MAIN_CLOCK
+from ..statistics.ratio import Ratio, mean_of_row, ratio_of_means
+from ..tables import Schema, make_table
+from .sides import LABELS, PAIRED, Side, nothing_matches
+from .verdict import MARGIN, Evidence, judge
 
 _OF_BOTH: Schema = {
     "device": "string",

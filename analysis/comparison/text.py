@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from analysis.comparison.fingerprint import Difference
-from analysis.comparison.sides import LABELS, Side
-from analysis.comparison.verdict import ERROR_RATE
+from .fingerprint import Difference
+from .sides import LABELS, Side
+from .verdict import ERROR_RATE
 
 WORST_FIRST = ("slower", "unclear", "same", "faster")
 """Order of the verdicts."""

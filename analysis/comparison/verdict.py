@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from analysis.statistics.ratio import Ratio
+from ..statistics.ratio import Ratio
 
 MARGIN = 0.02
 """Default margin of equivalence, as a share: what makes less of a difference counts as the same."""

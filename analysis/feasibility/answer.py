@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.feasibility.needs import GIB
+from .needs import GIB
 
 
 def answer(

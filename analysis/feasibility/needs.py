@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.figures.captions import DEVICE_WORDS
+from ..figures.captions import DEVICE_WORDS
 
 GIB = 2**30
 
@@ -37,11 +37,6 @@ that runs at some sides only."""
 
 STEEPEST_GROWTH = 4
 """Power of the side with which memory grows at most: that of attention over all positions."""
-
-
-def side_of(megapixels: float) -> int:
-    """Side in px of the square image with as many pixels as a sensor, rounded up."""
-    return math.ceil(math.sqrt(round(megapixels * 1e6)))
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.fits.growth import Growth, fit_growth
-from analysis.fits.models import NOTHING_KNOWN, Prior
-from analysis.fits.series import MEAN_COLUMNS, relative_std
-from analysis.statistics.estimate import Estimate
+from ..fits.growth import Growth, fit_growth
+from ..fits.models import NOTHING_KNOWN, Prior
+from ..fits.series import MEAN_COLUMNS, relative_std
+from ..statistics.estimate import Estimate
 
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""

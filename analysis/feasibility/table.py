@@ -8,15 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.feasibility.needs import GIB, Need, fits, measured_context, need_at, side_of
-from analysis.feasibility.observed import observed
-from analysis.feasibility.speed import Latencies, Speed
-from analysis.feasibility.targets import Target, targets
-from analysis.figures.hardware import Hardware, Sensor
-from analysis.fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from analysis.fits.series import complexities_of
-from analysis.statistics.estimate import Estimate
-from analysis.tables import Schema, make_table
+from adscale.names import sensor_side_px
+
+from ..figures.hardware import Hardware, Sensor
+from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
+from ..fits.series import complexities_of
+from ..statistics.estimate import Estimate
+from ..tables import Schema, make_table
+from .needs import GIB, Need, fits, measured_context, need_at
+from .observed import observed
+from .speed import Latencies, Speed
+from .targets import Target, targets
 
 FEASIBILITY_COLUMNS: Schema = {
     "gpu": "string",
@@ -165,7 +167,7 @@ class _Pair:
             self._latencies = Latencies(self._runs, _prior(tables.memory, method, variant))
 
     def row(self, sensor: Sensor) -> dict[str, Any]:
-        target, side_px = self._target, side_of(sensor.megapixels)
+        target, side_px = self._target, sensor_side_px(sensor.megapixels)
         need = need_at(self._counts, side_px, self._context)
         verdict, basis, reason = self._verdict(need)
         speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.side_px)

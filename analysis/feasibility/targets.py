@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.feasibility.needs import GIB
-from analysis.figures.hardware import Gpu
+from ..figures.hardware import Gpu
+from .needs import GIB
 
 SAME_MEMORY = 0.05
 """Share by which what a driver reports may differ from a GPU's nominal memory."""

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from analysis.figures.style import Style
-from analysis.tables import write_atomically, write_csv
+from ..tables import write_atomically, write_csv
+from .style import Style
 
 CAPTION_LINE = 1.35
 """Height of a line of the caption in font sizes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.runtime_table import MUCH_SLOWER
+from ..runtime_table import MUCH_SLOWER
 
 CLOCK_WORDS = {
     "host": "CPU host time of the range",

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, sample_size
-from analysis.figures.intervals import half_widths
-from analysis.figures.marks import cross_unsteady, settings_words, unsteady_words
-from analysis.figures.side_panels import (
+from .canvas import Drawing, columns_that_fit, log_numbers, new_figure
+from .captions import measured_on, out_of_memory, sample_size
+from .intervals import half_widths
+from .marks import cross_unsteady, settings_words, unsteady_words
+from .side_panels import (
     PANEL_FROM_MM,
     WHOLE_IMAGE,
     panels,
@@ -22,7 +22,7 @@ from analysis.figures.side_panels import (
     row_count,
     side_ticks,
 )
-from analysis.figures.style import Style
+from .style import Style
 
 PANEL_MM = 38
 LEGEND_MM = 8

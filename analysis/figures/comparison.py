@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from analysis.comparison.sides import LABELS
-from analysis.figures.canvas import Drawing, new_figure, plain_number, save
-from analysis.figures.captions import CLOCK_WORDS
-from analysis.figures.side_panels import panels, part_colour, part_name, row_count, side_ticks
-from analysis.figures.style import Style, rc_parameters
+from ..comparison.sides import LABELS
+from .canvas import Drawing, new_figure, plain_number, save
+from .captions import CLOCK_WORDS
+from .side_panels import panels, part_colour, part_name, row_count, side_ticks
+from .style import Style, rc_parameters
 
 PANEL_MM = 34
 LEGEND_MM = 12

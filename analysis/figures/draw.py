@@ -10,23 +10,24 @@ from typing import NamedTuple
 import matplotlib as mpl
 import pandas as pd
 
-from analysis.errors import ArgumentError
-from analysis.figures.canvas import Drawing, save
-from analysis.figures.clocks import clocks
-from analysis.figures.extrapolation import memory_extrapolation
-from analysis.figures.feasibility import feasibility
-from analysis.figures.fit_check import fit_check
-from analysis.figures.hardware import Hardware
-from analysis.figures.implementation_ratios import implementation_ratios
-from analysis.figures.latency import latency_parts, scaling_latency
-from analysis.figures.launch_bound import launch_bound
-from analysis.figures.marks import with_runs
-from analysis.figures.memory_scaling import scaling_memory, scaling_needed
-from analysis.figures.peaks import memory_peak
-from analysis.figures.scaling import scaling_runtime
-from analysis.figures.shares import memory_share, runtime_share
-from analysis.figures.style import Style, rc_parameters
-from analysis.runtime_table import MAIN_CLOCK
+from adscale.errors import ArgumentError
+
+from ..runtime_table import MAIN_CLOCK
+from .canvas import Drawing, save
+from .clocks import clocks
+from .extrapolation import memory_extrapolation
+from .feasibility import feasibility
+from .fit_check import fit_check
+from .hardware import Hardware
+from .implementation_ratios import implementation_ratios
+from .latency import latency_parts, scaling_latency
+from .launch_bound import launch_bound
+from .marks import with_runs
+from .memory_scaling import scaling_memory, scaling_needed
+from .peaks import memory_peak
+from .scaling import scaling_runtime
+from .shares import memory_share, runtime_share
+from .style import Style, rc_parameters
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from analysis.figures.spreading import spread
+from .spreading import spread
 
 DISTANCE_PT = 7.0
 """From the axes to the label."""

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.canvas import CHARACTER_WIDTH, Drawing, log_numbers, new_figure
-from analysis.figures.captions import incomplete, on_device
-from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
-from analysis.figures.style import Style, darker, submodule_colour
-from analysis.fits.series import WHOLE_METHOD
+from ..fits.series import WHOLE_METHOD
+from .canvas import CHARACTER_WIDTH, Drawing, log_numbers, new_figure
+from .captions import incomplete, on_device
+from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
+from .style import Style, darker, submodule_colour
 
 PANEL_MM = {2: 40, 1: 28}
 """Height of a panel, by the number of columns."""

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from analysis.feasibility.needs import (
+from ..feasibility.needs import (
     ALLOCATOR_RESERVE,
     ASSUMED_CONTEXT_BYTES,
     GIB,
 )
-from analysis.figures.canvas import Drawing, columns_that_fit, new_figure
-from analysis.figures.style import Style
+from .canvas import Drawing, columns_that_fit, new_figure
+from .style import Style
 
 CELL_MM = 4.4
 """Height of a row."""

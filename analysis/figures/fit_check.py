@@ -11,13 +11,13 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from analysis.figures.canvas import Drawing, columns_that_fit, new_figure
-from analysis.figures.fit_words import refused_words
-from analysis.figures.marks import cross_unsteady, unsteady_words
-from analysis.figures.side_panels import part_colour, part_name, side_ticks
-from analysis.figures.style import Style
-from analysis.fits.quadratic import MODEL
-from analysis.fits.series import WHOLE_METHOD
+from ..fits.quadratic import MODEL
+from ..fits.series import WHOLE_METHOD
+from .canvas import Drawing, columns_that_fit, new_figure
+from .fit_words import refused_words
+from .marks import cross_unsteady, unsteady_words
+from .side_panels import part_colour, part_name, side_ticks
+from .style import Style
 
 RESIDUALS_MM = 45
 ROW_MM = 6

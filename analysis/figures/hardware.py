@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels
-from analysis.figures.hardware import Hardware, Sensor
-from analysis.figures.style import Style
+from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels
+from .hardware import Hardware, Sensor
+from .style import Style
 
 INK = "#555555"
 ROOM = 1.5

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.figures.canvas import Drawing, log_numbers, new_figure
-from analysis.figures.captions import CLOCK_WORDS
-from analysis.figures.edge_labels import EdgeLabel, add_edge_labels, settle
-from analysis.figures.marks import cross_unsteady
-from analysis.figures.side_panels import part_colour, part_name, side_ticks
-from analysis.figures.style import Style
+from .canvas import Drawing, log_numbers, new_figure
+from .captions import CLOCK_WORDS
+from .edge_labels import EdgeLabel, add_edge_labels, settle
+from .marks import cross_unsteady
+from .side_panels import part_colour, part_name, side_ticks
+from .style import Style
 
 HEIGHT_MM = 70
 TICKS = 6

@@ -7,24 +7,24 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
-from analysis.figures.captions import (
+from .canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
+from .captions import (
     STATUS_WORDS,
     measured_on,
     out_of_memory,
     slowed_down,
     uncertainty,
 )
-from analysis.figures.intervals import half_widths
-from analysis.figures.marks import (
+from .intervals import half_widths
+from .marks import (
     draw_points,
     hatch_unsteady,
     is_unsteady,
     settings_words,
     unsteady_words,
 )
-from analysis.figures.scaling_axes import HEIGHT_MM, scaling_axes
-from analysis.figures.style import Style, method_look
+from .scaling_axes import HEIGHT_MM, scaling_axes
+from .style import Style, method_look
 
 PARTS = {
     "prepare": ("prepare", "#56B4E9"),

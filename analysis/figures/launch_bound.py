@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory
-from analysis.figures.edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
-from analysis.figures.marks import cross_unsteady, settings_words, unsteady_words
-from analysis.figures.side_panels import panels, part_colour, part_name, row_count, side_ticks
-from analysis.figures.style import Style
+from .canvas import Drawing, new_figure
+from .captions import measured_on, out_of_memory
+from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
+from .marks import cross_unsteady, settings_words, unsteady_words
+from .side_panels import panels, part_colour, part_name, row_count, side_ticks
+from .style import Style
 
 PANEL_MM = 48
 PANEL_FROM_MM = 60

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.intervals import half_widths
-from analysis.figures.style import method_look
+from .intervals import half_widths
+from .style import method_look
 
 RUN_KEY = ["device", "method", "variant", "resolution_px"]
 NAMED = 3

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure
-from analysis.figures.captions import incomplete, not_counted, on_device
-from analysis.figures.edge_labels import settle
-from analysis.figures.hardware import Hardware
-from analysis.figures.hardware_lines import add_hardware_lines, hardware_words
-from analysis.figures.scaling_axes import (
+from ..fits.series import WHOLE_METHOD
+from .canvas import Drawing, add_legend, new_figure
+from .captions import incomplete, not_counted, on_device
+from .edge_labels import settle
+from .hardware import Hardware
+from .hardware_lines import add_hardware_lines, hardware_words
+from .scaling_axes import (
     HEIGHT_MM,
     STUDY_MODEL,
     draw_study,
     finish,
     scaling_axes,
 )
-from analysis.figures.style import Style, method_look
-from analysis.fits.series import WHOLE_METHOD
+from .style import Style, method_look
 
 GIB = 2**30
 

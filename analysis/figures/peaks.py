@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers, new_figure
-from analysis.figures.captions import incomplete, not_counted, on_device
-from analysis.figures.selection import shown_sides, shown_words
-from analysis.figures.style import PARAMETERS_COLOUR, Style, submodule_colour
+from .canvas import Drawing, columns_that_fit, log_numbers, new_figure
+from .captions import incomplete, not_counted, on_device
+from .selection import shown_sides, shown_words
+from .style import PARAMETERS_COLOUR, Style, submodule_colour
 
 HEIGHT_MM = 110
 GIB = 2**30

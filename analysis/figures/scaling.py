@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.canvas import Drawing, new_figure
-from analysis.figures.captions import measured_on, out_of_memory, slowed_down, uncertainty
-from analysis.figures.edge_labels import settle
-from analysis.figures.fit_words import band_words, refused_words, study_words
-from analysis.figures.hardware import Hardware
-from analysis.figures.hardware_lines import add_hardware_lines, hardware_words
-from analysis.figures.marks import draw_points, settings_words, unsteady_words
-from analysis.figures.scaling_axes import (
+from ..fits.series import WHOLE_METHOD
+from ..runtime_table import MAIN_CLOCK
+from .canvas import Drawing, new_figure
+from .captions import measured_on, out_of_memory, slowed_down, uncertainty
+from .edge_labels import settle
+from .fit_words import band_words, refused_words, study_words
+from .hardware import Hardware
+from .hardware_lines import add_hardware_lines, hardware_words
+from .marks import draw_points, settings_words, unsteady_words
+from .scaling_axes import (
     HEIGHT_MM,
     STUDY_MODEL,
     draw_law,
@@ -20,10 +22,8 @@ from analysis.figures.scaling_axes import (
     finish,
     scaling_axes,
 )
-from analysis.figures.side_panels import WHOLE_IMAGE
-from analysis.figures.style import Style
-from analysis.fits.series import WHOLE_METHOD
-from analysis.runtime_table import MAIN_CLOCK
+from .side_panels import WHOLE_IMAGE
+from .style import Style
 
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.canvas import add_legend, log_numbers, plain_number
-from analysis.figures.style import Style, method_look
+from .canvas import add_legend, log_numbers, plain_number
+from .style import Style, method_look
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
-from analysis.figures.captions import (
+from ..runtime_table import MAIN_CLOCK
+from .canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
+from .captions import (
     STATUS_WORDS,
     incomplete,
     measured_on,
@@ -17,10 +18,9 @@ from analysis.figures.captions import (
     uncertainty,
     uncovered,
 )
-from analysis.figures.marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
-from analysis.figures.selection import shown_sides, shown_words
-from analysis.figures.style import PARAMETERS_COLOUR, Style, darker, submodule_colour
-from analysis.runtime_table import MAIN_CLOCK
+from .marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
+from .selection import shown_sides, shown_words
+from .style import PARAMETERS_COLOUR, Style, darker, submodule_colour
 
 HEIGHT_MM = 105
 LABELLED_INSIDE_FROM = 0.08

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import Style, darker, submodule_colour
+from .style import Style, darker, submodule_colour
 
 WHOLE_IMAGE = "image"
 """Submodule under which the whole inference stands in tables."""

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 
 MM_PER_INCH = 25.4
 

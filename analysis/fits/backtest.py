@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.bands import Scatter, envelope
-from analysis.fits.estimation import Points
-from analysis.fits.evidence import FittedLaw, fit_laws
-from analysis.fits.models import Floats, Law
+from .bands import Scatter, envelope
+from .estimation import Points
+from .evidence import FittedLaw, fit_laws
+from .models import Floats, Law
 
 LEFT_OUT = (1, 2)
 """How many of the largest resolutions are left out, one after the other."""

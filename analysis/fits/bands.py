@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.fits.estimation import FormFit
-from analysis.fits.models import Floats
+from .estimation import FormFit
+from .models import Floats
 
 
 class Bounds(NamedTuple):

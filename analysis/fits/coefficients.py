@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from analysis.fits.estimation import FormFit
-from analysis.fits.models import Floats, MeasuredRange, Term
+from .estimation import FormFit
+from .models import Floats, MeasuredRange, Term
 
 
 class Coefficient(NamedTuple):

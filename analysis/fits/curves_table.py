@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fits.fitted import Fitted
-from analysis.fits.growth import EXTRAPOLATION_LIMIT
-from analysis.fits.table import BOUND_COLUMNS, KEY_COLUMNS, bound_values, number
-from analysis.tables import Schema, make_table
+from ..tables import Schema, make_table
+from .fitted import Fitted
+from .growth import EXTRAPOLATION_LIMIT
+from .table import BOUND_COLUMNS, KEY_COLUMNS, bound_values, number
 
 FIT_CURVES_COLUMNS: Schema = {
     **KEY_COLUMNS,

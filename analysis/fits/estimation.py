@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.fits.models import Floats, Form, Law, MeasuredRange, forms
+from .models import Floats, Form, Law, MeasuredRange, forms
 
 ROUNDING = 1e-6
 """Relative scatter below which two numbers are taken as equal: counted bytes have none at all."""

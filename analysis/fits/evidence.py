@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.bands import Scatter
-from analysis.fits.estimation import ROUNDING, FormFit, Points, best_forms, fit_law
-from analysis.fits.models import Floats, Form, Law
+from .bands import Scatter
+from .estimation import ROUNDING, FormFit, Points, best_forms, fit_law
+from .models import Floats, Form, Law
 
 HEARD = 0.5
 """Standard errors with which a more complicated law is heard that fits no better."""

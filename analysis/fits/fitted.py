@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.growth import Curve, Growth, fit_growth
-from analysis.fits.series import WHOLE_METHOD, Series
-from analysis.fits.total import total_curve
+from .growth import Curve, Growth, fit_growth
+from .series import WHOLE_METHOD, Series
+from .total import total_curve
 
 KEY = ("quantity", "unit", "clock", "device", "method", "variant", "submodule")
 """Which series a row of a table of fits is of."""

@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.backtest import FEWEST_LEFT, LEFT_OUT, BackTest, back_test
-from analysis.fits.bands import Bounds, Scatter, envelope
-from analysis.fits.coefficients import Coefficient, knee_px, physical_coefficients
-from analysis.fits.estimation import FormFit, Points, PointsError, make_points
-from analysis.fits.evidence import FittedLaw, fit_laws, scatter_of
-from analysis.fits.models import NOTHING_KNOWN, Floats, Law, Prior
-from analysis.fits.quadratic import (
+from .backtest import FEWEST_LEFT, LEFT_OUT, BackTest, back_test
+from .bands import Bounds, Scatter, envelope
+from .coefficients import Coefficient, knee_px, physical_coefficients
+from .estimation import FormFit, Points, PointsError, make_points
+from .evidence import FittedLaw, fit_laws, scatter_of
+from .models import NOTHING_KNOWN, Floats, Law, Prior
+from .quadratic import (
     COEFFICIENTS,
     ENOUGH_FOR_INTERVAL,
     QuadraticFit,
     fit_quadratic,
 )
-from analysis.fits.selection import Selection, select
+from .selection import Selection, select
 
 LEVEL = 0.95
 """Share of new measurements that the interval and the band are to hold."""

@@ -30,10 +30,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.fits.quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic
-from analysis.fits.series import WHOLE_METHOD
-from analysis.fits.verdict import verdict
-from analysis.tables import Schema, make_table
+from adscale.names import PAPER_SIDES_PX
+
+from ..tables import Schema, make_table
+from .quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic
+from .series import WHOLE_METHOD
+from .verdict import verdict
 
 MEMORY_EXTRAPOLATION_COLUMNS: Schema = {
     "quantity": "string",
@@ -60,9 +62,6 @@ MEMORY_EXTRAPOLATION_COLUMNS: Schema = {
     "incomplete": "string",
 }
 """Columns of `memory_extrapolation.csv`."""
-
-STUDY_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
-"""Sides through which the parabola goes; `profiling.study.plan` has memory counted at them."""
 
 STEP_PX = 128
 """Between the study's sides; a method that does not run at one is counted before the next."""
@@ -100,7 +99,7 @@ def study_sides(counted_px: Mapping[int, Any]) -> list[int]:
     """The sides that stand for the study's: each counted one that is next to one of them."""
     found = (
         min((side for side in counted_px if study <= side < study + STEP_PX), default=None)
-        for study in STUDY_SIDES_PX
+        for study in PAPER_SIDES_PX
     )
     return [side for side in found if side is not None]
 

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fits.fitted import Fitted
-from analysis.fits.growth import Growth, Model
-from analysis.fits.quadratic import MODEL, hold_out_errors
-from analysis.fits.table import (
+from ..tables import Schema, make_table
+from .fitted import Fitted
+from .growth import Growth, Model
+from .quadratic import MODEL, hold_out_errors
+from .table import (
     BACK_TEST_COLUMNS,
     KEY_COLUMNS,
     LAW_COLUMNS,
@@ -32,8 +33,7 @@ from analysis.fits.table import (
     law_values,
     number,
 )
-from analysis.fits.words import verdict
-from analysis.tables import Schema, make_table
+from .words import verdict
 
 FIT_MODELS_COLUMNS: Schema = {
     **KEY_COLUMNS,

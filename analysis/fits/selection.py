@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.backtest import BackTest
-from analysis.fits.bands import Scatter
-from analysis.fits.estimation import Points
-from analysis.fits.evidence import FittedLaw, best_scores, corrected_aic, scores
-from analysis.fits.models import Floats
+from .backtest import BackTest
+from .bands import Scatter
+from .estimation import Points
+from .evidence import FittedLaw, best_scores, corrected_aic, scores
+from .models import Floats
 
 TIE = 1.0
 """Difference of scores, in squared scatters, below which they say nothing."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.fits.models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
+from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
 
 WHOLE_METHOD = "method"
 """Name of the sum over all submodules of a method."""

@@ -42,13 +42,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fits.bands import Bounds
-from analysis.fits.coefficients import Coefficient
-from analysis.fits.fitted import KEY, Fitted
-from analysis.fits.growth import Curve, Model
-from analysis.fits.quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic
-from analysis.fits.words import problems, why_chosen
-from analysis.tables import Schema, make_table
+from ..tables import Schema, make_table
+from .bands import Bounds
+from .coefficients import Coefficient
+from .fitted import KEY, Fitted
+from .growth import Curve, Model
+from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic
+from .words import problems, why_chosen
 
 KEY_COLUMNS: Schema = dict.fromkeys(KEY, "string")
 """Columns with which all tables of fits begin."""

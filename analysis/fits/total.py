@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.bands import Bounds
-from analysis.fits.growth import Curve, Growth
-from analysis.fits.models import Floats
+from .bands import Bounds
+from .growth import Curve, Growth
+from .models import Floats
 
 Errors = Literal["together", "independent"]
 

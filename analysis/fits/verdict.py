@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.fits.quadratic import QuadraticFit
+from .quadratic import QuadraticFit
 
 SMALL_ERROR = 0.01
 """Relative error up to which the study's model is called right."""

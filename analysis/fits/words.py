@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.evidence import FittedLaw
-from analysis.fits.growth import Curve, Growth, Model
-from analysis.fits.models import TESTED_BRANCH
-from analysis.fits.selection import Selection
+from .evidence import FittedLaw
+from .growth import Curve, Growth, Model
+from .models import TESTED_BRANCH
+from .selection import Selection
 
 APART = 1.25
 """Ratio of the estimates of two laws heard from which on they are said to differ."""

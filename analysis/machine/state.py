@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 
 Floats = npt.NDArray[np.float64]
 

@@ -22,9 +22,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.machine.slowdown import held_down_by, is_idle
-from analysis.machine.state import Floats, MachineState
-from analysis.statistics.steadiness import Steadiness
+from ..statistics.steadiness import Steadiness
+from .slowdown import held_down_by, is_idle
+from .state import Floats, MachineState
 
 Verdict = Literal["shared", "throttled", "drifting", "steady"]
 

@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from analysis.nsys.arrow_reader import Chunk, UnsuitedError, arrow_chunks
-from analysis.nsys.columns import Column, Growing, Kind
-from analysis.nsys.rows_reader import row_chunks
+from .arrow_reader import Chunk, UnsuitedError, arrow_chunks
+from .columns import Column, Growing, Kind
+from .rows_reader import row_chunks
 
 Reader = Literal["auto", "sqlite3"]
 Advance = Callable[[int], None]

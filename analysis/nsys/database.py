@@ -8,10 +8,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import ProfileError
-from analysis.nsys.bulk import Advance, Field, Query, Reader, read_columns
-from analysis.nsys.columns import Column
-from analysis.nsys.rows_reader import connect
+from adscale.errors import ProfileError
+
+from .bulk import Advance, Field, Query, Reader, read_columns
+from .columns import Column
+from .rows_reader import connect
 
 _MAGIC = b"SQLite format 3\0"
 _KNOWN_TABLES = frozenset(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.nsys.bulk import Field
-from analysis.nsys.columns import Coded, Int64s, Strings
-from analysis.nsys.database import Database
-from analysis.nsys.records import THREAD_BITS, Ranges, process_of
+from .bulk import Field
+from .columns import Coded, Int64s, Strings
+from .database import Database
+from .records import THREAD_BITS, Ranges, process_of
 
 PUSH_POP_TYPES = (59, 70)
 """Event types of push/pop ranges, with an inline message and with a registered one."""

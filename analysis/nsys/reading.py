@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.nsys import range_reading
-from analysis.nsys.bulk import Field, Reader
-from analysis.nsys.columns import Coded
-from analysis.nsys.database import Database, open_database
-from analysis.nsys.records import Calls, Operations, Profile
+from . import range_reading
+from .bulk import Field, Reader
+from .columns import Coded
+from .database import Database, open_database
+from .records import Calls, Operations, Profile
 
 _PREFIX = "CUPTI_ACTIVITY_KIND_"
 _CALLS = f"{_PREFIX}RUNTIME"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.nsys.columns import Bools, Coded, Int64s, Integers, Strings
+from .columns import Bools, Coded, Int64s, Integers, Strings
 
 __all__ = [
     "THREAD_BITS",

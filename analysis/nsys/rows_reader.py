@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.nsys.arrow_reader import Chunk
-from analysis.nsys.columns import Int64s
+from .arrow_reader import Chunk
+from .columns import Int64s
 
 CHUNK_ROWS = 65_536
 

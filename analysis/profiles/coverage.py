@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.attribution.attribute import Coverage
-from analysis.profiles.profile_work import KINDS, Kind, ProfileWork
-from analysis.profiles.range_table import KERNEL_TABLE, NS_PER_MS
+from ..attribution.attribute import Coverage
+from .profile_work import KINDS, Kind, ProfileWork
+from .range_table import KERNEL_TABLE, NS_PER_MS
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.attribution.kernel_names import kernel_statistics
-from analysis.nsys.records import Int64s
-from analysis.profiles.profile_work import ProfileWork
-from analysis.profiles.range_table import NS_PER_MS, SEPARATOR
-from analysis.tables import Schema
+from ..attribution.kernel_names import kernel_statistics
+from ..nsys.records import Int64s
+from ..tables import Schema
+from .profile_work import ProfileWork
+from .range_table import NS_PER_MS, SEPARATOR
 
 KERNEL_COLUMNS: Schema = {
     "path": "string",

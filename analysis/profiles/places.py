@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from analysis.nsys.records import THREAD_BITS, Coded, Int64s, Operations
+from ..nsys.records import THREAD_BITS, Coded, Int64s, Operations
 
 UNKNOWN = -1
 """Number of what the profile does not say."""

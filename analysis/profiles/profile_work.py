@@ -7,12 +7,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from analysis.attribution.attribute import Attribution, attribute_kinds, projection
-from analysis.attribution.intervals import IntervalStatistics
-from analysis.attribution.nesting import Nesting, nest
-from analysis.attribution.paths import PathTree, levels_of, path_tree
-from analysis.nsys.records import Int64s, Operations, Profile
-from analysis.profiles.places import device_labels, positions, stream_labels
+from ..attribution.attribute import Attribution, attribute_kinds, projection
+from ..attribution.intervals import IntervalStatistics
+from ..attribution.nesting import Nesting, nest
+from ..attribution.paths import PathTree, levels_of, path_tree
+from ..nsys.records import Int64s, Operations, Profile
+from .places import device_labels, positions, stream_labels
 
 By = Literal["thread", "device", "stream", "category"]
 """What the rows of a path can be told apart by."""

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.nsys.records import THREAD_BITS, Bools, Ranges
-from analysis.profiles.profile_work import By, ProfileWork, work_by
-from analysis.tables import Schema
+from ..nsys.records import THREAD_BITS, Bools, Ranges
+from ..tables import Schema
+from .profile_work import By, ProfileWork, work_by
 
 PROFILE_COLUMNS: Schema = {
     "path": "string",

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from analysis.profiles.coverage import ProfileCoverage
+from .coverage import ProfileCoverage
 
 _RANGES = {
     "path": "range",

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.style import OKABE_ITO, submodule_colour
-from analysis.report.tables import REPORT_TABLES, ReportTable
-from analysis.report.warnings import study_warnings
-from analysis.tables import read_csv
+from ..figures.style import OKABE_ITO, submodule_colour
+from ..tables import read_csv
+from .tables import REPORT_TABLES, ReportTable
+from .warnings import study_warnings
 
 DIGITS = 6
 """Significant digits of a real number in the page."""

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis.report.content import StudyContent
+from .content import StudyContent
 
 PAGE_FOLDER = Path(__file__).with_name("page")
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.feasibility.table import FEASIBILITY_COLUMNS
-from analysis.fits.curves_table import FIT_CURVES_COLUMNS
-from analysis.fits.models_table import FIT_MODELS_COLUMNS
-from analysis.fits.table import FITS_COLUMNS
-from analysis.kernels_table import KERNELS_COLUMNS
-from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
-from analysis.memory_table import MEMORY_COLUMNS
-from analysis.runs_table import RUNS_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
-from analysis.tables import Schema
+from ..feasibility.table import FEASIBILITY_COLUMNS
+from ..fits.curves_table import FIT_CURVES_COLUMNS
+from ..fits.models_table import FIT_MODELS_COLUMNS
+from ..fits.table import FITS_COLUMNS
+from ..kernels_table import KERNELS_COLUMNS
+from ..memory_methods_table import MEMORY_METHODS_COLUMNS
+from ..memory_table import MEMORY_COLUMNS
+from ..runs_table import RUNS_COLUMNS
+from ..runtime_table import RUNTIME_COLUMNS
+from ..tables import Schema
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from analysis.errors import ResultsError
-from analysis.runs.record import Run
+from adscale.errors import ResultsError
+
+from .record import Run
 
 NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})
 """Of a request: what does not decide what one process measures."""

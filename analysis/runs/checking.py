@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.errors import ProfileError
-from analysis.nsys.records import Profile, Ranges
-from analysis.runs.placing import IMAGE, Places
-from analysis.runs.record import Run
+from adscale.errors import ProfileError
+from adscale.names import IMAGE
+
+from ..nsys.records import Profile, Ranges
+from .placing import Places
+from .record import Run
 
 _CAUSE = (
     "the package nvtx may be newer than this nsys understands "

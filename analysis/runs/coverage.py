@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.attribution.attribute import Attribution
-from analysis.nsys.records import Bools, Int64s, Profile, Ranges
-from analysis.runs.placing import IMAGE, Places
+from adscale.names import IMAGE
+
+from ..attribution.attribute import Attribution
+from ..nsys.records import Bools, Int64s, Profile, Ranges
+from .placing import Places
 
 ENOUGH = 0.99
 """Share of the time of the images below which a run is warned about."""

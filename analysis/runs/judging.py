@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.machine.state import MachineState, read_state
-from analysis.machine.verdict import RunVerdict, judge
-from analysis.runs.record import Run
-from analysis.runs.times import PassTimes
-from analysis.statistics.steadiness import check_steadiness
+from ..machine.state import MachineState, read_state
+from ..machine.verdict import RunVerdict, judge
+from ..statistics.steadiness import check_steadiness
+from .record import Run
+from .times import PassTimes
 
 
 def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.attribution.attribute import Attribution
-from analysis.attribution.kernel_names import kernel_statistics
-from analysis.attribution.paths import PathTree
-from analysis.nsys.records import Int64s, Profile, Ranges
-from analysis.runs.placing import IMAGE, Places
-from analysis.runs.record import Run
-from analysis.tables import Schema
+from adscale.names import IMAGE
+
+from ..attribution.attribute import Attribution
+from ..attribution.kernel_names import kernel_statistics
+from ..attribution.paths import PathTree
+from ..nsys.records import Int64s, Profile, Ranges
+from ..tables import Schema
+from .placing import Places
+from .record import Run
 
 RUN_KERNEL_COLUMNS: Schema = {
     "submodule": "string",

@@ -6,20 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.attribution.nesting import Nesting
-from analysis.attribution.paths import range_paths
-from analysis.errors import ProfileError
-from analysis.nsys.records import Int64s, Ranges, Strings
-from analysis.runs.record import Run
+from adscale.errors import ProfileError
+from adscale.names import DOMAIN, IMAGE
 
-DOMAIN = "adscale"
-"""The NVTX domain of all ranges of a run."""
+from ..attribution.nesting import Nesting
+from ..attribution.paths import range_paths
+from ..nsys.records import Int64s, Ranges, Strings
+from .record import Run
 
 PHASES = ("warmup", "measure")
 """The ranges at the top, each at most once."""
-
-IMAGE = "image"
-"""The range around one inference, directly under a phase."""
 
 _BEFORE_IMAGE = frozenset({"load", "prepare", "copy_to_device", "flush"})
 

@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.attribution.attribute import Attribution, attribute
-from analysis.nsys.records import Profile, Ranges
-from analysis.runs.checking import check_kernels, check_ranges
-from analysis.runs.coverage import RunCoverage, run_coverage
-from analysis.runs.kernel_table import run_kernels
-from analysis.runs.placing import PHASES, Places, own_ranges, place_ranges
-from analysis.runs.record import Run
-from analysis.tables import Schema
+from ..attribution.attribute import Attribution, attribute
+from ..nsys.records import Profile, Ranges
+from ..tables import Schema
+from .checking import check_kernels, check_ranges
+from .coverage import RunCoverage, run_coverage
+from .kernel_table import run_kernels
+from .placing import PHASES, Places, own_ranges, place_ranges
+from .record import Run
 
 RANGE_COLUMNS: Schema = {
     "phase": "string",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.documents import read_document
+from ..documents import read_document
 
 
 @dataclass(frozen=True)

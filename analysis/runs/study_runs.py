@@ -8,12 +8,13 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Literal
 
-from analysis.errors import ResultsError
-from analysis.machine.verdict import RunVerdict, judge_processes
-from analysis.runs.agreement import check_latency, check_processes
-from analysis.runs.judging import judge_process
-from analysis.runs.record import Run, read_run
-from analysis.runs.times import PassTimes, latency_times, profiled_times
+from adscale.errors import ResultsError
+
+from ..machine.verdict import RunVerdict, judge_processes
+from .agreement import check_latency, check_processes
+from .judging import judge_process
+from .record import Run, read_run
+from .times import PassTimes, latency_times, profiled_times
 
 PassName = Literal["profiled", "latency"]
 """`latency`: the same process once more, without a profiler."""

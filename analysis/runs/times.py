@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.errors import ResultsError
-from analysis.runs.coverage import uncovered_share
-from analysis.runs.range_table import RANGE_COLUMNS
-from analysis.runs.record import Run
-from analysis.statistics.mean_error import Floats
-from analysis.tables import read_parquet
+from adscale.errors import ResultsError
+
+from ..statistics.mean_error import Floats
+from ..tables import read_parquet
+from .coverage import uncovered_share
+from .range_table import RANGE_COLUMNS
+from .record import Run
 
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}
 """The clock that counts as a run's runtime, by the type of its device."""

@@ -29,7 +29,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics.mean_error import (
+from .mean_error import (
     Floats,
     autocorrelation,
     cosine_count,

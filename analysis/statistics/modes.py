@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.statistics.mean_error import Floats
+from .mean_error import Floats
 
 FEWEST_IMAGES = 30
 """Images below which groups cannot be told from chance."""

@@ -25,8 +25,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.statistics.estimate import Estimate
-from analysis.statistics.mean_error import Floats, cosine_count, mean_error, t_quantile
+from .estimate import Estimate
+from .mean_error import Floats, cosine_count, mean_error, t_quantile
 
 FEWEST_BEYOND = 7.0
 """Independent images expected beyond a percentile, after (z/t)², for its interval to be given.

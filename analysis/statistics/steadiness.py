@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.statistics import drift, modes
-from analysis.statistics.drift import DriftTest, drift_tests
-from analysis.statistics.mean_error import Floats
-from analysis.statistics.modes import Modes, find_modes
+from . import drift, modes
+from .drift import DriftTest, drift_tests
+from .mean_error import Floats
+from .modes import Modes, find_modes
 
 SteadinessVerdict = Literal["drifting", "bimodal", "too_short", "steady"]
 

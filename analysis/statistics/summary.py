@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.estimate import Estimate
-from analysis.statistics.mean_error import Floats, mean_error, t_quantile
-from analysis.statistics.percentile import percentile_estimates, sample_percentiles
+from .estimate import Estimate
+from .mean_error import Floats, mean_error, t_quantile
+from .percentile import percentile_estimates, sample_percentiles
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
 """Median, p90, p95, p99."""

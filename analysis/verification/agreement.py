@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.verification.finding import Finding
-from analysis.verification.folders import RecordedRun
+from .finding import Finding
+from .folders import RecordedRun
 
 GIB = 2**30
 CURVE_KEYS = (

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from analysis.documents import read_document
-from analysis.errors import ResultsError
-from analysis.verification.finding import Finding
-from analysis.verification.folders import RecordedRun, RunFolder
+from adscale.errors import ResultsError
+
+from ..documents import read_document
+from .finding import Finding
+from .folders import RecordedRun, RunFolder
 
 SQLITE_HEADER = b"SQLite format 3\0"
 COPY_OR_RUN = "copy it again, or remove the folder and start the study again"

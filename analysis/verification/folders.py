@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.documents import read_document, schema_version, shown_version
-from analysis.errors import ResultsError
-from analysis.verification.finding import Finding
+from adscale.errors import ResultsError
+
+from ..documents import read_document, schema_version, shown_version
+from .finding import Finding
 
 NOT_DEVICES = ("counts", "figures", "logs", "tables")
 """Folders beside those of the devices."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from analysis.verification.finding import Finding
-from analysis.verification.folders import RunFolder, RunKey
+from .finding import Finding
+from .folders import RunFolder, RunKey
 
 MEASURE = "start the study that measures it again, or copy its folder"
 

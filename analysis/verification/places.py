@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from analysis.verification.finding import Finding
-from analysis.verification.folders import RecordedRun, RunFolder
+from .finding import Finding
+from .folders import RecordedRun, RunFolder
 
 
 def foreign_place(folder: RunFolder) -> Iterator[Finding]:

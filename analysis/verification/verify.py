@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.verification.agreement import check_curves, check_devices, check_labels
-from analysis.verification.files import check_files, check_latency, left_overs
-from analysis.verification.finding import Finding
-from analysis.verification.folders import RecordedRun, read_record, run_folders
-from analysis.verification.grids import check_expected, check_gaps
-from analysis.verification.places import check_duplicates, check_place, foreign_place
+from .agreement import check_curves, check_devices, check_labels
+from .files import check_files, check_latency, left_overs
+from .finding import Finding
+from .folders import RecordedRun, read_record, run_folders
+from .grids import check_expected, check_gaps
+from .places import check_duplicates, check_place, foreign_place
 
 
 @dataclass(frozen=True)

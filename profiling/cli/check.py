@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from profiling.errors import UserError
-from profiling.methods.registry import check_resolution, check_settings, get_spec, parse_variant
+from adscale.errors import UserError
+from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
-    from profiling.methods.loading import resolve
+    from ..methods.loading import resolve
 
     where = f"methods.{method['label']}"
     try:

@@ -6,8 +6,9 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from profiling.collectors.nsys import export_command, find_nsys
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
+
+from ..collectors.nsys import export_command, find_nsys
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +25,7 @@ def main(args: argparse.Namespace) -> int:
     if not args.report.is_file():
         raise CollectorError(str(args.report), "no such file", "name a report of nsys")
     if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher
-        from profiling.collectors.embedded import EmbeddedCollector
+        from ..collectors.embedded import EmbeddedCollector
 
         EmbeddedCollector("cpu").write(args.output)
         return 0

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from profiling.annotation import NvtxAnnotator, no_range
-from profiling.errors import DeviceError
-from profiling.files import write_json
-from profiling.lock import measurement_lock
-from profiling.request import RunRequest
-from profiling.run_files import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.errors import DeviceError
+from adscale.files import write_json
+from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.request import RunRequest
+
+from ..annotation import NvtxAnnotator, no_range
+from ..lock import measurement_lock
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +48,7 @@ def check_hardware(expected: str, device_type: str) -> None:
     Raises:
         DeviceError: this is another one.
     """
-    from profiling.fingerprint import hardware_name
+    from ..fingerprint import hardware_name
 
     found = hardware_name(device_type)
     if expected.lower() not in found.lower():
@@ -67,13 +68,13 @@ def _gpu_key(asked: str | None) -> str:
         build = "is a build for CPUs" if torch.version.cuda is None else "sees no usable GPU"
         remedy = "set device.type: cpu, or install another build of torch (TORCH_INDEX, see README)"
         raise DeviceError("device.type", f"cuda was asked for, but torch {build}", remedy)
-    from profiling.fingerprint import gpu_uuid
+    from ..fingerprint import gpu_uuid
 
     return gpu_uuid()
 
 
 def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
-    from profiling.runner import measure
+    from ..runner import measure
 
     def keep_draft(record: dict[str, Any]) -> None:
         write_json(folder / DRAFT_NAME, record, "run")
@@ -83,7 +84,7 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
     elif request.collector == "none":
         record = measure(request, no_range, None, keep_draft)
     else:
-        from profiling.collectors.embedded import EmbeddedCollector
+        from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
             record = measure(request, collector.annotate, None, keep_draft)

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from profiling.errors import ConfigError
-from profiling.methods.registry import Variant, all_specs, check_settings, get_spec
-from profiling.methods.spec import MethodSpec
-from profiling.study.config import read_config
+from adscale.config import read_config
+from adscale.errors import ConfigError
+from adscale.methods.registry import Variant, all_specs, check_settings, get_spec
+from adscale.methods.spec import MethodSpec
 
 LISTED_PX = 256
 """Any resolution that all of ours admit: their parameters do not depend on it."""
@@ -88,7 +88,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _lines(spec: MethodSpec) -> list[str]:
     # torch comes with it
-    from profiling.methods.loading import resolve
+    from ..methods.loading import resolve
 
     spec = resolve(spec)
     settings = [
@@ -112,7 +112,7 @@ def _lines(spec: MethodSpec) -> list[str]:
 
 def _parameters(spec: MethodSpec) -> str:
     """Parameters by submodule of the reference with default settings."""
-    from profiling.memory.counting import count_memory
+    from ..memory.counting import count_memory
 
     if spec.foreign:
         return "`python -m profiling memory` counts them"

@@ -8,13 +8,14 @@ from typing import Any
 
 import yaml
 
-from profiling.cli.methods import DEFAULT_CONFIG
-from profiling.errors import ConfigError
-from profiling.files import write_text
-from profiling.study.config import load_config, read_yaml
-from profiling.study.devices import IN_CONTAINER
-from profiling.study.plan import plan_runs
-from profiling.study.splitting import split
+from adscale.config import load_config, read_yaml
+from adscale.devices import IN_CONTAINER
+from adscale.errors import ConfigError
+from adscale.files import write_text
+from adscale.plan import plan_runs
+
+from ..study.splitting import split
+from .methods import DEFAULT_CONFIG
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,16 +15,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from profiling.cli.methods import add_method_arguments, find_method
-from profiling.collectors.nsys import Choice, choose
-from profiling.errors import ConfigError
-from profiling.launcher import check_place, launch
-from profiling.methods.registry import check_resolution, parse_variant
-from profiling.request import Execution, RunRequest, Sampling
-from profiling.skipping import DEFAULT_MARGIN
-from profiling.study.handover import check_sources, expected_hardware
-from profiling.study.host import detect_device_type, usable_cpus
-from profiling.study.progress import finish
+from adscale.devices import detect_device_type, usable_cpus
+from adscale.errors import ConfigError
+from adscale.methods.registry import check_resolution, parse_variant
+from adscale.plan_file import check_sources, expected_hardware
+from adscale.prediction import DEFAULT_MARGIN
+from adscale.request import Execution, RunRequest, Sampling
+
+from ..collectors.nsys import Choice, choose
+from ..launcher import check_place, launch
+from ..study.progress import finish
+from .methods import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""

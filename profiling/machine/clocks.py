@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from profiling.machine.gpu import Gpu, GpuError
-from profiling.machine.guardian import Guardian, GuardianError
+from .gpu import Gpu, GpuError
+from .guardian import Guardian, GuardianError
 
 STEP_MHZ = 15
 """Distance between two clocks of a GPU: what is asked for may lie so far from one it has."""

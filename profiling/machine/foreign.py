@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from profiling.errors import DeviceError
-from profiling.machine.gpu import ComputeProcess
+from adscale.errors import DeviceError
+
+from .gpu import ComputeProcess
 
 
 def foreign(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeProcess]:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from profiling.machine import foreign
-from profiling.machine.clocks import ClockLock
-from profiling.machine.gpu import ComputeProcess, Gpu, GpuError, numbers_differ
-from profiling.processes import MARK, marked_processes
+from ..processes import MARK, marked_processes
+from . import foreign
+from .clocks import ClockLock
+from .gpu import ComputeProcess, Gpu, GpuError, numbers_differ
 
 Value = TypeVar("Value")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from profiling.machine.gpu import ComputeProcess, GpuError, Utilisation
+from .gpu import ComputeProcess, GpuError, Utilisation
 
 Value = TypeVar("Value")
 

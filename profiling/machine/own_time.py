@@ -7,7 +7,7 @@ import resource
 import time
 from pathlib import Path
 
-from profiling.processes import MARK, marked_processes
+from ..processes import MARK, marked_processes
 
 
 class OwnTime:

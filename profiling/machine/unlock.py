@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from profiling.machine.guardian import guard
-from profiling.machine.nvml import open_gpu
+from .guardian import guard
+from .nvml import open_gpu
 
 
 def main(uuid: str) -> None:

@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-from profiling.machine.clocks import unlock_command
-from profiling.machine.cpu import CpuSource
-from profiling.machine.gpu import QUANTITIES, Gpu, GpuError, GpuSource
-from profiling.machine.gpu_watch import GpuWatch
-from profiling.machine.nvml import open_gpu
-from profiling.machine.own_time import OwnTime
-from profiling.machine.sampler import Sampler, Source
+from .clocks import unlock_command
+from .cpu import CpuSource
+from .gpu import QUANTITIES, Gpu, GpuError, GpuSource
+from .gpu_watch import GpuWatch
+from .nvml import open_gpu
+from .own_time import OwnTime
+from .sampler import Sampler, Source
 
 
 class MachineWatch:

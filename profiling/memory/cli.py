@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from profiling.cli.methods import add_method_arguments, find_method
-from profiling.errors import ConfigError
-from profiling.methods.registry import check_settings, get_spec, parse_variant
-from profiling.methods.spec import MethodSpec
+from adscale.errors import ConfigError
+from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.methods.spec import MethodSpec
+
+from ..cli.methods import add_method_arguments, find_method
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,9 +51,9 @@ def main(args: argparse.Namespace) -> int:
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
-    from profiling.memory.counting import is_gpu_imaginable
-    from profiling.memory.report import count_report, format_table, warnings_of, write_report
-    from profiling.methods.loading import resolve
+    from ..methods.loading import resolve
+    from .counting import is_gpu_imaginable
+    from .report import count_report, format_table, warnings_of, write_report
 
     if spec.foreign:
         spec = resolve(spec)

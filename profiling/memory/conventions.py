@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from profiling.memory.recording import ModuleCall
+from .recording import ModuleCall
 
 Convention = Callable[[ModuleCall], bool]
 

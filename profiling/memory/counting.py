@@ -16,15 +16,16 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.memory.attention import cuda_attention
-from profiling.memory.recording import Recorder, size_bytes
-from profiling.memory.records import MemoryCount
-from profiling.memory.tracing import OUTSIDE, Trace
-from profiling.methods.base import Method
-from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_countable
-from profiling.methods.spec import MethodSpec
+from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.methods.registry import check_countable
+from adscale.methods.spec import MethodSpec
+
+from ..methods.base import Method
+from ..methods.loading import load_method_class
+from .attention import cuda_attention
+from .recording import Recorder, size_bytes
+from .records import MemoryCount
+from .tracing import OUTSIDE, Trace
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (

@@ -21,7 +21,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from profiling.memory.flops import operator_flops
+from .flops import operator_flops
 
 
 class Place(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from profiling.memory.recording import size_bytes
+from .recording import size_bytes
 
 
 def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:

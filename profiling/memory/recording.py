@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from profiling.memory.live import LiveTensors, Place, Stretch
+from .live import LiveTensors, Place, Stretch
 
 
 @dataclass(frozen=True)

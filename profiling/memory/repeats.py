@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from profiling.memory.live import LiveTensors, Origin, Stretch
+from .live import LiveTensors, Origin, Stretch
 
 
 @contextmanager

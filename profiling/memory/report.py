@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from profiling.files import write_json
-from profiling.memory.counting import count_memory
-from profiling.memory.records import MemoryCount
-from profiling.methods.checks import Variant, check_countable
-from profiling.methods.spec import MethodSpec
+from adscale.files import write_json
+from adscale.methods.checks import Variant, check_countable
+from adscale.methods.spec import MethodSpec
+
+from .counting import count_memory
+from .records import MemoryCount
 
 MIB = 2**20
 GIGA = 10**9

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import torch
 
-from profiling.memory.conventions import OTHER_CONVENTIONS, owns_parameters
-from profiling.memory.live import Block, Origin, Stretch
-from profiling.memory.ownership import resident_bytes
-from profiling.memory.recording import ModuleCall, Recorder
-from profiling.memory.records import (
+from ..methods.base import Method
+from ..methods.host import LibraryWork, watching_libraries
+from .conventions import OTHER_CONVENTIONS, owns_parameters
+from .live import Block, Origin, Stretch
+from .ownership import resident_bytes
+from .recording import ModuleCall, Recorder
+from .records import (
     AliveCount,
     LayerCount,
     LibraryCount,
     PeakCount,
     SubmoduleCount,
 )
-from profiling.memory.repeats import counting_once
-from profiling.methods.base import Method
-from profiling.methods.host import LibraryWork, watching_libraries
+from .repeats import counting_once
 
 OUTSIDE = "outside"
 """Stands for tensors of a foreign network that belong to none of its submodules."""

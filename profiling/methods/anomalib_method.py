@@ -16,12 +16,13 @@ from torch import nn
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from profiling.errors import ConfigError, WeightsError
-from profiling.images import ImageSet
-from profiling.methods.base import Method
-from profiling.methods.module_method import ModuleMethod
-from profiling.methods.preparation import imagenet_tensor
-from profiling.progress import Progress
+from adscale.errors import ConfigError, WeightsError
+
+from ..images import ImageSet
+from ..progress import Progress
+from .base import Method
+from .module_method import ModuleMethod
+from .preparation import imagenet_tensor
 
 FITTED_TO = 8
 """Images to which a model with a memory bank is fitted where no folder of images is given."""

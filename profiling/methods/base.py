@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from profiling.annotation import Annotate
-from profiling.methods.spec import Complexity, ResolutionProblem
+from adscale.methods.spec import Complexity, ResolutionProblem
+
+from ..annotation import Annotate
 
 if TYPE_CHECKING:
     from PIL.Image import Image

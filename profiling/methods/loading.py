@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import get_args
 
-from profiling.errors import ConfigError, UserError
-from profiling.methods.base import Method
-from profiling.methods.foreign import ANOMALIB, split_target
-from profiling.methods.spec import Complexity, MethodSpec
+from adscale.errors import ConfigError, UserError
+from adscale.methods.foreign import ANOMALIB, split_target
+from adscale.methods.spec import Complexity, MethodSpec
+
+from .base import Method
 
 
 def load_method_class(spec: MethodSpec) -> type[Method]:

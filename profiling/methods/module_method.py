@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from profiling.annotation import Annotate
-from profiling.errors import ConfigError
-from profiling.methods.base import Detection, Method
-from profiling.methods.preparation import imagenet_tensor
-from profiling.methods.weights import load_weights
+from adscale.errors import ConfigError
+
+from ..annotation import Annotate
+from .base import Detection, Method
+from .preparation import imagenet_tensor
+from .weights import load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiling.errors import WeightsError
+from adscale.errors import WeightsError
 
 
 def draw_weights(module: nn.Module, *, seed: int) -> None:

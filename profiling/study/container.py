@@ -18,10 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from profiling.collectors.nsys import Choice
-from profiling.errors import CollectorError, ConfigError
-from profiling.files import write_text
-from profiling.study.config import StudyConfig
+from adscale.config import StudyConfig
+from adscale.errors import CollectorError, ConfigError
+from adscale.files import write_text
+
+from ..collectors.nsys import Choice
 
 CHECKOUT = Path(__file__).parents[2]
 SELF_TEST = CHECKOUT / "envs" / "self_test.py"

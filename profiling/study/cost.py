@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiling.request import RunRequest, Sampling
-from profiling.study.devices import RunWildcards
-from profiling.study.plan import PlannedRun
+from adscale.devices import RunWildcards
+from adscale.plan import PlannedRun
+from adscale.request import RunRequest, Sampling
 
 GPU_FLOP_PER_S = 4e12
 """Assumed rate in fp32, below what cards for inference reach in convolutions."""

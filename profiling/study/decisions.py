@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from profiling.files import write_text
-from profiling.skipping import Prediction
-from profiling.study.digest import source_digest
+from adscale.digest import source_digest
+from adscale.files import write_text
+from adscale.prediction import Prediction
 
 STANDS = "What was recorded of this run, if anything, stands.\n"
 

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from profiling.errors import ConfigError, UserError
-from profiling.files import write_text
-from profiling.study.config import MethodConfig, StudyConfig, StudyConfigError
-from profiling.study.digest import method_digest
+from adscale.config import MethodConfig, StudyConfig, StudyConfigError
+from adscale.digest import method_digest
+from adscale.errors import ConfigError, UserError
+from adscale.files import write_text
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ They are told to ``python -m profiling run`` besides the request, which Snakemak
 
 from __future__ import annotations
 
-from profiling.study.config import StudyConfig
+from adscale.config import StudyConfig
 
 
 def run_options(study: StudyConfig) -> str:

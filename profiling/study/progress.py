@@ -15,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiling.errors import UserError
-from profiling.files import write_text
-from profiling.request import RunRequest
-from profiling.run_files import record_name
-from profiling.study.handover import Plan, read_plan
-from profiling.study.plan import PlannedRun, planned_records
-from profiling.study.time_left import Finished, Left, time_left, work_of
+from adscale.errors import UserError
+from adscale.files import write_text
+from adscale.names import record_name
+from adscale.plan import PlannedRun, planned_records
+from adscale.plan_file import Plan, read_plan
+from adscale.request import RunRequest
+
+from .time_left import Finished, Left, time_left, work_of
 
 NOTES = "measured"
 """Folder of the notes, beside that of the plans."""

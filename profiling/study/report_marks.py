@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypedDict
 
-from profiling.study.plan import PlannedCount, PlannedRun
+from adscale.plan import PlannedCount, PlannedRun
 
 CAPTION_FOLDER = PurePosixPath("../report")
 """From the rules, as Snakemake wants it."""
@@ -75,7 +75,7 @@ FIGURES: Mapping[str, _Kind] = {
         "Feasibility", "Figures", "what fits which GPU at which sensor", ("variant",)
     ),
 }
-"""By the beginning of their names, see ``profiling.study.plan.figure_names``."""
+"""By the beginning of their names, see ``adscale.plan.figure_names``."""
 
 TABLES: Mapping[str, tuple[str, str]] = {
     "runtime": ("Runtime", "times by submodule and clock"),
@@ -121,7 +121,7 @@ def figure_marks(
     contain what separates them in the name.
 
     Args:
-        names: without extension, as ``profiling.study.plan.figure_names`` gives them.
+        names: without extension, as ``adscale.plan.figure_names`` gives them.
         runs: of the study.
         counts: of the study.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from profiling.study.config import MethodConfig, StudyConfig
+from adscale.config import MethodConfig, StudyConfig
 
 
 def split(user: Mapping[str, Any], study: StudyConfig, most_runs: int) -> list[dict[str, Any]]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import NamedTuple
 
-from profiling.request import RunRequest
-from profiling.study.cost import bound, counted, measuring_s
+from adscale.request import RunRequest
+
+from .cost import bound, counted, measuring_s
 
 Work = Callable[[RunRequest], float]
 """Of one image of a run: a figure in proportion to the operations that it takes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from profiling.methods.registry import get_spec
+from adscale.methods.registry import get_spec
 from tests.gpu_profiles import GpuRun, write_gpu_run
 from tests.memory_documents import Count, Part, per_pixel
 

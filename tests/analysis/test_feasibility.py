@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from adscale.names import sensor_side_px
 from analysis.feasibility.answer import keeps_cycle
 from analysis.feasibility.needs import (
     ALLOCATOR_RESERVE,
@@ -26,7 +27,6 @@ from analysis.feasibility.needs import (
     fits,
     measured_context,
     need_at,
-    side_of,
 )
 from analysis.feasibility.observed import observed
 from analysis.feasibility.speed import Latencies, Speed
@@ -96,7 +96,7 @@ def latency(
 def test_a_sensor_is_the_square_with_as_many_pixels_rounded_up(
     megapixels: float, side_px: int
 ) -> None:
-    assert side_of(megapixels) == side_px
+    assert sensor_side_px(megapixels) == side_px
 
 
 # verdicts by counts

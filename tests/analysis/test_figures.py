@@ -13,13 +13,13 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
+from adscale.methods.registry import all_specs
+from adscale.methods.spec import MethodSpec
 from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers
 from analysis.figures.draw import draw_figures, study_figures
 from analysis.figures.hardware import Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters, submodule_colour
-from profiling.methods.registry import all_specs
-from profiling.methods.spec import MethodSpec
 from tests.analysis.drawings import (
     HARDWARE,
     SIDES_PX,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.kernels_table import KERNELS_COLUMNS, kernels_table
 from analysis.runs.kernel_table import RUN_KERNEL_COLUMNS
 from analysis.runs.study_runs import read_study_runs

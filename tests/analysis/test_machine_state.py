@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.machine.slowdown import held_down_by, is_idle
 from analysis.machine.state import QUANTITIES
 from tests.analysis.machines import SAMPLES, cpu, gpu, state

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS, measured_memory_table
 from tests.gpu_profiles import GpuRun, run_document
 

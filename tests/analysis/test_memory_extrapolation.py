@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from adscale.names import PAPER_SIDES_PX
 from analysis.__main__ import main
 from analysis.fits.memory_extrapolation import (
     MEMORY_EXTRAPOLATION_COLUMNS,
-    STUDY_SIDES_PX,
     memory_extrapolation_table,
 )
 from analysis.memory_counts import read_counts
@@ -22,7 +22,7 @@ from analysis.tables import read_csv, write_csv
 from tests.memory_documents import Count, Part, Size, constant, per_pixel
 
 MIB = 2**20
-SIDES_PX = (*STUDY_SIDES_PX, 1536, 2048, 2560, 3000)
+SIDES_PX = (*PAPER_SIDES_PX, 1536, 2048, 2560, 3000)
 
 
 def unet_peak(side_px: int) -> int:
@@ -56,7 +56,7 @@ def peak_rows(folder: Path, peak: Size, **more: Any) -> pd.DataFrame:
 
 def test_the_unet_of_ddad_is_underestimated_as_far_as_was_found_by_hand(tmp_path: Path) -> None:
     """methods.md, section 5: R² 0.9951, residual 175 %, −57 % at 2048 px, −77 % at 3008 px."""
-    sides = [*STUDY_SIDES_PX, 2048, 2560, 3008]
+    sides = [*PAPER_SIDES_PX, 2048, 2560, 3008]
     rows = peak_rows(tmp_path, unet_peak, sides_px=sides)
     assert list(rows.index) == [2048, 3008]
     assert rows["r_squared"].tolist() == pytest.approx([0.9951] * 2, abs=5e-5)
@@ -127,7 +127,7 @@ def test_less_than_three_counts_are_not_fitted(tmp_path: Path) -> None:
 
 
 def test_what_was_not_counted_beyond_is_predicted_and_not_judged(tmp_path: Path) -> None:
-    rows = peak_rows(tmp_path, per_pixel(1), sides_px=STUDY_SIDES_PX)
+    rows = peak_rows(tmp_path, per_pixel(1), sides_px=PAPER_SIDES_PX)
     assert list(rows.index) == [2048, 3000]
     assert rows["predicted_bytes"].tolist() == pytest.approx([2048**2, 3000**2])
     assert rows["verdict"].tolist() == ["not counted at 2048 px", "not counted at 3000 px"]

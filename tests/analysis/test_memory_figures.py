@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.text import Annotation, Text
 
-from analysis.errors import ArgumentError
+from adscale.errors import ArgumentError
 from analysis.figures.canvas import Drawing
 from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.peaks import HELD, KEPT, OTHER

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.memory_counts import read_counts
 from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS, memory_methods_table
 from analysis.memory_table import MEMORY_COLUMNS, memory_table

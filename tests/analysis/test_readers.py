@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.errors import ProfileError
+from adscale.errors import ProfileError
 from analysis.nsys import bulk
 from analysis.nsys.arrow_reader import UnsuitedError, arrow_chunks
 from analysis.nsys.columns import Coded, Growing

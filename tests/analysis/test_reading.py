@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import ProfileError
+from adscale.errors import ProfileError
 from analysis.nsys.database import open_database
 from analysis.nsys.reading import read_profile
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.errors import ProfileError, ResultsError
+from adscale.errors import ProfileError, ResultsError
 from analysis.nsys.reading import read_profile
 from analysis.runs.range_table import RANGE_COLUMNS, RunRanges, run_ranges
 from analysis.runs.record import read_run

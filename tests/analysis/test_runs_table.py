@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.runs.energy import image_energy
 from analysis.runs.study_runs import read_study_runs
 from analysis.runs_table import RUNS_COLUMNS, runs_table

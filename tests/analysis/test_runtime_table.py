@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.errors import ResultsError
+from adscale.errors import ResultsError
 from analysis.nsys.reading import read_profile
 from analysis.runs.range_table import run_ranges
 from analysis.runs.record import read_run

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.fits.memory_extrapolation import STUDY_SIDES_PX, memory_extrapolation_table
+from adscale.names import PAPER_SIDES_PX
+from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.memory_counts import read_counts
 from analysis.memory_table import memory_table
 
@@ -18,7 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 def judged(folder: Path, target: str, variant: str, last_px: int) -> pd.DataFrame:
     """The rows of a method's peaks, by submodule and side."""
-    sides = [str(side_px) for side_px in (*STUDY_SIDES_PX, 2048, last_px)]
+    sides = [str(side_px) for side_px in (*PAPER_SIDES_PX, 2048, last_px)]
     command = [sys.executable, "-m", "profiling", "memory", "--method", target, "--label", target]
     done = subprocess.run(
         [*command, "--variant", variant, "--resolution", *sides, "--json"],

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from adscale.methods.registry import get_spec
 from analysis.__main__ import main
-from profiling.methods.registry import get_spec
 from tests.analysis.known_laws import (
     LAST_PX,
     METHODS,

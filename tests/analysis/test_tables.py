@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.errors import OutputError, ResultsError
+from adscale.errors import OutputError, ResultsError
 from analysis.tables import (
     Schema,
     make_table,

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
+from adscale.config import PRESET_FOLDER
+from adscale.devices import usable_cpus
+from adscale.methods.registry import check_settings, get_spec
 from profiling.annotation import Annotate, NvtxAnnotator, RangeRecorder, no_range
 from profiling.images import ImageSet
 from profiling.lock import measurement_lock
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
-from profiling.study.config import PRESET_FOLDER
-from profiling.study.host import usable_cpus
 
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "EfficientAD-S": ("efficientad", {"size": "S"}),

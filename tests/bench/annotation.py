@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from adscale.devices import detect_device_type
 from profiling.collectors.nsys import find_nsys, run_profiled
-from profiling.study.host import detect_device_type
 from tests.bench.annotated import METHODS, ONE_THREAD, RANGES_PER_BLOCK, smallest_px, threads
 from tests.bench.ratios import median_interval
 

@@ -17,14 +17,14 @@ from threading import Thread
 
 import pandas as pd
 
+from adscale.devices import usable_cpus
+from adscale.methods.registry import check_settings, get_spec
+from adscale.request import RunRequest, Sampling
 from analysis.nsys.reading import read_profile
 from analysis.runs.range_table import run_ranges
 from analysis.runs.record import read_run
 from profiling.collectors.nsys import find_nsys
 from profiling.collectors.nsys.command import profile_command
-from profiling.methods.registry import check_settings, get_spec
-from profiling.request import RunRequest, Sampling
-from profiling.study.host import usable_cpus
 from tests.bench.ratios import median_interval
 
 CHECKOUT = Path(__file__).parents[2]

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.images import ImageSet
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
 from tests.bench.ratios import median_interval
 
 CASES: Mapping[str, tuple[str, Mapping[str, Any], int, int]] = {

@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.images import ImageSet
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
 from tests.allocator import given_out
 
 CHECKOUT = Path(__file__).parents[2]

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from adscale.files import write_json
+from adscale.names import PROFILE_NAMES
+from adscale.request import RunRequest
 from profiling.annotation import Annotate, NvtxAnnotator
 from profiling.collectors.embedded import EmbeddedCollector
-from profiling.files import write_json
-from profiling.request import RunRequest
-from profiling.run_files import PROFILE_NAMES
 from profiling.runner import measure
 
 

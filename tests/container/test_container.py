@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling import __version__
+from adscale import __version__
 from tests.conftest import CHECKOUT
 
 pytestmark = [

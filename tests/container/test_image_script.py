@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling import __version__
+from adscale import __version__
 from tests.conftest import CHECKOUT
 
 TOOLS = (

@@ -28,8 +28,8 @@ def gpu_memory(**values: Any) -> dict[str, Any]:
 
 def write_count(folder: Path, needed_bytes: int) -> None:
     """A real count, its sum replaced."""
+    from adscale.methods.registry import check_settings, get_spec, parse_variant
     from profiling.memory.report import count_report
-    from profiling.methods.registry import check_settings, get_spec, parse_variant
 
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})

@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from profiling.validation import load_schema
+from adscale.validation import load_schema
 
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]

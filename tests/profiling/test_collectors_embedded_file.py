@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from adscale.errors import CollectorError
 from profiling.collectors.embedded import EmbeddedCollector, schema
 from profiling.collectors.embedded.convert import convert
 from profiling.collectors.embedded.events import Recording
 from profiling.collectors.embedded.write import write_export
 from profiling.collectors.nsys import export_command, nsys_version, run_profiled
-from profiling.errors import CollectorError
 from tests.conftest import CHECKOUT, FIXTURES
 from tests.profiling.recordings import GEMM, RELU, cpu_only, two_images
 
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
 from tests.profiling.recordings import cpu_only
 from tests.profiling.test_collectors_embedded_file import written
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

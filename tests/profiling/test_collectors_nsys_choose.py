@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adscale.errors import CollectorError
 from profiling.collectors.nsys import choose, find, nsys_version, self_test, self_test_cached
-from profiling.errors import CollectorError
 
 BROKEN = "#!/bin/sh\nexit 1\n"
 

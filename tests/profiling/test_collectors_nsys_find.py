@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adscale.errors import CollectorError
 from profiling.collectors.nsys import (
     export_command,
     find_nsys,
@@ -11,7 +12,6 @@ from profiling.collectors.nsys import (
     profile_command,
     profile_environment,
 )
-from profiling.errors import CollectorError
 
 
 def program(path: Path, body: str = "exit 0") -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from adscale.errors import CollectorError
 from profiling.collectors.nsys import export_command, run_profiled
-from profiling.errors import CollectorError
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.nsys

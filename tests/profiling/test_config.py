@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from profiling.request import Execution
+from adscale.config import StudyConfigError, load_config, read_config
+from adscale.describe import reference
+from adscale.devices import usable_cpus
+from adscale.request import Execution
+from adscale.validation import load_schema
 from profiling.sampling import StopRule
-from profiling.study.config import StudyConfigError, load_config, read_config
-from profiling.study.describe import reference
-from profiling.study.host import usable_cpus
-from profiling.validation import load_schema
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -270,7 +270,7 @@ def test_a_fault_in_the_file_of_gpus_and_sensors_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, part: str
 ) -> None:
     (tmp_path / "hardware.yaml").write_text(text)
-    monkeypatch.setattr("profiling.study.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
+    monkeypatch.setattr("adscale.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
     assert part in complaints(study())[0]
 
 
@@ -290,7 +290,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_the_reference_of_the_configuration_is_that_of_the_schema() -> None:
-    """If not: `make docs`, or `python -m profiling.study.describe docs/configuration.md`."""
+    """If not: `make docs`, or `python -m adscale.describe docs/configuration.md`."""
     assert (CHECKOUT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
 
 

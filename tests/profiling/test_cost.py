@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adscale.methods.registry import all_specs, check_settings, counting_problem
+from adscale.methods.spec import MethodSpec
+from adscale.plan import PlannedRun
+from adscale.request import RunRequest, Sampling
 from profiling.memory.counting import count_memory
-from profiling.methods.registry import all_specs, check_settings, counting_problem
-from profiling.methods.spec import MethodSpec
-from profiling.request import RunRequest, Sampling
 from profiling.sampling import StopRule
 from profiling.study.cost import SAFETY, Costs, bound, measuring_s
-from profiling.study.plan import PlannedRun
 from tests.study_requests import plain_request
 
 SAMPLING = Sampling(100, 1000, 1000, None)

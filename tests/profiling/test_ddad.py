@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from profiling.errors import UnsupportedResolutionError, WeightsError
+from adscale.errors import UnsupportedResolutionError, WeightsError
+from adscale.methods.ddad import SPEC
 from profiling.methods.ddad.diffusion import (
     ReferenceDenoising,
     ScheduledDenoising,
@@ -21,7 +22,6 @@ from profiling.methods.ddad.diffusion import (
 )
 from profiling.methods.ddad.maps import PooledDistanceMap, ReferenceDistanceMap
 from profiling.methods.ddad.method import DDAD, SIZES
-from profiling.methods.ddad.spec import SPEC
 from profiling.methods.ddad.unet import (
     AttentionBlock,
     EagerAttention,

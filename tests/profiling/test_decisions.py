@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from adscale.digest import source_digest
 from profiling.study.decisions import Decisions
-from profiling.study.digest import source_digest
 
 RECORD = "local/M/reference-fp32/256/run.json"
 GIB = 2**30

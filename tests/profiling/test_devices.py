@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from adscale.config import StudyConfigError, check_submission, load_config
+from adscale.devices import scheduler_resources
+from adscale.errors import DeviceError
+from adscale.plan import plan_runs
 from profiling.cli.measure import check_hardware
-from profiling.errors import DeviceError
 from profiling.fingerprint import cpu_model
-from profiling.study.config import StudyConfigError, check_submission, load_config
-from profiling.study.devices import scheduler_resources
-from profiling.study.plan import plan_runs
 
 BIG = {"name": "big", "type": "cuda", "threads": 8, "gpu_model": "a100", "hardware": "A100"}
 SMALL = {"name": "small", "type": "cuda", "threads": 4, "constraint": "l4", "hardware": "L4"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling.study.digest import code_digest, reachable_modules, source_digest
+from adscale.digest import code_digest, reachable_modules, source_digest
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -98,8 +98,8 @@ def test_a_run_depends_on_its_method_and_not_on_the_figures() -> None:
 
 
 def test_a_digest_that_every_python_gives_is_of_the_files_as_they_are() -> None:
-    content = b"profiling.skipping\n" + (CHECKOUT / "profiling" / "skipping.py").read_bytes()
-    assert source_digest("profiling.skipping") == hashlib.sha256(content).hexdigest()[:16]
+    content = b"adscale.prediction\n" + (CHECKOUT / "adscale" / "prediction.py").read_bytes()
+    assert source_digest("adscale.prediction") == hashlib.sha256(content).hexdigest()[:16]
     assert source_digest("profiling.prediction") != source_digest("profiling.memory.counting")
 
 
@@ -111,12 +111,12 @@ def test_code_that_counts_is_not_code_that_a_measurement_depends_on() -> None:
 
 
 def test_a_run_does_not_depend_on_the_other_methods() -> None:
-    assert "profiling.methods.efficientad.spec" not in reachable_modules("profiling.runner")
+    assert "adscale.methods.efficientad" not in reachable_modules("profiling.runner")
 
 
 def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
     code = (
-        "import sys, profiling.study.plan, profiling.study.config, profiling.collectors.nsys;"
+        "import sys, adscale.plan, adscale.config, profiling.collectors.nsys;"
         "import profiling.study.decisions, profiling.study.options;"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
     )

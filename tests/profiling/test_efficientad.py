@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
+from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.methods.efficientad import SPEC
 from profiling.images import ImageSet
 from profiling.methods.efficientad.method import EfficientAD
-from profiling.methods.efficientad.spec import SPEC
 from tests.profiling import efficientad_formulas as formulas
 
 CASES = [

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from profiling.errors import UnsupportedResolutionError
+from adscale.errors import UnsupportedResolutionError
+from adscale.methods.checks import check_countable, check_resolution, check_settings
+from adscale.methods.efficientad import SPEC
 from profiling.memory.counting import count_memory
-from profiling.methods.checks import check_countable, check_resolution, check_settings
 from profiling.methods.efficientad.method import EfficientAD
-from profiling.methods.efficientad.spec import SPEC
 from tests.profiling import efficientad_formulas as formulas
 from tests.profiling.tensors import no_ranges, random_image, recorded_ranges
 

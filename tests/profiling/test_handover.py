@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from profiling.errors import ConfigError
-from profiling.study.config import load_config
-from profiling.study.handover import VARIABLE, Plan, folder_lists, hand_over, take_over
-from profiling.study.plan import plan_runs
+from adscale.config import load_config
+from adscale.errors import ConfigError
+from adscale.plan import plan_runs
+from adscale.plan_file import VARIABLE, Plan, folder_lists, hand_over, take_over
 from tests.conftest import CHECKOUT
 
 STUDY = load_config({

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiling.errors import ImageFolderError
+from adscale.errors import ImageFolderError
 from profiling.imagefolder import find_images
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from profiling.errors import ImageFolderError
+from adscale.errors import ImageFolderError
 from profiling.images import PHOTOGRAPHS, ImageSet, read_rgb, to_rgb
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

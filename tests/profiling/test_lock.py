@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling.errors import DeviceError
+from adscale.errors import DeviceError
 from profiling.lock import measurement_lock
 
 HOLD = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling.errors import DeviceError
+from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
 from profiling.machine.foreign import records
 from profiling.machine.gpu import (

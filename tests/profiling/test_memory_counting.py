@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
+from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
 from profiling.memory.records import SubmoduleCount
 from profiling.methods.efficientad.method import EfficientAD
-from profiling.methods.registry import check_settings, get_spec
 
 MIB = 2**20
 SPEC = get_spec("efficientad")

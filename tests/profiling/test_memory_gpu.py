@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
 
 pytestmark = pytest.mark.gpu
 

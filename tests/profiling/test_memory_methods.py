@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from adscale.methods.checks import check_settings
+from adscale.methods.registry import all_specs, get_spec
+from adscale.methods.spec import MethodSpec
 from profiling.memory.counting import count_memory
 from profiling.memory.records import SubmoduleCount
-from profiling.methods.checks import check_settings
-from profiling.methods.registry import all_specs, get_spec
-from profiling.methods.spec import MethodSpec
 
 MIB = 2**20
 

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory, is_gpu_imaginable
 from profiling.memory.live import LiveTensors, Stretch
 from profiling.memory.records import MemoryCount, SubmoduleCount
 from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
-from profiling.methods.registry import check_settings, get_spec
 
 MIB = 2**20
 EMBEDDINGS: dict[str, Callable[..., object]] = {

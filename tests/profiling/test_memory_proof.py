@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
 from tests.allocator import given_out
 
 CASES: list[tuple[str, int, dict[str, Any]]] = [

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.live import LiveTensors
 from profiling.memory.records import SubmoduleCount
 from profiling.memory.repeats import counting_once
 from profiling.memory.tracing import Trace
 from profiling.methods.ddad.method import DDAD
-from profiling.methods.registry import check_settings, get_spec
 
 SPEC = get_spec("ddad")
 

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from profiling.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.methods.registry import check_settings, get_spec, parse_variant
 from profiling.memory import cli
 from profiling.memory.counting import is_gpu_imaginable
 from profiling.memory.report import count_report, format_table, write_report
-from profiling.methods.registry import check_settings, get_spec, parse_variant
 
 SPEC = get_spec("efficientad")
 DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"

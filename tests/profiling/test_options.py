@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from profiling.study.config import load_config
+from adscale.config import load_config
 from profiling.study.options import run_options
 
 

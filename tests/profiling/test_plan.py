@@ -9,27 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.feasibility.needs import side_of
-from analysis.figures.draw import study_figures
-from analysis.figures.hardware import Hardware
-from analysis.figures.style import Style
-from analysis.fits import memory_extrapolation
-from profiling.errors import ConfigError
-from profiling.methods.registry import get_spec
-from profiling.methods.spec import ResolutionProblem
-from profiling.request import RunRequest
-from profiling.study.config import load_config
-from profiling.study.plan import (
-    STUDY_SIDES_PX,
+from adscale.config import load_config
+from adscale.errors import ConfigError
+from adscale.methods.registry import get_spec
+from adscale.methods.spec import ResolutionProblem
+from adscale.names import PAPER_SIDES_PX, sensor_side_px
+from adscale.plan import (
     figure_names,
     first_processes,
     plan_counts,
     plan_runs,
     planned_records,
     process_pattern,
-    sensor_side_px,
     supported_at_or_above,
 )
+from adscale.request import RunRequest
+from analysis.figures.draw import study_figures
+from analysis.figures.hardware import Hardware
+from analysis.figures.style import Style
+from analysis.fits import memory_extrapolation
 from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
 
 METHODS = {
@@ -207,7 +205,7 @@ def test_memory_is_counted_at_the_squares_of_sensors_rounded_up_to_what_a_method
 @given(st.floats(0.01, 500))
 def test_the_side_of_a_sensor_is_that_of_the_analysis(megapixels: float) -> None:
     side_px = sensor_side_px(megapixels)
-    assert side_px == side_of(megapixels)
+    assert side_px == sensor_side_px(megapixels)
     assert (side_px - 1) ** 2 < round(megapixels * 1e6) <= side_px**2
 
 
@@ -233,7 +231,7 @@ def test_where_a_method_does_not_run_at_the_studys_resolutions_they_are_left_out
 
 
 def test_the_counted_resolutions_are_those_that_the_analysis_fits_and_judges() -> None:
-    assert STUDY_SIDES_PX == memory_extrapolation.STUDY_SIDES_PX
+    assert PAPER_SIDES_PX == memory_extrapolation.PAPER_SIDES_PX
     assert memory_extrapolation.JUDGED_FROM_PX in GRID_PX
 
 

@@ -14,14 +14,14 @@ import torch
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from adscale.digest import source_digest
+from adscale.methods.registry import check_settings, get_spec
+from adscale.prediction import Prediction
 from profiling.annotation import RangeRecorder
 from profiling.host_memory import total_host_bytes
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
-from profiling.methods.registry import check_settings, get_spec
 from profiling.prediction import predict
-from profiling.skipping import Prediction
-from profiling.study.digest import source_digest
 
 SPEC = get_spec("efficientad")
 SMALL = check_settings(SPEC, {"size": "S"})

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.methods.base import Method
-from profiling.methods.loading import load_method_class, resolve
-from profiling.methods.registry import (
+from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.methods.registry import (
     Variant,
     all_specs,
     check_implementation,
@@ -21,7 +19,9 @@ from profiling.methods.registry import (
     get_spec,
     parse_variant,
 )
-from profiling.methods.spec import MethodSpec, ResolutionProblem
+from adscale.methods.spec import MethodSpec, ResolutionProblem
+from profiling.methods.base import Method
+from profiling.methods.loading import load_method_class, resolve
 
 EFFICIENTAD = get_spec("efficientad")
 EVEN = MethodSpec(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiling.study.config import load_config
-from profiling.study.plan import figure_names, plan_counts, plan_runs
+from adscale.config import load_config
+from adscale.plan import figure_names, plan_counts, plan_runs
 from profiling.study.report_marks import (
     FIGURES,
     TABLES,

@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from adscale.methods.registry import check_settings, get_spec
 from profiling.host_memory import total_host_bytes
 from profiling.memory.counting import count_memory
-from profiling.methods.registry import check_settings, get_spec
 from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, command, ranges, record, run
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.request import Sampling
+from adscale.request import Sampling
 from profiling.sampling import WARMUP_SHARE, StopRule
 
 

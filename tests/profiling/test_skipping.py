@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from profiling.skipping import Prediction
+from adscale.prediction import Prediction
 
 GIB = 2**30
 

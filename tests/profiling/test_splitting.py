@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiling.study.config import load_config
-from profiling.study.plan import plan_runs
+from adscale.config import load_config
+from adscale.plan import plan_runs
 from profiling.study.splitting import split
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from profiling.errors import CollectorError, ConfigError, DeviceError
+from adscale.config import load_config
+from adscale.errors import CollectorError, ConfigError, DeviceError
+from adscale.plan import plan_runs
 from profiling.launcher import check_place
-from profiling.study.config import load_config
 from profiling.study.container import Image, choose_in_image, find_image, prepare_environment
 from profiling.study.environment import container_prefix, host_prefix
-from profiling.study.plan import plan_runs
 
 DIGEST = "sha256:" + "0a" * 32
 METHODS = {"Small": {"target": "efficientad", "size": "S"}}

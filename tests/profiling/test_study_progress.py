@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from profiling.study.config import load_config
+from adscale.config import load_config
+from adscale.plan import plan_runs, planned_records
+from adscale.plan_file import VARIABLE, Plan, hand_over, read_plan
 from profiling.study.cost import bound
-from profiling.study.handover import VARIABLE, Plan, hand_over, read_plan
-from profiling.study.plan import plan_runs, planned_records
 from profiling.study.progress import (
     NOTES,
     SUMMARY,

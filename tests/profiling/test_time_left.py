@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.request import RunRequest, Sampling
+from adscale.request import RunRequest, Sampling
 from profiling.study.cost import bound, measuring_s, read_counts
 from profiling.study.progress import (
     Progress,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from profiling.errors import WeightsError
+from adscale.errors import WeightsError
 from profiling.methods.efficientad.method import EfficientAD
 from profiling.methods.weights import (
     draw_weights,

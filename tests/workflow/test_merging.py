@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from adscale.devices import usable_cpus
 from profiling.fingerprint import cpu_model
-from profiling.study.host import usable_cpus
 from tests.workflow.conftest import planned, run_study, write_config
 
 pytestmark = pytest.mark.study

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from adscale import __version__
+from adscale.config import load_config
+from adscale.plan import figure_names, plan_counts, plan_runs
 from analysis.memory_methods_table import memory_methods_table
 from analysis.tables import write_csv
-from profiling import __version__
-from profiling.study.config import load_config
-from profiling.study.plan import figure_names, plan_counts, plan_runs
 from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences
 from tests.gpu_profiles import GpuRun, write_gpu_run

@@ -9,16 +9,16 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 
 from profiling.collectors.nsys import choose, planned_choice
-from profiling.errors import UserError
-from profiling.study.config import check_submission, load_config
+from adscale.errors import UserError
+from adscale.config import check_submission, load_config
 from profiling.study.container import choose_in_image, find_image, prepare_environment
 from profiling.study.cost import Costs
 from profiling.study.decisions import Decisions
-from profiling.study.devices import scheduler_resources
-from profiling.study.digest import code_digest
+from adscale.devices import scheduler_resources
+from adscale.digest import code_digest
 from profiling.study.environment import container_prefix, exports, host_prefix
 from profiling.study.foreign_check import check_foreign_methods
-from profiling.study.handover import (
+from adscale.plan_file import (
     VARIABLE,
     Plan,
     folder_lists,
@@ -26,7 +26,7 @@ from profiling.study.handover import (
     take_over,
 )
 from profiling.study.options import run_options
-from profiling.study.plan import (
+from adscale.plan import (
     figure_names,
     first_processes,
     plan_counts,

@@ -3,7 +3,7 @@
 The file it writes has the tables of an nsys export, so that what reads one reads the other.
 """
 
-from profiling.collectors.embedded.collector import EmbeddedCollector
-from profiling.collectors.embedded.summary import Summary
+from .collector import EmbeddedCollector
+from .summary import Summary
 
 __all__ = ["EmbeddedCollector", "Summary"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from profiling.collectors.embedded import schema
-from profiling.collectors.embedded.events import Recording
-from profiling.collectors.embedded.rows import (
+from . import schema
+from .events import Recording
+from .rows import (
     UNKNOWN,
     VM_ID,
     Rows,
@@ -16,7 +16,7 @@ from profiling.collectors.embedded.rows import (
     global_pid,
     global_tid,
 )
-from profiling.collectors.embedded.summary import Summary
+from .summary import Summary
 
 PRODUCT_NAME = "adscale embedded collector"
 

@@ -9,16 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import profiling
-from profiling.annotation import Annotate, RangeRecorder
-from profiling.collectors.embedded.convert import convert
-from profiling.collectors.embedded.events import Gpu, GpuEvents, Recording
-from profiling.collectors.embedded.summary import Summary
-from profiling.collectors.embedded.threads import ThreadNumbers
-from profiling.collectors.embedded.write import write_export
+import adscale
+
+from ...annotation import Annotate, RangeRecorder
+from .convert import convert
+from .events import Gpu, GpuEvents, Recording
+from .summary import Summary
+from .threads import ThreadNumbers
+from .write import write_export
 
 if TYPE_CHECKING:
-    from profiling.collectors.embedded.torch_events import CudaRecorder
+    from .torch_events import CudaRecorder
 
 
 class EmbeddedCollector:
@@ -36,7 +37,7 @@ class EmbeddedCollector:
         self._start_ns = self._end_ns = 0
         self._cuda: CudaRecorder | None = None
         if device_type == "cuda":
-            from profiling.collectors.embedded.torch_events import CudaRecorder
+            from .torch_events import CudaRecorder
 
             self._cuda = CudaRecorder()
 
@@ -83,7 +84,7 @@ class EmbeddedCollector:
             gpu=gpu,
             gpus=gpus,
             gpu_source=source,
-            adscale_version=profiling.__version__,
+            adscale_version=adscale.__version__,
         )
 
     def write(self, path: Path) -> Summary:

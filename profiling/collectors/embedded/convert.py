@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from profiling.annotation import DOMAIN, RecordedRange
-from profiling.collectors.embedded import schema
-from profiling.collectors.embedded.about_rows import about_tables
-from profiling.collectors.embedded.events import Recording
-from profiling.collectors.embedded.gpu_rows import gpu_tables
-from profiling.collectors.embedded.rows import Rows, Strings, Value, global_tid
-from profiling.collectors.embedded.summary import Summary, summarize
+from adscale.names import DOMAIN
+
+from ...annotation import RecordedRange
+from . import schema
+from .about_rows import about_tables
+from .events import Recording
+from .gpu_rows import gpu_tables
+from .rows import Rows, Strings, Value, global_tid
+from .summary import Summary, summarize
 
 DOMAIN_ID = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from profiling.annotation import RecordedRange
+from ...annotation import RecordedRange
 
 Size = tuple[int, int, int]
 """x, y, z of a grid or a block."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from profiling.collectors.embedded import schema
-from profiling.collectors.embedded.events import Kernel, Memcpy, Memset, Recording
-from profiling.collectors.embedded.names import base_name
-from profiling.collectors.embedded.rows import (
+from . import schema
+from .events import Kernel, Memcpy, Memset, Recording
+from .names import base_name
+from .rows import (
     UNKNOWN,
     VM_ID,
     Rows,

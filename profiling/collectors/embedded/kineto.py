@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from profiling.collectors.embedded.events import GpuEvents, Kernel, Launch, Memcpy, Memset, Size
-from profiling.collectors.embedded.schema import COPY_KINDS, MEMORY_KINDS
-from profiling.collectors.embedded.threads import ThreadNumbers
+from .events import GpuEvents, Kernel, Launch, Memcpy, Memset, Size
+from .schema import COPY_KINDS, MEMORY_KINDS
+from .threads import ThreadNumbers
 
 _MEMCPY = re.compile(r"Memcpy (\S+) \((.+) -> (.+)\)$")
 _MEMSET = re.compile(r"Memset \((.+)\)$")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from profiling.collectors.embedded import schema
+from . import schema
 
 UNKNOWN = -1
 """Stands where nsys' schema demands a number and the recorder knows none."""

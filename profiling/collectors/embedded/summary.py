@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from profiling.collectors.embedded.events import Kernel, Memcpy, Memset, Recording
+from .events import Kernel, Memcpy, Memset, Recording
 
 
 class Summary(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from profiling.collectors.embedded.rows import THREAD_ID_LIMIT
+from .rows import THREAD_ID_LIMIT
 
 _LOW_32_BITS = 0xFFFFFFFF
 _LINUX_LIMIT = 1 << 22

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from profiling.collectors.embedded.events import Gpu, GpuEvents
-from profiling.collectors.embedded.kineto import KinetoEvent, read_events
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
+
+from .events import Gpu, GpuEvents
+from .kineto import KinetoEvent, read_events
 
 if TYPE_CHECKING:
-    from profiling.collectors.embedded.threads import ThreadNumbers
+    from .threads import ThreadNumbers
 
 BUFFER_LIMIT_MIB = 8192
 """What the profiler may buffer; beyond its own 128 MiB it drops events without an error."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from profiling.collectors.embedded.rows import Rows
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
+
+from .rows import Rows
 
 
 def write_export(path: Path, tables: Iterable[Rows]) -> None:

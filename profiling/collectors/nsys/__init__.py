@@ -1,14 +1,14 @@
 """Nsight Systems: finding it, testing it, and running a program under it. Imports no torch."""
 
-from profiling.collectors.nsys.choose import Choice, choose, planned_choice
-from profiling.collectors.nsys.command import (
+from .choose import Choice, choose, planned_choice
+from .command import (
     export_command,
     profile_command,
     profile_environment,
 )
-from profiling.collectors.nsys.find import find_nsys, nsys_version
-from profiling.collectors.nsys.run import run_profiled
-from profiling.collectors.nsys.self_test import SelfTest, self_test, self_test_cached
+from .find import find_nsys, nsys_version
+from .run import run_profiled
+from .self_test import SelfTest, self_test, self_test_cached
 
 __all__ = [
     "Choice",

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from profiling.collectors.nsys.find import ENVIRONMENT_VARIABLE, find_nsys
-from profiling.collectors.nsys.self_test import self_test_cached
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
+
+from .find import ENVIRONMENT_VARIABLE, find_nsys
+from .self_test import self_test_cached
 
 Requested = Literal["auto", "nsys", "embedded"]
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
 
 ENVIRONMENT_VARIABLE = "ADSCALE_NSYS"
 

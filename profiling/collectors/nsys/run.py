@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from profiling.collectors.nsys.command import profile_command, profile_environment
-from profiling.errors import CollectorError
-from profiling.processes import Finished, run_forwarding
+from adscale.errors import CollectorError
+
+from ...processes import Finished, run_forwarding
+from .command import profile_command, profile_environment
 
 
 def run_profiled(

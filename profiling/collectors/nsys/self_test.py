@@ -14,11 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from profiling.annotation import DOMAIN
-from profiling.collectors.nsys.command import export_command
-from profiling.collectors.nsys.find import nsys_version
-from profiling.collectors.nsys.run import run_profiled
-from profiling.errors import CollectorError
+from adscale.errors import CollectorError
+from adscale.names import DOMAIN
+
+from .command import export_command
+from .find import nsys_version
+from .run import run_profiled
 
 RANGES_EXPECTED = 7
 TIMEOUT_S = 120

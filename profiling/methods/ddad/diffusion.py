@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from profiling.annotation import Annotate
+from ...annotation import Annotate
 
 TRAINING_STEPS = 1000
 FIRST_BETA, LAST_BETA = 1e-4, 0.02

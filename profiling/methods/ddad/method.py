@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from profiling.annotation import Annotate
-from profiling.methods.base import Detection, Method
-from profiling.methods.checks import check_implementation, check_resolution, check_settings
-from profiling.methods.ddad.diffusion import ReferenceDenoising, ScheduledDenoising
-from profiling.methods.ddad.maps import STAGES, PooledDistanceMap, ReferenceDistanceMap
-from profiling.methods.ddad.spec import SPEC
-from profiling.methods.ddad.unet import UNet, optimize
-from profiling.methods.host import generator_for
-from profiling.methods.preparation import IMAGENET_MEAN, IMAGENET_STD, symmetric_tensor
-from profiling.methods.weights import draw_weights, load_weights
-from profiling.methods.wide_resnet import STAGES as ALL_STAGES
-from profiling.methods.wide_resnet import (
+from adscale.methods.checks import check_implementation, check_resolution, check_settings
+from adscale.methods.ddad import SPEC
+
+from ...annotation import Annotate
+from ..base import Detection, Method
+from ..host import generator_for
+from ..preparation import IMAGENET_MEAN, IMAGENET_STD, symmetric_tensor
+from ..weights import draw_weights, load_weights
+from ..wide_resnet import STAGES as ALL_STAGES
+from ..wide_resnet import (
     cut_behind,
     fold_batch_norms,
     stage_outputs,
     wide_resnet101,
 )
+from .diffusion import ReferenceDenoising, ScheduledDenoising
+from .maps import STAGES, PooledDistanceMap, ReferenceDistanceMap
+from .unet import UNet, optimize
 
 if TYPE_CHECKING:
     from PIL.Image import Image

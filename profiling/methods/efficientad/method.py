@@ -10,11 +10,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from profiling.annotation import Annotate
-from profiling.errors import UnsupportedResolutionError, WeightsError
-from profiling.methods.base import Detection, Method
-from profiling.methods.checks import check_countable, check_implementation, check_settings
-from profiling.methods.efficientad.networks import (
+from adscale.errors import UnsupportedResolutionError, WeightsError
+from adscale.methods.checks import check_countable, check_implementation, check_settings
+from adscale.methods.efficientad import SPEC
+
+from ...annotation import Annotate
+from ..base import Detection, Method
+from ..preparation import imagenet_tensor
+from ..weights import draw_weights, load_weights
+from .networks import (
     FEATURE_CHANNELS,
     FIXED_DECODER_SIDES_PX,
     adaptive_decoder_sides_px,
@@ -22,15 +26,12 @@ from profiling.methods.efficientad.networks import (
     pdn_medium,
     pdn_small,
 )
-from profiling.methods.efficientad.spec import SPEC
-from profiling.methods.efficientad.statistics import (
+from .statistics import (
     FoldedQuantiles,
     MapQuantiles,
     TeacherStatistics,
     fold_statistics,
 )
-from profiling.methods.preparation import imagenet_tensor
-from profiling.methods.weights import draw_weights, load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image

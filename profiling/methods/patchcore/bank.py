@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from profiling.errors import ConfigError
-from profiling.files import write_atomically
-from profiling.images import ImageSet
-from profiling.methods.patchcore.coreset import greedy_coreset
-from profiling.methods.weights import file_sha256
-from profiling.progress import Progress
+from adscale.errors import ConfigError
+from adscale.files import write_atomically
+
+from ...images import ImageSet
+from ...progress import Progress
+from ..weights import file_sha256
+from .coreset import greedy_coreset
 
 FORMAT = 1
 """Part of every cache key: raise it where a fitted bank would come out differently."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from profiling.methods.host import is_fake
+from ..host import is_fake
 
 DIMENSION = 1024
 """Length of a patch's vector."""

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from profiling.methods.host import is_fake, on_host
+from ..host import is_fake, on_host
 
 SIGMA_PX = 4
 

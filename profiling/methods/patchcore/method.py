@@ -9,33 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from profiling.annotation import Annotate
-from profiling.methods.base import Detection, Method
-from profiling.methods.checks import check_implementation, check_resolution, check_settings
-from profiling.methods.host import is_fake
-from profiling.methods.patchcore.bank import draw_bank, fit_bank, normal_images
-from profiling.methods.patchcore.embedding import (
-    DIMENSION,
-    closed_form_embedding,
-    gathered,
-    reference_embedding,
-)
-from profiling.methods.patchcore.maps import MatrixMap, ReferenceMap
-from profiling.methods.patchcore.search import FlatSearch
-from profiling.methods.patchcore.spec import SPEC, bank_rows
-from profiling.methods.preparation import centre_crop_tensor
-from profiling.methods.weights import draw_weights, load_weights
-from profiling.methods.wide_resnet import (
+from adscale.methods.checks import check_implementation, check_resolution, check_settings
+from adscale.methods.patchcore import SPEC, bank_rows
+
+from ...annotation import Annotate
+from ..base import Detection, Method
+from ..host import is_fake
+from ..preparation import centre_crop_tensor
+from ..weights import draw_weights, load_weights
+from ..wide_resnet import (
     cut_behind,
     fold_batch_norms,
     stage_outputs,
     wide_resnet101,
 )
+from .bank import draw_bank, fit_bank, normal_images
+from .embedding import (
+    DIMENSION,
+    closed_form_embedding,
+    gathered,
+    reference_embedding,
+)
+from .maps import MatrixMap, ReferenceMap
+from .search import FlatSearch
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from profiling.images import ImageSet
+    from ...images import ImageSet
 
 STAGES = ("layer2", "layer3")
 

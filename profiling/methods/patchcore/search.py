@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
-from profiling.host_memory import available_host_bytes
-from profiling.methods.host import LibraryWork, on_host
-from profiling.out_of_memory import is_out_of_memory
+from ...host_memory import available_host_bytes
+from ...out_of_memory import is_out_of_memory
+from ..host import LibraryWork, on_host
 
 FLOAT_BYTES = 4
 INDEX_BYTES = 8

@@ -1,6 +1,6 @@
 """The reference of the configuration, made from its schema.
 
-``make docs`` writes it anew (``python -m profiling.study.describe docs/configuration.md``); a test
+``make docs`` writes it anew (``python -m adscale.describe docs/configuration.md``); a test
 fails where the file differs from the schema.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from profiling.files import write_text
-from profiling.validation import load_schema
+from .files import write_text
+from .validation import load_schema
 
 HEADER = """\
 # Configuration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from profiling.methods.spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
 """The encoder halves five times and ends in an 8x8 convolution without padding: 8 · 2^5."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from jsonschema import Draft202012Validator
 
-from profiling.validation import load_schema
+from .validation import load_schema
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiling.errors import ConfigError
-from profiling.files import write_text
-from profiling.methods.registry import get_spec
-from profiling.request import CollectorName, RunRequest
-from profiling.study.devices import IN_CONTAINER, DeviceConfig
-from profiling.study.digest import method_sources
-from profiling.study.plan import PlannedRun, first_processes
+from .devices import IN_CONTAINER, DeviceConfig
+from .digest import method_sources
+from .errors import ConfigError
+from .files import write_text
+from .methods.registry import get_spec
+from .plan import PlannedRun, first_processes
+from .request import CollectorName, RunRequest
 
 VARIABLE = "ADSCALE_PLAN"
 """Of the environment: the file of the plan, below the working directory."""

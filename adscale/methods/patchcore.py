@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from profiling.methods.spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""

@@ -1,20 +1,16 @@
 """The methods that can be measured. No torch.
 
-A method is a package beside this module whose ``spec`` module defines ``SPEC``. Packages are found
-rather than listed: a list would be code that every measurement depends on, and each new method
-would have all the others measured again.
+A method is a module beside this one that defines ``SPEC``.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-import profiling.methods
-from profiling.errors import ConfigError
-from profiling.methods.checks import (
+from ..errors import ConfigError
+from .checks import (
     Variant,
     check_countable,
     check_implementation,
@@ -24,8 +20,8 @@ from profiling.methods.checks import (
     counting_problem,
     parse_variant,
 )
-from profiling.methods.foreign import is_foreign, planned_spec
-from profiling.methods.spec import MethodSpec
+from .foreign import is_foreign, planned_spec
+from .spec import MethodSpec
 
 __all__ = [
     "Variant",
@@ -40,12 +36,13 @@ __all__ = [
 ]
 
 
+TARGETS = ("ddad", "efficientad", "patchcore")
+"""Each is a module beside this one that defines ``SPEC``."""
+
+
 @cache
 def _specs() -> Mapping[str, MethodSpec]:
-    packages = [
-        found.name for found in pkgutil.iter_modules(profiling.methods.__path__) if found.ispkg
-    ]
-    modules = [importlib.import_module(f"profiling.methods.{name}.spec") for name in packages]
+    modules = [importlib.import_module(f"adscale.methods.{name}") for name in TARGETS]
     specs: list[MethodSpec] = [module.SPEC for module in modules]
     return {spec.target: spec for spec in sorted(specs, key=lambda spec: spec.target)}
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from profiling.errors import ConfigError
-from profiling.validation import config_errors, load_schema
+from .errors import ConfigError
+from .validation import config_errors, load_schema
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from profiling.errors import ConfigError
-from profiling.methods.registry import counting_problem
-from profiling.request import CollectorName, RunRequest
-from profiling.study.config import MethodConfig, StudyConfig
-from profiling.study.devices import IN_CONTAINER, DeviceConfig
-from profiling.study.digest import method_digest
-
-STUDY_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
-"""Sides through which ``analysis.fits.memory_extrapolation`` lays the study's parabola."""
+from .config import MethodConfig, StudyConfig
+from .devices import IN_CONTAINER, DeviceConfig
+from .digest import method_digest
+from .errors import ConfigError
+from .methods.registry import counting_problem
+from .names import PAPER_SIDES_PX, sensor_side_px
+from .request import CollectorName, RunRequest
 
 COUNT_STEP_PX = 512
 """Beyond them, memory is counted at multiples of this side length."""
@@ -203,11 +200,6 @@ def _latency_names(groups: Iterable[str], devices: Iterable[tuple[str, str]]) ->
     yield from (f"scaling_latency_{device}_{variant}" for device, variant in devices)
 
 
-def sensor_side_px(megapixels: float) -> int:
-    """Side of the square image with as many pixels as a sensor, rounded up, in px."""
-    return math.ceil(math.sqrt(round(megapixels * 1e6)))
-
-
 def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
     """The smallest side length from ``side_px`` on at which its memory can be counted, in px.
 
@@ -277,8 +269,8 @@ def _request(
 def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[int, ...]:
     largest = supported_at_or_above(method, study.extrapolate_to_px)
     end_px = max(COUNTED_TO_PX + 1, study.extrapolate_to_px)
-    beyond = range(max(STUDY_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
+    beyond = range(max(PAPER_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
     sensors = (sensor_side_px(sensor["megapixels"]) for sensor in study.sensors)
-    grid = {_countable_from(method, side_px) for side_px in (*STUDY_SIDES_PX, *beyond, *sensors)}
+    grid = {_countable_from(method, side_px) for side_px in (*PAPER_SIDES_PX, *beyond, *sensors)}
     counted = {*method.resolutions_px, *grid, largest}
     return tuple(sorted(side_px for side_px in counted if side_px is not None))

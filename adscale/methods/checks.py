@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from profiling.errors import ConfigError, UnsupportedResolutionError
-from profiling.methods.spec import MethodSpec, ResolutionProblem
-from profiling.validation import config_errors, nearest
+from ..errors import ConfigError, UnsupportedResolutionError
+from ..validation import config_errors, nearest
+from .spec import MethodSpec, ResolutionProblem
 
 _VARIANT = re.compile(r"[a-z][a-z0-9_]*-(fp32|tf32)")
 

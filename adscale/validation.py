@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from profiling.errors import ConfigError
+from .errors import ConfigError
 
 SCHEMA_FOLDER = Path(__file__).parents[1] / "workflow" / "schemas"
 

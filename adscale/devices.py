@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from profiling.errors import ConfigError, UserError
-from profiling.study.host import DeviceType, detect_device_type, usable_cpus
+from .errors import ConfigError, UserError
 
 
 class RunWildcards(Protocol):
@@ -145,3 +146,17 @@ def _gpu_errors(where: str, entry: Mapping[str, Any]) -> Iterator[UserError]:
         if entry.get(key) is not None and device_type(entry) == "cpu":
             remedy = f"leave it out, or set {where}.type: cuda"
             yield ConfigError(f"{where}.{key}", f"{what}, but the device is a CPU", remedy)
+
+
+DeviceType = Literal["cpu", "cuda"]
+
+
+def usable_cpus() -> int:
+    """Logical CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def detect_device_type() -> DeviceType:
+    """``cuda`` where an NVIDIA driver is loaded (natively or under WSL)."""
+    signs = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
+    return "cuda" if any(Path(sign).exists() for sign in signs) else "cpu"

@@ -20,9 +20,9 @@ import re
 import sys
 from pathlib import Path
 
-from profiling.errors import ConfigError
-from profiling.methods.spec import MethodSpec
-from profiling.validation import nearest
+from ..errors import ConfigError
+from ..validation import nearest
+from .spec import MethodSpec
 
 ANOMALIB = "anomalib"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from profiling.methods.spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, ResolutionProblem
 
 FACTOR_PX = 32
 """The U-Net halves five times, and its skip connections need what was halved to be even."""

@@ -7,14 +7,14 @@ class UserError(Exception):
     """Something the user can mend.
 
     Args:
-        where: the place: a key path of the configuration, a file, an argument.
+        where: the place: a key path of the configuration, a file, a column, an argument.
         what: what is wrong there.
         remedy: what to do about it.
     """
 
-    def __init__(self, where: str, what: str, remedy: str) -> None:
-        super().__init__(where, what, remedy)
-        self.where = where
+    def __init__(self, where: object, what: str, remedy: str) -> None:
+        super().__init__(str(where), what, remedy)
+        self.where = str(where)
         self.what = what
         self.remedy = remedy
 
@@ -45,3 +45,19 @@ class CollectorError(UserError):
 
 class DeviceError(UserError):
     """The device that was asked for cannot be used here."""
+
+
+class ProfileError(UserError):
+    """A profile cannot be read, or does not hold what its run promises."""
+
+
+class ResultsError(UserError):
+    """A table or a JSON file of the results cannot be used."""
+
+
+class OutputError(UserError):
+    """A result cannot be written where it was asked for."""
+
+
+class ArgumentError(UserError):
+    """Arguments of the command line contradict each other."""

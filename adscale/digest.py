@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from profiling.methods.foreign import installed_version, module_file
-from profiling.methods.spec import MethodSpec
+from .methods.foreign import installed_version, module_file
+from .methods.spec import MethodSpec
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("profiling", "analysis")
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("adscale", "profiling", "analysis")
 FOREIGN_MODULES = ("profiling.methods.module_method", "profiling.methods.anomalib_method")
 """What runs a foreign method."""
 
@@ -146,15 +146,26 @@ def _imports(name: str, root: Path, packages: tuple[str, ...] | None) -> Iterato
     for node in ast.walk(_tree(_file(name, root))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(node, name, root)
             # `from package import module` names a module only where such a file exists
-            found = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found = [source, *(f"{source}.{alias.name}" for alias in node.names)]
         else:
             continue
         for module in found:
             if packages is None or module.split(".")[0] in packages:
                 parts = module.split(".")
                 yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+def _source(node: ast.ImportFrom, name: str, root: Path) -> str:
+    """The module that an import is from; of a relative one, seen from the module of that name."""
+    if node.level == 0:
+        return node.module or ""
+    is_package = _file(name, root).name == "__init__.py"
+    parts = name.split(".") if is_package else name.split(".")[:-1]
+    above = parts[: len(parts) - node.level + 1]
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 @cache

@@ -9,26 +9,21 @@ from typing import Any, Literal
 
 import yaml
 
-from profiling.errors import ConfigError, UserError
-from profiling.methods.registry import (
-    check_resolution,
-    check_settings,
-    get_spec,
-    parse_variant,
-)
-from profiling.methods.spec import MethodSpec
-from profiling.request import Execution, Sampling
-from profiling.study.devices import (
+from .devices import (
     DeviceConfig,
+    DeviceType,
     device_errors,
     device_type,
     study_devices,
     submission_errors,
 )
-from profiling.study.host import DeviceType
-from profiling.validation import config_errors, load_schema
+from .errors import ConfigError, UserError
+from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
+from .methods.spec import MethodSpec
+from .request import Execution, Sampling
+from .validation import config_errors, load_schema
 
-PRESET_FOLDER = Path(__file__).parents[2] / "config" / "presets"
+PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
 HARDWARE_FILE = PRESET_FOLDER.with_name("hardware.yaml")
 """The lists of GPUs and sensors of those who have none of their own."""
 PLAIN_VARIANT = "reference-fp32"

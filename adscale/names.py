@@ -1,0 +1,35 @@
+"""Names that measuring and analysing share: of files and of ranges."""
+
+from __future__ import annotations
+
+import math
+
+PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
+"""What a collector leaves behind. ``export`` makes ``profile.sqlite`` of nsys' report."""
+
+DRAFT_NAME = "draft.json"
+"""The record of a run as it stands if Linux kills the measuring process for its memory."""
+
+
+def record_name(collector: str) -> str:
+    """The record of a process: of the latency pass, which nobody records, it has its own name."""
+    return "latency.json" if collector == "none" else "run.json"
+
+
+DOMAIN = "adscale"
+"""The one NVTX domain of all our ranges."""
+
+IMAGE = "image"
+"""The range directly inside of which the submodules are."""
+
+PAPER_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
+"""Side lengths through which the paper's parabola goes; memory is always counted at them."""
+
+
+def sensor_side_px(megapixels: float) -> int:
+    """Side length in px of the square image with as many pixels as a sensor, rounded up.
+
+    Args:
+        megapixels: of the sensor, in 10⁶ pixels.
+    """
+    return math.ceil(math.sqrt(round(megapixels * 1e6)))
