@@ -182,7 +182,7 @@ def test_points_that_follow_no_law(
 
 @pytest.mark.parametrize("count", range(1, 8))
 def test_cases_that_the_points_do_not_determine_are_left_out(count: int) -> None:
-    """A floor beside a bend has cases with twice the same column: "n" on the branch and beside it."""
+    """Where a floor and a bend add up, one case has twice the same column: "n" and "m"."""
     points = make_points(SIDES_PX[:count], np.linspace(1, 2, count) ** 2)
     laws = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
     for law in laws:
