@@ -17,33 +17,14 @@ from .commands import (
     feasible,
     figures,
     fit,
-    flops,
-    implementations,
-    measured_memory,
-    memory,
     report,
-    summarize,
+    tables,
     verify,
 )
+from .registry import TABLE_JOBS
 
-COMMANDS = (
-    attribute,
-    summarize,
-    memory,
-    measured_memory,
-    implementations,
-    flops,
-    fit,
-    extrapolation,
-    feasible,
-    figures,
-    report,
-    conclude,
-    compare,
-    claims,
-    verify,
-)
-"""In the order in which a study calls them; then those that it does not call."""
+COMMANDS = (fit, extrapolation, feasible, figures, report, conclude, compare, claims, verify)
+"""Of no job of the registry."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fromfile_prefix_chars="@",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    # in the order in which a study calls them; then those that it does not call
+    attribute.add_parser(subparsers)
+    for job in TABLE_JOBS:
+        tables.add_parser(subparsers, job)
+    for command in (
+        fit,
+        extrapolation,
+        feasible,
+        figures,
+        report,
+        conclude,
+        compare,
+        claims,
+        verify,
+    ):
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .feasibility.speed import END_TO_END, LATENCY
 from .report.warnings import study_warnings
-from .runtime_table import MAIN_CLOCK
+from .runs.times import MAIN_CLOCK
 from .statistics.summary import Estimate
 
 SEVERITY = ("shared", "throttled", "drifting")
