@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .machine.state import MachineState
-from .machine.verdict import RunVerdict
+from .machine import MachineState, RunVerdict
 from .runs.energy import image_energy
 from .runs.judging import machine_state
 from .runs.record import Run

@@ -14,9 +14,8 @@ import pandas as pd
 
 from .runs.study_runs import Pass, StudyRun
 from .runs.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
-from .statistics.estimate import Estimate
 from .statistics.steadiness import check_processes
-from .statistics.summary import summarize_series
+from .statistics.summary import Estimate, summarize_series
 from .tables import RUN_COLUMNS, Schema, make_table
 
 _PERCENTILES = ("median", "p90", "p95", "p99")

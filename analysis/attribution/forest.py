@@ -13,14 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nsys.records import Calls, Int64s, Integers
-from .intervals import (
-    Grouped,
-    IntervalStatistics,
-    batches,
-    overlapping,
-    spread,
-    union_ns,
-)
+from .intervals import Grouped, IntervalStatistics, batches, overlapping, spread, union_ns
 from .nesting import Layer
 from .paths import levels_of
 

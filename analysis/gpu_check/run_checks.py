@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..machine.state import MachineState, read_state
-from ..machine.verdict import judge
+from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
 from ..nsys.reading import read_profile
 from ..runs.placing import own_ranges

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..machine.state import MachineState, read_state
-from ..machine.verdict import RunVerdict, judge
+from ..machine import MachineState, RunVerdict, judge, read_state
 from ..statistics.steadiness import check_steadiness
 from .record import Run
 from .times import PassTimes

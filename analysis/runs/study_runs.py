@@ -10,7 +10,7 @@ from typing import Literal
 
 from adscale.errors import ResultsError
 
-from ..machine.verdict import RunVerdict, judge_processes
+from ..machine import RunVerdict, judge_processes
 from .agreement import check_latency, check_processes
 from .judging import judge_process
 from .record import Run, read_run
