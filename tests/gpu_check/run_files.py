@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from analysis.runs.range_table import RANGE_COLUMNS
+from analysis.profiles.range_table import RANGE_COLUMNS
 from analysis.tables import read_parquet
 
 REMEDY = "see the logs beside the page"
