@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .machine.state import MachineState
-from .machine.verdict import RunVerdict
+from .machine import MachineState, RunVerdict
 from .profiles.study_runs import Pass, StudyRun, machine_state
 from .profiles.times import PassTimes, image_energy
 from .runs.record import Run

@@ -16,7 +16,7 @@ from .profiles.study_runs import Pass, StudyRun
 from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
 from .statistics.estimate import Estimate
 from .statistics.steadiness import check_processes
-from .statistics.summary import summarize_series
+from .statistics.summary import Estimate, summarize_series
 from .tables import RUN_COLUMNS, Schema, make_table
 
 _PERCENTILES = ("median", "p90", "p95", "p99")

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from adscale.errors import ResultsError
 
-from ..machine.state import MachineState, read_state
-from ..machine.verdict import RunVerdict, judge, judge_processes
+from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
 from ..runs.record import Run, read_run
 from ..statistics.steadiness import check_steadiness
 from .times import PassTimes, latency_times, profiled_times

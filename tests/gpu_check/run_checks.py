@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.machine.state import MachineState, read_state
-from analysis.machine.verdict import judge
+from analysis.machine import MachineState, judge, read_state
 from analysis.measured_memory_table import measured_memory_table
 from analysis.nsys.reading import read_profile
 from analysis.profiles.layout import own_ranges

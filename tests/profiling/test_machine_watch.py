@@ -18,8 +18,7 @@ from jsonschema import Draft202012Validator
 
 from adscale.errors import DeviceError
 from adscale.validation import load_schema
-from analysis.machine.state import read_state
-from analysis.machine.verdict import RunVerdict, judge
+from analysis.machine import RunVerdict, judge, read_state
 from analysis.statistics.steadiness import check_steadiness
 from profiling.machine import cpu as cpu_module
 from profiling.machine import watch as watch_module

@@ -12,17 +12,17 @@ import pytest
 from adscale.config import load_config
 from adscale.plan import plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, hand_over, read_plan
-from profiling.study.cost import bound
-from profiling.study.progress import (
+from profiling.study.estimates import bound
+from profiling.study.finished import (
     NOTES,
     SUMMARY,
-    Progress,
+    Completion,
     closing_words,
     duration,
     finish,
     opening_words,
     planned_measurements,
-    read_progress,
+    read_completion,
 )
 from tests.conftest import CHECKOUT
 
@@ -75,8 +75,8 @@ class Folder:
         one = planned_measurements(self.plan)[name].request
         return finish(self.file, one, (self.results / name).parent, wall_s)
 
-    def progress(self) -> Progress:
-        return read_progress(read_plan(self.file), self.results, self.cache / NOTES)
+    def progress(self) -> Completion:
+        return read_completion(read_plan(self.file), self.results, self.cache / NOTES)
 
 
 def test_a_study_from_its_first_measurement_to_its_last(tmp_path: Path) -> None:
@@ -178,5 +178,5 @@ def test_progress_needs_no_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, profiling.study.progress; assert 'torch' not in sys.modules"
+    code = "import sys, profiling.study.finished; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CHECKOUT)

@@ -22,7 +22,7 @@ from adscale.plan import PlannedRun, planned_records
 from adscale.plan_file import Plan, read_plan
 from adscale.request import RunRequest
 
-from .time_left import Finished, Left, time_left, work_of
+from .estimates import Finished, Left, time_left, work_of
 
 NOTES = "measured"
 """Folder of the notes, beside that of the plans."""
@@ -49,7 +49,7 @@ class Measurement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Progress:
+class Completion:
     """How far a study has come."""
 
     planned: int
@@ -82,7 +82,7 @@ class Progress:
         return f"{about}; {unknown}" if left.unknown else about
 
 
-def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
+def read_completion(plan: Plan, results: Path, notes: Path) -> Completion:
     """How far a study has come, by its files.
 
     Args:
@@ -102,7 +102,7 @@ def read_progress(plan: Plan, results: Path, notes: Path) -> Progress:
     rest = [one.request for record, one in measurements.items() if record not in found]
     requests = [one.request for one in measurements.values()]
     left = time_left(rest, list(found.values()), work_of(requests, results))
-    return Progress(len(measurements), len(found), left)
+    return Completion(len(measurements), len(found), left)
 
 
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
@@ -114,7 +114,7 @@ def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
         results: folder of the records.
     """
     try:
-        return f"study: {read_progress(plan, results, cache / NOTES).sentence()}"
+        return f"study: {read_completion(plan, results, cache / NOTES).sentence()}"
     except FAULTS as error:
         return _unknown(error)
 
@@ -164,7 +164,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         document = json.loads((results / record).read_text(encoding="utf-8"))
         finished = _of_record(document, request, wall_s)
         _write_note(notes / record, measurement.digest, finished)
-        progress = read_progress(plan, results, notes)
+        progress = read_completion(plan, results, notes)
     except FAULTS as error:
         return _unknown(error)
     devices = {run.request.device for run in plan.runs.values()}

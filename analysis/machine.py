@@ -1,4 +1,6 @@
-"""One word for a run: `steady`, or what disturbed it, with the evidence.
+"""The state of the machine while a run was measured, and one word for it.
+
+The word is `steady`, or what disturbed it, with the evidence.
 
 | verdict | when, over the samples taken while images were measured |
 |---|---|
@@ -15,16 +17,142 @@ was locked to: what counts are clocks that change while one measures, not low on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..statistics.steadiness import Steadiness
-from .slowdown import held_down_by, is_idle
-from .state import Floats, MachineState
+from adscale.errors import ResultsError
+
+from .statistics.steadiness import Steadiness
+
+Cause = Literal["heat", "power", "the hardware"]
+
+IDLE = 0x01
+"""Nothing runs on the GPU, and so its clocks say nothing."""
+
+CAUSES: dict[Cause, int] = {
+    "heat": 0x20 | 0x40,  # SwThermalSlowdown, HwThermalSlowdown
+    "power": 0x04 | 0x80,  # SwPowerCap, HwPowerBrakeSlowdown
+    "the hardware": 0x08,  # HwSlowdown: heat or power; the GPUs that tell which set that bit too
+}
+"""Reasons that slow a measurement down. Left out are clocks that the user has set (0x02), a GPU's
+waiting for others of its group (0x10) and the display (0x100), which hold for the whole run."""
+
+
+def is_idle(reasons: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Samples in which nothing ran on the GPU; a missing sample is not one."""
+    return _bits(reasons, IDLE)
+
+
+def held_down_by(reasons: npt.NDArray[np.float64]) -> dict[Cause, npt.NDArray[np.bool_]]:
+    """Samples in which the clocks were held down, by cause.
+
+    Where heat or power is told, `the hardware` is not a cause of its own.
+    """
+    causes = {cause: _bits(reasons, mask) for cause, mask in CAUSES.items()}
+    causes["the hardware"] &= ~(causes["heat"] | causes["power"])
+    return causes
+
+
+def _bits(reasons: npt.NDArray[np.float64], mask: int) -> npt.NDArray[np.bool_]:
+    whole = np.where(np.isnan(reasons), 0, reasons).astype(np.int64)
+    return np.asarray((whole & mask) != 0)
+
+
+Floats = npt.NDArray[np.float64]
+
+QUANTITIES = (
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "temperature_c",
+    "power_w",
+    "slowdown_reasons",
+    "cpu_frequency_mhz",
+    "others_share",
+)
+"""What a sample may hold, beside its time."""
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """Samples that were taken while images were measured; NaN where a value is missing.
+
+    Attributes:
+        time_ms: time of each sample.
+        sm_clock_mhz: clock of the GPU's multiprocessors.
+        memory_clock_mhz: clock of the GPU's memory.
+        temperature_c: of the GPU.
+        power_w: that the GPU draws.
+        slowdown_reasons: NVML's bit mask of why clocks are not higher.
+        cpu_frequency_mhz: highest frequency of the CPUs that the process may use.
+        others_share: share of the device that other processes used.
+        locked_sm_clock_mhz: clock that the GPU was locked to; None where it was not.
+        lock_problem: why the clock asked for could not be locked.
+        foreign_processes: others that computed on the GPU, each as a few words.
+        unavailable: why a quantity could not be recorded.
+    """
+
+    time_ms: Floats
+    sm_clock_mhz: Floats
+    memory_clock_mhz: Floats
+    temperature_c: Floats
+    power_w: Floats
+    slowdown_reasons: Floats
+    cpu_frequency_mhz: Floats
+    others_share: Floats
+    locked_sm_clock_mhz: float | None = None
+    lock_problem: str | None = None
+    foreign_processes: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.time_ms)
+
+
+def read_state(document: Mapping[str, Any], where: object, remedy: str) -> MachineState:
+    """Take the samples of the measured images out of a document that its schema has passed.
+
+    Args:
+        document: `machine` of run.json. Where no image was measured, no sample counts.
+        where: file it comes from.
+        remedy: what to do about one that cannot be used.
+
+    Raises:
+        ResultsError: the lists differ in length, or time runs backwards.
+    """
+    samples = document["samples"]
+    time_ms = np.array(samples["time_ms"], np.float64)
+    if np.any(np.diff(time_ms) < 0):
+        raise ResultsError(where, "the machine's samples are not in the order of time", remedy)
+    columns = {}
+    for name in QUANTITIES:
+        values = samples.get(name, [None] * len(time_ms))
+        if len(values) != len(time_ms):
+            what = f"{name} has {len(values)} samples, time_ms {len(time_ms)}"
+            raise ResultsError(where, what, remedy)
+        columns[name] = np.array(values, np.float64)  # None becomes NaN
+    begin_ms, end_ms = document["measured_ms"] or (np.inf, -np.inf)
+    inside = (time_ms >= begin_ms) & (time_ms <= end_ms)
+    return MachineState(
+        time_ms[inside],
+        **{name: values[inside] for name, values in columns.items()},
+        locked_sm_clock_mhz=document["locked_sm_clock_mhz"],
+        lock_problem=document["lock_problem"],
+        foreign_processes=tuple(_process_words(one) for one in document["foreign_processes"]),
+        unavailable=document["unavailable"],
+    )
+
+
+def _process_words(process: Mapping[str, Any]) -> str:
+    when = {"before": "before", "after": "after", "throughout": "before and after"}
+    name = process["name"] or "a process"
+    return f"{name} ({process['pid']}, {when[process['seen']]} the measured images)"
+
 
 Verdict = Literal["shared", "throttled", "drifting", "steady"]
 
