@@ -14,7 +14,6 @@ import pandas as pd
 
 from .profiles.study_runs import Pass, StudyRun
 from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
-from .statistics.estimate import Estimate
 from .statistics.steadiness import check_processes
 from .statistics.summary import Estimate, summarize_series
 from .tables import RUN_COLUMNS, Schema, make_table
