@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.nsys.reading import read_profile
-from analysis.runs.range_table import run_ranges
+from analysis.profiles.range_table import run_ranges
 from analysis.runs.record import read_run
 from analysis.tables import write_parquet
 from tests.gpu_profiles import GpuRun, ProfileWriter, record_image, run_document

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from adscale.errors import ResultsError
 
+from ..runs.record import Run
 from ..statistics.mean_error import Floats
 from ..tables import read_parquet
 from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
-from .record import Run
+
+STEP_S = 0.1
+"""Time between two steps of the counter."""
+
+SHORTEST_WINDOW_S = 5.0
+"""Below this nothing is told: the error is 4 % there."""
+
+
+class ImageEnergy(NamedTuple):
+    """Energy that the GPU took per image, what it takes idle included.
+
+    Attributes:
+        joules: the counter's difference over the images.
+        error_joules: largest error from the counter's steps, on either side.
+    """
+
+    joules: float
+    error_joules: float
+
+
+def image_energy(joules: float, window_s: float, images: int) -> ImageEnergy | None:
+    """Energy per image; None where the window is too short to tell.
+
+    Args:
+        joules: difference of the counter over the measured images.
+        window_s: time between its two readings.
+        images: completed in between.
+    """
+    if images == 0 or window_s < SHORTEST_WINDOW_S:
+        return None
+    mean_power_w = joules / window_s
+    return ImageEnergy(joules / images, 2 * STEP_S * mean_power_w / images)
+
 
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}
 """The clock that counts as a run's runtime, by the type of its device."""

@@ -2,19 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from adscale.errors import ResultsError
 
-from ..machine import RunVerdict, judge_processes
-from .agreement import check_latency, check_processes
-from .judging import judge_process
-from .record import Run, read_run
+from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
+from ..runs.record import Run, read_run
+from ..statistics.steadiness import check_steadiness
 from .times import PassTimes, latency_times, profiled_times
+
+NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})
+"""Of a request: what does not decide what one process measures."""
+
+SOFTWARE = ("torch", "cuda", "cudnn")
+"""Whose versions decide which kernels run."""
+
+COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
+"""What the two passes of a process differ in."""
+
+_REMEDY = "remove the folder of the older one and measure again"
+
+
+def check_processes(processes: Sequence[Run]) -> None:
+    """Refuse processes that are not of the same run.
+
+    Args:
+        processes: with one key.
+
+    Raises:
+        ResultsError: two processes differ in what they measure.
+    """
+    for other in processes[1:]:
+        _check(processes[0], other)
+
+
+def check_latency(profiled: Run, latency: Run) -> None:
+    """Refuse a latency pass that is not that of the process beside it.
+
+    Raises:
+        ResultsError: it was made with a collector, or of another request, or on another machine.
+    """
+    if latency.collector != "none":
+        what = f"was measured with the collector {latency.collector}, not without a profiler"
+        raise ResultsError(latency.path, what, f"remove {latency.path} and measure again")
+    if latency.process != profiled.process:
+        what = f"is of process {latency.process}, {profiled.path} of process {profiled.process}"
+        raise ResultsError(latency.path, what, f"remove {latency.path} and measure again")
+    _check(profiled, latency, but=COLLECTOR)
+
+
+def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
+    of_one, of_other = _measured(one), _measured(other)
+    for name in of_one:
+        if name in but or name not in of_other:
+            continue
+        if of_one[name] != of_other[name]:
+            what = f"{name} is {_words(of_other[name])}, in {one.path} it is {_words(of_one[name])}"
+            raise ResultsError(other.path, what, _REMEDY)
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    """What decides which times a process finds, by name."""
+    document = run.document
+    request, hardware = document["request"], document["hardware"]
+    return {
+        **{f"request.{name}": request[name] for name in request if name not in NOT_MEASURED},
+        "clock": run.clock,
+        **{f"collector.{name}": value for name, value in document["collector"].items()},
+        "hardware.cpu_model": hardware["cpu_model"],
+        "hardware.gpu.name": (hardware["gpu"] or {}).get("name"),
+        "hardware.threads": hardware["threads"],
+        **{f"software.{name}": document["software"][name] for name in SOFTWARE},
+        **(_once_built(run) if run.status == "ok" else {}),
+    }
+
+
+def _once_built(run: Run) -> dict[str, Any]:
+    """What is only known of a run whose method was built."""
+    flags = {f"flags.{name}": value for name, value in run.document["flags"].items()}
+    return {"submodules": list(run.submodules), **flags}
+
+
+def _words(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]} …"
+
+
+def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
+    """Judge one pass of a process by its whole images.
+
+    Args:
+        run: its record.
+        times: what it found.
+        processes: how many are judged for one verdict on the run.
+
+    Raises:
+        ResultsError: the state of the machine cannot be used.
+    """
+    return judge(machine_state(run), check_steadiness(times.image_ms, processes), run.device_type)
+
+
+def machine_state(run: Run) -> MachineState | None:
+    """What the machine did while images were measured; None where that was not recorded.
+
+    Raises:
+        ResultsError: the samples contradict each other.
+    """
+    machine = run.document["machine"]
+    if machine is None or machine["measured_ms"] is None:
+        return None
+    return read_state(machine, run.path, run.remeasure)
+
 
 PassName = Literal["profiled", "latency"]
 """`latency`: the same process once more, without a profiler."""
