@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .gpu import Gpu, GpuError
-from .guardian import Guardian, GuardianError
+from .proto import Gpu, GpuError
+from .guardian import Restorer, RestorerError
 
 STEP_MHZ = 15
 """Distance between two clocks of a GPU: what is asked for may lie so far from one it has."""
@@ -23,38 +23,38 @@ class ClockLock:
     Args:
         gpu: the GPU.
         asked_mhz: clock to lock it to; None: it is left to the driver.
-        unlock_command: program that calls ``guardian.guard`` with what sets the clock free.
+        unlock_command: program that calls ``guardian.restore_at_end`` with what sets the clock free.
     """
 
     def __init__(self, gpu: Gpu, asked_mhz: int | None, unlock_command: Sequence[str]) -> None:
         self.locked_mhz: int | None = None
         self.problem: str | None = None
         self._gpu = gpu
-        self._guardian: Guardian | None = None
+        self._restorer: Restorer | None = None
         if asked_mhz is None:
             return
         try:
             self._lock(choose_clock(asked_mhz, self._supported()), unlock_command)
-        except (GpuError, GuardianError) as error:
+        except (GpuError, RestorerError) as error:
             self.problem = f"{asked_mhz} MHz could not be locked: {error}"
             self.release()
 
     def release(self) -> None:
         """Leaves the clock to the driver again."""
-        if self._guardian is None:
+        if self._restorer is None:
             return
         if self.locked_mhz is not None:
             with suppress(GpuError):  # it may have been killed
                 self._gpu.unlock_sm_clock()
-        self._guardian.release()
-        self._guardian = None
+        self._restorer.release()
+        self._restorer = None
 
     def _lock(self, mhz: int, unlock_command: Sequence[str]) -> None:
         try:
-            self._guardian = Guardian(unlock_command)
-        except GuardianError as error:
+            self._restorer = Restorer(unlock_command)
+        except RestorerError as error:
             text = f"the process that would set it free again did not come up ({error})"
-            raise GuardianError(text) from None
+            raise RestorerError(text) from None
         self._gpu.lock_sm_clock(mhz)
         self.locked_mhz = mhz
 

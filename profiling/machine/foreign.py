@@ -7,7 +7,7 @@ from typing import Any
 
 from adscale.errors import DeviceError
 
-from .gpu import ComputeProcess
+from .proto import ComputeProcess
 
 
 def foreign(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeProcess]:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from ..processes import MARK, marked_processes
 from . import foreign
 from .clocks import ClockLock
-from .gpu import ComputeProcess, Gpu, GpuError, numbers_differ
+from .gpu import numbers_differ
+from .proto import ComputeProcess, Gpu, GpuError
 
 Value = TypeVar("Value")
 

@@ -28,18 +28,18 @@ START_S = 30.0
 END_S = 30.0
 
 
-class GuardianError(Exception):
+class RestorerError(Exception):
     """The guardian did not come up: there is nobody who would act."""
 
 
-class Guardian:
+class Restorer:
     """The owner's side.
 
     Args:
-        command: program that calls :func:`guard`.
+        command: program that calls :func:`restore_at_end`.
 
     Raises:
-        GuardianError: it cannot be started, or ended before it was ready.
+        RestorerError: it cannot be started, or ended before it was ready.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -55,11 +55,11 @@ class Guardian:
                 start_new_session=True,
             )
         except OSError as error:
-            raise GuardianError(str(error.strerror)) from None
+            raise RestorerError(str(error.strerror)) from None
         if not self._is_ready():
             self._process.kill()
             self._process.wait()
-            raise GuardianError("it did not start")
+            raise RestorerError("it did not start")
 
     @property
     def pid(self) -> int:
@@ -82,7 +82,7 @@ class Guardian:
             return bool(ready) and os.read(output.fileno(), len(READY)) == READY
 
 
-def guard(action: Callable[[], None]) -> None:
+def restore_at_end(action: Callable[[], None]) -> None:
     """The guardian's side: says that it is there, waits for its owner's end, and acts.
 
     Args:

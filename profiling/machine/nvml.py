@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .gpu import ComputeProcess, GpuError, Utilisation
+from .proto import ComputeProcess, GpuError, Utilisation
 
 Value = TypeVar("Value")
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sys
 
-from .guardian import guard
+from .guardian import restore_at_end
 from .nvml import open_gpu
 
 
 def main(uuid: str) -> None:
     """Opens the GPU first: a guardian that could not act shall not come up."""
     with open_gpu(uuid) as gpu:
-        guard(gpu.unlock_sm_clock)
+        restore_at_end(gpu.unlock_sm_clock)
 
 
 if __name__ == "__main__":

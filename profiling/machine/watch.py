@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from .clocks import unlock_command
 from .cpu import CpuSource
-from .gpu import QUANTITIES, Gpu, GpuError, GpuSource
+from .gpu import QUANTITIES, GpuSource
+from .proto import Gpu, GpuError
 from .gpu_watch import GpuWatch
 from .nvml import open_gpu
 from .own_time import OwnTime

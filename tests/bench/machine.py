@@ -14,7 +14,8 @@ from contextlib import ExitStack, nullcontext
 import torch
 
 from profiling.machine.cpu import CpuSource
-from profiling.machine.gpu import GpuError, GpuSource
+from profiling.machine.gpu import GpuSource
+from profiling.machine.proto import GpuError
 from profiling.machine.gpu_watch import own_processes
 from profiling.machine.nvml import open_gpu
 from profiling.machine.own_time import OwnTime

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from profiling.machine.gpu import ComputeProcess, GpuError, Utilisation
+from profiling.machine.proto import ComputeProcess, GpuError, Utilisation
 
 OURS = ComputeProcess(os.getpid(), "python", 2**30)
 OTHER = ComputeProcess(99_999_999, "blender", 2**20)

@@ -13,16 +13,8 @@ import pytest
 from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
 from profiling.machine.foreign import records
-from profiling.machine.gpu import (
-    QUANTITIES,
-    ComputeProcess,
-    GpuError,
-    GpuSource,
-    Utilisation,
-    in_first_namespace,
-    numbers_differ,
-    others_share,
-)
+from profiling.machine.gpu import QUANTITIES, GpuSource, in_first_namespace, numbers_differ, others_share
+from profiling.machine.proto import ComputeProcess, GpuError, Utilisation
 from profiling.machine.gpu_watch import GpuWatch
 from profiling.machine.nvml import open_gpu
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
@@ -31,8 +23,8 @@ OWN = {OURS.pid}
 UNLOCK = """
 import sys
 from pathlib import Path
-from profiling.machine.guardian import guard
-guard(lambda: Path(sys.argv[1]).unlink(missing_ok=True))
+from profiling.machine.guardian import restore_at_end
+restore_at_end(lambda: Path(sys.argv[1]).unlink(missing_ok=True))
 """
 
 
@@ -251,7 +243,7 @@ def test_no_clock_asked_for_is_none_touched(tmp_path: Path) -> None:
     assert (found.locked_mhz, found.problem, gpu.asked) == (None, None, [])
 
 
-def test_where_the_owner_does_not_set_it_free_the_guardian_does(tmp_path: Path) -> None:
+def test_where_the_owner_does_not_set_it_free_the_restorer_does(tmp_path: Path) -> None:
     gpu = MadeUpGpu(tmp_path / "clock")
     found = lock(gpu, 1410)
     gpu.refused = {"unlock_sm_clock": "no"}
@@ -272,7 +264,7 @@ def test_what_is_not_permitted_is_told_and_the_run_goes_on(name: str, tmp_path: 
     found.release()
 
 
-def test_without_a_guardian_nothing_is_locked() -> None:
+def test_without_a_restorer_nothing_is_locked() -> None:
     gpu = MadeUpGpu()
     found = ClockLock(gpu, 1410, ["/absent"])
     assert found.locked_mhz is None

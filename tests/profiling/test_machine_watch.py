@@ -23,7 +23,7 @@ from analysis.statistics.steadiness import check_steadiness
 from profiling.machine import cpu as cpu_module
 from profiling.machine import watch as watch_module
 from profiling.machine.cpu import CpuSource
-from profiling.machine.gpu import Utilisation
+from profiling.machine.proto import Utilisation
 from profiling.machine.sampler import MOST_SAMPLES, Sampler
 from profiling.machine.watch import MachineWatch
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
