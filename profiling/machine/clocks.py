@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .proto import Gpu, GpuError
 from .guardian import Restorer, RestorerError
+from .proto import Gpu, GpuError
 
 STEP_MHZ = 15
 """Distance between two clocks of a GPU: what is asked for may lie so far from one it has."""

@@ -10,7 +10,7 @@ from adscale.errors import DeviceError
 from .proto import ComputeProcess
 
 
-def foreign(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeProcess]:
+def of_others(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeProcess]:
     """Those that are not the run's.
 
     Args:
@@ -20,7 +20,7 @@ def foreign(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeP
     return [one for one in processes if one.pid not in own]
 
 
-def refuse(found: Sequence[ComputeProcess], when: str) -> None:
+def refuse_foreign(found: Sequence[ComputeProcess], when: str) -> None:
     """Stops a run that shall not share its GPU.
 
     Args:
@@ -38,7 +38,7 @@ def refuse(found: Sequence[ComputeProcess], when: str) -> None:
     raise DeviceError("device.foreign_processes", what, remedy)
 
 
-def records(
+def foreign_records(
     before: Sequence[ComputeProcess], after: Sequence[ComputeProcess]
 ) -> list[dict[str, Any]]:
     """``foreign_processes`` of ``run.json``.

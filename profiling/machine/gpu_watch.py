@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..processes import MARK, marked_processes
-from . import foreign
 from .clocks import ClockLock
+from .foreign import foreign_records, of_others, refuse_foreign
 from .gpu import numbers_differ
 from .proto import ComputeProcess, Gpu, GpuError
 
@@ -103,17 +103,17 @@ class GpuWatch:
             "energy": energy,
             "locked_sm_clock_mhz": self._lock.locked_mhz if self._lock else None,
             "lock_problem": self._lock.problem if self._lock else None,
-            "foreign_processes": foreign.records(
+            "foreign_processes": foreign_records(
                 self._foreign(self._before), self._foreign(self._after)
             ),
         }
 
     def _refuse_some(self, processes: Sequence[ComputeProcess], when: str) -> None:
         if self._refuse:
-            foreign.refuse(self._foreign(processes), when)
+            refuse_foreign(self._foreign(processes), when)
 
     def _foreign(self, processes: Sequence[ComputeProcess]) -> list[ComputeProcess]:
-        return [] if self._inseparable else foreign.foreign(processes, self._own)
+        return [] if self._inseparable else of_others(processes, self._own)
 
     def _compute_processes(self) -> Sequence[ComputeProcess]:
         return self._ask("foreign_processes", self._gpu.compute_processes) or ()

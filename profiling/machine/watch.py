@@ -11,10 +11,10 @@ from typing import Any, Literal
 from .clocks import unlock_command
 from .cpu import CpuSource
 from .gpu import QUANTITIES, GpuSource
-from .proto import Gpu, GpuError
 from .gpu_watch import GpuWatch
 from .nvml import open_gpu
 from .own_time import OwnTime
+from .proto import Gpu, GpuError
 from .sampler import Sampler, Source
 
 

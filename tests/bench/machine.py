@@ -15,10 +15,10 @@ import torch
 
 from profiling.machine.cpu import CpuSource
 from profiling.machine.gpu import GpuSource
-from profiling.machine.proto import GpuError
 from profiling.machine.gpu_watch import own_processes
 from profiling.machine.nvml import open_gpu
 from profiling.machine.own_time import OwnTime
+from profiling.machine.proto import GpuError
 from profiling.machine.sampler import Source
 from profiling.machine.watch import MachineWatch
 

@@ -13,10 +13,16 @@ import pytest
 from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
 from profiling.machine.foreign import records
-from profiling.machine.gpu import QUANTITIES, GpuSource, in_first_namespace, numbers_differ, others_share
-from profiling.machine.proto import ComputeProcess, GpuError, Utilisation
+from profiling.machine.gpu import (
+    QUANTITIES,
+    GpuSource,
+    in_first_namespace,
+    numbers_differ,
+    others_share,
+)
 from profiling.machine.gpu_watch import GpuWatch
 from profiling.machine.nvml import open_gpu
+from profiling.machine.proto import ComputeProcess, GpuError, Utilisation
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
 
 OWN = {OURS.pid}

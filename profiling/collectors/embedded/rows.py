@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import schema
+from .schema import Table
 
 UNKNOWN = -1
 """Stands where nsys' schema demands a number and the recorder knows none."""
@@ -21,7 +21,7 @@ Value = int | str | None
 class Rows(NamedTuple):
     """Rows of one table; columns that are not named stay NULL."""
 
-    table: schema.Table
+    table: Table
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]]
 
