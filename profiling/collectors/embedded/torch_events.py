@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -16,9 +16,7 @@ from adscale.errors import CollectorError
 
 from .events import Gpu, GpuEvents
 from .kineto import KinetoEvent, read_events
-
-if TYPE_CHECKING:
-    from .threads import ThreadNumbers
+from .threads import ThreadNumbers
 
 BUFFER_LIMIT_MIB = 8192
 """What the profiler may buffer; beyond its own 128 MiB it drops events without an error."""
