@@ -12,7 +12,7 @@ import pytest
 
 from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
-from profiling.machine.foreign import records
+from profiling.machine.foreign import foreign_records
 from profiling.machine.gpu import (
     QUANTITIES,
     GpuSource,
@@ -173,7 +173,7 @@ def test_others_on_the_gpu_are_recorded() -> None:
         {"pid": 12, "name": None, "used_bytes": None, "seen": "before"},
         {"pid": 13, "name": "x", "used_bytes": 1, "seen": "after"},
     ]
-    assert records([], []) == []
+    assert foreign_records([], []) == []
 
 
 def test_a_process_of_ours_that_ended_meanwhile_is_no_other() -> None:
