@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from profiling.collectors.nsys.command import profile_command, profile_environment
-from profiling.machine.guardian import Restorer, RestorerError
+from profiling.collectors.nsys.run import profile_command, profile_environment
+from profiling.machine.clocks import Restorer, RestorerError
 from profiling.processes import run_forwarding
 
 TOUCH = """
 import sys, time
 from pathlib import Path
-from profiling.machine.guardian import restore_at_end
+from profiling.machine.clocks import restore_at_end
 def touch():
     time.sleep(0.5)
     Path(sys.argv[1]).touch()
@@ -29,7 +29,7 @@ restore_at_end(touch)
 OWNER = """
 import sys, time
 from pathlib import Path
-from profiling.machine.guardian import Restorer
+from profiling.machine.clocks import Restorer
 touch, folder, how = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 restorer = Restorer([sys.executable, "-c", touch, str(folder / "restored")])
 (folder / "pid").write_text(str(restorer.pid))

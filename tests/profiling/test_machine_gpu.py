@@ -12,24 +12,23 @@ import pytest
 
 from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
-from profiling.machine.foreign import foreign_records
 from profiling.machine.gpu import (
     QUANTITIES,
     GpuSource,
+    GpuWatch,
+    foreign_records,
     in_first_namespace,
     numbers_differ,
     others_share,
 )
-from profiling.machine.gpu_watch import GpuWatch
-from profiling.machine.nvml import open_gpu
-from profiling.machine.proto import ComputeProcess, GpuError, Utilisation
+from profiling.machine.nvml import ComputeProcess, GpuError, Utilisation, open_gpu
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
 
 OWN = {OURS.pid}
 UNLOCK = """
 import sys
 from pathlib import Path
-from profiling.machine.guardian import restore_at_end
+from profiling.machine.clocks import restore_at_end
 restore_at_end(lambda: Path(sys.argv[1]).unlink(missing_ok=True))
 """
 
