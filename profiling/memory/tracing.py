@@ -13,13 +13,7 @@ from .conventions import OTHER_CONVENTIONS, owns_parameters
 from .live import Block, Origin, Stretch
 from .ownership import resident_bytes
 from .recording import ModuleCall, Recorder
-from .records import (
-    AliveCount,
-    LayerCount,
-    LibraryCount,
-    PeakCount,
-    SubmoduleCount,
-)
+from .records import AliveCount, LayerCount, LibraryCount, PeakCount, SubmoduleCount
 from .repeats import counting_once
 
 OUTSIDE = "outside"

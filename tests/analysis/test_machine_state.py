@@ -11,8 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from adscale.errors import ResultsError
-from analysis.machine.slowdown import held_down_by, is_idle
-from analysis.machine.state import QUANTITIES
+from analysis.machine import QUANTITIES, held_down_by, is_idle
 from tests.analysis.machines import SAMPLES, cpu, gpu, state
 
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "run.schema.json"
