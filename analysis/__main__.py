@@ -21,9 +21,21 @@ from .commands import (
     tables,
     verify,
 )
+from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
-COMMANDS = (fit, extrapolation, feasible, figures, report, conclude, compare, claims, verify)
+COMMANDS = (
+    fit,
+    extrapolation,
+    feasible,
+    figures,
+    report,
+    conclude,
+    compare,
+    claims,
+    verify,
+    gpu_check,
+)
 """Of no job of the registry."""
 
 
@@ -44,17 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     attribute.add_parser(subparsers)
     for job in TABLE_JOBS:
         tables.add_parser(subparsers, job)
-    for command in (
-        fit,
-        extrapolation,
-        feasible,
-        figures,
-        report,
-        conclude,
-        compare,
-        claims,
-        verify,
-    ):
+    for command in COMMANDS:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

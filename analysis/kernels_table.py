@@ -16,8 +16,8 @@ from .columns import COLLECTOR, PART, SAMPLE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .profiles.study_runs import StudyRun
     from .runs.record import Run
-    from .runs.study_runs import StudyRun
 
 KERNELS = Table(
     name="kernels",
@@ -51,8 +51,8 @@ def kernels_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """The kernels of runs on a GPU whose images are complete.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them; beside each `run.json` of a
-            GPU lies `kernels.parquet`.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them; beside each `run.json`
+            of a GPU lies `kernels.parquet`.
 
     Returns:
         Rows of `KERNELS`: the runs in the given order, their submodules in the order of
@@ -101,7 +101,7 @@ def _run_kernels(run: StudyRun) -> pd.DataFrame:
 
 
 def _per_image(process: Run) -> pd.DataFrame:
-    from .runs.kernel_table import RUN_KERNEL_COLUMNS
+    from .profiles.kernel_table import RUN_KERNEL_COLUMNS
     from .tables import read_parquet
 
     file = process.path.with_name("kernels.parquet")

@@ -120,7 +120,7 @@ def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
 def _by_main_clock(runtime: pd.DataFrame) -> pd.DataFrame:
     """Rows of submodules and whole images by the clock that counts as the runtime."""
-    from .runs.times import MAIN_CLOCK
+    from .profiles.times import MAIN_CLOCK
 
     main = runtime["clock"] == runtime["device_type"].map(MAIN_CLOCK)
     return runtime[main & runtime["role"].isin(["submodule", "image"])]

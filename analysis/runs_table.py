@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .machine import MachineState, RunVerdict
+    from .profiles.study_runs import Pass, StudyRun
+    from .profiles.times import PassTimes
     from .runs.record import Run
-    from .runs.study_runs import Pass, StudyRun
-    from .runs.times import PassTimes
     from .statistics.mean_error import Floats
 
 FLAGS = (
@@ -98,7 +98,7 @@ def runs_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """One row per process and pass.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
         Rows of `RUNS`: the runs in the given order, the profiled processes of each before
@@ -160,7 +160,7 @@ def _record(run: Run) -> dict[str, Any]:
 
 def _machine(run: Run) -> dict[str, Any]:
     """What the machine did; nothing where that was not recorded."""
-    from .runs.judging import machine_state
+    from .profiles.study_runs import machine_state
 
     machine = run.document["machine"]
     if machine is None:
@@ -178,7 +178,7 @@ def _machine(run: Run) -> dict[str, Any]:
 def _energy(counter: Mapping[str, Any] | None) -> dict[str, Any]:
     if counter is None:
         return {}
-    from .runs.energy import image_energy
+    from .profiles.times import image_energy
 
     found = image_energy(counter["joules"], counter["window_s"], counter["images"])
     return {

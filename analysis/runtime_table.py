@@ -19,8 +19,8 @@ from .runs_table import RUNS, runs_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .runs.study_runs import Pass, StudyRun
-    from .runs.times import PartTimes
+    from .profiles.study_runs import Pass, StudyRun
+    from .profiles.times import PartTimes
     from .statistics.summary import Estimate
 
 _PERCENTILES = ("median", "p90", "p95", "p99")
@@ -85,7 +85,7 @@ def runtime_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """Summarise runs.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
         Rows of `RUNTIME`: the runs in the given order, the parts of each in the order of
@@ -134,7 +134,7 @@ def _run_rows(run: StudyRun) -> Iterator[dict[str, Any]]:
 
 def _lost_rows(measured: Pass) -> Iterator[dict[str, Any]]:
     """Rows without times of a pass that did not fit, in some of its processes at least."""
-    from .runs.times import LATENCY_PARTS, MAIN_CLOCK, parts_of
+    from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, parts_of
 
     run = max(measured.processes, key=lambda one: len(one.submodules))
     parts = LATENCY_PARTS.items() if measured.name == "latency" else parts_of(run)
@@ -221,7 +221,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _read(folders: Sequence[Path], *, no_latency: bool) -> tuple[list[StudyRun]]:
-    from .runs.study_runs import read_study_runs
+    from .profiles.study_runs import read_study_runs
 
     return (read_study_runs(folders, with_latency=not no_latency),)
 

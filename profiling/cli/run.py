@@ -24,7 +24,7 @@ from adscale.request import Execution, RunRequest, Sampling
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_place, launch
-from ..study.progress import finish
+from ..study.finished import finish
 from .methods import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"

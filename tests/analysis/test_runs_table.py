@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.runs.energy import image_energy
-from analysis.runs.study_runs import read_study_runs
+from analysis.profiles.study_runs import read_study_runs
+from analysis.profiles.times import image_energy
 from analysis.runs_table import RUNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (
