@@ -38,13 +38,11 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     ),
     "collectors": (
         "profiling.collectors.embedded.*",
-        "profiling.collectors.nsys.command",
         "profiling.collectors.nsys.run",
     ),
     "machine": ("profiling.machine.*", "profiling.fingerprint"),
     "measured memory": (
         "profiling.measured_memory",
-        "profiling.gpu_process_memory",
         "profiling.host_memory",
         "profiling.out_of_memory",
     ),
@@ -79,6 +77,7 @@ FOREIGN = ("profiling.methods.module_method", "profiling.methods.anomalib_method
 are in the digest as well; of an installed package its version is."""
 
 _FOR_COUNTING = "counts before the first image; runs that it left out have a digest of their own"
+_COMMAND = "a command of its own, which measures nothing"
 _FOR_PLANNING = "what it decides stands in the request"
 _FOR_PEOPLE = "says how it goes, between the images"
 
@@ -100,13 +99,16 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.validation": "a request that is refused measures nothing",
     "profiling": "empty",
     "profiling.cli": "empty",
-    "profiling.cli.methods": "arguments of a run by hand",
+    "profiling.__main__": "calls the command",
+    "profiling.cli.check": _COMMAND,
+    "profiling.cli.environment": _COMMAND,
+    "profiling.cli.export": _COMMAND,
+    "profiling.cli.methods": _COMMAND,
+    "profiling.cli.plan": _COMMAND,
     "profiling.cli.run": "arguments of a run by hand; a study passes a request",
     "profiling.collectors": "empty",
     "profiling.collectors.nsys": "names what is in it",
-    "profiling.collectors.nsys.choose": "which collector is chosen stands in the request",
-    "profiling.collectors.nsys.find": "which nsys is found stands in the record",
-    "profiling.collectors.nsys.self_test": "runs before the measurement, in a process of its own",
+    "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
     "profiling.lock": "waits until the device is free",
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",

@@ -74,7 +74,7 @@ def test_words_for_people(before: str, after: str) -> None:
             id="name that is read elsewhere, too",
         ),
         pytest.param(
-            "def f():\n    global name\n    name = 'a'", "def f():\n    global name\n    name = 'b'",
+            "def f():\n    global x\n    x = 'a'", "def f():\n    global x\n    x = 'b'",
             id="name of the module",
         ),
         pytest.param(
