@@ -60,19 +60,17 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "adscale.methods.patchcore",
         "profiling.methods.patchcore.*",
         "profiling.methods.wide_resnet",
-        "profiling.methods.host",
     ),
     "efficientad": ("adscale.methods.efficientad", "profiling.methods.efficientad.*"),
     "ddad": (
         "adscale.methods.ddad",
         "profiling.methods.ddad.*",
         "profiling.methods.wide_resnet",
-        "profiling.methods.host",
     ),
 }
 """By target, with the settings and their defaults."""
 
-FOREIGN = ("profiling.methods.module_method", "profiling.methods.anomalib_method")
+FOREIGN = ("profiling.methods.foreign",)
 """What runs a user's method. Its own module, loaded by name, and what that imports from beside it
 are in the digest as well; of an installed package its version is."""
 
