@@ -12,7 +12,7 @@ import numpy as np
 from analysis.machine import MachineState, judge, read_state
 from analysis.measured_memory_table import measured_memory_table
 from analysis.nsys.reading import read_profile
-from analysis.profiles.layout import own_ranges
+from analysis.profiles.run_work import own_ranges
 from analysis.statistics.steadiness import check_steadiness
 from tests.gpu_check.check import NO_GPU, Check, checked, unchecked
 from tests.gpu_check.run_files import REMEDY, coverage_share, is_gpu, per_image, record
