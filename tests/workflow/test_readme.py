@@ -38,7 +38,7 @@ NOT_RUN = {
     " measured by test_own_methods",
     "xdg-open results/report.html": "needs a desktop; tests/browser opens the page",
     "make test": "runs this",
-    "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; tests/gpu_check tests its parts",
+    "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; its parts have tests of their own",
     "make image": "builds an image, gigabytes; tests/container does",
     "snakemake --cores 1 --use-singularity": "needs Apptainer and an image; tests/container does",
     "snakemake --workflow-profile profiles/slurm -n": "needs a configuration that names the"
@@ -137,13 +137,14 @@ def test_a_study_is_planned(clone: Path, command: str) -> None:
     assert re.search(r"^report +1$", done.stdout + done.stderr, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", OF_SNAKEMAKE)
-def test_a_command_of_snakemake_has_its_options(clone: Path, command: str) -> None:
+def test_commands_of_snakemake_have_their_options(clone: Path) -> None:
     snakemake = Path(sys.executable).with_name("snakemake")
     if not snakemake.exists():
         pytest.skip("no snakemake beside this Python")
     known = run(clone, f"{snakemake} --help").stdout
-    options = [word.partition("=")[0] for word in shlex.split(command) if word.startswith("--")]
+    words = [word for command in OF_SNAKEMAKE for word in shlex.split(command)]
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    assert options
     assert [option for option in options if not re.search(rf"{option}\b", known)] == []
 
 

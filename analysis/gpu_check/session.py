@@ -6,72 +6,32 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from profiling.collectors.nsys import find_nsys
-from tests.gpu_check.check import NO_GPU, Check, checked, unchecked
-from tests.gpu_check.comparisons import (
+from adscale.files import write_text
+
+from .cross_checks import (
     KERNEL_REPORT,
     PROJECTION_REPORT,
     collector_checks,
+    junit_check,
+    lock_check,
     nsys_checks,
+    range_checks,
 )
-from tests.gpu_check.other_checks import junit_check, lock_check, range_checks
-from tests.gpu_check.page import failed, page, write_page
-from tests.gpu_check.run_checks import run_checks
-from tests.gpu_check.run_files import record
-from tests.gpu_check.steps import Steps, python
+from .page import NO_GPU, Check, checked, failed, page, unchecked
+from .run_checks import record, run_checks
+from .steps import BUDGET_S, CASES, RANGES, ROOT, TESTS, TWO_RUNS, Case, Steps, python
 
-BUDGET_S = 570.0
-"""For everything: it has to fit into ten minutes."""
 RUN_S, EXPORT_S, LOCK_S, RANGES_S, TESTS_S = 75.0, 40.0, 75.0, 150.0, 200.0
 """At most, for a run, for a step after it, for two runs at once, for the bench, for the tests."""
-TWO_RUNS, RANGES, TESTS = "two at once", "cost of ranges", "tests"
 COLLECTORS = ("nsys", "embedded")
-VARIANT = "reference-fp32"
+NO_TESTS = "this is no checkout: there is no folder tests/"
 
 
-class Case(NamedTuple):
-    """A method that is run.
-
-    Attributes:
-        target: the method.
-        settings: of the method, as `--set` takes them.
-        side_px: on a GPU; a CPU gets the smallest that the method runs at.
-        cpu_side_px: on a CPU.
-        images: that are measured.
-    """
-
-    target: str
-    settings: tuple[str, ...]
-    side_px: int
-    cpu_side_px: int
-    images: int
-
-    @property
-    def name(self) -> str:
-        """On the page."""
-        return self.target
-
-    def arguments(self, device_type: str) -> list[str]:
-        """Of a run and of a count."""
-        chosen = [word for setting in self.settings for word in ("--set", setting)]
-        side_px = self.side_px if device_type == "cuda" else self.cpu_side_px
-        return [
-            *("--method", self.target, *chosen, "--variant", VARIANT),
-            *("--resolution", str(side_px), "--device-type", device_type),
-        ]
-
-
-CASES = (
-    Case("efficientad", ("size=S",), 256, 256, 100),
-    Case("patchcore", (), 256, 64, 100),
-    Case("ddad", (), 128, 32, 40),
-)
-
-
-PARTS = (*(case.name for case in CASES), TWO_RUNS, RANGES, TESTS)
-"""Titles of all parts."""
+def has_tests() -> bool:
+    """Return whether this is a checkout, with its tests and benches."""
+    return (ROOT / "tests" / "bench" / "range_cost.py").is_file()
 
 
 class Session:
@@ -80,6 +40,7 @@ class Session:
     Args:
         folder: for all files; the page is `page.txt`.
         device_type: cuda; cpu is for tests of the check itself.
+        nsys: the nsys program; None where there is none.
         budget_s: for all commands together.
         cases: methods that are run.
         slack: by which factor the limits of single commands are longer.
@@ -90,12 +51,13 @@ class Session:
         self,
         folder: Path,
         device_type: str,
+        nsys: Path | None = None,
         budget_s: float = BUDGET_S,
         cases: Sequence[Case] = CASES,
         slack: float = 1.0,
         only: Sequence[str] | None = None,
     ) -> None:
-        self.folder, self.device_type, self.cases = folder, device_type, cases
+        self.folder, self.device_type, self.nsys, self.cases = folder, device_type, nsys, cases
         folder.mkdir(parents=True, exist_ok=True)
         self.steps = Steps(folder, budget_s, slack)
         actions: Mapping[str, Callable[[], list[Check]]] = {
@@ -112,7 +74,7 @@ class Session:
         }
 
     def run(self) -> bool:
-        """Does everything; a part that fails does not end the others.
+        """Do everything; a part that fails does not end the others.
 
         Returns:
             Whether nothing failed.
@@ -129,11 +91,11 @@ class Session:
         return not failed(self.parts, self.steps.outcomes)
 
     def text(self, unfinished: str | None = None) -> str:
-        """The page as it stands."""
+        """Return the page as it stands."""
         return page(self.parts, self.steps.outcomes, self._any_record(), unfinished)
 
     def _write(self, unfinished: str | None) -> None:
-        write_page(self.folder / "page.txt", self.text(unfinished))
+        write_text(self.folder / "page.txt", self.text(unfinished))
 
     def _any_record(self) -> dict[str, Any] | None:
         for collector in COLLECTORS:  # that of nsys tells nsys' version
@@ -150,7 +112,7 @@ class Session:
         self.steps.run(f"{case.name} memory", python("profiling", *memory), budget_s=EXPORT_S)
         for collector in COLLECTORS:
             where, folder = f"{case.name}, {collector}", self.folder / case.name / collector
-            if collector == "nsys" and find_nsys(None) is None:
+            if collector == "nsys" and self.nsys is None:
                 checks.append(unchecked("run", where, "no nsys here (ADSCALE_NSYS, PATH)", ""))
             elif self._measure(case, collector, folder):
                 done[collector] = folder
@@ -165,7 +127,7 @@ class Session:
         return checks
 
     def _measure(self, case: Case, collector: str, folder: Path) -> bool:
-        """Runs, exports and attributes, as a user does it."""
+        """Measure, export and attribute, as a user does it."""
         folder.mkdir(parents=True, exist_ok=True)
         name, steps = f"{case.name} {collector}", self.steps
         arguments = case.arguments(self.device_type)
@@ -190,12 +152,11 @@ class Session:
         return [*counts, "--min-images", "2", "--time-budget-s", "10"]
 
     def _report(self, case: Case, folder: Path) -> None:
-        """Nsys' own reports of the profile, as files; there are none without kernels."""
-        nsys = find_nsys(None)
-        if self.device_type == "cpu" or nsys is None:
+        """Write nsys' own reports of the profile; there are none without kernels."""
+        if self.device_type == "cpu":
             return
         for report in (KERNEL_REPORT, PROJECTION_REPORT):
-            command = [str(nsys), "stats", "--report", report, "--format", "csv"]
+            command = [str(self.nsys), "stats", "--report", report, "--format", "csv"]
             command.append(str(folder / "profile.sqlite"))
             texts = self.steps.run(f"{case.name} {report}", command, budget_s=EXPORT_S)
             if texts is not None:
@@ -216,8 +177,10 @@ class Session:
     def _ranges(self) -> list[Check]:
         if self.device_type == "cpu":
             return [unchecked("cost of ranges", "", NO_GPU, "")]
+        if not has_tests():
+            return [unchecked("cost of ranges", "", NO_TESTS, "")]
         out = self.folder / "cost-of-ranges.json"
-        command = python("tests.gpu_check.range_cost", self.device_type, str(out))
+        command = python("tests.bench.range_cost", self.device_type, str(out))
         self.steps.run("cost of ranges", command, budget_s=RANGES_S)
         if not out.is_file():
             return [unchecked("cost of ranges", "", "the bench failed, see commands", "")]
@@ -226,6 +189,8 @@ class Session:
     def _tests(self) -> list[Check]:
         if self.device_type == "cpu":
             return [unchecked("tests marked gpu", "", NO_GPU, "")]
+        if not has_tests():
+            return [unchecked("tests marked gpu", "", NO_TESTS, "")]
         junit = self.folder / "tests.xml"
         arguments = ["-m", "gpu", "-q", f"--junitxml={junit}", "-p", "no:cacheprovider"]
         self.steps.run("tests", python("pytest", *arguments), budget_s=TESTS_S)

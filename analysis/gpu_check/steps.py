@@ -1,4 +1,4 @@
-"""Commands with a limit of time each and one for all, whose output goes to files."""
+"""What is run: the methods, and commands with limits of time whose output goes to files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,58 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-CHECKOUT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
+"""The folder that holds the packages; in a checkout, `tests` too."""
 GRACE_S = 15.0
 """For a command that is interrupted: pytest writes its report then, a run ends its processes."""
 LEAST_S = 5.0
 """Time left below which nothing is begun."""
+BUDGET_S = 570.0
+"""For everything: it has to fit into ten minutes."""
+TWO_RUNS, RANGES, TESTS = "two at once", "cost of ranges", "tests"
+VARIANT = "reference-fp32"
+
+
+class Case(NamedTuple):
+    """A method that is run.
+
+    Attributes:
+        target: the method.
+        settings: settings of the method, as `--set` takes them.
+        side_px: side length on a GPU.
+        cpu_side_px: side length on a CPU: the smallest that the method runs at.
+        images: number of measured images on a GPU.
+    """
+
+    target: str
+    settings: tuple[str, ...]
+    side_px: int
+    cpu_side_px: int
+    images: int
+
+    @property
+    def name(self) -> str:
+        """The name of the method on the page."""
+        return self.target
+
+    def arguments(self, device_type: str) -> list[str]:
+        """Return the arguments of a run and of a count."""
+        chosen = [word for setting in self.settings for word in ("--set", setting)]
+        side_px = self.side_px if device_type == "cuda" else self.cpu_side_px
+        return [
+            *("--method", self.target, *chosen, "--variant", VARIANT),
+            *("--resolution", str(side_px), "--device-type", device_type),
+        ]
+
+
+CASES = (
+    Case("efficientad", ("size=S",), 256, 256, 100),
+    Case("patchcore", (), 256, 64, 100),
+    Case("ddad", (), 128, 32, 40),
+)
+
+PARTS = (*(case.name for case in CASES), TWO_RUNS, RANGES, TESTS)
+"""Titles of all parts."""
 
 
 class Outcome(NamedTuple):
@@ -53,7 +100,7 @@ class Steps:
 
         Args:
             name: what they do; names the file of their output, too.
-            commands: programs with their arguments, the checkout being the working directory.
+            commands: programs with their arguments, run in `ROOT`.
             budget_s: time after which they are interrupted.
 
         Returns:
@@ -87,13 +134,13 @@ def run_together(
         What went wrong with each; None where nothing did.
     """
     end_s = time.monotonic() + limit_s
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = []
     for command, log in zip(commands, logs, strict=True):
         with log.open("wb") as file:
             processes.append(
                 subprocess.Popen(
-                    command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL,
+                    command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                     stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
                 )
             )  # fmt: skip
@@ -115,11 +162,11 @@ def _finish(process: subprocess.Popen[bytes], wait_s: float, limit_s: float) -> 
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
+    """Return the last line that says something."""
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return lines[-1][:160] if lines else "it printed nothing"
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """A command of this checkout."""
+    """Return the command that runs a module of these packages."""
     return [sys.executable, "-m", module, *arguments]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpu_check.comparisons import (
+from analysis.gpu_check.cross_checks import (
     KERNEL_REPORT,
     PROJECTION_REPORT,
     collector_checks,
     nsys_checks,
     nsys_sums,
 )
-from tests.gpu_check.generated import IMAGES, RUN, write_run
+from tests.analysis.gpu_check.generated import IMAGES, RUN, write_run
 
 
 def write_reports(nsys: Path, folder: Path) -> None:
@@ -33,8 +33,8 @@ def test_every_range_has_the_times_that_nsys_itself_reports(nsys: Path, tmp_path
     write_reports(nsys, tmp_path)
     kernels, projections = nsys_checks(tmp_path, "M")
     # phases, image, submodules; the projection has copies besides
-    assert (kernels.verdict, kernels.found) == ("pass", "6 of 6 equal")
-    assert (projections.verdict, projections.found) == ("pass", "8 of 8 equal")
+    assert (kernels.result, kernels.found) == ("pass", "6 of 6 equal")
+    assert (projections.result, projections.found) == ("pass", "8 of 8 equal")
     sums = nsys_sums(KERNEL_REPORT, tmp_path / f"{KERNEL_REPORT}.csv")
     images = IMAGES + RUN.warmup_images + 1
     assert sums["adscale:teacher"] == images * 5_000_000
@@ -48,15 +48,15 @@ def test_every_range_has_the_times_that_nsys_itself_reports(nsys: Path, tmp_path
         )
     )
     kernels, _ = nsys_checks(tmp_path, "M")
-    assert kernels.verdict == "FAIL"
+    assert kernels.result == "FAIL"
     assert kernels.found.startswith("3 of 6 equal; adscale:image: ")
 
 
 def test_a_report_that_nsys_did_not_make_is_no_agreement(tmp_path: Path) -> None:
     write_run(tmp_path)
-    assert [check.verdict for check in nsys_checks(tmp_path, "M")] == ["not checked"] * 2
+    assert [check.result for check in nsys_checks(tmp_path, "M")] == ["not checked"] * 2
     (tmp_path / f"{KERNEL_REPORT}.csv").write_text("SKIPPED: does not contain CUDA trace data.\n")
-    assert nsys_checks(tmp_path, "M")[0].verdict == "FAIL"
+    assert nsys_checks(tmp_path, "M")[0].result == "FAIL"
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_kernel_times_of_both_collectors(slower: float, verdict: str, tmp_path: 
     write_run(tmp_path / "nsys", run=dataclasses.replace(RUN, work_ns=work_ns))
     write_run(tmp_path / "embedded")
     times, counts = collector_checks(tmp_path / "nsys", tmp_path / "embedded", "M")
-    assert times.verdict == verdict
+    assert times.result == verdict
     assert times.found.startswith(f"image {(1 + slower) / 2:.3f}, worst ")
     if slower != 1:
         assert times.found.endswith(f"worst student {slower:.3f}")
-    assert (counts.verdict, counts.found) == ("pass", "8 and 8")
+    assert (counts.result, counts.found) == ("pass", "8 and 8")
 
 
 def test_a_collector_that_loses_kernels_is_seen(tmp_path: Path) -> None:
     write_run(tmp_path / "nsys", run=dataclasses.replace(RUN, submodules=("teacher",)))
     write_run(tmp_path / "embedded")
     _, counts = collector_checks(tmp_path / "nsys", tmp_path / "embedded", "M")
-    assert (counts.verdict, counts.found) == ("FAIL", "4 and 8")
+    assert (counts.result, counts.found) == ("FAIL", "4 and 8")

@@ -1,35 +1,45 @@
-"""Our attribution against nsys' own reports, and one collector against the other."""
+"""Checks of several things against each other, and of what other programs found.
+
+Our attribution against nsys' own reports, one collector against the other, two runs at once, the
+bench of the ranges, and pytest.
+"""
 
 from __future__ import annotations
 
 import csv
+import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from analysis.attribution.attribute import attribute, attribute_kinds, projection
-from analysis.attribution.nesting import nest
-from analysis.nsys.reading import read_profile
-from tests.gpu_check.check import NO_GPU, Check, checked, unchecked
-from tests.gpu_check.run_files import is_gpu, measured, record
+from ..attribution.attribute import attribute, attribute_kinds, projection
+from ..attribution.nesting import nest
+from ..nsys.reading import read_profile
+from .page import NO_GPU, Check, checked, unchecked
+from .run_checks import is_gpu, measured, record
 
 KERNEL_REPORT, PROJECTION_REPORT = "nvtx_kern_sum", "nvtx_gpu_proj_sum"
 LOW, HIGH = 0.95, 1.05
 LEAST_SHARE = 0.05
 """Share of an image's kernel time below which a submodule is too small to be compared."""
+WAITED = "waiting for the measurement of"
+"""A run prints this while another one holds the lock of the device."""
 
 
 def report_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of what `nsys stats --format csv` printed; none where it skipped the report."""
+    """Read the rows of what `nsys stats --format csv` printed; none where it skipped the report."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     begin = next((at for at, line in enumerate(lines) if line.count(",") > 4), len(lines))
     return list(csv.DictReader(line for line in lines[begin:] if line.count(",") > 4))
 
 
 def nsys_checks(folder: Path, where: str) -> list[Check]:
-    """Times of every range by us and by nsys, from the same profile.
+    """Compare the times of every range by us and by nsys, from the same profile.
 
     Args:
         folder: with `profile.sqlite` and the reports as `<report>.csv`.
@@ -64,7 +74,7 @@ def _equal(
 
 
 def nsys_sums(report: str, path: Path) -> dict[str, int]:
-    """Nanoseconds by name of the range."""
+    """Read nanoseconds by name of the range."""
     found: Counter[str] = Counter()
     name, total = {
         KERNEL_REPORT: ("NVTX Range", "Total Time (ns)"),
@@ -77,14 +87,14 @@ def nsys_sums(report: str, path: Path) -> dict[str, int]:
 
 
 def our_kernel_sums(sqlite: Path) -> dict[str, int]:
-    """Kernel time in ns launched inside the ranges of each name."""
+    """Add up the kernel time in ns launched inside the ranges of each name."""
     profile = read_profile(sqlite)
     inclusive = attribute(profile.ranges, profile.calls, profile.kernels).inclusive
     return _by_label(profile.ranges.labels(), inclusive.total_ns.tolist())
 
 
 def our_projections(sqlite: Path) -> dict[str, int]:
-    """Projected time in ns of the ranges of each name: kernels, copies and memsets, with gaps."""
+    """Add up the projected time in ns of ranges by name: kernels, copies, memsets, with gaps."""
     profile = read_profile(sqlite)
     kinds = [profile.kernels, profile.copies, profile.memsets]
     projected = projection(attribute_kinds(nest(profile.ranges), profile.calls, kinds))
@@ -101,7 +111,7 @@ def _by_label(labels: list[str], values_ns: list[int]) -> dict[str, int]:
 
 
 def collector_checks(nsys: Path, embedded: Path, where: str) -> list[Check]:
-    """Kernels of an image as both collectors see them.
+    """Compare the kernels of an image as both collectors see them.
 
     Args:
         nsys: folder of the run that nsys recorded.
@@ -138,10 +148,92 @@ def collector_checks(nsys: Path, embedded: Path, where: str) -> list[Check]:
 
 
 def kernel_medians(folder: Path) -> dict[str, tuple[float, float]]:
-    """Kernels and their time in ms of an image, by submodule and `image`: medians of the images."""
+    """Return kernels and their ms per image, by submodule and `image`: medians of the images."""
     table = measured(folder)
     depth_1 = table["path"].str.startswith("image/") & (table["depth"] == 1)
     rows = table[(table["path"] == "image") | depth_1]
     sums = rows.groupby(["name", "image_index"])[["kernels", "kernel_sum_ms"]].sum()
     medians = sums.groupby("name").median()
     return {str(name): (float(row.iloc[0]), float(row.iloc[1])) for name, row in medians.iterrows()}
+
+
+def lock_check(runs: Sequence[tuple[Path, str]]) -> Check:
+    """Do two measurements that are started together wait for each other?
+
+    Args:
+        runs: folder and printed text of each.
+    """
+    name, wanted = "device lock", "one waits and says for whom"
+    waited = sum(WAITED in text for _, text in runs)
+    times = sorted(_begin_end(folder) for folder, _ in runs)
+    overlap = any(later[0] < earlier[1] for earlier, later in pairwise(times))
+    text = f"{waited} of {len(runs)} waited, they {'overlap' if overlap else 'do not overlap'}"
+    # with a latency pass a run measures twice, and may wait before that one, too
+    holds = waited >= len(runs) - 1 and not overlap
+    return checked(name, "two runs at once", holds, text, wanted)
+
+
+def _begin_end(folder: Path) -> tuple[datetime, datetime]:
+    """Return when the measuring began and ended, in whole seconds."""
+    run = record(folder)
+    return datetime.fromisoformat(run["started_utc"]), datetime.fromisoformat(run["finished_utc"])
+
+
+def range_checks(bench: Mapping[str, Any]) -> list[Check]:
+    """Check what ranges cost, with and without nsys.
+
+    Args:
+        bench: what `tests.bench.range_cost` wrote: its limits and, for each case, the cost of an
+            empty range and that of the ranges of an image of each method; null where the case was
+            not measured, or by too few processes.
+    """
+    checks = []
+    most_us, most_share = bench["most_ns"] / 1e3, bench["most_ratio"] - 1
+    for title, case in bench["cases"].items():
+        name, wanted = "cost of a range", f"at most {most_us:g} µs"
+        if case is None:
+            checks.append(unchecked(name, title, "not measured: no nsys here", wanted))
+            continue
+        text = f"median {case['median_ns'] / 1e3:.2f} µs, mean {case['mean_ns'] / 1e3:.2f} µs"
+        checks.append(checked(name, title, case["within"], text, wanted))
+        name, wanted = "ranges of an image", f"at most {most_share:.0%} of its time"
+        for label, image in case["images"].items():
+            where = f"{label}, {title}"
+            if image is None:
+                checks.append(unchecked(name, where, "too few processes for an interval", wanted))
+                continue
+            text = (
+                f"{image['share']:.3%} by count; measured {image['ratio'] - 1:+.2%} "
+                f"({image['low'] - 1:+.2%} to {image['high'] - 1:+.2%})"
+            )
+            holds = image["within"] != "NO" and image["share"] <= most_share
+            checks.append(checked(name, where, holds, text, wanted))
+    return checks
+
+
+def junit_check(junit: Path, problem: str | None) -> Check:
+    """Check what came of the tests marked `gpu`.
+
+    Args:
+        junit: pytest's report.
+        problem: why pytest did not end well; None where it did.
+    """
+    name, wanted = "tests marked gpu", "none fails, some pass"
+    if not junit.is_file():
+        return checked(name, "", False, f"no report: {problem or 'pytest wrote none'}", wanted)
+    cases = list(ET.parse(junit).getroot().iter("testcase"))  # noqa: S314 - from our own pytest
+    results = Counter(_result(case) for case in cases)
+    failed = [case.get("name", "?") for case in cases if _result(case) == "failed"]
+    text = ", ".join(f"{results[word]} {word}" for word in ("passed", "failed", "skipped"))
+    if failed:
+        text += f" ({', '.join(failed[:3])}{' …' if len(failed) > 3 else ''})"
+    if problem and not failed:
+        text += f"; {problem}"
+    holds = results["passed"] > 0 and not failed and problem is None
+    return checked(name, "", holds, text, wanted)
+
+
+def _result(case: ET.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "passed" if case.find("skipped") is None else "skipped"

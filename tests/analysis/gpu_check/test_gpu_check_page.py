@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.gpu_check.page import checked, failed, page, unchecked
+from analysis.gpu_check.session import Session
+from analysis.gpu_check.steps import CASES, PARTS, Outcome, Steps
+from profiling.collectors.nsys import find_nsys
 from tests.conftest import CHECKOUT
-from tests.gpu_check.check import checked, unchecked
-from tests.gpu_check.page import failed, page
-from tests.gpu_check.session import CASES, PARTS, Session
-from tests.gpu_check.steps import Outcome, Steps
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
 
 RUN = run_document(GpuRun("M", 256, ("a",), lambda _name, _image: 4))
@@ -86,7 +86,7 @@ def test_a_cut_off_leaves_a_page_that_says_so(tmp_path: Path) -> None:
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.gpu_check", *arguments]
+    command = [sys.executable, "-m", "analysis", "gpu-check", *arguments]
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, cwd=CHECKOUT, env=hidden, capture_output=True, text=True)
 
@@ -109,11 +109,41 @@ def test_the_exit_code_tells_a_failure(part: str, code: int, tmp_path: Path) -> 
     assert done.stdout.count("## ") == 2  # and the commands
 
 
+def test_an_nsys_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADSCALE_NSYS", "/nowhere/nsys")
+    done = run_command("--device-type", "cpu", "--only", "tests")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ADSCALE_NSYS=/nowhere/nsys: there is no such file")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_bench_and_pytest_run_only_in_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.gpu_check.session.ROOT", tmp_path)
+    session = Session(tmp_path, "cuda", budget_s=0, only=["cost of ranges", "tests"])
+    assert session.run()
+    checks = [check for checks in session.parts.values() for check in checks]
+    assert [check.result for check in checks] == ["not checked"] * 2
+    assert all("no checkout" in check.found for check in checks)
+    assert session.steps.outcomes == []
+
+
+def test_nothing_that_measures_is_imported() -> None:
+    code = "import sys, analysis.gpu_check.session; print('torch' in sys.modules)"
+    code += "; print(any(name.split('.')[0] == 'profiling' for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
 @pytest.mark.slow
 @pytest.mark.study
 def test_a_whole_page_on_a_cpu(tmp_path: Path) -> None:
     """Real commands; what needs a GPU is not checked, the rest holds."""
-    session = Session(tmp_path, "cpu", cases=CASES[:1], slack=4)  # others may measure meanwhile
+    # others may measure meanwhile
+    session = Session(tmp_path, "cpu", find_nsys(None), cases=CASES[:1], slack=4)
     session.run()
     text = (tmp_path / "page.txt").read_text()
     assert [outcome for outcome in session.steps.outcomes if outcome.problem] == []
@@ -121,8 +151,8 @@ def test_a_whole_page_on_a_cpu(tmp_path: Path) -> None:
     by_name = {(check.name, check.where): check for check in checks}
     for (name, _), check in by_name.items():
         if name in {"ranges recorded", "device lock"}:
-            assert check.verdict == "pass", text
+            assert check.result == "pass", text
         elif name not in {"image recorded / unrecorded", "machine undisturbed", "run"}:
-            assert (check.verdict, check.found) == ("not checked", "no GPU"), text
+            assert (check.result, check.found) == ("not checked", "no GPU"), text
     assert "device:   no GPU" in text
     assert by_name["ranges recorded", "efficientad, embedded"]

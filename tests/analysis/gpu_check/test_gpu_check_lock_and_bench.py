@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.gpu_check.other_checks import WAITED, junit_check, lock_check, range_checks
+from analysis.gpu_check.cross_checks import WAITED, junit_check, lock_check, range_checks
+from tests.bench.range_cost import summary
 from tests.gpu_profiles import GpuRun, run_document
 
 RUN = GpuRun("M", 256, ("a",), lambda _name, _image: 4)
@@ -35,7 +36,7 @@ def runs(tmp_path: Path, second_begins: int, *, said: str = WAITED) -> list[tupl
     [(10, WAITED, "pass"), (9, WAITED, "FAIL"), (12, "nothing", "FAIL")],
 )
 def test_two_runs_exclude_each_other(begin: int, said: str, verdict: str, tmp_path: Path) -> None:
-    assert lock_check(runs(tmp_path, begin, said=said)).verdict == verdict
+    assert lock_check(runs(tmp_path, begin, said=said)).result == verdict
 
 
 def process(*, range_ns: float, ratio: float, ranges: int = 5) -> dict[str, Any]:
@@ -48,9 +49,9 @@ def process(*, range_ns: float, ratio: float, ranges: int = 5) -> dict[str, Any]
 
 def test_cheap_ranges_pass() -> None:
     found = range_checks(
-        {kind: [process(range_ns=1500, ratio=1.001)] * 5 for kind in ("nsys", "alone")}
+        summary({kind: [process(range_ns=1500, ratio=1.001)] * 5 for kind in ("nsys", "alone")})
     )
-    assert {check.verdict for check in found} == {"pass"}
+    assert {check.result for check in found} == {"pass"}
     assert found[0].found == "median 1.50 µs, mean 1.50 µs"
     # 5 ranges of 1.5 µs in an image of 2 ms
     assert found[1].found == "0.375% by count; measured +0.10% (+0.10% to +0.10%)"
@@ -65,14 +66,14 @@ def test_cheap_ranges_pass() -> None:
     ],
 )
 def test_ranges_that_cost_too_much_fail(costs: dict[str, Any], failing: str) -> None:
-    found = range_checks({"nsys": [process(**costs)] * 5, "alone": [process(**costs)] * 5})
-    assert {check.name for check in found if check.verdict == "FAIL"} == {failing}
+    found = range_checks(summary({"nsys": [process(**costs)] * 5, "alone": [process(**costs)] * 5}))
+    assert {check.name for check in found if check.result == "FAIL"} == {failing}
 
 
 def test_without_nsys_or_with_too_few_processes_nothing_is_claimed() -> None:
-    found = range_checks({"alone": [process(range_ns=1000, ratio=1.0)] * 2})
-    assert found[0].verdict == "not checked"
-    images = [check.verdict for check in found if check.name == "ranges of an image"]
+    found = range_checks(summary({"alone": [process(range_ns=1000, ratio=1.0)] * 2}))
+    assert found[0].result == "not checked"
+    images = [check.result for check in found if check.name == "ranges of an image"]
     assert images == ["not checked"] * 2
 
 
@@ -98,17 +99,17 @@ def test_reports_of_pytest_itself(holds: bool, verdict: str, found: str, tmp_pat
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={junit}", "--rootdir", "."]
     subprocess.run([*command, "test_it.py"], cwd=tmp_path, capture_output=True)
     check = junit_check(junit, None if holds else "exit code 1")
-    assert (check.verdict, check.found) == (verdict, found)
+    assert (check.result, check.found) == (verdict, found)
 
 
 def test_tests_that_were_cut_off_have_not_passed(tmp_path: Path) -> None:
-    assert junit_check(tmp_path / "none.xml", "stopped after 200 s").verdict == "FAIL"
+    assert junit_check(tmp_path / "none.xml", "stopped after 200 s").result == "FAIL"
     (tmp_path / "some.xml").write_text("<testsuites><testcase name='a'/></testsuites>")
     check = junit_check(tmp_path / "some.xml", "stopped after 200 s: 1 passed")
-    assert (check.verdict, check.found.split("; ")[1]) == ("FAIL", "stopped after 200 s: 1 passed")
+    assert (check.result, check.found.split("; ")[1]) == ("FAIL", "stopped after 200 s: 1 passed")
 
 
 def test_only_skipped_tests_are_no_success(tmp_path: Path) -> None:
     text = "<testsuites><testcase name='a'><skipped/></testcase></testsuites>"
     (tmp_path / "some.xml").write_text(text)
-    assert junit_check(tmp_path / "some.xml", None).verdict == "FAIL"
+    assert junit_check(tmp_path / "some.xml", None).result == "FAIL"

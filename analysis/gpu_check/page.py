@@ -1,16 +1,45 @@
-"""The page of text that a check ends in."""
+"""What a check found, and the page of text that all of them end in."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from tests.gpu_check.check import Check
-from tests.gpu_check.steps import Outcome
+from .steps import Outcome
 
+Result = Literal["pass", "FAIL", "not checked"]
+
+NO_GPU = "no GPU"
 GIB = 2**30
+
+
+class Check(NamedTuple):
+    """A line of the page.
+
+    Attributes:
+        name: what is checked.
+        where: the run that is checked; empty where it is the whole machine.
+        result: what came of it.
+        found: the number; where nothing was checked, why.
+        wanted: what the number should be.
+    """
+
+    name: str
+    where: str
+    result: Result
+    found: str
+    wanted: str
+
+
+def checked(name: str, where: str, holds: bool, found: str, wanted: str) -> Check:
+    """Return a check that was made."""
+    return Check(name, where, "pass" if holds else "FAIL", found, wanted)
+
+
+def unchecked(name: str, where: str, reason: str, wanted: str) -> Check:
+    """Return a check that could not be made."""
+    return Check(name, where, "not checked", reason, wanted)
 
 
 def page(
@@ -19,7 +48,7 @@ def page(
     run: Mapping[str, Any] | None,
     unfinished: str | None,
 ) -> str:
-    """The text.
+    """Return the text.
 
     Args:
         parts: checks by title.
@@ -38,19 +67,19 @@ def page(
 
 
 def check_line(check: Check) -> str:
-    """A check with its number, and what was wanted."""
-    wanted = "" if check.verdict == "not checked" else f"  [wanted: {check.wanted}]"
-    return f"{check.verdict:<12}{check.name:<37}{check.where:<31} {check.found}{wanted}"
+    """Return the line of a check: its number, and what was wanted."""
+    wanted = "" if check.result == "not checked" else f"  [wanted: {check.wanted}]"
+    return f"{check.result:<12}{check.name:<37}{check.where:<31} {check.found}{wanted}"
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """A command, how long it took, and what went wrong."""
+    """Return the line of a command: how long it took, and what went wrong."""
     return f"{outcome.wall_s:>6.1f} s  {outcome.name:<48} {outcome.problem or 'ok'}"
 
 
 def summary_line(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcome]) -> str:
-    """All in one line."""
-    counts = Counter(check.verdict for checks in parts.values() for check in checks)
+    """Return the sums of all in one line."""
+    counts = Counter(check.result for checks in parts.values() for check in checks)
     failed = sum(outcome.problem is not None for outcome in outcomes)
     total_s = sum(outcome.wall_s for outcome in outcomes)
     return (
@@ -60,7 +89,7 @@ def summary_line(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcom
 
 
 def machine_lines(run: Mapping[str, Any] | None) -> list[str]:
-    """On what it was measured."""
+    """Return the lines that name the machine."""
     if run is None:
         return ["machine: unknown, no run was completed"]
     hardware, software, gpu = run["hardware"], run["software"], run["hardware"]["gpu"]
@@ -87,13 +116,6 @@ def machine_lines(run: Mapping[str, Any] | None) -> list[str]:
 
 
 def failed(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcome]) -> bool:
-    """Whether a check or a command failed."""
-    verdicts = [check.verdict for checks in parts.values() for check in checks]
-    return "FAIL" in verdicts or any(outcome.problem is not None for outcome in outcomes)
-
-
-def write_page(path: Path, text: str) -> None:
-    """Replaces the page: a check that is cut off leaves the last one."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    """Return whether a check or a command failed."""
+    results = [check.result for checks in parts.values() for check in checks]
+    return "FAIL" in results or any(outcome.problem is not None for outcome in outcomes)

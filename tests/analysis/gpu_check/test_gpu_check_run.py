@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.gpu_check import run_checks
-from tests.gpu_check.generated import IMAGES, RUN, SUBMODULES, machine, write_run
-from tests.gpu_check.run_checks import expected_ranges
+from analysis.gpu_check import run_checks
+from analysis.gpu_check.run_checks import expected_ranges
+from tests.analysis.gpu_check.generated import IMAGES, RUN, SUBMODULES, machine, write_run
 from tests.gpu_profiles import run_document
 
 MIB = 2**20
@@ -50,13 +50,13 @@ def test_all_ranges_that_the_runner_opens_are_expected(tmp_path: Path) -> None:
     found = run_checks.ranges_check(write_run(tmp_path), "M")
     images = IMAGES + RUN.warmup_images + 1  # one more behind them, for its memory
     total = 3 + images * (6 + len(SUBMODULES))
-    assert (found.verdict, found.found) == ("pass", f"{total} of {total}")
+    assert (found.result, found.found) == ("pass", f"{total} of {total}")
 
 
 @pytest.mark.parametrize("name", ["student", "copy_to_host", "memory", "measure"])
 def test_one_missing_range_is_seen_and_named(name: str, tmp_path: Path) -> None:
     found = run_checks.ranges_check(write_run(tmp_path, without=name), "M")
-    assert found.verdict == "FAIL"
+    assert found.result == "FAIL"
     assert f"({name} " in found.found
 
 
@@ -74,7 +74,7 @@ def test_a_cpu_run_has_no_copies() -> None:
 def test_coverage_of_kernel_time(stray_ns: int, verdict: str, tmp_path: Path) -> None:
     """The submodules of an image have kernels of 10 ms."""
     found = run_checks.coverage_check(write_run(tmp_path, stray_ns=stray_ns), "M")
-    assert found.verdict == verdict
+    assert found.result == verdict
     assert found.found == f"{1 - stray_ns / (10_000_000 + stray_ns):.2%}"
 
 
@@ -86,29 +86,29 @@ def test_memory_is_bounded_by_the_count(measured_bytes: int, verdict: str, tmp_p
     write_run(tmp_path, memory=gpu_memory(peak_allocated_bytes=measured_bytes))
     write_count(tmp_path, 100 * MIB)
     found = run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json")
-    assert found.verdict == verdict
+    assert found.result == verdict
     assert found.found.startswith(f"{measured_bytes / (100 * MIB):.3f} ")
 
 
 def test_memory_that_was_not_measured_or_not_counted_is_not_checked(tmp_path: Path) -> None:
     write_run(tmp_path, memory=gpu_memory())
-    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").verdict == "not checked"
+    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").result == "not checked"
     write_count(tmp_path, 100 * MIB)
-    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").verdict == "not checked"
+    assert run_checks.memory_check(tmp_path, "M", tmp_path / "memory.json").result == "not checked"
 
 
 def test_clocks_of_a_gpu_at_work(tmp_path: Path) -> None:
     write_run(tmp_path, machine=machine())
     clock = run_checks.clock_check(tmp_path, "M")
-    assert (clock.verdict, clock.found) == ("pass", "20, 1980 to 1980 MHz, reasons 0x0")
-    assert run_checks.verdict_check(tmp_path, "M").verdict == "pass"
+    assert (clock.result, clock.found) == ("pass", "20, 1980 to 1980 MHz, reasons 0x0")
+    assert run_checks.verdict_check(tmp_path, "M").result == "pass"
 
 
 def test_a_gpu_that_is_too_hot_is_a_failure(tmp_path: Path) -> None:
     write_run(tmp_path, machine=machine(slowdown_reasons=[0.0] * 10 + [float(0x20)] * 10))
     assert "reasons 0x20" in run_checks.clock_check(tmp_path, "M").found
     found = run_checks.verdict_check(tmp_path, "M")
-    assert (found.verdict, found.found.split(":")[0]) == ("FAIL", "throttled")
+    assert (found.result, found.found.split(":")[0]) == ("FAIL", "throttled")
 
 
 def test_a_gpu_that_others_use_is_a_failure(tmp_path: Path) -> None:
@@ -119,22 +119,22 @@ def test_a_gpu_that_others_use_is_a_failure(tmp_path: Path) -> None:
 def test_too_few_samples_and_none(tmp_path: Path) -> None:
     few = [1980.0] * 2 + [None] * 18
     write_run(tmp_path / "few", machine=machine(sm_clock_mhz=few))
-    assert run_checks.clock_check(tmp_path / "few", "M").verdict == "FAIL"
+    assert run_checks.clock_check(tmp_path / "few", "M").result == "FAIL"
     state = machine(sm_clock_mhz=[None] * 20)
     write_run(tmp_path / "none", machine={**state, "unavailable": {"sm_clock_mhz": "no NVML"}})
     assert run_checks.clock_check(tmp_path / "none", "M").found == "none: no NVML"
     write_run(tmp_path / "null", machine=None)
-    assert run_checks.clock_check(tmp_path / "null", "M").verdict == "FAIL"
+    assert run_checks.clock_check(tmp_path / "null", "M").result == "FAIL"
 
 
 def test_recorded_images_over_unrecorded_ones(tmp_path: Path) -> None:
     write_run(tmp_path)
-    assert run_checks.latency_check(tmp_path, "M").verdict == "not checked"
+    assert run_checks.latency_check(tmp_path, "M").result == "not checked"
     # an image lasts until `synchronize` is over: longer than its kernels, shorter than twice that
     busy_ms = 2 * (4_000_000 + 2_000) / 1e6
     write_latency(tmp_path, busy_ms)
     found = run_checks.latency_check(tmp_path, "M")
-    assert found.verdict == "pass"
+    assert found.result == "pass"
     assert 1.0 < float(found.found.split()[0]) < 1.05
     write_latency(tmp_path, 0.9 * busy_ms)
-    assert run_checks.latency_check(tmp_path, "M").verdict == "FAIL"
+    assert run_checks.latency_check(tmp_path, "M").result == "FAIL"

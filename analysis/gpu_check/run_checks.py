@@ -1,21 +1,24 @@
-"""What the files of one run must show."""
+"""What the files of one run must show, and how they are read."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from analysis.machine import MachineState, judge, read_state
-from analysis.measured_memory_table import measured_memory_table
-from analysis.nsys.reading import read_profile
-from analysis.profiles.run_work import own_ranges
-from analysis.statistics.steadiness import check_steadiness
-from tests.gpu_check.check import NO_GPU, Check, checked, unchecked
-from tests.gpu_check.run_files import REMEDY, coverage_share, is_gpu, per_image, record
+from ..machine import MachineState, judge, read_state
+from ..measured_memory_table import measured_memory_table
+from ..nsys.reading import read_profile
+from ..profiles.range_table import RANGE_COLUMNS
+from ..profiles.run_work import own_ranges
+from ..statistics.steadiness import check_steadiness
+from ..tables import read_parquet
+from .page import NO_GPU, Check, checked, unchecked
 
 LEAST_COVERAGE = 0.99
 LEAST_MEMORY, MOST_MEMORY = 0.999, 2.0
@@ -23,10 +26,11 @@ LEAST_MEMORY, MOST_MEMORY = 0.999, 2.0
 LEAST_SAMPLES = 3
 MOST_PROFILED = 1.05
 MIB = 2**20
+REMEDY = "see the logs beside the page"
 
 
 def run_checks(folder: Path, where: str, count: Path) -> list[Check]:
-    """All checks of a run that was measured and attributed.
+    """Make all checks of a run that was measured and attributed.
 
     Args:
         folder: with `run.json`, `profile.sqlite`, `ranges.parquet`.
@@ -60,7 +64,7 @@ def ranges_check(folder: Path, where: str) -> Check:
 
 
 def expected_ranges(run: Mapping[str, Any]) -> dict[str, int]:
-    """How often the runner opens each range of the phases, of an image, and of its submodules."""
+    """Return how often the runner opens each range: of phases, of an image, of its submodules."""
     gpu = run["request"]["device_type"] == "cuda"
     images = run["sampling"]["warmup_images"] + run["sampling"]["measured_images"] + gpu
     outside = ["load", "prepare", "image"]
@@ -121,14 +125,15 @@ def verdict_check(folder: Path, where: str) -> Check:
     if state is None:
         return unchecked(name, where, "run.json tells nothing of the machine", wanted)
     gpu = is_gpu(folder)
-    times_ms = per_image(folder, "image", "busy_ms" if gpu else "host_ms")
-    found = judge(state, check_steadiness(times_ms.to_numpy(np.float64)), "cuda" if gpu else "cpu")
+    times = per_image(folder, "image", "busy_ms" if gpu else "host_ms")
+    steadiness = check_steadiness(np.array(times.tolist(), np.float64))
+    found = judge(state, steadiness, "cuda" if gpu else "cpu")
     holds = found.verdict not in {"shared", "throttled"}
     return checked(name, where, holds, f"{found.verdict}: {found.evidence}", wanted)
 
 
 def machine_state(folder: Path) -> MachineState | None:
-    """Samples of the measured images; None where none are recorded."""
+    """Read the samples of the measured images; None where none are recorded."""
     machine = record(folder)["machine"]
     if machine is None or machine["measured_ms"] is None:
         return None
@@ -149,3 +154,36 @@ def latency_check(folder: Path, where: str) -> Check:
     mean_ms, bare_ms = float(recorded_ms.mean()), float(np.mean(latency["image_ms"]))
     text = f"{mean_ms / bare_ms:.3f} ({mean_ms:.2f} / {bare_ms:.2f} ms)"
     return checked(name, where, mean_ms / bare_ms <= MOST_PROFILED, text, wanted)
+
+
+def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    """Read a record of a run."""
+    data: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+    return data
+
+
+def is_gpu(folder: Path) -> bool:
+    """Return whether a GPU was measured."""
+    return bool(record(folder)["request"]["device_type"] == "cuda")
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """Return the rows of `ranges.parquet` of the measured images."""
+    table, _ = _ranges(folder)
+    return table[table["phase"] == "measure"]
+
+
+def per_image(folder: Path, path: str, column: str) -> pd.Series[float]:
+    """Return a column added up over the calls of a path in each measured image, in their order."""
+    table = measured(folder)
+    return table[table["path"] == path].groupby("image_index")[column].sum()
+
+
+def coverage_share(folder: Path) -> float | None:
+    """Return the share of kernel time in submodules, as `analysis attribute` wrote it."""
+    text = _ranges(folder)[1].get("kernel_time_coverage")
+    return float(text) if text else None
+
+
+def _ranges(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    return read_parquet(folder / "ranges.parquet", RANGE_COLUMNS, REMEDY)
