@@ -60,14 +60,12 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from ..feasibility.table import FEASIBILITY_COLUMNS
+    from ..feasibility.tables import FEASIBILITY
     from ..figures.draw import StudyTables, draw_figures, study_figures
     from ..figures.hardware import Hardware
     from ..figures.style import Style
-    from ..fits.tables import FIT_CURVES
     from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
-    from ..fits.tables import FIT_MODELS
-    from ..fits.tables import FITS
+    from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
     from ..memory_table import MEMORY, MEMORY_METHODS
     from ..ratios import IMPLEMENTATIONS
     from ..runs_table import RUNS
@@ -85,7 +83,7 @@ def _main(options: argparse.Namespace) -> None:
         fit_curves=read_csv(options.fit_curves, FIT_CURVES.schema),
         implementations=read_csv(options.implementations, IMPLEMENTATIONS.schema),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION.schema),
-        feasibility=read_csv(options.feasibility, FEASIBILITY_COLUMNS)
+        feasibility=read_csv(options.feasibility, FEASIBILITY.schema)
         if options.feasibility
         else None,
         runs=read_csv(options.runs, RUNS.schema) if options.runs else None,

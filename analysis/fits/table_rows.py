@@ -13,13 +13,7 @@ from .coefficients import Coefficient
 from .estimation import Bounds
 from .fitted import Fitted
 from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
-from .quadratic import (
-    COEFFICIENTS,
-    ENOUGH_FOR_INTERVAL,
-    MODEL,
-    fit_quadratic,
-    hold_out_errors,
-)
+from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
 from .tables import BACK_TEST, FIT_MODELS, LAW
 from .words import problems, verdict, why_chosen
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..feasibility.table import FEASIBILITY_COLUMNS
-from ..fits.tables import FIT_CURVES
-from ..fits.tables import FIT_MODELS
-from ..fits.tables import FITS
+from ..feasibility.tables import FEASIBILITY
+from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from ..kernels_table import KERNELS
 from ..memory_table import MEMORY, MEMORY_METHODS
 from ..runs_table import RUNS
@@ -36,7 +34,7 @@ class ReportTable:
 
 REPORT_TABLES = {
     "feasibility": ReportTable(
-        "feasibility.csv", "python -m analysis feasible", FEASIBILITY_COLUMNS
+        "feasibility.csv", "python -m analysis feasible", FEASIBILITY.schema
     ),
     "runtime": ReportTable(
         "runtime.csv", "python -m analysis summarize", RUNTIME.schema, required=True

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from analysis.comparison.table import COMPARISON_COLUMNS
-from analysis.feasibility.table import FEASIBILITY_COLUMNS, LIMITS_COLUMNS
-from analysis.fits.tables import FIT_CURVES
+from analysis.feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION
-from analysis.fits.tables import FIT_MODELS
-from analysis.fits.tables import FITS
+from analysis.fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from analysis.kernels_table import KERNELS
 from analysis.measured_memory_table import MEASURED_MEMORY
 from analysis.memory_table import MEMORY, MEMORY_METHODS
@@ -56,8 +54,8 @@ def test_every_column_is_defined(schema: Schema) -> None:
 @pytest.mark.parametrize(
     ("page", "schema"),
     [
-        ("feasibility.md", FEASIBILITY_COLUMNS),
-        ("feasibility.md", LIMITS_COLUMNS),
+        ("feasibility.md", FEASIBILITY.schema),
+        ("feasibility.md", FEASIBILITY_LIMITS.schema),
         ("comparison.md", COMPARISON_COLUMNS),
         ("attribution.md", PROFILE_COLUMNS),
         ("attribution.md", KERNEL_COLUMNS),

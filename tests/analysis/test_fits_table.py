@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fits.tables import FIT_CURVES, fit_curves_table
 from analysis.fits.fitted import fit_all
 from analysis.fits.growth import fit_growth
 from analysis.fits.models import PIXELS, PIXELS_SQUARED
-from analysis.fits.tables import FIT_MODELS, fit_models_table
 from analysis.fits.quadratic import MODEL, fit_quadratic, hold_out_errors
 from analysis.fits.series import (
     LEAST_OF_MEDIAN,
@@ -22,7 +20,15 @@ from analysis.fits.series import (
     memory_series,
     runtime_series,
 )
-from analysis.fits.tables import FITS, SUM, fits_table
+from analysis.fits.tables import (
+    FIT_CURVES,
+    FIT_MODELS,
+    FITS,
+    SUM,
+    fit_curves_table,
+    fit_models_table,
+    fits_table,
+)
 from analysis.memory_table import MEMORY
 from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table
