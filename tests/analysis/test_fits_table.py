@@ -24,7 +24,7 @@ from analysis.fits.tables import (
     FIT_CURVES,
     FIT_MODELS,
     FITS,
-    SUM,
+
     fit_curves_table,
     fit_models_table,
     fits_table,
