@@ -20,13 +20,15 @@ One row per method × variant × resolution, sorted by these. Bytes of one infer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from adscale.memory_record import AliveCount
+
 from .memory_counts import Count
-from .memory_table import STUDY_BYTES, library_bytes
+from .memory_table import STUDY_BYTES
 from .tables import Schema, make_table
 
 MEMORY_METHODS_COLUMNS: Schema = {
@@ -71,10 +73,9 @@ def memory_methods_table(counts: Sequence[Count]) -> pd.DataFrame:
 
 
 def _row(count: Count) -> dict[str, Any]:
-    content, parts = count.content, count.content["submodules"]
-    sums = {name: sum(part[name] for part in parts) for name in STUDY_BYTES}
-    largest = max(parts, key=lambda part: part["peak"]["bytes"])
-    peak = largest["peak"]
+    content, parts = count.content, count.content.submodules
+    sums = {name: sum(getattr(part, name) for part in parts) for name in STUDY_BYTES}
+    peak = content.largest_peak.peak
     return {
         "method": count.method,
         "variant": count.variant,
@@ -83,35 +84,35 @@ def _row(count: Count) -> dict[str, Any]:
         "pixels": count.resolution_px**2,
         **sums,
         "total_bytes": sum(sums.values()),
-        "image_bytes": content["image_bytes"],
-        "peak_bytes": peak["bytes"],
+        "image_bytes": content.image_bytes,
+        "peak_bytes": peak.bytes,
         # where nothing is ever alive, no submodule is the one that decides
-        "peak_submodule": largest["submodule"] if peak["bytes"] else None,
-        "peak_operator": peak["operator"],
-        "peak_layer": peak["layer"],
-        "peak_alive": _alive_text(peak["alive"]) or None,
-        "host_peak_bytes": max(part["host_peak_bytes"] for part in parts),
-        "library_bytes": sum(library_bytes(part) for part in parts),
-        "needed_bytes": content["needed_bytes"],
-        "flops": sum(part["flops"] for part in parts),
+        "peak_submodule": content.largest_peak.submodule if peak.bytes else None,
+        "peak_operator": peak.operator,
+        "peak_layer": peak.layer,
+        "peak_alive": _alive_text(peak.alive) or None,
+        "host_peak_bytes": max(part.host_peak_bytes for part in parts),
+        "library_bytes": sum(part.library_bytes for part in parts),
+        "needed_bytes": content.needed_bytes,
+        "flops": sum(part.flops for part in parts),
         "basis": "counted",
-        "not_counted": "; ".join(content["not_counted"]) or None,
-        "incomplete": content["incomplete"],
+        "not_counted": "; ".join(content.not_counted) or None,
+        "incomplete": content.incomplete,
     }
 
 
-def _alive_text(groups: Sequence[Mapping[str, Any]]) -> str:
+def _alive_text(groups: Sequence[AliveCount]) -> str:
     """Such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
     texts = [_group_text(group) for group in groups[:MOST_GROUPS]]
     rest = groups[MOST_GROUPS:]
     if rest:
-        size_mib = sum(group["bytes"] for group in rest) / _MIB
+        size_mib = sum(group.bytes for group in rest) / _MIB
         texts.append(f"{size_mib:.1f} MiB: {len(rest)} more group{'s' if len(rest) > 1 else ''}")
     return "; ".join(texts)
 
 
-def _group_text(group: Mapping[str, Any]) -> str:
-    layer = f" in {group['layer']}" if group["layer"] else ""
-    submodule = f" ({group['submodule']})" if group["submodule"] else ""
-    size_mib = group["bytes"] / _MIB
-    return f"{size_mib:.1f} MiB: {group['tensors']} {group['operator']}{layer}{submodule}"
+def _group_text(group: AliveCount) -> str:
+    layer = f" in {group.layer}" if group.layer else ""
+    submodule = f" ({group.submodule})" if group.submodule else ""
+    size_mib = group.bytes / _MIB
+    return f"{size_mib:.1f} MiB: {group.tensors} {group.operator}{layer}{submodule}"

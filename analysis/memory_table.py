@@ -24,7 +24,8 @@ inference. Bytes of one inference at batch 1 in 32-bit floats. Columns, in this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -74,32 +75,29 @@ def memory_table(counts: Sequence[Count]) -> pd.DataFrame:
     return make_table([row for count in counts for row in _rows(count)], MEMORY_COLUMNS)
 
 
-def library_bytes(part: Mapping[str, Any]) -> int:
-    """What libraries take on the device in one submodule, in bytes."""
-    return sum(library["device_bytes"] for library in part["libraries"])
-
-
 def _rows(count: Count) -> Iterator[dict[str, Any]]:
-    for part in count.content["submodules"]:
-        conventions, peak = part["conventions"], part["peak"]
+    for part in count.content.submodules:
+        peak = part.peak
+        study = {name: getattr(part, name) for name in STUDY_BYTES}
+        conventions = asdict(part.conventions)
         yield {
             "method": count.method,
             "variant": count.variant,
             "device_type": count.device_type,
             "resolution_px": count.resolution_px,
             "pixels": count.resolution_px**2,
-            "submodule": part["submodule"],
-            **{name: part[name] for name in STUDY_BYTES},
-            "total_bytes": sum(part[name] for name in STUDY_BYTES),
+            "submodule": part.submodule,
+            **study,
+            "total_bytes": sum(study.values()),
             **{f"activations_{name}_bytes": size for name, size in conventions.items()},
-            "peak_bytes": peak["bytes"],
-            "kept_bytes": peak["kept_bytes"],
-            "peak_operator": peak["operator"],
-            "peak_layer": peak["layer"],
-            "host_peak_bytes": part["host_peak_bytes"],
-            "library_bytes": library_bytes(part),
-            "complexity": part["complexity"],
-            "flops": part["flops"],
+            "peak_bytes": peak.bytes,
+            "kept_bytes": peak.kept_bytes,
+            "peak_operator": peak.operator,
+            "peak_layer": peak.layer,
+            "host_peak_bytes": part.host_peak_bytes,
+            "library_bytes": part.library_bytes,
+            "complexity": part.complexity,
+            "flops": part.flops,
             "basis": "counted",
-            "incomplete": count.content["incomplete"],
+            "incomplete": count.content.incomplete,
         }

@@ -29,7 +29,7 @@ def machine_state(run: Run) -> MachineState | None:
     Raises:
         ResultsError: the samples contradict each other.
     """
-    machine = run.document["machine"]
-    if machine is None or machine["measured_ms"] is None:
+    machine = run.record.machine
+    if machine is None or machine.measured_ms is None:
         return None
     return read_state(machine, run.path, run.remeasure)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+
+from adscale.request import RunRequest
 
 from .finding import Finding
 from .folders import RecordedRun
@@ -53,25 +56,29 @@ def check_labels(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
 
 def _fingerprint(run: RecordedRun) -> dict[str, object]:
     """By what machines of one kind are known."""
-    hardware = run.document["hardware"]
+    hardware = run.record.hardware
     found: dict[str, object] = {
-        "cpu_model": hardware["cpu_model"],
-        "online_cpus": hardware["online_cpus"],
+        "cpu_model": hardware.cpu_model,
+        "online_cpus": hardware.online_cpus,
         # the kernel keeps some of it, not always as much
-        "main memory in GiB": round(hardware["memory_bytes"] / GIB),
-        "device_type": run.request["device_type"],
+        "main memory in GiB": round(hardware.memory_bytes / GIB),
+        "device_type": run.request.device_type,
     }
-    for key, value in (hardware["gpu"] or {}).items():
-        if key != "uuid":
-            found[f"gpu.{key}"] = value
-    return {**found, **{f"software.{key}": v for key, v in run.document["software"].items()}}
+    gpu = {} if hardware.gpu is None else asdict(hardware.gpu)
+    software = asdict(run.record.software)
+    return {
+        **found,
+        **{f"gpu.{key}": value for key, value in gpu.items() if key != "uuid"},
+        **{f"software.{key}": value for key, value in software.items()},
+    }
 
 
-def _flat(request: Mapping[str, Any], keys: Sequence[str]) -> dict[str, object]:
+def _flat(request: RunRequest, keys: Sequence[str]) -> dict[str, object]:
     """The values of some keys, mappings taken apart: ``sampling.warmup_images``."""
     found: dict[str, object] = {}
+    values = asdict(request)
     for key in keys:
-        value = request[key]
+        value = values[key]
         if isinstance(value, Mapping):
             found.update({f"{key}.{inner}": part for inner, part in value.items()})
         else:

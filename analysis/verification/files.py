@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from adscale.errors import ResultsError
+from adscale.files import read_record
+from adscale.run_record import RunRecord
 
-from ..documents import read_document
 from .finding import Finding
 from .folders import RecordedRun, RunFolder
 
@@ -47,7 +48,7 @@ def check_latency(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     """Runs without times free of a profiler, on a device whose other runs have them."""
     devices = {run.key.device for run in runs if _has_latency(run)}
     for run in runs:
-        measured = run.document["status"] == "ok"
+        measured = run.record.status == "ok"
         if measured and run.key.device in devices and not _has_latency(run):
             what = "holds no latency.json, other runs of this device do"
             yield Finding(run.folder.place, what, "start the study again")
@@ -98,14 +99,15 @@ def _latency(run: RecordedRun) -> Iterator[Finding]:
     where = f"{run.folder.place}/latency.json"
     path = run.folder.path / "latency.json"
     try:
-        other = read_document(path, "run", COPY_OR_RUN)
+        other = read_record(path, RunRecord, COPY_OR_RUN)
     except ResultsError as error:
         yield Finding(where, error.what, error.remedy)
         return
     differing = [
-        key
-        for key, value in run.request.items()
-        if key not in ONLY_IN_LATENCY and json.dumps(value) != json.dumps(other["request"][key])
+        field.name
+        for field in fields(run.request)
+        if field.name not in ONLY_IN_LATENCY
+        and getattr(run.request, field.name) != getattr(other.request, field.name)
     ]
     if differing:
         what = f"is of another run than run.json beside it ({', '.join(differing)} differ)"

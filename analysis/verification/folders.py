@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from adscale.errors import ResultsError
+from adscale.files import read_record, shown_version
+from adscale.request import RunRequest
+from adscale.run_record import SCHEMA_VERSION, RunRecord
 
-from ..documents import read_document, schema_version, shown_version
 from .finding import Finding
 
 NOT_DEVICES = ("counts", "figures", "logs", "tables")
@@ -73,23 +75,23 @@ class RecordedRun:
     Attributes:
         folder: where it lies.
         key: what the record says.
-        document: the whole record.
+        record: the whole record.
     """
 
     folder: RunFolder
     key: RunKey
-    document: dict[str, Any]
+    record: RunRecord
 
     @property
-    def request(self) -> dict[str, Any]:
+    def request(self) -> RunRequest:
         """What was asked for."""
-        return dict(self.document["request"])
+        return self.record.request
 
     @property
     def gpu_uuid(self) -> str | None:
         """Which GPU measured it; None on a CPU device."""
-        gpu = self.document["hardware"]["gpu"]
-        return None if gpu is None else str(gpu["uuid"])
+        gpu = self.record.hardware.gpu
+        return None if gpu is None else gpu.uuid
 
 
 def run_folders(results: Path) -> list[RunFolder]:
@@ -129,7 +131,7 @@ def key_of(place: Path) -> RunKey | None:
     return RunKey(parts[0], parts[1], parts[2], int(parts[DEPTH - 1]), number)
 
 
-def read_record(folder: RunFolder) -> RecordedRun | Finding:
+def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     """The record of a run, or why it cannot be used."""
     path = folder.path / "run.json"
     if not path.is_file():
@@ -137,20 +139,20 @@ def read_record(folder: RunFolder) -> RecordedRun | Finding:
         return Finding(folder.place, "holds no run.json: the run is not finished", remedy)
     remedy = "remove the folder and measure again, or copy it again"
     try:
-        document = read_document(path, "run", remedy)
+        record = read_record(path, RunRecord, remedy)
     except ResultsError as error:
-        found, ours = shown_version(path), schema_version("run")
-        if found is not None and found != ours:
-            what = f"its record has version {found}, this checkout reads {ours}"
+        found = shown_version(path)
+        if found is not None and found != SCHEMA_VERSION:
+            what = f"its record has version {found}, this checkout reads {SCHEMA_VERSION}"
             remedy = "measure it again, or verify with the version of adscale that measured it"
             return Finding(folder.place, what, remedy)
         return Finding(f"{folder.place}/run.json", error.what, error.remedy)
-    request = document["request"]
+    request = record.request
     key = RunKey(
-        device=request["device"],
-        method=request["method"],
-        variant=request["variant"],
-        resolution_px=request["resolution_px"],
-        process=request["process"],
+        device=request.device,
+        method=request.method,
+        variant=request.variant,
+        resolution_px=request.resolution_px,
+        process=request.process,
     )
-    return RecordedRun(folder, key, document)
+    return RecordedRun(folder, key, record)

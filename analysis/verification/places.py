@@ -32,7 +32,7 @@ def check_duplicates(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
         by_key[run.key].append(run)
         by_time[_moment(run)].append(run)
         if run.gpu_uuid is not None:
-            by_gpu[run.gpu_uuid, run.request["container"], run.key[1:]].append(run)
+            by_gpu[run.gpu_uuid, run.request.container, run.key[1:]].append(run)
     for first, *others in by_key.values():
         for run in others:
             what = f"is {run.key.path}, as is {first.folder.place}"
@@ -57,7 +57,6 @@ def _of_other_devices(first: RecordedRun, others: Sequence[RecordedRun]) -> list
 
 def _moment(run: RecordedRun) -> object:
     """What two measurements do not have in common."""
-    document = run.document
-    machine = document["hardware"]["cpu_model"], run.gpu_uuid
-    times = document["started_utc"], document["finished_utc"]
-    return machine, times, run.key[1:], str(document["memory"])
+    record = run.record
+    machine = record.hardware.cpu_model, run.gpu_uuid
+    return machine, (record.started_utc, record.finished_utc), run.key[1:], record.memory

@@ -9,7 +9,7 @@ from pathlib import Path
 from .agreement import check_curves, check_devices, check_labels
 from .files import check_files, check_latency, left_overs
 from .finding import Finding
-from .folders import RecordedRun, read_record, run_folders
+from .folders import RecordedRun, read_folder, run_folders
 from .grids import check_expected, check_gaps
 from .places import check_duplicates, check_place, foreign_place
 
@@ -53,7 +53,7 @@ def verify(
     runs: list[RecordedRun] = []
     for number, folder in enumerate(folders, 1):
         findings += [*foreign_place(folder), *left_overs(folder)]
-        record = read_record(folder)
+        record = read_folder(folder)
         if isinstance(record, Finding):
             findings.append(record)
         else:

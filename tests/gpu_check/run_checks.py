@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from adscale.models import adapter
+from adscale.run_record import Machine
 from analysis.machine.state import MachineState, read_state
 from analysis.machine.verdict import judge
 from analysis.measured_memory_table import measured_memory_table
@@ -133,7 +135,7 @@ def machine_state(folder: Path) -> MachineState | None:
     machine = record(folder)["machine"]
     if machine is None or machine["measured_ms"] is None:
         return None
-    return read_state(machine, folder / "run.json", REMEDY)
+    return read_state(adapter(Machine).validate_python(machine), folder / "run.json", REMEDY)
 
 
 def latency_check(folder: Path, where: str) -> Check:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.checks import check_settings
 from adscale.methods.registry import all_specs, get_spec
 from adscale.methods.spec import MethodSpec
 from profiling.memory.counting import count_memory
-from profiling.memory.records import SubmoduleCount
 
 MIB = 2**20
 
