@@ -41,7 +41,7 @@ bench: setup-dev
 
 # Exit code 3 where there is no GPU; make itself then ends with 2.
 gpu-check: setup-dev
-	$(BIN)/python -m tests.gpu_check $(ARGS)
+	$(BIN)/python -m analysis gpu-check $(ARGS)
 
 # The documentation as a site in build/docs; warnings are errors. `docs-links` fetches the links to
 # other sites and lists them in build/links/output.txt.

@@ -25,6 +25,7 @@ from .commands import (
     summarize,
     verify,
 )
+from .gpu_check import command as gpu_check
 
 COMMANDS = (
     attribute,
@@ -42,6 +43,7 @@ COMMANDS = (
     compare,
     claims,
     verify,
+    gpu_check,
 )
 """In the order in which a study calls them; then those that it does not call."""
 

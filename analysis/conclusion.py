@@ -16,7 +16,7 @@ import pandas as pd
 from .feasibility.speed import END_TO_END, LATENCY
 from .report.warnings import study_warnings
 from .runtime_table import MAIN_CLOCK
-from .statistics.estimate import Estimate
+from .statistics.summary import Estimate
 
 SEVERITY = ("shared", "throttled", "drifting")
 """Verdicts that are not `steady`, the worst first."""

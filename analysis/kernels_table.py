@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from .runs.kernel_table import RUN_KERNEL_COLUMNS
+from .profiles.kernel_table import RUN_KERNEL_COLUMNS
+from .profiles.study_runs import StudyRun
 from .runs.record import Run
-from .runs.study_runs import StudyRun
 from .tables import RUN_COLUMNS, Schema, make_table, read_parquet
 
 KERNELS_COLUMNS: Schema = {
@@ -37,8 +37,8 @@ def kernels_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """The kernels of runs on a GPU whose images are complete.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them; beside each `run.json` of a
-            GPU lies `kernels.parquet`.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them; beside each `run.json`
+            of a GPU lies `kernels.parquet`.
 
     Returns:
         Rows of `KERNELS_COLUMNS`: the runs in the given order, their submodules in the order of

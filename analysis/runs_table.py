@@ -15,13 +15,10 @@ import pandas as pd
 
 from adscale.run_record import Energy, ForeignProcess
 
-from .machine.state import MachineState
-from .machine.verdict import RunVerdict
-from .runs.energy import image_energy
-from .runs.judging import machine_state
+from .machine import MachineState, RunVerdict
+from .profiles.study_runs import Pass, StudyRun, machine_state
+from .profiles.times import PassTimes, image_energy
 from .runs.record import Run
-from .runs.study_runs import Pass, StudyRun
-from .runs.times import PassTimes
 from .statistics.mean_error import Floats
 from .tables import Schema, make_table
 
@@ -98,7 +95,7 @@ def runs_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """One row per process and pass.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
         Rows of `RUNS_COLUMNS`: the runs in the given order, the profiled processes of each before

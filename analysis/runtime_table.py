@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .runs.study_runs import Pass, StudyRun
-from .runs.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
-from .statistics.estimate import Estimate
+from .profiles.study_runs import Pass, StudyRun
+from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
 from .statistics.steadiness import check_processes
-from .statistics.summary import summarize_series
+from .statistics.summary import Estimate, summarize_series
 from .tables import RUN_COLUMNS, Schema, make_table
 
 _PERCENTILES = ("median", "p90", "p95", "p99")
@@ -60,7 +59,7 @@ def runtime_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
     """Summarise runs.
 
     Args:
-        runs: as `analysis.runs.study_runs.read_study_runs` gives them.
+        runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
         Rows of `RUNTIME_COLUMNS`: the runs in the given order, the parts of each in the order of

@@ -7,7 +7,7 @@ import sys
 
 from adscale.errors import UserError
 
-from .cli import check, export, measure, methods, plan, run
+from .cli import check, environment, export, measure, methods, plan, run
 from .launcher import MeasurementFailedError
 from .memory import cli as memory
 
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (methods, plan, run, memory, export, measure, check):
+    for module in (methods, plan, run, memory, export, measure, check, environment):
         module.add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:

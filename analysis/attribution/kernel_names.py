@@ -12,8 +12,7 @@ import numpy as np
 
 from ..nsys.records import Calls, Int64s, Integers, Operations
 from .attribute import Attribution
-from .forest import Forest, forests
-from .paths import PathTree, levels_of, path_tree
+from .range_tree import Forest, PathTree, forests, levels_of, path_tree
 
 _CHUNK = 1 << 20
 _TABLE = 1 << 21

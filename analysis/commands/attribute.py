@@ -101,8 +101,8 @@ def _read(options: argparse.Namespace) -> Profile:
 
 
 def _write_run(options: argparse.Namespace) -> None:
-    from ..runs.coverage import uncovered_share, uncovered_warning
-    from ..runs.range_table import run_ranges
+    from ..profiles.coverage import uncovered_share, uncovered_warning
+    from ..profiles.range_table import run_ranges
     from ..runs.record import read_run
     from ..tables import write_parquet
 
@@ -127,8 +127,8 @@ def _warn(run: Run, warning: str | None) -> None:
 def _show_profile(options: argparse.Namespace) -> None:
     from ..profiles.coverage import ProfileCoverage
     from ..profiles.kernel_table import kernel_table
-    from ..profiles.profile_work import work_of
     from ..profiles.range_table import profile_table
+    from ..profiles.work import work_of
 
     work = work_of(_read(options))
     coverage = ProfileCoverage(work)

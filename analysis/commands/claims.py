@@ -11,7 +11,7 @@ from .arguments import positive, side_px
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..claims.tables import Table
+    from ..claims import Table
     from ..memory_counts import Count
     from .arguments import Subparsers
 
@@ -59,16 +59,16 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _table(claim: str, counts: Sequence[Count], tflop_per_s: float | None) -> Table:
-    from ..claims import tables
+    from .. import claims
 
     if claim == "flops":
-        return tables.flops_table(counts, tflop_per_s)
+        return claims.flops_table(counts, tflop_per_s)
     make = {
-        "layers": tables.layers_table,
-        "activations": tables.activations_table,
-        "ratios": tables.ratios_table,
-        "growth": tables.growth_table,
-        "totals": tables.totals_table,
+        "layers": claims.layers_table,
+        "activations": claims.activations_table,
+        "ratios": claims.ratios_table,
+        "growth": claims.growth_table,
+        "totals": claims.totals_table,
     }[claim]
     return make(counts)
 

@@ -63,8 +63,7 @@ def _percent(text: str) -> float:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from ..comparison.fingerprint import fingerprint_differences
-    from ..comparison.sides import LABELS, pair_sides, read_side
+    from ..comparison.sides import LABELS, fingerprint_differences, pair_sides, read_side
     from ..comparison.table import comparison_table
     from ..comparison.text import comparison_text
     from ..tables import write_both

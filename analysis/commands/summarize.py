@@ -47,7 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..kernels_table import kernels_table
-    from ..runs.study_runs import read_study_runs
+    from ..profiles.study_runs import read_study_runs
     from ..runs_table import runs_table
     from ..runtime_table import profiler_warning, runtime_table
     from ..tables import write_both

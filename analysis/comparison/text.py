@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from .fingerprint import Difference
-from .sides import LABELS, Side
+from .sides import LABELS, Difference, Side
 from .verdict import ERROR_RATE
 
 WORST_FIRST = ("slower", "unclear", "same", "faster")

@@ -15,7 +15,7 @@ import pandas as pd
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior
 from ..fits.series import MEAN_COLUMNS, relative_std
-from ..statistics.estimate import Estimate
+from ..statistics.summary import Estimate
 
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""

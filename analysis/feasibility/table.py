@@ -13,7 +13,7 @@ from adscale.names import sensor_side_px
 from ..figures.hardware import Hardware, Sensor
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from ..fits.series import complexities_of
-from ..statistics.estimate import Estimate
+from ..statistics.summary import Estimate
 from ..tables import Schema, make_table
 from .needs import GIB, Need, fits, measured_context, need_at
 from .observed import observed

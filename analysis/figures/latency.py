@@ -8,21 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from .canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
-from .captions import (
-    STATUS_WORDS,
-    measured_on,
-    out_of_memory,
-    slowed_down,
-    uncertainty,
-)
+from .captions import STATUS_WORDS, measured_on, out_of_memory, slowed_down, uncertainty
 from .intervals import half_widths
-from .marks import (
-    draw_points,
-    hatch_unsteady,
-    is_unsteady,
-    settings_words,
-    unsteady_words,
-)
+from .marks import draw_points, hatch_unsteady, is_unsteady, settings_words, unsteady_words
 from .scaling_axes import HEIGHT_MM, scaling_axes
 from .style import Style, method_look
 

@@ -10,13 +10,7 @@ from .captions import incomplete, not_counted, on_device
 from .edge_labels import settle
 from .hardware import Hardware
 from .hardware_lines import add_hardware_lines, hardware_words
-from .scaling_axes import (
-    HEIGHT_MM,
-    STUDY_MODEL,
-    draw_study,
-    finish,
-    scaling_axes,
-)
+from .scaling_axes import HEIGHT_MM, STUDY_MODEL, draw_study, finish, scaling_axes
 from .style import Style, method_look
 
 GIB = 2**30

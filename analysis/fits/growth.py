@@ -12,19 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .backtest import FEWEST_LEFT, LEFT_OUT, BackTest, back_test
-from .bands import Bounds, Scatter, envelope
 from .coefficients import Coefficient, knee_px, physical_coefficients
-from .estimation import FormFit, Points, PointsError, make_points
-from .evidence import FittedLaw, fit_laws, scatter_of
+from .estimation import Bounds, FormFit, Points, PointsError, Scatter, envelope, make_points
 from .models import NOTHING_KNOWN, Floats, Law, Prior
-from .quadratic import (
-    COEFFICIENTS,
-    ENOUGH_FOR_INTERVAL,
-    QuadraticFit,
-    fit_quadratic,
+from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
+from .selection import (
+    FEWEST_LEFT,
+    LEFT_OUT,
+    BackTest,
+    FittedLaw,
+    Selection,
+    back_test,
+    fit_laws,
+    scatter_of,
+    select,
 )
-from .selection import Selection, select
 
 LEVEL = 0.95
 """Share of new measurements that the interval and the band are to hold."""
@@ -51,7 +53,7 @@ class Model:
             it, then the largest two from those below both; empty without a back-test, None where
             the law has more coefficients than there were resolutions left.
         passed: the back-test; None without one.
-        heard: share of its interval with which it is in the band, 0 to 1.
+        band_share: share of its interval with which it is in the band, 0 to 1.
         chosen: whether it is the one.
     """
 
@@ -63,7 +65,7 @@ class Model:
     aicc: float | None
     back_test_errors: tuple[float | None, ...]
     passed: bool | None
-    heard: float
+    band_share: float
     chosen: bool
 
 
@@ -77,8 +79,8 @@ class Curve:
         study: the study's model.
         predicted: the law chosen; the study's model where none could be.
         interval: where one more measurement lies if the chosen law is the true one.
-        spread: lowest and highest estimate of the laws heard.
-        band: where one more measurement lies, whichever of the laws heard is the true one.
+        spread: lowest and highest estimate of the laws in the band.
+        band: where one more measurement lies, whichever of the laws in the band is the true one.
         refused: why there is no prediction or no band, at each side; else empty.
     """
 
@@ -193,8 +195,8 @@ def _answer(evidence: Evidence, curve: Curve, refused: npt.NDArray[np.bool_]) ->
     # what is refused is computed nowhere near the origin, where a law without constant is 0
     side = np.maximum(curve.side_px, evidence.points.measured.smallest_px)
     of_chosen = scatter.quantile**2 - _loss(chosen, scatter)
-    heard = heard_shares(evidence) > 0
-    estimates = np.array([one.predict(side)[0] for one in evidence.fitted])[heard]
+    in_band = band_shares(evidence) > 0
+    estimates = np.array([one.predict(side)[0] for one in evidence.fitted])[in_band]
     spread = Bounds(
         np.min(estimates, axis=0, keepdims=True), np.max(estimates, axis=0, keepdims=True)
     )
@@ -214,7 +216,7 @@ def _loss(one: FittedLaw, scatter: Scatter) -> Floats:
     return np.asarray((misfit - one.misfit) / scatter.variance, np.float64)
 
 
-def heard_shares(evidence: Evidence) -> Floats:
+def band_shares(evidence: Evidence) -> Floats:
     """Share of its interval that each law may use for the band."""
     selection, quantile = evidence.selection, evidence.scatter.quantile[0]
     score = np.where(selection.allowed[:, 0], selection.score[:, 0], np.inf)
@@ -285,15 +287,15 @@ def _relative_scatter(evidence: Evidence) -> float:
 
 
 def _models(evidence: Evidence, tests: Sequence[BackTest], unit: str) -> tuple[Model, ...]:
-    heard = heard_shares(evidence)
+    shares = band_shares(evidence)
     models = [
-        _model(evidence, index, tests[index], unit, float(heard[index]))
+        _model(evidence, index, tests[index], unit, float(shares[index]))
         for index in range(len(evidence.fitted))
     ]
     return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
 
-def _model(evidence: Evidence, index: int, test: BackTest, unit: str, heard: float) -> Model:
+def _model(evidence: Evidence, index: int, test: BackTest, unit: str, band_share: float) -> Model:
     one, selection, points = evidence.fitted[index], evidence.selection, evidence.points
     best = one.fits[int(one.best[0])]
     residuals = one.predict(points.side_px)[0] / points.values[0] - 1
@@ -309,7 +311,7 @@ def _model(evidence: Evidence, index: int, test: BackTest, unit: str, heard: flo
             None if np.isnan(error) else float(error) for error in test.errors[0]
         ),
         passed=bool(test.passed[0]),
-        heard=heard,
+        band_share=band_share,
         chosen=index == int(selection.chosen[0]),
     )
 

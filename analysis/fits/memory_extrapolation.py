@@ -33,9 +33,8 @@ import pandas as pd
 from adscale.names import PAPER_SIDES_PX
 
 from ..tables import Schema, make_table
-from .quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic
+from .quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic, verdict
 from .series import WHOLE_METHOD
-from .verdict import verdict
 
 MEMORY_EXTRAPOLATION_COLUMNS: Schema = {
     "quantity": "string",

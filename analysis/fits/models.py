@@ -62,7 +62,7 @@ class Law:
         floor: whether there is one.
         complications: what it has beyond a line in the pixels, a term that bends it and a floor
             counting one each. A law with more of them has to fit better to be preferred, or to be
-            heard in the band (`analysis.fits.selection`).
+            in the band (`analysis.fits.selection`).
         degree: highest power of the pixels in it, which bounds a branch that was not seen.
         beside: terms that are added to floor and branch alike.
         root: 2 where the sum is that of the square of the quantity, else 1.

@@ -8,7 +8,7 @@ One row per series × law; the study's model last. Columns, in this order:
 - `score`: misfit in squared scatters plus a price for each complication, less that of the law
   chosen; `aicc`; both null for the study's model, which is not weighed.
 - `back_test_…`: as in `fits.csv`; `passed`: whether they lie within what the law allows.
-- `heard`: share of its interval with which the law is in the band; `chosen`.
+- `band_share`: share of its interval with which the law is in the band; `chosen`.
 - `predicted`: at `extrapolate_to_px`, null where that is refused.
 - `verdict`: what became of the law, in words.
 """
@@ -25,14 +25,7 @@ from ..tables import Schema, make_table
 from .fitted import Fitted
 from .growth import Growth, Model
 from .quadratic import MODEL, hold_out_errors
-from .table import (
-    BACK_TEST_COLUMNS,
-    KEY_COLUMNS,
-    LAW_COLUMNS,
-    back_test_values,
-    law_values,
-    number,
-)
+from .table import BACK_TEST_COLUMNS, KEY_COLUMNS, LAW_COLUMNS, back_test_values, law_values, number
 from .words import verdict
 
 FIT_MODELS_COLUMNS: Schema = {
@@ -42,7 +35,7 @@ FIT_MODELS_COLUMNS: Schema = {
     "aicc": "Float64",
     **BACK_TEST_COLUMNS,
     "passed": "boolean",
-    "heard": "Float64",
+    "band_share": "Float64",
     "chosen": "boolean",
     "extrapolate_to_px": "Int64",
     "predicted": "Float64",
@@ -78,7 +71,7 @@ def _rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
             "aicc": model.aicc,
             **back_test_values(model.back_test_errors),
             "passed": model.passed,
-            "heard": model.heard,
+            "band_share": model.band_share,
             "chosen": model.chosen,
             "extrapolate_to_px": side_px,
             "predicted": None if refused else _predicted(growth, model, side_px),

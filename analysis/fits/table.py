@@ -43,8 +43,8 @@ import numpy as np
 import pandas as pd
 
 from ..tables import Schema, make_table
-from .bands import Bounds
 from .coefficients import Coefficient
+from .estimation import Bounds
 from .fitted import KEY, Fitted
 from .growth import Curve, Model
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .evidence import FittedLaw
 from .growth import Curve, Growth, Model
 from .models import TESTED_BRANCH
-from .selection import Selection
+from .selection import FittedLaw, Selection
 
 APART = 1.25
-"""Ratio of the estimates of two laws heard from which on they are said to differ."""
+"""Ratio of the estimates of two laws in the band from which on they are said to differ."""
 
 MISFIT = 3.0
 """Ratio of scatter to measured deviation from which on no law is said to fit."""
@@ -43,9 +42,9 @@ def verdict(model: Model) -> str:
         return f"chosen; {_back_test(model)}"
     if model.passed is False:
         return f"out: {_back_test(model)}"
-    if model.heard <= 0:
+    if model.band_share <= 0:
         return "refuted by the fit: too large a misfit for its number of terms"
-    return f"not refuted: heard with {model.heard:.0%} of its interval"
+    return f"not refuted: in the band with {model.band_share:.0%} of its interval"
 
 
 def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
@@ -130,8 +129,8 @@ def _of_scatter(growth: Growth) -> Iterator[str]:
 def _of_rivals(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
     low, high = curve.spread.low[index], curve.spread.high[index]
     if high > APART * low:
-        heard = [model.law.name for model in growth.models if model.heard > 0]
+        names = [model.law.name for model in growth.models if model.band_share > 0]
         yield (
-            f"the points do not decide between {', '.join(heard)}: at {curve.side_px[index]:g} px "
+            f"the points do not decide between {', '.join(names)}: at {curve.side_px[index]:g} px "
             f"they say {low:.3g} to {high:.3g} {growth.unit}"
         )

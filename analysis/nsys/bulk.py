@@ -8,17 +8,135 @@ SQLite's liberties; whatever it refuses is read again by `sqlite3`, which decide
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from .arrow_reader import Chunk, UnsuitedError, arrow_chunks
-from .columns import Column, Growing, Kind
-from .rows_reader import row_chunks
+import numpy as np
+import numpy.typing as npt
+
+from .records import Column, Growing, Int64s, Kind
+
+Chunk = list[npt.NDArray[Any]]
+"""Columns of some rows: int64 or strings."""
+
+BATCH_ROWS = 65_536
+
+
+class UnsuitedError(Exception):
+    """The driver is absent, failed, or made of a column something else than was asked for."""
+
+
+def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
+    """The columns of a query, some rows at a time.
+
+    Args:
+        path: the SQLite file; opened read-only.
+        sql: a query without NULL in its result.
+        texts: whether each column is text; the others are integers.
+
+    Raises:
+        UnsuitedError: read it another way.
+    """
+    try:
+        import adbc_driver_sqlite
+        import pyarrow as pa
+        from adbc_driver_manager import AdbcConnection, AdbcStatement, Error
+    except ImportError as error:
+        raise UnsuitedError(str(error)) from error
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        # Not through the driver's DB-API: where a query fails in its first rows, closing the
+        # statement fails as well (driver 1.12). A cursor then counts as open and is closed again
+        # when it is collected, which raises where nobody can catch it. Here each handle is closed
+        # once, also where closing the one inside it failed.
+        with (
+            adbc_driver_sqlite.connect(uri) as database,
+            AdbcConnection(database) as connection,
+            AdbcStatement(connection) as statement,
+        ):
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+            statement.set_sql_query(sql)
+            stream, _ = statement.execute_query()
+            # the statement must outlive its results
+            with closing(pa.RecordBatchReader.from_stream(stream)) as batches:
+                for batch in batches:
+                    if batch.num_rows:
+                        columns = zip(batch.columns, texts, strict=True)
+                        yield [_column(column, is_text) for column, is_text in columns]
+    except (Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UnsuitedError(str(error)) from error
+
+
+def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
+    import pyarrow as pa
+
+    expected = pa.string() if is_text else pa.int64()
+    if column.type != expected or column.null_count:
+        raise UnsuitedError(f"{column.type} instead of {expected}")
+    if is_text:
+        encoded = column.dictionary_encode()
+        texts = np.array(encoded.dictionary.to_pylist(), dtype=object)
+        strings: npt.NDArray[Any] = texts[encoded.indices.to_numpy()]
+        return strings
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True)
+    return values
+
+
+CHUNK_ROWS = 65_536
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file for reading only; text that is no UTF-8 is read all the same.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    return connection
+
+
+def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
+    """The columns of a query, some rows at a time.
+
+    Args:
+        path: the SQLite file; opened read-only.
+        sql: a query without NULL in its result.
+        texts: whether each column is text; the others are integers.
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+        TypeError: a column of integers holds something else.
+    """
+    with closing(connect(path)) as connection:
+        cursor = connection.execute(sql)
+        while rows := cursor.fetchmany(CHUNK_ROWS):
+            columns = zip(zip(*rows, strict=True), texts, strict=True)
+            yield [
+                _strings(column) if is_text else _integers(column) for column, is_text in columns
+            ]
+
+
+def _integers(column: tuple[Any, ...]) -> Int64s:
+    values = np.array(column)
+    if values.dtype != np.int64:
+        strange = next(value for value in column if not isinstance(value, int))
+        raise TypeError(f"{strange!r} where an integer belongs")
+    return values
+
+
+def _strings(column: tuple[Any, ...]) -> npt.NDArray[Any]:
+    values = np.empty(len(column), dtype=object)
+    values[:] = column
+    return values
+
 
 Reader = Literal["auto", "sqlite3"]
 Advance = Callable[[int], None]

@@ -10,9 +10,8 @@ from typing import Any
 
 from adscale.errors import ProfileError
 
-from .bulk import Advance, Field, Query, Reader, read_columns
-from .columns import Column
-from .rows_reader import connect
+from .bulk import Advance, Field, Query, Reader, connect, read_columns
+from .records import Column
 
 _MAGIC = b"SQLite format 3\0"
 _KNOWN_TABLES = frozenset(

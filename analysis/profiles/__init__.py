@@ -1,1 +1,1 @@
-"""Tables of any profile: its ranges by path, its kernels by path and name, and what is left out."""
+"""Tables of any profile and of our runs: ranges, kernels, what is left out; and a run's times."""

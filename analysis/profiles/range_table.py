@@ -12,9 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..nsys.records import THREAD_BITS, Bools, Ranges
+from ..attribution.attribute import Attribution, attribute
+from ..nsys.records import THREAD_BITS, Bools, Profile, Ranges
+from ..runs.record import Run
 from ..tables import Schema
-from .profile_work import By, ProfileWork, work_by
+from .coverage import RunCoverage, run_coverage
+from .kernel_table import run_kernels
+from .layout import PHASES, Places, check_kernels, check_ranges, own_ranges, place_ranges
+from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, ProfileWork, work_by
 
 PROFILE_COLUMNS: Schema = {
     "path": "string",
@@ -39,10 +44,6 @@ PROFILE_COLUMNS: Schema = {
     "projected_ms": "Float64",
 }
 """Columns of the table; with `by`, that column stands behind `path`."""
-
-SEPARATOR = " > "
-NS_PER_MS = 1e6
-KERNEL_TABLE = "CUPTI_ACTIVITY_KIND_KERNEL"
 
 _KERNEL_COLUMNS = (
     "kernels",
@@ -171,4 +172,89 @@ def _added_up(each: _Each, work: ProfileWork) -> pd.DataFrame:
     table = table.reset_index()
     texts = np.array(work.paths.texts(SEPARATOR), dtype=object)
     table["path"] = texts[table["path"].to_numpy(np.int64)]
+    return table
+
+
+RANGE_COLUMNS: Schema = {
+    "phase": "string",
+    "image_index": "Int64",
+    "path": "string",
+    "name": "string",
+    "depth": "Int64",
+    "call": "Int64",
+    "start_ns": "Int64",
+    "host_ms": "Float64",
+    "kernels": "Int64",
+    "kernel_sum_ms": "Float64",
+    "busy_ms": "Float64",
+    "span_ms": "Float64",
+}
+"""Columns of `ranges.parquet`."""
+
+_GPU_COLUMNS = ("kernels", "kernel_sum_ms", "busy_ms", "span_ms")
+
+
+class RunRanges(NamedTuple):
+    """The ranges of a run, its kernels, and how much of their time the ranges account for.
+
+    Attributes:
+        table: rows of `RANGE_COLUMNS`, in the order of their starts.
+        coverage: None on a CPU device.
+        kernels: rows of `analysis.profiles.kernel_table.RUN_KERNEL_COLUMNS`.
+    """
+
+    table: pd.DataFrame
+    coverage: RunCoverage | None
+    kernels: pd.DataFrame
+
+
+def run_ranges(run: Run, profile: Profile) -> RunRanges:
+    """The ranges of a run's complete images.
+
+    Images beyond those that `run.json` counts as completed are left out: the one during which
+    memory ran out is not complete.
+
+    Raises:
+        ProfileError: the profile of an `ok` run does not hold what was measured.
+    """
+    ranges = own_ranges(profile.ranges)
+    attribution = attribute(ranges, profile.calls, profile.kernels)
+    places = place_ranges(run, ranges, attribution.nesting)
+    check_ranges(run, profile, ranges, places)
+    table = _run_table(run, ranges, places, attribution)
+    kernels = run_kernels(run, profile, ranges, places, attribution)
+    if run.clock == "host":
+        table[list(_GPU_COLUMNS)] = pd.NA
+        return RunRanges(table.astype(dict(RANGE_COLUMNS)), None, kernels)
+    images = table[(table["phase"] == "measure") & (table["path"] == "image")]
+    check_kernels(run, profile, int(images["kernels"].sum()))
+    return RunRanges(table, run_coverage(profile, ranges, places, attribution), kernels)
+
+
+def _run_table(run: Run, ranges: Ranges, places: Places, attribution: Attribution) -> pd.DataFrame:
+    phase = np.append(ranges.name, "")[places.phase]
+    completed = np.zeros(len(ranges), np.bool_)
+    for name in PHASES:
+        completed |= (phase == name) & (places.image < run.images[name])
+    at = np.flatnonzero(completed & (places.depth >= 0))
+    at = at[np.lexsort((places.depth[at], ranges.start_ns[at]))]
+    gpu = attribution.inclusive
+    table = pd.DataFrame(
+        {
+            "phase": phase[at],
+            "image_index": places.image[at],
+            "path": places.path[at],
+            "name": ranges.name[at],
+            "depth": places.depth[at],
+            "start_ns": ranges.start_ns[at],
+            "host_ms": (ranges.end_ns - ranges.start_ns)[at] / NS_PER_MS,
+            "kernels": gpu.intervals[at],
+            "kernel_sum_ms": gpu.total_ns[at] / NS_PER_MS,
+            "busy_ms": gpu.busy_ns[at] / NS_PER_MS,
+            "span_ms": gpu.span_ns[at] / NS_PER_MS,
+        }
+    )
+    table["call"] = table.groupby(["phase", "image_index", "path"]).cumcount()
+    table = table[list(RANGE_COLUMNS)].astype(dict(RANGE_COLUMNS))
+    table.loc[table["kernels"] == 0, "span_ms"] = pd.NA
     return table

@@ -1,1 +1,1 @@
-"""Our own runs: what `run.json` promises, and the ranges that the profile holds."""
+"""The record of a run."""

@@ -29,13 +29,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .mean_error import (
-    Floats,
-    autocorrelation,
-    cosine_count,
-    cosine_projections,
-    spectrum_fall,
-)
+from .mean_error import Floats, autocorrelation, cosine_count, cosine_projections, spectrum_fall
 
 DriftKind = Literal["thirds", "trend", "step", "wander"]
 

@@ -14,7 +14,7 @@ from adscale.methods.registry import check_resolution, check_settings, get_spec,
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("check", help="check methods of your own (used by Snakemake)")
-    parser.add_argument("methods", help="a JSON list, see profiling/study/foreign_check.py")
+    parser.add_argument("methods", help="a JSON list, see profiling/study/setup.py")
     parser.set_defaults(main=main)
 
 

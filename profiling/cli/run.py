@@ -24,7 +24,7 @@ from adscale.run_record import DEFAULT_MARGIN
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_place, launch
-from ..study.progress import finish
+from ..study.finished import finish
 from .methods import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"

@@ -1,11 +1,10 @@
-"""When a run that was left out for its memory is decided on anew. No torch.
+"""Options of a study that must not cause a measurement when they are switched. No torch.
 
-Whether such runs are left out is an option of the study, and switching it must not cause a
-measurement: what has been measured stays measured, with any option. So the option is no parameter
-of a rule that Snakemake compares (see ``profiling.study.options``). One kind of run does depend on
-it: that which was left out. Each record has a small file among its job's inputs, its decision. It
-is as old as can be, so it causes nothing, unless the run was left out and would not be now: then it
-is new, and Snakemake runs the job again.
+They are told to ``python -m profiling run`` besides the request, which Snakemake compares: what has
+been measured stays measured, with any option. One kind of run does depend on one of them: that
+which was left out for its memory. Each record has a small file among its job's inputs, its
+decision. It is as old as can be, so it causes nothing, unless the run was left out and would not be
+now: then it is new, and Snakemake runs the job again.
 """
 
 from __future__ import annotations
@@ -16,9 +15,25 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from adscale.config import StudyConfig
 from adscale.digest import source_digest
 from adscale.files import write_text
 from adscale.run_record import Prediction
+
+
+def run_options(study: StudyConfig) -> str:
+    """What every run is told, for a shell.
+
+    Args:
+        study: its configuration.
+    """
+    options = []
+    if study.skip_margin is not None:
+        options.append(f"--skip-predicted-out-of-memory --memory-margin {study.skip_margin!r}")
+    if study.foreign_processes != "flag":
+        options.append(f"--foreign-processes {study.foreign_processes}")
+    return " ".join(options)
+
 
 STANDS = "What was recorded of this run, if anything, stands.\n"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from adscale.models import checked
 from adscale.run_record import Machine
-from analysis.machine.state import MachineState, read_state
+from analysis.machine import MachineState, read_state
 
 SAMPLES = 100
 POWER_CAP, HARDWARE, SOFTWARE_HEAT, HARDWARE_HEAT, IDLE, LOCKED = 0x04, 0x08, 0x20, 0x40, 0x01, 0x02

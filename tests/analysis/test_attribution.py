@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.attribution.attribute import attribute
-from analysis.attribution.launches import launch_of
+from analysis.attribution.attribute import attribute, launch_of
 from analysis.nsys.records import THREAD_BITS, Calls, Coded, Operations
 from tests.analysis.builders import (
     PROCESS,

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.comparison.fingerprint import fingerprint_differences
-from analysis.comparison.sides import pair_sides
+from analysis.comparison.sides import fingerprint_differences, pair_sides
 from analysis.comparison.table import COMPARISON_COLUMNS, comparison_table
 from analysis.comparison.verdict import DISTURBANCE_FACTOR, Evidence, Verdict, judge
 from analysis.figures.canvas import Drawing

@@ -7,8 +7,7 @@ import pytest
 from scipy.optimize import nnls
 from scipy.stats import t
 
-from analysis.fits.bands import Scatter, envelope
-from analysis.fits.estimation import best_forms, fit_form, fit_law, make_points
+from analysis.fits.estimation import Scatter, best_forms, envelope, fit_form, fit_law, make_points
 from analysis.fits.models import (
     CONSTANT,
     FLOOR_LINEAR,

@@ -28,6 +28,8 @@ from analysis.fits.models import (
     Floats,
     Form,
     Law,
+    forms,
+    prior_of_whole,
 )
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
@@ -176,3 +178,23 @@ def test_points_that_follow_no_law(
 ) -> None:
     with pytest.raises(PointsError, match=reason):
         make_points(side_px, observed, relative_std)
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_cases_that_the_points_do_not_determine_are_left_out(count: int) -> None:
+    """Where a floor and a bend add up, one case has twice the same column: "n" and "m"."""
+    points = make_points(SIDES_PX[:count], np.linspace(1, 2, count) ** 2)
+    laws = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
+    for law in laws:
+        for fit in fit_law(law, points):
+            design = fit.form.design(points.side_px, points.measured)
+            assert np.linalg.matrix_rank(design) == fit.form.coefficients
+            assert np.all(np.abs(fit.coefficients) < 1e6)
+    if count == 7:
+        left_out = [
+            form
+            for law in laws
+            for form in forms(law, count)
+            if form not in [fit.form for fit in fit_law(law, points)]
+        ]
+        assert left_out

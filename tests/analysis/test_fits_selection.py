@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from analysis.fits.backtest import BackTest, back_test
-from analysis.fits.bands import Scatter
-from analysis.fits.estimation import ROUNDING, Points, make_points
-from analysis.fits.evidence import (
-    FOURTH_COEFFICIENT,
-    complications,
-    corrected_aic,
-    fit_laws,
-    scatter_of,
-)
+from analysis.fits.estimation import ROUNDING, Points, Scatter, make_points
 from analysis.fits.models import (
     CONSTANT,
     FLOOR_LINEAR,
@@ -29,7 +20,18 @@ from analysis.fits.models import (
     Form,
     Law,
 )
-from analysis.fits.selection import TIE, Selection, select
+from analysis.fits.selection import (
+    FOURTH_COEFFICIENT,
+    TIE,
+    BackTest,
+    Selection,
+    back_test,
+    complications,
+    corrected_aic,
+    fit_laws,
+    scatter_of,
+    select,
+)
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
 G = (SIDES_PX / 1024) ** 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.fits.fitted import total_curve
 from analysis.fits.growth import Growth, fit_growth
 from analysis.fits.quadratic import fit_quadratic
-from analysis.fits.total import total_curve
 
 SIDES_PX = [256, 384, 512, 640, 768, 896, 1024]
 G = (np.array(SIDES_PX) / 1024) ** 2

@@ -40,7 +40,7 @@ def test_a_straight_line_with_everything_a_table_needs() -> None:
     assert chosen.law is LINEAR
     assert [part.name for part in chosen.coefficients] == ["a", "b"]
     assert chosen.score == 0
-    assert chosen.heard == 1
+    assert chosen.band_share == 1
     assert chosen.passed
     assert len(chosen.back_test_errors) == 3
     assert {model.law for model in growth.models} == set(RIVALS)
@@ -257,7 +257,7 @@ def test_verdicts() -> None:
     assert said[LINEAR.name].startswith("out: not within its own bounds in the back-test")
     straight = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms")
     assert any(
-        verdict(model).startswith("not refuted: heard with") for model in straight.models[1:]
+        verdict(model).startswith("not refuted: in the band with") for model in straight.models[1:]
     )
     assert "least misfit for its number of terms" in why_chosen(straight)
 

@@ -17,8 +17,8 @@ import pytest
 
 from adscale.errors import ResultsError
 from analysis.kernels_table import KERNELS_COLUMNS, kernels_table
-from analysis.runs.kernel_table import RUN_KERNEL_COLUMNS
-from analysis.runs.study_runs import read_study_runs
+from analysis.profiles.kernel_table import RUN_KERNEL_COLUMNS
+from analysis.profiles.study_runs import read_study_runs
 from tests.gpu_profiles import (
     OTHER_THREAD,
     GpuRun,

@@ -11,8 +11,7 @@ import pytest
 from adscale.errors import ConfigError, ResultsError
 from adscale.models import checked, jsonable
 from adscale.run_record import Machine, MachineSamples
-from analysis.machine.slowdown import held_down_by, is_idle
-from analysis.machine.state import QUANTITIES
+from analysis.machine import QUANTITIES, held_down_by, is_idle
 from tests.analysis.machines import SAMPLES, cpu, gpu, state
 
 

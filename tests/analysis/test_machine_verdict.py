@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.machine.verdict import SEVERITY, RunVerdict, judge, judge_processes
+from analysis.machine import SEVERITY, RunVerdict, judge, judge_processes
 from analysis.statistics.steadiness import Steadiness
 from tests.analysis.machines import (
     HARDWARE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics.modes import find_modes, valley
+from analysis.statistics.steadiness import find_modes, valley
 from tests.analysis.series import Floats, noise, times
 
 

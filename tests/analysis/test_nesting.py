@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.attribution.nesting import nest
-from analysis.attribution.paths import range_paths
+from analysis.attribution.range_tree import range_paths
 from tests.analysis.builders import RangeRow, make_ranges
 
 ranges = st.lists(

@@ -12,7 +12,7 @@ import pytest
 from analysis.attribution.attribute import attribute, attribute_kinds, projection
 from analysis.attribution.kernel_names import kernel_statistics
 from analysis.attribution.nesting import nest
-from analysis.attribution.paths import PathTree
+from analysis.attribution.range_tree import PathTree
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import THREAD_BITS, Profile
 from tests.analysis.conftest import FIXTURES

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics import percentile
-from analysis.statistics.percentile import (
+from analysis.statistics import summary
+from analysis.statistics.summary import (
     effective_sizes,
     has_interval,
     percentile_estimates,
@@ -34,7 +34,7 @@ def test_ends_are_the_textbooks_order_statistics(share: float) -> None:
     from scipy.stats import binom
 
     size = 1000
-    low, high = percentile._interval_levels(np.array([float(size)]), np.array([share]))
+    low, high = summary._interval_levels(np.array([float(size)]), np.array([share]))
     for level, wanted in ((low[0], 0.975), (high[0], 0.025)):
         rank = level * (size + 1)
         at_least = binom.sf(np.array([np.floor(rank), np.ceil(rank)]) - 1, size, share)
@@ -46,7 +46,7 @@ def test_published_levels() -> None:
 
     R's solver stops within 1e-4.
     """
-    low, high = percentile._interval_levels(np.array([59.0]), np.array([0.5]))
+    low, high = summary._interval_levels(np.array([59.0]), np.array([0.5]))
     assert (low[0], high[0]) == pytest.approx((0.3750191, 0.6249809), abs=1e-4)
 
 

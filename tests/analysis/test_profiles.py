@@ -12,8 +12,8 @@ from analysis.attribution.attribute import attribute
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import Profile
 from analysis.profiles.coverage import ProfileCoverage
-from analysis.profiles.profile_work import work_of
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_table
+from analysis.profiles.work import work_of
 from tests.analysis.conftest import FIXTURES
 from tests.gpu_profiles import OTHER_THREAD, ProfileWriter, times_of
 

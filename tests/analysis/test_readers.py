@@ -15,10 +15,9 @@ import pytest
 
 from adscale.errors import ProfileError
 from analysis.nsys import bulk
-from analysis.nsys.arrow_reader import UnsuitedError, arrow_chunks
-from analysis.nsys.columns import Coded, Growing
+from analysis.nsys.bulk import UnsuitedError, arrow_chunks
 from analysis.nsys.reading import read_profile
-from analysis.nsys.records import Profile
+from analysis.nsys.records import Coded, Growing, Profile
 from tests.gpu_profiles import GpuRun, record
 
 RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 4000)
@@ -172,7 +171,7 @@ def test_of_a_damaged_table_nothing_stays_open_or_fails_later(
 ) -> None:
     """Driver 1.12 also fails to close a statement that failed in its first rows."""
     path = kernels_table(tmp_path / "p.sqlite", *(f"({k}, 0, 0, 0)" for k in range(9000)))
-    monkeypatch.setattr("analysis.nsys.arrow_reader.BATCH_ROWS", 3000)
+    monkeypatch.setattr("analysis.nsys.bulk.BATCH_ROWS", 3000)
     content = bytearray(path.read_bytes())
     page = int(damaged * len(content)) // 4096 * 4096
     content[page : page + 100] = b"\xff" * 100

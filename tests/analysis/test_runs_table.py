@@ -15,8 +15,8 @@ import pytest
 from adscale.errors import ResultsError
 from adscale.models import checked, jsonable
 from adscale.run_record import RunRecord
-from analysis.runs.energy import image_energy
-from analysis.runs.study_runs import read_study_runs
+from analysis.profiles.study_runs import read_study_runs
+from analysis.profiles.times import image_energy
 from analysis.runs_table import RUNS_COLUMNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.nsys.columns import Coded
 from analysis.nsys.reading import read_profile
-from analysis.nsys.records import Operations
-from analysis.profiles.places import Place, positions, stream_labels
+from analysis.nsys.records import Coded, Operations
+from analysis.profiles.work import Place, positions, stream_labels
 from tests.analysis.reference import PUSH_POP, TABLES, Call, Events, Operation, Range
 
 Analysis = Callable[..., tuple[int, str, str]]

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics.estimate import Estimate
 from analysis.statistics.mean_error import mean_error
-from analysis.statistics.summary import SeriesSummary, summarize_series
+from analysis.statistics.summary import Estimate, SeriesSummary, summarize_series
 from tests.analysis.series import noise
 
 times_ms = st.lists(st.floats(0.5, 500), min_size=1, max_size=60)

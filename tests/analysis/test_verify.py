@@ -16,9 +16,7 @@ import pandas as pd
 import pytest
 
 from analysis.tables import write_parquet
-from analysis.verification.files import ATTRIBUTED
-from analysis.verification.grids import MEASURE
-from analysis.verification.verify import verify
+from analysis.verification.verify import ATTRIBUTED, MEASURE, verify
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
 
 METHODS = ("A", "B")

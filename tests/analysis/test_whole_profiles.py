@@ -15,8 +15,8 @@ from analysis.nsys.bulk import READERS, Reader
 from analysis.nsys.reading import read_profile
 from analysis.profiles.coverage import ProfileCoverage
 from analysis.profiles.kernel_table import kernel_table
-from analysis.profiles.profile_work import KINDS, ProfileWork, work_of
 from analysis.profiles.range_table import profile_table
+from analysis.profiles.work import KINDS, ProfileWork, work_of
 from tests.analysis.reference import Events, Operation, Reference, covered, events, span
 
 

@@ -32,11 +32,10 @@ def main(path: Path) -> None:
         import pyarrow as pa
 
         from analysis.nsys.database import open_database
-        from analysis.nsys.range_reading import read_ranges
-        from analysis.nsys.reading import read_profile
+        from analysis.nsys.reading import read_profile, read_ranges
         from analysis.profiles.kernel_table import kernel_table
-        from analysis.profiles.profile_work import work_of
         from analysis.profiles.range_table import profile_table
+        from analysis.profiles.work import work_of
 
         assert pa
         assert adbc_driver_sqlite

@@ -21,7 +21,7 @@ from adscale.devices import usable_cpus
 from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest, Sampling
 from analysis.nsys.reading import read_profile
-from analysis.runs.range_table import run_ranges
+from analysis.profiles.range_table import run_ranges
 from analysis.runs.record import read_run
 from profiling.collectors.nsys import find_nsys
 from profiling.collectors.nsys.command import profile_command

@@ -16,10 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.backtest import back_test
-from analysis.fits.bands import Bounds, envelope
-from analysis.fits.estimation import Points, fit_form, make_points
-from analysis.fits.evidence import fit_laws, scatter_of
+from analysis.fits.estimation import Bounds, Points, envelope, fit_form, make_points
 from analysis.fits.growth import LEVEL
 from analysis.fits.models import (
     FLOOR_QUADRATIC,
@@ -30,7 +27,7 @@ from analysis.fits.models import (
     Prior,
     Term,
 )
-from analysis.fits.selection import select
+from analysis.fits.selection import back_test, fit_laws, scatter_of, select
 from analysis.fits.words import doubtful_branch
 
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from adscale.plan import PlannedRun
 from adscale.request import RunRequest, Sampling
 from profiling.memory.counting import count_memory
 from profiling.sampling import StopRule
-from profiling.study.cost import SAFETY, Costs, bound, measuring_s
+from profiling.study.estimates import SAFETY, Costs, bound, measuring_s
 from tests.study_requests import plain_request
 
 SAMPLING = Sampling(100, 1000, 1000, None)
@@ -112,5 +112,5 @@ def test_a_time_budget_bounds_the_minutes() -> None:
 
 
 def test_it_is_told_without_torch(checkout_environment: dict[str, str]) -> None:
-    program = "import sys, profiling.study.cost; sys.exit('torch' in sys.modules)"
+    program = "import sys, profiling.study.estimates; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], env=checkout_environment).returncode == 0

@@ -117,7 +117,7 @@ def test_a_run_does_not_depend_on_the_other_methods() -> None:
 def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
     code = (
         "import sys, adscale.plan, adscale.config, profiling.collectors.nsys;"
-        "import profiling.study.decisions, profiling.study.options;"
+        "import profiling.study.decisions, profiling.study.decisions;"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run(

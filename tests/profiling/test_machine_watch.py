@@ -18,8 +18,7 @@ import pytest
 from adscale.errors import DeviceError
 from adscale.models import adapter, jsonable
 from adscale.run_record import Machine
-from analysis.machine.state import read_state
-from analysis.machine.verdict import RunVerdict, judge
+from analysis.machine import RunVerdict, judge, read_state
 from analysis.statistics.steadiness import check_steadiness
 from profiling.machine import cpu as cpu_module
 from profiling.machine import watch as watch_module
@@ -42,9 +41,8 @@ def checked(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def verdict(document: dict[str, Any], image_ms: list[float], device_type: str) -> RunVerdict:
-    state = read_state(
-        adapter(Machine).validate_python(checked(document)), "run.json", "measure again"
-    )
+    machine = adapter(Machine).validate_python(checked(document))
+    state = read_state(machine, "run.json", "measure again")
     return judge(state, check_steadiness(np.array(image_ms)), device_type)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adscale.config import load_config
-from profiling.study.options import run_options
+from profiling.study.decisions import run_options
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,14 @@ from adscale.config import load_config
 from adscale.errors import CollectorError, ConfigError, DeviceError
 from adscale.plan import plan_runs
 from profiling.launcher import check_place
-from profiling.study.container import Image, choose_in_image, find_image, prepare_environment
-from profiling.study.environment import container_prefix, host_prefix
+from profiling.study.environment import (
+    Image,
+    choose_in_image,
+    container_prefix,
+    find_image,
+    host_prefix,
+    prepare_environment,
+)
 
 DIGEST = "sha256:" + "0a" * 32
 METHODS = {"Small": {"target": "efficientad", "size": "S"}}

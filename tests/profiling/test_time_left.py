@@ -12,11 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adscale.request import RunRequest, Sampling
-from profiling.study.cost import bound, measuring_s, read_counts
-from profiling.study.progress import (
-    Progress,
+from profiling.study.estimates import (
+    Finished,
+    Left,
+    bound,
+    measuring_s,
+    read_counts,
+    time_left,
+    work_of,
 )
-from profiling.study.time_left import Finished, Left, time_left, work_of
+from profiling.study.finished import Completion
 from tests.study_requests import plain_request
 
 COUNT = Sampling(warmup_images=5, measured_images=20, min_images=20, time_budget_s=None)
@@ -109,7 +114,7 @@ def test_what_rests_on_other_methods_and_what_nothing_is_known_of_is_told() -> N
     rest = [request(method="N"), *[request(device="b")] * 2]
     left = time_left(rest, [finished(1.0)], pixels)
     assert left == Left(10 + IMAGES, 1, ("N",), {"b": 2})
-    assert Progress(4, 1, left).sentence() == (
+    assert Completion(4, 1, left).sentence() == (
         "1 of 4 measurements; about 35 s of measuring left (from 1 measured, none of N); "
         "unknown for 2 on b, where nothing was measured yet"
     )
@@ -120,7 +125,7 @@ def test_what_rests_on_other_methods_and_what_nothing_is_known_of_is_told() -> N
 )
 def test_before_anything_was_measured_no_time_is_told(known: list[Finished]) -> None:
     left = time_left([request(resolution_px=256)], known, pixels)
-    assert Progress(1 + len(known), len(known), left).rest() == (
+    assert Completion(1 + len(known), len(known), left).rest() == (
         "time left unknown, nothing was measured yet"
     )
 

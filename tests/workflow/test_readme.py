@@ -38,7 +38,7 @@ NOT_RUN = {
     " measured by test_own_methods",
     "xdg-open results/report.html": "needs a desktop; tests/browser opens the page",
     "make test": "runs this",
-    "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; tests/gpu_check tests its parts",
+    "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; its parts have tests of their own",
     "make image": "builds an image, gigabytes; tests/container does",
     "snakemake --cores 1 --use-singularity": "needs Apptainer and an image; tests/container does",
     "snakemake --workflow-profile profiles/slurm -n": "needs a configuration that names the"

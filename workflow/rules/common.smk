@@ -8,24 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from profiling.collectors.nsys import choose, planned_choice
-from adscale.errors import UserError
 from adscale.config import check_submission, load_config
-from profiling.study.container import choose_in_image, find_image, prepare_environment
-from profiling.study.cost import Costs
-from profiling.study.decisions import Decisions
 from adscale.devices import scheduler_resources
 from adscale.digest import code_digest
-from profiling.study.environment import container_prefix, exports, host_prefix
-from profiling.study.foreign_check import check_foreign_methods
-from adscale.plan_file import (
-    VARIABLE,
-    Plan,
-    folder_lists,
-    hand_over,
-    take_over,
-)
-from profiling.study.options import run_options
+from adscale.errors import UserError
 from adscale.plan import (
     figure_names,
     first_processes,
@@ -34,8 +20,27 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
-from profiling.study.progress import closing_words, opening_words
+from adscale.plan_file import (
+    VARIABLE,
+    Plan,
+    folder_lists,
+    hand_over,
+    take_over,
+)
+from profiling.collectors.nsys import choose, planned_choice
+from profiling.study.decisions import Decisions, run_options
+from profiling.study.environment import (
+    choose_in_image,
+    container_prefix,
+    exports,
+    find_image,
+    host_prefix,
+    prepare_environment,
+)
+from profiling.study.estimates import Costs
+from profiling.study.finished import closing_words, opening_words
 from profiling.study.report_marks import figure_marks, summary_mark, table_mark
+from profiling.study.setup import check_foreign_methods
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 

@@ -7,15 +7,7 @@ from datetime import datetime, timezone
 
 from . import schema
 from .events import Recording
-from .rows import (
-    UNKNOWN,
-    VM_ID,
-    Rows,
-    Strings,
-    Value,
-    global_pid,
-    global_tid,
-)
+from .rows import UNKNOWN, VM_ID, Rows, Strings, Value, global_pid, global_tid
 from .summary import Summary
 
 PRODUCT_NAME = "adscale embedded collector"

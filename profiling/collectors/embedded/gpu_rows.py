@@ -5,15 +5,7 @@ from __future__ import annotations
 from . import schema
 from .events import Kernel, Memcpy, Memset, Recording
 from .names import base_name
-from .rows import (
-    UNKNOWN,
-    VM_ID,
-    Rows,
-    Strings,
-    Value,
-    global_pid,
-    global_tid,
-)
+from .rows import UNKNOWN, VM_ID, Rows, Strings, Value, global_pid, global_tid
 
 GpuWork = Kernel | Memcpy | Memset
 

@@ -18,12 +18,7 @@ from ..host import generator_for
 from ..preparation import IMAGENET_MEAN, IMAGENET_STD, symmetric_tensor
 from ..weights import draw_weights, load_weights
 from ..wide_resnet import STAGES as ALL_STAGES
-from ..wide_resnet import (
-    cut_behind,
-    fold_batch_norms,
-    stage_outputs,
-    wide_resnet101,
-)
+from ..wide_resnet import cut_behind, fold_batch_norms, stage_outputs, wide_resnet101
 from .diffusion import ReferenceDenoising, ScheduledDenoising
 from .maps import STAGES, PooledDistanceMap, ReferenceDistanceMap
 from .unet import UNet, optimize

@@ -26,12 +26,7 @@ from .networks import (
     pdn_medium,
     pdn_small,
 )
-from .statistics import (
-    FoldedQuantiles,
-    MapQuantiles,
-    TeacherStatistics,
-    fold_statistics,
-)
+from .statistics import FoldedQuantiles, MapQuantiles, TeacherStatistics, fold_statistics
 
 if TYPE_CHECKING:
     from PIL.Image import Image

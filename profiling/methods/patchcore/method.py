@@ -17,19 +17,9 @@ from ..base import Detection, Method
 from ..host import is_fake
 from ..preparation import centre_crop_tensor
 from ..weights import draw_weights, load_weights
-from ..wide_resnet import (
-    cut_behind,
-    fold_batch_norms,
-    stage_outputs,
-    wide_resnet101,
-)
+from ..wide_resnet import cut_behind, fold_batch_norms, stage_outputs, wide_resnet101
 from .bank import draw_bank, fit_bank, normal_images
-from .embedding import (
-    DIMENSION,
-    closed_form_embedding,
-    gathered,
-    reference_embedding,
-)
+from .embedding import DIMENSION, closed_form_embedding, gathered, reference_embedding
 from .maps import MatrixMap, ReferenceMap
 from .search import FlatSearch
 

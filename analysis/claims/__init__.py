@@ -1,1 +1,0 @@
-"""What the study claims, held against counts: the tables that docs/study.md quotes."""

@@ -1,0 +1,172 @@
+"""What is run: the methods, and commands with limits of time whose output goes to files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+"""The folder that holds the packages; in a checkout, `tests` too."""
+GRACE_S = 15.0
+"""For a command that is interrupted: pytest writes its report then, a run ends its processes."""
+LEAST_S = 5.0
+"""Time left below which nothing is begun."""
+BUDGET_S = 570.0
+"""For everything: it has to fit into ten minutes."""
+TWO_RUNS, RANGES, TESTS = "two at once", "cost of ranges", "tests"
+VARIANT = "reference-fp32"
+
+
+class Case(NamedTuple):
+    """A method that is run.
+
+    Attributes:
+        target: the method.
+        settings: settings of the method, as `--set` takes them.
+        side_px: side length on a GPU.
+        cpu_side_px: side length on a CPU: the smallest that the method runs at.
+        images: number of measured images on a GPU.
+    """
+
+    target: str
+    settings: tuple[str, ...]
+    side_px: int
+    cpu_side_px: int
+    images: int
+
+    @property
+    def name(self) -> str:
+        """The name of the method on the page."""
+        return self.target
+
+    def arguments(self, device_type: str) -> list[str]:
+        """Return the arguments of a run and of a count."""
+        chosen = [word for setting in self.settings for word in ("--set", setting)]
+        side_px = self.side_px if device_type == "cuda" else self.cpu_side_px
+        return [
+            *("--method", self.target, *chosen, "--variant", VARIANT),
+            *("--resolution", str(side_px), "--device-type", device_type),
+        ]
+
+
+CASES = (
+    Case("efficientad", ("size=S",), 256, 256, 100),
+    Case("patchcore", (), 256, 64, 100),
+    Case("ddad", (), 128, 32, 40),
+)
+
+PARTS = (*(case.name for case in CASES), TWO_RUNS, RANGES, TESTS)
+"""Titles of all parts."""
+
+
+class Outcome(NamedTuple):
+    """How a command ended.
+
+    Attributes:
+        name: what it does, in words.
+        wall_s: how long it took.
+        problem: why it counts as failed; None where it does not.
+    """
+
+    name: str
+    wall_s: float
+    problem: str | None
+
+
+class Steps:
+    """Runs commands one after the other and keeps how they ended.
+
+    Args:
+        folder: of the output files.
+        budget_s: for all commands together.
+        slack: by which factor the limits of single commands are longer.
+    """
+
+    def __init__(self, folder: Path, budget_s: float, slack: float = 1.0) -> None:
+        self.folder = folder
+        self.outcomes: list[Outcome] = []
+        self._slack = slack
+        self._end_s = time.monotonic() + budget_s
+
+    def run(self, name: str, *commands: Sequence[str], budget_s: float) -> list[str] | None:
+        """Runs one command, or several at once.
+
+        Args:
+            name: what they do; names the file of their output, too.
+            commands: programs with their arguments, run in `ROOT`.
+            budget_s: time after which they are interrupted.
+
+        Returns:
+            What each printed; None where one failed.
+        """
+        start_s = time.monotonic()
+        limit_s = min(budget_s * self._slack, self._end_s - start_s)
+        if limit_s < LEAST_S:
+            self.outcomes.append(Outcome(name, 0.0, "not begun: no time left"))
+            return None
+        word = "-".join("".join(c if c.isalnum() else " " for c in name).split())
+        logs = [self.folder / f"{word}-{number}.log" for number in range(len(commands))]
+        problems = run_together(commands, logs, limit_s)
+        texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
+        said = [
+            f"{problem}: {last_line(text)}"
+            for problem, text in zip(problems, texts, strict=True)
+            if problem
+        ]
+        wall_s = time.monotonic() - start_s
+        self.outcomes.append(Outcome(name, wall_s, said[0] if said else None))
+        return None if said else texts
+
+
+def run_together(
+    commands: Sequence[Sequence[str]], logs: Sequence[Path], limit_s: float
+) -> list[str | None]:
+    """Runs commands at once, each in a session of its own.
+
+    Returns:
+        What went wrong with each; None where nothing did.
+    """
+    end_s = time.monotonic() + limit_s
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = []
+    for command, log in zip(commands, logs, strict=True):
+        with log.open("wb") as file:
+            processes.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+                    stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+                )
+            )  # fmt: skip
+    return [_finish(process, max(0.0, end_s - time.monotonic()), limit_s) for process in processes]
+
+
+def _finish(process: subprocess.Popen[bytes], wait_s: float, limit_s: float) -> str | None:
+    try:
+        code = process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        for signum in (signal.SIGINT, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signum)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+                break
+        return f"stopped after {limit_s:.0f} s"
+    return None if code == 0 else f"exit code {code}"
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1][:160] if lines else "it printed nothing"
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of these packages."""
+    return [sys.executable, "-m", module, *arguments]
