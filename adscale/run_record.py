@@ -220,7 +220,7 @@ class MachineSamples:
     memory_clock_mhz: Samples | None = Field(default=None, description="Of the GPU.")
     temperature_c: Samples | None = Field(default=None, description="Of the GPU.")
     power_w: Samples | None = Field(default=None, description="That the GPU draws.")
-    slowdown_reasons: tuple[Annotated[int, Field(strict=True)] | None, ...] | None = Field(
+    slowdown_reasons: Samples | None = Field(
         default=None, description="Bit mask of nvmlDeviceGetCurrentClocksEventReasons."
     )
     cpu_frequency_mhz: Samples | None = Field(
