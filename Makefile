@@ -4,10 +4,12 @@
 #   TORCH_INDEX  package index to take torch from, such as
 #                https://download.pytorch.org/whl/cpu for the small CPU build
 #   ARGS         further arguments of snakemake or pytest
+#   WORKERS      how many processes run tests; each may take 4 GB
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,12 +19,15 @@ BIN := $(VENV)/bin
 study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
 
-test: setup-dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+# One process with ARGS="-n 0" or ARGS="-p no:xdist"; what runs when is in docs/contributing.md.
+PARALLEL = $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
 
-# What takes minutes and checks pages rather than code.
+test: setup-dev
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+# What takes minutes: the same as `make test` for more methods, sizes and pages.
 test-slow: setup-dev
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m slow $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

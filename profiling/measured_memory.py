@@ -21,7 +21,7 @@ from adscale.names import IMAGE
 
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
-from .gpu_process_memory import ProcessMemory, process_memory
+from .machine.nvml import ProcessMemory, process_memory
 
 
 class Resident(NamedTuple):

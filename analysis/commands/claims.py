@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "claims",
         help="what the study claims, held against counts",
-        description="Print one kind of claim as a table; docs/study.md says what follows from it. "
+        description="Print one kind of claim as a table; docs/paper.md says what follows from it. "
         + "; ".join(f"{name}: {text}" for name, text in CLAIMS.items())
         + ".",
     )

@@ -1,77 +1,78 @@
-"""A GPU: clocks, temperature, power, what held the clocks down, and what others use of it."""
+"""The state of a GPU beside a measurement: what is sampled, and what is asked once.
+
+Clocks, temperature, power, what held the clocks down and what others use of it are sampled; energy,
+idle power and the processes of others are asked before and after the measured images.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, TypeVar
+
+from adscale.errors import DeviceError
+
+from ..processes import MARK, marked_processes
+from .clocks import ClockLock
+from .nvml import ComputeProcess, Gpu, GpuError, Utilisation
+
+
+def of_others(processes: Iterable[ComputeProcess], own: set[int]) -> list[ComputeProcess]:
+    """Those that are not the run's.
+
+    Args:
+        processes: on the GPU.
+        own: numbers of the run's processes.
+    """
+    return [one for one in processes if one.pid not in own]
+
+
+def refuse_foreign(found: Sequence[ComputeProcess], when: str) -> None:
+    """Stops a run that shall not share its GPU.
+
+    Args:
+        found: processes of others.
+        when: for the message: ``before`` or ``after`` the measurement.
+
+    Raises:
+        DeviceError: there is one.
+    """
+    if not found:
+        return
+    named = ", ".join(f"{one.name or 'unknown'} (process {one.pid})" for one in found)
+    what = f"others compute on the GPU {when} the measurement: {named}"
+    remedy = "wait for their end, or set device.foreign_processes: flag"
+    raise DeviceError("device.foreign_processes", what, remedy)
+
+
+def foreign_records(
+    before: Sequence[ComputeProcess], after: Sequence[ComputeProcess]
+) -> list[dict[str, Any]]:
+    """``foreign_processes`` of ``run.json``.
+
+    Args:
+        before: processes of others before the measurement.
+        after: the same after it; its figures count where a process was there at both times.
+    """
+    first, last = {one.pid: one for one in before}, {one.pid: one for one in after}
+    return [
+        {**one._asdict(), "seen": _seen(one.pid, first, last)} for one in {**first, **last}.values()
+    ]
+
+
+def _seen(pid: int, before: dict[int, ComputeProcess], after: dict[int, ComputeProcess]) -> str:
+    if pid in before and pid in after:
+        return "throughout"
+    return "before" if pid in before else "after"
+
 
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
 """Number of the machine's own process namespace: PROC_PID_INIT_INO of include/linux/proc_ns.h."""
 
 HELD_S = 2.0
 """For how long the last share of others stands: the driver has a new one once in up to a second."""
-
-
-class GpuError(Exception):
-    """The driver does not tell, or does not do, what it was asked; the text says why."""
-
-
-class Utilisation(NamedTuple):
-    """What a process used of a GPU over the driver's last period."""
-
-    pid: int
-    time_us: int
-    """End of that period."""
-    share: float
-    """Of the time in which kernels of it ran, 0 to 1."""
-
-
-class ComputeProcess(NamedTuple):
-    """A process with a compute context on a GPU."""
-
-    pid: int
-    name: str | None
-    used_bytes: int | None
-
-
-class Gpu(Protocol):
-    """What a driver tells of one GPU; every method raises GpuError where it does not."""
-
-    def sm_clock_mhz(self) -> float:
-        """Clock of the multiprocessors."""
-
-    def memory_clock_mhz(self) -> float:
-        """Clock of the memory."""
-
-    def temperature_c(self) -> float:
-        """Temperature of the chip."""
-
-    def power_w(self) -> float:
-        """Power of the board."""
-
-    def slowdown_reasons(self) -> int:
-        """NVML's bit mask of what holds the clocks down."""
-
-    def energy_j(self) -> float:
-        """Counter of energy, from any beginning."""
-
-    def utilisation(self, since_us: int) -> Sequence[Utilisation]:
-        """Of each process, over the driver's periods that ended since then; maybe none."""
-
-    def compute_processes(self) -> Sequence[ComputeProcess]:
-        """Processes with a compute context, those of this run among them."""
-
-    def supported_sm_clocks_mhz(self) -> Sequence[int]:
-        """Clocks that it can be locked to."""
-
-    def lock_sm_clock(self, mhz: int) -> None:
-        """Locks the clock of the multiprocessors."""
-
-    def unlock_sm_clock(self) -> None:
-        """Leaves it to the driver."""
 
 
 QUANTITIES: tuple[str, ...] = (
@@ -199,3 +200,121 @@ def in_first_namespace(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
         return os.stat(namespace).st_ino == FIRST_PID_NAMESPACE  # noqa: PTH116 - as os.stat of it
     except OSError:
         return False
+
+
+Value = TypeVar("Value")
+
+
+def own_processes() -> set[int]:
+    """Numbers of this process and of those with the same run's mark."""
+    mark = os.environ.get(MARK)
+    return {os.getpid(), *(marked_processes(mark) if mark else [])}
+
+
+class GpuWatch:
+    """Asks before, at the begin, and at the end of the measured images.
+
+    Args:
+        gpu: the GPU, before anything of the run computes on it.
+        refuse_foreign: whether processes of others on it are an error.
+        own_pids: numbers of the run's processes.
+        first_namespace: whether this process has the numbers that the driver knows; None: look.
+
+    Raises:
+        DeviceError: there are some already, and they are.
+    """
+
+    def __init__(
+        self,
+        gpu: Gpu,
+        refuse_foreign: bool,
+        own_pids: Callable[[], set[int]] = own_processes,
+        first_namespace: bool | None = None,
+    ) -> None:
+        self.own_pids = own_pids
+        self.unavailable: dict[str, str] = {}
+        self._gpu = gpu
+        self._refuse = refuse_foreign
+        self._first_namespace = first_namespace
+        self._lock: ClockLock | None = None
+        self._energy: dict[str, float] | None = None
+        self._begin: tuple[float, float] | None = None
+        self._own: set[int] = set()
+        self._before = self._compute_processes()
+        self._after: Sequence[ComputeProcess] = ()
+        self._tell_apart()
+        self._refuse_some(self._before, "before")
+        self._idle_power_w = self._ask("idle_power_w", gpu.power_w)
+
+    def lock(self, asked_mhz: int | None, unlock_command: Sequence[str]) -> ClockLock:
+        """Locks the clock where asked to; the caller releases it."""
+        self._lock = ClockLock(self._gpu, asked_mhz, unlock_command)
+        return self._lock
+
+    def begin(self) -> None:
+        """The measured images begin."""
+        joules = self._ask("energy", self._gpu.energy_j)
+        self._begin = None if joules is None else (time.monotonic(), joules)
+
+    def end(self) -> None:
+        """They have ended."""
+        if self._begin is not None:
+            begin_s, begin_j = self._begin
+            end_j = self._ask("energy", self._gpu.energy_j)
+            if end_j is not None:
+                window_s = time.monotonic() - begin_s
+                self._energy = {"joules": end_j - begin_j, "window_s": window_s}
+        self._after = self._compute_processes()
+        self._tell_apart()
+
+    def refuse_foreign(self) -> None:
+        """Stops a run that shared its GPU, where that is an error.
+
+        Raises:
+            DeviceError: it did.
+        """
+        self._refuse_some(self._after, "after")
+
+    def as_dict(self, measured_images: int, unavailable: Mapping[str, str]) -> dict[str, Any]:
+        """What ``machine`` of ``run.json`` has beside samples. The GPU is not asked any more.
+
+        Args:
+            measured_images: within which the energy was used.
+            unavailable: why samples of a quantity are missing.
+        """
+        reasons = {**unavailable, **self.unavailable}
+        if self._inseparable is not None:
+            reasons.setdefault("foreign_processes", self._inseparable)
+        energy = None if self._energy is None else {**self._energy, "images": measured_images}
+        return {
+            "unavailable": reasons,
+            "idle_power_w": self._idle_power_w,
+            "energy": energy,
+            "locked_sm_clock_mhz": self._lock.locked_mhz if self._lock else None,
+            "lock_problem": self._lock.problem if self._lock else None,
+            "foreign_processes": foreign_records(
+                self._foreign(self._before), self._foreign(self._after)
+            ),
+        }
+
+    def _refuse_some(self, processes: Sequence[ComputeProcess], when: str) -> None:
+        if self._refuse:
+            refuse_foreign(self._foreign(processes), when)
+
+    def _foreign(self, processes: Sequence[ComputeProcess]) -> list[ComputeProcess]:
+        return [] if self._inseparable else of_others(processes, self._own)
+
+    def _compute_processes(self) -> Sequence[ComputeProcess]:
+        return self._ask("foreign_processes", self._gpu.compute_processes) or ()
+
+    def _tell_apart(self) -> None:
+        """Looks for the run's own processes, and whether the driver knows them by these numbers."""
+        self._own |= self.own_pids()  # also those that have ended meanwhile
+        self._inseparable = numbers_differ(self._gpu, self._own, self._first_namespace)
+
+    def _ask(self, name: str, ask: Callable[[], Value]) -> Value | None:
+        try:
+            return ask()
+        except GpuError as error:
+            self.unavailable[name] = str(error)
+            return None

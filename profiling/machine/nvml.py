@@ -1,12 +1,76 @@
-"""The thin layer to NVIDIA's management library; everything that decides lies elsewhere."""
+"""What NVIDIA's driver tells of a GPU, through its management library: NVML is started here alone.
+
+``Gpu`` is what the rest of the package asks; everything that decides lies elsewhere.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from .gpu import ComputeProcess, GpuError, Utilisation
+
+class GpuError(Exception):
+    """The driver does not tell, or does not do, what it was asked; the text says why."""
+
+
+class Utilisation(NamedTuple):
+    """What a process used of a GPU over the driver's last period."""
+
+    pid: int
+    time_us: int
+    """End of that period."""
+    share: float
+    """Of the time in which kernels of it ran, 0 to 1."""
+
+
+class ComputeProcess(NamedTuple):
+    """A process with a compute context on a GPU."""
+
+    pid: int
+    name: str | None
+    used_bytes: int | None
+
+
+class Gpu(Protocol):
+    """What a driver tells of one GPU; every method raises GpuError where it does not."""
+
+    def sm_clock_mhz(self) -> float:
+        """Clock of the multiprocessors."""
+
+    def memory_clock_mhz(self) -> float:
+        """Clock of the memory."""
+
+    def temperature_c(self) -> float:
+        """Temperature of the chip."""
+
+    def power_w(self) -> float:
+        """Power of the board."""
+
+    def slowdown_reasons(self) -> int:
+        """NVML's bit mask of what holds the clocks down."""
+
+    def energy_j(self) -> float:
+        """Counter of energy, from any beginning."""
+
+    def utilisation(self, since_us: int) -> Sequence[Utilisation]:
+        """Of each process, over the driver's periods that ended since then; maybe none."""
+
+    def compute_processes(self) -> Sequence[ComputeProcess]:
+        """Processes with a compute context, those of this run among them."""
+
+    def supported_sm_clocks_mhz(self) -> Sequence[int]:
+        """Clocks that it can be locked to."""
+
+    def lock_sm_clock(self, mhz: int) -> None:
+        """Locks the clock of the multiprocessors."""
+
+    def unlock_sm_clock(self) -> None:
+        """Leaves it to the driver."""
+
 
 Value = TypeVar("Value")
 
@@ -36,7 +100,7 @@ def open_gpu(uuid: str | None) -> Iterator[NvmlGpu]:
 
 
 class NvmlGpu:
-    """A GPU as NVML shows it; see ``profiling.machine.gpu.Gpu``.
+    """A GPU as NVML shows it; see ``Gpu``.
 
     Of a MIG instance, clocks, temperature and what holds the clocks down are those of the GPU that
     it is a part of. Power and energy are those of all its instances together, and so not told.
@@ -171,3 +235,61 @@ def _ask(ask: Callable[[], Value]) -> Value:
         return ask()
     except pynvml.NVMLError as error:
         raise GpuError(f"NVML: {error}") from None
+
+
+class ProcessMemory(NamedTuple):
+    """Memory of a process on a GPU, and who told; both None where nobody does."""
+
+    used_bytes: int | None
+    source: str | None
+
+
+def process_memory(uuid: str) -> ProcessMemory:
+    """The memory of this process on a GPU (tensors, libraries, context), by NVML, else nvidia-smi.
+
+    Neither tells under WSL, nor in a container with process numbers of its own.
+
+    Args:
+        uuid: of the GPU.
+    """
+    for ask, source in ((_by_nvml, "nvml"), (_by_nvidia_smi, "nvidia-smi")):
+        used_bytes = ask(uuid)
+        if used_bytes is not None:
+            return ProcessMemory(used_bytes, source)
+    return ProcessMemory(None, None)
+
+
+def _by_nvml(uuid: str) -> int | None:
+    try:
+        with open_gpu(uuid) as gpu:
+            mine = (one for one in gpu.compute_processes() if one.pid == os.getpid())
+            return next((process.used_bytes for process in mine), None)
+    except GpuError:  # no driver, or one that does not tell
+        return None
+
+
+def _by_nvidia_smi(uuid: str) -> int | None:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    query = ["--query-compute-apps=pid,gpu_uuid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        table = subprocess.check_output([program, *query], text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return used_by_process(table, os.getpid(), uuid)
+
+
+def used_by_process(table: str, process_id: int, uuid: str) -> int | None:
+    """Memory of a process on a GPU, in bytes.
+
+    Args:
+        table: what nvidia-smi prints: lines of process, UUID and MiB.
+        process_id: of the process.
+        uuid: of the GPU.
+    """
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.split(",")]
+        if cells[:2] == [str(process_id), uuid] and cells[2].isdecimal():
+            return int(cells[2]) * 2**20
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,18 @@ def feasible(method: str, ms: float | None, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache
+def usual_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Those of a study without doubts: times and runs."""
+    runtime = runtime_table()
+    return runtime, runs_table(runtime)
+
+
 def lines(
     *rows: dict[str, Any], runtime: pd.DataFrame | None = None, runs: pd.DataFrame | None = None
 ) -> list[str]:
-    runtime = runtime_table() if runtime is None else runtime
-    runs = runs_table(runtime) if runs is None else runs
+    usual = usual_tables() if runtime is None else (runtime, runs_table(runtime))
+    runtime, runs = usual[0], usual[1] if runs is None else runs
     return three_lines(runtime, runs, make_table(list(rows), FEASIBILITY_COLUMNS), RESULTS)
 
 

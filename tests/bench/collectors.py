@@ -24,7 +24,7 @@ from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import run_ranges
 from analysis.runs.record import read_run
 from profiling.collectors.nsys import find_nsys
-from profiling.collectors.nsys.command import profile_command
+from profiling.collectors.nsys.run import profile_command
 from tests.bench.ratios import median_interval
 
 CHECKOUT = Path(__file__).parents[2]

@@ -13,13 +13,10 @@ from contextlib import ExitStack, nullcontext
 
 import torch
 
-from profiling.machine.cpu import CpuSource
-from profiling.machine.gpu import GpuError, GpuSource
-from profiling.machine.gpu_watch import own_processes
-from profiling.machine.nvml import open_gpu
-from profiling.machine.own_time import OwnTime
-from profiling.machine.sampler import Source
-from profiling.machine.watch import MachineWatch
+from profiling.machine.cpu import CpuSource, OwnTime
+from profiling.machine.gpu import GpuSource, own_processes
+from profiling.machine.nvml import GpuError, open_gpu
+from profiling.machine.watch import MachineWatch, Source
 
 SAMPLES = 200
 LOOP_S = 0.5

@@ -1,4 +1,4 @@
-"""A made-up GPU behind the protocol of `profiling.machine.gpu`: tells what it is set to."""
+"""A made-up GPU behind the protocol of `profiling.machine.nvml`: tells what it is set to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from profiling.machine.gpu import ComputeProcess, GpuError, Utilisation
+from profiling.machine.nvml import ComputeProcess, GpuError, Utilisation
 
 OURS = ComputeProcess(os.getpid(), "python", 2**30)
 OTHER = ComputeProcess(99_999_999, "blender", 2**20)

@@ -8,11 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiling.annotation import RecordedRange
-from profiling.collectors.embedded.convert import convert
-from profiling.collectors.embedded.events import GpuEvents, Kernel, Launch, Recording
-from profiling.collectors.embedded.names import base_name
-from profiling.collectors.embedded.rows import UNKNOWN, global_pid, global_tid
-from profiling.collectors.embedded.summary import Summary
+from profiling.collectors.embedded.events import GpuEvents, Kernel, Launch, Recording, Summary
+from profiling.collectors.embedded.schema import UNKNOWN, global_pid, global_tid
+from profiling.collectors.embedded.tables import base_name, convert
 from tests.profiling.recordings import (
     GEMM,
     OTHER_THREAD,

@@ -15,9 +15,9 @@ import pytest
 
 from adscale.errors import CollectorError
 from profiling.collectors.embedded import EmbeddedCollector, schema
-from profiling.collectors.embedded.convert import convert
+from profiling.collectors.embedded.collector import write_export
 from profiling.collectors.embedded.events import Recording
-from profiling.collectors.embedded.write import write_export
+from profiling.collectors.embedded.tables import convert
 from profiling.collectors.nsys import export_command, nsys_version, run_profiled
 from tests.conftest import CHECKOUT, FIXTURES
 from tests.profiling.recordings import GEMM, RELU, cpu_only, two_images

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from profiling.collectors.embedded.events import Kernel, Launch, Memcpy, Memset
-from profiling.collectors.embedded.kineto import KinetoEvent, read_events
+from profiling.collectors.embedded.events import Kernel, Launch, Memcpy, Memset, ThreadNumbers
 from profiling.collectors.embedded.schema import COPY_KINDS, MEMORY_KINDS
-from profiling.collectors.embedded.threads import ThreadNumbers
+from profiling.collectors.embedded.torch_events import KinetoEvent, read_events
 
 THREAD = 4321
 CLOCKS_NS = 1_000_000

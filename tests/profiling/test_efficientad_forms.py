@@ -11,11 +11,12 @@ from torch import nn
 from adscale.errors import UnsupportedResolutionError
 from adscale.methods.checks import check_countable, check_resolution, check_settings
 from adscale.methods.efficientad import SPEC
-from profiling.memory.counting import count_memory
 from profiling.methods.efficientad.method import EfficientAD
+from tests.profiling import counts
 from tests.profiling import efficientad_formulas as formulas
 from tests.profiling.tensors import no_ranges, random_image, recorded_ranges
 
+pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 
 
@@ -26,9 +27,8 @@ def build(side_px: int = 256, implementation: str = "reference", **settings: Any
 
 
 def counted(side_px: int, implementation: str = "reference", **settings: Any) -> dict[str, float]:
-    full = check_settings(SPEC, {"size": "S", **settings})
-    counts = count_memory(SPEC, full, resolution_px=side_px, implementation=implementation)
-    return {count.submodule: count.activations_bytes / MIB for count in counts.submodules}
+    found = counts.counted("efficientad", side_px, implementation, size="S", **settings)
+    return {part.submodule: part.activations_bytes / MIB for part in found.submodules}
 
 
 def test_both_forms_are_the_same_at_256_px() -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from profiling.machine import cpu as module
-from profiling.machine.cpu import CpuSource
-from profiling.machine.own_time import OwnTime
+from profiling.machine.cpu import CpuSource, OwnTime
 from profiling.processes import MARK
 
 STAT = """\

@@ -12,27 +12,24 @@ import pytest
 
 from adscale.errors import DeviceError
 from profiling.machine.clocks import ClockLock, choose_clock
-from profiling.machine.foreign import records
 from profiling.machine.gpu import (
     QUANTITIES,
-    ComputeProcess,
-    GpuError,
     GpuSource,
-    Utilisation,
+    GpuWatch,
+    foreign_records,
     in_first_namespace,
     numbers_differ,
     others_share,
 )
-from profiling.machine.gpu_watch import GpuWatch
-from profiling.machine.nvml import open_gpu
+from profiling.machine.nvml import ComputeProcess, GpuError, Utilisation, open_gpu
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
 
 OWN = {OURS.pid}
 UNLOCK = """
 import sys
 from pathlib import Path
-from profiling.machine.guardian import guard
-guard(lambda: Path(sys.argv[1]).unlink(missing_ok=True))
+from profiling.machine.clocks import restore_at_end
+restore_at_end(lambda: Path(sys.argv[1]).unlink(missing_ok=True))
 """
 
 
@@ -175,7 +172,7 @@ def test_others_on_the_gpu_are_recorded() -> None:
         {"pid": 12, "name": None, "used_bytes": None, "seen": "before"},
         {"pid": 13, "name": "x", "used_bytes": 1, "seen": "after"},
     ]
-    assert records([], []) == []
+    assert foreign_records([], []) == []
 
 
 def test_a_process_of_ours_that_ended_meanwhile_is_no_other() -> None:
@@ -251,7 +248,7 @@ def test_no_clock_asked_for_is_none_touched(tmp_path: Path) -> None:
     assert (found.locked_mhz, found.problem, gpu.asked) == (None, None, [])
 
 
-def test_where_the_owner_does_not_set_it_free_the_guardian_does(tmp_path: Path) -> None:
+def test_where_the_owner_does_not_set_it_free_the_restorer_does(tmp_path: Path) -> None:
     gpu = MadeUpGpu(tmp_path / "clock")
     found = lock(gpu, 1410)
     gpu.refused = {"unlock_sm_clock": "no"}
@@ -272,7 +269,7 @@ def test_what_is_not_permitted_is_told_and_the_run_goes_on(name: str, tmp_path: 
     found.release()
 
 
-def test_without_a_guardian_nothing_is_locked() -> None:
+def test_without_a_restorer_nothing_is_locked() -> None:
     gpu = MadeUpGpu()
     found = ClockLock(gpu, 1410, ["/absent"])
     assert found.locked_mhz is None

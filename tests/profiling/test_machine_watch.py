@@ -23,9 +23,8 @@ from analysis.statistics.steadiness import check_steadiness
 from profiling.machine import cpu as cpu_module
 from profiling.machine import watch as watch_module
 from profiling.machine.cpu import CpuSource
-from profiling.machine.gpu import Utilisation
-from profiling.machine.sampler import MOST_SAMPLES, Sampler
-from profiling.machine.watch import MachineWatch
+from profiling.machine.nvml import Utilisation
+from profiling.machine.watch import MOST_SAMPLES, MachineWatch, Sampler
 from tests.profiling.gpus import OTHER, OURS, MadeUpGpu
 
 STEADY_MS = list(np.random.default_rng(0).normal(10.0, 0.1, 100))

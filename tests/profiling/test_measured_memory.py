@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from profiling.annotation import RangeRecorder
-from profiling.gpu_process_memory import ProcessMemory, process_memory, used_by_process
+from profiling.machine.nvml import ProcessMemory, process_memory, used_by_process
 from profiling.measured_memory import MemoryWatch, Resident, resident
 
 CONTEXT_BYTES = 500

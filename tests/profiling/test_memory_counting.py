@@ -15,18 +15,18 @@ from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
 from profiling.methods.efficientad.method import EfficientAD
+from tests.profiling.counts import counted, counted_anew, submodules
 
+pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 SPEC = get_spec("efficientad")
 
 
 def count(side_px: int, **given_: Any) -> Mapping[str, SubmoduleCount]:
-    counts = count_memory(
-        SPEC, check_settings(SPEC, given_), resolution_px=side_px, implementation="reference"
-    )
-    assert counts.incomplete is None
-    assert [part.submodule for part in counts.submodules] == list(SPEC.submodules)
-    return {part.submodule: part for part in counts.submodules}
+    found = counted("efficientad", side_px, **given_)
+    assert found.incomplete is None
+    assert [part.submodule for part in found.submodules] == list(SPEC.submodules)
+    return submodules(found)
 
 
 def printed(size_bytes: int, like: str) -> str:
@@ -149,7 +149,7 @@ def test_nothing_is_allocated() -> None:
 def test_counting_leaves_the_random_state_alone() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    count(256, size="S")
+    counted_anew("efficientad", 256, size="S")
     assert torch.equal(torch.get_rng_state(), before)
 
 

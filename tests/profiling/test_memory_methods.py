@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from adscale.memory_record import SubmoduleCount
-from adscale.methods.checks import check_settings
-from adscale.methods.registry import all_specs, get_spec
+from adscale.methods.registry import all_specs
 from adscale.methods.spec import MethodSpec
-from profiling.memory.counting import count_memory
+from tests.profiling import counts
 
+pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 
 
-def count(
-    target: str, side_px: int, implementation: str = "reference", **settings: Any
-) -> dict[str, SubmoduleCount]:
-    spec = get_spec(target)
-    counts = count_memory(
-        spec, check_settings(spec, settings), resolution_px=side_px, implementation=implementation
-    )
-    return {found.submodule: found for found in counts.submodules}
+def count(target: str, side_px: int, *more: str, **given: object) -> dict[str, SubmoduleCount]:
+    return counts.submodules(counts.counted(target, side_px, *more, **given))
 
 
 @pytest.mark.parametrize(("side_px", "mib"), [(256, 779.90), (512, 3_119.5), (1024, 12_478.0)])

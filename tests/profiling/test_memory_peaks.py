@@ -13,12 +13,13 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adscale.memory_record import MemoryCount, SubmoduleCount
-from adscale.methods.registry import check_settings, get_spec
-from profiling.memory.counting import count_memory, is_gpu_imaginable
+from profiling.memory.counting import is_gpu_imaginable
 from profiling.memory.live import LiveTensors, Stretch
 from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
+from tests.profiling import counts
 
+pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 EMBEDDINGS: dict[str, Callable[..., object]] = {
     "reference": reference_embedding,
@@ -27,21 +28,11 @@ EMBEDDINGS: dict[str, Callable[..., object]] = {
 
 
 def counted(
-    target: str,
-    side_px: int,
-    implementation: str = "reference",
-    device_type: str = "cpu",
-    **given: object,
+    target: str, side_px: int, *more: str, **given: object
 ) -> tuple[MemoryCount, dict[str, SubmoduleCount]]:
-    spec = get_spec(target)
-    count = count_memory(
-        spec,
-        check_settings(spec, given),
-        resolution_px=side_px,
-        implementation=implementation,
-        device_type=device_type,
-    )
-    return count, {part.submodule: part for part in count.submodules}
+    """Implementation and device may follow the side."""
+    count = counts.counted(target, side_px, *more, **given)
+    return count, counts.submodules(count)
 
 
 def unet_call(side_px: int, implementation: str, channels: int = 64, heads: int = 4) -> Stretch:
@@ -238,19 +229,17 @@ def test_scratch_of_the_search_is_told(is_blocked: bool, monkeypatch: pytest.Mon
     """On a CPU what faiss' blocked search allocates; on a GPU what its resources reserve."""
     threshold = 20 if is_blocked else 2000
     monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", threshold)
-    count, parts = counted("patchcore", 256)
-    (on_cpu,) = parts["nn_search"].libraries
+    count = counts.counted_anew("patchcore", 256)
+    (on_cpu,) = counts.submodules(count)["nn_search"].libraries
     assert (on_cpu.library, on_cpu.host_bytes) == ("faiss", 0)
     block = 4 * (4096 * 1024 + 1024 + 21_401) if is_blocked else 0
     assert on_cpu.device_bytes == block + 12 * 1024
     if not is_gpu_imaginable():
         return
-    on_gpu = counted("patchcore", 256, device_type="cuda")
-    (reserved,) = on_gpu[1]["nn_search"].libraries
+    on_gpu = counts.counted_anew("patchcore", 256, device_type="cuda")
+    (reserved,) = counts.submodules(on_gpu)["nn_search"].libraries
     assert reserved.device_bytes == 1536 * MIB
-    assert (
-        on_gpu[0].needed_bytes - count.needed_bytes == reserved.device_bytes - on_cpu.device_bytes
-    )
+    assert on_gpu.needed_bytes - count.needed_bytes == reserved.device_bytes - on_cpu.device_bytes
     assert all("faiss" not in line for line in count.not_counted)
 
 
@@ -281,7 +270,7 @@ def test_needed_is_the_sum_of_its_parts(target: str, implementation: str) -> Non
 
 @imagined_gpu
 def test_on_a_gpu_patches_are_searched_for_from_the_host() -> None:
-    _, parts = counted("patchcore", 256, device_type="cuda")
+    _, parts = counted("patchcore", 256, "reference", "cuda")
     assert parts["nn_search"].peak.bytes == 0
     assert parts["nn_search"].host_peak_bytes == 3 * 1024 * 1024 * 4  # rows, stacked, joined
     _, on_cpu = counted("patchcore", 256)

@@ -13,18 +13,21 @@ from profiling.memory.tracing import Trace
 from profiling.methods.loading import load_method_class
 from tests.allocator import given_out
 
-CASES: list[tuple[str, int, dict[str, Any]]] = [
+SMALL: list[tuple[str, int, dict[str, Any]]] = [
     ("efficientad", 256, {"size": "M"}),
+    ("patchcore", 64, {"training_images": 20}),
+    ("ddad", 32, {}),
+]
+LARGE: list[tuple[str, int, dict[str, Any]]] = [
     ("efficientad", 320, {"size": "S", "padding": True}),
     ("efficientad", 511, {"size": "S"}),
-    ("patchcore", 64, {"training_images": 20}),
     ("patchcore", 130, {"training_images": 20}),
     ("patchcore", 320, {"training_images": 5}),
-    ("ddad", 32, {}),
     ("ddad", 96, {}),
     ("ddad", 160, {"start_step": 75}),
     ("ddad", 320, {"start_step": 50}),  # from here on attention makes the peak
 ]
+CASES = [*SMALL, *(pytest.param(*case, marks=pytest.mark.slow) for case in LARGE)]
 
 BY_A_LIBRARY = "aten::lift_fresh"
 """With which torch takes over an array that a library made."""

@@ -26,7 +26,9 @@ def count(side_px: int, implementation: str, paths: tuple[str, ...]) -> tuple[Su
 
 
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
-@pytest.mark.parametrize("side_px", [32, 96, 256, 512])
+@pytest.mark.parametrize(
+    "side_px", [32, *(pytest.param(side, marks=pytest.mark.slow) for side in (96, 256)), 512]
+)
 def test_one_call_of_the_unet_stands_for_ten(side_px: int, implementation: str) -> None:
     """At 32 px other tensors make the peak than at 512, where attention does."""
     assert DDAD.counted_once

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from adscale.methods.registry import check_settings, get_spec
+from profiling.__main__ import main
 from profiling.host_memory import total_host_bytes
 from profiling.memory.counting import count_memory
 from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, command, ranges, record, run
@@ -222,8 +223,9 @@ def limit_address_space() -> None:
 def test_out_of_memory_is_a_recorded_result(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
+    """Without the option to leave it out a run is begun, whatever was predicted."""
     done = run(
-        *SMALL, *FEW, "--latency", "--resolution", "3000", "--collector", "embedded",
+        *SMALL, *FEW, "--latency", "--resolution", "6000", "--collector", "embedded",
         "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip
@@ -234,11 +236,11 @@ def test_out_of_memory_is_a_recorded_result(
     assert data["status"] == data["sampling"]["stop_reason"] == "out_of_memory"
     assert data["machine"]["measured_ms"] is None
     assert data["problem"]["phase"] == "warmup"
-    # PDN-S: the second allocation of 128 channels of 2997² floats
-    assert data["problem"]["requested_bytes"] >= 128 * 2990**2 * 4
+    # PDN-S: the first allocation of 128 channels of 5997² floats
+    assert data["problem"]["requested_bytes"] >= 128 * 5990**2 * 4
     assert (tmp_path / "run" / "profile.sqlite").is_file()
     assert data["prediction"]["device_memory_bytes"] == ADDRESS_SPACE_BYTES
-    assert data["prediction"]["needed_bytes"] > 128 * 2990**2 * 4
+    assert data["prediction"]["needed_bytes"] > 128 * 5990**2 * 4 > ADDRESS_SPACE_BYTES
     assert data["memory"]["host"]["peak_bytes"] is not None
 
 
@@ -283,12 +285,13 @@ def test_a_run_that_cannot_fit_is_left_out_and_says_why(
     assert pd.read_parquet(tmp_path / "r.parquet").empty
 
 
-@pytest.mark.parametrize("option", [[], [*SKIP, "--memory-margin", "1e6"]])
-def test_without_the_option_or_within_its_margin_a_run_is_begun(
-    option: list[str], tmp_path: Path, checkout_environment: dict[str, str]
+def test_within_the_margin_of_the_option_a_run_is_begun(
+    tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
+    margin = ["--memory-margin", "1e6"]
     done = run(
-        *SMALL, *FEW, *option, "--resolution", "6000", "--collector", "embedded", "--out", "run",
+        *SMALL, *FEW, *SKIP, *margin, "--resolution", "6000", "--collector", "embedded",
+        "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -381,8 +384,6 @@ def _is_measuring(process: Path, folder: Path) -> bool:
         (["--resolution", "256", "--variant", "optimised-fp32"], ["--variant", "reference-fp32"]),
         (["--resolution", "256", "--set", "size=XL"], ["size", "S, M"]),
         (["--resolution", "256", "--set", "size"], ["--set size", "key=value"]),
-        (["--resolution", "256", "--images", "nowhere"], ["nowhere"]),
-        (["--resolution", "256", "--set", "weights=nowhere.pt"], ["nowhere.pt"]),
         (["--resolution", "256", "--nsys", "/no/nsys", "--collector", "nsys"], ["/no/nsys"]),
         (["--resolution", "256", "--threads", "0"], ["threads", "at least 1"]),
         (["--resolution", "256", "--device", "a/b"], ["device", "letters"]),
@@ -396,19 +397,46 @@ def _is_measuring(process: Path, folder: Path) -> bool:
         (["--resolution", "256", *SKIP, "--memory-margin", "nan"], ["--memory-margin", "least 0"]),
     ],
 )
-def test_a_users_fault_is_one_line_and_a_non_zero_exit(
+def test_a_fault_that_is_found_before_a_process_is_started_is_one_line(
+    arguments: list[str],
+    parts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also a process that is started only to say so would take seconds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    collector = [] if "--collector" in arguments else ["--collector", "embedded"]
+    words = ["--method", "efficientad", "--device-type", "cpu", *arguments, *collector]
+    assert main(["run", *words, "--out", "run"]) == 2
+    _is_one_line(capsys.readouterr().err, parts)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def _is_one_line(told: str, parts: list[str]) -> None:
+    lines = [line for line in told.splitlines() if line]
+    assert len(lines) == 1, told
+    assert [part for part in parts if part not in lines[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--images", "nowhere"], ["nowhere"]),
+        (["--set", "weights=nowhere.pt"], ["nowhere.pt"]),
+    ],
+)
+def test_a_fault_that_the_measuring_process_finds_is_one_line_and_a_non_zero_exit(
     arguments: list[str], parts: list[str], tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
-    collector = [] if "--collector" in arguments else ["--collector", "embedded"]
     done = run(
-        "--device-type", "cpu", *arguments, *collector, "--out", "run",
+        "--device-type", "cpu", "--resolution", "256", *arguments, "--collector", "embedded",
+        "--out", "run",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
-    lines = [line for line in done.stderr.splitlines() if line]
-    assert len(lines) == 1, done.stderr
-    for part in parts:
-        assert part in lines[0]
+    _is_one_line(done.stderr, parts)
     assert not (tmp_path / "run" / "run.json").exists()
 
 

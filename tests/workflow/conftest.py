@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.shared_folders import Share
+
 CHECKOUT = Path(__file__).parents[2]
 
 Study = Callable[..., subprocess.CompletedProcess[str]]
@@ -63,10 +65,12 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_study(share: Share) -> Path:
     """The folder of a tiny study that has run. Tests that change it take a copy."""
-    folder = tmp_path_factory.mktemp("study")
-    write_config(folder, {})
-    done = run_study(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+
+    def fill(folder: Path) -> None:
+        write_config(folder, {})
+        done = run_study(folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return share("study", fill)

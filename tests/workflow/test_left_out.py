@@ -92,9 +92,7 @@ def test_it_is_not_tried_again(study: Path) -> None:
     assert planned(study) == {}
 
 
-def test_it_is_measured_once_it_would_not_be_left_out_any_more(study: Path) -> None:
-    """And what has been measured stays, whatever the option is."""
-    small = record(study, 256)
+def test_it_is_to_be_measured_once_it_would_not_be_left_out_any_more(study: Path) -> None:
     configure(study, **SKIP, memory_margin=100)
     jobs = planned(study)
     assert (jobs["profile"], jobs["latency"]) == (1, 1)
@@ -102,6 +100,12 @@ def test_it_is_measured_once_it_would_not_be_left_out_any_more(study: Path) -> N
     assert planned(study) == {}, "by this margin it is left out, too"
     configure(study)
     assert planned(study)["profile"] == 1
+
+
+@pytest.mark.slow
+def test_what_has_been_measured_stays_whatever_the_option_is(study: Path) -> None:
+    small = record(study, 256)
+    configure(study)
     run_limited(study, f"{RUN}/6000/run.json")
     assert record(study, 6000)["status"] == "out_of_memory"
     assert record(study, 256) == small

@@ -89,8 +89,10 @@ def test_more_processes_measure_the_additional_ones_and_fewer_none(study: Path) 
     "changes",
     [
         {"latency": False},
-        {"device": {"name": "test", "type": "cpu", "foreign_processes": "error"}},
-        {"skip_predicted_out_of_memory": True},
+        {
+            "device": {"name": "test", "type": "cpu", "foreign_processes": "error"},
+            "skip_predicted_out_of_memory": True,
+        },
     ],
 )
 def test_what_must_not_cause_a_measurement_does_not(study: Path, changes: dict[str, Any]) -> None:

@@ -137,13 +137,14 @@ def test_a_study_is_planned(clone: Path, command: str) -> None:
     assert re.search(r"^report +1$", done.stdout + done.stderr, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", OF_SNAKEMAKE)
-def test_a_command_of_snakemake_has_its_options(clone: Path, command: str) -> None:
+def test_commands_of_snakemake_have_their_options(clone: Path) -> None:
     snakemake = Path(sys.executable).with_name("snakemake")
     if not snakemake.exists():
         pytest.skip("no snakemake beside this Python")
     known = run(clone, f"{snakemake} --help").stdout
-    options = [word.partition("=")[0] for word in shlex.split(command) if word.startswith("--")]
+    words = [word for command in OF_SNAKEMAKE for word in shlex.split(command)]
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    assert options
     assert [option for option in options if not re.search(rf"{option}\b", known)] == []
 
 

@@ -4,6 +4,6 @@ The file it writes has the tables of an nsys export, so that what reads one read
 """
 
 from .collector import EmbeddedCollector
-from .summary import Summary
+from .events import Summary
 
 __all__ = ["EmbeddedCollector", "Summary"]

@@ -1,25 +1,70 @@
-"""The embedded collector: ranges in a list, GPU events through torch's profiler."""
+"""The embedded collector: ranges in a list, GPU events through torch's profiler, a file of both."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import adscale
+from adscale.errors import CollectorError
 
 from ...annotation import Annotate, RangeRecorder
-from .convert import convert
-from .events import Gpu, GpuEvents, Recording
-from .summary import Summary
-from .threads import ThreadNumbers
-from .write import write_export
+from .events import Gpu, GpuEvents, Recording, Summary, ThreadNumbers
+from .schema import Rows
+from .tables import convert
 
 if TYPE_CHECKING:
     from .torch_events import CudaRecorder
+
+
+def write_export(path: Path, tables: Iterable[Rows]) -> None:
+    """Writes tables to an SQLite file, replacing what is there.
+
+    Raises:
+        CollectorError: the folder cannot be written, or the disk is full; what was at ``path``
+            is still there, and no other file is left behind.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        _fill(unfinished, tables)
+        _flush(unfinished)
+        os.replace(unfinished, path)  # noqa: PTH105 - says that it replaces
+    except (OSError, sqlite3.OperationalError) as error:
+        remedy = f"make room on the disk, and check that {path.parent} can be written"
+        raise CollectorError(str(path), f"cannot be written ({error})", remedy) from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _fill(path: Path, tables: Iterable[Rows]) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = OFF")  # an unfinished file is thrown away
+        database.execute("PRAGMA synchronous = OFF")
+        for table, columns, rows in tables:
+            database.execute(table.create_sql())
+            names, marks = ", ".join(columns), ", ".join("?" for _ in columns)
+            # all names come from schema.py
+            insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
+            database.executemany(insert, rows)
+        database.commit()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class EmbeddedCollector:

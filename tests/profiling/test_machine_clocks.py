@@ -12,27 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from profiling.collectors.nsys.command import profile_command, profile_environment
-from profiling.machine.guardian import Guardian, GuardianError
+from profiling.collectors.nsys.run import profile_command, profile_environment
+from profiling.machine.clocks import Restorer, RestorerError
 from profiling.processes import run_forwarding
 
 TOUCH = """
 import sys, time
 from pathlib import Path
-from profiling.machine.guardian import guard
+from profiling.machine.clocks import restore_at_end
 def touch():
     time.sleep(0.5)
     Path(sys.argv[1]).touch()
-guard(touch)
+restore_at_end(touch)
 """
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from profiling.machine.guardian import Guardian
+from profiling.machine.clocks import Restorer
 touch, folder, how = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-guardian = Guardian([sys.executable, "-c", touch, str(folder / "restored")])
-(folder / "pid").write_text(str(guardian.pid))
+restorer = Restorer([sys.executable, "-c", touch, str(folder / "restored")])
+(folder / "pid").write_text(str(restorer.pid))
 (folder / "ready").touch()
 if how == "error":
     raise SystemExit(3)
@@ -85,19 +85,19 @@ def test_however_its_owner_ends_it_acts(
 
 
 def test_released_it_has_acted_when_that_returns(tmp_path: Path) -> None:
-    guardian = Guardian([sys.executable, "-c", TOUCH, str(tmp_path / "restored")])
+    restorer = Restorer([sys.executable, "-c", TOUCH, str(tmp_path / "restored")])
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        os.kill(guardian.pid, signum)
+        os.kill(restorer.pid, signum)
     assert not (tmp_path / "restored").exists()
-    guardian.release()
+    restorer.release()
     assert (tmp_path / "restored").exists()
-    guardian.release()
+    restorer.release()
 
 
 def test_another_child_of_its_owner_does_not_keep_it_waiting(tmp_path: Path) -> None:
-    guardian = Guardian([sys.executable, "-c", TOUCH, str(tmp_path / "restored")])
+    restorer = Restorer([sys.executable, "-c", TOUCH, str(tmp_path / "restored")])
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
-    guardian.release()
+    restorer.release()
     assert other.poll() is None
     assert (tmp_path / "restored").exists()
     other.kill()
@@ -106,10 +106,10 @@ def test_another_child_of_its_owner_does_not_keep_it_waiting(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("program", ["raise SystemExit", "import nothing_of_this_name"])
 def test_one_that_does_not_come_up_is_told(program: str) -> None:
-    with pytest.raises(GuardianError):
-        Guardian([sys.executable, "-c", program])
-    with pytest.raises(GuardianError):
-        Guardian(["/absent"])
+    with pytest.raises(RestorerError):
+        Restorer([sys.executable, "-c", program])
+    with pytest.raises(RestorerError):
+        Restorer(["/absent"])
 
 
 def test_the_clean_up_after_a_killed_run_leaves_it_to_act(

@@ -1,4 +1,4 @@
-"""docs/study.md: each number is printed by the commands beside it, or published by the study."""
+"""docs/paper.md: each number is printed by the commands beside it, or published by the paper."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from profiling.memory.counting import is_gpu_imaginable
 from tests.documents import sections, shell_blocks, split_fences
 
 CHECKOUT = Path(__file__).parents[2]
-PAGE = CHECKOUT / "docs" / "study.md"
-STUDY = CHECKOUT.parent / "shared" / "study"
+PAGE = CHECKOUT / "docs" / "paper.md"
+PAPER = CHECKOUT.parent / "shared" / "study"
 SECTIONS = dict(sections(PAGE.read_text(encoding="utf-8")))
 COUNTS = "Counts"
 
 PUBLISHED = {
     "3.69", "4,267,392", "1,096,320", "9", "39", "94", "6", "10", "5", "256", "512", "1024",
 }  # fmt: skip
-"""Numbers of the study that the page quotes."""
+"""Numbers of the paper that the page quotes."""
 
 NUMBER = re.compile(r"(?<![\w.,-])[-−]?\d[\d,]*(?:\.\d+)?(?!\w)")
 """A number as a word of its own: the 101 of WideResNet101 and the 10 of DDAD-10 are none."""
@@ -39,7 +39,7 @@ def numbers(text: str) -> set[str]:
 
 
 def told(section: str) -> tuple[set[str], set[str]]:
-    """Numbers that are ours, and those that are the study's: in quotations and its columns."""
+    """Numbers that are ours, and those that are the paper's: in quotations and its columns."""
     ours: set[str] = set()
     published: set[str] = set()
     for line, columns in _with_columns(split_fences(section)[0]):
@@ -48,7 +48,7 @@ def told(section: str) -> tuple[set[str], set[str]]:
             continue
         cells = line.strip("|").split("|") if line.startswith("|") else [line]
         for at, cell in enumerate(cells):
-            is_published = at < len(columns) and columns[at].startswith("the study")
+            is_published = at < len(columns) and columns[at].startswith("the paper")
             (published if is_published else ours).update(numbers(cell))
     return ours, published
 
@@ -89,19 +89,19 @@ def run(block: str, folder: Path) -> str:
 def test_numbers_are_told_apart() -> None:
     text = (
         "A WideResNet101 of 3.5 GiB, −1 % on an RTX 4090.\n> 7 or `8`\n\n"
-        "| | the study | x |\n|---|---|---|\n| 5 | 6 | 1,024 |\n\n```sh\n9\n```\nin 2, or 3."
+        "| | the paper | x |\n|---|---|---|\n| 5 | 6 | 1,024 |\n\n```sh\n9\n```\nin 2, or 3."
     )
     assert told(text) == ({"3.5", "-1", "5", "1,024", "2", "3"}, {"7", "6"})
 
 
-def test_numbers_of_the_study_are_published() -> None:
+def test_numbers_of_the_paper_are_published() -> None:
     found = {number for section in SECTIONS.values() for number in told(section)[1]}
     assert found <= PUBLISHED
 
 
-@pytest.mark.skipif(not STUDY.is_dir(), reason="the text of the study is absent")
-def test_published_numbers_are_in_the_study() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in STUDY.glob("*.txt"))
+@pytest.mark.skipif(not PAPER.is_dir(), reason="the text of the paper is absent")
+def test_published_numbers_are_in_the_paper() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAPER.glob("*.txt"))
     # German: a comma before decimals, a point between thousands
     swapped = str.maketrans(",.", ".,")
     missing = {n for n in PUBLISHED if not re.search(rf"(?<!\d){n.translate(swapped)}(?!\d)", text)}
