@@ -18,7 +18,7 @@ from .methods.spec import MethodSpec
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adscale", "profiling", "analysis")
-FOREIGN_MODULES = ("profiling.methods.module_method", "profiling.methods.anomalib_method")
+FOREIGN_MODULES = ("profiling.methods.foreign",)
 """What runs a foreign method."""
 
 

@@ -16,8 +16,7 @@ from adscale.memory_record import (
     SubmoduleCount,
 )
 
-from ..methods.base import Method
-from ..methods.host import LibraryWork, watching_libraries
+from ..methods.base import LibraryWork, Method, watching_libraries
 from .conventions import OTHER_CONVENTIONS, owns_parameters
 from .live import Block, Origin, Stretch
 from .ownership import resident_bytes
