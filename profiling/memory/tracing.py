@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..methods.base import Method
-from ..methods.host import LibraryWork, watching_libraries
+from ..methods.base import LibraryWork, Method, watching_libraries
 from .conventions import OTHER_CONVENTIONS, owns_parameters
 from .live import Block, Origin, Stretch
 from .ownership import resident_bytes

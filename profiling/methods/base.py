@@ -1,14 +1,21 @@
-"""What a method must offer to be measured."""
+"""What a method must offer to be measured, and what it may use to be counted.
+
+Steps that torch does not see (libraries for numpy arrays, on the CPU or not) go through
+``on_host``: while memory is counted there is nothing to compute, and such a step tells what it
+would take.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from adscale.methods.spec import Complexity, ResolutionProblem
 
@@ -110,3 +117,72 @@ class Method(nn.Module, ABC):
             image: what ``prepare`` returned, on the method's device.
             annotate: opens a range. Every operation happens inside exactly one submodule's range.
         """
+
+
+def is_fake(tensor: torch.Tensor) -> bool:
+    """Whether the tensor has a shape and no contents: memory is being counted."""
+    return isinstance(tensor, FakeTensor)
+
+
+@dataclass(frozen=True)
+class LibraryWork:
+    """What a library takes besides its arguments and results."""
+
+    library: str
+    purpose: str
+    device_bytes: int
+    """On the device of the inference."""
+    host_bytes: int
+    """On the host, where the device is another."""
+    flops: int
+    """Twice the multiply-adds."""
+
+
+_watchers: list[Callable[[LibraryWork], None]] = []
+
+
+@contextmanager
+def watching_libraries(watcher: Callable[[LibraryWork], None]) -> Iterator[None]:
+    """Tells a watcher of every call of ``on_host`` that says what it takes, while entered."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def on_host(
+    function: Callable[..., Any],
+    *tensors: torch.Tensor,
+    shape: Sequence[int],
+    takes: Callable[[], LibraryWork] | None = None,
+) -> torch.Tensor:
+    """Calls a function of numpy arrays with tensors.
+
+    Args:
+        function: takes one array per tensor, returns one.
+        tensors: on the CPU.
+        shape: of the result, which is all that fake tensors yield.
+        takes: says what the function takes besides, which nobody sees from outside.
+
+    Returns:
+        The result, on the CPU.
+    """
+    if takes is not None:
+        for watcher in _watchers:
+            watcher(takes())
+    if any(is_fake(tensor) for tensor in tensors):
+        return torch.empty(tuple(shape), dtype=tensors[0].dtype)
+    return torch.from_numpy(function(*(tensor.numpy() for tensor in tensors)))
+
+
+def generator_for(tensor: torch.Tensor, *, seed: int) -> torch.Generator | None:
+    """A random generator on a tensor's device; None for fake tensors, whose device may be absent.
+
+    Args:
+        tensor: next to which numbers will be drawn.
+        seed: non-negative.
+    """
+    if is_fake(tensor):
+        return None
+    return torch.Generator(device=tensor.device).manual_seed(seed)

@@ -24,7 +24,7 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
     """
     module_name, name = split_target(spec.factory)
     if module_name == ANOMALIB and spec.foreign:
-        made: type[Method] = _ours("anomalib_method").anomalib_method(name)
+        made: type[Method] = _foreign().anomalib_method(name)
         return made
     module = _import(module_name, spec) if spec.foreign else importlib.import_module(module_name)
     found = getattr(module, name, None)
@@ -33,7 +33,7 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
     if not callable(found):
         what = f"{spec.target} is no class or function"
         raise ConfigError("target", what, "name a Method, or what returns a torch.nn.Module")
-    around: type[Method] = _ours("module_method").method_around(name, found)
+    around: type[Method] = _foreign().method_around(name, found)
     return around
 
 
@@ -81,10 +81,10 @@ def _import(name: str, spec: MethodSpec) -> ModuleType:
         raise ConfigError("target", what, f"`python -c 'import {name}'` shows where") from problem
 
 
-def _ours(name: str) -> ModuleType:
-    """One of our modules that only foreign methods need.
+def _foreign() -> ModuleType:
+    """Our module that only foreign methods need.
 
     It is not imported by a statement: the digest of the code that our own methods depend on shall
     not cover it, or every change of it would have them measured again.
     """
-    return importlib.import_module(f"profiling.methods.{name}")
+    return importlib.import_module("profiling.methods.foreign")

@@ -20,8 +20,7 @@ from profiling.methods.ddad.diffusion import (
     ScheduledDenoising,
     denoising_steps,
 )
-from profiling.methods.ddad.maps import PooledDistanceMap, ReferenceDistanceMap
-from profiling.methods.ddad.method import DDAD, SIZES
+from profiling.methods.ddad.method import DDAD, SIZES, PooledDistanceMap, ReferenceDistanceMap
 from profiling.methods.ddad.unet import (
     AttentionBlock,
     EagerAttention,

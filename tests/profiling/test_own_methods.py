@@ -17,8 +17,8 @@ from adscale.errors import ConfigError, WeightsError
 from adscale.methods.checks import check_settings, parse_variant
 from adscale.methods.registry import get_spec
 from profiling.memory.counting import count_memory
+from profiling.methods.foreign import ModuleMethod, method_around
 from profiling.methods.loading import load_method_class, resolve
-from profiling.methods.module_method import ModuleMethod, method_around
 from tests.profiling.tensors import random_image, recorded_ranges
 
 CHECKOUT = Path(__file__).parents[2]

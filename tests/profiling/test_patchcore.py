@@ -19,13 +19,14 @@ from torch.nn import functional as F  # noqa: N812
 from adscale.errors import ConfigError, ImageFolderError, UnsupportedResolutionError, WeightsError
 from adscale.methods.patchcore import SPEC, bank_rows, patches_per_image
 from profiling.methods.patchcore import search as search_module
-from profiling.methods.patchcore.coreset import STARTING_POINTS, greedy_coreset
+from profiling.methods.patchcore.bank import STARTING_POINTS, greedy_coreset
 from profiling.methods.patchcore.embedding import (
+    MatrixMap,
+    ReferenceMap,
     closed_form_embedding,
     gathered,
     reference_embedding,
 )
-from profiling.methods.patchcore.maps import MatrixMap, ReferenceMap
 from profiling.methods.patchcore.method import PatchCore
 from profiling.methods.patchcore.search import FlatSearch
 from profiling.out_of_memory import is_out_of_memory, requested_bytes

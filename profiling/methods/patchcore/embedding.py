@@ -1,18 +1,26 @@
-"""From two feature maps to one vector per patch, in two ways with the same result.
+"""From two feature maps to one vector per patch, and from distances to the anomaly map.
 
-Source: Roth et al., "Towards Total Recall in Industrial Anomaly Detection" (CVPR 2022), section
-3.1, as amazon-science/patchcore-inspection performs it: 3 x 3 neighbourhoods, both maps brought to
-the grid of the larger one, 1024 values per patch.
+Both steps exist in two ways with the same result. Source of the vectors: Roth et al., "Towards
+Total Recall in Industrial Anomaly Detection" (CVPR 2022), section 3.1, as
+amazon-science/patchcore-inspection performs it: 3 x 3 neighbourhoods, both maps brought to the grid
+of the larger one, 1024 values per patch.
+
+For the map the reference enlarges the grid of distances bilinearly to the image's side and smooths
+it on the host with scipy's Gaussian filter, σ = 4 px. Both steps are linear in rows and in columns,
+so that one matrix W does both: map = W · grid · Wᵀ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import scipy.ndimage
 import torch
+from torch import nn
 from torch.nn import functional
 
-from ..host import is_fake
+from ..base import is_fake, on_host
 
 DIMENSION = 1024
 """Length of a patch's vector."""
@@ -109,3 +117,65 @@ def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Ten
 
 def _mean3(features: torch.Tensor) -> torch.Tensor:
     return functional.avg_pool2d(features, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2)
+
+
+SIGMA_PX = 4
+
+
+class ReferenceMap(nn.Module):
+    """Interpolation on the device, smoothing on the host.
+
+    Args:
+        resolution_px: side length of the image.
+    """
+
+    def __init__(self, resolution_px: int) -> None:
+        super().__init__()
+        self.side_px = resolution_px
+
+    def forward(self, grid: torch.Tensor) -> torch.Tensor:
+        """Shape (1, 1, g, g) to (1, 1, s, s), on the host."""
+        large = functional.interpolate(
+            grid, size=(self.side_px, self.side_px), mode="bilinear", align_corners=False
+        )
+        return on_host(_smooth, large.cpu(), shape=large.shape)
+
+
+def _smooth(
+    maps: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    smoothed: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = scipy.ndimage.gaussian_filter(
+        maps[0, 0], sigma=SIGMA_PX
+    )
+    return smoothed[np.newaxis, np.newaxis]
+
+
+class MatrixMap(nn.Module):
+    """Both steps as two matrix products, on the device.
+
+    Args:
+        resolution_px: side length of the image.
+        grid_side: side of the grid of patches.
+    """
+
+    matrix: torch.Tensor
+    """W, shape (s, g)."""
+
+    def __init__(self, resolution_px: int, grid_side: int) -> None:
+        super().__init__()
+        matrix = torch.empty(resolution_px, grid_side)
+        if not is_fake(matrix):
+            matrix.copy_(_map_matrix(resolution_px, grid_side))
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, grid: torch.Tensor) -> torch.Tensor:
+        """Shape (1, 1, g, g) to (1, 1, s, s), on the device of the grid."""
+        return self.matrix @ grid @ self.matrix.T
+
+
+def _map_matrix(side_px: int, grid_side: int) -> torch.Tensor:
+    """W in double precision: what becomes of each single row of the grid."""
+    rows = torch.eye(grid_side, dtype=torch.float64).unsqueeze(0)
+    large = functional.interpolate(rows, size=side_px, mode="linear", align_corners=False)
+    smooth = scipy.ndimage.gaussian_filter1d(large[0].numpy(), sigma=SIGMA_PX, axis=1)
+    return torch.from_numpy(smooth.T)

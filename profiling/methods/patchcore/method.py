@@ -13,14 +13,19 @@ from adscale.methods.checks import check_implementation, check_resolution, check
 from adscale.methods.patchcore import SPEC, bank_rows
 
 from ...annotation import Annotate
-from ..base import Detection, Method
-from ..host import is_fake
+from ..base import Detection, Method, is_fake
 from ..preparation import centre_crop_tensor
 from ..weights import draw_weights, load_weights
 from ..wide_resnet import cut_behind, fold_batch_norms, stage_outputs, wide_resnet101
 from .bank import draw_bank, fit_bank, normal_images
-from .embedding import DIMENSION, closed_form_embedding, gathered, reference_embedding
-from .maps import MatrixMap, ReferenceMap
+from .embedding import (
+    DIMENSION,
+    MatrixMap,
+    ReferenceMap,
+    closed_form_embedding,
+    gathered,
+    reference_embedding,
+)
 from .search import FlatSearch
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch._guards import detect_fake_mode
 
 from ...host_memory import available_host_bytes
 from ...out_of_memory import is_out_of_memory
-from ..host import LibraryWork, on_host
+from ..base import LibraryWork, on_host
 
 FLOAT_BYTES = 4
 INDEX_BYTES = 8
