@@ -20,11 +20,11 @@ from analysis.fits.series import (
     memory_series,
     runtime_series,
 )
+from analysis.fits.table_rows import SUM
 from analysis.fits.tables import (
     FIT_CURVES,
     FIT_MODELS,
     FITS,
-
     fit_curves_table,
     fit_models_table,
     fits_table,
