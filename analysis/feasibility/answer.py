@@ -26,7 +26,8 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
 
     Raises:
         ArgumentError: the question names what the study does not know, or no memory.
-    """    tables = _chosen(tables, options)
+    """
+    tables = _chosen(tables, options)
     target = _target(tables.runtime, options.device, options.vram_gib)
     sensor = Sensor(f"{options.sensor_mp:g} MP", options.sensor_mp)
     if options.device is not None:
