@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -67,23 +67,23 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 
 def _measured(run: Run) -> dict[str, Any]:
     """What decides which times a process finds, by name."""
-    document = run.document
-    request, hardware = document["request"], document["hardware"]
+    record, hardware = run.record, run.record.hardware
+    request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
     return {
-        **{f"request.{name}": request[name] for name in request if name not in NOT_MEASURED},
+        **{f"request.{name}": value for name, value in request.items()},
         "clock": run.clock,
-        **{f"collector.{name}": value for name, value in document["collector"].items()},
-        "hardware.cpu_model": hardware["cpu_model"],
-        "hardware.gpu.name": (hardware["gpu"] or {}).get("name"),
-        "hardware.threads": hardware["threads"],
-        **{f"software.{name}": document["software"][name] for name in SOFTWARE},
+        **{f"collector.{name}": value for name, value in asdict(record.collector).items()},
+        "hardware.cpu_model": hardware.cpu_model,
+        "hardware.gpu.name": hardware.gpu and hardware.gpu.name,
+        "hardware.threads": hardware.threads,
+        **{f"software.{name}": getattr(record.software, name) for name in SOFTWARE},
         **(_once_built(run) if run.status == "ok" else {}),
     }
 
 
 def _once_built(run: Run) -> dict[str, Any]:
     """What is only known of a run whose method was built."""
-    flags = {f"flags.{name}": value for name, value in run.document["flags"].items()}
+    flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
     return {"submodules": list(run.submodules), **flags}
 
 
@@ -112,8 +112,8 @@ def machine_state(run: Run) -> MachineState | None:
     Raises:
         ResultsError: the samples contradict each other.
     """
-    machine = run.document["machine"]
-    if machine is None or machine["measured_ms"] is None:
+    machine = run.record.machine
+    if machine is None or machine.measured_ms is None:
         return None
     return read_state(machine, run.path, run.remeasure)
 
