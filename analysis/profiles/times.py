@@ -98,7 +98,7 @@ class PartTimes:
 
 @dataclass(frozen=True)
 class PassTimes:
-    """What one pass of a process found.
+    """The times that one pass of a process found.
 
     Attributes:
         parts: in the order of inference, a clock each.
