@@ -6,7 +6,8 @@ activation is allocated, and any resolution takes about a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
@@ -24,7 +26,6 @@ from ..methods.base import Method
 from ..methods.loading import load_method_class
 from .attention import cuda_attention
 from .recording import Recorder, size_bytes
-from .records import MemoryCount
 from .tracing import OUTSIDE, Trace
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
@@ -164,8 +165,25 @@ def _count(
         incomplete = _incomplete(spec, trace.recorder, problem)
     # of ours, what lies behind an interruption belongs to where it happened
     otherwise = OUTSIDE if spec.foreign else trace.recorder.interrupted
-    parts = trace.submodules(otherwise)
-    return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
+    parts = tuple(
+        dataclasses.replace(part, complexity=spec.complexity.get(part.submodule, "unknown"))
+        for part in trace.submodules(otherwise)
+    )
+    image_bytes = size_bytes([image])
+    return MemoryCount(
+        resolution_px=resolution_px,
+        image_bytes=image_bytes,
+        submodules=parts,
+        not_counted=NOT_COUNTED[device_type],
+        incomplete=incomplete,
+        needed_bytes=image_bytes + _needed_bytes(parts),
+    )
+
+
+def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
+    """What the device must hold beside the image; what ``not_counted`` lists comes on top."""
+    resident = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
+    return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
 def _place(method: nn.Module, device: torch.device) -> None:

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 
 import torch
 
+from adscale.memory_record import (
+    AliveCount,
+    Conventions,
+    LayerCount,
+    LibraryCount,
+    PeakCount,
+    SubmoduleCount,
+)
+
 from ..methods.base import LibraryWork, Method, watching_libraries
 from .conventions import OTHER_CONVENTIONS, owns_parameters
 from .live import Block, Origin, Stretch
 from .ownership import resident_bytes
 from .recording import ModuleCall, Recorder
-from .records import AliveCount, LayerCount, LibraryCount, PeakCount, SubmoduleCount
 from .repeats import counting_once
 
 OUTSIDE = "outside"
@@ -98,7 +106,7 @@ def _submodule(
         parameters_bytes=parameters_bytes,
         buffers_bytes=buffers_bytes,
         activations_bytes=sum(layer.activations_bytes for layer in layers),
-        conventions=conventions,
+        conventions=Conventions(**conventions),
         leaf_modules=sum(call.is_leaf for call in calls),
         peak=_peak(stretches),
         host_peak_bytes=max((stretch.host_peak_bytes for stretch in stretches), default=0),

@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
+from adscale.models import checked, jsonable
+from adscale.run_record import RunRecord
 from analysis.profiles.study_runs import read_study_runs
 from analysis.profiles.times import image_energy
-from analysis.runs_table import RUNS_COLUMNS, runs_table
+from analysis.runs_table import RUNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (
     JOULES,
@@ -44,7 +46,7 @@ def test_a_row_per_process_and_pass(tmp_path: Path) -> None:
     folders = study(tmp_path, [1.0, 1.0], images=2)
     (folders[1] / "latency.json").unlink()
     table = table_of(folders)
-    assert list(table.columns) == list(RUNS_COLUMNS)
+    assert list(table.columns) == list(RUNS.schema)
     found = table[["pass", "process", "collector"]].to_numpy().tolist()
     assert found == [["profiled", 1, "nsys"], ["profiled", 2, "nsys"], ["latency", 1, "none"]]
 
@@ -184,9 +186,6 @@ def test_the_command_writes_both_formats(
     assert pd.read_csv(output / "runs.csv")["pass"].tolist() == ["profiled"]
 
 
-def test_the_generated_records_satisfy_the_schema() -> None:
-    from analysis.documents import SCHEMA_FOLDER, _validator
-
-    assert (SCHEMA_FOLDER / "run.schema.json").is_file()
+def test_the_generated_records_are_those_of_the_model() -> None:
     for document in (run_document(RUN), latency_document(RUN)):
-        _validator("run").validate(document)
+        assert jsonable(checked(RunRecord, document)) == document

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.spec import MethodSpec
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
 from profiling.memory.ownership import owner
-from profiling.memory.records import SubmoduleCount
 from profiling.methods.base import Detection, Method
 
 

@@ -20,7 +20,7 @@ import yaml
 from adscale import __version__
 from adscale.config import load_config
 from adscale.plan import figure_names, plan_counts, plan_runs
-from analysis.memory_methods_table import memory_methods_table
+from analysis.memory_table import memory_methods_table
 from analysis.tables import write_csv
 from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences
@@ -243,6 +243,14 @@ def test_page_for_contributors_names_every_marker() -> None:
     markers = re.findall(r'^  "(\w+): ', settings.split("markers = [")[1], re.MULTILINE)
     assert markers
     assert [marker for marker in markers if f"\n| `{marker}` | " not in page] == []
+
+
+def test_page_for_contributors_names_what_is_slow() -> None:
+    page = (CHECKOUT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    files = sorted((CHECKOUT / "tests").rglob("test_*.py"))
+    slow = [file.stem for file in files if "pytest.mark" + ".slow" in file.read_text("utf-8")]
+    assert slow
+    assert [name for name in slow if f"`{name}`" not in page] == []
 
 
 def test_citations_agree() -> None:
