@@ -13,6 +13,7 @@ from adscale.config import read_config
 from adscale.errors import ConfigError
 from adscale.methods.registry import Variant, all_specs, check_settings, get_spec
 from adscale.methods.spec import MethodSpec
+from adscale.models import json_schema
 
 LISTED_PX = 256
 """Any resolution that all of ours admit: their parameters do not depend on it."""
@@ -91,11 +92,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     from ..methods.loading import resolve
 
     spec = resolve(spec)
+    schema = json_schema(spec.settings)
     settings = [
         f"    {key}: {part.get('description', '')} Default: {part.get('default')!r}."
-        for key, part in spec.settings_schema.get("properties", {}).items()
+        for key, part in schema.get("properties", {}).items()
     ]
-    if spec.settings_schema.get("additionalProperties", True):
+    if schema["additionalProperties"]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
     return [
