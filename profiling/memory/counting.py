@@ -146,7 +146,7 @@ def _count(
 ) -> MemoryCount:
     # by its number: asked for the current one, torch 2.6 looks for a driver
     device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
-    _place(method, device)
+    _move(method, device)
     image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
     trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
     attention = cuda_attention() if device_type == "cuda" else nullcontext()
@@ -168,7 +168,7 @@ def _count(
     return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
 
 
-def _place(method: nn.Module, device: torch.device) -> None:
+def _move(method: nn.Module, device: torch.device) -> None:
     """Moves the tensors of a method to a device that need not exist."""
     if device.type == "cpu":
         return

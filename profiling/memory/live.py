@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from .flops import operator_flops
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """What is being called."""
 
     submodule: str | None
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 class Whereabouts(Protocol):
     """Knows what is being called."""
 
-    def place(self) -> Place:
+    def position(self) -> Position:
         """The submodule and the layer that are running."""
 
 
@@ -56,7 +56,7 @@ class Block(NamedTuple):
 
 
 @dataclass
-class Stretch:
+class Section:
     """What was seen during a part of an inference, such as a submodule."""
 
     kept_bytes: int
@@ -70,7 +70,7 @@ class Stretch:
     origin: Origin | None = None
     """What completed the peak; None: nothing was allocated."""
     kept: tuple[Block, ...] = ()
-    """The part of the peak that was there when the stretch began."""
+    """The part of the peak that was there when the section began."""
     own: tuple[Block, ...] = ()
     """The part of the peak that was made since."""
     allocated_bytes: int = 0
@@ -80,45 +80,45 @@ class Stretch:
 
 
 class _Follower:
-    """Keeps a stretch up to date.
+    """Keeps a section up to date.
 
     What is alive at a peak is looked up as late as possible, when the first of it goes away:
     on the way up every allocation is a new peak.
     """
 
     def __init__(self, on_device: int, on_host: int, live: Mapping[int, Block]) -> None:
-        self.stretch = Stretch(on_device, on_device, on_host, on_host)
+        self.section = Section(on_device, on_device, on_host, on_host)
         self._before = frozenset(live)
         self._is_pending = True
 
     def grown(self, on_device: int, on_host: int, origin: Origin) -> None:
-        stretch = self.stretch
-        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host)
-        if on_device > stretch.peak_bytes:
-            stretch.peak_bytes, stretch.origin = on_device, origin
+        section = self.section
+        section.host_peak_bytes = max(section.host_peak_bytes, on_host)
+        if on_device > section.peak_bytes:
+            section.peak_bytes, section.origin = on_device, origin
             self._is_pending = True
 
     def shrinking(self, live: Mapping[int, Block]) -> None:
         if self._is_pending:
             self._is_pending = False
             found = [(key in self._before, block) for key, block in live.items() if block.on_device]
-            self.stretch.kept = tuple(block for before, block in found if before)
-            self.stretch.own = tuple(block for before, block in found if not before)
+            self.section.kept = tuple(block for before, block in found if before)
+            self.section.own = tuple(block for before, block in found if not before)
 
     def repeated(
-        self, again: Stretch, on_device: int, on_host: int, live: Mapping[int, Block]
+        self, again: Section, on_device: int, on_host: int, live: Mapping[int, Block]
     ) -> None:
-        stretch = self.stretch
-        stretch.allocated_bytes += again.allocated_bytes
-        stretch.flops += again.flops
+        section = self.section
+        section.allocated_bytes += again.allocated_bytes
+        section.flops += again.flops
         host_above = again.host_peak_bytes - again.host_kept_bytes
-        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host + host_above)
+        section.host_peak_bytes = max(section.host_peak_bytes, on_host + host_above)
         above = again.peak_bytes - again.kept_bytes
-        if on_device + above > stretch.peak_bytes:
-            stretch.peak_bytes, stretch.origin = on_device + above, again.origin
+        if on_device + above > section.peak_bytes:
+            section.peak_bytes, section.origin = on_device + above, again.origin
             self._is_pending = True
             self.shrinking(live)
-            stretch.own += again.own
+            section.own += again.own
 
 
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -147,18 +147,18 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._ignored[id(storage)] = storage  # held, so that no other takes its place
 
     @contextmanager
-    def follow(self) -> Iterator[Stretch]:
+    def follow(self) -> Iterator[Section]:
         """Follows a part of the inference; complete when it is left. They may nest."""
         follower = _Follower(self._on_device, self._on_host, self._live)
         self._followers.append(follower)
         try:
-            yield follower.stretch
+            yield follower.section
         finally:
             follower.shrinking(self._live)
             self._followers.remove(follower)
 
     def repeat(
-        self, again: Stretch, make: Callable[[], torch.Tensor], origin: Origin
+        self, again: Section, make: Callable[[], torch.Tensor], origin: Origin
     ) -> torch.Tensor:
         """Counts a call that was followed before as if it took place once more now.
 
@@ -188,14 +188,14 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def add_flops(self, flops: int) -> None:
         """Counts the work of a library that is no operator of torch."""
         for follower in self._followers:
-            follower.stretch.flops += flops
+            follower.section.flops += flops
 
     def _see(self, tensor: torch.Tensor, origin: Origin) -> None:
         """Takes note of a tensor that may be new."""
         size_bytes = self._add(tensor, origin)
         if size_bytes:
             for follower in self._followers:
-                follower.stretch.allocated_bytes += size_bytes
+                follower.section.allocated_bytes += size_bytes
 
     def _add(self, tensor: torch.Tensor, origin: Origin) -> int:
         storage = tensor.untyped_storage()
@@ -240,8 +240,8 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if tensors:
-            place = Place(None, None) if self._whereabouts is None else self._whereabouts.place()
-            origin = Origin(place.submodule, _name(func), place.layer)
+            position = Position(None, None) if self._whereabouts is None else self._whereabouts.position()
+            origin = Origin(position.submodule, _name(func), position.layer)
             for tensor in tensors:
                 self._see(tensor, origin)
             flops = operator_flops(func, args, kwargs, result)

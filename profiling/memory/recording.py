@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from .live import LiveTensors, Place, Stretch
+from .live import LiveTensors, Position, Section
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Recorder:
         """The submodule in which a module was called first, by the module's path."""
         self.interrupted: str | None = None
         """The submodule in which the inference ended with an error, if it did."""
-        self.stretches: dict[str, list[Stretch]] = {}
+        self.sections: dict[str, list[Section]] = {}
         """What was seen during each range of a submodule."""
         self.live = LiveTensors(device_type, self)
         self._names = {module: name for name, module in method.named_modules() if name}
@@ -68,10 +68,10 @@ class Recorder:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
         return self._range(name)
 
-    def place(self) -> Place:
+    def position(self) -> Position:
         """The submodule and the innermost module that are running."""
         submodule = self._open[0] if self._open else None
-        return Place(submodule, self._running[-1][0] if self._running else None)
+        return Position(submodule, self._running[-1][0] if self._running else None)
 
     @contextmanager
     def attach(self) -> Iterator[None]:
@@ -101,8 +101,8 @@ class Recorder:
             raise RuntimeError(msg)
         self._open.append(name)
         try:
-            with self.live.follow() as stretch:
-                self.stretches.setdefault(name, []).append(stretch)
+            with self.live.follow() as section:
+                self.sections.setdefault(name, []).append(section)
                 yield
         except BaseException:
             self.interrupted = name

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from .live import LiveTensors, Origin, Stretch
+from .live import LiveTensors, Origin, Section
 
 
 @contextmanager
@@ -45,24 +45,24 @@ class _Repeated:
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         key = tuple(_shape(leaf) for leaf in tree_leaves((args, kwargs)))
         if key not in self._seen:
-            with self._live.follow() as stretch:
+            with self._live.follow() as section:
                 result = self._forward(*args, **kwargs)
             origin = self._live.origin(result)
             if origin is None:
                 raise RuntimeError("a module that is counted once must return a new tensor")
             layout = (result.shape, result.stride(), result.dtype, result.device)
-            self._seen[key] = _Seen(stretch, layout, origin)
+            self._seen[key] = _Seen(section, layout, origin)
             return result
-        stretch, (shape, stride, dtype, device), origin = self._seen[key]
+        section, (shape, stride, dtype, device), origin = self._seen[key]
 
         def make() -> torch.Tensor:
             return torch.empty_strided(shape, stride, dtype=dtype, device=device)
 
-        return self._live.repeat(stretch, make, origin)
+        return self._live.repeat(section, make, origin)
 
 
 class _Seen(NamedTuple):
-    stretch: Stretch
+    section: Section
     layout: tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
     origin: Origin
 

@@ -9,7 +9,7 @@ import torch
 
 from ..methods.base import LibraryWork, Method, watching_libraries
 from .conventions import OTHER_CONVENTIONS, owns_parameters
-from .live import Block, Origin, Stretch
+from .live import Block, Origin, Section
 from .ownership import resident_bytes
 from .recording import ModuleCall, Recorder
 from .records import AliveCount, LayerCount, LibraryCount, PeakCount, SubmoduleCount
@@ -51,7 +51,7 @@ class Trace:
             method.infer(image, recorder.annotate)
 
     def _take_note(self, work: LibraryWork) -> None:
-        submodule = self.recorder.place().submodule or OUTSIDE
+        submodule = self.recorder.position().submodule or OUTSIDE
         self._libraries.setdefault(submodule, []).append(work)
         self.recorder.live.add_flops(work.flops)
 
@@ -72,7 +72,7 @@ class Trace:
                 parameters.get(name, 0),
                 buffers.get(name, 0),
                 [call for call in recorder.calls if call.submodule == name],
-                recorder.stretches.get(name, []),
+                recorder.sections.get(name, []),
                 self._libraries.get(name, []),
             )
             for name in names
@@ -84,7 +84,7 @@ def _submodule(
     parameters_bytes: int,
     buffers_bytes: int,
     calls: Sequence[ModuleCall],
-    stretches: Sequence[Stretch],
+    sections: Sequence[Section],
     libraries: Sequence[LibraryWork],
 ) -> SubmoduleCount:
     layers = tuple(_layer(call) for call in calls if owns_parameters(call))
@@ -92,7 +92,7 @@ def _submodule(
         convention: sum(call.output_bytes for call in calls if belongs(call))
         for convention, belongs in OTHER_CONVENTIONS.items()
     }
-    conventions["allocated"] = sum(stretch.allocated_bytes for stretch in stretches)
+    conventions["allocated"] = sum(section.allocated_bytes for section in sections)
     return SubmoduleCount(
         submodule=name,
         parameters_bytes=parameters_bytes,
@@ -100,9 +100,9 @@ def _submodule(
         activations_bytes=sum(layer.activations_bytes for layer in layers),
         conventions=conventions,
         leaf_modules=sum(call.is_leaf for call in calls),
-        peak=_peak(stretches),
-        host_peak_bytes=max((stretch.host_peak_bytes for stretch in stretches), default=0),
-        flops=sum(stretch.flops for stretch in stretches),
+        peak=_peak(sections),
+        host_peak_bytes=max((section.host_peak_bytes for section in sections), default=0),
+        flops=sum(section.flops for section in sections),
         libraries=_libraries(libraries),
         layers=layers,
     )
@@ -118,11 +118,11 @@ def _layer(call: ModuleCall) -> LayerCount:
     )
 
 
-def _peak(stretches: Sequence[Stretch]) -> PeakCount:
+def _peak(sections: Sequence[Section]) -> PeakCount:
     """Of a submodule whose range may open several times in an image."""
-    if not stretches:
+    if not sections:
         return PeakCount(0, 0, None, None, ())
-    most = max(stretches, key=lambda stretch: stretch.peak_bytes)
+    most = max(sections, key=lambda section: section.peak_bytes)
     origin = most.origin
     return PeakCount(
         bytes=most.peak_bytes,
