@@ -1,4 +1,4 @@
-"""Which tensors are alive at once during an inference, and where the most of them are.
+"""Which tensors are alive at once during an inference, where most are, and the work done.
 
 Seen are the storages that operators return, as torch's dispatcher sees them: from the first
 appearance until the last tensor on them is gone. What an operator allocates and frees inside itself
@@ -7,12 +7,18 @@ contents, and on real ones.
 
 torch's own tracker (``torch.distributed._tools.mem_tracker``) does not follow a network that is
 called several times, as DDAD's U-Net is, and does not tell what is alive.
+
+Floating-point operations are twice the multiply-adds of convolutions, matrix products and
+attention, as usual in the field; what works on single elements (activations, norms, sums) counts
+nothing. The formulas are those of ``torch.utils.flop_counter``, with the operators added that it
+does not know.
 """
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -20,8 +26,33 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
-from .flops import operator_flops
+_ON_CPU = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001 -- an operator
+
+
+def operator_flops(
+    operator: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
+) -> int:
+    """Floating-point operations of one call; 0 for operators that are not counted.
+
+    Args:
+        operator: that was called.
+        args: its positional arguments.
+        kwargs: its arguments by name.
+        result: what it returned.
+    """
+    packet = operator.overloadpacket
+    if packet is _ON_CPU:
+        return _attention_flops(*(tensor.shape for tensor in args[:3]))
+    formula = flop_registry.get(packet)
+    return 0 if formula is None else int(formula(*args, **kwargs, out_val=result))
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
+    """Both products: shapes (…, queries, d), (…, keys, d) and (…, keys, e)."""
+    *batch, queries, dimension = query
+    return 2 * math.prod(batch) * queries * key[-2] * (dimension + value[-1])
 
 
 class Position(NamedTuple):
@@ -76,7 +107,7 @@ class Section:
     allocated_bytes: int = 0
     """Sum of every storage that an operator returned newly."""
     flops: int = 0
-    """See ``profiling.memory.flops``."""
+    """Floating-point operations, see ``operator_flops``."""
 
 
 class _Follower:
@@ -240,7 +271,9 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if tensors:
-            position = Position(None, None) if self._whereabouts is None else self._whereabouts.position()
+            position = (
+                Position(None, None) if self._whereabouts is None else self._whereabouts.position()
+            )
             origin = Origin(position.submodule, _name(func), position.layer)
             for tensor in tensors:
                 self._see(tensor, origin)

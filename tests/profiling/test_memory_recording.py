@@ -14,8 +14,8 @@ from torch import nn
 from adscale.methods.spec import MethodSpec
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
-from profiling.memory.ownership import owner
 from profiling.memory.records import SubmoduleCount
+from profiling.memory.tracing import owner
 from profiling.methods.base import Detection, Method
 
 
