@@ -1,64 +1,93 @@
 """A digest of the code that a result depends on.
 
-Snakemake does not see the code behind ``python -m package``; it does see a changed parameter.
-The digest covers a module and every module of ours that it imports, directly or not. Comments,
-docstrings and layout are not in it: editing them must not cause a measurement.
+Snakemake does not see the code behind ``python -m package``; it does see a changed parameter. What
+a measurement depends on is listed by name (``adscale.measured_code``); counts and tables, which
+cost little to do again, depend on a module and every module of ours that it imports, directly or
+not. What only people read is in no digest: comments, docstrings, layout, and the texts of errors,
+of descriptions and of what is printed.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from .code_texts import without_texts
+from .measured_code import FOREIGN, MEASURED, METHODS
 from .methods.foreign import installed_version, module_file
 from .methods.spec import MethodSpec
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adscale", "profiling", "analysis")
-FOREIGN_MODULES = ("profiling.methods.foreign",)
-"""What runs a foreign method."""
 
 
-MEASURING_MODULES = ("profiling.cli.run", "profiling.cli.measure", "profiling.runner")
-"""What carries out a run, from its command line on."""
-
-
-def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
-    """Digest of some modules of ours, and of the code of a method.
-
-    Of a foreign method it covers its module and what that imports from beside it; of an installed
-    package its version.
+def run_digest(spec: MethodSpec, root: Path = ROOT) -> str:
+    """Digest of what the measurement of a method depends on, see ``adscale.measured_code``.
 
     Args:
         spec: of the method.
-        entry_modules: dotted names, such as ``profiling.runner``.
+        root: the checkout.
     """
-    module = _module(spec)
+    return _with_foreign(_digest(run_modules(spec), root), spec, code_digest)
+
+
+def run_sources(spec: MethodSpec) -> str:
+    """As ``run_digest``, of the files as they are, and without installed packages.
+
+    It tells in whatever Python and place whether the files are those of a plan.
+    """
+    ours = _digest(run_modules(spec), ROOT, exact=True)
+    return _with_foreign(ours, spec, source_digest, versions=False)
+
+
+def run_modules(spec: MethodSpec) -> set[str]:
+    """The modules of ours that the measurement of a method depends on.
+
+    Raises:
+        KeyError: it is a method of ours that ``METHODS`` does not have.
+    """
+    own = FOREIGN if spec.foreign else METHODS[spec.target]
+    listed = [name for names in MEASURED.values() for name in names]
+    return set(listed_modules([*listed, *own]))
+
+
+def listed_modules(names: Iterable[str], root: Path = ROOT) -> Iterator[str]:
+    """The modules that a list means, in which ``package.*`` is a package with all in it."""
+    for name in names:
+        package = name.removesuffix(".*")
+        yield package
+        if package != name:
+            for file in root.joinpath(*package.split(".")).rglob("*.py"):
+                parts = file.relative_to(root).with_suffix("").parts
+                yield ".".join(part for part in parts if part != "__init__")
+
+
+def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
+    """Digest of some modules of ours, and of the code of a method, with all that they import.
+
+    Args:
+        spec: of the method.
+        entry_modules: dotted names, such as ``profiling.memory.cli``.
+    """
+    own = FOREIGN if spec.foreign else (_module(spec),)
+    return _with_foreign(code_digest(*entry_modules, *own), spec, code_digest)
+
+
+def _with_foreign(
+    ours: str, spec: MethodSpec, digest: Callable[..., str], *, versions: bool = True
+) -> str:
+    """Adds a user's method: its files, or the version of the installed package that it is in."""
     if not spec.foreign:
-        return code_digest(*entry_modules, module)
-    ours = code_digest(*entry_modules, *FOREIGN_MODULES)
+        return ours
+    module = _module(spec)
     version = installed_version(module)
     if version is not None:
-        return f"{ours} {version}"
+        return f"{ours} {version}" if versions else ours
     root = _foreign_root(module)
-    return ours if root is None else f"{ours} {code_digest(module, root=root, packages=None)}"
-
-
-def method_sources(spec: MethodSpec) -> str:
-    """Digest of the files that decide what a run of a method measures, as they are.
-
-    For telling, in whatever Python and place, whether the files are those of the plan: unlike
-    ``method_digest`` it covers comments, and no installed packages.
-    """
-    module = _module(spec)
-    if not spec.foreign:
-        return source_digest(*MEASURING_MODULES, module)
-    ours = source_digest(*MEASURING_MODULES, *FOREIGN_MODULES)
-    root = None if installed_version(module) else _foreign_root(module)
-    return ours if root is None else f"{ours} {source_digest(module, root=root, packages=None)}"
+    return ours if root is None else f"{ours} {digest(module, root=root, packages=None)}"
 
 
 def _module(spec: MethodSpec) -> str:
@@ -80,17 +109,14 @@ def code_digest(
     """Digest of some modules and of all that they import from our packages.
 
     Args:
-        entry_modules: dotted names, such as ``profiling.runner``.
+        entry_modules: dotted names, such as ``analysis.commands.fit``.
         root: the checkout.
         packages: whose modules are followed; None: all that lie below the root.
 
     Returns:
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    for name in sorted(reachable_modules(*entry_modules, root=root, packages=packages)):
-        digest.update(f"{name}\n{_normalised(_file(name, root))}\n".encode())
-    return digest.hexdigest()[:16]
+    return _digest(reachable_modules(*entry_modules, root=root, packages=packages), root)
 
 
 @cache
@@ -110,10 +136,18 @@ def source_digest(
     Returns:
         16 hexadecimal digits.
     """
+    names = reachable_modules(*entry_modules, root=root, packages=packages)
+    return _digest(names, root, exact=True)
+
+
+def _digest(names: Iterable[str], root: Path, *, exact: bool = False) -> str:
     digest = hashlib.sha256()
-    for name in sorted(reachable_modules(*entry_modules, root=root, packages=packages)):
-        digest.update(f"{name}\n".encode())
-        digest.update(_file(name, root).read_bytes())
+    for name in sorted(names):
+        file = _file(name, root)
+        if not file.is_file():  # a test sees to it that what is listed is there
+            continue
+        content = file.read_bytes() if exact else _normalised(file).encode()
+        digest.update(b"%s\n%s\n" % (name.encode(), content))
     return digest.hexdigest()[:16]
 
 
@@ -170,19 +204,6 @@ def _source(node: ast.ImportFrom, name: str, root: Path) -> str:
 
 @cache
 def _normalised(path: Path) -> str:
-    """The code as Python unparses it, without comments and docstrings."""
-    tree = ast.parse(ast.unparse(_tree(path)))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
-    return ast.unparse(tree)
-
-
-def _is_string(node: ast.AST) -> bool:
-    """A docstring, of a definition or of an attribute: it has no effect."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    """The code as Python unparses it, without what only people read."""
+    # a tree of its own: nodes are changed
+    return ast.unparse(without_texts(ast.parse(path.read_text(encoding="utf-8"))))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .config import MethodConfig, StudyConfig
 from .devices import IN_CONTAINER, DeviceConfig
-from .digest import method_digest
+from .digest import method_digest, run_digest
 from .errors import ConfigError
 from .methods.registry import counting_problem
 from .names import PAPER_SIDES_PX, sensor_side_px
@@ -226,7 +226,7 @@ def _runs(
     study: StudyConfig, collector: CollectorName, container: str | None
 ) -> Iterator[PlannedRun]:
     for device, method in itertools.product(study.devices, study.methods):
-        digest = method_digest(method.spec, "profiling.runner")
+        digest = run_digest(method.spec)
         for variant in method.variants:
             for side_px in method.resolutions_px:
                 request = _request(study, device, method, variant, side_px, collector, container)

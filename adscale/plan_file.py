@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .devices import IN_CONTAINER, DeviceConfig
-from .digest import method_sources
+from .digest import run_sources
 from .errors import ConfigError
 from .files import write_text
 from .methods.registry import get_spec
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     ) -> Plan:
         """The plan of some runs, with the files as they are now."""
         targets = {run.request.target for run in runs.values()}
-        sources = {name: method_sources(get_spec(name)) for name in targets}
+        sources = {name: run_sources(get_spec(name)) for name in targets}
         asked = {device.name: device.hardware for device in devices if device.hardware}
         inside = {f"{name}{IN_CONTAINER}": hardware for name, hardware in asked.items()}
         return cls(collector, runs, sources, {**inside, **asked}, latency)
@@ -140,7 +140,7 @@ def check_sources(plan: Path, target: str) -> None:
         ConfigError: the files behind the measurement have changed since the study was called.
     """
     planned = _read(plan)["sources"].get(target)
-    if planned != method_sources(get_spec(target)):
+    if planned != run_sources(get_spec(target)):
         what = f"the code that measures {target} has changed since this study was called"
         remedy = "end the study and call it again; what the change concerns is measured anew"
         raise ConfigError("checkout", what, remedy)

@@ -17,23 +17,14 @@ from .commands import (
     feasible,
     figures,
     fit,
-    flops,
-    implementations,
-    measured_memory,
-    memory,
     report,
-    summarize,
+    tables,
     verify,
 )
 from .gpu_check import command as gpu_check
+from .registry import TABLE_JOBS
 
 COMMANDS = (
-    attribute,
-    summarize,
-    memory,
-    measured_memory,
-    implementations,
-    flops,
     fit,
     extrapolation,
     feasible,
@@ -45,7 +36,7 @@ COMMANDS = (
     verify,
     gpu_check,
 )
-"""In the order in which a study calls them; then those that it does not call."""
+"""Of no job of the registry."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fromfile_prefix_chars="@",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    # in the order in which a study calls them; then those that it does not call
+    attribute.add_parser(subparsers)
+    for job in TABLE_JOBS:
+        tables.add_parser(subparsers, job)
     for command in COMMANDS:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)

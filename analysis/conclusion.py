@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from .feasibility.speed import END_TO_END, LATENCY
+from .profiles.times import MAIN_CLOCK
 from .report.warnings import study_warnings
-from .runtime_table import MAIN_CLOCK
 from .statistics.summary import Estimate
 
 SEVERITY = ("shared", "throttled", "drifting")

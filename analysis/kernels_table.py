@@ -7,30 +7,41 @@ the run together. The columns are defined in docs/definitions.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from adscale.tables import Table, join, real, text
 
-from .profiles.kernel_table import RUN_KERNEL_COLUMNS
-from .profiles.study_runs import StudyRun
-from .runs.record import Run
-from .tables import RUN_COLUMNS, Schema, make_table, read_parquet
+from .columns import COLLECTOR, PART, SAMPLE
 
-KERNELS_COLUMNS: Schema = {
-    **RUN_COLUMNS,
-    "kernel": "string",
-    "collector": "string",
-    "collector_version": "string",
-    "processes": "Int64",
-    "images": "Int64",
-    "launches_per_image": "Float64",
-    "ms_per_image": "Float64",
-    "share": "Float64",
-    "us_per_launch": "Float64",
-    "max_us": "Float64",
-}
-"""Columns of `kernels.csv`."""
+if TYPE_CHECKING:
+    import pandas as pd
 
-_US_PER_MS = 1e3
+    from .profiles.study_runs import StudyRun
+
+KERNELS = Table(
+    name="kernels",
+    row="a kernel of a submodule, on a GPU",
+    columns=join(
+        PART,
+        text("kernel", means="its name, with the types of its template"),
+        COLLECTOR,
+        SAMPLE,
+        real("launches_per_image", means="launches over the images; of several processes the "
+             "mean", unit=""),
+        real("ms_per_image", means="sum of their durations over the images; of several processes "
+             "the mean", unit="ms"),
+        real("share", means="of the submodule's kernel sum"),
+        real("us_per_launch", "max_us", means="mean duration of a launch, and the longest, over "
+             "all launches of all processes", unit="µs"),
+    ),
+    category="Runtime",
+    contents="kernels of the submodules",
+    caption="""The kernels of each submodule on a GPU, with launches and time per image. Empty for
+a CPU.
+
+Measured, by the clock ``kernel_sum``.""",
+    in_report=True,
+)  # fmt: skip
 
 
 def kernels_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
@@ -41,34 +52,24 @@ def kernels_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
             of a GPU lies `kernels.parquet`.
 
     Returns:
-        Rows of `KERNELS_COLUMNS`: the runs in the given order, their submodules in the order of
+        Rows of `KERNELS`: the runs in the given order, their submodules in the order of
         inference, of each the kernel with the most time first. None for runs on a CPU device.
 
     Raises:
         ResultsError: a `kernels.parquet` is missing or damaged.
     """
+    import pandas as pd
+
+    from .tables import make_table
+
     found = [_run_kernels(run) for run in runs if run.profiled.times and run.first.clock == "gpu"]
-    return pd.concat([make_table([], KERNELS_COLUMNS), *found], ignore_index=True)
+    return pd.concat([make_table([], KERNELS.schema), *found], ignore_index=True)
 
 
 def _run_kernels(run: StudyRun) -> pd.DataFrame:
+    from .profiles.kernel_table import kernels_per_image
+
     processes = run.profiled.processes
-    kernels = pd.concat([_per_image(process) for process in processes], ignore_index=True)
-    sums = kernels.groupby(["submodule", "kernel"], as_index=False, sort=False).agg(
-        launches=("launches", "sum"),
-        total_ms=("total_ms", "sum"),
-        max_us=("max_us", "max"),
-        launches_per_image=("launches_per_image", "sum"),
-        ms_per_image=("ms_per_image", "sum"),
-    )
-    # a kernel that a process never launched counts there with 0
-    sums[["launches_per_image", "ms_per_image"]] /= len(processes)
-    sums["us_per_launch"] = sums["total_ms"] / sums["launches"] * _US_PER_MS
-    whole_ms = sums.groupby("submodule")["ms_per_image"].transform("sum")
-    sums["share"] = (sums["ms_per_image"] / whole_ms).where(whole_ms > 0)
-    order = {submodule: place for place, submodule in enumerate(run.first.submodules)}
-    sums["place"] = sums["submodule"].map(order)
-    sums = sums.sort_values(["place", "ms_per_image", "kernel"], ascending=[True, False, True])
     about = {
         **run.first.columns,
         "role": "submodule",
@@ -77,14 +78,5 @@ def _run_kernels(run: StudyRun) -> pd.DataFrame:
         "processes": len(processes),
         "images": sum(process.measured_images for process in processes),
     }
-    return sums.assign(**about)[list(KERNELS_COLUMNS)].astype(dict(KERNELS_COLUMNS))
-
-
-def _per_image(process: Run) -> pd.DataFrame:
-    file = process.path.with_name("kernels.parquet")
-    remedy = "make it again with python -m analysis attribute … --kernel-table"
-    table, _ = read_parquet(file, RUN_KERNEL_COLUMNS, remedy)
-    images = process.measured_images
-    return table.assign(
-        launches_per_image=table["launches"] / images, ms_per_image=table["total_ms"] / images
-    )
+    rows = kernels_per_image(run).assign(**about)
+    return rows[list(KERNELS.schema)].astype(dict(KERNELS.schema))

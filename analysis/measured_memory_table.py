@@ -1,65 +1,70 @@
-"""`memory_measured.csv`: what runs took in memory, measured, with the count beside it.
-
-One row per run × submodule, and one per run. What was not or could not be measured is null, never
-zero. Columns, in this order:
-
-- `device`, `device_type`, `hardware`, `method`, `variant`, `resolution_px`, `pixels`, `submodule`,
-  `status`: as in `runtime.csv`. `role`: `submodule`, or `run` for the row of the whole run, whose
-  `submodule` is `run`.
-- `measured_bytes`: what compares with the count; `measured_as` says what it is. `allocator`: the
-  peak of torch's allocator on the GPU. `allocator and libraries`: and `moved_outside_bytes`, where
-  the method has libraries that take memory of their own. `growth of the process`: on a CPU device,
-  the peak of the whole process less what it had before the method was built; of the run only.
-- `counted_bytes`: what the device must hold at least: all parameters and buffers, the image, the
-  peak of the submodule (of the run: the largest), and what libraries take. Null where the count is
-  of another type of device.
-- `measured_to_counted`: the ratio; null where the run or the count is not complete.
-- `begin_allocated_bytes`, `peak_allocated_bytes`, `peak_reserved_bytes`: of torch's allocator, when
-  a submodule begins, and the largest while it runs. On a GPU only, in an image of its own.
-- `built_allocated_bytes`, `cublas_workspace_bytes`, `moved_outside_bytes`, `context_bytes`,
-  `process_bytes`, `outside_allocator_bytes`, `process_source`: of the run on a GPU; and
-  `host_resident_before_build_bytes`, `host_peak_before_build_bytes`, `host_peak_bytes`: of the run,
-  on the host. `run.schema.json` defines them.
-- `incomplete`: up to where a method of the user's was counted, and why not further.
-"""
+"""`memory_measured.csv`: what runs took in memory, measured, with the count beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, pick, real, text
 
-from .documents import read_document
-from .runs.record import Run, read_run
-from .tables import RUN_COLUMNS, Schema, make_table
+from .columns import INCOMPLETE, PART, RUN, STATUS
 
-MEASURED_MEMORY_COLUMNS: Schema = {
-    **RUN_COLUMNS,
-    "status": "string",
-    "measured_as": "string",
-    "measured_bytes": "Int64",
-    "counted_bytes": "Int64",
-    "measured_to_counted": "Float64",
-    "begin_allocated_bytes": "Int64",
-    "peak_allocated_bytes": "Int64",
-    "peak_reserved_bytes": "Int64",
-    "built_allocated_bytes": "Int64",
-    "cublas_workspace_bytes": "Int64",
-    "moved_outside_bytes": "Int64",
-    "context_bytes": "Int64",
-    "process_bytes": "Int64",
-    "outside_allocator_bytes": "Int64",
-    "process_source": "string",
-    "host_resident_before_build_bytes": "Int64",
-    "host_peak_before_build_bytes": "Int64",
-    "host_peak_bytes": "Int64",
-    "incomplete": "string",
-}
-"""Columns of `memory_measured.csv`."""
+if TYPE_CHECKING:
+    import pandas as pd
 
-RUN = "run"
+    from .runs.record import Run
+
+MEASURED_MEMORY = Table(
+    name="memory_measured",
+    row="measured memory of a submodule or of a run, with the count beside it",
+    columns=join(
+        RUN,
+        pick(PART, "submodule"),
+        text("role", means="`submodule`, or `run` for the row of the whole run"),
+        STATUS,
+        text("measured_as", means="what `measured_bytes` is: `allocator`, `allocator and "
+             "libraries` or `growth of the process`"),
+        integer("measured_bytes", means="what compares with the count. On a GPU "
+                "`peak_allocated_bytes`, with `moved_outside_bytes` where libraries are counted; "
+                "on a CPU, of the run only, `host_peak_bytes` less "
+                "`host_resident_before_build_bytes`, with everything that the process took "
+                "meanwhile"),
+        integer("counted_bytes", means="all parameters and buffers, image, the submodule's peak "
+                "(of the run the largest), libraries; null where the count is for another type of "
+                "device"),
+        real("measured_to_counted", means="their ratio, for whole runs and whole counts"),
+        integer("begin_allocated_bytes", means="live tensors when the submodule begins: "
+                "parameters, buffers, image, what earlier ones left"),
+        integer("peak_allocated_bytes", "peak_reserved_bytes", means="the largest sum of live "
+                "tensors while it runs, and the most that the allocator held of the driver, with "
+                "what it keeps from before. On the row of the run: of the whole run"),
+        integer("built_allocated_bytes", means="tensors once the method was on the GPU"),
+        integer("cublas_workspace_bytes", means="what torch allocates for cuBLAS, inside its "
+                "allocator; torch 2.6 does not tell. What cuDNN takes there nobody tells"),
+        integer("moved_outside_bytes", means="by how much `outside_allocator_bytes` grew while "
+                "the method was moved to the GPU: faiss' memory bank and temporary memory"),
+        integer("context_bytes", means="what the process had on the GPU before anything was "
+                "allocated: CUDA's context, and what records the run"),
+        integer("process_bytes", means="what the process had there at the end, by the driver; "
+                "null where it does not tell, as under WSL"),
+        integer("outside_allocator_bytes", means="`process_bytes` less what the allocator had "
+                "reserved then: context, code of kernels, libraries"),
+        text("process_source", means="who told `process_bytes`: NVML, else nvidia-smi"),
+        integer("host_resident_before_build_bytes", "host_peak_before_build_bytes",
+                "host_peak_bytes", means="main memory of the whole measuring process, libraries "
+                "included: before the method was built (VmRSS), the largest until then and until "
+                "the end (VmHWM)"),
+        INCOMPLETE,
+    ),
+    category="Memory",
+    contents="measured memory, beside the count",
+    caption="""What the first process of each run took, beside the count.
+
+Measured on the device, and counted; columns tell them apart. No clock.""",
+)  # fmt: skip
+
+WHOLE = "run"
 """The row of a whole run."""
 
 Key = tuple[str, str, str, int]
@@ -71,32 +76,37 @@ _PEAKS = ("begin_allocated_bytes", "peak_allocated_bytes", "peak_reserved_bytes"
 _REMEDY = "count again with python -m profiling memory"
 
 
-def measured_memory_table(folders: Sequence[Path], counts: Sequence[Path]) -> pd.DataFrame:
+def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.DataFrame:
     """Sets measured memory beside counted.
 
     Args:
-        folders: folders of runs, each with `run.json`.
+        runs: folders of runs, each with `run.json`.
         counts: `memory.json` files.
 
     Returns:
-        Rows of `MEASURED_MEMORY_COLUMNS`: runs sorted by device, method, variant and resolution,
+        Rows of `MEASURED_MEMORY`: runs sorted by device, method, variant and resolution,
         the submodules of each in the order of inference, then the run.
 
     Raises:
         ResultsError: a file is missing or violates its schema.
     """
+    from .runs.record import read_run
+    from .tables import make_table
+
     counted = _read_counts(counts)
-    runs = [read_run(folder / "run.json") for folder in folders]
-    runs.sort(key=lambda run: run.key)
+    all_runs = [read_run(folder / "run.json") for folder in runs]
+    all_runs.sort(key=lambda run: run.key)
     rows = [
-        {**dict.fromkeys(MEASURED_MEMORY_COLUMNS), **row}
-        for run in runs
+        {**dict.fromkeys(MEASURED_MEMORY.schema), **row}
+        for run in all_runs
         for row in _run_rows(run, counted)
     ]
-    return make_table(rows, MEASURED_MEMORY_COLUMNS)
+    return make_table(rows, MEASURED_MEMORY.schema)
 
 
 def _read_counts(paths: Sequence[Path]) -> Counts:
+    from .documents import read_document
+
     found: dict[Key, Mapping[str, Any]] = {}
     for path in paths:
         document = read_document(path, "memory", _REMEDY)
@@ -121,7 +131,7 @@ def _run_rows(run: Run, counts: Counts) -> Iterator[dict[str, Any]]:
 
 def _whole_run(run: Run, counted: Mapping[str, Any] | None) -> dict[str, Any]:
     gpu, host = run.memory["gpu"], run.memory["host"]
-    row = {**_about(run, RUN, RUN), **{f"host_{name}": size for name, size in host.items()}}
+    row = {**_about(run, WHOLE, WHOLE), **{f"host_{name}": size for name, size in host.items()}}
     if gpu is not None:
         row.update({name: value for name, value in gpu.items() if name != "submodules"})
         needed_bytes = None if counted is None else counted["needed_bytes"]
@@ -205,3 +215,24 @@ def _ratio(
         "measured_to_counted": ratio,
         "incomplete": incomplete,
     }
+
+
+MEASURED_MEMORY_JOB = TableJob(
+    command="measured-memory",
+    rule="measured_memory_table",
+    help="measured memory as one table, with the count beside it",
+    description="Measured bytes of each run's submodules and of the run, and what was counted.",
+    arguments=(
+        Argument(
+            "runs",
+            {"type": Path, "nargs": "+", "metavar": "RUN_DIR", "help": "folder with run.json"},
+            "runs",
+        ),
+        Argument(
+            "--counts",
+            {"type": Path, "nargs": "+", "default": (), "metavar": "memory.json", "help": "counts"},
+            "counts",
+        ),
+    ),
+    outputs=(Output(MEASURED_MEMORY, measured_memory_table),),
+)

@@ -1,77 +1,135 @@
-"""`memory.csv`: what each submodule takes in memory, counted without running an image.
+"""`memory.csv` and `memory_methods.csv`: what a method takes, counted without running an image.
 
-One row per method × variant × resolution × submodule, sorted by these; submodules in the order of
-inference. Bytes of one inference at batch 1 in 32-bit floats. Columns, in this order:
-
-- `method`, `variant`, `device_type` (where the inference is thought to happen: it decides what is
-  copied and what lies on the host), `resolution_px`, `pixels`, `submodule`.
-- `parameters_bytes`, `buffers_bytes`: of the modules that the submodule calls.
-- `activations_bytes`: outputs of the layers that own parameters (the study's equation 3).
-- `total_bytes`: the sum of the three (the study's equation 1).
-- `activations_…_bytes`: the same by the other conventions in use, `memory.schema.json` has them.
-- `peak_bytes`: the largest sum of tensors on the device that are alive at once while the submodule
-  runs; `kept_bytes`: those of them that earlier submodules have left.
-- `peak_operator`, `peak_layer`: what completes the peak, and in which module; null: nothing does.
-- `host_peak_bytes`: the same of tensors on the host, beside a CUDA device.
-- `library_bytes`: what libraries take on the device besides.
-- `complexity`: how its work grows with the image, as the method declares it: `pixels`,
-  `pixels_squared`, `fixed` or `unknown`.
-- `flops`: twice the multiply-adds of convolutions, matrix products, attention and search.
-- `basis`: always `counted`: exact, neither measured nor extrapolated.
-- `incomplete`: up to where a method of the user's was counted, and why not further; null:
-  everything is counted.
+Of each submodule and of the whole method, at each resolution that was counted. Bytes of one
+inference at batch 1 in 32-bit floats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
 
-from .memory_counts import Count
-from .tables import Schema, make_table
+from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE
 
-MEMORY_COLUMNS: Schema = {
-    "method": "string",
-    "variant": "string",
-    "device_type": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "parameters_bytes": "Int64",
-    "buffers_bytes": "Int64",
-    "activations_bytes": "Int64",
-    "total_bytes": "Int64",
-    "activations_convolution_bytes": "Int64",
-    "activations_not_in_place_bytes": "Int64",
-    "activations_leaf_bytes": "Int64",
-    "activations_torchsummary_bytes": "Int64",
-    "activations_allocated_bytes": "Int64",
-    "peak_bytes": "Int64",
-    "kept_bytes": "Int64",
-    "peak_operator": "string",
-    "peak_layer": "string",
-    "host_peak_bytes": "Int64",
-    "library_bytes": "Int64",
-    "complexity": "string",
-    "flops": "Float64",
-    "basis": "string",
-    "incomplete": "string",
-}
-"""Columns of `memory.csv`."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .memory_counts import Count
+
+COUNTED = join(
+    METHOD,
+    text("device_type", means="where the inference is thought to happen, `cpu` or `cuda`: it "
+         "decides which tensors are copied, which lie on the host, and which libraries are used"),
+    SIZE,
+)  # fmt: skip
+"""What was counted."""
+
+
+MEMORY = Table(
+    name="memory",
+    row="counted memory of a submodule at a resolution ([memory.md](memory.md))",
+    columns=join(
+        COUNTED,
+        SUBMODULE,
+        integer("parameters_bytes", "buffers_bytes",
+                means="of the modules that the submodule calls"),
+        integer("activations_bytes", means="outputs of all leaf modules that own parameters, each "
+                "module once, not doubled: the study's equation 3, in the convention that "
+                "reproduces its figures. What has no such module (attention matrices, "
+                "PatchCore's embedding and search) counts nothing here"),
+        integer("total_bytes", means="the sum of the three: the study's equation 1. No bound of "
+                "anything: most of these outputs are not alive at once, and what is alive may be "
+                "no output of such a layer. DDAD's attention matrices exceed it from 1536 px on"),
+        integer("activations_convolution_bytes",
+                means="outputs of convolutions and linear layers, each once"),
+        integer("activations_not_in_place_bytes", means="outputs of leaf modules less those of "
+                "in-place activations, Dropout and Identity, each once"),
+        integer("activations_leaf_bytes", means="outputs of all leaf modules, each once"),
+        integer("activations_torchsummary_bytes",
+                means="outputs of all modules but containers, each once"),
+        integer("activations_allocated_bytes",
+                means="every storage that an operator returned newly, each time"),
+        integer("peak_bytes", means="the largest sum of tensors on the device that are alive at "
+                "once while the submodule runs; parameters, buffers and the input image are not "
+                "in it"),
+        integer("kept_bytes", means="of that: tensors that were alive when the submodule began, "
+                "left by earlier ones"),
+        text("peak_operator", "peak_layer", means="whose output completes the peak, and the "
+             "innermost module it was called in; null: nothing was allocated, in no module"),
+        integer("host_peak_bytes", means="the largest sum of tensors on the host beside a CUDA "
+                "device; 0 for `cpu`"),
+        integer("library_bytes", means="what libraries that torch does not see take on the device "
+                "besides (faiss)"),
+        text("complexity", means="how the work of the submodule grows with the image, as the "
+             "method declares it: `pixels`, `pixels_squared`, `fixed` or `unknown`; see fits, "
+             "below"),
+        real("flops", means="twice the multiply-adds of convolutions, matrix products, attention "
+             "and search, over one inference (ten calls of DDAD's U-Net are ten)", unit="FLOP"),
+        BASIS,
+        INCOMPLETE,
+    ),
+    category="Memory",
+    contents="counted memory of the submodules",
+    caption="""Parameters, activations, peaks and operations of every submodule at every
+resolution.
+
+Counted, not measured; no clock.""",
+    in_report=True,
+)  # fmt: skip
+
+MEMORY_METHODS = Table(
+    name="memory_methods",
+    row="counted memory of a method at a resolution ([memory.md](memory.md))",
+    columns=join(
+        COUNTED,
+        integer("parameters_bytes", "buffers_bytes", "activations_bytes", "total_bytes",
+                means="sums over the submodules"),
+        integer("image_bytes", means="the input tensor"),
+        integer("peak_bytes", means="the largest of the submodules' peaks"),
+        text("peak_submodule", "peak_operator", "peak_layer", means="where it is reached"),
+        text("peak_alive", means="the three largest groups of tensors that are alive then (how "
+             "many, of which operator, in which module, made by which submodule), and the sum of "
+             "the rest"),
+        integer("host_peak_bytes", means="the largest of the submodules"),
+        integer("library_bytes", means="sum over the submodules"),
+        integer("needed_bytes", means="what the device must hold: parameters, buffers, image, "
+                "`peak_bytes` and libraries"),
+        real("flops", means="sum over the submodules", unit="FLOP"),
+        BASIS,
+        text("not_counted", means="what takes memory and is in none of these figures; it comes on "
+             "top of `needed_bytes`"),
+        INCOMPLETE,
+    ),
+    category="Memory",
+    contents="counted memory of whole methods",
+    caption="""The same of whole methods, and what a device must hold.
+
+Counted, not measured; no clock.""",
+    in_report=True,
+)  # fmt: skip
 
 STUDY_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
 """The terms of the study's equation 1."""
 
 
+MOST_GROUPS = 3
+"""Groups of tensors that `peak_alive` names; the rest is summed up."""
+
+_MIB = 2**20
+
+
 def memory_table(counts: Sequence[Count]) -> pd.DataFrame:
-    """Rows of `MEMORY_COLUMNS`, in the order of the counts.
+    """Rows of `MEMORY`, in the order of the counts.
 
     Args:
         counts: see `analysis.memory_counts.read_counts`.
     """
-    return make_table([row for count in counts for row in _rows(count)], MEMORY_COLUMNS)
+    from .tables import make_table
+
+    return make_table([row for count in counts for row in _submodule_rows(count)], MEMORY.schema)
 
 
 def library_bytes(part: Mapping[str, Any]) -> int:
@@ -79,7 +137,7 @@ def library_bytes(part: Mapping[str, Any]) -> int:
     return sum(library["device_bytes"] for library in part["libraries"])
 
 
-def _rows(count: Count) -> Iterator[dict[str, Any]]:
+def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
     for part in count.content["submodules"]:
         conventions, peak = part["conventions"], part["peak"]
         yield {
@@ -103,3 +161,90 @@ def _rows(count: Count) -> Iterator[dict[str, Any]]:
             "basis": "counted",
             "incomplete": count.content["incomplete"],
         }
+
+
+def memory_methods_table(counts: Sequence[Count]) -> pd.DataFrame:
+    """Rows of `MEMORY_METHODS`, in the order of the counts.
+
+    Args:
+        counts: see `analysis.memory_counts.read_counts`.
+    """
+    from .tables import make_table
+
+    return make_table([_method_row(count) for count in counts], MEMORY_METHODS.schema)
+
+
+def _method_row(count: Count) -> dict[str, Any]:
+    content, parts = count.content, count.content["submodules"]
+    sums = {name: sum(part[name] for part in parts) for name in STUDY_BYTES}
+    largest = max(parts, key=lambda part: part["peak"]["bytes"])
+    peak = largest["peak"]
+    return {
+        "method": count.method,
+        "variant": count.variant,
+        "device_type": count.device_type,
+        "resolution_px": count.resolution_px,
+        "pixels": count.resolution_px**2,
+        **sums,
+        "total_bytes": sum(sums.values()),
+        "image_bytes": content["image_bytes"],
+        "peak_bytes": peak["bytes"],
+        # where nothing is ever alive, no submodule is the one that decides
+        "peak_submodule": largest["submodule"] if peak["bytes"] else None,
+        "peak_operator": peak["operator"],
+        "peak_layer": peak["layer"],
+        "peak_alive": _alive_text(peak["alive"]) or None,
+        "host_peak_bytes": max(part["host_peak_bytes"] for part in parts),
+        "library_bytes": sum(library_bytes(part) for part in parts),
+        "needed_bytes": content["needed_bytes"],
+        "flops": sum(part["flops"] for part in parts),
+        "basis": "counted",
+        "not_counted": "; ".join(content["not_counted"]) or None,
+        "incomplete": content["incomplete"],
+    }
+
+
+def _alive_text(groups: Sequence[Mapping[str, Any]]) -> str:
+    """Such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
+    texts = [_group_text(group) for group in groups[:MOST_GROUPS]]
+    rest = groups[MOST_GROUPS:]
+    if rest:
+        size_mib = sum(group["bytes"] for group in rest) / _MIB
+        texts.append(f"{size_mib:.1f} MiB: {len(rest)} more group{'s' if len(rest) > 1 else ''}")
+    return "; ".join(texts)
+
+
+def _group_text(group: Mapping[str, Any]) -> str:
+    layer = f" in {group['layer']}" if group["layer"] else ""
+    submodule = f" ({group['submodule']})" if group["submodule"] else ""
+    size_mib = group["bytes"] / _MIB
+    return f"{size_mib:.1f} MiB: {group['tensors']} {group['operator']}{layer}{submodule}"
+
+
+def _read(counts: Sequence[Path]) -> tuple[list[Count]]:
+    from .memory_counts import read_counts
+
+    return (read_counts(counts),)
+
+
+MEMORY_JOB = TableJob(
+    command="memory",
+    rule="memory_table",
+    help="the counts of a study as two tables",
+    description="Counted bytes at each resolution: of each method's submodules, and of the whole "
+    "methods.",
+    arguments=(
+        Argument("counts", {"type": Path, "nargs": "+", "metavar": "memory.json"}, "counts"),
+    ),
+    outputs=(
+        Output(MEMORY, memory_table),
+        Output(
+            MEMORY_METHODS,
+            memory_methods_table,
+            "--methods",
+            beside="{stem}_methods.csv",
+            help="table of the whole methods (default: beside the other, its name with _methods)",
+        ),
+    ),
+    step=_read,
+)

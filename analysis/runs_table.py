@@ -7,17 +7,20 @@ docs/definitions.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+from adscale.tables import Table, flag, integer, join, real, text
 
-from .machine import MachineState, RunVerdict
-from .profiles.study_runs import Pass, StudyRun, machine_state
-from .profiles.times import PassTimes, image_energy
-from .runs.record import Run
-from .statistics.mean_error import Floats
-from .tables import Schema, make_table
+from .columns import COLLECTOR, RUN, STATUS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .machine import MachineState, RunVerdict
+    from .profiles.study_runs import Pass, StudyRun
+    from .profiles.times import PassTimes
+    from .runs.record import Run
+    from .statistics.mean_error import Floats
 
 FLAGS = (
     "tf32_matmul", "tf32_cudnn", "cudnn_benchmark", "cudnn_deterministic",
@@ -25,67 +28,70 @@ FLAGS = (
 )  # fmt: skip
 VERSIONS = ("adscale", "python", "torch", "cuda", "cudnn", "numpy", "nvtx", "nsys")
 
-RUNS_COLUMNS: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "process": "Int64",
-    "pass": "string",
-    "status": "string",
-    "verdict": "string",
-    "evidence": "string",
-    "remarks": "string",
-    "stop_reason": "string",
-    "warmup_images": "Int64",
-    "measured_images": "Int64",
-    "asked_warmup_images": "Int64",
-    "asked_measured_images": "Int64",
-    "asked_min_images": "Int64",
-    "asked_time_budget_s": "Float64",
-    "asked_target_precision": "Float64",
-    "collector": "string",
-    "collector_version": "string",
-    "seed": "Int64",
-    "threads": "Int64",
-    "cache": "string",
-    "asked_cudnn_benchmark": "boolean",
-    "asked_deterministic": "boolean",
-    **dict.fromkeys(FLAGS, "boolean"),
-    "asked_sm_clock_mhz": "Float64",
-    "locked_sm_clock_mhz": "Float64",
-    "lock_problem": "string",
-    "cpu_model": "string",
-    "cpus": "string",
-    "cpu_count": "Int64",
-    "online_cpus": "Int64",
-    "gpu_driver": "string",
-    "machine_samples": "Int64",
-    "sm_clock_min_mhz": "Float64",
-    "sm_clock_median_mhz": "Float64",
-    "sm_clock_max_mhz": "Float64",
-    "cpu_frequency_min_mhz": "Float64",
-    "cpu_frequency_median_mhz": "Float64",
-    "cpu_frequency_max_mhz": "Float64",
-    "temperature_max_c": "Float64",
-    "power_mean_w": "Float64",
-    "idle_power_w": "Float64",
-    "energy_window_s": "Float64",
-    "energy_per_image_j": "Float64",
-    "energy_per_image_error_j": "Float64",
-    "others_share_mean": "Float64",
-    "foreign_processes": "string",
-    "kernel_time_coverage": "Float64",
-    "uncovered_share": "Float64",
-    "container": "string",
-    **{f"{name}_version": "string" for name in VERSIONS},
-    "started_utc": "string",
-    "finished_utc": "string",
-}
-"""Columns of `runs.csv`."""
+RUNS = Table(
+    name="runs",
+    row="a process of a run: what was asked, what the machine did, verdict and evidence",
+    columns=join(
+        RUN,
+        integer("process", means="its number within the run, from 1"),
+        text("pass", means="`profiled` or `latency`"),
+        STATUS,
+        text("verdict", "evidence", "remarks", means="of this process and pass: the verdict, why, "
+             "and what else was seen or could not be seen. No verdict where a process of the run "
+             "did not fit"),
+        text("stop_reason", means="why the measurement ended: `precision`, `image_count`, "
+             "`time_budget`, `out_of_memory`, `predicted_out_of_memory`"),
+        integer("warmup_images", "measured_images", means="the images that were completed"),
+        integer("asked_warmup_images", "asked_measured_images", "asked_min_images",
+                means="the sampling asked for"),
+        real("asked_time_budget_s", "asked_target_precision",
+             means="the sampling asked for: time, and width of the intervals as a share"),
+        COLLECTOR,
+        integer("seed", means="of the random numbers"),
+        integer("threads", means="that torch used inside an operator"),
+        text("cache", means="`warm`: caches hold what the image before left; `cold`: the "
+             "last-level cache is overwritten before each image"),
+        flag("asked_cudnn_benchmark", "asked_deterministic", means="settings asked for: cuDNN "
+             "tries its algorithms and takes the fastest; deterministic algorithms only"),
+        flag(*FLAGS, means="torch's flags at the end of the run"),
+        real("asked_sm_clock_mhz", "locked_sm_clock_mhz",
+             means="SM clock to lock the GPU to, and the one it was locked to"),
+        text("lock_problem", means="why it was not locked"),
+        text("cpu_model", "cpus", means="model, and the logical CPUs that the process may use"),
+        integer("cpu_count", "online_cpus", means="their number, and that of the machine"),
+        text("gpu_driver", means="version of the driver"),
+        integer("machine_samples", means="samples of the machine's state taken while images were "
+                "measured; the next eight columns, and the share of others, are over these"),
+        real("sm_clock_min_mhz", "sm_clock_median_mhz", "sm_clock_max_mhz",
+             means="clock of the GPU's multiprocessors"),
+        real("cpu_frequency_min_mhz", "cpu_frequency_median_mhz", "cpu_frequency_max_mhz",
+             means="of the fastest of the CPUs that the process may use"),
+        real("temperature_max_c", "power_mean_w", means="of the GPU"),
+        real("idle_power_w", means="power of the GPU before the method was built"),
+        real("energy_window_s", means="time between two readings of the GPU's energy counter "
+             "around the measured images"),
+        real("energy_per_image_j", means="difference of the two readings over the images, with "
+             "what the GPU draws idle. Null for windows below 5 s"),
+        real("energy_per_image_error_j", means="largest error of that: the counter steps about "
+             "every 100 ms, so 2 × 100 ms of mean power over the images"),
+        real("others_share_mean", means="mean share of the GPU, or of the CPUs the process may "
+             "use, that others used"),
+        text("foreign_processes", means="others that computed on the GPU"),
+        real("kernel_time_coverage", means="share of the kernel time of measured images that "
+             "submodules account for (GPU, profiled)"),
+        real("uncovered_share", means="as in `runtime.csv`, of this process"),
+        text("container", means="digest of the image in which it was measured"),
+        text(*(f"{name}_version" for name in VERSIONS), means="software"),
+        text("started_utc", "finished_utc", means="when"),
+    ),
+    category="Runs",
+    contents="how each measurement went",
+    caption="""How each measurement went: status, verdict and its evidence, sampling, settings,
+state of the machine, software.
+
+Recorded in ``run.json`` and ``latency.json`` of each run.""",
+    in_report=True,
+)  # fmt: skip
 
 
 def runs_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
@@ -95,14 +101,16 @@ def runs_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
         runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
-        Rows of `RUNS_COLUMNS`: the runs in the given order, the profiled processes of each before
+        Rows of `RUNS`: the runs in the given order, the profiled processes of each before
         those without a profiler.
 
     Raises:
         ResultsError: the state of the machine during a run cannot be used.
     """
+    from .tables import make_table
+
     rows = [row for run in runs for measured in run.passes for row in _rows(measured)]
-    return make_table([{**dict.fromkeys(RUNS_COLUMNS), **row} for row in rows], RUNS_COLUMNS)
+    return make_table([{**dict.fromkeys(RUNS.schema), **row} for row in rows], RUNS.schema)
 
 
 def _rows(measured: Pass) -> list[dict[str, Any]]:
@@ -152,6 +160,8 @@ def _record(run: Run) -> dict[str, Any]:
 
 def _machine(run: Run) -> dict[str, Any]:
     """What the machine did; nothing where that was not recorded."""
+    from .profiles.study_runs import machine_state
+
     machine = run.document["machine"]
     if machine is None:
         return {}
@@ -168,6 +178,8 @@ def _machine(run: Run) -> dict[str, Any]:
 def _energy(counter: Mapping[str, Any] | None) -> dict[str, Any]:
     if counter is None:
         return {}
+    from .profiles.times import image_energy
+
     found = image_energy(counter["joules"], counter["window_s"], counter["images"])
     return {
         "energy_window_s": counter["window_s"],
@@ -177,6 +189,8 @@ def _energy(counter: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _samples(state: MachineState | None) -> dict[str, Any]:
+    import numpy as np
+
     if state is None:
         return {}
     return {
@@ -190,12 +204,16 @@ def _samples(state: MachineState | None) -> dict[str, Any]:
 
 
 def _range(name: str, values_mhz: Floats) -> dict[str, float | None]:
+    import numpy as np
+
     ends = {"min": np.min, "median": np.median, "max": np.max}
     return {f"{name}_{end}_mhz": _number(function, values_mhz) for end, function in ends.items()}
 
 
 def _number(function: Any, values: Floats) -> float | None:
     """A number of the samples that are there; None where none is."""
+    import numpy as np
+
     known = values[~np.isnan(values)]
     return float(function(known)) if len(known) else None
 

@@ -7,52 +7,78 @@ together. The columns are defined in docs/definitions.md, their statistics in do
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
 
-from .profiles.study_runs import Pass, StudyRun
-from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, OUTSIDE, PartTimes, parts_of
-from .statistics.steadiness import check_processes
-from .statistics.summary import Estimate, summarize_series
-from .tables import RUN_COLUMNS, Schema, make_table
+from .columns import CLOCK, COLLECTOR, MEAN, PART, SAMPLE, STATUS
+from .kernels_table import KERNELS, kernels_table
+from .runs_table import RUNS, runs_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .profiles.study_runs import Pass, StudyRun
+    from .profiles.times import PartTimes
+    from .statistics.summary import Estimate
 
 _PERCENTILES = ("median", "p90", "p95", "p99")
 
-RUNTIME_COLUMNS: Schema = {
-    **RUN_COLUMNS,
-    "clock": "string",
-    "status": "string",
-    "predicted_needed_bytes": "Int64",
-    "device_memory_bytes": "Int64",
-    "collector": "string",
-    "collector_version": "string",
-    "processes": "Int64",
-    "images": "Int64",
-    "mean_ms": "Float64",
-    "ci95_low_ms": "Float64",
-    "ci95_high_ms": "Float64",
-    **{f"{name}{end}_ms": "Float64" for name in _PERCENTILES for end in ("", "_low", "_high")},
-    "std_ms": "Float64",
-    "process_std_ms": "Float64",
-    "min_ms": "Float64",
-    "max_ms": "Float64",
-    "effective_images": "Float64",
-    "outliers": "Int64",
-    "steadiness": "string",
-    "verdict": "string",
-    "kernels_per_image": "Float64",
-    "launch_bound_share": "Float64",
-    "uncovered_share": "Float64",
-    "profiled_over_latency": "Float64",
-}
-"""Columns of `runtime.csv`."""
+RUNTIME = Table(
+    name="runtime",
+    row="the time of a submodule at a resolution, by one clock, with its interval",
+    columns=join(
+        PART,
+        CLOCK,
+        STATUS,
+        integer("predicted_needed_bytes", means="what the device must hold at least, counted for "
+                "the type of the run's device, see below"),
+        integer("device_memory_bytes", means="memory of the GPU in all. Of a CPU device: main "
+                "memory without swap, or what control groups and `ulimit -v` leave of it"),
+        COLLECTOR,
+        SAMPLE,
+        MEAN,
+        real(*(f"{name}{end}_ms" for name in _PERCENTILES for end in ("", "_low", "_high")),
+             means="percentiles of the images, and the ends of their 95 % intervals, null below "
+             "so many images as they need"),
+        real("std_ms", "process_std_ms", means="standard deviation of the images (n − 1), of "
+             "several processes its mean; and of the processes' means"),
+        real("min_ms", "max_ms", means="smallest and largest of all images"),
+        real("effective_images",
+             means="independent images that would know the mean as well; one process only"),
+        integer("outliers", means="images more than 3 quartile ranges outside of the quartiles; "
+                "they are kept"),
+        text("steadiness", means="of this row's own times: `steady`, `drifting`, `bimodal`, "
+             "`too_short`; of several processes the worst"),
+        text("verdict", means="on the run, the same in all rows of a pass: `steady`, `drifting`, "
+             "`throttled`, `shared`; of several processes the worst. Times that drift are those "
+             "of whole images, by `busy` on a GPU, by `host` on a CPU, by `latency` in the "
+             "latency pass"),
+        real("kernels_per_image", means="mean number of kernels; null on a CPU device and for "
+             "the clock `latency`"),
+        real("launch_bound_share", means="mean of 1 − busy / span over the images; on rows of "
+             "the clock `busy` only"),
+        real("uncovered_share", means="share of the image's host time in no submodule (median "
+             "over the images), on rows of the whole image on a CPU device. More than 1 % is "
+             "warned about when a run is attributed, and told in the figure's caption"),
+        real("profiled_over_latency", means="mean time of an image in the profiled pass, from its "
+             "begin until the device is done (`image` and, on a GPU, `synchronize`), over that "
+             "without a profiler; on the rows of `image` by `latency` only. More than 1.05 is "
+             "warned about, and told in captions"),
+    ),
+    category="Runtime",
+    contents="times by submodule and clock",
+    caption="""Times of every submodule, of the whole image and of what surrounds it: mean with
+95 % interval, percentiles, steadiness and verdict.
+
+Measured, by the clock in the column ``clock``, of as many images as ``images`` and ``processes``
+say.""",
+    in_report=True,
+)  # fmt: skip
 
 MUCH_SLOWER = 1.05
 """Profiled over unprofiled time of an image from which a run is warned about."""
-
-__all__ = ["MAIN_CLOCK", "MUCH_SLOWER", "OUTSIDE", "RUNTIME_COLUMNS", "runtime_table"]
 
 
 def runtime_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
@@ -62,15 +88,19 @@ def runtime_table(runs: Sequence[StudyRun]) -> pd.DataFrame:
         runs: as `analysis.profiles.study_runs.read_study_runs` gives them.
 
     Returns:
-        Rows of `RUNTIME_COLUMNS`: the runs in the given order, the parts of each in the order of
+        Rows of `RUNTIME`: the runs in the given order, the parts of each in the order of
         inference, what was measured without a profiler behind them.
     """
+    from .tables import make_table
+
     rows = [row for run in runs for row in _run_rows(run)]
-    return make_table([{**dict.fromkeys(RUNTIME_COLUMNS), **row} for row in rows], RUNTIME_COLUMNS)
+    return make_table([{**dict.fromkeys(RUNTIME.schema), **row} for row in rows], RUNTIME.schema)
 
 
 def slowed_down(run: StudyRun) -> float | None:
     """Mean time of an image with its profiler over that without; None where either is missing."""
+    import numpy as np
+
     if run.latency is None or not (run.profiled.times and run.latency.times):
         return None
     with_profiler, without = (
@@ -104,6 +134,8 @@ def _run_rows(run: StudyRun) -> Iterator[dict[str, Any]]:
 
 def _lost_rows(measured: Pass) -> Iterator[dict[str, Any]]:
     """Rows without times of a pass that did not fit, in some of its processes at least."""
+    from .profiles.times import LATENCY_PARTS, MAIN_CLOCK, parts_of
+
     run = max(measured.processes, key=lambda one: len(one.submodules))
     parts = LATENCY_PARTS.items() if measured.name == "latency" else parts_of(run)
     clock = "latency" if measured.name == "latency" else MAIN_CLOCK[run.device_type]
@@ -144,6 +176,9 @@ def _about(measured: Pass) -> dict[str, Any]:
 
 def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
     """Columns of one part by one clock, from its processes."""
+    from .statistics.steadiness import check_processes
+    from .statistics.summary import summarize_series
+
     first = parts[0]
     row: dict[str, Any] = {
         "submodule": first.submodule,
@@ -179,5 +214,64 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """Over the processes that have one."""
+    import numpy as np
+
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def _read(folders: Sequence[Path], *, no_latency: bool) -> tuple[list[StudyRun]]:
+    from .profiles.study_runs import read_study_runs
+
+    return (read_study_runs(folders, with_latency=not no_latency),)
+
+
+def _warnings(runs: Sequence[StudyRun]) -> Iterator[str]:
+    for run in runs:
+        warning = profiler_warning(run)
+        if warning:
+            yield f"{run.first.name}: {warning}"
+
+
+SUMMARIZE = TableJob(
+    command="summarize",
+    rule="runtime_table",
+    help="the runs of a study as tables",
+    description="""Times per image of each run's submodules, with confidence intervals.
+Several folders may be processes of one run: their rows are those of all of them together.
+All columns are defined in docs/definitions.md.""",
+    arguments=(
+        Argument(
+            "folders",
+            {
+                "type": Path,
+                "nargs": "+",
+                "metavar": "RUN_DIR",
+                "help": "folder of a process, with run.json and ranges.parquet; latency.json where "
+                "it is",
+            },
+            "processes",
+        ),
+        Argument(
+            "--no-latency",
+            {
+                "action": "store_true",
+                "help": "leave out what was measured without a profiler (latency.json)",
+            },
+            "setting",
+        ),
+    ),
+    outputs=(
+        Output(RUNTIME, runtime_table),
+        Output(RUNS, runs_table, "--runs", help="write how each run went, and on what"),
+        Output(
+            KERNELS,
+            kernels_table,
+            "--kernels",
+            help="write the kernels of the submodules on a GPU, from kernels.parquet in the "
+            "folders",
+        ),
+    ),
+    step=_read,
+    warn=_warnings,
+)

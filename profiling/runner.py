@@ -21,7 +21,6 @@ records, runs the same without `memory`.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,6 +43,7 @@ from .methods.base import Method
 from .methods.loading import load_method_class, resolve
 from .out_of_memory import is_out_of_memory
 from .phases import run_phases
+from .prediction import predict
 from .progress import Progress
 from .run_record import Outcome, RunRecord, now_utc
 
@@ -83,7 +83,13 @@ def measure(
     with MachineWatch(
         request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
     ) as machine:
-        prediction = _predict(request, spec)
+        prediction = predict(
+            spec,
+            request.settings,
+            resolution_px=request.resolution_px,
+            implementation=parse_variant(request.variant, spec).implementation,
+            device_type=request.device_type,
+        )
         memory.begin()
         record = RunRecord(request, images, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
@@ -97,23 +103,6 @@ def measure(
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
     return record.as_dict(outcome, submodules)
-
-
-def _predict(request: RunRequest, spec: MethodSpec) -> Prediction | str:
-    """See ``profiling.prediction``.
-
-    It is not imported by a statement: the digest of the code that a measurement depends on shall
-    not cover the counting, or every change of it would have everything measured again. Runs that
-    were ruled out do depend on it, see ``profiling.study.decisions``.
-    """
-    predicted: Prediction | str = importlib.import_module("profiling.prediction").predict(
-        spec,
-        request.settings,
-        resolution_px=request.resolution_px,
-        implementation=parse_variant(request.variant, spec).implementation,
-        device_type=request.device_type,
-    )
-    return predicted
 
 
 def _run(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..nsys.records import Calls, Int64s, Integers, Operations, Ranges, process_of
+from ..nsys.records import Bools, Calls, Int64s, Integers, Operations, Ranges, process_of
 from .intervals import (
     IntervalStatistics,
     empty_statistics,
@@ -18,7 +18,7 @@ from .intervals import (
     statistics_of,
 )
 from .nesting import Nesting, nest
-from .range_tree import Forest, forests, inclusive_statistics
+from .range_tree import RangeTree, inclusive_statistics, range_trees
 
 _CHUNK = 1 << 20
 _DENSE = 8
@@ -101,7 +101,7 @@ def _ordered(calls: Calls, position: Integers, ids: Integers) -> tuple[Integers,
 
 
 class Coverage(NamedTuple):
-    """What became of the operations of a kind.
+    """Operations of one kind, and which of them belong to no range.
 
     Attributes:
         kernels: all of them.
@@ -120,11 +120,14 @@ class Coverage(NamedTuple):
     outside_ns: int
 
     @property
+    def stray_ns(self) -> int:
+        """Sum of the durations of those that belong to no range."""
+        return self.without_launch_ns + self.outside_ns
+
+    @property
     def share(self) -> float | None:
         """Share of the time that belongs to a range; None without kernels."""
-        if not self.kernel_ns:
-            return None
-        return 1.0 - (self.without_launch_ns + self.outside_ns) / self.kernel_ns
+        return 1.0 - self.stray_ns / self.kernel_ns if self.kernel_ns else None
 
 
 @dataclass(frozen=True)
@@ -167,31 +170,31 @@ def attribute_kinds(
         kinds: operations, such as kernels and copies.
     """
     launches = [launch_of(calls, operations) for operations in kinds]
-    woods = forests(nesting.layers)
+    trees = range_trees(nesting.layers)
     ranges = len(nesting.parent)
     inclusive = [empty_statistics(ranges) for _ in kinds]
     exclusive = [empty_statistics(ranges) for _ in kinds]
     innermost = [np.full(len(operations), -1, np.int32) for operations in kinds]
-    for forest in woods:
-        places = forest.places(calls)
+    for tree in trees:
+        around = tree.innermost(calls)
         for number, operations in enumerate(kinds):
             if not len(operations):
                 continue
-            place = places[launches[number]]
-            intervals = grouped(place, operations.start_ns, operations.end_ns)
-            alone = statistics_of(intervals, len(forest.member))
-            together = inclusive_statistics(forest, intervals, alone)
-            _scatter(together, forest, inclusive[number])
-            if len(woods) == 1:
-                _scatter(alone, forest, exclusive[number])
-            _keep_inner(innermost[number], place, forest, nesting)
-    if len(woods) > 1:
+            node = around[launches[number]]
+            intervals = grouped(node, operations.start_ns, operations.end_ns)
+            alone = statistics_of(intervals, len(tree.member))
+            together = inclusive_statistics(tree, intervals, alone)
+            _scatter(together, tree, inclusive[number])
+            if len(trees) == 1:
+                _scatter(alone, tree, exclusive[number])
+            _keep_inner(innermost[number], node, tree, nesting)
+    if len(trees) > 1:
         exclusive = [
             interval_statistics(at, operations.start_ns, operations.end_ns, ranges)
             for at, operations in zip(innermost, kinds, strict=True)
         ]
     return [
-        Attribution(nesting, *found[:4], _coverage(found[4], found[2], found[3]))
+        Attribution(nesting, *found[:4], coverage_of(found[4], found[2], found[3] >= 0))
         for found in zip(inclusive, exclusive, launches, innermost, kinds, strict=True)
     ]
 
@@ -214,15 +217,15 @@ def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:
     return total
 
 
-def _scatter(found: IntervalStatistics, forest: Forest, into: IntervalStatistics) -> None:
+def _scatter(found: IntervalStatistics, tree: RangeTree, into: IntervalStatistics) -> None:
     for whole, part in zip(into, found, strict=True):
-        whole[forest.member] = part
+        whole[tree.member] = part
 
 
-def _keep_inner(innermost: Integers, place: Integers, forest: Forest, nesting: Nesting) -> None:
-    """Replace ranges by those of a forest that are further inside."""
-    candidate = np.append(forest.member, -1).astype(np.int32)[place]
-    if len(forest.member) == len(nesting.parent):
+def _keep_inner(innermost: Integers, node: Integers, tree: RangeTree, nesting: Nesting) -> None:
+    """Replace ranges by those of a tree that are further inside."""
+    candidate = np.append(tree.member, -1).astype(np.int32)[node]
+    if len(tree.member) == len(nesting.parent):
         innermost[:] = candidate
         return
     rank = nesting.rank.astype(np.int32)
@@ -230,9 +233,16 @@ def _keep_inner(innermost: Integers, place: Integers, forest: Forest, nesting: N
     innermost[better] = candidate[better]
 
 
-def _coverage(operations: Operations, launch: Integers, innermost: Integers) -> Coverage:
+def coverage_of(operations: Operations, launch: Integers, belongs: Bools) -> Coverage:
+    """Count the operations that belong to nothing.
+
+    Args:
+        operations: of one kind.
+        launch: position of each one's launch, −1 for none.
+        belongs: whether each belongs to a range.
+    """
     without = np.flatnonzero(launch < 0)
-    outside = np.flatnonzero((launch >= 0) & (innermost < 0))
+    outside = np.flatnonzero((launch >= 0) & ~belongs)
     with np.errstate(over="ignore"):  # no array of durations: the sums may overflow alike
         total_ns = operations.end_ns.sum() - operations.start_ns.sum()
     return Coverage(

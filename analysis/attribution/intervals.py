@@ -132,10 +132,10 @@ def _busy_ns(intervals: Grouped, heads: Int64s, total_ns: Int64s) -> Int64s:
     ends = np.r_[heads[1:], len(intervals.group)]
     for some in batches(ends[tangled] - heads[tangled]):
         at = tangled[some]
-        inside, place = spread(heads[at], ends[at])
-        first = np.flatnonzero(np.r_[True, place[1:] != place[:-1]])
+        inside, number = spread(heads[at], ends[at])
+        first = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
         start_ns, end_ns = intervals.start_ns[inside], intervals.end_ns[inside]
-        covered_ns = _newly_covered_ns(place, first, start_ns, end_ns)
+        covered_ns = _newly_covered_ns(number, first, start_ns, end_ns)
         busy_ns[at] = np.add.reduceat(covered_ns, first)
     return busy_ns
 
@@ -157,8 +157,8 @@ def spread(first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:
         last: its end, exclusive; no slice is empty.
     """
     sizes = last - first
-    place = np.repeat(np.arange(len(first)), sizes)
-    return np.arange(len(place)) + (first - np.cumsum(sizes) + sizes)[place], place
+    number = np.repeat(np.arange(len(first)), sizes)
+    return np.arange(len(number)) + (first - np.cumsum(sizes) + sizes)[number], number
 
 
 def _newly_covered_ns(group: Int64s, heads: Int64s, start_ns: Int64s, end_ns: Int64s) -> Int64s:
@@ -172,7 +172,7 @@ def _newly_covered_ns(group: Int64s, heads: Int64s, start_ns: Int64s, end_ns: In
     """
     earliest_ns = int(start_ns.min())
     width_ns = int(end_ns.max()) - earliest_ns + 1
-    # A running maximum that starts anew in each group: each has its own stretch of numbers.
+    # A running maximum that starts anew in each group: each has numbers of its own.
     if width_ns * (int(group[-1]) + 1) < 2**62:
         highest = np.maximum.accumulate(group * width_ns + (end_ns - earliest_ns))
         until_ns = highest - group * width_ns + earliest_ns

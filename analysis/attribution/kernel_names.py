@@ -12,7 +12,7 @@ import numpy as np
 
 from ..nsys.records import Calls, Int64s, Integers, Operations
 from .attribute import Attribution
-from .range_tree import Forest, PathTree, forests, levels_of, path_tree
+from .range_tree import PathTree, RangeTree, levels_of, path_tree, range_trees
 
 _CHUNK = 1 << 20
 _TABLE = 1 << 21
@@ -61,29 +61,29 @@ def kernel_statistics(
     """
     names = max(len(kernels.name_id.distinct), 1)
     found = [_Counts(*(np.empty(0, np.int64) for _ in range(3)))]
-    for forest in forests(attribution.nesting.layers):
-        chains = path_tree(forest.parent, levels_of(forest.depth), paths.code[forest.member])
-        place = _places(forest, attribution, calls)
-        found += _per_path(chains, _innermost(chains, place, kernels, names), names)
+    for tree in range_trees(attribution.nesting.layers):
+        chains = path_tree(tree.parent, levels_of(tree.depth), paths.code[tree.member])
+        node = _nodes(tree, attribution, calls)
+        found += _per_path(chains, _innermost(chains, node, kernels, names), names)
     return _summary(_merged(found), names)
 
 
-def _places(forest: Forest, attribution: Attribution, calls: Calls) -> Integers:
-    """Place in the forest of the innermost range around each kernel's launch, −1 for none."""
-    if len(forest.member) < len(attribution.nesting.parent):
-        return forest.places(calls)[attribution.launch]
-    place_of = np.full(len(forest.member) + 1, -1, np.int32)
-    place_of[forest.member] = np.arange(len(forest.member))
-    return place_of[attribution.kernel_range]
+def _nodes(tree: RangeTree, attribution: Attribution, calls: Calls) -> Integers:
+    """Node of the innermost range around each kernel's launch, −1 for none."""
+    if len(tree.member) < len(attribution.nesting.parent):
+        return tree.innermost(calls)[attribution.launch]
+    node_of = np.full(len(tree.member) + 1, -1, np.int32)
+    node_of[tree.member] = np.arange(len(tree.member))
+    return node_of[attribution.kernel_range]
 
 
-def _innermost(chains: PathTree, place: Integers, kernels: Operations, names: int) -> _Counts:
+def _innermost(chains: PathTree, node: Integers, kernels: Operations, names: int) -> _Counts:
     """Durations by the chain of ranges around the launch, and by name."""
     counted = []
     for first in range(0, len(kernels), _CHUNK):
         at = slice(first, first + _CHUNK)
-        inside = np.flatnonzero(place[at] >= 0)
-        key = chains.code[place[at][inside]] * names + kernels.name_id.code[at][inside]
+        inside = np.flatnonzero(node[at] >= 0)
+        key = chains.code[node[at][inside]] * names + kernels.name_id.code[at][inside]
         duration_ns = kernels.end_ns[at][inside] - kernels.start_ns[at][inside]
         counted.append(_counted(key, duration_ns, np.ones(len(key), np.int64)))
     return _merged(counted) if counted else _Counts(*(np.empty(0, np.int64) for _ in range(3)))

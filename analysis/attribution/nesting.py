@@ -28,7 +28,7 @@ class Layer:
         member: position of each range of the layer in the profile's ranges.
         start_ns: their starts, ascending.
         end_ns: their ends.
-        parent: place in this layer of the next outer range of the layer, −1 for none.
+        parent: position in this layer of the next outer range of the layer, −1 for none.
         depth: number of ranges of the layer around it.
     """
 
@@ -40,25 +40,25 @@ class Layer:
     depth: Int64s
 
     def innermost(self, start_ns: Int64s, end_ns: Int64s) -> Integers:
-        """Place in this layer of the innermost range around each interval, −1 for none.
+        """Position in this layer of the innermost range around each interval, −1 for none.
 
         Args:
             start_ns: starts of the intervals.
             end_ns: their ends; a range that starts or ends with the interval encloses it.
         """
         # The range that started last lies inside every range around the interval, or is it.
-        place = _last_started(self.start_ns, start_ns)
-        for first in range(0, len(place), _CHUNK):
-            self._climb(place[first : first + _CHUNK], end_ns[first : first + _CHUNK])
-        return place
+        node = _last_started(self.start_ns, start_ns)
+        for first in range(0, len(node), _CHUNK):
+            self._climb(node[first : first + _CHUNK], end_ns[first : first + _CHUNK])
+        return node
 
-    def _climb(self, place: Integers, end_ns: Int64s) -> None:
+    def _climb(self, node: Integers, end_ns: Int64s) -> None:
         """Replace ranges that end too early by the next outer ones."""
-        climbing = np.flatnonzero(place >= 0)
+        climbing = np.flatnonzero(node >= 0)
         while len(climbing):
-            climbing = climbing[self.end_ns[place[climbing]] < end_ns[climbing]]
-            place[climbing] = self.parent[place[climbing]]
-            climbing = climbing[place[climbing] >= 0]
+            climbing = climbing[self.end_ns[node[climbing]] < end_ns[climbing]]
+            node[climbing] = self.parent[node[climbing]]
+            climbing = climbing[node[climbing] >= 0]
 
 
 def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
@@ -69,9 +69,9 @@ def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
         edges = np.searchsorted(moments_ns, starts_ns, side="left")
         lengths = np.diff(np.r_[0, edges, len(moments_ns)])
         return np.repeat(np.arange(-1, len(starts_ns), dtype=kind), lengths)
-    place: Integers = np.searchsorted(starts_ns, moments_ns, side="right").astype(kind)
-    place -= kind(1)
-    return place
+    node: Integers = np.searchsorted(starts_ns, moments_ns, side="right").astype(kind)
+    node -= kind(1)
+    return node
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Nesting:
         parent: position of the innermost other range of the thread that encloses each range,
             −1 for none. Of equal ranges, the one with the larger rowid is the inner one.
         depth: number of parents up to the outermost.
-        rank: place of each range in `order`, and −1 at its end, for "no range".
+        rank: position of each range in `order`, and −1 at its end, for "no range".
     """
 
     layers: tuple[Layer, ...]
@@ -120,9 +120,9 @@ def innermost_range(
     """
     found = np.full(len(start_ns), -1, np.int64)
     for layer in layers:
-        place = layer.innermost(start_ns, end_ns)
-        at = np.flatnonzero(place >= 0)
-        candidate = layer.member[place[at]]
+        node = layer.innermost(start_ns, end_ns)
+        at = np.flatnonzero(node >= 0)
+        candidate = layer.member[node[at]]
         better = rank[candidate] > rank[found[at]]
         found[at[better]] = candidate[better]
     return found

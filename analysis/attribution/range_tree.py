@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..nsys.records import Calls, Int64s, Integers
 from .intervals import Grouped, IntervalStatistics, batches, overlapping, spread, union_ns
-from .nesting import Layer, Nesting
+from .nesting import Layer
 
 
 class PathTree(NamedTuple):
@@ -73,29 +73,14 @@ def levels_of(depth: Int64s) -> list[Int64s]:
     return np.split(order, edges) if deepest >= 0 else []
 
 
-def range_paths(nesting: Nesting, names: Sequence[str], separator: str) -> list[str]:
-    """The path of each range, outermost name first.
-
-    Args:
-        nesting: parents of the ranges.
-        names: one name per range.
-        separator: what stands between two names.
-    """
-    labels = np.empty(len(names), object)
-    labels[:] = names
-    tree = path_tree(nesting.parent, levels_of(nesting.depth), labels)
-    texts = tree.texts(separator)
-    return [texts[code] for code in tree.code.tolist()]
-
-
 @dataclass(frozen=True)
-class Forest:
+class RangeTree:
     """One layer of each thread, one after the other; outer ranges before inner ones.
 
     Attributes:
-        layers: the layers; places of this forest count through all of them.
+        layers: the layers; nodes are numbered through all of them.
         member: position of each range in the profile's ranges.
-        parent: place of the next outer range, −1 for none.
+        parent: node of the next outer range, −1 for none.
         depth: number of ranges around it.
     """
 
@@ -104,9 +89,9 @@ class Forest:
     parent: Int64s
     depth: Int64s
 
-    def places(self, calls: Calls) -> Integers:
-        """Place of the innermost range around each call, −1 for none; at its end −1 for no call."""
-        places = np.full(len(calls) + 1, -1, np.int32)
+    def innermost(self, calls: Calls) -> Integers:
+        """Node of the innermost range around each call, −1 for none; at its end −1 for no call."""
+        nodes = np.full(len(calls) + 1, -1, np.int32)
         code_of = {thread: code for code, thread in enumerate(calls.thread.distinct.tolist())}
         segments = _segments(calls.thread.code, len(code_of))
         offset = 0
@@ -115,12 +100,12 @@ class Forest:
                 at = segments[code_of[layer.thread]]
                 found = layer.innermost(calls.start_ns[at], calls.end_ns[at])
                 found[found >= 0] += offset
-                places[:-1][at] = found
+                nodes[:-1][at] = found
             offset += len(layer.member)
-        return places
+        return nodes
 
 
-def forests(layers: Sequence[Layer]) -> list[Forest]:
+def range_trees(layers: Sequence[Layer]) -> list[RangeTree]:
     """The first layers of all threads, then their second ones, and so on."""
     numbered: list[list[Layer]] = []
     seen: dict[int, int] = {}
@@ -129,16 +114,16 @@ def forests(layers: Sequence[Layer]) -> list[Forest]:
         if number == len(numbered):
             numbered.append([])
         numbered[number].append(layer)
-    return [_forest(tuple(some)) for some in numbered]
+    return [_joined(tuple(some)) for some in numbered]
 
 
-def _forest(layers: tuple[Layer, ...]) -> Forest:
+def _joined(layers: tuple[Layer, ...]) -> RangeTree:
     offsets = np.cumsum([0, *(len(layer.member) for layer in layers[:-1])])
     parents = [
         np.where(layer.parent >= 0, layer.parent + offset, -1)
         for layer, offset in zip(layers, offsets, strict=True)
     ]
-    return Forest(
+    return RangeTree(
         layers=layers,
         member=np.concatenate([layer.member for layer in layers]),
         parent=np.concatenate(parents),
@@ -155,25 +140,25 @@ def _segments(code: Integers, codes: int) -> list[slice] | list[Int64s]:
 
 
 def inclusive_statistics(
-    forest: Forest, intervals: Grouped, exclusive: IntervalStatistics
+    tree: RangeTree, intervals: Grouped, exclusive: IntervalStatistics
 ) -> IntervalStatistics:
     """Statistics of all operations inside each range, those of inner ranges too.
 
     Args:
-        forest: the ranges.
-        intervals: operations, grouped by the place of their innermost range.
+        tree: the ranges.
+        intervals: operations, grouped by the node of their innermost range.
         exclusive: statistics of these groups.
     """
     statistics = IntervalStatistics(*(column.copy() for column in exclusive))
-    levels = levels_of(forest.depth)
-    size = np.ones(len(forest.member), np.int64)
+    levels = levels_of(tree.depth)
+    size = np.ones(len(tree.member), np.int64)
     for children in reversed(levels[1:]):
-        parents = forest.parent[children]
+        parents = tree.parent[children]
         np.add.at(size, parents, size[children])
         worked = children[statistics.intervals[children] > 0]
         if not len(worked):
             continue
-        tangled = _add_children(statistics, worked, forest.parent[worked])
+        tangled = _add_children(statistics, worked, tree.parent[worked])
         _unite(statistics, tangled, size[tangled], intervals)
     return statistics
 
@@ -201,17 +186,15 @@ def _add_children(statistics: IntervalStatistics, children: Int64s, parent: Int6
     return tangled
 
 
-def _unite(
-    statistics: IntervalStatistics, places: Int64s, size: Int64s, intervals: Grouped
-) -> None:
+def _unite(statistics: IntervalStatistics, nodes: Int64s, size: Int64s, intervals: Grouped) -> None:
     """Busy time of ranges from all operations inside them."""
     # what is inside a range stands right behind it, outer ranges coming before inner ones
     kind = intervals.group.dtype  # the same, or else all of them would be copied
-    first = np.searchsorted(intervals.group, places.astype(kind))
-    last = np.searchsorted(intervals.group, (places + size).astype(kind))
+    first = np.searchsorted(intervals.group, nodes.astype(kind))
+    last = np.searchsorted(intervals.group, (nodes + size).astype(kind))
     for some in batches(last - first):
         inside, number = spread(first[some], last[some])
         start_ns = intervals.start_ns[inside]
         order = np.lexsort((start_ns, number))
         end_ns = intervals.end_ns[inside][order]
-        statistics.busy_ns[places[some]] = union_ns(number[order], start_ns[order], end_ns)
+        statistics.busy_ns[nodes[some]] = union_ns(number[order], start_ns[order], end_ns)

@@ -28,13 +28,13 @@ def add_parser(subparsers: Subparsers) -> None:
 def _main(options: argparse.Namespace) -> None:
     from ..conclusion import three_lines
     from ..feasibility.table import FEASIBILITY_COLUMNS
-    from ..runs_table import RUNS_COLUMNS
-    from ..runtime_table import RUNTIME_COLUMNS
+    from ..runs_table import RUNS
+    from ..runtime_table import RUNTIME
     from ..tables import read_csv, write_atomically
 
     lines = three_lines(
-        read_csv(options.tables / "runtime.csv", RUNTIME_COLUMNS),
-        read_csv(options.tables / "runs.csv", RUNS_COLUMNS),
+        read_csv(options.tables / "runtime.csv", RUNTIME.schema),
+        read_csv(options.tables / "runs.csv", RUNS.schema),
         read_csv(options.tables / "feasibility.csv", FEASIBILITY_COLUMNS),
         options.tables.parent,
     )

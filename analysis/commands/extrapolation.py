@@ -36,8 +36,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..fits.memory_extrapolation import memory_extrapolation_table
-    from ..memory_table import MEMORY_COLUMNS
+    from ..memory_table import MEMORY
     from ..tables import read_csv, write_both
 
-    memory = read_csv(options.memory, MEMORY_COLUMNS)
+    memory = read_csv(options.memory, MEMORY.schema)
     write_both(memory_extrapolation_table(memory, options.extrapolate_to), options.output)

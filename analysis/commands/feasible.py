@@ -138,10 +138,9 @@ def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | 
 
 def _read(folder: Path) -> FeasibilityTables:
     from ..feasibility.table import FeasibilityTables
-    from ..measured_memory_table import MEASURED_MEMORY_COLUMNS
-    from ..memory_methods_table import MEMORY_METHODS_COLUMNS
-    from ..memory_table import MEMORY_COLUMNS
-    from ..runtime_table import RUNTIME_COLUMNS
+    from ..measured_memory_table import MEASURED_MEMORY
+    from ..memory_table import MEMORY, MEMORY_METHODS
+    from ..runtime_table import RUNTIME
     from ..tables import Schema, read_csv
 
     def optional(name: str, columns: Schema) -> pd.DataFrame | None:
@@ -149,8 +148,8 @@ def _read(folder: Path) -> FeasibilityTables:
         return read_csv(file, columns) if file.exists() else None
 
     return FeasibilityTables(
-        counts=read_csv(folder / "memory_methods.csv", MEMORY_METHODS_COLUMNS),
-        memory=optional("memory.csv", MEMORY_COLUMNS),
-        runtime=optional("runtime.csv", RUNTIME_COLUMNS),
-        measured=optional("memory_measured.csv", MEASURED_MEMORY_COLUMNS),
+        counts=read_csv(folder / "memory_methods.csv", MEMORY_METHODS.schema),
+        memory=optional("memory.csv", MEMORY.schema),
+        runtime=optional("runtime.csv", RUNTIME.schema),
+        measured=optional("memory_measured.csv", MEASURED_MEMORY.schema),
     )

@@ -68,28 +68,27 @@ def _main(options: argparse.Namespace) -> None:
     from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
     from ..fits.models_table import FIT_MODELS_COLUMNS
     from ..fits.table import FITS_COLUMNS
-    from ..implementation_table import IMPLEMENTATION_COLUMNS
-    from ..memory_methods_table import MEMORY_METHODS_COLUMNS
-    from ..memory_table import MEMORY_COLUMNS
-    from ..runs_table import RUNS_COLUMNS
-    from ..runtime_table import RUNTIME_COLUMNS
+    from ..memory_table import MEMORY, MEMORY_METHODS
+    from ..ratios import IMPLEMENTATIONS
+    from ..runs_table import RUNS
+    from ..runtime_table import RUNTIME
     from ..tables import read_csv
 
     style = Style.from_json(json_text("--style", options.style))
     hardware = Hardware.from_json(json_text("--hardware", options.hardware))
     tables = StudyTables(
-        runtime=read_csv(options.runtime, RUNTIME_COLUMNS),
-        memory=read_csv(options.memory, MEMORY_COLUMNS),
-        methods=read_csv(options.memory_methods, MEMORY_METHODS_COLUMNS),
+        runtime=read_csv(options.runtime, RUNTIME.schema),
+        memory=read_csv(options.memory, MEMORY.schema),
+        methods=read_csv(options.memory_methods, MEMORY_METHODS.schema),
         fits=read_csv(options.fits, FITS_COLUMNS),
         fit_models=read_csv(options.fit_models, FIT_MODELS_COLUMNS),
         fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
-        implementations=read_csv(options.implementations, IMPLEMENTATION_COLUMNS),
+        implementations=read_csv(options.implementations, IMPLEMENTATIONS.schema),
         extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
         feasibility=read_csv(options.feasibility, FEASIBILITY_COLUMNS)
         if options.feasibility
         else None,
-        runs=read_csv(options.runs, RUNS_COLUMNS) if options.runs else None,
+        runs=read_csv(options.runs, RUNS.schema) if options.runs else None,
     )
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())

@@ -65,13 +65,13 @@ def _main(options: argparse.Namespace) -> None:
     from ..fits.models_table import fit_models_table
     from ..fits.series import memory_series, runtime_series
     from ..fits.table import fits_table
-    from ..memory_table import MEMORY_COLUMNS
-    from ..runtime_table import RUNTIME_COLUMNS
+    from ..memory_table import MEMORY
+    from ..runtime_table import RUNTIME
     from ..tables import read_csv, write_both
 
     to_px, output = options.extrapolate_to, options.output
-    runtime = read_csv(options.runtime, RUNTIME_COLUMNS) if options.runtime else None
-    memory = read_csv(options.memory, MEMORY_COLUMNS) if options.memory else None
+    runtime = read_csv(options.runtime, RUNTIME.schema) if options.runtime else None
+    memory = read_csv(options.memory, MEMORY.schema) if options.memory else None
     series = [runtime_series(runtime, memory)] if runtime is not None else []
     if memory is not None:
         series.append(memory_series(memory, runtime, options.resolutions, to_px))

@@ -15,8 +15,8 @@ import pandas as pd
 
 from adscale.errors import ArgumentError, ResultsError
 
-from ..runs_table import FLAGS, RUNS_COLUMNS, VERSIONS
-from ..runtime_table import RUNTIME_COLUMNS
+from ..runs_table import FLAGS, RUNS, VERSIONS
+from ..runtime_table import RUNTIME
 from ..tables import read_csv
 
 LABELS = ("device", "method", "variant")
@@ -56,8 +56,8 @@ def read_side(name: str, folder: Path) -> Side:
     if not (tables / "runtime.csv").exists():
         remedy = "name a folder of results, such as results, or of tables"
         raise ResultsError(folder, "holds neither tables/runtime.csv nor runtime.csv", remedy)
-    runtime = read_csv(tables / "runtime.csv", RUNTIME_COLUMNS)
-    return Side(name, folder, runtime, read_csv(tables / "runs.csv", RUNS_COLUMNS))
+    runtime = read_csv(tables / "runtime.csv", RUNTIME.schema)
+    return Side(name, folder, runtime, read_csv(tables / "runs.csv", RUNS.schema))
 
 
 def pair_sides(a: Side, b: Side, chosen: Pairs) -> tuple[Side, Side]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..runtime_table import MAIN_CLOCK
+from ..profiles.times import MAIN_CLOCK
 from ..statistics.ratio import Ratio, mean_of_row, ratio_of_means
 from ..tables import Schema, make_table
 from .sides import LABELS, PAIRED, Side, nothing_matches

@@ -12,7 +12,7 @@ import pandas as pd
 
 from adscale.errors import ArgumentError
 
-from ..runtime_table import MAIN_CLOCK
+from ..profiles.times import MAIN_CLOCK
 from .canvas import Drawing, save
 from .clocks import clocks
 from .extrapolation import memory_extrapolation

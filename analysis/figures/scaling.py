@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..fits.series import WHOLE_METHOD
-from ..runtime_table import MAIN_CLOCK
+from ..profiles.times import MAIN_CLOCK
 from .canvas import Drawing, new_figure
 from .captions import measured_on, out_of_memory, slowed_down, uncertainty
 from .edge_labels import settle

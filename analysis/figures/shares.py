@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..runtime_table import MAIN_CLOCK
+from ..profiles.times import MAIN_CLOCK
 from .canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
 from .captions import (
     STATUS_WORDS,

@@ -14,8 +14,8 @@ import pandas as pd
 from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
 from ..nsys.reading import read_profile
-from ..profiles.layout import own_ranges
 from ..profiles.range_table import RANGE_COLUMNS
+from ..profiles.run_work import own_ranges
 from ..statistics.steadiness import check_steadiness
 from ..tables import read_parquet
 from .page import NO_GPU, Check, checked, unchecked

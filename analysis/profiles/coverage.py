@@ -1,4 +1,4 @@
-"""What the tables of a profile leave out, in numbers and in sentences."""
+"""What the tables of a profile or of a run leave out, in numbers and in sentences."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 
 from adscale.names import IMAGE
 
-from ..attribution.attribute import Attribution, Coverage
-from ..nsys.records import Bools, Int64s, Profile, Ranges
-from .layout import Places
+from ..attribution.attribute import Coverage, coverage_of
+from ..nsys.records import Bools, Int64s, Profile
+from .run_work import RunWork
 from .work import KERNEL_TABLE, KINDS, NS_PER_MS, Kind, ProfileWork
 
 _WORDS: dict[Kind, str] = {
@@ -21,6 +21,9 @@ _WORDS: dict[Kind, str] = {
     "memsets": "memory sets",
     "graphs": "whole CUDA graphs",
 }
+
+ENOUGH = 0.99
+"""Share of the time of the images below which a run is warned about."""
 
 
 class ProfileCoverage:
@@ -105,28 +108,22 @@ def _note(kind: str, found: Coverage) -> str:
     )
 
 
-ENOUGH = 0.99
-"""Share of the time of the images below which a run is warned about."""
-
-
 class RunCoverage(NamedTuple):
-    """Kernel time of the measured images.
+    """Kernels of the measured images, and which of them belong to no submodule.
 
     Attributes:
-        kernel_ns: kernels launched during a measured image by any thread, and kernels without a
-            launch that ran during one.
-        stray_ns: those among them that belong to no submodule of the image.
-        stray_names: their names, the longest total time first.
+        coverage: kernels launched during a measured image by any thread, and kernels without a
+            launch that ran during one; outside are those in no submodule of an image.
+        stray_names: of those in none, the longest total time first.
     """
 
-    kernel_ns: int
-    stray_ns: int
+    coverage: Coverage
     stray_names: tuple[str, ...]
 
     @property
     def share(self) -> float | None:
-        """Share that the submodules account for; None where no kernel ran."""
-        return 1.0 - self.stray_ns / self.kernel_ns if self.kernel_ns else None
+        """Share of the kernel time that submodules account for; None where no kernel ran."""
+        return self.coverage.share
 
     def warning(self) -> str | None:
         """What is wrong with too low a share, in one line; None where it is enough."""
@@ -143,70 +140,50 @@ class RunCoverage(NamedTuple):
         """Texts for the metadata of `ranges.parquet`."""
         return {
             "kernel_time_coverage": "" if self.share is None else repr(self.share),
-            "measured_kernel_ns": str(self.kernel_ns),
-            "stray_kernel_ns": str(self.stray_ns),
+            "measured_kernel_ns": str(self.coverage.kernel_ns),
+            "stray_kernel_ns": str(self.coverage.stray_ns),
             "stray_kernels": json.dumps(self.stray_names),
         }
 
 
-def run_coverage(
-    profile: Profile, ranges: Ranges, places: Places, attribution: Attribution
-) -> RunCoverage:
-    """Find the kernels of the measured images that no submodule accounts for.
-
-    Args:
-        profile: the profile.
-        ranges: its ranges in our domain.
-        places: where they stand.
-        attribution: of the profile's kernels to these ranges.
-    """
-    images = _measured_images(ranges, places)
-    during = _during_images(profile, ranges, attribution, images)
-    innermost = attribution.kernel_range
-    depth = np.append(places.depth, -1)[innermost]
-    top = np.append(places.top, -1)[innermost]
-    accounted = (depth >= 1) & np.isin(top, images)
-    stray = during & ~accounted
-    duration_ns = profile.kernels.end_ns - profile.kernels.start_ns
+def run_coverage(of_run: RunWork) -> RunCoverage:
+    """Find the kernels of the measured images that no submodule accounts for."""
+    kernels, found = of_run.work.profile.kernels, of_run.work.kinds["kernels"]
+    during = np.flatnonzero(_during_images(of_run))
+    innermost = found.kernel_range[during]
+    depth, top = np.append(of_run.depth, -1)[innermost], np.append(of_run.top, -1)[innermost]
+    accounted = (depth >= 1) & np.isin(top, of_run.images)
     return RunCoverage(
-        kernel_ns=int(duration_ns[during].sum()),
-        stray_ns=int(duration_ns[stray].sum()),
-        stray_names=_names(profile, stray, duration_ns),
+        coverage_of(kernels.select(during), found.launch[during], accounted),
+        _names(of_run.work.profile, during[~accounted]),
     )
 
 
-def _measured_images(ranges: Ranges, places: Places) -> Int64s:
-    phase = np.append(ranges.name, "")[places.phase]
-    found = (phase == "measure") & (places.depth == 0) & (ranges.name == IMAGE)
-    return np.flatnonzero(found)
-
-
-def _during_images(
-    profile: Profile, ranges: Ranges, attribution: Attribution, images: Int64s
-) -> Bools:
+def _during_images(of_run: RunWork) -> Bools:
     """Kernels launched, or where the launch is unknown started, while an image was worked on."""
-    launch, kernels = attribution.launch, profile.kernels
-    moment_ns = kernels.start_ns.copy()
-    moment_ns[launch >= 0] = profile.calls.start_ns[launch[launch >= 0]]
-    starts_ns = ranges.start_ns[images]
-    inclusive = attribution.inclusive
-    last_ns = np.where(
-        inclusive.intervals[images] > 0, inclusive.last_ns[images], ranges.end_ns[images]
-    )
-    worked_until_ns = np.maximum(ranges.end_ns[images], last_ns)
-    order = np.argsort(starts_ns)
-    place = np.searchsorted(starts_ns[order], moment_ns, side="right") - 1
+    profile, images = of_run.work.profile, of_run.images
+    launch, inclusive = of_run.work.kinds["kernels"].launch, of_run.work.kinds["kernels"].inclusive
     if not len(images):
-        return np.zeros(len(kernels), np.bool_)
-    image = order[place]
-    end_ns = np.where(launch >= 0, ranges.end_ns[images][image], worked_until_ns[image])
-    return (place >= 0) & (moment_ns <= end_ns)
+        return np.zeros(len(profile.kernels), np.bool_)
+    moment_ns = profile.kernels.start_ns.copy()
+    moment_ns[launch >= 0] = profile.calls.start_ns[launch[launch >= 0]]
+    starts_ns, ends_ns = of_run.ranges.start_ns[images], of_run.ranges.end_ns[images]
+    last_ns = np.where(inclusive.intervals[images] > 0, inclusive.last_ns[images], ends_ns)
+    worked_until_ns = np.maximum(ends_ns, last_ns)
+    order = np.argsort(starts_ns)
+    started = np.searchsorted(starts_ns[order], moment_ns, side="right") - 1
+    image = order[started]
+    return (started >= 0) & (
+        moment_ns <= np.where(launch >= 0, ends_ns[image], worked_until_ns[image])
+    )
 
 
-def _names(profile: Profile, stray: Bools, duration_ns: Int64s) -> tuple[str, ...]:
-    name_ids, group = np.unique(profile.kernels.name_id[np.flatnonzero(stray)], return_inverse=True)
+def _names(profile: Profile, at: Int64s) -> tuple[str, ...]:
+    """Names of kernels, the longest total time first."""
+    kernels = profile.kernels
+    name_ids, group = np.unique(kernels.name_id[at], return_inverse=True)
     totals_ns = np.zeros(len(name_ids), np.int64)
-    np.add.at(totals_ns, group, duration_ns[stray])
+    np.add.at(totals_ns, group, kernels.end_ns[at] - kernels.start_ns[at])
     longest_first = name_ids[np.argsort(-totals_ns, kind="stable")]
     return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
 

@@ -1,20 +1,27 @@
-"""Which kernels took the time of each path: the columns are defined in docs/attribution.md."""
+"""Which kernels took the time, by name: of a profile's paths, a run's submodules, a study's runs.
+
+As everywhere, a kernel belongs to the ranges that were open when it was launched.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from adscale.names import IMAGE
 
-from ..attribution.attribute import Attribution
 from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
-from ..nsys.records import Int64s, Profile, Ranges
+from ..nsys.records import Int64s
 from ..runs.record import Run
-from ..tables import Schema
-from .layout import Places
+from ..tables import Schema, read_parquet
+from .run_work import RunWork
 from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork
+
+if TYPE_CHECKING:
+    from .study_runs import StudyRun
 
 KERNEL_COLUMNS: Schema = {
     "path": "string",
@@ -27,7 +34,20 @@ KERNEL_COLUMNS: Schema = {
     "min_us": "Float64",
     "max_us": "Float64",
 }
-"""Columns of the table."""
+"""Columns of the table of any profile: they are defined in docs/attribution.md."""
+
+RUN_KERNEL_COLUMNS: Schema = {
+    "submodule": "string",
+    "kernel": "string",
+    "launches": "Int64",
+    "total_ms": "Float64",
+    "mean_us": "Float64",
+    "max_us": "Float64",
+}
+"""Columns of `kernels.parquet` of a run: `kernel` is a name, `launches` are those in all measured
+images, `total_ms`, `mean_us` and `max_us` are of their durations."""
+
+_US_PER_MS = 1e3
 
 
 def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
@@ -40,33 +60,98 @@ def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
     """
+    table = _by_name(work, work.paths, _first_ranks(work))
+    whole = table.groupby("rank")["kernel_sum_ms"].transform("sum")
+    table["share"] = _share(table["kernel_sum_ms"], whole)
+    table = _longest_first(table, "kernel_sum_ms")
+    if most is not None:
+        table = table.groupby("rank", sort=False).head(most)
+    table["path"] = np.array(work.paths.texts(SEPARATOR), dtype=object)[table["path"]]
+    return _typed(table, KERNEL_COLUMNS)
+
+
+def run_kernels(of_run: RunWork) -> pd.DataFrame:
+    """The kernels of each submodule by their names, those with the largest sums first.
+
+    Returns:
+        Rows of `RUN_KERNEL_COLUMNS`, the submodules in the order of inference. None on a CPU
+        device.
+    """
+    run = of_run.run
+    if run.clock == "host":
+        return _typed(pd.DataFrame(columns=list(RUN_KERNEL_COLUMNS)), RUN_KERNEL_COLUMNS)
+    submodules = PathTree(_submodule_codes(of_run), np.empty(0, np.int64), np.empty(0, object))
+    table = _by_name(of_run.work, submodules, np.arange(len(run.submodules) + 1))
+    table = _longest_first(table[table["path"] < len(run.submodules)], "kernel_sum_ms")
+    table["submodule"] = np.array(run.submodules, object)[table["path"]]
+    table = table.rename(columns={"kernels": "launches", "kernel_sum_ms": "total_ms"})
+    return _typed(table, RUN_KERNEL_COLUMNS)
+
+
+def kernels_per_image(run: StudyRun) -> pd.DataFrame:
+    """The kernels of each submodule of all processes of a run together.
+
+    Args:
+        run: on a GPU, with complete images; beside each `run.json` lies `kernels.parquet`.
+
+    Returns:
+        Columns `submodule`, `kernel`, `launches_per_image`, `ms_per_image`, `share` of the
+        submodule's kernel time, `us_per_launch`, `max_us`; the submodules in the order of
+        inference, of each the kernel with the most time first.
+
+    Raises:
+        ResultsError: a `kernels.parquet` is missing or damaged.
+    """
+    processes = run.profiled.processes
+    kernels = pd.concat([_of_process(process) for process in processes], ignore_index=True)
+    sums = kernels.groupby(["submodule", "kernel"], as_index=False, sort=False).agg(
+        launches=("launches", "sum"),
+        total_ms=("total_ms", "sum"),
+        max_us=("max_us", "max"),
+        launches_per_image=("launches_per_image", "sum"),
+        ms_per_image=("ms_per_image", "sum"),
+    )
+    # a kernel that a process never launched counts there with 0
+    sums[["launches_per_image", "ms_per_image"]] /= len(processes)
+    sums["us_per_launch"] = sums["total_ms"] / sums["launches"] * _US_PER_MS
+    whole_ms = sums.groupby("submodule")["ms_per_image"].transform("sum")
+    sums["share"] = _share(sums["ms_per_image"], whole_ms)
+    sums["rank"] = sums["submodule"].map({name: at for at, name in enumerate(run.first.submodules)})
+    return _longest_first(sums, "ms_per_image")
+
+
+def _by_name(work: ProfileWork, paths: PathTree, rank: Int64s) -> pd.DataFrame:
+    """The kernels inside the ranges of each path by name, and the rank of the path."""
     profile = work.profile
-    found = kernel_statistics(work.kinds["kernels"], profile.calls, profile.kernels, work.paths)
+    found = kernel_statistics(work.kinds["kernels"], profile.calls, profile.kernels, paths)
     ids = profile.kernels.name_id.distinct.tolist()
     names = np.array([profile.kernel_names[name_id] for name_id in ids], dtype=object)
-    texts = np.array(work.paths.texts(SEPARATOR), dtype=object)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "rank": _first_ranks(work)[found.path],
-            "path": texts[found.path],
+            "path": found.path,
+            "rank": rank[found.path],
             "kernel": names[found.name],
             "kernels": found.kernels,
             "kernel_sum_ms": found.total_ns / NS_PER_MS,
-            "share": 0.0,
             "mean_us": found.total_ns / found.kernels / NS_PER_US,
             "median_us": found.median_ns / NS_PER_US,
             "min_us": found.min_ns / NS_PER_US,
             "max_us": found.max_ns / NS_PER_US,
         }
     )
-    whole = table.groupby("rank")["kernel_sum_ms"].transform("sum")
-    table["share"] = (table["kernel_sum_ms"] / whole).where(whole > 0)
-    table = table.sort_values(
-        ["rank", "kernel_sum_ms", "kernel"], ascending=[True, False, True], kind="stable"
-    )
-    if most is not None:
-        table = table.groupby("rank", sort=False).head(most)
-    return table[list(KERNEL_COLUMNS)].reset_index(drop=True).astype(dict(KERNEL_COLUMNS))
+
+
+def _longest_first(table: pd.DataFrame, time: str) -> pd.DataFrame:
+    by = ["rank", time, "kernel"]
+    return table.sort_values(by, ascending=[True, False, True], kind="stable")
+
+
+def _share(part: pd.Series[float], whole: pd.Series[float]) -> pd.Series[float]:
+    return (part / whole).where(whole > 0)
+
+
+def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    return table[list(schema)].reset_index(drop=True).astype(dict(schema))
 
 
 def _first_ranks(work: ProfileWork) -> Int64s:
@@ -76,62 +161,21 @@ def _first_ranks(work: ProfileWork) -> Int64s:
     return ranks
 
 
-RUN_KERNEL_COLUMNS: Schema = {
-    "submodule": "string",
-    "kernel": "string",
-    "launches": "Int64",
-    "total_ms": "Float64",
-    "mean_us": "Float64",
-    "max_us": "Float64",
-}
-"""Columns of `kernels.parquet`."""
-
-
-def run_kernels(
-    run: Run, profile: Profile, ranges: Ranges, places: Places, attribution: Attribution
-) -> pd.DataFrame:
-    """The kernels of each submodule by their names.
-
-    Args:
-        run: what was measured.
-        profile: its profile.
-        ranges: its ranges in our domain.
-        places: where they stand.
-        attribution: of the profile's kernels to these ranges.
-
-    Returns:
-        Rows of `RUN_KERNEL_COLUMNS`.
-    """
-    if run.clock == "host":
-        return pd.DataFrame(columns=list(RUN_KERNEL_COLUMNS)).astype(dict(RUN_KERNEL_COLUMNS))
-    code = _submodule_codes(run, ranges, places)
-    paths = PathTree(code, np.empty(0, np.int64), np.empty(0, object))
-    found = kernel_statistics(attribution, profile.calls, profile.kernels, paths)
-    names = np.array(
-        [profile.kernel_names[name] for name in profile.kernels.name_id.distinct.tolist()], object
-    )
-    table = pd.DataFrame(
-        {
-            "place": found.path,
-            "kernel": names[found.name],
-            "launches": found.kernels,
-            "total_ms": found.total_ns / NS_PER_MS,
-            "mean_us": found.total_ns / found.kernels / NS_PER_US,
-            "max_us": found.max_ns / NS_PER_US,
-        }
-    )
-    table = table[table["place"] < len(run.submodules)]
-    table["submodule"] = np.array(run.submodules, object)[table["place"]]
-    table = table.sort_values(["place", "total_ms", "kernel"], ascending=[True, False, True])
-    columns = table[list(RUN_KERNEL_COLUMNS)].reset_index(drop=True)
-    return columns.astype(dict(RUN_KERNEL_COLUMNS))
-
-
-def _submodule_codes(run: Run, ranges: Ranges, places: Places) -> Int64s:
-    """Of ranges that are a submodule in a completed measured image its place, else one more."""
-    phase = np.append(ranges.name, "")[places.phase]
-    measured = (phase == "measure") & (places.depth == 1) & (places.image < run.measured_images)
-    code = np.full(len(ranges), len(run.submodules), np.int64)
-    for place, submodule in enumerate(run.submodules):
-        code[measured & (places.path == f"{IMAGE}/{submodule}")] = place
+def _submodule_codes(of_run: RunWork) -> Int64s:
+    """Number of the submodule that a range is in a complete measured image, else one more."""
+    run = of_run.run
+    measured = of_run.measured & (of_run.depth == 1) & (of_run.image < run.measured_images)
+    code = np.full(len(of_run.ranges), len(run.submodules), np.int64)
+    for number, submodule in enumerate(run.submodules):
+        code[measured & (of_run.path == f"{IMAGE}/{submodule}")] = number
     return code
+
+
+def _of_process(process: Run) -> pd.DataFrame:
+    file = process.path.with_name("kernels.parquet")
+    remedy = "make it again with python -m analysis attribute … --kernel-table"
+    table, _ = read_parquet(file, RUN_KERNEL_COLUMNS, remedy)
+    images = process.measured_images
+    return table.assign(
+        launches_per_image=table["launches"] / images, ms_per_image=table["total_ms"] / images
+    )

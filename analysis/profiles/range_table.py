@@ -1,25 +1,25 @@
-"""The ranges of any profile, added up by their path: what `attribute` shows.
+"""The ranges of any profile, added up by their path; and each range of a run.
 
-The columns are defined in docs/attribution.md. GPU times are null where the profile holds no table
-of kernels, spans and shares where no kernel was launched.
+GPU times are null where the profile holds no table of kernels or was recorded on a CPU device,
+spans and shares where no kernel was launched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..attribution.attribute import Attribution, attribute
-from ..nsys.records import THREAD_BITS, Bools, Profile, Ranges
+from adscale.names import IMAGE
+
+from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
 from ..runs.record import Run
 from ..tables import Schema
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
-from .layout import PHASES, Places, check_kernels, check_ranges, own_ranges, place_ranges
-from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, ProfileWork, work_by
+from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
+from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, Kind, ProfileWork, work_by
 
 PROFILE_COLUMNS: Schema = {
     "path": "string",
@@ -43,137 +43,8 @@ PROFILE_COLUMNS: Schema = {
     "graph_sum_ms": "Float64",
     "projected_ms": "Float64",
 }
-"""Columns of the table; with `by`, that column stands behind `path`."""
-
-_KERNEL_COLUMNS = (
-    "kernels",
-    "kernels_per_call",
-    "kernel_sum_ms",
-    "exclusive_ms",
-    "busy_ms",
-    "span_ms",
-    "launch_bound_share",
-    "call_busy_median_ms",
-    "call_busy_p95_ms",
-    "call_busy_max_ms",
-)
-_MS_COLUMNS = tuple(name for name in PROFILE_COLUMNS if name.endswith("_ms"))
-_OTHER_KINDS = {"copies": "copy", "memsets": "memset", "graphs": "graph"}
-
-
-class _Each(NamedTuple):
-    """A table with a row per range, and what its rows are to be grouped by."""
-
-    rows: pd.DataFrame
-    keys: list[str]
-
-
-def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
-    """Add up the ranges of a profile by their path.
-
-    Args:
-        work: of the profile; read with its streams for `by` device or stream.
-        by: what to tell apart besides.
-
-    Returns:
-        Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
-    """
-    if by in {"device", "stream"}:
-        # a row only where there was work: no range is "on" a stream
-        parts = [_each(part, by, label, only_worked=True) for label, part in _parts(work, by)]
-        rows = pd.concat([part.rows for part in parts]) if parts else _each(work, by, "").rows[:0]
-        each = _Each(rows.sort_values("rank", kind="stable"), ["path", by])
-    else:
-        each = _each(work, by, _labels(work.profile.ranges, by))
-    table = _added_up(each, work)
-    schema = profile_columns(by)
-    for column in PROFILE_COLUMNS:
-        if column in _MS_COLUMNS:
-            table[column] = table[column] / NS_PER_MS
-    table.loc[table["kernels"] == 0, "span_ms"] = np.nan
-    worked = table["kernels"] + table["copies"] + table["memsets"]
-    table.loc[worked == 0, "projected_ms"] = np.nan
-    table = table[list(schema)].astype(dict(schema))
-    if KERNEL_TABLE not in work.profile.tables:
-        table[list(_KERNEL_COLUMNS)] = pd.NA
-        table = table.astype(dict(schema))
-    return table
-
-
-def profile_columns(by: By | None) -> Schema:
-    """The columns of a table whose paths are told apart by something."""
-    columns = dict(PROFILE_COLUMNS)
-    return {"path": columns.pop("path"), **({by: "string"} if by else {}), **columns}
-
-
-def _parts(work: ProfileWork, by: By | None) -> list[tuple[str, ProfileWork]]:
-    return list(work_by(work, "device" if by == "device" else "stream").items())
-
-
-def _labels(ranges: Ranges, by: By | None) -> object:
-    if by == "thread":
-        pid, tid = ranges.thread >> THREAD_BITS & 0xFFFFFF, ranges.thread & 0xFFFFFF
-        return np.char.add(np.char.add(pid.astype(str), "/"), tid.astype(str))
-    return ranges.category if by == "category" else ""
-
-
-def _each(work: ProfileWork, by: By | None, label: object, *, only_worked: bool = False) -> _Each:
-    """A row per range, times in ns; columns in ms are still in ns."""
-    ranges, nesting = work.profile.ranges, work.nesting
-    kernels = work.kinds["kernels"]
-    gpu, projected = kernels.inclusive, work.projected()
-    some = gpu.intervals > 0
-    share = np.full(len(ranges), np.nan)
-    has_span = some & (gpu.span_ns > 0)
-    share[has_span] = 1 - gpu.busy_ns[has_span] / gpu.span_ns[has_span]
-    columns: dict[str, Any] = {
-        "path": work.paths.code,
-        "rank": nesting.rank[:-1],
-        "host_ms": ranges.end_ns - ranges.start_ns,
-        "kernels": gpu.intervals,
-        "kernel_sum_ms": gpu.total_ns,
-        "exclusive_ms": kernels.exclusive.total_ns,
-        "busy_ms": gpu.busy_ns,
-        "span_ms": gpu.span_ns,
-        "launch_bound_share": share,
-        "projected_ms": projected.span_ns,
-    }
-    if by:
-        columns[by] = label
-    worked: Bools = some.copy()
-    for kind, word in _OTHER_KINDS.items():
-        found = work.kinds[kind].inclusive  # type: ignore[index]
-        columns[kind] = found.intervals
-        columns[f"{word}_sum_ms"] = found.total_ns
-        worked |= found.intervals > 0
-    rows = pd.DataFrame(columns).iloc[nesting.order]
-    if only_worked:
-        rows = rows[worked[nesting.order]]
-    return _Each(rows, ["path", by] if by else ["path"])
-
-
-def _added_up(each: _Each, work: ProfileWork) -> pd.DataFrame:
-    groups = each.rows.groupby(each.keys, sort=False)
-    sums = [
-        c for c in PROFILE_COLUMNS if c in each.rows and c not in {"path", "launch_bound_share"}
-    ]
-    table = groups[sums].sum()
-    table["calls"] = groups.size()
-    table["launch_bound_share"] = groups["launch_bound_share"].mean()
-    table["kernels_per_call"] = table["kernels"] / table["calls"]
-    busy = groups["busy_ms"]
-    quantiles: dict[str, Callable[[], pd.Series[float]]] = {
-        "call_busy_median_ms": busy.median,
-        "call_busy_p95_ms": lambda: busy.quantile(0.95),
-        "call_busy_max_ms": busy.max,
-    }
-    for column, quantile in quantiles.items():
-        table[column] = quantile()
-    table = table.reset_index()
-    texts = np.array(work.paths.texts(SEPARATOR), dtype=object)
-    table["path"] = texts[table["path"].to_numpy(np.int64)]
-    return table
-
+"""Columns of the table of any profile, defined in docs/attribution.md; with `by`, that column
+stands behind `path`."""
 
 RANGE_COLUMNS: Schema = {
     "phase": "string",
@@ -189,9 +60,27 @@ RANGE_COLUMNS: Schema = {
     "busy_ms": "Float64",
     "span_ms": "Float64",
 }
-"""Columns of `ranges.parquet`."""
+"""Columns of `ranges.parquet`, one row per range of a run below its phases: `phase` (warmup or
+measure), `image_index` (number of the image in its phase, from 0), `path` (`image/teacher`),
+`name`, `depth` (0 directly under the phase), `call` (number of the call of that path in that image,
+from 0), `start_ns` (profile's clock), `host_ms` (duration on the CPU thread), and of the kernels
+launched inside: `kernels` (their number), `kernel_sum_ms` (sum of durations), `busy_ms` (length of
+the union), `span_ms` (last end minus first start; null without kernels). The four are null on a CPU
+device."""
 
-_GPU_COLUMNS = ("kernels", "kernel_sum_ms", "busy_ms", "span_ms")
+_KERNEL_COLUMNS = (
+    "kernels",
+    "kernels_per_call",
+    "kernel_sum_ms",
+    "exclusive_ms",
+    "busy_ms",
+    "span_ms",
+    "launch_bound_share",
+    "call_busy_median_ms",
+    "call_busy_p95_ms",
+    "call_busy_max_ms",
+)
+_OTHER_KINDS: dict[Kind, str] = {"copies": "copy", "memsets": "memset", "graphs": "graph"}
 
 
 class RunRanges(NamedTuple):
@@ -208,6 +97,41 @@ class RunRanges(NamedTuple):
     kernels: pd.DataFrame
 
 
+def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
+    """Add up the ranges of a profile by their path.
+
+    Args:
+        work: of the profile; read with its streams for `by` device or stream.
+        by: what to tell apart besides.
+
+    Returns:
+        Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
+    """
+    if by in ("device", "stream"):
+        # a row only where there was work: no range is "on" a stream
+        parts = [
+            _each_path(part, only_worked=True).assign(**{by: label})
+            for label, part in work_by(work, by).items()
+        ]
+        rows = pd.concat(parts) if parts else _each_path(work)[:0].assign(**{by: ""})
+        rows = rows.sort_values("rank", kind="stable")
+    else:
+        rows = _each_path(work)
+        if by:
+            rows[by] = _labels(work.profile.ranges, by)[work.nesting.order]
+    table = _in_ms(_added_up(rows, ["path", by] if by else ["path"]))
+    table["path"] = np.array(work.paths.texts(SEPARATOR), dtype=object)[table["path"]]
+    worked = table["kernels"] + table["copies"] + table["memsets"]
+    table.loc[worked == 0, "projected_ms"] = np.nan
+    return _typed(table, profile_columns(by), KERNEL_TABLE in work.profile.tables)
+
+
+def profile_columns(by: By | None) -> Schema:
+    """The columns of a table whose paths are told apart by something."""
+    columns = dict(PROFILE_COLUMNS)
+    return {"path": columns.pop("path"), **({by: "string"} if by else {}), **columns}
+
+
 def run_ranges(run: Run, profile: Profile) -> RunRanges:
     """The ranges of a run's complete images.
 
@@ -217,44 +141,103 @@ def run_ranges(run: Run, profile: Profile) -> RunRanges:
     Raises:
         ProfileError: the profile of an `ok` run does not hold what was measured.
     """
-    ranges = own_ranges(profile.ranges)
-    attribution = attribute(ranges, profile.calls, profile.kernels)
-    places = place_ranges(run, ranges, attribution.nesting)
-    check_ranges(run, profile, ranges, places)
-    table = _run_table(run, ranges, places, attribution)
-    kernels = run_kernels(run, profile, ranges, places, attribution)
+    of_run = work_of_run(run, profile)
+    check_ranges(of_run)
+    table, kernels = _run_table(of_run), run_kernels(of_run)
     if run.clock == "host":
-        table[list(_GPU_COLUMNS)] = pd.NA
-        return RunRanges(table.astype(dict(RANGE_COLUMNS)), None, kernels)
-    images = table[(table["phase"] == "measure") & (table["path"] == "image")]
-    check_kernels(run, profile, int(images["kernels"].sum()))
-    return RunRanges(table, run_coverage(profile, ranges, places, attribution), kernels)
+        return RunRanges(table, None, kernels)
+    images = table[(table["phase"] == "measure") & (table["path"] == IMAGE)]
+    check_kernels(of_run, int(images["kernels"].sum()))
+    return RunRanges(table, run_coverage(of_run), kernels)
 
 
-def _run_table(run: Run, ranges: Ranges, places: Places, attribution: Attribution) -> pd.DataFrame:
-    phase = np.append(ranges.name, "")[places.phase]
-    completed = np.zeros(len(ranges), np.bool_)
+def _run_table(of_run: RunWork) -> pd.DataFrame:
+    run = of_run.run
+    completed = np.zeros(len(of_run.ranges), np.bool_)
     for name in PHASES:
-        completed |= (phase == name) & (places.image < run.images[name])
-    at = np.flatnonzero(completed & (places.depth >= 0))
-    at = at[np.lexsort((places.depth[at], ranges.start_ns[at]))]
-    gpu = attribution.inclusive
-    table = pd.DataFrame(
+        completed |= (of_run.phase == name) & (of_run.image < run.images[name])
+    rows = _in_ms(_each_range(of_run.work)).assign(
+        phase=of_run.phase,
+        image_index=of_run.image,
+        path=of_run.path,
+        name=of_run.ranges.name,
+        depth=of_run.depth,
+        start_ns=of_run.ranges.start_ns,
+    )
+    at = np.flatnonzero(completed)
+    table = rows.iloc[at[np.lexsort((of_run.depth[at], of_run.ranges.start_ns[at]))]]
+    table = table.reset_index(drop=True)
+    table["call"] = table.groupby(["phase", "image_index", "path"]).cumcount()
+    return _typed(table, RANGE_COLUMNS, run.clock == "gpu")
+
+
+def _each_range(work: ProfileWork) -> pd.DataFrame:
+    """A row per range, in the order of the profile's; times in ns."""
+    ranges, gpu = work.profile.ranges, work.kinds["kernels"].inclusive
+    return pd.DataFrame(
         {
-            "phase": phase[at],
-            "image_index": places.image[at],
-            "path": places.path[at],
-            "name": ranges.name[at],
-            "depth": places.depth[at],
-            "start_ns": ranges.start_ns[at],
-            "host_ms": (ranges.end_ns - ranges.start_ns)[at] / NS_PER_MS,
-            "kernels": gpu.intervals[at],
-            "kernel_sum_ms": gpu.total_ns[at] / NS_PER_MS,
-            "busy_ms": gpu.busy_ns[at] / NS_PER_MS,
-            "span_ms": gpu.span_ns[at] / NS_PER_MS,
+            "host_ns": ranges.end_ns - ranges.start_ns,
+            "kernels": gpu.intervals,
+            "kernel_sum_ns": gpu.total_ns,
+            "busy_ns": gpu.busy_ns,
+            "span_ns": gpu.span_ns,
         }
     )
-    table["call"] = table.groupby(["phase", "image_index", "path"]).cumcount()
-    table = table[list(RANGE_COLUMNS)].astype(dict(RANGE_COLUMNS))
-    table.loc[table["kernels"] == 0, "span_ms"] = pd.NA
+
+
+def _each_path(work: ProfileWork, *, only_worked: bool = False) -> pd.DataFrame:
+    """A row per range with its path and all kinds of work, outer before inner; times in ns."""
+    rows = _each_range(work)
+    rows["path"], rows["rank"] = work.paths.code, work.nesting.rank[:-1]
+    rows["exclusive_ns"] = work.kinds["kernels"].exclusive.total_ns
+    busy_ns, span_ns = rows["busy_ns"].to_numpy(), rows["span_ns"].to_numpy()
+    share = np.full(len(rows), np.nan)
+    has_span = (rows["kernels"].to_numpy() > 0) & (span_ns > 0)
+    share[has_span] = 1 - busy_ns[has_span] / span_ns[has_span]
+    rows["launch_bound_share"] = share
+    for kind, word in _OTHER_KINDS.items():
+        found = work.kinds[kind].inclusive
+        rows[kind], rows[f"{word}_sum_ns"] = found.intervals, found.total_ns
+    rows["projected_ns"] = work.projected().span_ns
+    at = work.nesting.order
+    if only_worked:
+        at = at[(rows[["kernels", *_OTHER_KINDS]] > 0).any(axis=1).to_numpy()[at]]
+    return rows.iloc[at]
+
+
+def _added_up(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    groups = rows.groupby(keys, sort=False)
+    left_out = {"rank", "launch_bound_share", *keys}
+    table = groups[[column for column in rows if column not in left_out]].sum()
+    table["calls"] = groups.size()
+    table["launch_bound_share"] = groups["launch_bound_share"].mean()
+    table["kernels_per_call"] = table["kernels"] / table["calls"]
+    busy_ns = groups["busy_ns"]
+    table["call_busy_median_ns"] = busy_ns.median()
+    table["call_busy_p95_ns"] = busy_ns.quantile(0.95)
+    table["call_busy_max_ns"] = busy_ns.max()
+    return table.reset_index()
+
+
+def _labels(ranges: Ranges, by: By) -> Strings:
+    if by == "category":
+        return ranges.category
+    pid, tid = ranges.thread >> THREAD_BITS & 0xFFFFFF, ranges.thread & 0xFFFFFF
+    return np.char.add(np.char.add(pid.astype(str), "/"), tid.astype(str)).astype(object)
+
+
+def _in_ms(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with columns in ms in place of those in ns."""
+    names = [str(name) for name in table if str(name).endswith("_ns")]
+    in_ms = {f"{name.removesuffix('_ns')}_ms": table[name] / NS_PER_MS for name in names}
+    return table.drop(columns=names).assign(**in_ms)
+
+
+def _typed(table: pd.DataFrame, schema: Schema, has_kernels: bool) -> pd.DataFrame:
+    """The columns of a schema; null is the span without kernels, and all of it if unknown."""
+    table.loc[table["kernels"] == 0, "span_ms"] = np.nan
+    table = table[list(schema)].astype(dict(schema))
+    if not has_kernels:
+        table[[column for column in _KERNEL_COLUMNS if column in schema]] = pd.NA
+        table = table.astype(dict(schema))
     return table

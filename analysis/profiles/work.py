@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -14,81 +14,6 @@ from ..attribution.intervals import IntervalStatistics
 from ..attribution.nesting import Nesting, nest
 from ..attribution.range_tree import PathTree, levels_of, path_tree
 from ..nsys.records import THREAD_BITS, Coded, Int64s, Operations, Profile
-
-UNKNOWN = -1
-"""Number of what the profile does not say."""
-
-
-class Place(NamedTuple):
-    """A device, or a stream: its number says little without its process and CUDA context."""
-
-    device: int
-    stream: int = UNKNOWN
-    process: int = UNKNOWN
-    context: int = UNKNOWN
-
-
-def positions(operations: Operations, by: Literal["device", "stream"]) -> dict[Place, Int64s]:
-    """Positions of the operations of each device, or of each stream.
-
-    Args:
-        operations: read with their streams.
-        by: what to tell apart; of devices only `Place.device` is known.
-    """
-    device, stream, context = operations.device, operations.stream, operations.context
-    if device is None or stream is None or context is None:
-        raise ValueError("the profile was read without its streams")
-    columns = [device] if by == "device" else [device, stream, operations.process, context]
-    key = np.zeros(len(device), np.int64)
-    for column in columns:
-        # encoded again each time: of four columns of many values the product may not fit
-        combined = Coded.of(key * max(len(column.distinct), 1) + column.code)
-        key = combined.code.astype(np.int64)
-    order = np.argsort(key, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
-    return {
-        Place(*(int(column[part[0]]) for column in columns)): part for part in parts if len(part)
-    }
-
-
-def device_labels(places: Iterable[Place]) -> dict[Place, str]:
-    """The number of each device."""
-    return {place: _number(place.device) for place in places}
-
-
-def stream_labels(places: Iterable[Place]) -> dict[Place, str]:
-    """`device/stream` of each stream, with its process and context only where others share that.
-
-    Args:
-        places: all streams of a profile; no two labels are equal.
-    """
-    places = list(places)
-    sharing: dict[tuple[int, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for place in places:
-        sharing[place.device, place.stream][place.process].add(place.context)
-    processes = _process_names({place.process for place in places})
-    labels = {}
-    for place in places:
-        contexts = sharing[place.device, place.stream]
-        label = f"{_number(place.device)}/{_number(place.stream)}"
-        if len(contexts) > 1:
-            label += f" process {processes[place.process]}"
-        if len(contexts[place.process]) > 1:
-            label += f" context {_number(place.context)}"
-        labels[place] = label
-    return labels
-
-
-def _process_names(processes: set[int]) -> dict[int, str]:
-    """Process ids; the whole `globalPid` of each where two of several machines have one id."""
-    ids = {process: process >> THREAD_BITS & 0xFFFFFF for process in processes}
-    named = ids if len(set(ids.values())) == len(ids) else {process: process for process in ids}
-    return {process: "?" if process == UNKNOWN else str(name) for process, name in named.items()}
-
-
-def _number(number: int) -> str:
-    return "?" if number == UNKNOWN else str(number)
-
 
 SEPARATOR = " > "
 """Stands between the names of a path."""
@@ -105,6 +30,9 @@ Kind = Literal["kernels", "copies", "memsets", "graphs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Kinds of work: kernels, memory copies, memory sets, CUDA graphs traced as a whole."""
 
+UNKNOWN = -1
+"""Number of what the profile does not say."""
+
 
 @dataclass(frozen=True)
 class ProfileWork:
@@ -113,7 +41,7 @@ class ProfileWork:
     Attributes:
         profile: the profile.
         paths: of its ranges.
-        kinds: attribution of each kind of work.
+        kinds: attribution of each kind of work that was asked for.
     """
 
     profile: Profile
@@ -130,10 +58,22 @@ class ProfileWork:
         return projection([self.kinds[kind] for kind in ("kernels", "copies", "memsets")])
 
 
-def work_of(profile: Profile) -> ProfileWork:
-    """Attribute all GPU work of a profile."""
+def work_of(
+    profile: Profile, kinds: Sequence[Kind] = KINDS, labels: Sequence[str] | None = None
+) -> ProfileWork:
+    """Attribute the GPU work of a profile.
+
+    Args:
+        profile: the profile.
+        kinds: of work; kernels among them.
+        labels: of the ranges, which their paths consist of; None for those that nsys prints.
+    """
     nesting = nest(profile.ranges)
-    return ProfileWork(profile, _paths(profile, nesting), _attributed(profile, nesting))
+    array = np.empty(len(profile.ranges), object)
+    array[:] = profile.ranges.labels() if labels is None else labels
+    paths = path_tree(nesting.parent, levels_of(nesting.depth), array)
+    operations: dict[Kind, Operations] = {kind: getattr(profile, kind) for kind in kinds}
+    return ProfileWork(profile, paths, _attributed(profile, nesting, operations))
 
 
 def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, ProfileWork]:
@@ -143,33 +83,88 @@ def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, Pro
         work: of a profile that was read with its streams.
         by: what to tell apart.
     """
-    places = {kind: positions(getattr(work.profile, kind), by) for kind in KINDS}
-    every = sorted({place for of_kind in places.values() for place in of_kind})
-    labels = device_labels(every) if by == "device" else stream_labels(every)
+    of_kinds = {kind: positions(getattr(work.profile, kind), by) for kind in KINDS}
+    streams = sorted({stream for of_kind in of_kinds.values() for stream in of_kind})
+    labels = stream_labels(streams)
+    none = np.empty(0, np.int64)
     found = {}
-    for place in every:
-        keep = {kind: of_kind.get(place) for kind, of_kind in places.items()}
-        found[labels[place]] = ProfileWork(
-            work.profile, work.paths, _attributed(work.profile, work.nesting, keep)
-        )
+    for stream in streams:
+        part = {
+            kind: getattr(work.profile, kind).select(of_kind.get(stream, none))
+            for kind, of_kind in of_kinds.items()
+        }
+        label = _number(stream.device) if by == "device" else labels[stream]
+        found[label] = replace(work, kinds=_attributed(work.profile, work.nesting, part))
     return found
 
 
-def _paths(profile: Profile, nesting: Nesting) -> PathTree:
-    labels = np.empty(len(profile.ranges), object)
-    labels[:] = profile.ranges.labels()
-    return path_tree(nesting.parent, levels_of(nesting.depth), labels)
-
-
 def _attributed(
-    profile: Profile, nesting: Nesting, keep: dict[Kind, Int64s | None] | None = None
+    profile: Profile, nesting: Nesting, operations: Mapping[Kind, Operations]
 ) -> dict[Kind, Attribution]:
-    operations: list[Operations] = [getattr(profile, kind) for kind in KINDS]
-    if keep is not None:
-        chosen = [keep[kind] for kind in KINDS]
-        none = np.empty(0, np.int64)
-        operations = [
-            some.select(none if at is None else at)
-            for some, at in zip(operations, chosen, strict=True)
-        ]
-    return dict(zip(KINDS, attribute_kinds(nesting, profile.calls, operations), strict=True))
+    found = attribute_kinds(nesting, profile.calls, list(operations.values()))
+    return dict(zip(operations, found, strict=True))
+
+
+class Stream(NamedTuple):
+    """A stream, or a whole device: a number says little without its process and CUDA context."""
+
+    device: int
+    stream: int = UNKNOWN
+    process: int = UNKNOWN
+    context: int = UNKNOWN
+
+
+def positions(operations: Operations, by: Literal["device", "stream"]) -> dict[Stream, Int64s]:
+    """Positions of the operations of each device, or of each stream.
+
+    Args:
+        operations: read with their streams.
+        by: what to tell apart; of devices only `Stream.device` is known.
+    """
+    device, stream, context = operations.device, operations.stream, operations.context
+    if device is None or stream is None or context is None:
+        raise ValueError("the profile was read without its streams")
+    columns = [device] if by == "device" else [device, stream, operations.process, context]
+    key = np.zeros(len(device), np.int64)
+    for column in columns:
+        # encoded again each time: of four columns of many values the product may not fit
+        combined = Coded.of(key * max(len(column.distinct), 1) + column.code)
+        key = combined.code.astype(np.int64)
+    order = np.argsort(key, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
+    return {
+        Stream(*(int(column[part[0]]) for column in columns)): part for part in parts if len(part)
+    }
+
+
+def stream_labels(streams: Sequence[Stream]) -> dict[Stream, str]:
+    """`device/stream` of each stream, with its process and context only where others share that.
+
+    Args:
+        streams: all of a profile; no two labels are equal.
+    """
+    sharing: dict[tuple[int, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for one in streams:
+        sharing[one.device, one.stream][one.process].add(one.context)
+    processes = _process_names({one.process for one in streams})
+    labels = {}
+    for one in streams:
+        contexts = sharing[one.device, one.stream]
+        label = f"{_number(one.device)}/{_number(one.stream)}"
+        if len(contexts) > 1:
+            label += f" process {processes[one.process]}"
+        if len(contexts[one.process]) > 1:
+            label += f" context {_number(one.context)}"
+        labels[one] = label
+    return labels
+
+
+def _process_names(processes: set[int]) -> dict[int, str]:
+    """Process ids; the whole `globalPid` of each where two of several machines have one id."""
+    ids = {process: process >> THREAD_BITS & 0xFFFFFF for process in processes}
+    named = ids if len(set(ids.values())) == len(ids) else {process: process for process in ids}
+    return {process: "?" if process == UNKNOWN else str(name) for process, name in named.items()}
+
+
+def _number(number: int) -> str:
+    return "?" if number == UNKNOWN else str(number)

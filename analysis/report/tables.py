@@ -8,11 +8,10 @@ from ..feasibility.table import FEASIBILITY_COLUMNS
 from ..fits.curves_table import FIT_CURVES_COLUMNS
 from ..fits.models_table import FIT_MODELS_COLUMNS
 from ..fits.table import FITS_COLUMNS
-from ..kernels_table import KERNELS_COLUMNS
-from ..memory_methods_table import MEMORY_METHODS_COLUMNS
-from ..memory_table import MEMORY_COLUMNS
-from ..runs_table import RUNS_COLUMNS
-from ..runtime_table import RUNTIME_COLUMNS
+from ..kernels_table import KERNELS
+from ..memory_table import MEMORY, MEMORY_METHODS
+from ..runs_table import RUNS
+from ..runtime_table import RUNTIME
 from ..tables import Schema
 
 
@@ -40,15 +39,13 @@ REPORT_TABLES = {
         "feasibility.csv", "python -m analysis feasible", FEASIBILITY_COLUMNS
     ),
     "runtime": ReportTable(
-        "runtime.csv", "python -m analysis summarize", RUNTIME_COLUMNS, required=True
+        "runtime.csv", "python -m analysis summarize", RUNTIME.schema, required=True
     ),
-    "runs": ReportTable("runs.csv", "python -m analysis summarize --runs", RUNS_COLUMNS),
-    "kernels": ReportTable(
-        "kernels.csv", "python -m analysis summarize --kernels", KERNELS_COLUMNS
-    ),
-    "memory": ReportTable("memory.csv", "python -m analysis memory", MEMORY_COLUMNS),
+    "runs": ReportTable("runs.csv", "python -m analysis summarize --runs", RUNS.schema),
+    "kernels": ReportTable("kernels.csv", "python -m analysis summarize --kernels", KERNELS.schema),
+    "memory": ReportTable("memory.csv", "python -m analysis memory", MEMORY.schema),
     "memory_methods": ReportTable(
-        "memory_methods.csv", "python -m analysis memory --methods", MEMORY_METHODS_COLUMNS
+        "memory_methods.csv", "python -m analysis memory --methods", MEMORY_METHODS.schema
     ),
     "fits": ReportTable("fits.csv", "python -m analysis fit", FITS_COLUMNS),
     "fit_models": ReportTable(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.sides import Side
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.runtime_table import RUNTIME
 from analysis.statistics.mean_error import Floats
 from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv
@@ -53,7 +53,7 @@ class Measured:
             for part in PARTS
             if part == "image" or clock != "latency"
         ]
-        return make_table(rows, RUNTIME_COLUMNS)
+        return make_table(rows, RUNTIME.schema)
 
     def _row(
         self, part: str, side_px: int, clock: str, generator: np.random.Generator

@@ -22,12 +22,11 @@ from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.fits.models_table import fit_models_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.table import fits_table
-from analysis.implementation_table import implementation_table
 from analysis.memory_counts import Count as ReadCount
-from analysis.memory_methods_table import memory_methods_table
-from analysis.memory_table import memory_table
-from analysis.runs_table import RUNS_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.memory_table import memory_methods_table, memory_table
+from analysis.ratios import implementations_table
+from analysis.runs_table import RUNS
+from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table
 from tests.memory_documents import Count, Part, constant, per_pixel
 
@@ -87,7 +86,7 @@ def study_tables(
         fits=fits_table(fitted, LAST_PX),
         fit_models=fit_models_table(fitted, LAST_PX),
         fit_curves=fit_curves_table(fitted, LAST_PX),
-        implementations=implementation_table(runtime, memory),
+        implementations=implementations_table(runtime, memory),
         extrapolation=memory_extrapolation_table(memory, LAST_PX),
         feasibility=feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
         runs=runs,
@@ -96,7 +95,7 @@ def study_tables(
 
 def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:
     row: dict[str, Any] = {
-        **dict.fromkeys(RUNTIME_COLUMNS),
+        **dict.fromkeys(RUNTIME.schema),
         "device": "lab",
         "device_type": "cuda",
         "hardware": "generated GPU",
@@ -132,7 +131,7 @@ def runtime_table(
             times = {"mean_ms": shown_ms, "ci95_low_ms": shown_ms * 0.9}
             times["ci95_high_ms"] = shown_ms * 1.1
             rows.append(runtime_row(method, side_px, submodule, role, **{**times, **more}))
-    return make_table(rows, RUNTIME_COLUMNS)
+    return make_table(rows, RUNTIME.schema)
 
 
 LATENCY_MS = {
@@ -157,7 +156,7 @@ def latency_table(
                 ci95_high_ms=1.1 * mean_ms, p99_ms=1.3 * mean_ms,
             )  # fmt: skip
             rows.append({**row, **more})
-    return make_table(rows, RUNTIME_COLUMNS)
+    return make_table(rows, RUNTIME.schema)
 
 
 def runs_table(runtime: pd.DataFrame, **more: Any) -> pd.DataFrame:
@@ -167,13 +166,13 @@ def runs_table(runtime: pd.DataFrame, **more: Any) -> pd.DataFrame:
     runs = runtime.assign(**{"pass": latency}).drop_duplicates([*key, "pass"])
     rows = [
         {
-            **dict.fromkeys(RUNS_COLUMNS), **run, "process": 1, "threads": 8, "cache": "warm",
+            **dict.fromkeys(RUNS.schema), **run, "process": 1, "threads": 8, "cache": "warm",
             "asked_cudnn_benchmark": False, "asked_deterministic": False,
             "evidence": f"evidence for {run['verdict']}", **more,
         }
         for run in runs[[*key, "pass", "status", "verdict"]].to_dict("records")
     ]  # fmt: skip
-    return make_table(rows, RUNS_COLUMNS)
+    return make_table(rows, RUNS.schema)
 
 
 def draw(

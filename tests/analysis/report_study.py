@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.feasibility.table import FeasibilityTables, feasibility_table
 from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.kernels_table import KERNELS_COLUMNS
+from analysis.kernels_table import KERNELS
 from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import (
     count_of,
@@ -77,7 +77,7 @@ def _kernels(runtime: pd.DataFrame, kernel: str) -> pd.DataFrame:
     rows = []
     parts = runtime[(runtime["role"] == "submodule") & (runtime["clock"] == "busy")]
     for row in parts.to_dict("records"):
-        told = {name: row[name] for name in KERNELS_COLUMNS if name in row}
+        told = {name: row[name] for name in KERNELS.schema if name in row}
         more = {"kernel": kernel, "launches_per_image": 4.0, "ms_per_image": 1.0, "share": 1.0}
-        rows.append({**dict.fromkeys(KERNELS_COLUMNS), **told, **more})
-    return make_table(rows, KERNELS_COLUMNS)
+        rows.append({**dict.fromkeys(KERNELS.schema), **told, **more})
+    return make_table(rows, KERNELS.schema)

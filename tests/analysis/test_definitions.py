@@ -12,16 +12,14 @@ from analysis.fits.curves_table import FIT_CURVES_COLUMNS
 from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
 from analysis.fits.models_table import FIT_MODELS_COLUMNS
 from analysis.fits.table import FITS_COLUMNS
-from analysis.flops_table import FLOPS_COLUMNS
-from analysis.implementation_table import IMPLEMENTATION_COLUMNS
-from analysis.kernels_table import KERNELS_COLUMNS
-from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
-from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
-from analysis.memory_table import MEMORY_COLUMNS
+from analysis.kernels_table import KERNELS
+from analysis.measured_memory_table import MEASURED_MEMORY
+from analysis.memory_table import MEMORY, MEMORY_METHODS
 from analysis.profiles.kernel_table import KERNEL_COLUMNS
 from analysis.profiles.range_table import PROFILE_COLUMNS
-from analysis.runs_table import RUNS_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.ratios import FLOPS, IMPLEMENTATIONS
+from analysis.runs_table import RUNS
+from analysis.runtime_table import RUNTIME
 from analysis.tables import Schema
 
 DEFINITIONS = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -35,14 +33,14 @@ IN_ALL_TABLES = {
 @pytest.mark.parametrize(
     "schema",
     [
-        RUNTIME_COLUMNS,
-        RUNS_COLUMNS,
-        KERNELS_COLUMNS,
-        MEMORY_COLUMNS,
-        MEMORY_METHODS_COLUMNS,
-        FLOPS_COLUMNS,
-        IMPLEMENTATION_COLUMNS,
-        MEASURED_MEMORY_COLUMNS,
+        RUNTIME.schema,
+        RUNS.schema,
+        KERNELS.schema,
+        MEMORY.schema,
+        MEMORY_METHODS.schema,
+        FLOPS.schema,
+        IMPLEMENTATIONS.schema,
+        MEASURED_MEMORY.schema,
         MEMORY_EXTRAPOLATION_COLUMNS,
         FITS_COLUMNS,
         FIT_MODELS_COLUMNS,

@@ -42,9 +42,9 @@ from analysis.feasibility.targets import measured_devices, on_device, same_gpu, 
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
 from analysis.figures.hardware import Gpu, Hardware, Sensor
 from analysis.figures.style import Style, rc_parameters
-from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS
-from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.measured_memory_table import MEASURED_MEMORY
+from analysis.memory_table import MEMORY_METHODS
+from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table, read_csv, write_csv
 from tests.analysis.drawings import VARIANT, caption, latency_table, runtime_table
 
@@ -57,19 +57,19 @@ def counts(needed: dict[int, int], method: str = "M", **more: Any) -> pd.DataFra
     """Rows of `memory_methods.csv`: needed bytes by side in px."""
     rows = [
         {
-            **dict.fromkeys(MEMORY_METHODS_COLUMNS), "method": method, "variant": VARIANT,
+            **dict.fromkeys(MEMORY_METHODS.schema), "method": method, "variant": VARIANT,
             "device_type": "cuda", "resolution_px": side_px, "needed_bytes": size, **more,
         }
         for side_px, size in needed.items()
     ]  # fmt: skip
-    return make_table(rows, MEMORY_METHODS_COLUMNS)
+    return make_table(rows, MEMORY_METHODS.schema)
 
 
 def measured(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows of `memory_measured.csv` of whole runs on a GPU."""
     about = {"hardware": "G", "role": "run", "device_type": "cuda", "variant": VARIANT}
-    empty = dict.fromkeys(MEASURED_MEMORY_COLUMNS)
-    return make_table([{**empty, **about, **row} for row in rows], MEASURED_MEMORY_COLUMNS)
+    empty = dict.fromkeys(MEASURED_MEMORY.schema)
+    return make_table([{**empty, **about, **row} for row in rows], MEASURED_MEMORY.schema)
 
 
 def latency(
@@ -527,7 +527,7 @@ def test_the_command_answers_in_a_line_for_each_method(analysis: Analysis, folde
 def test_without_a_device_each_measured_one_tells_its_latency(
     analysis: Analysis, folder: Path
 ) -> None:
-    lab = read_csv(folder / "runtime.csv", RUNTIME_COLUMNS)
+    lab = read_csv(folder / "runtime.csv", RUNTIME.schema)
     slow = lab.assign(device="slow", hardware="Tesla T4")
     for column in ("mean_ms", "p99_ms", "p99_low_ms", "p99_high_ms"):
         slow[column] *= 3

@@ -23,8 +23,8 @@ from analysis.fits.series import (
     runtime_series,
 )
 from analysis.fits.table import FITS_COLUMNS, SUM, fits_table
-from analysis.memory_table import MEMORY_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.memory_table import MEMORY
+from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table
 
 SIDES = [256, 384, 512, 640, 768, 896, 1024]
@@ -227,7 +227,7 @@ def runtime_rows(
     **more: Any,
 ) -> Any:
     for side, mean_ms in times.items():
-        row = dict.fromkeys(RUNTIME_COLUMNS)
+        row = dict.fromkeys(RUNTIME.schema)
         names = {"device": "gpu", "method": "M", "variant": "reference-fp32"}
         part = {"clock": clock, "submodule": submodule, "role": role, "device_type": device_type}
         yield {**row, **names, **part, "resolution_px": side, "mean_ms": mean_ms, **more}
@@ -239,7 +239,7 @@ def test_runtime_series_leave_out_what_has_no_time() -> None:
         *runtime_rows("busy", "load", "outside", {256: 9.0}),
         *runtime_rows("span", "image", "image", {256: 3.0}),
     ]
-    found = list(runtime_series(make_table(rows, RUNTIME_COLUMNS)))
+    found = list(runtime_series(make_table(rows, RUNTIME.schema)))
     assert [one[2:3] + one[6:9] for one in found] == [
         ("busy", "image", (256, 512), (1.0, 2.0)),
         ("span", "image", (256,), (3.0,)),
@@ -258,7 +258,7 @@ def test_launching_on_a_gpu_is_not_fitted(device_type: str, fitted_clocks: set[s
         for row in runtime_rows(clock, "image", "image", {256: 1.0}, device_type)
     ]
     rows += runtime_rows("latency", "end_to_end", "end_to_end", {256: 2.0}, device_type)
-    found = list(runtime_series(make_table(rows, RUNTIME_COLUMNS)))
+    found = list(runtime_series(make_table(rows, RUNTIME.schema)))
     assert {one.clock for one in found} == fitted_clocks
     assert {one.submodule for one in found if one.clock == "latency"} == {"image", "end_to_end"}
 
@@ -273,7 +273,7 @@ def interval_rows(half_widths_ms: list[float | None]) -> pd.DataFrame:
             ci95_high_ms=None if half is None else 10 + half,
         )
     ]  # fmt: skip
-    return make_table(rows, RUNTIME_COLUMNS)
+    return make_table(rows, RUNTIME.schema)
 
 
 def test_standard_errors_come_from_the_interval_of_the_mean() -> None:
@@ -298,7 +298,7 @@ def test_where_not_all_errors_were_measured_none_is_used(halves: list[float | No
 def memory_rows(sides: list[int], **complexities: str) -> pd.DataFrame:
     rows = [
         {
-            **dict.fromkeys(MEMORY_COLUMNS),
+            **dict.fromkeys(MEMORY.schema),
             "method": "M",
             "variant": "reference-fp32",
             "resolution_px": side,
@@ -310,7 +310,7 @@ def memory_rows(sides: list[int], **complexities: str) -> pd.DataFrame:
         for side in sides
         for submodule, per_pixel in (("teacher", 4), ("student", 8))
     ]
-    return make_table(rows, MEMORY_COLUMNS)
+    return make_table(rows, MEMORY.schema)
 
 
 def test_the_complexity_of_a_submodule_is_its_prior() -> None:
@@ -320,7 +320,7 @@ def test_the_complexity_of_a_submodule_is_its_prior() -> None:
             *runtime_rows("busy", "student", "submodule", {256: 1.0}),
             *runtime_rows("busy", "image", "image", {256: 2.0}),
         ],
-        RUNTIME_COLUMNS,
+        RUNTIME.schema,
     )
 
     def reasons(**complexities: str) -> list[str]:
@@ -351,7 +351,7 @@ def test_memory_series_of_submodules_and_of_the_whole_method() -> None:
 def test_memory_is_fitted_at_the_resolutions_of_the_study() -> None:
     memory = memory_rows([256, 512, 1024, 2048, 3000])
     runs = [*runtime_rows("busy", "image", "image", {256: 1.0, 512: 2.0, 1024: None})]
-    runtime = make_table(runs, RUNTIME_COLUMNS)
+    runtime = make_table(runs, RUNTIME.schema)
     studied = next(memory_series(memory, runtime, None, 3000))
     chosen = next(memory_series(memory, runtime, [512, 2048], 3000))
     assert studied.side_px == (256, 512, 1024)

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.flops_table import FLOPS_COLUMNS, flops_table
 from analysis.memory_counts import read_counts
 from analysis.memory_table import memory_table
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.ratios import FLOPS, flops_table
+from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table, read_csv, write_csv
 from tests.memory_documents import Count, Part, constant
 
@@ -23,7 +23,7 @@ MAP = Part("map")
 
 
 def runtime_row(submodule: str, mean_ms: float | None, **changes: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(RUNTIME_COLUMNS)
+    row: dict[str, Any] = dict.fromkeys(RUNTIME.schema)
     return {
         **row,
         "device": "here", "device_type": "cuda", "hardware": "a GPU", "method": "M",
@@ -43,7 +43,7 @@ def memory(tmp_path: Path) -> pd.DataFrame:
 
 
 def rates(runtime: list[dict[str, Any]], memory: pd.DataFrame) -> pd.DataFrame:
-    return flops_table(make_table(runtime, RUNTIME_COLUMNS), memory).set_index("submodule")
+    return flops_table(make_table(runtime, RUNTIME.schema), memory).set_index("submodule")
 
 
 def test_a_rate_is_work_over_time_and_its_interval_turns_around(memory: pd.DataFrame) -> None:
@@ -118,11 +118,11 @@ def test_what_is_not_wholly_counted_says_so(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_the_table(memory: pd.DataFrame, tmp_path: Path) -> None:
-    runtime = make_table([runtime_row("unet", 3.0)], RUNTIME_COLUMNS)
+    runtime = make_table([runtime_row("unet", 3.0)], RUNTIME.schema)
     write_csv(runtime, tmp_path / "runtime.csv")
     write_csv(memory, tmp_path / "memory.csv")
     arguments = ["--runtime", str(tmp_path / "runtime.csv"), "--memory"]
     output = tmp_path / "flops.csv"
     assert main(["flops", *arguments, str(tmp_path / "memory.csv"), "-o", str(output)]) == 0
-    assert read_csv(output, FLOPS_COLUMNS)["gflop_per_s"].tolist() == pytest.approx([2000])
+    assert read_csv(output, FLOPS.schema)["gflop_per_s"].tolist() == pytest.approx([2000])
     assert output.with_suffix(".parquet").exists()

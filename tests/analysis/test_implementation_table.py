@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.implementation_table import IMPLEMENTATION_COLUMNS, implementation_table
-from analysis.memory_table import MEMORY_COLUMNS
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.memory_table import MEMORY
+from analysis.ratios import IMPLEMENTATIONS, implementations_table
+from analysis.runtime_table import RUNTIME
 from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv
 
@@ -28,7 +28,7 @@ def runtime_rows(**changes: Any) -> pd.DataFrame:
     rows = []
     for (variant, part), times_ms in TIMES_MS.items():
         sample = summarize_series([np.array(times_ms)])
-        row: dict[str, Any] = dict.fromkeys(RUNTIME_COLUMNS)
+        row: dict[str, Any] = dict.fromkeys(RUNTIME.schema)
         row |= {
             "device": "here", "device_type": "cpu", "hardware": "CPU", "method": "M",
             "variant": variant, "resolution_px": 64, "pixels": 4096, "submodule": part,
@@ -38,14 +38,14 @@ def runtime_rows(**changes: Any) -> pd.DataFrame:
             "effective_images": sample.effective_images, **changes,
         }  # fmt: skip
         rows.append(row)
-    return make_table(rows, RUNTIME_COLUMNS)
+    return make_table(rows, RUNTIME.schema)
 
 
 def memory_rows() -> pd.DataFrame:
     rows = []
     for variant, factor in (("reference-fp32", 10), ("optimized-fp32", 1)):
         for part, number in (("a", 1), ("b", 2)):
-            row: dict[str, Any] = dict.fromkeys(MEMORY_COLUMNS)
+            row: dict[str, Any] = dict.fromkeys(MEMORY.schema)
             row |= {
                 "method": "M", "variant": variant, "resolution_px": 64, "pixels": 4096,
                 "submodule": part, "parameters_bytes": 100 * factor * number,
@@ -53,12 +53,12 @@ def memory_rows() -> pd.DataFrame:
                 "total_bytes": 0, "basis": "counted",
             }  # fmt: skip
             rows.append(row)
-    return make_table(rows, MEMORY_COLUMNS)
+    return make_table(rows, MEMORY.schema)
 
 
 def test_both_implementations_stand_side_by_side() -> None:
-    table = implementation_table(runtime_rows(), memory_rows())
-    assert list(table.columns) == list(IMPLEMENTATION_COLUMNS)
+    table = implementations_table(runtime_rows(), memory_rows())
+    assert list(table.columns) == list(IMPLEMENTATIONS.schema)
     assert list(table["submodule"]) == ["a", "image"]
     first, whole = (table.iloc[index] for index in (0, 1))
     assert (first["reference_ms"], first["optimized_ms"]) == (11.5, pytest.approx(2.2))
@@ -85,14 +85,14 @@ def test_the_interval_of_a_ratio_covers_the_truth() -> None:
             row |= {"variant": variant, "submodule": "a", "resolution_px": number + 1}
             row |= {"images": 100, "mean_ms": sample.mean.value, "std_ms": sample.std}
             rows.append(row | {"effective_images": sample.effective_images})
-    table = implementation_table(make_table(rows, RUNTIME_COLUMNS), memory_rows())
+    table = implementations_table(make_table(rows, RUNTIME.schema), memory_rows())
     hits = table["time_ratio_ci95_low"].le(0.4) & table["time_ratio_ci95_high"].ge(0.4)
     assert len(hits) == 1000
     assert 0.93 <= hits.mean() <= 0.97
 
 
 def test_a_single_image_has_a_ratio_without_interval() -> None:
-    whole = implementation_table(runtime_rows(), memory_rows()).iloc[1]
+    whole = implementations_table(runtime_rows(), memory_rows()).iloc[1]
     assert whole["time_ratio"] == pytest.approx(20 / 31)
     assert pd.isna(whole["time_ratio_ci95_low"])
     assert pd.isna(whole["time_ratio_ci95_high"])
@@ -100,7 +100,7 @@ def test_a_single_image_has_a_ratio_without_interval() -> None:
 
 def test_equal_times_have_a_ratio_of_one() -> None:
     runtime = runtime_rows(mean_ms=3.0, std_ms=0.0, effective_images=4.0)
-    row = implementation_table(runtime, memory_rows()).iloc[0]
+    row = implementations_table(runtime, memory_rows()).iloc[0]
     found = [row[f"time_ratio{end}"] for end in ("", "_ci95_low", "_ci95_high")]
     assert found == [1.0, 1.0, 1.0]
 
@@ -109,7 +109,7 @@ def test_runs_out_of_memory_have_no_ratio() -> None:
     runtime = runtime_rows()
     lost = runtime["variant"] == "reference-fp32"
     runtime.loc[lost, ["mean_ms", "std_ms", "effective_images"]] = pd.NA
-    row = implementation_table(runtime, memory_rows()).iloc[0]
+    row = implementations_table(runtime, memory_rows()).iloc[0]
     assert pd.isna(row["time_ratio"])
     assert row["optimized_ms"] == pytest.approx(2.2)
 
@@ -124,7 +124,7 @@ def test_one_implementation_alone_gives_an_empty_table(tmp_path: Path) -> None:
     assert (
         main(["implementations", *arguments, str(tmp_path / "memory.csv"), "-o", str(output)]) == 0
     )
-    assert output.read_text(encoding="utf-8").strip() == ",".join(IMPLEMENTATION_COLUMNS)
+    assert output.read_text(encoding="utf-8").strip() == ",".join(IMPLEMENTATIONS.schema)
 
 
 def test_other_clocks_and_roles_are_left_out() -> None:
@@ -132,5 +132,5 @@ def test_other_clocks_and_roles_are_left_out() -> None:
         [runtime_rows(), runtime_rows(role="outside"), runtime_rows(clock="span")],
         ignore_index=True,
     )
-    assert len(implementation_table(runtime, memory_rows())) == 2
-    assert not math.isnan(implementation_table(runtime, memory_rows())["time_ratio"].sum())
+    assert len(implementations_table(runtime, memory_rows())) == 2
+    assert not math.isnan(implementations_table(runtime, memory_rows())["time_ratio"].sum())

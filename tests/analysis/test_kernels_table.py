@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.kernels_table import KERNELS_COLUMNS, kernels_table
+from analysis.kernels_table import KERNELS, kernels_table
 from analysis.profiles.kernel_table import RUN_KERNEL_COLUMNS
 from analysis.profiles.study_runs import read_study_runs
 from tests.gpu_profiles import (
@@ -166,7 +166,7 @@ def test_a_cpu_has_no_kernels(analysis: Analysis, tmp_path: Path) -> None:
     assert list(table.columns) == list(RUN_KERNEL_COLUMNS)
     assert len(table) == 0
     found = kernels_table(read_study_runs([tmp_path], with_latency=False))
-    assert list(found.columns) == list(KERNELS_COLUMNS)
+    assert list(found.columns) == list(KERNELS.schema)
     assert len(found) == 0
 
 
@@ -189,7 +189,7 @@ def test_the_table_of_a_study(analysis: Analysis, tmp_path: Path) -> None:
     arguments = ["-o", tmp_path / "runtime.csv", "--kernels", output]
     assert analysis("summarize", *folders, *arguments) == (0, "", "")
     table = pd.read_csv(output)
-    assert list(table.columns) == list(KERNELS_COLUMNS)
+    assert list(table.columns) == list(KERNELS.schema)
     assert (tmp_path / "kernels.parquet").is_file()
     counts = [counted(folder, run) for folder, run in zip(folders, runs, strict=True)]
     for row in table.itertuples():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.measured_memory_table import MEASURED_MEMORY_COLUMNS, measured_memory_table
+from analysis.measured_memory_table import MEASURED_MEMORY, measured_memory_table
 from tests.gpu_profiles import GpuRun, run_document
 
 RUN = GpuRun("M", 256, ("teacher", "search"), lambda name, image: 4000)
@@ -106,7 +106,7 @@ def write_counts(file: Path, *, device_type: str = "cuda", library_bytes: int = 
 
 def table_of(folders: Sequence[Path], counts: Sequence[Path]) -> pd.DataFrame:
     table = measured_memory_table(folders, counts)
-    assert list(table.columns) == list(MEASURED_MEMORY_COLUMNS)
+    assert list(table.columns) == list(MEASURED_MEMORY.schema)
     return table.set_index("submodule")
 
 
@@ -218,7 +218,7 @@ def test_the_command_writes_both_files(tmp_path: Path, analysis: Any) -> None:
     code, _, complaints = analysis("measured-memory", run, "--counts", counts, "-o", output)
     assert (code, complaints) == (0, "")
     written = pd.read_csv(output)
-    assert list(written.columns) == list(MEASURED_MEMORY_COLUMNS)
+    assert list(written.columns) == list(MEASURED_MEMORY.schema)
     pd.testing.assert_frame_equal(
         pd.read_parquet(output.with_suffix(".parquet")), measured_memory_table([run], [counts])
     )

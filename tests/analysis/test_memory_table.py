@@ -11,8 +11,7 @@ import pytest
 
 from adscale.errors import ResultsError
 from analysis.memory_counts import read_counts
-from analysis.memory_methods_table import MEMORY_METHODS_COLUMNS, memory_methods_table
-from analysis.memory_table import MEMORY_COLUMNS, memory_table
+from analysis.memory_table import MEMORY, MEMORY_METHODS, memory_methods_table, memory_table
 from tests.memory_documents import CONVENTIONS, NOTHING, Count, Part, constant, per_pixel
 
 TEACHER = Part(
@@ -49,7 +48,7 @@ def test_rows_are_sorted_and_submodules_in_the_order_of_inference(tmp_path: Path
     ]
     counts = read_counts(paths)
     table = memory_table(counts)
-    assert list(table.columns) == list(MEMORY_COLUMNS)
+    assert list(table.columns) == list(MEMORY.schema)
     keys = table[["method", "resolution_px", "submodule"]].itertuples(index=False, name=None)
     assert list(keys) == [
         ("A", 256, "teacher"),
@@ -60,7 +59,7 @@ def test_rows_are_sorted_and_submodules_in_the_order_of_inference(tmp_path: Path
         ("B", 512, "anomaly_map"),
     ]
     methods = memory_methods_table(counts)
-    assert list(methods.columns) == list(MEMORY_METHODS_COLUMNS)
+    assert list(methods.columns) == list(MEMORY_METHODS.schema)
     keys = methods[["method", "resolution_px"]].itertuples(index=False, name=None)
     assert list(keys) == [("A", 256), ("B", 256), ("B", 512)]
     assert set(table["basis"]) == set(methods["basis"]) == {"counted"}

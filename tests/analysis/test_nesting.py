@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.attribution.nesting import nest
-from analysis.attribution.range_tree import range_paths
+from analysis.attribution.range_tree import levels_of, path_tree
 from tests.analysis.builders import RangeRow, make_ranges
 
 ranges = st.lists(
@@ -74,7 +74,10 @@ def test_thousands_of_levels() -> None:
 def test_paths_name_every_level() -> None:
     rows = [(1, 5, 6), (1, 0, 9), (1, 4, 8)]
     ranges = make_ranges(rows, ["teacher", "measure", "image"])
-    assert range_paths(nest(ranges), ranges.name.tolist(), "/") == [
+    nesting = nest(ranges)
+    paths = path_tree(nesting.parent, levels_of(nesting.depth), ranges.name)
+    texts = paths.texts("/")
+    assert [texts[code] for code in paths.code.tolist()] == [
         "measure/image/teacher",
         "measure",
         "measure/image",

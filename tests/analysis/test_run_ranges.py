@@ -260,7 +260,7 @@ def test_the_image_whose_memory_is_measured_has_no_times(tmp_path: Path) -> None
     kernel_ns = round(
         found.table.query("phase == 'measure' and depth == 1").kernel_sum_ms.sum() * 1e6
     )
-    assert found.coverage.kernel_ns == kernel_ns
+    assert found.coverage.coverage.kernel_ns == kernel_ns
 
 
 def stray_in_image(writer: ProfileWriter) -> None:
@@ -284,7 +284,7 @@ def test_stray_kernels_are_named(tmp_path: Path, stray: Callable[[ProfileWriter]
         stray(writer)
     coverage = ranges_of(store(tmp_path, writer, run)).coverage
     assert coverage is not None
-    assert (coverage.kernel_ns, coverage.stray_ns) == (5_000_000, 1_000_000)
+    assert (coverage.coverage.kernel_ns, coverage.coverage.stray_ns) == (5_000_000, 1_000_000)
     assert coverage.share == pytest.approx(0.8)
     assert coverage.warning() == (
         "the submodules account for 80.0% of the kernel time of the measured images; "

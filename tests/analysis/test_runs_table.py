@@ -15,7 +15,7 @@ import pytest
 from adscale.errors import ResultsError
 from analysis.profiles.study_runs import read_study_runs
 from analysis.profiles.times import image_energy
-from analysis.runs_table import RUNS_COLUMNS, runs_table
+from analysis.runs_table import RUNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (
     JOULES,
@@ -44,7 +44,7 @@ def test_a_row_per_process_and_pass(tmp_path: Path) -> None:
     folders = study(tmp_path, [1.0, 1.0], images=2)
     (folders[1] / "latency.json").unlink()
     table = table_of(folders)
-    assert list(table.columns) == list(RUNS_COLUMNS)
+    assert list(table.columns) == list(RUNS.schema)
     found = table[["pass", "process", "collector"]].to_numpy().tolist()
     assert found == [["profiled", 1, "nsys"], ["profiled", 2, "nsys"], ["latency", 1, "none"]]
 

@@ -20,7 +20,7 @@ from analysis.profiles.range_table import run_ranges
 from analysis.profiles.study_runs import read_study_runs
 from analysis.profiles.times import PassTimes, profiled_times
 from analysis.runs.record import read_run
-from analysis.runtime_table import RUNTIME_COLUMNS
+from analysis.runtime_table import RUNTIME
 from analysis.runtime_table import runtime_table as table_of
 from analysis.statistics.summary import summarize_series
 from analysis.tables import write_parquet
@@ -106,7 +106,7 @@ def test_launch_bound_share_and_kernels(tmp_path: Path) -> None:
 
 def test_the_whole_image_and_what_surrounds_it(tmp_path: Path) -> None:
     table = runtime_table([measured(tmp_path)])
-    assert list(table.columns) == list(RUNTIME_COLUMNS)
+    assert list(table.columns) == list(RUNTIME.schema)
     busy = table[table["clock"] == "busy"].set_index("submodule")
     assert list(busy.index) == ["teacher", "student", "image"]
     parts = busy.loc[["teacher", "student"], "mean_ms"].sum()

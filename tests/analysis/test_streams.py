@@ -15,23 +15,23 @@ import pytest
 
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import Coded, Operations
-from analysis.profiles.work import Place, positions, stream_labels
+from analysis.profiles.work import Stream, positions, stream_labels
 from tests.analysis.reference import PUSH_POP, TABLES, Call, Events, Operation, Range
 
 Analysis = Callable[..., tuple[int, str, str]]
 FIRST, SECOND = 4242 << 24, 4243 << 24
 
 
-def profile(*places: tuple[int, int, int, int]) -> Events:
-    """A call of `step` in each process, and in it an operation for each place, all at one time.
+def profile(*streams: tuple[int, int, int, int]) -> Events:
+    """A call of `step` in each process, and in it an operation on each stream, all at one time.
 
     Args:
-        places: process, device, context and stream of each operation.
+        streams: process, device, context and stream of each operation.
     """
     events = Events()
-    for process in dict.fromkeys(place[0] for place in places):
+    for process in dict.fromkeys(stream[0] for stream in streams):
         events.ranges.append(Range(process | 1, 0, 100, PUSH_POP, "a", 0, False, False))
-    for number, (process, device, context, stream) in enumerate(places):
+    for number, (process, device, context, stream) in enumerate(streams):
         events.calls.append(Call(process | 1, number, number, number))
         kind = list(TABLES)[number % len(TABLES)]
         for each in {kind, "kernels"}:
@@ -53,7 +53,7 @@ EACH = (1, 1, pytest.approx(10))
 
 
 @pytest.mark.parametrize(
-    ("places", "labels"),
+    ("streams", "labels"),
     [
         ([(FIRST, 0, 1, 7), (FIRST, 0, 1, 13), (FIRST, 1, 2, 7)], ["0/7", "0/13", "1/7"]),
         ([(FIRST, 0, 1, 7), (SECOND, 1, 1, 7)], ["0/7", "1/7"]),
@@ -68,9 +68,9 @@ EACH = (1, 1, pytest.approx(10))
     ],
 )  # fmt: skip
 def test_a_stream_is_named_by_what_tells_it_apart(
-    analysis: Analysis, tmp_path: Path, places: list[tuple[int, int, int, int]], labels: list[str]
+    analysis: Analysis, tmp_path: Path, streams: list[tuple[int, int, int, int]], labels: list[str]
 ) -> None:
-    path = profile(*places).write(tmp_path / "p.sqlite")
+    path = profile(*streams).write(tmp_path / "p.sqlite")
     assert rows(analysis, path) == dict.fromkeys(labels, EACH)
 
 
@@ -104,18 +104,18 @@ def test_contexts_are_read_only_for_streams(tmp_path: Path) -> None:
 def test_labels_are_never_equal() -> None:
     """Two machines may have one process id; what is unknown is not what is -2."""
     far = 1 << 48 | FIRST
-    places = [Place(0, 7, process, 1) for process in (FIRST, far, -1)]
-    places += [Place(device, 7, FIRST, context) for device in (-1, -2) for context in (-1, 1)]
-    labels = stream_labels(places)
-    assert len(set(labels.values())) == len(places)
-    assert labels[places[0]] == f"0/7 process {FIRST}"
-    assert labels[places[1]] == f"0/7 process {far}"
-    assert labels[places[2]] == "0/7 process ?"
-    assert labels[places[3]] == "?/7 context ?"
+    streams = [Stream(0, 7, process, 1) for process in (FIRST, far, -1)]
+    streams += [Stream(device, 7, FIRST, context) for device in (-1, -2) for context in (-1, 1)]
+    labels = stream_labels(streams)
+    assert len(set(labels.values())) == len(streams)
+    assert labels[streams[0]] == f"0/7 process {FIRST}"
+    assert labels[streams[1]] == f"0/7 process {far}"
+    assert labels[streams[2]] == "0/7 process ?"
+    assert labels[streams[3]] == "?/7 context ?"
 
 
 def test_columns_of_many_different_values_are_not_mixed_up() -> None:
-    """Codes of four columns, multiplied, pass 64 bits: here the last place would be the first."""
+    """Codes of four columns, multiplied, pass 64 bits: here the last stream would be the first."""
     many = 1 << 17
     device = Coded.of([*range(many), 1 << 13])
     other = Coded.of([*range(many), 0])
@@ -123,4 +123,4 @@ def test_columns_of_many_different_values_are_not_mixed_up() -> None:
     operations = Operations(times, times, other, times, other, device, other, other)
     found = positions(operations, "stream")
     assert len(found) == many + 1
-    assert found[Place(1 << 13, 0, 0, 0)].tolist() == [many]
+    assert found[Stream(1 << 13, 0, 0, 0)].tolist() == [many]

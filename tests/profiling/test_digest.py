@@ -91,27 +91,12 @@ def test_a_change_of_behaviour_counts_however_deep(tmp_path: Path, edits: dict[s
     assert digest(tmp_path, {}, "before") != digest(tmp_path, edits, "after")
 
 
-def test_a_run_depends_on_its_method_and_not_on_the_figures() -> None:
-    found = reachable_modules("profiling.runner", "profiling.methods.efficientad.method")
-    assert "profiling.methods.efficientad.networks" in found
-    assert not [name for name in found if name.startswith("analysis")]
-
-
 def test_a_digest_that_every_python_gives_is_of_the_files_as_they_are() -> None:
-    content = b"adscale.prediction\n" + (CHECKOUT / "adscale" / "prediction.py").read_bytes()
+    content = (
+        b"adscale.prediction\n" + (CHECKOUT / "adscale" / "prediction.py").read_bytes() + b"\n"
+    )
     assert source_digest("adscale.prediction") == hashlib.sha256(content).hexdigest()[:16]
     assert source_digest("profiling.prediction") != source_digest("profiling.memory.counting")
-
-
-def test_code_that_counts_is_not_code_that_a_measurement_depends_on() -> None:
-    measured, counted = (
-        reachable_modules(name) for name in ("profiling.runner", "profiling.prediction")
-    )
-    assert "profiling.memory.counting" in counted - measured
-
-
-def test_a_run_does_not_depend_on_the_other_methods() -> None:
-    assert "adscale.methods.efficientad" not in reachable_modules("profiling.runner")
 
 
 def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:

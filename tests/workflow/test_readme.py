@@ -20,7 +20,7 @@ import yaml
 from adscale import __version__
 from adscale.config import load_config
 from adscale.plan import figure_names, plan_counts, plan_runs
-from analysis.memory_methods_table import memory_methods_table
+from analysis.memory_table import memory_methods_table
 from analysis.tables import write_csv
 from tests.analysis.drawings import count_of, read
 from tests.documents import shell_blocks, split_fences

@@ -20,7 +20,7 @@ rule runtime_table:
     params:
         folders=expand("results/{run}", run=RUNS),
         passes="" if STUDY.latency else "--no-latency",
-        code=code_digest("analysis.commands.summarize"),
+        code=code_digest("analysis.tables", "analysis.runtime_table"),
     shell:
         "python -m analysis summarize $PROCESS_FOLDERS -o {output.csv:q}"
         " --runs {output.runs:q} --kernels {output.kernels:q} {params.passes}"
@@ -61,7 +61,7 @@ rule memory_table:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.memory"),
+        code=code_digest("analysis.tables", "analysis.memory_table"),
     shell:
         "python -m analysis memory {input:q} -o {output.csv:q} --methods {output.methods:q}"
         " > {log:q} 2>&1"
@@ -83,7 +83,7 @@ rule measured_memory_table:
         quiet=1,
     params:
         folders=expand("results/{run}", run=first_processes(RUNS)),
-        code=code_digest("analysis.commands.measured_memory"),
+        code=code_digest("analysis.tables", "analysis.measured_memory_table"),
     shell:
         "python -m analysis measured-memory $RUN_FOLDERS --counts {input.counts:q}"
         " -o {output.csv:q} > {log:q} 2>&1"
@@ -128,7 +128,7 @@ rule implementations_table:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.implementations"),
+        code=code_digest("analysis.tables", "analysis.ratios"),
     shell:
         "python -m analysis implementations --runtime {input.runtime:q}"
         " --memory {input.memory:q} -o {output.csv:q} > {log:q} 2>&1"
@@ -146,7 +146,7 @@ rule flops_table:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.flops"),
+        code=code_digest("analysis.tables", "analysis.ratios"),
     shell:
         "python -m analysis flops --runtime {input.runtime:q} --memory {input.memory:q}"
         " -o {output.csv:q} > {log:q} 2>&1"

@@ -71,7 +71,7 @@ def run(checkout: Path, plan_file: Path, out: Path) -> subprocess.CompletedProce
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     copy = tmp_path / "checkout"
-    for name in ("profiling", "workflow", "config"):
+    for name in ("adscale", "profiling", "workflow", "config"):
         shutil.copytree(CHECKOUT / name, copy / name)
     return copy
 

@@ -1,0 +1,158 @@
+"""Code without what only people read: docstrings, and texts of errors, descriptions and prints.
+
+What is left decides what the code does. So a text stays where it might be more than a text: one
+that is returned, compared, recorded, or given to anything that is not known to say it to people;
+and whatever is called inside an f-string.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+SAYING = {
+    "": ("print", "Progress"),
+    "logger": ("debug", "info", "warning", "error", "exception"),
+    "warnings": ("warn",),
+    "progress": ("update",),
+}
+"""Functions that tell people what they are given, by the name that they are called of."""
+
+TEXTS = ("description", "help", "summary", "supported_resolutions")
+"""Keywords and keys of descriptions."""
+
+
+def without_texts(tree: ast.Module) -> ast.Module:
+    """The same tree, changed in place: texts for people are empty, docstrings are gone.
+
+    Args:
+        tree: of a module.
+    """
+    nodes = list(ast.walk(tree))
+    said = {id(inner) for node in nodes for part in _said(node) for inner in ast.walk(part)}
+    functions = [
+        _Function(node)
+        for node in nodes
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    known = -1
+    while known < len(said):
+        known = len(said)
+        for function in functions:
+            said |= function.said_later(said)
+        said |= _only_for_messages(nodes, functions, said)
+    _Emptied(said).visit(tree)
+    for node in nodes:
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
+    return tree
+
+
+def _said(node: ast.AST) -> Iterator[ast.AST]:
+    """What of a node is for people: what is raised, arguments of prints, descriptions."""
+    if isinstance(node, ast.Raise):
+        yield node
+    elif isinstance(node, ast.Call):
+        if _says(node.func):
+            yield from (*node.args, *node.keywords)
+        else:
+            yield from (part.value for part in node.keywords if part.arg in TEXTS)
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values):  # noqa: B905 - as many of both
+            if isinstance(key, ast.Constant) and key.value in TEXTS:
+                yield value
+
+
+def _says(function: ast.expr) -> bool:
+    """Whether a call makes an error, or tells people something."""
+    if isinstance(function, ast.Attribute):
+        owner = function.value.id if isinstance(function.value, ast.Name) else None
+        return owner in SAYING and function.attr in SAYING[owner]
+    name = function.id if isinstance(function, ast.Name) else ""
+    return name in SAYING[""] or name.endswith(("Error", "Problem"))
+
+
+class _Function:
+    """A function, with what is assigned to its local names."""
+
+    def __init__(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self.name = node.name
+        self.nodes = list(ast.walk(node))
+        self.ids = {id(inner) for inner in self.nodes}
+        self._reads = [
+            (inner.id, id(inner))
+            for inner in self.nodes
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
+        ]
+        shared = self._shared()
+        self._values = [
+            (target.id, inner.value)
+            for inner in self.nodes
+            if isinstance(inner, ast.Assign) and len(inner.targets) == 1
+            for target in inner.targets
+            if isinstance(target, ast.Name) and target.id not in shared
+        ]
+
+    def _shared(self) -> set[str]:
+        """Names that others can read: of the module, of an outer function, of a class in here."""
+        shared: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                shared.update(node.names)
+            elif isinstance(node, ast.ClassDef):
+                shared |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        return shared
+
+    def said_later(self, said: set[int]) -> set[int]:
+        """The values of the local names that are read in what is said, and nowhere else."""
+        read = {name for name, place in self._reads if place not in said}
+        values = [
+            value for name, value in self._values if name not in read and id(value) not in said
+        ]
+        return {id(inner) for value in values for inner in ast.walk(value)}
+
+
+def _only_for_messages(
+    nodes: list[ast.AST], functions: list[_Function], said: set[int]
+) -> set[int]:
+    """All of the private functions that nothing but messages calls."""
+    places: dict[str, list[int]] = {}
+    for node in nodes:
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            places.setdefault(name, []).append(id(node))
+    found: set[int] = set()
+    for function in functions:
+        called = [place for place in places.get(function.name, []) if place not in function.ids]
+        if function.name.startswith("_") and called and said.issuperset(called):
+            found |= function.ids
+    return found
+
+
+class _Emptied(ast.NodeTransformer):
+    """Empties the strings among some nodes."""
+
+    def __init__(self, said: set[int]) -> None:
+        self._said = said
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if id(node) in self._said and isinstance(node.value, str):
+            return ast.Constant("")
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        self.generic_visit(node)
+        if id(node) not in self._said:
+            return node
+        calls: list[ast.expr] = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
+        return ast.Tuple(calls, ast.Load()) if calls else ast.Constant("")
+
+
+def _is_string(node: ast.AST) -> bool:
+    """A docstring, of a definition or of an attribute: it has no effect."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

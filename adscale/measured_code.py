@@ -1,0 +1,118 @@
+"""The code that a measurement depends on, by name: changing it has runs measured again.
+
+``MEASURED`` and what ``METHODS`` says of a run's method make up the digest of ``run_digest``.
+Everything else that a run imports is in ``NOT_MEASURED``, with the reason why it cannot change what
+is measured; a module in neither fails a test. ``package.*`` is a package with all in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MEASURED: Mapping[str, tuple[str, ...]] = {
+    "what a run is asked to do": (
+        "adscale.request",
+        "adscale.methods.registry",
+        "adscale.methods.spec",
+        "adscale.methods.checks",
+    ),
+    "the measuring process": (
+        "profiling.launcher",
+        "profiling.cli.measure",
+        "profiling.runner",
+        "profiling.run_record",
+    ),
+    "images": ("profiling.images", "profiling.imagefolder"),
+    "sampling": (
+        "profiling.phases",
+        "profiling.sampling",
+        "profiling.adaptive",
+        "profiling.mean_width",
+        "profiling.stopwatch",
+    ),
+    "inference and its ranges": (
+        "profiling.inference",
+        "profiling.annotation",
+        "profiling.latency",
+        "profiling.cold_cache",
+    ),
+    "collectors": (
+        "profiling.collectors.embedded.*",
+        "profiling.collectors.nsys.run",
+    ),
+    "machine": ("profiling.machine.*", "profiling.fingerprint"),
+    "measured memory": (
+        "profiling.measured_memory",
+        "profiling.host_memory",
+        "profiling.out_of_memory",
+    ),
+    "what all methods share": (
+        "profiling.methods.base",
+        "profiling.methods.loading",
+        "profiling.methods.preparation",
+        "profiling.methods.weights",
+    ),
+}
+"""By part."""
+
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "patchcore": (
+        "adscale.methods.patchcore",
+        "profiling.methods.patchcore.*",
+        "profiling.methods.wide_resnet",
+    ),
+    "efficientad": ("adscale.methods.efficientad", "profiling.methods.efficientad.*"),
+    "ddad": (
+        "adscale.methods.ddad",
+        "profiling.methods.ddad.*",
+        "profiling.methods.wide_resnet",
+    ),
+}
+"""By target, with the settings and their defaults."""
+
+FOREIGN = ("profiling.methods.foreign",)
+"""What runs a user's method. Its own module, loaded by name, and what that imports from beside it
+are in the digest as well; of an installed package its version is."""
+
+_FOR_COUNTING = "counts before the first image; runs that it left out have a digest of their own"
+_COMMAND = "a command of its own, which measures nothing"
+_FOR_PLANNING = "what it decides stands in the request"
+_FOR_PEOPLE = "says how it goes, between the images"
+
+NOT_MEASURED: Mapping[str, str] = {
+    "adscale": "empty",
+    "adscale.code_texts": "tells what has changed",
+    "adscale.config": _FOR_PLANNING,
+    "adscale.devices": _FOR_PLANNING,
+    "adscale.digest": "tells what has changed",
+    "adscale.errors": "a run that ends with one of them measures nothing",
+    "adscale.files": "writes files as a whole, after the measurement",
+    "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
+    "adscale.methods": "empty",
+    "adscale.methods.foreign": "finds a user's method; what it finds is in the digest",
+    "adscale.names": "names of files, after the measurement",
+    "adscale.plan": _FOR_PLANNING,
+    "adscale.plan_file": _FOR_PLANNING,
+    "adscale.prediction": _FOR_COUNTING,
+    "adscale.validation": "a request that is refused measures nothing",
+    "profiling": "empty",
+    "profiling.cli": "empty",
+    "profiling.__main__": "calls the command",
+    "profiling.cli.check": _COMMAND,
+    "profiling.cli.environment": _COMMAND,
+    "profiling.cli.export": _COMMAND,
+    "profiling.cli.methods": _COMMAND,
+    "profiling.cli.plan": _COMMAND,
+    "profiling.cli.run": "arguments of a run by hand; a study passes a request",
+    "profiling.collectors": "empty",
+    "profiling.collectors.nsys": "names what is in it",
+    "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
+    "profiling.lock": "waits until the device is free",
+    "profiling.memory.*": _FOR_COUNTING,
+    "profiling.methods": "empty",
+    "profiling.prediction": _FOR_COUNTING,
+    "profiling.processes": "starts and ends processes, waits for them",
+    "profiling.progress": _FOR_PEOPLE,
+    "profiling.study.*": _FOR_PEOPLE,
+}
+"""What a run imports besides, with the reason why a change of it measures nothing again."""

@@ -1,0 +1,237 @@
+"""`flops.csv` and `implementations.csv`: counted work over time, and optimized over reference.
+
+Both set rows of `runtime.csv` by the main clock of the device beside counts of `memory.csv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adscale.tables import (
+    Output,
+    Table,
+    TableJob,
+    integer,
+    join,
+    pick,
+    real,
+    table_argument,
+    text,
+)
+
+from .columns import CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, STATUS
+from .memory_table import MEMORY
+from .runtime_table import RUNTIME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FLOPS = Table(
+    name="flops",
+    row="the rate at which a device does the counted work of a submodule, or of the whole image",
+    columns=join(
+        PART,
+        CLOCK,
+        STATUS,
+        pick(SAMPLE, "images"),
+        real("flops", means="counted, of the whole image the sum over its submodules; null where "
+             "this resolution was not counted", unit="FLOP"),
+        MEAN,
+        real("gflop_per_s", means="`flops` over `mean_ms`. Null without a time and where no FLOP "
+             "is counted: copying is work, too, but not of this kind", unit="10⁹ FLOP/s"),
+        real("gflop_per_s_ci95_low", "gflop_per_s_ci95_high",
+             means="`flops` over the ends of the 95 % interval of the mean time; the count has no "
+             "error", unit="10⁹ FLOP/s"),
+        INCOMPLETE,
+    ),
+    category="Runtime",
+    contents="rates: counted work over measured time",
+    caption="""Operations per second of every submodule: counted work over measured time.
+
+Times are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU); work is
+counted.""",
+)  # fmt: skip
+
+IMPLEMENTATIONS = Table(
+    name="implementations",
+    row="optimized against reference, in time and memory, of a submodule or of the whole image",
+    columns=join(
+        pick(PART, "device", "hardware", "method"),
+        text("precision", means="of both"),
+        pick(PART, "resolution_px", "submodule", "role"),
+        CLOCK,
+        integer("reference_images", "optimized_images", means="sizes of the two samples"),
+        text("reference_verdict", "optimized_verdict",
+             means="on the two runs, as in `runtime.csv`"),
+        real("reference_ms", "optimized_ms", means="mean times per image by the main clock of the "
+             "device: host on a CPU, busy on a GPU"),
+        real("time_ratio", "time_ratio_ci95_low", "time_ratio_ci95_high",
+             means="optimized over reference, with the 95 % interval of "
+             "[comparison.md](comparison.md#the-ratio); null where a mean has none. The two runs "
+             "follow each other, so a drift of the machine is in the ratio and not in the "
+             "interval; `make bench` interleaves them", unit=""),
+        integer("reference_held_bytes", "optimized_held_bytes",
+                means="parameters and buffers, counted"),
+        integer("reference_activations_bytes", "optimized_activations_bytes",
+                means="as in `memory.csv`, counted"),
+    ),
+    category="Runtime",
+    contents="optimized over reference",
+    caption="""Time and memory of ``optimized`` over those of ``reference``, with the 95 % interval
+of the ratio of the times.
+
+Times are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU); memory
+is counted.""",
+)  # fmt: skip
+
+REFERENCE, OPTIMIZED = "reference-", "optimized-"
+_FLOP_PER_MS = 1e-6
+"""In 10⁹ FLOP per second."""
+_OF_COUNT = ["method", "variant", "resolution_px"]
+_COPIED = [
+    *("device", "device_type", "hardware", "method", "variant", "resolution_px", "pixels"),
+    *("submodule", "role", "clock", "status", "images", "mean_ms", "ci95_low_ms", "ci95_high_ms"),
+]
+_PAIRED = ["device", "method", "precision", "resolution_px", "submodule"]
+_SIDES = ("_reference", "_optimized")
+
+
+def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+    """Set counted work and measured time side by side.
+
+    Args:
+        runtime: `runtime.csv`.
+        memory: `memory.csv`.
+
+    Returns:
+        Rows of `FLOPS`, in the order of `runtime`.
+    """
+    import pandas as pd
+
+    from .tables import make_table
+
+    whole = memory.groupby(_OF_COUNT, as_index=False).agg({"flops": "sum", "incomplete": "first"})
+    columns = [*_OF_COUNT, "submodule", "flops", "incomplete"]
+    counts = pd.concat([memory[columns], whole.assign(submodule="image")[columns]])
+    both = _by_main_clock(runtime)[_COPIED].merge(counts, on=[*_OF_COUNT, "submodule"], how="left")
+    return make_table(list(_rates(both)), FLOPS.schema)
+
+
+def _by_main_clock(runtime: pd.DataFrame) -> pd.DataFrame:
+    """Rows of submodules and whole images by the clock that counts as the runtime."""
+    from .profiles.times import MAIN_CLOCK
+
+    main = runtime["clock"] == runtime["device_type"].map(MAIN_CLOCK)
+    return runtime[main & runtime["role"].isin(["submodule", "image"])]
+
+
+def _rates(both: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for row in both.to_dict("records"):
+        yield {
+            **{name: row[name] for name in (*_COPIED, "flops", "incomplete")},
+            "gflop_per_s": _rate(row, "mean_ms"),
+            # the longest time gives the lowest rate
+            "gflop_per_s_ci95_low": _rate(row, "ci95_high_ms"),
+            "gflop_per_s_ci95_high": _rate(row, "ci95_low_ms"),
+        }
+
+
+def _rate(row: Mapping[Hashable, Any], column: str) -> float | None:
+    """Rate by one of the times; None where that is unknown or not positive, or nothing is done."""
+    import pandas as pd
+
+    flops, time_ms = row["flops"], row[column]
+    if pd.isna(flops) or pd.isna(time_ms) or not flops or time_ms <= 0:
+        return None
+    return float(flops / time_ms * _FLOP_PER_MS)
+
+
+def implementations_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+    """Sets both implementations side by side.
+
+    Args:
+        runtime: `runtime.csv`.
+        memory: `memory.csv`.
+
+    Returns:
+        Rows of `IMPLEMENTATIONS`, in the order of `runtime`; none where no method was measured in
+        both implementations.
+    """
+    from .tables import make_table
+
+    pairs = _pairs(_by_main_clock(runtime), _PAIRED)
+    counted = _PAIRED[1:]
+    counts = _pairs(_held(memory), counted).set_index(counted)
+    return make_table(list(_ratios(pairs, counts, counted)), IMPLEMENTATIONS.schema)
+
+
+def _pairs(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Rows of the reference, each with the row of the optimised implementation of the same key."""
+    variant = table["variant"].astype(str)
+    reference, optimized = (
+        table[variant.str.startswith(prefix)].assign(
+            precision=variant.str.removeprefix(prefix).astype("string")
+        )
+        for prefix in (REFERENCE, OPTIMIZED)
+    )
+    return reference.merge(optimized, on=key, how="inner", suffixes=_SIDES)
+
+
+def _held(memory: pd.DataFrame) -> pd.DataFrame:
+    """The counts with a row for the whole image: the sum of its submodules."""
+    import pandas as pd
+
+    held = memory.assign(held_bytes=memory["parameters_bytes"] + memory["buffers_bytes"])
+    numbers = ["held_bytes", "activations_bytes"]
+    whole = held.groupby(_OF_COUNT, as_index=False)[numbers].sum().assign(submodule="image")
+    return pd.concat([held[[*_OF_COUNT, "submodule", *numbers]], whole], ignore_index=True)
+
+
+def _ratios(
+    pairs: pd.DataFrame, counts: pd.DataFrame, counted_by: list[str]
+) -> Iterator[dict[str, Any]]:
+    from .statistics.ratio import mean_of_row, ratio_of_means
+
+    for pair in pairs.to_dict("records"):
+        key = tuple(pair[name] for name in counted_by)
+        counted = counts.loc[key] if key in counts.index else None
+        reference, optimized = (mean_of_row(pair, suffix=side) for side in _SIDES)
+        ratio = ratio_of_means(reference, optimized) if reference and optimized else None
+        yield {
+            **{name: pair[name] for name in _PAIRED},
+            **{name: pair[f"{name}_reference"] for name in ("hardware", "role", "clock")},
+            "reference_images": pair["images_reference"],
+            "optimized_images": pair["images_optimized"],
+            "reference_verdict": pair["verdict_reference"],
+            "optimized_verdict": pair["verdict_optimized"],
+            "reference_ms": pair["mean_ms_reference"],
+            "optimized_ms": pair["mean_ms_optimized"],
+            "time_ratio": None if ratio is None else ratio.value,
+            "time_ratio_ci95_low": None if ratio is None else ratio.low,
+            "time_ratio_ci95_high": None if ratio is None else ratio.high,
+            **{
+                f"{side}_{what}_bytes": None if counted is None else counted[f"{what}_bytes_{side}"]
+                for what in ("held", "activations")
+                for side in ("reference", "optimized")
+            },
+        }
+
+
+FLOPS_JOB = TableJob(
+    command="flops",
+    rule="flops_table",
+    help="at which rate a device does the counted work",
+    description="GFLOP/s of each submodule: FLOP counted over time measured.",
+    arguments=(table_argument(RUNTIME), table_argument(MEMORY)),
+    outputs=(Output(FLOPS, flops_table),),
+)
+
+IMPLEMENTATIONS_JOB = TableJob(
+    command="implementations",
+    rule="implementations_table",
+    help="what optimised implementations gain over the references",
+    description="Sets the two implementations of each method side by side, per submodule.",
+    arguments=(table_argument(RUNTIME), table_argument(MEMORY)),
+    outputs=(Output(IMPLEMENTATIONS, implementations_table),),
+)
