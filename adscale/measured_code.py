@@ -22,19 +22,19 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.runner",
         "profiling.run_record",
     ),
-    "images": ("profiling.images", "profiling.imagefolder"),
+    "images": ("profiling.images", "profiling.images"),
     "sampling": (
         "profiling.phases",
         "profiling.sampling",
         "profiling.adaptive",
         "profiling.mean_width",
-        "profiling.stopwatch",
+        "profiling.inference",
     ),
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
-        "profiling.latency",
-        "profiling.cold_cache",
+        "profiling.inference",
+        "profiling.inference",
     ),
     "collectors": (
         "profiling.collectors.embedded.*",
@@ -43,8 +43,8 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "machine": ("profiling.machine.*", "profiling.fingerprint"),
     "measured memory": (
         "profiling.measured_memory",
-        "profiling.host_memory",
-        "profiling.out_of_memory",
+        "profiling.memory_limits",
+        "profiling.memory_limits",
     ),
     "what all methods share": (
         "profiling.methods.base",

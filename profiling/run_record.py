@@ -14,8 +14,8 @@ from adscale.request import RunRequest
 from . import fingerprint
 from .images import ImageSet
 from .measured_memory import MemoryWatch
+from .memory_limits import requested_bytes
 from .methods.weights import weights_record
-from .out_of_memory import requested_bytes
 
 
 @dataclass
