@@ -11,14 +11,14 @@ from adscale.errors import UserError
 from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``check``: what foreign methods say to a study's demands."""
     parser = subparsers.add_parser("check", help="check methods of your own (used by Snakemake)")
     parser.add_argument("methods", help="a JSON list, see profiling/study/setup.py")
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=check_methods)
 
 
-def main(args: argparse.Namespace) -> int:
+def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
     faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
     print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))

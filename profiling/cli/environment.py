@@ -9,15 +9,15 @@ from typing import Any
 from ..collectors.nsys import find_nsys
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``environment``: what a measurement would find here."""
     parser = subparsers.add_parser(
         "environment", help="print torch, its GPU and nsys as JSON (used by gpu-check)"
     )
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=print_environment)
 
 
-def main(_args: argparse.Namespace) -> int:
+def print_environment(_args: argparse.Namespace) -> int:
     """Prints one JSON object; null stands for what is not there.
 
     Raises:

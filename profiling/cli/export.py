@@ -11,16 +11,16 @@ from adscale.errors import CollectorError
 from ..collectors.nsys import export_command, find_nsys
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``export``: the report of a run as SQLite, by nsys itself."""
     parser = subparsers.add_parser("export", help="export a report of nsys to SQLite")
     parser.add_argument("report", type=Path)
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
     parser.add_argument("-o", "--output", required=True, type=Path)
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=export)
 
 
-def main(args: argparse.Namespace) -> int:
+def export(args: argparse.Namespace) -> int:
     """Exports; the file appears when it is complete."""
     if not args.report.is_file():
         raise CollectorError(str(args.report), "no such file", "name a report of nsys")

@@ -20,8 +20,8 @@ FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_methods_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``methods``."""
     parser = subparsers.add_parser(
         "methods", help="list methods, implementations, submodules, resolutions, parameters"
     )
@@ -31,10 +31,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TARGET",
         help="these only; also one of your own, or anomalib:…",
     )
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=list_methods)
 
 
-def main(args: argparse.Namespace) -> int:
+def list_methods(args: argparse.Namespace) -> int:
     """Prints every method that the configuration can name.
 
     Raises:

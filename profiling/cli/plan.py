@@ -63,8 +63,8 @@ def _runs_of(method: MethodConfig) -> int:
     return len(method.variants) * len(method.resolutions_px)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_plan_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``plan``: the runs of a study, and its division into smaller ones."""
     parser = subparsers.add_parser("plan", help="list the runs of a study, or split it")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument(
@@ -77,10 +77,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write configurations of at most so many runs each, in place of the list",
     )
     parser.add_argument("-o", type=Path, metavar="FOLDER", help="where to write them")
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=plan)
 
 
-def main(args: argparse.Namespace) -> int:
+def plan(args: argparse.Namespace) -> int:
     """Prints the folders of all runs below the results, or writes configurations.
 
     Raises:
