@@ -1,4 +1,4 @@
-"""``python -m profiling plan``, ``export`` and ``environment``: what a study asks beside its runs."""
+"""``python -m profiling plan``, ``export`` and ``environment``: what a study needs beside runs."""
 
 from __future__ import annotations
 
