@@ -1,76 +1,113 @@
-"""What a run is asked to do: everything that decides what is measured, and nothing else."""
+"""The request of a run: everything that decides what is measured, and nothing else."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .validation import config_errors, load_schema
+from .models import CLOSED, Count, Flag, Name, Number, Positive, checked, jsonable
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CLOSED)
 class Sampling:
     """How many images a run measures, and for how long."""
 
-    warmup_images: int
-    measured_images: int
-    min_images: int
-    time_budget_s: float | None
-    target_precision: float | None = None
-    """Half-width of the 95 % interval of every submodule's mean, as a share of it, that ends the
-    measurement; None: it does not."""
+    warmup_images: Count = Field(
+        description="At most this many; fewer where the time budget ends first (at least one, "
+        "unless zero)."
+    )
+    measured_images: Positive = Field(description="At most this many.")
+    min_images: Positive = Field(
+        description="At least this many measured images, whatever the time budget says."
+    )
+    time_budget_s: Annotated[Number, Field(gt=0)] | None = Field(
+        description="Seconds for the measured images (a quarter of it for the warm-up); null: no "
+        "limit."
+    )
+    target_precision: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="The measurement ends once half of the 95 % confidence interval of the mean "
+        "of every submodule and of the whole image is at most this share of it; null: precision "
+        "ends nothing.",
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CLOSED)
 class Execution:
     """Settings that change what is measured."""
 
-    cudnn_benchmark: bool = False
-    deterministic: bool = False
-    cache: Literal["warm", "cold"] = "warm"
+    cudnn_benchmark: Flag = Field(
+        default=False, description="cuDNN tries its algorithms and takes the fastest."
+    )
+    deterministic: Flag = Field(
+        default=False, description="Deterministic algorithms only, in torch and cuDNN."
+    )
+    cache: Literal["warm", "cold"] = Field(
+        default="warm",
+        description="warm: caches hold what the image before left. cold: the device's last-level "
+        "cache is overwritten before each image.",
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CLOSED)
 class RunRequest:
-    """One process of a run; see ``workflow/schemas/run.schema.json``."""
+    """One process of a run."""
 
-    device: str
-    device_type: Literal["cpu", "cuda"]
-    method: str
-    target: str
-    settings: Mapping[str, Any]
-    variant: str
-    resolution_px: int
-    seed: int
-    threads: int
-    images: str | None
-    sampling: Sampling
-    collector: CollectorName
-    gpu: str | None = None
-    """UUID of the GPU; None: the first that CUDA shows."""
-    container: str | None = None
-    """Digest of the image in which to measure; None: on the host."""
-    process: int = 1
-    """Which of the fresh processes of this run."""
-    execution: Execution = Execution()
-    lock_clocks: int | None = None
-    """SM clock in MHz to lock the GPU to; None: the driver chooses."""
-    foreign_processes: Literal["flag", "error"] = "flag"
-    """What is done about processes of others on the GPU."""
-    skip_margin: float | None = None
-    """Share of the device's memory by which a run's count must exceed it for the run to be left
-    out; None: it is begun whatever the count says."""
+    device: Name = Field(description="The user's name for the hardware.")
+    device_type: Literal["cpu", "cuda"] = Field(description="Kind of device.")
+    method: Name = Field(description="The user's label of the method.")
+    target: str = Field(description="The class behind the label.")
+    settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
+    variant: str = Field(description="implementation-precision, such as reference-fp32.")
+    resolution_px: Positive = Field(description="Side length of the square image in px.")
+    seed: Count = Field(description="Of the random weights.")
+    threads: Positive = Field(description="CPU threads inside one operator.")
+    images: str | None = Field(
+        description="Folder of images; null: photographs of an installed package."
+    )
+    sampling: Sampling = Field(description="How many images are measured, and for how long.")
+    collector: CollectorName = Field(
+        description="Who records. none: the latency pass, without any profiler."
+    )
+    gpu: str | None = Field(
+        default=None,
+        description="UUID of the GPU, GPU-… or MIG-…; null: the first that CUDA shows.",
+    )
+    container: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        description="Digest of the image in which it is measured; null: on the host.",
+    )
+    process: Positive = Field(default=1, description="Which of the fresh processes of this run.")
+    execution: Execution = Field(
+        default=Execution(), description="Settings that change what is measured."
+    )
+    lock_clocks: Positive | None = Field(
+        default=None,
+        description="SM clock in MHz to lock the GPU to; null: the driver chooses.",
+    )
+    foreign_processes: Literal["flag", "error"] = Field(
+        default="flag",
+        description="What is done about processes of others on the GPU: recorded, or the run "
+        "fails. Does not have a run measured again by itself.",
+    )
+    skip_margin: Annotated[Number, Field(ge=0)] | None = Field(
+        default=None,
+        description="Share of the device's memory by which the count must exceed it for the run "
+        "to be left out; null: it is begun whatever the count says. Does not have a run measured "
+        "again by itself.",
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The request as ``run.json`` stores it."""
-        return dataclasses.asdict(self)
+        return jsonable(self)
 
     def as_json(self) -> str:
         """The same request always gives the same text, so that Snakemake can compare it."""
@@ -87,17 +124,13 @@ class RunRequest:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigError("request", f"is no JSON ({error})", "pass a run's request") from None
-        schema = load_schema("run")
-        errors = config_errors({**schema["$defs"]["request"], "$defs": schema["$defs"]}, data)
-        if errors:
-            raise errors[0]
         return cls.from_dict(data)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunRequest:
-        """What ``as_dict`` gave, unchecked."""
-        parts = {
-            "sampling": Sampling(**data["sampling"]),
-            "execution": Execution(**data["execution"]),
-        }
-        return cls(**{**data, **parts})
+    def from_dict(cls, data: object) -> RunRequest:
+        """Reads what ``as_dict`` gave, or its parts as the user has given them.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or a value not allowed.
+        """
+        return checked(cls, data)

@@ -1,12 +1,13 @@
-"""What the paper claims, held against counts: tables of the kinds that `analysis claims` prints."""
+"""The claims of the paper, held against counts: the tables that `analysis claims` prints."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from adscale.memory_record import SubmoduleCount
 from adscale.names import PAPER_SIDES_PX
 
 from .fits.memory_extrapolation import study_sides
@@ -27,7 +28,7 @@ def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:
 
 
 def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """For each side beyond: R² of the parabola, the side, errors of two laws, power of the growth.
+    """Return for each side beyond: R² of the parabola, the side, errors of two laws, the power.
 
     The laws are a + b·s + c·s² (the study's) and a + b·s² + c·s⁴, both by least squares. The power
     is that with which the counts grow from the side before. R² is null where nothing varies.
@@ -51,7 +52,7 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
 
 
 def _percent(share: float) -> str:
-    """With one digit behind the point; never a negative nothing."""
+    """Return a percentage with one decimal; never a negative zero."""
     text = f"{100 * share:.1f}"
     return f"{'0.0' if text == '-0.0' else text} %"
 
@@ -93,11 +94,11 @@ def layers_table(counts: Sequence[Count]) -> Table:
     """
     rows = []
     for names, group in _runs(counts):
-        for part in next(group).content["submodules"]:
-            layers = part.get("leaf_modules")
-            parameters = part["parameters_bytes"] // FLOAT_BYTES
+        for part in next(group).content.submodules:
+            layers = part.leaf_modules
+            parameters = part.parameters_bytes // FLOAT_BYTES
             shown = "–" if layers is None else str(layers)
-            rows.append((*names, part["submodule"], shown, f"{parameters:,}"))
+            rows.append((*names, part.submodule, shown, f"{parameters:,}"))
     return Table(
         "Layers (modules without children) and parameters",
         (*NAMES, "submodule", "layers", "parameters"),
@@ -111,11 +112,11 @@ def activations_table(counts: Sequence[Count]) -> Table:
         (
             *_names(count),
             str(count.resolution_px),
-            part["submodule"],
+            part.submodule,
             *(f"{size / MIB:,.2f}" for size in _by_convention(part)),
         )
         for count, part in _parts(counts)
-        if part["activations_bytes"]
+        if part.activations_bytes
     ]
     return Table(
         "Activations in MiB, by what counts as one",
@@ -145,9 +146,9 @@ def flops_table(counts: Sequence[Count], tflop_per_s: float | None) -> Table:
     """GFLOP of each submodule, its share, and the least time at a rate of 10¹² FLOP/s."""
     rows = []
     for count in counts:
-        parts = count.content["submodules"]
-        whole = sum(part["flops"] for part in parts)
-        for name, flops in [*((p["submodule"], p["flops"]) for p in parts), (WHOLE_METHOD, whole)]:
+        parts = count.content.submodules
+        whole = sum(part.flops for part in parts)
+        for name, flops in [*((p.submodule, p.flops) for p in parts), (WHOLE_METHOD, whole)]:
             share = f"{100 * flops / whole:.1f} %" if whole else "–"
             cells = [*_names(count), str(count.resolution_px), name]
             cells += [f"{flops / GIGA:,.2f}", share]
@@ -185,10 +186,10 @@ def totals_table(counts: Sequence[Count]) -> Table:
     """Memory of whole methods in GiB: by the study's equation 1, and what a device must hold."""
     rows = []
     for count in counts:
-        parts = count.content["submodules"]
-        held = sum(part["parameters_bytes"] + part["buffers_bytes"] for part in parts)
-        activations = sum(part["activations_bytes"] for part in parts)
-        sizes = (held, activations, held + activations, count.content["needed_bytes"])
+        parts = count.content.submodules
+        held = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
+        activations = sum(part.activations_bytes for part in parts)
+        sizes = (held, activations, held + activations, count.content.needed_bytes)
         cells = (f"{size / GIB:,.2f}" for size in sizes)
         rows.append((*_names(count), str(count.resolution_px), *cells))
     return Table(
@@ -207,8 +208,8 @@ def _runs(counts: Sequence[Count]) -> Iterator[tuple[tuple[str, str], Iterator[C
     return groupby(counts, key=_names)
 
 
-def _by_convention(part: Mapping[str, Any]) -> list[int]:
-    return [part["activations_bytes"], *(part["conventions"][name] for name in CONVENTIONS)]
+def _by_convention(part: SubmoduleCount) -> list[int]:
+    return [part.activations_bytes, *(getattr(part.conventions, name) for name in CONVENTIONS)]
 
 
 def _words(names: Sequence[str]) -> list[str]:
@@ -217,32 +218,31 @@ def _words(names: Sequence[str]) -> list[str]:
 
 def _parts(
     counts: Sequence[Count], submodule: str | None = None
-) -> Iterator[tuple[Count, Mapping[str, Any]]]:
+) -> Iterator[tuple[Count, SubmoduleCount]]:
     for count in counts:
-        for part in count.content["submodules"]:
-            if submodule in (None, part["submodule"]):
+        for part in count.content.submodules:
+            if submodule in (None, part.submodule):
                 yield count, part
 
 
 def _series(counts: Sequence[Count]) -> Iterator[tuple[str, str, dict[int, int]]]:
     """Quantity, submodule, and its size by side in px."""
-    names = [part["submodule"] for part in counts[0].content["submodules"]]
+    names = [part.submodule for part in counts[0].content.submodules]
     for quantity in ("activations", "peak", "flops"):
         for at, name in enumerate(names):
             yield (
                 quantity,
                 name,
                 {
-                    count.resolution_px: _size(quantity, count.content["submodules"][at])
+                    count.resolution_px: _size(quantity, count.content.submodules[at])
                     for count in counts
                 },
             )
 
 
-def _size(quantity: str, part: Mapping[str, Any]) -> int:
-    size: int = {
-        "activations": part["activations_bytes"],
-        "peak": part["peak"]["bytes"],
-        "flops": part["flops"],
+def _size(quantity: str, part: SubmoduleCount) -> int:
+    return {
+        "activations": part.activations_bytes,
+        "peak": part.peak.bytes,
+        "flops": part.flops,
     }[quantity]
-    return size

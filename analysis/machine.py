@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from adscale.errors import ResultsError
+from adscale.run_record import ForeignProcess, Machine
 
 from .statistics.steadiness import Steadiness
 
@@ -73,7 +74,7 @@ QUANTITIES = (
     "cpu_frequency_mhz",
     "others_share",
 )
-"""What a sample may hold, beside its time."""
+"""Quantities of a sample, beside its time."""
 
 
 @dataclass(frozen=True)
@@ -114,44 +115,45 @@ class MachineState:
         return len(self.time_ms)
 
 
-def read_state(document: Mapping[str, Any], where: object, remedy: str) -> MachineState:
-    """Take the samples of the measured images out of a document that its schema has passed.
+def read_state(machine: Machine, where: object, remedy: str) -> MachineState:
+    """Take the samples of the measured images out of a record.
 
     Args:
-        document: `machine` of run.json. Where no image was measured, no sample counts.
+        machine: `machine` of run.json. Where no image was measured, no sample counts.
         where: file it comes from.
         remedy: what to do about one that cannot be used.
 
     Raises:
         ResultsError: the lists differ in length, or time runs backwards.
     """
-    samples = document["samples"]
-    time_ms = np.array(samples["time_ms"], np.float64)
+    samples = machine.samples
+    time_ms = np.array(samples.time_ms, np.float64)
     if np.any(np.diff(time_ms) < 0):
         raise ResultsError(where, "the machine's samples are not in the order of time", remedy)
     columns = {}
     for name in QUANTITIES:
-        values = samples.get(name, [None] * len(time_ms))
+        values = getattr(samples, name)
+        values = [None] * len(time_ms) if values is None else values
         if len(values) != len(time_ms):
             what = f"{name} has {len(values)} samples, time_ms {len(time_ms)}"
             raise ResultsError(where, what, remedy)
         columns[name] = np.array(values, np.float64)  # None becomes NaN
-    begin_ms, end_ms = document["measured_ms"] or (np.inf, -np.inf)
+    begin_ms, end_ms = machine.measured_ms or (np.inf, -np.inf)
     inside = (time_ms >= begin_ms) & (time_ms <= end_ms)
     return MachineState(
         time_ms[inside],
         **{name: values[inside] for name, values in columns.items()},
-        locked_sm_clock_mhz=document["locked_sm_clock_mhz"],
-        lock_problem=document["lock_problem"],
-        foreign_processes=tuple(_process_words(one) for one in document["foreign_processes"]),
-        unavailable=document["unavailable"],
+        locked_sm_clock_mhz=machine.locked_sm_clock_mhz,
+        lock_problem=machine.lock_problem,
+        foreign_processes=tuple(_process_words(one) for one in machine.foreign_processes),
+        unavailable=machine.unavailable,
     )
 
 
-def _process_words(process: Mapping[str, Any]) -> str:
+def _process_words(process: ForeignProcess) -> str:
     when = {"before": "before", "after": "after", "throughout": "before and after"}
-    name = process["name"] or "a process"
-    return f"{name} ({process['pid']}, {when[process['seen']]} the measured images)"
+    name = process.name or "a process"
+    return f"{name} ({process.pid}, {when[process.seen]} the measured images)"
 
 
 Verdict = Literal["shared", "throttled", "drifting", "steady"]
@@ -186,7 +188,7 @@ SEVERITY: tuple[Verdict, ...] = ("shared", "throttled", "drifting", "steady")
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """What is to be thought of a run's times.
+    """The judgement of a run's times.
 
     Attributes:
         verdict: one word.
@@ -336,7 +338,7 @@ def _range_words(name: str, values: Floats, unit: str) -> str | None:
 
 
 def _unseen(state: MachineState | None, device_type: str) -> list[str]:
-    """What could not be judged, so that `steady` does not claim more than was looked at."""
+    """Say what could not be judged, so that `steady` does not claim more than was looked at."""
     names = {"others_share": "the share of other processes"}
     if device_type == "cuda":
         names |= {"sm_clock_mhz": "the SM clock", "slowdown_reasons": "reasons for low clocks"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, pick, real, text
 
@@ -12,6 +13,9 @@ from .columns import INCOMPLETE, PART, RUN, STATUS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from adscale.memory_record import MemoryCount
+    from adscale.run_record import GpuMemory, SubmoduleMemory
 
     from .runs.record import Run
 
@@ -69,11 +73,10 @@ WHOLE = "run"
 
 Key = tuple[str, str, str, int]
 """Method, variant, type of the device, side in px."""
-Counts = Mapping[Key, Mapping[str, Any]]
+Counts: TypeAlias = "Mapping[Key, MemoryCount]"
 """Entries of `memory.json` files."""
 
 _PEAKS = ("begin_allocated_bytes", "peak_allocated_bytes", "peak_reserved_bytes")
-_REMEDY = "count again with python -m profiling memory"
 
 
 def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.DataFrame:
@@ -105,40 +108,42 @@ def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.Da
 
 
 def _read_counts(paths: Sequence[Path]) -> Counts:
-    from .documents import read_document
+    from .memory_counts import read_counts
 
-    found: dict[Key, Mapping[str, Any]] = {}
-    for path in paths:
-        document = read_document(path, "memory", _REMEDY)
-        for entry in document["resolutions"]:
-            of_method = (document["method"], document["variant"], document["device_type"])
-            found[(*of_method, entry["resolution_px"])] = entry
-    return found
+    return {
+        (count.method, count.variant, count.device_type, count.resolution_px): count.content
+        for path in paths
+        for count in read_counts([path])
+    }
 
 
 def _run_rows(run: Run, counts: Counts) -> Iterator[dict[str, Any]]:
     counted = counts.get((run.method, run.variant, run.device_type, run.resolution_px))
-    measured = {row["submodule"]: row for row in (run.memory["gpu"] or {}).get("submodules") or ()}
+    gpu = run.memory.gpu
+    measured = {row.submodule: row for row in (gpu and gpu.submodules) or ()}
     for submodule in run.submodules:
-        peaks = {name: measured.get(submodule, {}).get(name) for name in _PEAKS}
+        peaks = measured.get(submodule)
         yield {
             **_about(run, submodule, "submodule"),
-            **peaks,
+            **{name: getattr(peaks, name, None) for name in _PEAKS},
             **_compared(run, peaks, counted, _counted_bytes(counted, submodule)),
         }
     yield _whole_run(run, counted)
 
 
-def _whole_run(run: Run, counted: Mapping[str, Any] | None) -> dict[str, Any]:
-    gpu, host = run.memory["gpu"], run.memory["host"]
-    row = {**_about(run, WHOLE, WHOLE), **{f"host_{name}": size for name, size in host.items()}}
+def _whole_run(run: Run, counted: MemoryCount | None) -> dict[str, Any]:
+    gpu, host = run.memory.gpu, run.memory.host
+    row = {
+        **_about(run, WHOLE, WHOLE),
+        **{f"host_{name}": size for name, size in asdict(host).items()},
+    }
     if gpu is not None:
-        row.update({name: value for name, value in gpu.items() if name != "submodules"})
-        needed_bytes = None if counted is None else counted["needed_bytes"]
+        row.update({name: value for name, value in asdict(gpu).items() if name != "submodules"})
+        needed_bytes = None if counted is None else counted.needed_bytes
         return {**row, **_compared(run, gpu, counted, needed_bytes)}
     grown_bytes = None
-    if None not in (host["peak_bytes"], host["resident_before_build_bytes"]):
-        grown_bytes = host["peak_bytes"] - host["resident_before_build_bytes"]
+    if host.peak_bytes is not None and host.resident_before_build_bytes is not None:
+        grown_bytes = host.peak_bytes - host.resident_before_build_bytes
     # the run's own prediction is a count for its own type of device
     return {
         **row,
@@ -162,26 +167,25 @@ def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
     }
 
 
-def _counted_bytes(counted: Mapping[str, Any] | None, submodule: str) -> int | None:
-    """What the device must hold while a submodule runs; None where it is not counted."""
-    parts = [] if counted is None else counted["submodules"]
-    peaks = [part["peak"]["bytes"] for part in parts if part["submodule"] == submodule]
+def _counted_bytes(counted: MemoryCount | None, submodule: str) -> int | None:
+    """Return what the device must hold while a submodule runs; None where it is not counted."""
+    parts = () if counted is None else counted.submodules
+    peaks = [part.peak.bytes for part in parts if part.submodule == submodule]
     if counted is None or not peaks:
         return None
-    held_bytes = sum(part["parameters_bytes"] + part["buffers_bytes"] for part in parts)
-    return int(held_bytes + counted["image_bytes"] + peaks[0] + _library_bytes(counted))
+    held_bytes = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
+    return held_bytes + counted.image_bytes + peaks[0] + _library_bytes(counted)
 
 
-def _library_bytes(counted: Mapping[str, Any] | None) -> int:
-    """What libraries that torch does not see take on the device."""
-    parts = [] if counted is None else counted["submodules"]
-    return sum(library["device_bytes"] for part in parts for library in part["libraries"])
+def _library_bytes(counted: MemoryCount | None) -> int:
+    """Return what libraries unknown to torch take on the device."""
+    return 0 if counted is None else sum(part.library_bytes for part in counted.submodules)
 
 
 def _compared(
     run: Run,
-    peaks: Mapping[str, Any],
-    counted: Mapping[str, Any] | None,
+    peaks: SubmoduleMemory | GpuMemory | None,
+    counted: MemoryCount | None,
     counted_bytes: int | None,
 ) -> dict[str, Any]:
     """Measured and counted bytes of a submodule, or of the run, on a GPU.
@@ -192,12 +196,13 @@ def _compared(
         counted: the count of the method at this resolution.
         counted_bytes: what compares with it.
     """
-    measured_bytes, measured_as = peaks["peak_allocated_bytes"], "allocator"
+    measured_bytes = None if peaks is None else peaks.peak_allocated_bytes
+    measured_as = "allocator"
     if measured_bytes is not None and _library_bytes(counted):
-        outside_bytes = run.memory["gpu"]["moved_outside_bytes"]
+        outside_bytes = None if run.memory.gpu is None else run.memory.gpu.moved_outside_bytes
         measured_bytes = None if outside_bytes is None else measured_bytes + outside_bytes
         measured_as = "allocator and libraries"
-    incomplete = None if counted is None else counted["incomplete"]
+    incomplete = None if counted is None else counted.incomplete
     return {
         "measured_as": None if measured_bytes is None else measured_as,
         **_ratio(run, measured_bytes, counted_bytes, incomplete),

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from adscale.errors import ResultsError
-
-from .documents import read_document
+from adscale.files import read_record
+from adscale.memory_record import MemoryCount, MemoryRecord
 
 _REMEDY = "count again with python -m profiling memory"
 
 
 class Count(NamedTuple):
-    """What was counted of one method and variant at one resolution.
+    """The counts of one method and variant at one resolution.
 
     Attributes:
         method: the user's label.
         variant: implementation and precision.
         resolution_px: side length of the square image.
         device_type: where the inference is thought to happen, cpu or cuda.
-        content: the entry of `resolutions` in `memory.schema.json`.
+        content: what was counted.
     """
 
     method: str
     variant: str
     resolution_px: int
     device_type: str
-    content: Mapping[str, Any]
+    content: MemoryCount
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What no two counts of a study have in common."""
+        """The key that tells this count from the others of a study."""
         return self.method, self.variant, self.resolution_px
 
 
@@ -43,7 +43,7 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
         paths: `memory.json` files.
 
     Raises:
-        ResultsError: a file is missing or violates `memory.schema.json`, or two files count the
+        ResultsError: a file is missing or no record of this version, or two files count the
             same method, variant and resolution.
     """
     owner: dict[tuple[str, str, int], Path] = {}
@@ -56,13 +56,13 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
 
 
 def _counts(path: Path) -> Iterator[Count]:
-    document = read_document(path, "memory", _REMEDY)
-    for content in document["resolutions"]:
+    record = read_record(path, MemoryRecord, _REMEDY)
+    for content in record.resolutions:
         yield Count(
-            method=document["method"],
-            variant=document["variant"],
-            resolution_px=content["resolution_px"],
-            device_type=document["device_type"],
+            method=record.method,
+            variant=record.variant,
+            resolution_px=content.resolution_px,
+            device_type=record.device_type,
             content=content,
         )
 

@@ -6,7 +6,8 @@ inference at batch 1 in 32-bit floats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from adscale.memory_record import AliveCount
+
     from .memory_counts import Count
 
 COUNTED = join(
@@ -25,7 +28,7 @@ COUNTED = join(
          "decides which tensors are copied, which lie on the host, and which libraries are used"),
     SIZE,
 )  # fmt: skip
-"""What was counted."""
+"""Columns of the counts."""
 
 
 MEMORY = Table(
@@ -132,34 +135,31 @@ def memory_table(counts: Sequence[Count]) -> pd.DataFrame:
     return make_table([row for count in counts for row in _submodule_rows(count)], MEMORY.schema)
 
 
-def library_bytes(part: Mapping[str, Any]) -> int:
-    """What libraries take on the device in one submodule, in bytes."""
-    return sum(library["device_bytes"] for library in part["libraries"])
-
-
 def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
-    for part in count.content["submodules"]:
-        conventions, peak = part["conventions"], part["peak"]
+    for part in count.content.submodules:
+        peak = part.peak
+        study = {name: getattr(part, name) for name in STUDY_BYTES}
+        conventions = asdict(part.conventions)
         yield {
             "method": count.method,
             "variant": count.variant,
             "device_type": count.device_type,
             "resolution_px": count.resolution_px,
             "pixels": count.resolution_px**2,
-            "submodule": part["submodule"],
-            **{name: part[name] for name in STUDY_BYTES},
-            "total_bytes": sum(part[name] for name in STUDY_BYTES),
+            "submodule": part.submodule,
+            **study,
+            "total_bytes": sum(study.values()),
             **{f"activations_{name}_bytes": size for name, size in conventions.items()},
-            "peak_bytes": peak["bytes"],
-            "kept_bytes": peak["kept_bytes"],
-            "peak_operator": peak["operator"],
-            "peak_layer": peak["layer"],
-            "host_peak_bytes": part["host_peak_bytes"],
-            "library_bytes": library_bytes(part),
-            "complexity": part["complexity"],
-            "flops": part["flops"],
+            "peak_bytes": peak.bytes,
+            "kept_bytes": peak.kept_bytes,
+            "peak_operator": peak.operator,
+            "peak_layer": peak.layer,
+            "host_peak_bytes": part.host_peak_bytes,
+            "library_bytes": part.library_bytes,
+            "complexity": part.complexity,
+            "flops": part.flops,
             "basis": "counted",
-            "incomplete": count.content["incomplete"],
+            "incomplete": count.content.incomplete,
         }
 
 
@@ -175,10 +175,9 @@ def memory_methods_table(counts: Sequence[Count]) -> pd.DataFrame:
 
 
 def _method_row(count: Count) -> dict[str, Any]:
-    content, parts = count.content, count.content["submodules"]
-    sums = {name: sum(part[name] for part in parts) for name in STUDY_BYTES}
-    largest = max(parts, key=lambda part: part["peak"]["bytes"])
-    peak = largest["peak"]
+    content, parts = count.content, count.content.submodules
+    sums = {name: sum(getattr(part, name) for part in parts) for name in STUDY_BYTES}
+    peak = content.largest_peak.peak
     return {
         "method": count.method,
         "variant": count.variant,
@@ -187,38 +186,38 @@ def _method_row(count: Count) -> dict[str, Any]:
         "pixels": count.resolution_px**2,
         **sums,
         "total_bytes": sum(sums.values()),
-        "image_bytes": content["image_bytes"],
-        "peak_bytes": peak["bytes"],
+        "image_bytes": content.image_bytes,
+        "peak_bytes": peak.bytes,
         # where nothing is ever alive, no submodule is the one that decides
-        "peak_submodule": largest["submodule"] if peak["bytes"] else None,
-        "peak_operator": peak["operator"],
-        "peak_layer": peak["layer"],
-        "peak_alive": _alive_text(peak["alive"]) or None,
-        "host_peak_bytes": max(part["host_peak_bytes"] for part in parts),
-        "library_bytes": sum(library_bytes(part) for part in parts),
-        "needed_bytes": content["needed_bytes"],
-        "flops": sum(part["flops"] for part in parts),
+        "peak_submodule": content.largest_peak.submodule if peak.bytes else None,
+        "peak_operator": peak.operator,
+        "peak_layer": peak.layer,
+        "peak_alive": _alive_text(peak.alive) or None,
+        "host_peak_bytes": max(part.host_peak_bytes for part in parts),
+        "library_bytes": sum(part.library_bytes for part in parts),
+        "needed_bytes": content.needed_bytes,
+        "flops": sum(part.flops for part in parts),
         "basis": "counted",
-        "not_counted": "; ".join(content["not_counted"]) or None,
-        "incomplete": content["incomplete"],
+        "not_counted": "; ".join(content.not_counted) or None,
+        "incomplete": content.incomplete,
     }
 
 
-def _alive_text(groups: Sequence[Mapping[str, Any]]) -> str:
-    """Such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
+def _alive_text(groups: Sequence[AliveCount]) -> str:
+    """Return words such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
     texts = [_group_text(group) for group in groups[:MOST_GROUPS]]
     rest = groups[MOST_GROUPS:]
     if rest:
-        size_mib = sum(group["bytes"] for group in rest) / _MIB
+        size_mib = sum(group.bytes for group in rest) / _MIB
         texts.append(f"{size_mib:.1f} MiB: {len(rest)} more group{'s' if len(rest) > 1 else ''}")
     return "; ".join(texts)
 
 
-def _group_text(group: Mapping[str, Any]) -> str:
-    layer = f" in {group['layer']}" if group["layer"] else ""
-    submodule = f" ({group['submodule']})" if group["submodule"] else ""
-    size_mib = group["bytes"] / _MIB
-    return f"{size_mib:.1f} MiB: {group['tensors']} {group['operator']}{layer}{submodule}"
+def _group_text(group: AliveCount) -> str:
+    layer = f" in {group.layer}" if group.layer else ""
+    submodule = f" ({group.submodule})" if group.submodule else ""
+    size_mib = group.bytes / _MIB
+    return f"{size_mib:.1f} MiB: {group.tensors} {group.operator}{layer}{submodule}"
 
 
 def _read(counts: Sequence[Path]) -> tuple[list[Count]]:

@@ -6,7 +6,8 @@ docs/definitions.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from adscale.tables import Table, flag, integer, join, real, text
@@ -15,6 +16,8 @@ from .columns import COLLECTOR, RUN, STATUS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from adscale.run_record import Energy, ForeignProcess
 
     from .machine import MachineState, RunVerdict
     from .profiles.study_runs import Pass, StudyRun
@@ -125,64 +128,63 @@ def _rows(measured: Pass) -> list[dict[str, Any]]:
 
 
 def _record(run: Run) -> dict[str, Any]:
-    """What the record says of itself."""
-    document = run.document
-    request, hardware = document["request"], document["hardware"]
-    asked, execution = request["sampling"], request["execution"]
+    """Return what the record says of itself."""
+    record = run.record
+    request, hardware = record.request, record.hardware
     return {
         **run.columns,
         "process": run.process,
         "status": run.status,
-        "stop_reason": document["sampling"]["stop_reason"],
+        "stop_reason": record.sampling.stop_reason,
         "warmup_images": run.warmup_images,
         "measured_images": run.measured_images,
-        **{f"asked_{name}": value for name, value in asked.items()},
+        **{f"asked_{name}": value for name, value in asdict(request.sampling).items()},
         "collector": run.collector,
         "collector_version": run.collector_version,
-        "seed": request["seed"],
-        "threads": hardware["threads"],
-        "cache": execution["cache"],
-        "asked_cudnn_benchmark": execution["cudnn_benchmark"],
-        "asked_deterministic": execution["deterministic"],
-        **{name: document["flags"][name] for name in FLAGS},
-        "asked_sm_clock_mhz": request["lock_clocks"],
-        "cpu_model": hardware["cpu_model"],
-        "cpus": hardware["cpus"],
-        "cpu_count": hardware["cpu_count"],
-        "online_cpus": hardware["online_cpus"],
-        "gpu_driver": (hardware["gpu"] or {}).get("driver"),
-        "container": request["container"],
-        **{f"{name}_version": document["software"][name] for name in VERSIONS},
-        "started_utc": document["started_utc"],
-        "finished_utc": document["finished_utc"],
+        "seed": request.seed,
+        "threads": hardware.threads,
+        "cache": request.execution.cache,
+        "asked_cudnn_benchmark": request.execution.cudnn_benchmark,
+        "asked_deterministic": request.execution.deterministic,
+        **asdict(record.flags),
+        "asked_sm_clock_mhz": request.lock_clocks,
+        "cpu_model": hardware.cpu_model,
+        "cpus": hardware.cpus,
+        "cpu_count": hardware.cpu_count,
+        "online_cpus": hardware.online_cpus,
+        "gpu_driver": hardware.gpu and hardware.gpu.driver,
+        "container": request.container,
+        **{f"{name}_version": getattr(record.software, name) for name in VERSIONS},
+        "started_utc": record.started_utc,
+        "finished_utc": record.finished_utc,
     }
 
 
 def _machine(run: Run) -> dict[str, Any]:
-    """What the machine did; nothing where that was not recorded."""
+    """Return what the machine did; nothing where it was not recorded."""
     from .profiles.study_runs import machine_state
 
-    machine = run.document["machine"]
+    machine = run.record.machine
     if machine is None:
         return {}
     return {
-        "locked_sm_clock_mhz": machine["locked_sm_clock_mhz"],
-        "lock_problem": machine["lock_problem"],
-        "idle_power_w": machine["idle_power_w"],
-        "foreign_processes": "; ".join(map(_process_words, machine["foreign_processes"])) or None,
-        **_energy(machine["energy"]),
+        "locked_sm_clock_mhz": machine.locked_sm_clock_mhz,
+        "lock_problem": machine.lock_problem,
+        "idle_power_w": machine.idle_power_w,
+        "foreign_processes": "; ".join(map(_process_words, machine.foreign_processes)) or None,
+        **_energy(machine.energy),
         **_samples(machine_state(run)),
     }
 
 
-def _energy(counter: Mapping[str, Any] | None) -> dict[str, Any]:
+def _energy(counter: Energy | None) -> dict[str, Any]:
     if counter is None:
         return {}
     from .profiles.times import image_energy
 
-    found = image_energy(counter["joules"], counter["window_s"], counter["images"])
+    found = image_energy(counter.joules, counter.window_s, counter.images)
     return {
-        "energy_window_s": counter["window_s"],
+        "energy_window_s": counter.window_s,
         "energy_per_image_j": None if found is None else found.joules,
         "energy_per_image_error_j": None if found is None else found.error_joules,
     }
@@ -218,11 +220,11 @@ def _number(function: Any, values: Floats) -> float | None:
     return float(function(known)) if len(known) else None
 
 
-def _process_words(process: Mapping[str, Any]) -> str:
-    """Such as `python 1234, 812 MiB, throughout`."""
-    name, used_bytes = process["name"] or "unknown", process["used_bytes"]
+def _process_words(process: ForeignProcess) -> str:
+    """Return words such as `python 1234, 812 MiB, throughout`."""
+    name, used_bytes = process.name or "unknown", process.used_bytes
     size = "" if used_bytes is None else f", {used_bytes / 2**20:.0f} MiB"
-    return f"{name} {process['pid']}{size}, {process['seen']}"
+    return f"{name} {process.pid}{size}, {process.seen}"
 
 
 def _verdict(verdict: RunVerdict | None) -> dict[str, Any]:

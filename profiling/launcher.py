@@ -6,7 +6,7 @@ touch the next, and a process that Linux kills for its memory is still seen and 
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import shutil
 import signal
@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 
 from adscale.errors import CollectorError, DeviceError
-from adscale.files import write_json
+from adscale.files import read_record, write_record
 from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
+from adscale.run_record import Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
@@ -136,12 +137,14 @@ def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int 
         what = "the measuring process was killed (SIGKILL)"
         remedy = "start the study again; finished runs are kept"
         raise CollectorError("measurement", what, remedy)
-    record = json.loads(draft.read_text(encoding="utf-8"))
-    record["problem"]["message"] = (
+    record = read_record(draft, RunRecord, "start the study again")
+    message = (
         "Linux killed the measuring process for want of memory (its count of such kills rose from "
         f"{kills} to {kills_after} during the run)"
     )
-    write_json(unfinished / record_name(request.collector), record, "run")
+    problem = Problem(phase="unknown", message=message, requested_bytes=None)
+    record = dataclasses.replace(record, problem=problem)
+    write_record(unfinished / record_name(request.collector), record)
     _write_empty_profile(unfinished, request)
 
 

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adscale.digest import source_digest
 from adscale.methods.spec import MethodSpec
-from adscale.prediction import Prediction
+from adscale.run_record import Prediction
 
 from .memory.counting import count_memory
 from .memory_limits import available_host_bytes, total_host_bytes

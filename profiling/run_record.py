@@ -1,15 +1,15 @@
-"""The content of ``run.json``, from the start of a run to its end."""
+"""The record of a run, ``run.json``, from its start to its end."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from adscale.prediction import Prediction
+from adscale.models import adapter
 from adscale.request import RunRequest
+from adscale.run_record import SCHEMA_VERSION, Prediction, RunRecord
 
 from . import fingerprint
 from .images import ImageSet
@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunStart:
     """What is known of a run when it starts.
 
     Args:
@@ -75,6 +75,7 @@ class RunRecord:
         prediction: what it will need; or why that could not be counted.
         memory: follows the memory of the run.
         nsys_version: version of the nsys that records, None without one.
+        started_utc: the time.
     """
 
     request: RunRequest
@@ -84,37 +85,38 @@ class RunRecord:
     nsys_version: str | None
     started_utc: str
 
-    def as_dict(self, outcome: Outcome, submodules: Sequence[str]) -> dict[str, Any]:
-        """The content of ``run.json``.
+    def record(self, outcome: Outcome, submodules: Sequence[str]) -> RunRecord:
+        """The content of ``run.json``, checked.
 
         Args:
             outcome: how the run ended.
             submodules: of the method, in the order of inference.
         """
-        request, images = self.request, self.images
+        request, images, prediction = self.request, self.images, self.prediction
         versions = fingerprint.software(self.nsys_version)
         ours = f"adscale {versions['adscale']}"
         recorder = {"nsys": self.nsys_version, "embedded": ours, "none": ours}
-        return {
-            "schema_version": 3,
+        data = {
+            "schema_version": SCHEMA_VERSION,
             "status": outcome.status,
             "problem": outcome.problem,
-            "request": request.as_dict(),
+            "request": request,
             "sampling": {
                 "warmup_images": outcome.images["warmup"],
                 "measured_images": outcome.images["measure"],
                 "stop_reason": outcome.stop_reason,
             },
-            "submodules": list(submodules),
+            "submodules": submodules,
             "clock": "gpu" if request.device_type == "cuda" else "host",
             "collector": {"name": request.collector, "version": recorder[request.collector]},
             "images": {
                 "source": images.source,
                 "count": len(images),
-                "unreadable": list(images.unreadable),
+                "unreadable": images.unreadable,
             },
             "weights": weights_record(request.settings.get("weights")),
-            **_prediction(self.prediction),
+            "prediction": prediction if isinstance(prediction, Prediction) else None,
+            "prediction_problem": prediction if isinstance(prediction, str) else None,
             "memory": self.memory.as_dict(),
             "latency": outcome.latency,
             "machine": outcome.machine,
@@ -124,12 +126,8 @@ class RunRecord:
             "started_utc": self.started_utc,
             "finished_utc": now_utc(),
         }
-
-
-def _prediction(prediction: Prediction | str) -> dict[str, Any]:
-    if isinstance(prediction, str):
-        return {"prediction": None, "prediction_problem": prediction}
-    return {"prediction": dataclasses.asdict(prediction), "prediction_problem": None}
+        record: RunRecord = adapter(RunRecord).validate_python(data)
+        return record
 
 
 def now_utc() -> str:

@@ -22,15 +22,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
 from adscale.errors import ConfigError
 from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec
-from adscale.prediction import Prediction
 from adscale.request import RunRequest
+from adscale.run_record import Prediction, RunRecord
 
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
@@ -44,15 +43,15 @@ from .methods.loading import load_method_class, resolve
 from .phases import run_phases
 from .prediction import predict
 from .progress import Progress
-from .run_record import Outcome, RunRecord, now_utc
+from .run_record import Outcome, RunStart, now_utc
 
 
 def measure(
     request: RunRequest,
     annotate: Annotate,
     nsys_version: str | None,
-    on_start: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+    on_start: Callable[[RunRecord], None],
+) -> RunRecord:
     """Carries out a run in this process, unless its count rules it out.
 
     Args:
@@ -63,7 +62,7 @@ def measure(
             memory, of which no process can tell any more.
 
     Returns:
-        The content of ``run.json``, or of ``latency.json`` where the request's collector is
+        The record for ``run.json``, or for ``latency.json`` where the request's collector is
         ``none``. Running out of memory is a result, not an exception.
 
     Raises:
@@ -90,18 +89,18 @@ def measure(
             device_type=request.device_type,
         )
         memory.begin()
-        record = RunRecord(request, images, prediction, memory, nsys_version, started_utc)
+        start = RunStart(request, images, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
         if isinstance(prediction, Prediction) and prediction.rules_out(margin):
             assert margin is not None
-            return record.as_dict(Outcome.ruled_out(prediction, margin), spec.submodules)
-        on_start(record.as_dict(Outcome.killed(), spec.submodules))
+            return start.record(Outcome.ruled_out(prediction, margin), spec.submodules)
+        on_start(start.record(Outcome.killed(), spec.submodules))
         outcome = Outcome()
         submodules = _run(request, spec, images, annotate, memory, machine, outcome)
         memory.end()
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
-    return record.as_dict(outcome, submodules)
+    return start.record(outcome, submodules)
 
 
 def _run(

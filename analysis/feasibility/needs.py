@@ -1,4 +1,4 @@
-"""What an inference needs on a device at the image of a sensor, from counts.
+"""The memory that an inference needs on a device at the image of a sensor, from counts.
 
 Counted is what the device must hold for tensors and libraries, exactly (docs/memory.md). A process
 takes more: CUDA's context with the code of its kernels, and what an allocator holds of the driver
@@ -41,7 +41,7 @@ STEEPEST_GROWTH = 4
 
 @dataclass(frozen=True)
 class Context:
-    """What a process takes on a device before the method is there, in bytes.
+    """The bytes that a process takes on a device before the method is there.
 
     Attributes:
         low: at least.
@@ -59,7 +59,7 @@ ASSUMED = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
 
 @dataclass(frozen=True)
 class Need:
-    """What a method in a variant needs at an image, in bytes.
+    """The bytes that a method in a variant needs at an image.
 
     Attributes:
         side_px: side at which it was counted: that of the sensor, or the next larger one counted,
@@ -83,12 +83,12 @@ class Need:
 
     @property
     def low(self) -> int:
-        """With the context, at least."""
+        """The bytes with the context, at least."""
         return self.counted_low + self.context.low
 
     @property
     def high(self) -> int | None:
-        """With the context and the allocator's reserve, at most; None: not known."""
+        """The bytes with context and the allocator's reserve, at most; None: not known."""
         if self.counted_high is None:
             return None
         return math.ceil(self.counted_high * (1 + ALLOCATOR_RESERVE)) + self.context.high
@@ -123,7 +123,7 @@ def measured_context(
 
 
 def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
-    """What is needed at a side.
+    """Return the memory that is needed at a side.
 
     Args:
         counts: rows of `memory_methods.csv` of one method in one variant, at least one.

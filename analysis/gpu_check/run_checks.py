@@ -1,4 +1,4 @@
-"""What the files of one run must show, and how they are read."""
+"""Checks of the files of one run, and how these are read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from adscale.models import adapter
+from adscale.run_record import Machine
 
 from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
@@ -137,7 +140,7 @@ def machine_state(folder: Path) -> MachineState | None:
     machine = record(folder)["machine"]
     if machine is None or machine["measured_ms"] is None:
         return None
-    return read_state(machine, folder / "run.json", REMEDY)
+    return read_state(adapter(Machine).validate_python(machine), folder / "run.json", REMEDY)
 
 
 def latency_check(folder: Path, where: str) -> Check:

@@ -167,7 +167,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Query:
-    """What to read from one table.
+    """The columns to read from one table.
 
     Attributes:
         table: its name.

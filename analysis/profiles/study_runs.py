@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,13 @@ from ..statistics.steadiness import check_steadiness
 from .times import PassTimes, latency_times, profiled_times
 
 NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})
-"""Of a request: what does not decide what one process measures."""
+"""Keys of a request that do not decide what one process measures."""
 
 SOFTWARE = ("torch", "cuda", "cudnn")
-"""Whose versions decide which kernels run."""
+"""Software whose versions decide which kernels run."""
 
 COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
-"""What the two passes of a process differ in."""
+"""Keys in which the two passes of a process differ."""
 
 _REMEDY = "remove the folder of the older one and measure again"
 
@@ -66,24 +66,24 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 
 
 def _measured(run: Run) -> dict[str, Any]:
-    """What decides which times a process finds, by name."""
-    document = run.document
-    request, hardware = document["request"], document["hardware"]
+    """Return what decides which times a process finds, by name."""
+    record, hardware = run.record, run.record.hardware
+    request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
     return {
-        **{f"request.{name}": request[name] for name in request if name not in NOT_MEASURED},
+        **{f"request.{name}": value for name, value in request.items()},
         "clock": run.clock,
-        **{f"collector.{name}": value for name, value in document["collector"].items()},
-        "hardware.cpu_model": hardware["cpu_model"],
-        "hardware.gpu.name": (hardware["gpu"] or {}).get("name"),
-        "hardware.threads": hardware["threads"],
-        **{f"software.{name}": document["software"][name] for name in SOFTWARE},
+        **{f"collector.{name}": value for name, value in asdict(record.collector).items()},
+        "hardware.cpu_model": hardware.cpu_model,
+        "hardware.gpu.name": hardware.gpu and hardware.gpu.name,
+        "hardware.threads": hardware.threads,
+        **{f"software.{name}": getattr(record.software, name) for name in SOFTWARE},
         **(_once_built(run) if run.status == "ok" else {}),
     }
 
 
 def _once_built(run: Run) -> dict[str, Any]:
-    """What is only known of a run whose method was built."""
-    flags = {f"flags.{name}": value for name, value in run.document["flags"].items()}
+    """Return what is only known of a run whose method was built."""
+    flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
     return {"submodules": list(run.submodules), **flags}
 
 
@@ -107,13 +107,13 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
 
 
 def machine_state(run: Run) -> MachineState | None:
-    """What the machine did while images were measured; None where that was not recorded.
+    """The state of the machine while images were measured; None where it was not recorded.
 
     Raises:
         ResultsError: the samples contradict each other.
     """
-    machine = run.document["machine"]
-    if machine is None or machine["measured_ms"] is None:
+    machine = run.record.machine
+    if machine is None or machine.measured_ms is None:
         return None
     return read_state(machine, run.path, run.remeasure)
 
@@ -143,12 +143,12 @@ class Pass:
 
     @property
     def verdict(self) -> RunVerdict | None:
-        """On all processes together; None where there are no times."""
+        """The verdict on all processes together; None where there are no times."""
         return judge_processes(self.verdicts) if self.verdicts else None
 
     @property
     def status(self) -> Status:
-        """That of the worst process: a run fits only where it always does."""
+        """The status of the worst process: a run fits only where it always does."""
         found = {run.status for run in self.processes}
         return next(status for status in _WORST_FIRST if status in found)
 

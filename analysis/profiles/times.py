@@ -98,7 +98,7 @@ class PartTimes:
 
 @dataclass(frozen=True)
 class PassTimes:
-    """What one pass of a process found.
+    """The times that one pass of a process found.
 
     Attributes:
         parts: in the order of inference, a clock each.
@@ -161,12 +161,12 @@ def latency_times(run: Run) -> PassTimes:
     Raises:
         ResultsError: it has no times, or not one for every measured image.
     """
-    times = run.document["latency"]
+    times = run.record.latency
     if times is None:
         raise ResultsError(run.path, "latency is null", f"remove {run.path} and measure again")
     parts = []
     for name, role in LATENCY_PARTS.items():
-        values = times[f"{name}_ms"]
+        values = getattr(times, f"{name}_ms")
         if values is not None:
             if len(values) != run.measured_images:
                 what = f"{name}_ms has {len(values)} times for {run.measured_images} images"

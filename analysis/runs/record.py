@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ..documents import read_document
+from adscale.devices import DeviceType
+from adscale.files import read_record
+from adscale.run_record import MeasuredMemory, RunRecord, Status
 
 
 @dataclass(frozen=True)
@@ -16,51 +17,111 @@ class Run:
 
     Attributes:
         path: the `run.json` or `latency.json` it was read from.
-        status: `out_of_memory` is a result, not a failure; `predicted_out_of_memory` was not run.
-        device: the user's name for the hardware.
-        device_type: kind of device.
-        hardware: name of the GPU, or model of the CPU on a CPU device.
-        method: the user's label.
-        variant: implementation and precision.
-        resolution_px: side length of the square input.
-        process: which of the run's fresh processes, from 1.
-        submodules: the ranges directly inside each `image`, in the order of inference.
-        clock: `host` on a CPU device, else `gpu`.
-        collector: what recorded the ranges.
-        collector_version: its version.
-        warmup_images: warm-up images that were completed.
-        measured_images: measured images that were completed.
-        predicted_needed_bytes: what the run needs at least, by count; None: nothing was counted.
-        predicted_incomplete: what of that is missing, and why; None: nothing is.
-        device_memory_bytes: what its device has in all; None where nothing was counted.
-        memory: what was measured of its memory, as in `run.json`.
-        document: everything that the file holds, as its schema has passed it.
+        record: what the file holds.
     """
 
     path: Path
-    status: Literal["ok", "out_of_memory", "predicted_out_of_memory"]
-    device: str
-    device_type: Literal["cpu", "cuda"]
-    hardware: str
-    method: str
-    variant: str
-    resolution_px: int
-    process: int
-    submodules: tuple[str, ...]
-    clock: Literal["host", "gpu"]
-    collector: str
-    collector_version: str
-    warmup_images: int
-    measured_images: int
-    predicted_needed_bytes: int | None
-    predicted_incomplete: str | None
-    device_memory_bytes: int | None
-    memory: Mapping[str, Any]
-    document: Mapping[str, Any]
+    record: RunRecord
+
+    @property
+    def status(self) -> Status:
+        """`out_of_memory` is a result, not a failure; `predicted_out_of_memory` was not run."""
+        return self.record.status
+
+    @property
+    def device(self) -> str:
+        """The user's name for the hardware."""
+        return self.record.request.device
+
+    @property
+    def device_type(self) -> DeviceType:
+        """Kind of device."""
+        return self.record.request.device_type
+
+    @property
+    def hardware(self) -> str:
+        """Name of the GPU, or model of the CPU on a CPU device."""
+        hardware = self.record.hardware
+        if self.device_type == "cuda" and hardware.gpu is not None:
+            return hardware.gpu.name
+        return hardware.cpu_model
+
+    @property
+    def method(self) -> str:
+        """The user's label."""
+        return self.record.request.method
+
+    @property
+    def variant(self) -> str:
+        """Implementation and precision."""
+        return self.record.request.variant
+
+    @property
+    def resolution_px(self) -> int:
+        """Side length of the square input."""
+        return self.record.request.resolution_px
+
+    @property
+    def process(self) -> int:
+        """Which of the run's fresh processes, from 1."""
+        return self.record.request.process
+
+    @property
+    def submodules(self) -> tuple[str, ...]:
+        """The ranges directly inside each `image`, in the order of inference."""
+        return self.record.submodules
+
+    @property
+    def clock(self) -> str:
+        """`host` on a CPU device, else `gpu`."""
+        return self.record.clock
+
+    @property
+    def collector(self) -> str:
+        """Name of what recorded the ranges."""
+        return self.record.collector.name
+
+    @property
+    def collector_version(self) -> str:
+        """Its version."""
+        return self.record.collector.version
+
+    @property
+    def warmup_images(self) -> int:
+        """Warm-up images that were completed."""
+        return self.record.sampling.warmup_images
+
+    @property
+    def measured_images(self) -> int:
+        """Measured images that were completed."""
+        return self.record.sampling.measured_images
+
+    @property
+    def predicted_needed_bytes(self) -> int | None:
+        """What the run needs at least, by count; None: nothing was counted."""
+        found = self.record.prediction
+        return None if found is None else found.needed_bytes
+
+    @property
+    def predicted_incomplete(self) -> str | None:
+        """What of that is missing, and why; None: nothing is."""
+        found = self.record.prediction
+        return None if found is None else found.incomplete
+
+    @property
+    def device_memory_bytes(self) -> int | None:
+        """What its device has in all; None where nothing was counted."""
+        found = self.record.prediction
+        return None if found is None else found.device_memory_bytes
+
+    @property
+    def memory(self) -> MeasuredMemory:
+        """What was measured of its memory."""
+        return self.record.memory
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What tells this run from the others of a study."""
+        """The key that tells this run from the others of a study."""
         return self.device, self.method, self.variant, self.resolution_px
 
     @property
@@ -88,43 +149,15 @@ class Run:
 
     @property
     def remeasure(self) -> str:
-        """What to do about a run that cannot be used."""
+        """The remedy for a run that cannot be used."""
         return f"remove the folder {self.path.parent} and measure again"
 
 
 def read_run(path: Path) -> Run:
-    """Read and validate a `run.json` or `latency.json`.
+    """Read and check a `run.json` or `latency.json`.
 
     Raises:
-        ResultsError: the file is missing or violates `run.schema.json`.
+        ResultsError: the file is missing or no record of this version.
     """
     remedy = f"remove the folder {path.parent} and measure again"
-    return _as_run(path, read_document(path, "run", remedy))
-
-
-def _as_run(path: Path, document: dict[str, Any]) -> Run:
-    request, hardware = document["request"], document["hardware"]
-    prediction = document["prediction"] or {}
-    on_gpu = request["device_type"] == "cuda" and hardware["gpu"] is not None
-    return Run(
-        path=path,
-        status=document["status"],
-        device=request["device"],
-        device_type=request["device_type"],
-        hardware=hardware["gpu"]["name"] if on_gpu else hardware["cpu_model"],
-        method=request["method"],
-        variant=request["variant"],
-        resolution_px=request["resolution_px"],
-        process=request["process"],
-        submodules=tuple(document["submodules"]),
-        clock=document["clock"],
-        collector=document["collector"]["name"],
-        collector_version=document["collector"]["version"],
-        warmup_images=document["sampling"]["warmup_images"],
-        measured_images=document["sampling"]["measured_images"],
-        predicted_needed_bytes=prediction.get("needed_bytes"),
-        predicted_incomplete=prediction.get("incomplete"),
-        device_memory_bytes=prediction.get("device_memory_bytes"),
-        memory=document["memory"],
-        document=document,
-    )
+    return Run(path, read_record(path, RunRecord, remedy))

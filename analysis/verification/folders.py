@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from adscale.errors import ResultsError
-
-from ..documents import read_document, schema_version, shown_version
+from adscale.files import read_record, shown_version
+from adscale.request import RunRequest
+from adscale.run_record import SCHEMA_VERSION, RunRecord
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ RUN_FILES = (
     "run.json", "latency.json", "ranges.parquet", "kernels.parquet", "profile.sqlite",
     "profile.nsys-rep",
 )  # fmt: skip
-"""What lies in the folder of a run, and in no other."""
+"""Files of the folder of a run, and of no other."""
 
 
 class RunKey(NamedTuple):
-    """Which process of which run."""
+    """The process and the run of a record."""
 
     device: str
     method: str
@@ -92,23 +93,23 @@ class RecordedRun:
     Attributes:
         folder: where it lies.
         key: what the record says.
-        document: the whole record.
+        record: the whole record.
     """
 
     folder: RunFolder
     key: RunKey
-    document: dict[str, Any]
+    record: RunRecord
 
     @property
-    def request(self) -> dict[str, Any]:
-        """What was asked for."""
-        return dict(self.document["request"])
+    def request(self) -> RunRequest:
+        """The request of the run."""
+        return self.record.request
 
     @property
     def gpu_uuid(self) -> str | None:
         """Which GPU measured it; None on a CPU device."""
-        gpu = self.document["hardware"]["gpu"]
-        return None if gpu is None else str(gpu["uuid"])
+        gpu = self.record.hardware.gpu
+        return None if gpu is None else gpu.uuid
 
 
 def run_folders(results: Path) -> list[RunFolder]:
@@ -139,7 +140,7 @@ def _folders(results: Path) -> Iterator[RunFolder]:
 
 
 def key_of(place: Path) -> RunKey | None:
-    """What a path below the results says of its run; None where it is not that of a run."""
+    """Read the run from a path below the results; None where it is not that of a run."""
     parts = place.parts
     process = PROCESS_FOLDER.fullmatch(parts[-1]) if len(parts) == DEPTH + 1 else None
     if not (len(parts) == DEPTH or process) or not parts[DEPTH - 1].isdecimal():
@@ -148,7 +149,7 @@ def key_of(place: Path) -> RunKey | None:
     return RunKey(parts[0], parts[1], parts[2], int(parts[DEPTH - 1]), number)
 
 
-def read_record(folder: RunFolder) -> RecordedRun | Finding:
+def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     """The record of a run, or why it cannot be used."""
     path = folder.path / "run.json"
     if not path.is_file():
@@ -156,23 +157,23 @@ def read_record(folder: RunFolder) -> RecordedRun | Finding:
         return Finding(folder.place, "holds no run.json: the run is not finished", remedy)
     remedy = "remove the folder and measure again, or copy it again"
     try:
-        document = read_document(path, "run", remedy)
+        record = read_record(path, RunRecord, remedy)
     except ResultsError as error:
-        found, ours = shown_version(path), schema_version("run")
-        if found is not None and found != ours:
-            what = f"its record has version {found}, this checkout reads {ours}"
+        found = shown_version(path)
+        if found is not None and found != SCHEMA_VERSION:
+            what = f"its record has version {found}, this checkout reads {SCHEMA_VERSION}"
             remedy = "measure it again, or verify with the version of adscale that measured it"
             return Finding(folder.place, what, remedy)
         return Finding(f"{folder.place}/run.json", error.what, error.remedy)
-    request = document["request"]
+    request = record.request
     key = RunKey(
-        device=request["device"],
-        method=request["method"],
-        variant=request["variant"],
-        resolution_px=request["resolution_px"],
-        process=request["process"],
+        device=request.device,
+        method=request.method,
+        variant=request.variant,
+        resolution_px=request.resolution_px,
+        process=request.process,
     )
-    return RecordedRun(folder, key, document)
+    return RecordedRun(folder, key, record)
 
 
 def foreign_place(folder: RunFolder) -> Iterator[Finding]:
@@ -198,7 +199,7 @@ def check_duplicates(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
         by_key[run.key].append(run)
         by_time[_moment(run)].append(run)
         if run.gpu_uuid is not None:
-            by_gpu[run.gpu_uuid, run.request["container"], run.key[1:]].append(run)
+            by_gpu[run.gpu_uuid, run.request.container, run.key[1:]].append(run)
     for first, *others in by_key.values():
         for run in others:
             what = f"is {run.key.path}, as is {first.folder.place}"
@@ -222,8 +223,7 @@ def _of_other_devices(first: RecordedRun, others: Sequence[RecordedRun]) -> list
 
 
 def _moment(run: RecordedRun) -> object:
-    """What two measurements do not have in common."""
-    document = run.document
-    machine = document["hardware"]["cpu_model"], run.gpu_uuid
-    times = document["started_utc"], document["finished_utc"]
-    return machine, times, run.key[1:], str(document["memory"])
+    """Return the moment of a measurement, which no two have in common."""
+    record = run.record
+    machine = record.hardware.cpu_model, run.gpu_uuid
+    return machine, (record.started_utc, record.finished_utc), run.key[1:], record.memory

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from adscale.errors import ResultsError
+from adscale.files import read_record
+from adscale.request import RunRequest
+from adscale.run_record import RunRecord
 
-from ..documents import read_document
 from .folders import (
     Finding,
     RecordedRun,
@@ -24,18 +26,18 @@ from .folders import (
     check_duplicates,
     check_place,
     foreign_place,
-    read_record,
+    read_folder,
     run_folders,
 )
 
 SQLITE_HEADER = b"SQLite format 3\0"
 COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
 ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
-"""What attribution makes of a profile."""
+"""Files that attribution makes of a profile."""
 
 ATTRIBUTE = "start the study again"
 ONLY_IN_LATENCY = ("collector",)
-"""What the request of the latency pass does not share with that of the profiled one."""
+"""Keys in which the request of the latency pass differs from that of the profiled one."""
 
 
 def left_overs(folder: RunFolder) -> Iterator[Finding]:
@@ -46,7 +48,7 @@ def left_overs(folder: RunFolder) -> Iterator[Finding]:
 
 
 def check_files(run: RecordedRun) -> Iterator[Finding]:
-    """What is missing or damaged beside a record."""
+    """Find files beside a record that are missing or damaged."""
     folder = run.folder
     yield from _profile(folder)
     for name in ATTRIBUTED:
@@ -63,7 +65,7 @@ def check_latency(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     """Runs without times free of a profiler, on a device whose other runs have them."""
     devices = {run.key.device for run in runs if _has_latency(run)}
     for run in runs:
-        measured = run.document["status"] == "ok"
+        measured = run.record.status == "ok"
         if measured and run.key.device in devices and not _has_latency(run):
             what = "holds no latency.json, other runs of this device do"
             yield Finding(run.folder.place, what, "start the study again")
@@ -87,7 +89,7 @@ def _profile(folder: RunFolder) -> Iterator[Finding]:
 
 
 def _sqlite_fault(path: Path) -> str | None:
-    """By the header, which says how long the file is (https://sqlite.org/fileformat2.html)."""
+    """Read the header, which says how long the file is (https://sqlite.org/fileformat2.html)."""
     with path.open("rb") as file:
         header = file.read(100)
     if len(header) < 100 or not header.startswith(SQLITE_HEADER):
@@ -114,14 +116,15 @@ def _latency(run: RecordedRun) -> Iterator[Finding]:
     where = f"{run.folder.place}/latency.json"
     path = run.folder.path / "latency.json"
     try:
-        other = read_document(path, "run", COPY_OR_RUN)
+        other = read_record(path, RunRecord, COPY_OR_RUN)
     except ResultsError as error:
         yield Finding(where, error.what, error.remedy)
         return
     differing = [
-        key
-        for key, value in run.request.items()
-        if key not in ONLY_IN_LATENCY and json.dumps(value) != json.dumps(other["request"][key])
+        field.name
+        for field in fields(run.request)
+        if field.name not in ONLY_IN_LATENCY
+        and getattr(run.request, field.name) != getattr(other.request, field.name)
     ]
     if differing:
         what = f"is of another run than run.json beside it ({', '.join(differing)} differ)"
@@ -133,10 +136,10 @@ CURVE_KEYS = (
     "target", "settings", "seed", "threads", "images", "sampling", "collector", "execution",
     "lock_clocks", "container",
 )  # fmt: skip
-"""What the runs of one curve must have been asked for in common."""
+"""Keys that the requests of one curve must share."""
 
 LABEL_KEYS = ("target", "settings")
-"""What a method's label stands for, on every device."""
+"""Keys that a method's label stands for, on every device."""
 
 _APART = "measure the smaller part again, or move it to a device with a name of its own"
 
@@ -170,26 +173,30 @@ def check_labels(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
 
 
 def _fingerprint(run: RecordedRun) -> dict[str, object]:
-    """By what machines of one kind are known."""
-    hardware = run.document["hardware"]
+    """Return the properties that machines of one kind share."""
+    hardware = run.record.hardware
     found: dict[str, object] = {
-        "cpu_model": hardware["cpu_model"],
-        "online_cpus": hardware["online_cpus"],
+        "cpu_model": hardware.cpu_model,
+        "online_cpus": hardware.online_cpus,
         # the kernel keeps some of it, not always as much
-        "main memory in GiB": round(hardware["memory_bytes"] / GIB),
-        "device_type": run.request["device_type"],
+        "main memory in GiB": round(hardware.memory_bytes / GIB),
+        "device_type": run.request.device_type,
     }
-    for key, value in (hardware["gpu"] or {}).items():
-        if key != "uuid":
-            found[f"gpu.{key}"] = value
-    return {**found, **{f"software.{key}": v for key, v in run.document["software"].items()}}
+    gpu = {} if hardware.gpu is None else asdict(hardware.gpu)
+    software = asdict(run.record.software)
+    return {
+        **found,
+        **{f"gpu.{key}": value for key, value in gpu.items() if key != "uuid"},
+        **{f"software.{key}": value for key, value in software.items()},
+    }
 
 
-def _flat(request: Mapping[str, Any], keys: Sequence[str]) -> dict[str, object]:
+def _flat(request: RunRequest, keys: Sequence[str]) -> dict[str, object]:
     """The values of some keys, mappings taken apart: ``sampling.warmup_images``."""
     found: dict[str, object] = {}
+    values = asdict(request)
     for key in keys:
-        value = request[key]
+        value = values[key]
         if isinstance(value, Mapping):
             found.update({f"{key}.{inner}": part for inner, part in value.items()})
         else:
@@ -274,7 +281,7 @@ def check_gaps(keys: Sequence[RunKey]) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, and what was found.
+    """The number of records and devices that were checked, and the findings.
 
     Attributes:
         runs: records that could be read; each process of a run has one.
@@ -311,7 +318,7 @@ def verify(
     runs: list[RecordedRun] = []
     for number, folder in enumerate(folders, 1):
         findings += [*foreign_place(folder), *left_overs(folder)]
-        record = read_record(folder)
+        record = read_folder(folder)
         if isinstance(record, Finding):
             findings.append(record)
         else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from adscale.errors import DeviceError
-from adscale.files import write_json
+from adscale.files import write_record
 from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
+from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
@@ -76,8 +76,8 @@ def _gpu_key(asked: str | None) -> str:
 def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
     from ..runner import measure
 
-    def keep_draft(record: dict[str, Any]) -> None:
-        write_json(folder / DRAFT_NAME, record, "run")
+    def keep_draft(record: RunRecord) -> None:
+        write_record(folder / DRAFT_NAME, record)
 
     if request.collector == "nsys":
         record = measure(request, NvtxAnnotator(), nsys_version, keep_draft)
@@ -89,6 +89,6 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
         with EmbeddedCollector(request.device_type) as collector:
             record = measure(request, collector.annotate, None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
-    if record["status"] == "predicted_out_of_memory":
-        print(record["problem"]["message"], flush=True)
-    write_json(folder / record_name(request.collector), record, "run")
+    if record.status == "predicted_out_of_memory" and record.problem is not None:
+        print(record.problem.message, flush=True)
+    write_record(folder / record_name(request.collector), record)

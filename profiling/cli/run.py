@@ -19,8 +19,8 @@ from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.prediction import DEFAULT_MARGIN
-from adscale.request import Execution, RunRequest, Sampling
+from adscale.request import RunRequest
+from adscale.run_record import DEFAULT_MARGIN
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_place, launch
@@ -161,21 +161,20 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "seed": args.seed,
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,
-        "sampling": Sampling(
-            warmup_images=args.warmup_images,
-            measured_images=args.measured_images,
-            min_images=least,
-            time_budget_s=args.time_budget_s if args.time_budget_s > 0 else None,
-            target_precision=args.target_precision,
-        ),
-        "execution": Execution(
-            cudnn_benchmark=args.cudnn_benchmark,
-            deterministic=args.deterministic,
-            cache=args.cache,
-        ),
+        "sampling": {
+            "warmup_images": args.warmup_images,
+            "measured_images": args.measured_images,
+            "min_images": least,
+            "time_budget_s": args.time_budget_s if args.time_budget_s > 0 else None,
+            "target_precision": args.target_precision,
+        },
+        "execution": {
+            "cudnn_benchmark": args.cudnn_benchmark,
+            "deterministic": args.deterministic,
+            "cache": args.cache,
+        },
         "lock_clocks": args.lock_clocks,
         "collector": collector,
         "gpu": args.gpu,
     }
-    request = RunRequest(**data)
-    return RunRequest.from_json(request.as_json())  # the same checks as for a request from outside
+    return RunRequest.from_dict(data)

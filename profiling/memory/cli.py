@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from adscale.errors import ConfigError
+from adscale.files import write_record
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec
+from adscale.models import jsonable
 
 from ..cli.methods import add_method_arguments, find_method
 
@@ -53,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     # torch comes with them: imported here, faults of the command line are told at once
     from ..methods.loading import resolve
     from .counting import is_gpu_imaginable
-    from .report import count_report, format_table, warnings_of, write_report
+    from .report import count_report, format_table, warnings_of
 
     if spec.foreign:
         spec = resolve(spec)
@@ -66,11 +68,11 @@ def main(args: argparse.Namespace) -> int:
     report = count_report(label, spec, settings, variant, args.resolution, device_type)
     if args.output is not None:
         try:
-            write_report(args.output, report)
+            write_record(args.output, report)
         except OSError as problem:
             what = f"cannot be written ({problem.strerror})"
             raise ConfigError(str(args.output), what, "name another file with -o") from problem
-    print(json.dumps(report, indent=1) if args.json else format_table(report))
+    print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
     for warning in warnings_of(report):
         print(warning, file=sys.stderr)
     return 0

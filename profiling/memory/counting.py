@@ -7,7 +7,8 @@ memory-efficient kernel in 32-bit floats (torch, SDPA backends), which does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -20,13 +21,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
 from ..methods.base import Method
 from ..methods.loading import load_method_class
 from .recording import Recorder, size_bytes
-from .records import MemoryCount
 from .tracing import OUTSIDE, Trace
 
 _EFFICIENT = torch.ops.aten._scaled_dot_product_efficient_attention  # noqa: SLF001 -- an operator
@@ -179,8 +180,25 @@ def _count(
         incomplete = _incomplete(spec, trace.recorder, problem)
     # of ours, what lies behind an interruption belongs to where it happened
     otherwise = OUTSIDE if spec.foreign else trace.recorder.interrupted
-    parts = trace.submodules(otherwise)
-    return MemoryCount(size_bytes([image]), parts, NOT_COUNTED[device_type], incomplete)
+    parts = tuple(
+        dataclasses.replace(part, complexity=spec.complexity.get(part.submodule, "unknown"))
+        for part in trace.submodules(otherwise)
+    )
+    image_bytes = size_bytes([image])
+    return MemoryCount(
+        resolution_px=resolution_px,
+        image_bytes=image_bytes,
+        submodules=parts,
+        not_counted=NOT_COUNTED[device_type],
+        incomplete=incomplete,
+        needed_bytes=image_bytes + _needed_bytes(parts),
+    )
+
+
+def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
+    """What the device must hold beside the image; what ``not_counted`` lists comes on top."""
+    resident = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
+    return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
 def _move(method: nn.Module, device: torch.device) -> None:

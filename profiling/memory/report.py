@@ -1,19 +1,17 @@
-"""Counts as ``memory.json`` and as a table for the terminal."""
+"""Counts of a method as the record ``memory.json`` and as a table for the terminal."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from adscale.files import write_json
+from adscale.devices import DeviceType
+from adscale.memory_record import MemoryCount, MemoryRecord, SubmoduleCount
 from adscale.methods.checks import Variant, check_countable
 from adscale.methods.spec import MethodSpec
+from adscale.run_record import SCHEMA_VERSION
 
 from .counting import count_memory
-from .records import MemoryCount
 
 MIB = 2**20
 GIGA = 10**9
@@ -31,8 +29,8 @@ def count_report(
     settings: Mapping[str, Any],
     variant: Variant,
     resolutions_px: Iterable[int],
-    device_type: str,
-) -> dict[str, Any]:
+    device_type: DeviceType,
+) -> MemoryRecord:
     """Counts a method at several resolutions.
 
     Args:
@@ -41,10 +39,7 @@ def count_report(
         settings: of the method, defaults filled in.
         variant: its precision does not matter here: fp32 and TF32 both occupy four bytes.
         resolutions_px: side lengths of the square image; each is counted once.
-        device_type: ``cpu`` or ``cuda``, see ``count_memory``.
-
-    Returns:
-        The content of ``memory.json``, see ``workflow/schemas/memory.schema.json``.
+        device_type: see ``count_memory``.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at one of the resolutions;
@@ -53,108 +48,88 @@ def count_report(
     sides_px = list(dict.fromkeys(resolutions_px))
     for side_px in sides_px:
         check_countable(spec, settings, side_px)
-    return {
-        "schema_version": 3,
-        "method": label,
-        "target": spec.target,
-        "settings": dict(settings),
-        "variant": str(variant),
-        "device_type": device_type,
-        "resolutions": [
-            _entry(
-                count_memory(
-                    spec,
-                    settings,
-                    resolution_px=side_px,
-                    implementation=variant.implementation,
-                    device_type=device_type,
-                ),
-                spec,
-                side_px,
-            )
-            for side_px in sides_px
-        ],
-    }
+    counts = (
+        count_memory(
+            spec,
+            settings,
+            resolution_px=side_px,
+            implementation=variant.implementation,
+            device_type=device_type,
+        )
+        for side_px in sides_px
+    )
+    return MemoryRecord(
+        schema_version=SCHEMA_VERSION,
+        method=label,
+        target=spec.target,
+        settings=settings,
+        variant=str(variant),
+        device_type=device_type,
+        resolutions=tuple(counts),
+    )
 
 
-def _entry(count: MemoryCount, spec: MethodSpec, side_px: int) -> dict[str, Any]:
-    data = json.loads(json.dumps(dataclasses.asdict(count)))  # lists for tuples, all the way down
-    for part in data["submodules"]:
-        part["complexity"] = spec.complexity.get(part["submodule"], "unknown")
-    return {"resolution_px": side_px, **data, "needed_bytes": count.needed_bytes}
-
-
-def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Checks a report against its schema and writes it, whole or not at all.
-
-    Raises:
-        OSError: the file cannot be written.
-        jsonschema.ValidationError: the report does not fit: a fault of ours.
-    """
-    write_json(path, report, "memory")
-
-
-def format_table(report: Mapping[str, Any]) -> str:
+def format_table(report: MemoryRecord) -> str:
     """The report as lines of text: by resolution and submodule, and what decides the peak."""
     rows: list[tuple[str, ...]] = [HEAD]
-    for entry in report["resolutions"]:
-        side_px, submodules = str(entry["resolution_px"]), entry["submodules"]
-        rows += [_row(side_px, part["submodule"], [part]) for part in submodules]
-        rows.append(_row(side_px, "method", submodules))
+    for count in report.resolutions:
+        side_px = str(count.resolution_px)
+        rows += [_row(side_px, part.submodule, [part]) for part in count.submodules]
+        rows.append(_row(side_px, "method", count.submodules))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     head = (
-        f"{report['method']} ({report['target']}), {report['variant']}, batch 1, counted for "
-        f"{report['device_type']}"
+        f"{report.method} ({report.target}), {report.variant}, batch 1, counted for "
+        f"{report.device_type}"
     )
-    notes = [line for entry in report["resolutions"] for line in _peak_words(entry)]
-    listed = "; ".join(report["resolutions"][0]["not_counted"])
+    notes = [line for count in report.resolutions for line in _peak_words(count)]
+    listed = "; ".join(report.resolutions[0].not_counted)
     return "\n".join(
         [head, *(_align(row, widths) for row in rows), "", *notes, f"not counted: {listed}"]
     )
 
 
-def _peak_words(entry: Mapping[str, Any]) -> list[str]:
+def _peak_words(count: MemoryCount) -> list[str]:
     """What the device must hold, and what the largest peak consists of."""
-    part = max(entry["submodules"], key=lambda part: part["peak"]["bytes"])
-    peak = part["peak"]
-    where = f"{part['submodule']}, {peak['operator']}"
-    if peak["layer"]:
-        where += f" in {peak['layer']}"
+    part = count.largest_peak
+    peak = part.peak
+    where = f"{part.submodule}, {peak.operator}"
+    if peak.layer:
+        where += f" in {peak.layer}"
     groups = ", ".join(
-        f"{group['tensors']} x {group['operator']}"
-        f"{' of ' + group['layer'] if group['layer'] else ''} {_mib(group['bytes'])}"
-        for group in peak["alive"][:LISTED]
+        f"{group.tensors} x {group.operator}"
+        f"{' of ' + group.layer if group.layer else ''} {_mib(group.bytes)}"
+        for group in peak.alive[:LISTED]
     )
-    side_px, needed_mib = entry["resolution_px"], _mib(entry["needed_bytes"])
-    words = f"{side_px} px: needs {needed_mib} MiB; peak {_mib(peak['bytes'])} MiB in {where}"
-    more = " ..." if len(peak["alive"]) > LISTED else ""
+    words = (
+        f"{count.resolution_px} px: needs {_mib(count.needed_bytes)} MiB; peak {_mib(peak.bytes)} "
+        f"MiB in {where}"
+    )
+    more = " ..." if len(peak.alive) > LISTED else ""
     return [words, f"  alive in MiB: {groups}{more}"] if groups else [words]
 
 
-def warnings_of(report: Mapping[str, Any]) -> list[str]:
+def warnings_of(report: MemoryRecord) -> list[str]:
     """A line for each resolution of which something is not in the count."""
     return [
-        f"warning: {report['method']} at {entry['resolution_px']} px: {entry['incomplete']}"
-        for entry in report["resolutions"]
-        if entry["incomplete"] is not None
+        f"warning: {report.method} at {count.resolution_px} px: {count.incomplete}"
+        for count in report.resolutions
+        if count.incomplete is not None
     ]
 
 
-def _row(side_px: str, name: str, parts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Of one submodule, or of all together: sums, but of peaks the largest."""
-    largest = max((part["peak"] for part in parts), key=lambda peak: peak["bytes"])
-    libraries = sum(one["device_bytes"] for part in parts for one in part["libraries"])
+def _row(side_px: str, name: str, parts: Sequence[SubmoduleCount]) -> tuple[str, ...]:
+    """Sums over one submodule or over all of them, but of peaks the largest."""
+    largest = max((part.peak for part in parts), key=lambda peak: peak.bytes)
     return (
         side_px,
         name,
-        *(
-            _mib(sum(part[column] for part in parts))
-            for column in ("parameters_bytes", "buffers_bytes", "activations_bytes")
-        ),
-        _mib(largest["bytes"]),
-        _mib(largest["kept_bytes"]),
-        _mib(libraries),
-        f"{sum(part['flops'] for part in parts) / GIGA:,.2f}",
+        _mib(sum(part.parameters_bytes for part in parts)),
+        _mib(sum(part.buffers_bytes for part in parts)),
+        _mib(sum(part.activations_bytes for part in parts)),
+        _mib(largest.bytes),
+        _mib(largest.kept_bytes),
+        _mib(sum(part.library_bytes for part in parts)),
+        f"{sum(part.flops for part in parts) / GIGA:,.2f}",
     )
 
 

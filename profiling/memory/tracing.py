@@ -16,10 +16,18 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from adscale.memory_record import (
+    AliveCount,
+    Conventions,
+    LayerCount,
+    LibraryCount,
+    PeakCount,
+    SubmoduleCount,
+)
+
 from ..methods.base import LibraryWork, Method, watching_libraries
 from .live import Block, LiveTensors, Origin, Section
 from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters, size_bytes
-from .records import AliveCount, LayerCount, LibraryCount, PeakCount, SubmoduleCount
 
 
 def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
@@ -220,7 +228,7 @@ def _submodule(
         parameters_bytes=parameters_bytes,
         buffers_bytes=buffers_bytes,
         activations_bytes=sum(layer.activations_bytes for layer in layers),
-        conventions=conventions,
+        conventions=Conventions(**conventions),
         leaf_modules=sum(call.is_leaf for call in calls),
         peak=_peak(sections),
         host_peak_bytes=max((section.host_peak_bytes for section in sections), default=0),

@@ -18,7 +18,7 @@ from pathlib import Path
 from adscale.config import StudyConfig
 from adscale.digest import source_digest
 from adscale.files import write_text
-from adscale.prediction import Prediction
+from adscale.run_record import Prediction
 
 
 def run_options(study: StudyConfig) -> str:

@@ -11,6 +11,8 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from adscale.memory_record import MemoryRecord
+from adscale.models import checked
 from analysis.feasibility.table import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing
 from analysis.figures.draw import StudyTables, study_figures
@@ -60,8 +62,8 @@ def count_of(method: str = "M", **changes: Any) -> Count:
 def read(count: Count, sides_px: Sequence[int] = COUNTED_PX) -> list[ReadCount]:
     """As if it had been read from a file."""
     return [
-        ReadCount(count.method, count.variant, content["resolution_px"], count.device_type, content)
-        for content in count.document(sides_px)["resolutions"]
+        ReadCount(count.method, count.variant, content.resolution_px, count.device_type, content)
+        for content in checked(MemoryRecord, count.document(sides_px)).resolutions
     ]
 
 

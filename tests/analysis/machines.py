@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from adscale.models import checked
+from adscale.run_record import Machine
 from analysis.machine import MachineState, read_state
 
 SAMPLES = 100
@@ -38,7 +40,7 @@ def cpu(**changes: Any) -> dict[str, Any]:
 
 
 def state(document: dict[str, Any]) -> MachineState:
-    return read_state(document, "machine.json", "measure again")
+    return read_state(checked(Machine, document), "machine.json", "measure again")
 
 
 def _document(samples: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

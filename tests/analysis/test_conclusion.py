@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.conclusion import three_lines
@@ -60,6 +60,7 @@ def test_the_fastest_that_fits_is_told_with_all_that_it_rests_on() -> None:
     )
 
 
+@settings(max_examples=30)
 @given(st.floats(1.0, 2.0))
 def test_methods_whose_intervals_meet_are_not_told_apart(ratio: float) -> None:
     first = lines(feasible("A", 10.0), feasible("B", 10.0 * ratio))[0]

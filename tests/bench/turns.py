@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from adscale.files import write_json
+from adscale.files import write_record
 from adscale.names import PROFILE_NAMES
 from adscale.request import RunRequest
 from profiling.annotation import Annotate, NvtxAnnotator
@@ -58,7 +58,7 @@ def main(collector: str, request_json: str, out: str, mine: str, other: str) -> 
             turns = Turns(embedded.annotate, mine, other)
             record = measure(request, turns, None, lambda _draft: None)
         embedded.write(folder / PROFILE_NAMES["embedded"])
-    write_json(folder / "run.json", record, "run")
+    write_record(folder / "run.json", record)
 
 
 if __name__ == "__main__":

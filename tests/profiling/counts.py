@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
-from profiling.memory.records import MemoryCount, SubmoduleCount
 
 
 def counted_anew(

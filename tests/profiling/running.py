@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
-from adscale.validation import load_schema
+from adscale.files import read_record
+from adscale.models import jsonable
+from adscale.run_record import RunRecord
 
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
@@ -34,8 +34,9 @@ def run(
 
 
 def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    """The record as it was written; its model reads it, too."""
     data: dict[str, Any] = json.loads((folder / name).read_text())
-    Draft202012Validator(load_schema("run")).validate(data)
+    assert jsonable(read_record(folder / name, RunRecord, "run again")) == data
     return data
 
 

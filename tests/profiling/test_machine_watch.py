@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 
 from adscale.errors import DeviceError
-from adscale.validation import load_schema
+from adscale.models import adapter, jsonable
+from adscale.run_record import Machine
 from analysis.machine import RunVerdict, judge, read_state
 from analysis.statistics.steadiness import check_steadiness
 from profiling.machine import cpu as cpu_module
@@ -33,16 +33,15 @@ BURN = "import sys\nsys.stdout.write('x')\nsys.stdout.flush()\nwhile True: pass"
 
 
 def checked(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, once the schema of run.json has passed it in its JSON form."""
-    schema = load_schema("run")
-    part = {**schema["properties"]["machine"], "$defs": schema["$defs"]}
+    """The document in its JSON form, once the model of run.json has passed it."""
     data: dict[str, Any] = json.loads(json.dumps(document))
-    Draft202012Validator(part).validate(data)
+    assert jsonable(adapter(Machine).validate_python(data)) == data
     return data
 
 
 def verdict(document: dict[str, Any], image_ms: list[float], device_type: str) -> RunVerdict:
-    state = read_state(checked(document), "run.json", "measure again")
+    machine = adapter(Machine).validate_python(checked(document))
+    state = read_state(machine, "run.json", "measure again")
     return judge(state, check_steadiness(np.array(image_ms)), device_type)
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.counting import count_memory
-from profiling.memory.records import SubmoduleCount
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling.counts import counted, counted_anew, submodules
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import all_specs
 from adscale.methods.spec import MethodSpec
-from profiling.memory.records import SubmoduleCount
 from tests.profiling import counts
 
 pytestmark = pytest.mark.xdist_group("counts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 
 import faiss
 import pytest
@@ -11,9 +12,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from adscale.memory_record import MemoryCount, SubmoduleCount
 from profiling.memory.counting import is_gpu_imaginable
 from profiling.memory.live import LiveTensors, Section
-from profiling.memory.records import MemoryCount, SubmoduleCount
 from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
 from tests.profiling import counts
@@ -146,7 +147,7 @@ def test_peaks_and_flops_of_teacher_and_student(size: str, side_px: int) -> None
 )
 def test_conventions_of_the_student(size: str, side_px: int, leaf: float, allocated: float) -> None:
     student = counted("efficientad", side_px, size=size)[1]["student"]
-    found = {name: size_bytes / MIB for name, size_bytes in student.conventions.items()}
+    found = {name: size_bytes / MIB for name, size_bytes in asdict(student.conventions).items()}
     assert found["convolution"] == student.activations_bytes / MIB
     assert found["leaf"] == found["torchsummary"] == pytest.approx(leaf, rel=5e-5)
     assert found["not_in_place"] == found["allocated"] == pytest.approx(allocated, rel=5e-5)
@@ -170,7 +171,7 @@ def test_peak_of_the_autoencoder(
         assert own / MIB < 1_649
         return
     assert own / MIB == pytest.approx(peak_mib, abs=0.005)
-    found = parts["autoencoder"].conventions["allocated"] / MIB
+    found = parts["autoencoder"].conventions.allocated / MIB
     assert found == pytest.approx(allocated_mib, abs=0.005)
 
 
@@ -183,15 +184,15 @@ def test_the_backbone_to_layer3(
 ) -> None:
     found = counted("patchcore", side_px)[1]["feature_extraction"]
     assert found.peak.bytes / MIB == pytest.approx(peak_mib, abs=0.01)
-    assert found.conventions["not_in_place"] / MIB == pytest.approx(not_in_place_mib, abs=0.01)
-    assert 2 * found.conventions["convolution"] == found.activations_bytes
+    assert found.conventions.not_in_place / MIB == pytest.approx(not_in_place_mib, abs=0.01)
+    assert 2 * found.conventions.convolution == found.activations_bytes
     assert found.flops / 1e9 == pytest.approx(gflop, abs=0.06)
 
 
 def test_the_leaf_convention_counts_what_passes_its_input_on() -> None:
     """The network of torchvision has 298.5 MiB; timm's has modules besides that do nothing."""
     found = counted("patchcore", 256)[1]["feature_extraction"]
-    assert found.conventions["leaf"] / MIB == pytest.approx(298.5 + 43, abs=0.01)
+    assert found.conventions.leaf / MIB == pytest.approx(298.5 + 43, abs=0.01)
 
 
 @pytest.mark.parametrize(("side_px", "gflop"), [(256, 59.4), (512, 237.7), (1024, 950.9)])
@@ -206,7 +207,7 @@ def test_the_feature_extractor_runs_twice(side_px: int, gflop: float) -> None:
 )
 def test_conventions_of_the_unet(side_px: int, not_in_place: float, leaf: float) -> None:
     unet = counted("ddad", side_px)[1]["denoising_unet"]
-    found = {name: size_bytes / MIB for name, size_bytes in unet.conventions.items()}
+    found = {name: size_bytes / MIB for name, size_bytes in asdict(unet.conventions).items()}
     assert found["convolution"] == pytest.approx(398.2 * (side_px / 256) ** 2, rel=1e-4)
     assert found["not_in_place"] == pytest.approx(not_in_place, rel=5e-5)
     assert found["leaf"] == pytest.approx(leaf, rel=5e-5)

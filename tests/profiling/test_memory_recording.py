@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.spec import MethodSpec
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
-from profiling.memory.records import SubmoduleCount
 from profiling.memory.tracing import owner
 from profiling.methods.base import Detection, Method
 

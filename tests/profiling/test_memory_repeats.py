@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.live import LiveTensors
-from profiling.memory.records import SubmoduleCount
 from profiling.memory.tracing import Trace, counting_once
 from profiling.methods.ddad.method import DDAD
 

@@ -1,31 +1,38 @@
 from __future__ import annotations
 
 import argparse
-import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.files import read_record, write_record
+from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.models import jsonable
 from profiling.memory import cli
 from profiling.memory.counting import is_gpu_imaginable
-from profiling.memory.report import count_report, format_table, write_report
+from profiling.memory.report import count_report, format_table
 
 SPEC = get_spec("efficientad")
 DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
-SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "memory.schema.json"
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
+def record() -> MemoryRecord:
     variant = parse_variant("reference-tf32", SPEC)
     return count_report(
         "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], DEVICE_TYPE
     )
+
+
+@pytest.fixture(scope="module")
+def report(record: MemoryRecord) -> dict[str, Any]:
+    return jsonable(record)
 
 
 def run_cli(*arguments: str) -> int:
@@ -61,25 +68,23 @@ def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
     }
 
 
-def test_a_report_is_valid_json_of_its_schema(tmp_path: Path, report: dict[str, Any]) -> None:
+def test_a_report_is_read_as_it_was_written(
+    tmp_path: Path, record: MemoryRecord, report: dict[str, Any]
+) -> None:
     file = tmp_path / "new" / "memory.json"
-    write_report(file, report)
-    read = json.loads(file.read_text())
-    assert read == report
-    jsonschema.validate(read, json.loads(SCHEMA.read_text()))
+    write_record(file, record)
+    assert json.loads(file.read_text()) == report
+    assert read_record(file, MemoryRecord, "count again") == record
     assert [entry.name for entry in file.parent.iterdir()] == ["memory.json"]
 
 
-def test_an_invalid_report_is_not_written(tmp_path: Path, report: dict[str, Any]) -> None:
-    broken = copy.deepcopy(report)
-    broken["resolutions"][0]["submodules"][0]["activations_bytes"] = -1
-    with pytest.raises(jsonschema.ValidationError):
-        write_report(tmp_path / "memory.json", broken)
-    assert list(tmp_path.iterdir()) == []
+def test_an_invalid_count_cannot_be_made(record: MemoryRecord) -> None:
+    with pytest.raises(ValidationError, match="activations_bytes"):
+        dataclasses.replace(record.resolutions[0].submodules[0], activations_bytes=-1)
 
 
-def test_the_table_has_sums_and_the_largest_peak(report: dict[str, Any]) -> None:
-    lines = format_table(report).splitlines()
+def test_the_table_has_sums_and_the_largest_peak(record: MemoryRecord) -> None:
+    lines = format_table(record).splitlines()
     assert lines[0] == "Mine (efficientad), reference-tf32, batch 1, counted for " + DEVICE_TYPE
     rows = [line.split() for line in lines[1 : lines.index("")]]
     assert rows[0][0] == "resolution_px"
@@ -93,8 +98,8 @@ def test_the_table_has_sums_and_the_largest_peak(report: dict[str, Any]) -> None
     assert len(rows) == 1 + 2 * 5
 
 
-def test_the_table_tells_what_makes_the_peak(report: dict[str, Any]) -> None:
-    lines = format_table(report).splitlines()
+def test_the_table_tells_what_makes_the_peak(record: MemoryRecord) -> None:
+    lines = format_table(record).splitlines()
     words = next(line for line in lines if line.startswith("256 px: needs "))
     assert words.endswith("peak 43.60 MiB in student, aten::avg_pool2d in student.2")
     alive = lines[lines.index(words) + 1]

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from adscale.digest import source_digest
 from adscale.methods.registry import check_settings, get_spec
-from adscale.prediction import Prediction
+from adscale.run_record import Prediction
 from profiling.annotation import RangeRecorder
 from profiling.memory_limits import total_host_bytes
 from profiling.methods.base import Method

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from adscale.prediction import Prediction
+from adscale.run_record import Prediction
 
 GIB = 2**30
 

@@ -47,9 +47,12 @@ def record(folder: Path, side_px: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of a resolution that fits and one that does not and is left out."""
-    folder = tmp_path_factory.mktemp("left_out")
+def finished(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a resolution that fits and was measured, and one that does not and is left out."""
+    folder = tmp_path_factory.mktemp("left_out") / "study"
+    shutil.copytree(finished_study, folder, copy_function=shutil.copy2)
+    for made in ("tables", "figures"):
+        shutil.rmtree(folder / "results" / made)
     configure(folder, **SKIP)
     run_limited(folder)
     return folder

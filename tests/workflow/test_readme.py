@@ -245,6 +245,14 @@ def test_page_for_contributors_names_every_marker() -> None:
     assert [marker for marker in markers if f"\n| `{marker}` | " not in page] == []
 
 
+def test_page_for_contributors_names_what_is_slow() -> None:
+    page = (CHECKOUT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    files = sorted((CHECKOUT / "tests").rglob("test_*.py"))
+    slow = [file.stem for file in files if "pytest.mark" + ".slow" in file.read_text("utf-8")]
+    assert slow
+    assert [name for name in slow if f"`{name}`" not in page] == []
+
+
 def test_citations_agree() -> None:
     """Those of the README, of CITATION.cff and of the package."""
     cited = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))

@@ -29,12 +29,13 @@ def gpu_memory(**values: Any) -> dict[str, Any]:
 def write_count(folder: Path, needed_bytes: int) -> None:
     """A real count, its sum replaced."""
     from adscale.methods.registry import check_settings, get_spec, parse_variant
+    from adscale.models import jsonable
     from profiling.memory.report import count_report
 
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})
     variant = parse_variant("reference-fp32", spec)
-    report = count_report("M", spec, settings, variant, [256], "cpu")
+    report = jsonable(count_report("M", spec, settings, variant, [256], "cpu"))
     report["device_type"] = "cuda"
     report["resolutions"][0]["needed_bytes"] = needed_bytes
     (folder / "memory.json").write_text(json.dumps(report))

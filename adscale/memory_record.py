@@ -1,0 +1,177 @@
+"""``memory.json``: exact counts of one method and variant; no image is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .methods.spec import Complexity
+from .models import CLOSED, Count, Integer, Positive, Text
+
+
+@dataclass(frozen=True, config=CLOSED)
+class LayerCount:
+    """A counted layer. One that is called several times is counted the first time."""
+
+    name: str = Field(description="Path of the module.")
+    type: str = Field(description="Its class.")
+    output_shape: tuple[Integer, ...] = Field(description="Of its first call.")
+    parameters_bytes: Count = Field(description="Its own.")
+    activations_bytes: Count = Field(description="Its output.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class AliveCount:
+    """Tensors of one origin in a peak."""
+
+    submodule: str | None = Field(description="In which they were made.")
+    operator: str = Field(description="That made them.")
+    layer: str | None = Field(description="In which; null: in none.")
+    tensors: Positive = Field(description="How many.")
+    bytes: Count = Field(description="Of all of them.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class PeakCount:
+    """The largest sum of tensors on the device that are alive at once during a submodule."""
+
+    bytes: Count = Field(
+        description="Largest sum of the tensors on the device that are alive at once while the "
+        "submodule runs; parameters, buffers and the input image are not in it."
+    )
+    kept_bytes: Count = Field(
+        description="Of tensors alive when the submodule begins: what earlier ones have left."
+    )
+    operator: str | None = Field(
+        description="Whose output completes the peak, such as aten::bmm; null: nothing was "
+        "allocated."
+    )
+    layer: str | None = Field(
+        description="Path of the innermost module it was called in; null: in none."
+    )
+    alive: tuple[AliveCount, ...] = Field(
+        description="The tensors of the peak, largest group first."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class LibraryCount:
+    """What a library takes that torch does not see."""
+
+    library: str = Field(description="Its name.")
+    purpose: str = Field(description="What for.")
+    device_bytes: Count = Field(description="On the device.")
+    host_bytes: Count = Field(description="On the host beside it.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Conventions:
+    """Bytes of activations by other conventions than that of ``activations_bytes``."""
+
+    convolution: Count = Field(description="Outputs of convolutions and linear layers, each once.")
+    not_in_place: Count = Field(
+        description="Outputs of leaf modules less those of in-place activations, Dropout and "
+        "Identity, each once."
+    )
+    leaf: Count = Field(description="Outputs of all leaf modules, each once.")
+    torchsummary: Count = Field(
+        description="Outputs of all modules but containers (Sequential, ModuleList), each once."
+    )
+    allocated: Count = Field(
+        description="Every storage that an operator returned newly, each time."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class SubmoduleCount:
+    """What one submodule needs for one inference, batch 1."""
+
+    submodule: str = Field(description="Its name.")
+    parameters_bytes: Count = Field(description="Its parameters.")
+    buffers_bytes: Count = Field(description="Its buffers.")
+    activations_bytes: Count = Field(
+        description="Sum of the outputs of leaf modules that own parameters, one inference, batch "
+        "1, not doubled (the paper's equation 3 in the convention that reproduces its figures)."
+    )
+    conventions: Conventions = Field(description="The same by other conventions.")
+    leaf_modules: Count | None = Field(
+        default=None,
+        description="Modules without children that are called, each once: layers with parameters, "
+        "activation functions, poolings, Dropout. Absent from older files.",
+    )
+    peak: PeakCount = Field(description="Tensors alive at once.")
+    host_peak_bytes: Count = Field(
+        description="Largest sum of tensors on the host beside a CUDA device; 0 for device_type "
+        "cpu."
+    )
+    flops: Count = Field(
+        description="Twice the multiply-adds of convolutions, matrix products, attention and "
+        "search, over one inference."
+    )
+    libraries: tuple[LibraryCount, ...] = Field(
+        description="What libraries that torch does not see take besides. On device_type cpu the "
+        "device is the host, and host_bytes are 0."
+    )
+    layers: tuple[LayerCount, ...] = Field(
+        description="The layers in activations_bytes, in the order of their calls."
+    )
+    complexity: Complexity = Field(
+        default="unknown",
+        description="How its work grows with the image, as its method declares it from what it "
+        "computes; neither counted nor measured.",
+    )
+
+    @property
+    def library_bytes(self) -> int:
+        """What libraries take on the device, in bytes."""
+        return sum(one.device_bytes for one in self.libraries)
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class MemoryCount:
+    """What one inference of a method needs at one resolution, batch 1."""
+
+    resolution_px: Positive = Field(description="Side length of the square image.")
+    image_bytes: Count = Field(description="The input tensor; in no other figure but needed_bytes.")
+    submodules: Annotated[tuple[SubmoduleCount, ...], Field(min_length=1)] = Field(
+        description="In the order of inference."
+    )
+    not_counted: tuple[Text, ...] = Field(
+        description="What takes memory and is in none of the figures."
+    )
+    incomplete: Text | None = Field(
+        description="Up to where a method of the user's was counted, and why not further; null: "
+        "everything is in the count."
+    )
+    needed_bytes: Count = Field(
+        description="What the device must hold: parameters, buffers, input image, the largest "
+        "peak of a submodule, and what libraries take. What not_counted lists comes on top."
+    )
+
+    @property
+    def largest_peak(self) -> SubmoduleCount:
+        """The submodule whose peak is the largest."""
+        return max(self.submodules, key=lambda part: part.peak.bytes)
+
+
+@dataclass(frozen=True, config=CLOSED)
+class MemoryRecord:
+    """Exact counts of one method and variant at some resolutions."""
+
+    schema: ClassVar[str] = "memory"
+
+    schema_version: Literal[3] = Field(description="Of this record.")
+    method: str = Field(description="The user's label.")
+    target: str = Field(description="The class behind it.")
+    settings: Mapping[str, Any] = Field(description="Of the class.")
+    variant: str = Field(description="implementation-precision.")
+    device_type: Literal["cpu", "cuda"] = Field(
+        description="Where the inference is thought to happen. It decides which tensors are "
+        "copied and which lie on the host."
+    )
+    resolutions: Annotated[tuple[MemoryCount, ...], Field(min_length=1)] = Field(
+        description="One count per resolution."
+    )

@@ -1,0 +1,381 @@
+"""``run.json`` and ``latency.json``: what a process was asked to do, what it did, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_serializer
+from pydantic.dataclasses import dataclass
+
+from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
+from .request import CollectorName, RunRequest
+
+SCHEMA_VERSION: Literal[3] = 3
+"""Of all records; it rises where an older one can no longer be read."""
+
+DEFAULT_MARGIN = 0.1
+"""By which share of the device's memory a count must exceed it before a run is left out."""
+
+Status = Literal["ok", "out_of_memory", "predicted_out_of_memory"]
+StopReason = Literal[
+    "precision", "image_count", "time_budget", "out_of_memory", "predicted_out_of_memory"
+]
+Bytes = Count | None
+"""A size that was measured; None where it could not be."""
+Times = tuple[Annotated[Number, Field(ge=0)], ...]
+"""One per measured image, in the order of measurement."""
+Samples = tuple[Number | None, ...]
+"""One per moment of ``time_ms``; None where it is missing."""
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Problem:
+    """Evidence for a status other than ok."""
+
+    phase: Literal["prediction", "build", "warmup", "measure", "unknown"] = Field(
+        description="How far the run had come."
+    )
+    message: Text = Field(description="What the allocator or the count says.")
+    requested_bytes: Count | None = Field(
+        description="Bytes of the allocation that failed, where the allocator says."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Sampled:
+    """How many images were completed."""
+
+    warmup_images: Count = Field(description="Warm-up images that were completed.")
+    measured_images: Count = Field(description="Measured images that were completed.")
+    stop_reason: StopReason = Field(
+        description="Why the measurement ended. precision: target_precision was reached."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Collector:
+    """What recorded the ranges."""
+
+    name: CollectorName = Field(description="none: the latency pass.")
+    version: str = Field(description="Version of nsys, or of adscale.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Images:
+    """The images that were run."""
+
+    source: str = Field(description="Folder, or the package whose photographs were used.")
+    count: Positive = Field(description="How many there are.")
+    unreadable: tuple[str, ...] = Field(description="Files that could not be read.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Weights:
+    """Where the weights come from."""
+
+    source: str = Field(description="`seeded random`, or the path of the checkpoint.")
+    sha256: str | None = Field(description="Of the checkpoint.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Prediction:
+    """What a run needs by count, beside what its device has."""
+
+    needed_bytes: Count = Field(
+        description="What the device must hold at least, as in memory.json."
+    )
+    device_memory_bytes: Positive = Field(
+        description="Memory of the GPU in all. Of a CPU device: main memory without swap, or what "
+        "control groups or ulimit -v leave of it."
+    )
+    available_bytes: Count = Field(description="What of it was free when the run started.")
+    incomplete: Text | None = Field(
+        description="Up to where a method of the user's was counted, and why not further; null: "
+        "everything is in the count."
+    )
+    counted_by: str = Field(description="Digest of the code that counted.")
+
+    def rules_out(self, margin: float | None) -> bool:
+        """Whether the run cannot fit, whatever else is in the device's memory.
+
+        The count is a bound from below: what has been counted must be there at once, what has not
+        comes on top. So more than the device has is too much, and the margin is only for faults of
+        the count itself.
+
+        Args:
+            margin: share of the device's memory by which the count must exceed it; None: no run is
+                to be ruled out.
+        """
+        if margin is None:
+            return False
+        return self.needed_bytes > self.device_memory_bytes * (1 + margin)
+
+    def sentence(self, margin: float) -> str:
+        """Why a run was ruled out, in words."""
+        return (
+            f"not run: it needs at least {self.needed_bytes:,} bytes by count, more than the "
+            f"{self.device_memory_bytes:,} bytes of the device with a margin of {margin:g}"
+        )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class HostMemory:
+    """Main memory of the whole measuring process: code, libraries and data."""
+
+    resident_before_build_bytes: Bytes = Field(description="Before the method was built (VmRSS).")
+    peak_before_build_bytes: Bytes = Field(description="Largest until then (VmHWM).")
+    peak_bytes: Bytes = Field(
+        description="Largest until the run was over, or memory ran out (VmHWM)."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class SubmoduleMemory:
+    """Memory of one submodule on the GPU, by torch's allocator."""
+
+    submodule: Text = Field(description="Its name.")
+    begin_allocated_bytes: Count = Field(
+        description="Live tensors when it began: parameters, buffers, the image, what earlier "
+        "submodules left."
+    )
+    peak_allocated_bytes: Count = Field(
+        description="Largest sum of live tensors while it ran, those at its begin among them."
+    )
+    peak_reserved_bytes: Count = Field(
+        description="Most that torch's allocator held of the driver while it ran, with what it "
+        "kept from before."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class GpuMemory:
+    """Memory of the GPU."""
+
+    context_bytes: Bytes = Field(
+        description="What the process had on the GPU before anything was allocated: CUDA's "
+        "context, and what records it."
+    )
+    moved_outside_bytes: Annotated[int, Field(strict=True)] | None = Field(
+        description="By how much what lies outside of torch's allocator grew while the method was "
+        "moved to the GPU: of PatchCore, faiss' memory bank and its temporary memory."
+    )
+    built_allocated_bytes: Bytes = Field(
+        description="Tensors on the GPU once the method was there: its parameters and buffers."
+    )
+    peak_allocated_bytes: Bytes = Field(
+        description="Largest sum of live tensors in the run, by torch's allocator."
+    )
+    peak_reserved_bytes: Bytes = Field(
+        description="Most that torch's allocator took from the driver in the run."
+    )
+    process_bytes: Bytes = Field(
+        description="What the process had on the GPU at the end, by the driver."
+    )
+    process_source: Literal["nvml", "nvidia-smi"] | None = Field(
+        description="Who told process_bytes."
+    )
+    outside_allocator_bytes: Annotated[int, Field(strict=True)] | None = Field(
+        description="process_bytes less what torch's allocator had reserved then: context, code "
+        "of kernels, libraries."
+    )
+    cublas_workspace_bytes: Bytes = Field(
+        description="What torch allocates for cuBLAS with the first matrix product, inside of its "
+        "allocator; null where torch does not tell."
+    )
+    submodules: tuple[SubmoduleMemory, ...] | None = Field(
+        description="Of one image behind the measured ones; null where it was not run."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class MeasuredMemory:
+    """Memory as it was measured. What could not be measured is null, never zero."""
+
+    host: HostMemory = Field(description="Main memory.")
+    gpu: GpuMemory | None = Field(description="null on a CPU device.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Latency:
+    """Times of the measured images without any profiler, in ms."""
+
+    load_ms: Times = Field(description="Reading and decoding the image file.")
+    prepare_ms: Times = Field(description="Resizing and normalising.")
+    copy_to_device_ms: Times | None = Field(description="null on a CPU device.")
+    image_ms: Times = Field(description="The inference, until the device has finished it.")
+    copy_to_host_ms: Times | None = Field(description="null on a CPU device.")
+    end_to_end_ms: Times = Field(
+        description="From the decoded image to its result in main memory: prepare, copies and "
+        "inference. Loading is not in it: a camera delivers images decoded."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class MachineSamples:
+    """A list per quantity, all of one length; none where the quantity cannot be had."""
+
+    time_ms: tuple[Number, ...] = Field(description="Of each sample since the watch began.")
+    sm_clock_mhz: Samples | None = Field(default=None, description="Of the GPU.")
+    memory_clock_mhz: Samples | None = Field(default=None, description="Of the GPU.")
+    temperature_c: Samples | None = Field(default=None, description="Of the GPU.")
+    power_w: Samples | None = Field(default=None, description="That the GPU draws.")
+    slowdown_reasons: Samples | None = Field(
+        default=None, description="Bit mask of nvmlDeviceGetCurrentClocksEventReasons."
+    )
+    cpu_frequency_mhz: Samples | None = Field(
+        default=None, description="Highest frequency of the CPUs that the process may use."
+    )
+    others_share: Samples | None = Field(
+        default=None,
+        description="Share of the GPU, or of the CPUs that the process may use, that others used "
+        "since the sample before; of a CPU the difference of two counters, so that a little less "
+        "than 0 occurs.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: Any) -> dict[str, Any]:
+        return {name: values for name, values in serialize(self).items() if values is not None}
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Energy:
+    """The GPU's energy counter over the measured images."""
+
+    joules: Annotated[Number, Field(ge=0)] = Field(description="That the counter rose by.")
+    window_s: Annotated[Number, Field(ge=0)] = Field(description="Between its two readings.")
+    images: Count = Field(description="Measured images between them.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class ForeignProcess:
+    """A process of others that computed on the GPU."""
+
+    pid: Count = Field(description="Its number.")
+    name: str | None = Field(description="Its name, where it can be read.")
+    used_bytes: Count | None = Field(description="Of the GPU's memory, where that is told.")
+    seen: Literal["before", "after", "throughout"] = Field(
+        description="When, beside the measured images."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Machine:
+    """State of the machine beside the measurement."""
+
+    interval_ms: Annotated[Number, Field(gt=0)] = Field(description="Time between two samples.")
+    measured_ms: tuple[Number, Number] | None = Field(
+        description="Begin and end of the measured images, on the clock of time_ms; null where "
+        "none was measured."
+    )
+    samples: MachineSamples = Field(description="Over time.")
+    unavailable: Mapping[str, Text] = Field(description="Why a quantity could not be recorded.")
+    idle_power_w: Number | None = Field(description="Of the GPU before the method was built.")
+    energy: Energy | None = Field(description="null where the counter cannot be read.")
+    locked_sm_clock_mhz: Number | None = Field(
+        description="SM clock that the GPU was locked to; null where it was not."
+    )
+    lock_problem: Text | None = Field(description="Why the clock asked for could not be locked.")
+    foreign_processes: tuple[ForeignProcess, ...] = Field(
+        description="Processes of others that computed on the GPU."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Gpu:
+    """The GPU that was measured."""
+
+    name: str = Field(description="Its model.")
+    uuid: str = Field(description="Which one.")
+    memory_bytes: Positive = Field(description="In all.")
+    driver: str | None = Field(description="Version.")
+    compute_capability: str = Field(description="Such as 8.6.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Hardware:
+    """The machine that measured."""
+
+    cpu_model: str = Field(description="Model of the CPU.")
+    cpu_count: Positive = Field(description="Logical CPUs this process may use.")
+    cpus: Text = Field(
+        description="Which: their numbers, such as 0-3,8; fewer than online: the process is pinned."
+    )
+    online_cpus: Positive = Field(description="Logical CPUs of the machine.")
+    threads: Positive = Field(description="Threads torch used inside an operator.")
+    memory_bytes: Positive = Field(description="Main memory.")
+    gpu: Gpu | None = Field(description="null on a CPU device.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Software:
+    """Versions; null where the part is absent."""
+
+    adscale: str | None = Field(description="Version.")
+    python: str | None = Field(description="Version.")
+    os: str | None = Field(description="Name and kernel.")
+    torch: str | None = Field(description="Version.")
+    numpy: str | None = Field(description="Version.")
+    nvtx: str | None = Field(description="Version.")
+    nsys: str | None = Field(description="Version; null where it did not record.")
+    cuda: str | None = Field(description="That torch was built for.")
+    cudnn: str | None = Field(description="Version.")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Flags:
+    """Switches of torch that change runtimes and results."""
+
+    tf32_matmul: Flag = Field(description="TF32 in products of matrices.")
+    tf32_cudnn: Flag = Field(description="TF32 in convolutions.")
+    cudnn_benchmark: Flag = Field(description="cuDNN tries its algorithms.")
+    cudnn_deterministic: Flag = Field(description="Deterministic algorithms of cuDNN only.")
+    deterministic_algorithms: Flag = Field(description="torch.use_deterministic_algorithms")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class RunRecord:
+    """What one process of a run was asked to do, what it did, and on what."""
+
+    schema: ClassVar[str] = "run"
+
+    schema_version: Literal[3] = Field(description="Of this record.")
+    status: Status = Field(
+        description="ok: the measured images are complete. out_of_memory: the method was run and "
+        "does not fit at this resolution; a result, not a failure. predicted_out_of_memory: it "
+        "was not run, because its count is more than the device has and the user wanted such runs "
+        "left out."
+    )
+    problem: Problem | None = Field(description="Evidence for a status other than ok, else null.")
+    request: RunRequest = Field(description="What was asked for.")
+    sampling: Sampled = Field(description="What was done of it.")
+    submodules: Annotated[tuple[Text, ...], EachOnce] = Field(
+        description="The ranges directly inside each `image` range, in the order of inference. "
+        "Empty where memory ran out before a network of the user had told them."
+    )
+    clock: Literal["host", "gpu"] = Field(
+        description="host: a CPU device, runtimes are durations on the CPU thread. gpu: runtimes "
+        "are those of GPU kernels."
+    )
+    collector: Collector = Field(description="What recorded the ranges.")
+    images: Images = Field(description="The images that were run.")
+    weights: Weights = Field(description="Where the weights come from.")
+    prediction: Prediction | None = Field(
+        description="What the run needs by count; null where nothing could be counted."
+    )
+    prediction_problem: Text | None = Field(
+        description="Why nothing could be counted; null where prediction is there."
+    )
+    memory: MeasuredMemory = Field(description="Memory as it was measured.")
+    latency: Latency | None = Field(
+        description="Times of the measured images without any profiler; null in run.json, which a "
+        "collector records."
+    )
+    machine: Machine | None = Field(
+        description="State of the machine beside the measurement; null where no image was begun."
+    )
+    hardware: Hardware = Field(description="The machine that measured.")
+    software: Software = Field(description="Versions.")
+    flags: Flags = Field(description="Switches of torch that change runtimes and results.")
+    started_utc: str = Field(description="ISO 8601.")
+    finished_utc: str = Field(description="ISO 8601.")
