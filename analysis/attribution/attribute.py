@@ -46,7 +46,7 @@ def launch_of(calls: Calls, operations: Operations) -> Integers:
 
 
 def _where(chosen: npt.NDArray[np.bool_], code: Integers) -> Any:
-    """What selects the elements whose code is chosen: everything, where all are."""
+    """An index of the elements whose code is chosen: of everything, where all are."""
     return slice(None) if chosen.all() else np.flatnonzero(chosen[code])
 
 
