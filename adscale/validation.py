@@ -25,7 +25,7 @@ def load_schema(name: str) -> Mapping[str, Any]:
 
 
 def config_errors(schema: Mapping[str, Any], data: object, where: str = "") -> list[ConfigError]:
-    """What a schema finds wrong with user input, one error per wrong key.
+    """Return what a schema finds wrong with user input, one error per wrong key.
 
     Args:
         schema: a JSON schema.

@@ -168,7 +168,7 @@ def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
 
 
 def _counted_bytes(counted: MemoryCount | None, submodule: str) -> int | None:
-    """What the device must hold while a submodule runs; None where it is not counted."""
+    """Return what the device must hold while a submodule runs; None where it is not counted."""
     parts = () if counted is None else counted.submodules
     peaks = [part.peak.bytes for part in parts if part.submodule == submodule]
     if counted is None or not peaks:
@@ -178,7 +178,7 @@ def _counted_bytes(counted: MemoryCount | None, submodule: str) -> int | None:
 
 
 def _library_bytes(counted: MemoryCount | None) -> int:
-    """What libraries that torch does not see take on the device."""
+    """Return what libraries unknown to torch take on the device."""
     return 0 if counted is None else sum(part.library_bytes for part in counted.submodules)
 
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TextIO
 
 SHOWN_AFTER_S = 0.5
-"""A job that takes less needs no bar."""
+"""Work that takes less time needs no bar."""
 
 
 @contextmanager

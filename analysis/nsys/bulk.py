@@ -168,7 +168,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Query:
-    """The rows and columns to read from one table.
+    """The columns to read from one table.
 
     Attributes:
         table: its name.

@@ -121,7 +121,7 @@ class Run:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """Device, method, variant and resolution, which tell a study's runs apart."""
+        """The key that tells this run from the others of a study."""
         return self.device, self.method, self.variant, self.resolution_px
 
     @property
@@ -149,7 +149,7 @@ class Run:
 
     @property
     def remeasure(self) -> str:
-        """Remedy for a run that cannot be used."""
+        """The remedy for a run that cannot be used."""
         return f"remove the folder {self.path.parent} and measure again"
 
 

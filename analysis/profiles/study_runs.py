@@ -16,13 +16,13 @@ from .record import Run, read_run
 from .times import PassTimes, latency_times, profiled_times
 
 NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})
-"""Fields of a request that do not decide what one process measures."""
+"""Keys of a request that do not decide what one process measures."""
 
 SOFTWARE = ("torch", "cuda", "cudnn")
 """Software whose versions decide which kernels run."""
 
 COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
-"""Fields in which the two passes of a process differ."""
+"""Keys in which the two passes of a process differ."""
 
 _REMEDY = "remove the folder of the older one and measure again"
 
@@ -66,7 +66,7 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 
 
 def _measured(run: Run) -> dict[str, Any]:
-    """Fields that decide which times a process finds, by name."""
+    """Return what decides which times a process finds, by name."""
     record, hardware = run.record, run.record.hardware
     request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
     return {
@@ -82,7 +82,7 @@ def _measured(run: Run) -> dict[str, Any]:
 
 
 def _once_built(run: Run) -> dict[str, Any]:
-    """Fields that are only known of a run whose method was built."""
+    """Return what is only known of a run whose method was built."""
     flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
     return {"submodules": list(run.submodules), **flags}
 
@@ -143,12 +143,12 @@ class Pass:
 
     @property
     def verdict(self) -> RunVerdict | None:
-        """On all processes together; None where there are no times."""
+        """The verdict on all processes together; None where there are no times."""
         return judge_processes(self.verdicts) if self.verdicts else None
 
     @property
     def status(self) -> Status:
-        """That of the worst process: a run fits only where it always does."""
+        """The status of the worst process: a run fits only where it always does."""
         found = {run.status for run in self.processes}
         return next(status for status in _WORST_FIRST if status in found)
 

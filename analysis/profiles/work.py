@@ -22,7 +22,7 @@ KERNEL_TABLE = "CUPTI_ACTIVITY_KIND_KERNEL"
 NS_PER_MS, NS_PER_US = 1e6, 1e3
 
 By = Literal["thread", "device", "stream", "category"]
-"""Properties by which the rows of a path can be told apart."""
+"""Keys that can tell the rows of a path apart."""
 
 BY: tuple[By, ...] = get_args(By)
 
