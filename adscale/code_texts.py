@@ -50,7 +50,7 @@ def without_texts(tree: ast.Module) -> ast.Module:
 
 
 def _said(node: ast.AST) -> Iterator[ast.AST]:
-    """What of a node is for people: what is raised, arguments of prints, descriptions."""
+    """Return the parts of a node that are for people: raised errors, printed text, descriptions."""
     if isinstance(node, ast.Raise):
         yield node
     elif isinstance(node, ast.Call):

@@ -81,7 +81,7 @@ class StudyConfig:
     gpus: tuple[Mapping[str, Any], ...]
     sensors: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
-    """What of the preset is left out here, for the user to see when the study starts."""
+    """Parts of the preset that are left out here, for the user to see when the study starts."""
 
 
 def load_config(user: Mapping[str, Any]) -> StudyConfig:

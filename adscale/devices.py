@@ -31,7 +31,7 @@ class DeviceConfig:
     hardware: str | None = None
     """Part of the name of the GPU, or of the model of the CPU, that a run must land on."""
     scheduler: Mapping[str, str] = field(default_factory=dict)
-    """What is asked of SLURM besides: ``constraint``, ``gpu_model``, ``slurm_partition``."""
+    """Further requests to SLURM: ``constraint``, ``gpu_model``, ``slurm_partition``."""
 
 
 IN_CONTAINER = "-container"
@@ -55,7 +55,7 @@ def study_devices(full: ConfigFile) -> tuple[DeviceConfig, ...]:
 
 
 def device_errors(full: ConfigFile) -> Iterator[UserError]:
-    """What is wrong with the devices of a configuration."""
+    """Yield the errors in the devices of a configuration."""
     names: set[str] = set()
     entries: Sequence[Device | ClusterDevice] = full.devices or [full.device]
     for number, entry in enumerate(entries):
@@ -75,7 +75,7 @@ def device_errors(full: ConfigFile) -> Iterator[UserError]:
 
 
 def submission_errors(user: Mapping[str, Any], in_container: bool) -> Iterator[UserError]:
-    """What a study must say that is submitted to a cluster: the submitting machine is another.
+    """Yield what a study on a cluster must say, because the submitting machine is another.
 
     Args:
         user: the content of ``config.yaml``.
@@ -95,7 +95,7 @@ def submission_errors(user: Mapping[str, Any], in_container: bool) -> Iterator[U
 def scheduler_resources(
     devices: Iterable[DeviceConfig],
 ) -> dict[str, Callable[[RunWildcards], str]]:
-    """What is asked of SLURM for a run besides time, memory and CPUs, by the name of the resource.
+    """Return a run's requests to SLURM besides time, memory and CPUs, by the name of the resource.
 
     Args:
         devices: of the study. What none of them asks for is no resource.
@@ -117,7 +117,7 @@ def _device_of(wildcards: RunWildcards, names: Container[str]) -> str:
 
 
 def device_type(entry: Device | ClusterDevice) -> DeviceType:
-    """What kind of device an entry means, here."""
+    """Return the kind of device that an entry means here."""
     return detect_device_type() if entry.type == "auto" else entry.type
 
 

@@ -35,7 +35,7 @@ def run_digest(spec: MethodSpec, root: Path = ROOT) -> str:
 
 
 def run_sources(spec: MethodSpec) -> str:
-    """As ``run_digest``, of the files as they are, and without installed packages.
+    """Return the same as ``run_digest``, of the files as they are, without installed packages.
 
     It tells in whatever Python and place whether the files are those of a plan.
     """
@@ -123,7 +123,7 @@ def code_digest(
 def source_digest(
     *entry_modules: str, root: Path = ROOT, packages: tuple[str, ...] | None = PACKAGES
 ) -> str:
-    """As ``code_digest``, of the files as they are: the same for every version of Python.
+    """Return ``code_digest`` of the files as they are, which is equal in every version of Python.
 
     How code is unparsed differs between versions, and the one in a container is another than the
     one on the host. Here a comment counts, so it is for what costs little to do again.

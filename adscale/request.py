@@ -1,4 +1,4 @@
-"""What a run is asked to do: everything that decides what is measured, and nothing else."""
+"""The request of a run: everything that decides what is measured, and nothing else."""
 
 from __future__ import annotations
 

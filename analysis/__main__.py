@@ -13,10 +13,7 @@ from .commands import (
     claims,
     compare,
     conclude,
-    extrapolation,
-    feasible,
     figures,
-    fit,
     report,
     tables,
     verify,
@@ -25,9 +22,6 @@ from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (
-    fit,
-    extrapolation,
-    feasible,
     figures,
     report,
     conclude,

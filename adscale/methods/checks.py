@@ -1,4 +1,4 @@
-"""What a user asks of a method, checked against its specification. No torch."""
+"""Checks of a user's wishes against the specification of a method. No torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VARIANT = re.compile(r"[a-z][a-z0-9_]*-(fp32|tf32)")
 
 
 class Variant(NamedTuple):
-    """How a method is done: ``reference-fp32`` are the authors' operations in fp32."""
+    """A way to compute a method: ``reference-fp32`` are the authors' operations in fp32."""
 
     implementation: str
     precision: str
@@ -142,6 +142,6 @@ def _refuse(
 
 
 def choices(word: object, known: Iterable[str]) -> str:
-    """What to write instead of an unknown word: all known ones, and the nearest if any is near."""
+    """Say what to write for an unknown word: all known ones, and the nearest if any is near."""
     known = list(known)
     return f"allowed: {', '.join(known)}{nearest(str(word), known)}"

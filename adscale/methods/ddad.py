@@ -1,4 +1,4 @@
-"""What DDAD is, without torch."""
+"""The specification of DDAD, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What EfficientAD is, without torch."""
+"""The specification of EfficientAD, without torch."""
 
 from __future__ import annotations
 

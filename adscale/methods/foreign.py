@@ -40,7 +40,7 @@ def is_foreign(target: str) -> bool:
 
 
 def planned_spec(target: str, *, where: str) -> MethodSpec:
-    """What is known of a foreign method before it is imported: that it is there.
+    """Return what is known of a foreign method before it is imported: that it is there.
 
     Args:
         target: ``package.module:name``.

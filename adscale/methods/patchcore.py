@@ -1,4 +1,4 @@
-"""What PatchCore is, without torch."""
+"""The specification of PatchCore, without torch."""
 
 from __future__ import annotations
 

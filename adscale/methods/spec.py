@@ -1,4 +1,4 @@
-"""What is known of a method without building it. Planning a study needs this and no torch."""
+"""The specification of a method, known without building it. Planning a study needs no torch."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ COMPARISON_COLUMNS: Schema = {
 """Columns of `comparison.csv`."""
 
 ROLES = ("submodule", "image", "end_to_end")
-"""What is compared: what surrounds an image is in `end_to_end`, and depends on the files read."""
+"""The roles that are compared. Work around an image is in `end_to_end` and depends on its files."""
 
 _KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution_px", "submodule", "clock"]
 
@@ -104,7 +104,7 @@ def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(pair: Mapping[Hashable, Any]) -> tuple[dict[str, Any], Ratio | None]:
-    """What is known of two rows before all are judged together."""
+    """Return the row of two rows before all are judged together."""
     a, b = (mean_of_row(pair, suffix=suffix) for suffix in ("_a", "_b"))
     ratio = ratio_of_means(a, b) if a and b else None
     clock = pair["clock"]

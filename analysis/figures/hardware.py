@@ -20,7 +20,7 @@ class Gpu:
 
     @property
     def label(self) -> str:
-        """As it stands at its line."""
+        """The text at its line."""
         return f"{self.name}, {self.memory_gib:g} GiB"
 
 
@@ -38,13 +38,13 @@ class Sensor:
 
     @property
     def label(self) -> str:
-        """As it stands at its mark, in two lines."""
+        """The text at its mark, in two lines."""
         return f"{self.name}\n{self.megapixels:.1f} MP"
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What is drawn as lines; nothing by default."""
+    """The memories and sensors that are drawn as lines; none by default."""
 
     gpus: tuple[Gpu, ...] = ()
     sensors: tuple[Sensor, ...] = ()

@@ -1,4 +1,4 @@
-"""What figures over the side of the image have in common: axes, curves, the extrapolated region."""
+"""Common parts of figures over the side of the image: axes, curves, the extrapolated region."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 HEIGHT_MM = 85
 LOWEST = 1e-12
-"""What stands for 0, below every edge of a logarithmic axis."""
+"""Stands for 0, below every edge of a logarithmic axis."""
 STUDY_MODEL = "second-degree least-squares fit over the side length (the study's model)"
 
 
@@ -39,7 +39,7 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
 
 
 def _megapixels(side_px: npt.ArrayLike) -> Floats:
-    """Of a square; odd, so that it is monotonic below zero, too, where an axis may begin."""
+    """Return the megapixels of a square; odd, so monotonic below zero, where an axis may begin."""
     side = np.asarray(side_px, np.float64)
     return np.asarray(np.sign(side) * (side / 1000) ** 2)
 

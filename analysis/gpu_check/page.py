@@ -1,4 +1,4 @@
-"""What a check found, and the page of text that all of them end in."""
+"""Results of checks, and the page of text that all of them end in."""
 
 from __future__ import annotations
 

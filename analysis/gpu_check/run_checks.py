@@ -1,4 +1,4 @@
-"""What the files of one run must show, and how they are read."""
+"""Checks of the files of one run, and how these are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of the report has to know before believing a number."""
+"""Warnings to a reader of the report before any number."""
 
 from __future__ import annotations
 
