@@ -22,19 +22,16 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.runner",
         "profiling.run_record",
     ),
-    "images": ("profiling.images", "profiling.imagefolder"),
+    "images": ("profiling.images",),
     "sampling": (
         "profiling.phases",
         "profiling.sampling",
         "profiling.adaptive",
         "profiling.mean_width",
-        "profiling.stopwatch",
     ),
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
-        "profiling.latency",
-        "profiling.cold_cache",
     ),
     "collectors": (
         "profiling.collectors.embedded.*",
@@ -43,8 +40,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "machine": ("profiling.machine.*", "profiling.fingerprint"),
     "measured memory": (
         "profiling.measured_memory",
-        "profiling.host_memory",
-        "profiling.out_of_memory",
+        "profiling.memory_limits",
     ),
     "what all methods share": (
         "profiling.methods.base",
@@ -100,11 +96,8 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
-    "profiling.cli.check": _COMMAND,
-    "profiling.cli.environment": _COMMAND,
-    "profiling.cli.export": _COMMAND,
     "profiling.cli.methods": _COMMAND,
-    "profiling.cli.plan": _COMMAND,
+    "profiling.cli.study": _COMMAND,
     "profiling.cli.run": "arguments of a run by hand; a study passes a request",
     "profiling.collectors": "empty",
     "profiling.collectors.nsys": "names what is in it",

@@ -15,7 +15,7 @@ from adscale.memory_record import SubmoduleCount
 from adscale.methods.spec import MethodSpec
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
-from profiling.memory.ownership import owner
+from profiling.memory.tracing import owner
 from profiling.methods.base import Detection, Method
 
 
