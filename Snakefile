@@ -19,7 +19,7 @@ include: "workflow/rules/common.smk"
 
 
 # The environment of every job where Snakemake is called with --use-singularity.
-container: IMAGE.url if IN_CONTAINER else STUDY.container
+container: CONTAINER
 
 
 include: "workflow/rules/profile.smk"
