@@ -11,13 +11,11 @@ import torch
 from adscale.request import RunRequest, Sampling
 
 from .annotation import Annotate
-from .inference import Inference
-from .latency import LatencyClock
+from .inference import CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .progress import Progress
 from .run_record import Outcome
 from .sampling import Rule, StopRule
-from .stopwatch import CudaClock, HostClock, Stopwatch
 
 
 class Times(Protocol):

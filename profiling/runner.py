@@ -32,15 +32,14 @@ from adscale.request import RunRequest
 from adscale.run_record import Prediction, RunRecord
 
 from .annotation import Annotate
-from .cold_cache import CacheFlush
 from .fingerprint import measured_gpu_uuid
 from .images import ImageSet
-from .inference import Inference
+from .inference import CacheFlush, Inference
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
+from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
-from .out_of_memory import is_out_of_memory
 from .phases import run_phases
 from .prediction import predict
 from .progress import Progress

@@ -12,7 +12,7 @@ import pandas as pd
 
 from adscale.tables import Table
 
-from ..figures.style import OKABE_ITO, submodule_colour
+from ..figures.canvas import OKABE_ITO, submodule_colour
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
 from ..tables import read_csv
