@@ -25,6 +25,7 @@ from adscale.methods.registry import (
     parse_variant,
 )
 from adscale.methods.spec import MethodSpec
+from adscale.models import json_schema
 
 LISTED_PX = 256
 """Any resolution that all of ours admit: their parameters do not depend on it."""
@@ -103,11 +104,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     from ..methods.loading import resolve
 
     spec = resolve(spec)
+    schema = json_schema(spec.settings)
     settings = [
         f"    {key}: {part.get('description', '')} Default: {part.get('default')!r}."
-        for key, part in spec.settings_schema.get("properties", {}).items()
+        for key, part in schema.get("properties", {}).items()
     ]
-    if spec.settings_schema.get("additionalProperties", True):
+    if schema["additionalProperties"]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
     return [

@@ -42,9 +42,9 @@ from analysis.feasibility.tables import (
     feasibility_table,
     limits_table,
 )
+from analysis.figures.canvas import Style, rc_parameters
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
-from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.figures.style import Style, rc_parameters
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.measured_memory_table import MEASURED_MEMORY
 from analysis.memory_table import MEMORY_METHODS
 from analysis.runtime_table import RUNTIME
