@@ -87,6 +87,11 @@ def pick(columns: Columns, *names: str) -> Columns:
     return tuple(by_name[name] for name in names)
 
 
+def names_of(columns: Columns) -> tuple[str, ...]:
+    """Names of columns."""
+    return tuple(column.name for column in columns)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a study, `results/tables/<name>.csv` with the Parquet file beside it.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adscale.memory_record import MemoryCount
     from adscale.run_record import GpuMemory, SubmoduleMemory
 
-    from .runs.record import Run
+    from .profiles.record import Run
 
 MEASURED_MEMORY = Table(
     name="memory_measured",
@@ -93,7 +93,7 @@ def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.Da
     Raises:
         ResultsError: a file is missing or violates its schema.
     """
-    from .runs.record import read_run
+    from .profiles.record import read_run
     from .tables import make_table
 
     counted = _read_counts(counts)

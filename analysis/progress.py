@@ -1,4 +1,4 @@
-"""A bar on a terminal for what takes long; nothing elsewhere."""
+"""A bar on a terminal for jobs that take long; nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from adscale.run_record import Energy, ForeignProcess
 
     from .machine import MachineState, RunVerdict
+    from .profiles.record import Run
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PassTimes
-    from .runs.record import Run
     from .statistics.mean_error import Floats
 
 FLAGS = (

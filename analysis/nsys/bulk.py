@@ -27,6 +27,7 @@ Chunk = list[npt.NDArray[Any]]
 """Columns of some rows: int64 or strings."""
 
 BATCH_ROWS = 65_536
+"""Rows that a reader takes at once."""
 
 
 class UnsuitedError(Exception):

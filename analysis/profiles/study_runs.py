@@ -11,8 +11,8 @@ from typing import Any, Literal
 from adscale.errors import ResultsError
 
 from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
-from ..runs.record import Run, read_run
 from ..statistics.steadiness import check_steadiness
+from .record import Run, read_run
 from .times import PassTimes, latency_times, profiled_times
 
 NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})

@@ -11,11 +11,11 @@ import pandas as pd
 
 from adscale.errors import ResultsError
 
-from ..runs.record import Run
 from ..statistics.mean_error import Floats
 from ..tables import read_parquet
 from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
+from .record import Run
 
 STEP_S = 0.1
 """Time between two steps of the counter."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..figures.style import OKABE_ITO, submodule_colour
+from ..figures.canvas import OKABE_ITO, submodule_colour
 from ..tables import read_csv
 from .tables import REPORT_TABLES, ReportTable
 from .warnings import study_warnings

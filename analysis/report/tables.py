@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..feasibility.table import FEASIBILITY_COLUMNS
-from ..fits.curves_table import FIT_CURVES_COLUMNS
-from ..fits.models_table import FIT_MODELS_COLUMNS
-from ..fits.table import FITS_COLUMNS
+from ..feasibility.tables import FEASIBILITY
+from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from ..kernels_table import KERNELS
 from ..memory_table import MEMORY, MEMORY_METHODS
 from ..runs_table import RUNS
@@ -36,7 +34,7 @@ class ReportTable:
 
 REPORT_TABLES = {
     "feasibility": ReportTable(
-        "feasibility.csv", "python -m analysis feasible", FEASIBILITY_COLUMNS
+        "feasibility.csv", "python -m analysis feasible", FEASIBILITY.schema
     ),
     "runtime": ReportTable(
         "runtime.csv", "python -m analysis summarize", RUNTIME.schema, required=True
@@ -47,14 +45,14 @@ REPORT_TABLES = {
     "memory_methods": ReportTable(
         "memory_methods.csv", "python -m analysis memory --methods", MEMORY_METHODS.schema
     ),
-    "fits": ReportTable("fits.csv", "python -m analysis fit", FITS_COLUMNS),
+    "fits": ReportTable("fits.csv", "python -m analysis fit", FITS.schema),
     "fit_models": ReportTable(
-        "fit_models.csv", "python -m analysis fit --models", FIT_MODELS_COLUMNS
+        "fit_models.csv", "python -m analysis fit --models", FIT_MODELS.schema
     ),
     "fit_curves": ReportTable(
         "fit_curves.csv",
         "python -m analysis fit --curves",
-        FIT_CURVES_COLUMNS,
+        FIT_CURVES.schema,
         left_out=frozenset(
             {
                 "unit",

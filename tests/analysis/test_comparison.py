@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from analysis.comparison.sides import fingerprint_differences, pair_sides
 from analysis.comparison.table import COMPARISON_COLUMNS, comparison_table
 from analysis.comparison.verdict import DISTURBANCE_FACTOR, Evidence, Verdict, judge
-from analysis.figures.canvas import Drawing
+from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.comparison import comparison_ratios
-from analysis.figures.style import Style, rc_parameters
 from analysis.statistics.mean_error import mean_error
 from analysis.statistics.ratio import Mean, Ratio, mean_of_row, ratio_of_means
 from analysis.statistics.summary import summarize_series

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from analysis.comparison.table import COMPARISON_COLUMNS
-from analysis.feasibility.table import FEASIBILITY_COLUMNS, LIMITS_COLUMNS
-from analysis.fits.curves_table import FIT_CURVES_COLUMNS
-from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
-from analysis.fits.models_table import FIT_MODELS_COLUMNS
-from analysis.fits.table import FITS_COLUMNS
+from analysis.feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
+from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+from analysis.fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from analysis.kernels_table import KERNELS
 from analysis.measured_memory_table import MEASURED_MEMORY
 from analysis.memory_table import MEMORY, MEMORY_METHODS
@@ -41,10 +39,10 @@ IN_ALL_TABLES = {
         FLOPS.schema,
         IMPLEMENTATIONS.schema,
         MEASURED_MEMORY.schema,
-        MEMORY_EXTRAPOLATION_COLUMNS,
-        FITS_COLUMNS,
-        FIT_MODELS_COLUMNS,
-        FIT_CURVES_COLUMNS,
+        MEMORY_EXTRAPOLATION.schema,
+        FITS.schema,
+        FIT_MODELS.schema,
+        FIT_CURVES.schema,
     ],
 )
 def test_every_column_is_defined(schema: Schema) -> None:
@@ -56,8 +54,8 @@ def test_every_column_is_defined(schema: Schema) -> None:
 @pytest.mark.parametrize(
     ("page", "schema"),
     [
-        ("feasibility.md", FEASIBILITY_COLUMNS),
-        ("feasibility.md", LIMITS_COLUMNS),
+        ("feasibility.md", FEASIBILITY.schema),
+        ("feasibility.md", FEASIBILITY_LIMITS.schema),
         ("comparison.md", COMPARISON_COLUMNS),
         ("attribution.md", PROFILE_COLUMNS),
         ("attribution.md", KERNEL_COLUMNS),

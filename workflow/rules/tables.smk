@@ -107,7 +107,7 @@ rule fits_table:
     params:
         extrapolate_to_px=STUDY.extrapolate_to_px,
         limit="--beyond-limit" if STUDY.extrapolate_beyond_limit else "",
-        code=code_digest("analysis.commands.fit"),
+        code=code_digest("analysis.tables", "analysis.fits.tables"),
     shell:
         "python -m analysis fit --runtime {input.runtime:q} --memory {input.memory:q}"
         " --extrapolate-to {params.extrapolate_to_px} {params.limit} -o {output.csv:q}"
@@ -167,7 +167,7 @@ rule extrapolation_table:
         quiet=1,
     params:
         extrapolate_to_px=STUDY.extrapolate_to_px,
-        code=code_digest("analysis.commands.extrapolation"),
+        code=code_digest("analysis.tables", "analysis.fits.memory_extrapolation"),
     shell:
         "python -m analysis extrapolation --memory {input.memory:q}"
         " --extrapolate-to {params.extrapolate_to_px} -o {output.csv:q} > {log:q} 2>&1"
@@ -192,7 +192,7 @@ rule feasibility_table:
         quiet=1,
     params:
         hardware=HARDWARE_JSON,
-        code=code_digest("analysis.commands.feasible"),
+        code=code_digest("analysis.tables", "analysis.feasibility.tables"),
     shell:
         "python -m analysis feasible --tables results/tables --hardware {params.hardware:q}"
         " -o {output.csv:q} --limits {output.limits:q} > {log:q} 2>&1"

@@ -1,142 +1,29 @@
-"""`feasibility.csv`: GPU × sensor × method × variant; columns are in docs/feasibility.md."""
+"""Rows of `feasibility.csv`: a method in a variant on a target, at the image of a sensor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from adscale.names import sensor_side_px
 
-from ..figures.hardware import Hardware, Sensor
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from ..fits.series import complexities_of
+from ..hardware import Sensor
 from ..statistics.summary import Estimate
-from ..tables import Schema, make_table
-from .needs import GIB, Need, fits, measured_context, need_at
-from .observed import observed
+from .fitting import GIB, Need, Target, fits, measured_context, need_at, observed
 from .speed import Latencies, Speed
-from .targets import Target, targets
-
-FEASIBILITY_COLUMNS: Schema = {
-    "gpu": "string",
-    "device_type": "string",
-    "gpu_memory_bytes": "Int64",
-    "sensor": "string",
-    "megapixels": "Float64",
-    "method": "string",
-    "variant": "string",
-    "sensor_px": "Int64",
-    "resolution_px": "Int64",
-    "verdict": "string",
-    "verdict_basis": "string",
-    "reason": "string",
-    "counted_low_bytes": "Int64",
-    "counted_high_bytes": "Int64",
-    "needed_low_bytes": "Int64",
-    "needed_high_bytes": "Int64",
-    "memory_basis": "string",
-    "context_basis": "string",
-    "device": "string",
-    "hardware": "string",
-    "latency_ms": "Float64",
-    "latency_low_ms": "Float64",
-    "latency_high_ms": "Float64",
-    "latency_p99_ms": "Float64",
-    "latency_p99_low_ms": "Float64",
-    "latency_p99_high_ms": "Float64",
-    "images_per_second": "Float64",
-    "latency_basis": "string",
-    "latency_factor_pixels": "Float64",
-    "images": "Int64",
-    "latency_verdict": "string",
-    "latency_problem": "string",
-}
-"""Columns of `feasibility.csv`."""
-
-LIMITS_COLUMNS: Schema = {
-    "limit": "string",
-    "gpu": "string",
-    "sensor": "string",
-    "method": "string",
-    "variant": "string",
-}
-"""Columns of `feasibility_limits.csv`."""
+from .tables import FeasibilityTables
 
 NOT_MEASURED = "not measured there, and never taken from another GPU"
-
-
-@dataclass(frozen=True)
-class FeasibilityTables:
-    """What feasibility is told from.
-
-    Attributes:
-        counts: `memory_methods.csv`.
-        memory: `memory.csv`, for how the submodules grow; None: nothing is known of that.
-        runtime: `runtime.csv`; None: nothing is said of time.
-        measured: `memory_measured.csv`; None: contexts are assumed.
-    """
-
-    counts: pd.DataFrame
-    memory: pd.DataFrame | None = None
-    runtime: pd.DataFrame | None = None
-    measured: pd.DataFrame | None = None
-
-
-def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
-    """Whether each method fits each GPU at each sensor's image, and how fast it is there.
-
-    Args:
-        tables: of the study.
-        hardware: GPUs and sensors.
-
-    Returns:
-        Rows of `FEASIBILITY_COLUMNS`: by method, variant, GPU and sensor in their given order.
-    """
-    places = targets(hardware.gpus, tables.runtime)
-    rows = feasibility_rows(tables, places, hardware.sensors)
-    return make_table(list(rows), FEASIBILITY_COLUMNS)
-
-
-def limits_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The largest sensor of each GPU and the smallest GPU of each sensor.
-
-    Args:
-        table: rows of `FEASIBILITY_COLUMNS`.
-
-    Returns:
-        Rows of `LIMITS_COLUMNS`; null where none fits for certain. CPU devices have a largest
-        sensor, and are no smallest GPU.
-    """
-    rows = []
-    for (method, variant), of_method in table.groupby(["method", "variant"], sort=False):
-        on_gpus = of_method[of_method["device_type"] == "cuda"]
-        for limit, by, other, among in (
-            ("largest sensor", "gpu", "sensor", of_method),
-            ("smallest GPU", "sensor", "gpu", on_gpus),
-        ):
-            for name, of_one in among.groupby(by, sort=False):
-                best = _extreme(of_one[of_one["verdict"] == "fits"], other)
-                row = {"limit": limit, by: name, other: best, "method": method, "variant": variant}
-                rows.append({column: row[column] for column in LIMITS_COLUMNS})
-    return make_table(rows, LIMITS_COLUMNS)
-
-
-def _extreme(fit: pd.DataFrame, what: str) -> str | None:
-    """The largest sensor or the smallest GPU of those that fit."""
-    if fit.empty:
-        return None
-    if what == "sensor":
-        return str(fit.sort_values("megapixels", kind="stable")["sensor"].iloc[-1])
-    return str(fit.sort_values("gpu_memory_bytes", kind="stable")["gpu"].iloc[0])
 
 
 def feasibility_rows(
     tables: FeasibilityTables, places: Sequence[Target], sensors: Sequence[Sensor]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `FEASIBILITY_COLUMNS`, by method, variant, place and sensor."""
+    """Rows of `FEASIBILITY`, by method, variant, place and sensor."""
     for (method, variant), counts in tables.counts.groupby(["method", "variant"], sort=False):
         for target in places:
             pair = _Pair(tables, str(method), str(variant), counts, target)

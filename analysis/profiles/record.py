@@ -98,25 +98,25 @@ class Run:
 
     @property
     def predicted_needed_bytes(self) -> int | None:
-        """What the run needs at least, by count; None: nothing was counted."""
+        """The least memory that the run needs, by count; None: nothing was counted."""
         found = self.record.prediction
         return None if found is None else found.needed_bytes
 
     @property
     def predicted_incomplete(self) -> str | None:
-        """What of that is missing, and why; None: nothing is."""
+        """Parts that this count lacks, and why; None: nothing is missing."""
         found = self.record.prediction
         return None if found is None else found.incomplete
 
     @property
     def device_memory_bytes(self) -> int | None:
-        """What its device has in all; None where nothing was counted."""
+        """All memory of its device; None where nothing was counted."""
         found = self.record.prediction
         return None if found is None else found.device_memory_bytes
 
     @property
     def memory(self) -> MeasuredMemory:
-        """What was measured of its memory."""
+        """Measured memory of the run."""
         return self.record.memory
 
     @property
