@@ -15,13 +15,11 @@ import pandas as pd
 
 from ..feasibility.speed import END_TO_END, LATENCY
 from ..profiles.times import MAIN_CLOCK
+from ..runtime_table import MUCH_SLOWER
 from ..statistics.summary import Estimate
 
 MOST_NAMED = 6
 """Runs that a warning names one by one."""
-
-PROFILER_LIMIT = 1.05
-"""Profiled over unprofiled latency from which on the profiler is said to disturb."""
 
 UNCOVERED_LIMIT = 0.01
 """Share of an image's time in no submodule from which on it is told."""
@@ -78,7 +76,7 @@ def _lost(runtime: pd.DataFrame) -> Iterator[str]:
 
 
 def _profiler(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["profiled_over_latency"] > PROFILER_LIMIT]
+    rows = runtime[runtime["profiled_over_latency"] > MUCH_SLOWER]
     if len(rows):
         most = rows["profiled_over_latency"].max()
         yield (
