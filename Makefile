@@ -51,7 +51,8 @@ gpu-check: setup-dev
 # The documentation as a site in build/docs; warnings are errors. `docs-links` fetches the links to
 # other sites and lists them in build/links/output.txt.
 docs: setup-dev
-	$(BIN)/python -m adscale.describe docs/configuration.md
+	$(BIN)/python -m adscale.describe
+	$(BIN)/python -m analysis.describe
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 

@@ -1,3 +1,3 @@
-"""What measuring and analysing have in common. Neither torch, pandas, numpy nor matplotlib."""
+"""The common ground of measuring and analysing. It imports no torch, pandas, numpy, matplotlib."""
 
 __version__ = "0.1.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
-"""What a collector leaves behind. ``export`` makes ``profile.sqlite`` of nsys' report."""
+"""The files that collectors write. ``export`` makes ``profile.sqlite`` of nsys' report."""
 
 DRAFT_NAME = "draft.json"
 """The record of a run as it stands if Linux kills the measuring process for its memory."""

@@ -44,7 +44,7 @@ class PlannedRun:
 
     @property
     def group(self) -> str:
-        """What the resolutions of one curve have in common: device/method/variant."""
+        """The common part of all resolutions of one curve: device/method/variant."""
         return f"{self.request.device}/{self.request.method}/{self.request.variant}"
 
     @property
@@ -72,7 +72,7 @@ class PlannedCount:
 
     @property
     def arguments(self) -> list[str]:
-        """What ``python -m profiling memory`` is told."""
+        """The arguments of ``python -m profiling memory``."""
         sides = [str(side_px) for side_px in self.resolutions_px]
         named = ["--method", self.target, "--label", self.method, "--variant", self.variant]
         return [*named, "--settings", self.settings_json, "--resolution", *sides]
@@ -186,7 +186,7 @@ def _launch_bound_names(runs: Mapping[str, PlannedRun]) -> Iterator[str]:
 
 
 def _implementation_names(groups: Iterable[str]) -> Iterator[str]:
-    """Of the methods that are measured in both implementations, by precision."""
+    """Yield the names for methods that are measured in both implementations, by precision."""
     known = set(groups)
     for group in groups:
         device, method, variant = group.split("/")

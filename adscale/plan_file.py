@@ -23,14 +23,14 @@ from .plan import PlannedRun, first_processes
 from .request import CollectorName, RunRequest
 
 VARIABLE = "ADSCALE_PLAN"
-"""Of the environment: the file of the plan, below the working directory."""
+"""Variable of the environment: the file of the plan, below the working directory."""
 
 PROCESS_FOLDERS, RUN_FOLDERS = "PROCESS_FOLDERS", "RUN_FOLDERS"
-"""Of shell commands: the folders of all processes of all runs, and of their first ones."""
+"""Names in shell commands: the folders of all processes of all runs, and of the first ones."""
 
 
 class Plan(NamedTuple):
-    """What was planned."""
+    """The plan as it was written."""
 
     collector: CollectorName
     runs: Mapping[str, PlannedRun]
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     sources: Mapping[str, str]
     """The digest of the files behind a measurement, by target of the method."""
     hardware: Mapping[str, str]
-    """What must be part of the name of the hardware, by name of the device, where that is asked."""
+    """Required part of the name of the hardware, by name of the device, where one is required."""
     latency: bool
     """Whether each process has a latency pass."""
 
@@ -111,7 +111,7 @@ def take_over(environment: Mapping[str, str]) -> Plan:
 
 
 def read_plan(file: Path) -> Plan:
-    """What ``hand_over`` wrote.
+    """Read what ``hand_over`` wrote.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -147,7 +147,7 @@ def check_sources(plan: Path, target: str) -> None:
 
 
 def expected_hardware(plan: Path, device: str) -> str | None:
-    """What must be part of the name of the hardware of a device; None: it may be any.
+    """Return the required part of a device's hardware name; None: it may be any.
 
     Args:
         plan: file of the plan.

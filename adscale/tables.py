@@ -87,6 +87,16 @@ def pick(columns: Columns, *names: str) -> Columns:
     return tuple(by_name[name] for name in names)
 
 
+def names_of(columns: Columns) -> tuple[str, ...]:
+    """Names of columns."""
+    return tuple(column.name for column in columns)
+
+
+def schema_of(columns: Columns) -> Schema:
+    """Types of columns by their names, in their order."""
+    return {column.name: column.type for column in columns}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a study, `results/tables/<name>.csv` with the Parquet file beside it.
@@ -117,7 +127,7 @@ class Table:
     @cached_property
     def schema(self) -> Schema:
         """Types by the names of the columns, in their order."""
-        return {column.name: column.type for column in self.columns}
+        return schema_of(self.columns)
 
     @property
     def file(self) -> str:

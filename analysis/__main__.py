@@ -8,26 +8,11 @@ from collections.abc import Sequence
 
 from adscale.errors import UserError
 
-from .commands import (
-    attribute,
-    claims,
-    compare,
-    conclude,
-    extrapolation,
-    feasible,
-    figures,
-    fit,
-    report,
-    tables,
-    verify,
-)
+from .commands import attribute, claims, compare, conclude, figures, report, tables, verify
 from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (
-    fit,
-    extrapolation,
-    feasible,
     figures,
     report,
     conclude,

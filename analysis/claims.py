@@ -1,4 +1,4 @@
-"""What the paper claims, held against counts: tables of the kinds that `analysis claims` prints."""
+"""The claims of the paper, held against counts: the tables that `analysis claims` prints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:
 
 
 def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """For each side beyond: R² of the parabola, the side, errors of two laws, power of the growth.
+    """Return for each side beyond: R² of the parabola, the side, errors of two laws, the power.
 
     The laws are a + b·s + c·s² (the study's) and a + b·s² + c·s⁴, both by least squares. The power
     is that with which the counts grow from the side before. R² is null where nothing varies.
@@ -52,7 +52,7 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
 
 
 def _percent(share: float) -> str:
-    """With one digit behind the point; never a negative nothing."""
+    """Return a percentage with one decimal; never a negative zero."""
     text = f"{100 * share:.1f}"
     return f"{'0.0' if text == '-0.0' else text} %"
 

@@ -14,7 +14,7 @@ SIZE = join(
     integer("resolution_px", means="side length of the square input image"),
     integer("pixels", means="its square", unit="px²"),
 )
-"""Of the image."""
+"""Columns of the image."""
 
 SUBMODULE = text("submodule", means="the part of the inference that the row is of, see `role`")
 

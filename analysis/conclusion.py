@@ -84,7 +84,7 @@ def _fastest(runtime: pd.DataFrame, feasibility: pd.DataFrame) -> Iterator[str]:
 
 
 def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
-    """At the largest sensor where something fits whose latency is known; None: there is none."""
+    """Compare at the largest sensor where something with known latency fits; None: nowhere."""
     timed = feasibility[feasibility["latency_ms"].notna()]
     for verdict, words in (("fits", "fits"), ("uncertain", "uncertain whether it fits")):
         fit = timed[timed["verdict"] == verdict]
@@ -102,7 +102,7 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
 
 
 def _rest(rows: pd.DataFrame, compared: int) -> str:
-    """What became of the methods and variants that were not compared."""
+    """Tell the result of the methods and variants that were not compared."""
     lost = int((rows["verdict"] == "does_not_fit").sum())
     more = len(rows) - compared - lost
     parts = [f"{lost} do not fit"] if lost else []
@@ -111,7 +111,7 @@ def _rest(rows: pd.DataFrame, compared: int) -> str:
 
 
 def _at_a_resolution(rows: pd.DataFrame, where: str) -> str | None:
-    """At the resolution at which most was measured, of these the largest."""
+    """Compare at the resolution at which most was measured, of these the largest."""
     clock, timed = _timed(rows)
     if timed.empty:
         return None
@@ -142,7 +142,7 @@ def _rows(table: pd.DataFrame) -> list[Mapping[str, Any]]:
 
 
 def _candidate(row: Mapping[str, Any], times: str, verdict: str) -> Candidate:
-    """Of a row of `feasibility.csv` (times `latency`) or of `runtime.csv` (`mean`)."""
+    """Make one of a row of `feasibility.csv` (times `latency`) or of `runtime.csv` (`mean`)."""
     ends = ("latency_low_ms", "latency_high_ms") if times == "latency" else (
         "ci95_low_ms", "ci95_high_ms"
     )  # fmt: skip

@@ -74,7 +74,7 @@ QUANTITIES = (
     "cpu_frequency_mhz",
     "others_share",
 )
-"""What a sample may hold, beside its time."""
+"""Quantities of a sample, beside its time."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ SEVERITY: tuple[Verdict, ...] = ("shared", "throttled", "drifting", "steady")
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """What is to be thought of a run's times.
+    """The judgement of a run's times.
 
     Attributes:
         verdict: one word.
@@ -338,7 +338,7 @@ def _range_words(name: str, values: Floats, unit: str) -> str | None:
 
 
 def _unseen(state: MachineState | None, device_type: str) -> list[str]:
-    """What could not be judged, so that `steady` does not claim more than was looked at."""
+    """Say what could not be judged, so that `steady` does not claim more than was looked at."""
     names = {"others_share": "the share of other processes"}
     if device_type == "cuda":
         names |= {"sm_clock_mhz": "the SM clock", "slowdown_reasons": "reasons for low clocks"}

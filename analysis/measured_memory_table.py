@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adscale.memory_record import MemoryCount
     from adscale.run_record import GpuMemory, SubmoduleMemory
 
-    from .runs.record import Run
+    from .profiles.record import Run
 
 MEASURED_MEMORY = Table(
     name="memory_measured",
@@ -93,7 +93,7 @@ def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.Da
     Raises:
         ResultsError: a file is missing or violates its schema.
     """
-    from .runs.record import read_run
+    from .profiles.record import read_run
     from .tables import make_table
 
     counted = _read_counts(counts)
@@ -168,7 +168,7 @@ def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
 
 
 def _counted_bytes(counted: MemoryCount | None, submodule: str) -> int | None:
-    """What the device must hold while a submodule runs; None where it is not counted."""
+    """Return what the device must hold while a submodule runs; None where it is not counted."""
     parts = () if counted is None else counted.submodules
     peaks = [part.peak.bytes for part in parts if part.submodule == submodule]
     if counted is None or not peaks:
@@ -178,7 +178,7 @@ def _counted_bytes(counted: MemoryCount | None, submodule: str) -> int | None:
 
 
 def _library_bytes(counted: MemoryCount | None) -> int:
-    """What libraries that torch does not see take on the device."""
+    """Return what libraries unknown to torch take on the device."""
     return 0 if counted is None else sum(part.library_bytes for part in counted.submodules)
 
 

@@ -14,7 +14,7 @@ _REMEDY = "count again with python -m profiling memory"
 
 
 class Count(NamedTuple):
-    """What was counted of one method and variant at one resolution.
+    """The counts of one method and variant at one resolution.
 
     Attributes:
         method: the user's label.
@@ -32,7 +32,7 @@ class Count(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What no two counts of a study have in common."""
+        """The key that tells this count from the others of a study."""
         return self.method, self.variant, self.resolution_px
 
 

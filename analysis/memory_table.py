@@ -28,7 +28,7 @@ COUNTED = join(
          "decides which tensors are copied, which lie on the host, and which libraries are used"),
     SIZE,
 )  # fmt: skip
-"""What was counted."""
+"""Columns of the counts."""
 
 
 MEMORY = Table(
@@ -204,7 +204,7 @@ def _method_row(count: Count) -> dict[str, Any]:
 
 
 def _alive_text(groups: Sequence[AliveCount]) -> str:
-    """Such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
+    """Return words such as `4096.0 MiB: 1 aten::bmm in middle.attention (denoising_unet); …`."""
     texts = [_group_text(group) for group in groups[:MOST_GROUPS]]
     rest = groups[MOST_GROUPS:]
     if rest:

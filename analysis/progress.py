@@ -1,4 +1,4 @@
-"""A bar on a terminal for what takes long; nothing elsewhere."""
+"""A bar on a terminal for jobs that take long; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TextIO
 
 SHOWN_AFTER_S = 0.5
-"""What takes less needs no bar."""
+"""Work that takes less time needs no bar."""
 
 
 @contextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from adscale.tables import Table, TableJob
 
+from .feasibility.tables import FEASIBLE
+from .fits.memory_extrapolation import EXTRAPOLATION
+from .fits.tables import FIT
 from .measured_memory_table import MEASURED_MEMORY_JOB
 from .memory_table import MEMORY_JOB
 from .ratios import FLOPS_JOB, IMPLEMENTATIONS_JOB
@@ -15,6 +18,9 @@ TABLE_JOBS: tuple[TableJob, ...] = (
     MEASURED_MEMORY_JOB,
     IMPLEMENTATIONS_JOB,
     FLOPS_JOB,
+    FIT,
+    EXTRAPOLATION,
+    FEASIBLE,
 )
 """In the order in which a study calls them."""
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from adscale.run_record import Energy, ForeignProcess
 
     from .machine import MachineState, RunVerdict
+    from .profiles.record import Run
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PassTimes
-    from .runs.record import Run
     from .statistics.mean_error import Floats
 
 FLAGS = (
@@ -46,9 +46,9 @@ RUNS = Table(
              "`time_budget`, `out_of_memory`, `predicted_out_of_memory`"),
         integer("warmup_images", "measured_images", means="the images that were completed"),
         integer("asked_warmup_images", "asked_measured_images", "asked_min_images",
-                means="the sampling asked for"),
-        real("asked_time_budget_s", "asked_target_precision",
-             means="the sampling asked for: time, and width of the intervals as a share"),
+                means="the numbers of images asked for"),
+        real("asked_time_budget_s", means="the time asked for"),
+        real("asked_target_precision", means="the width of the intervals asked for, as a share"),
         COLLECTOR,
         integer("seed", means="of the random numbers"),
         integer("threads", means="that torch used inside an operator"),
@@ -128,7 +128,7 @@ def _rows(measured: Pass) -> list[dict[str, Any]]:
 
 
 def _record(run: Run) -> dict[str, Any]:
-    """What the record says of itself."""
+    """Return what the record says of itself."""
     record = run.record
     request, hardware = record.request, record.hardware
     return {
@@ -161,7 +161,7 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _machine(run: Run) -> dict[str, Any]:
-    """What the machine did; nothing where that was not recorded."""
+    """Return what the machine did; nothing where it was not recorded."""
     from .profiles.study_runs import machine_state
 
     machine = run.record.machine
@@ -221,7 +221,7 @@ def _number(function: Any, values: Floats) -> float | None:
 
 
 def _process_words(process: ForeignProcess) -> str:
-    """Such as `python 1234, 812 MiB, throughout`."""
+    """Return words such as `python 1234, 812 MiB, throughout`."""
     name, used_bytes = process.name or "unknown", process.used_bytes
     size = "" if used_bytes is None else f", {used_bytes / 2**20:.0f} MiB"
     return f"{name} {process.pid}{size}, {process.seen}"

@@ -111,7 +111,7 @@ def slowed_down(run: StudyRun) -> float | None:
 
 
 def profiler_warning(run: StudyRun) -> str | None:
-    """That a profiler slowed a run down, in one line; None where it did not by much."""
+    """Warn that a profiler slowed a run down, in one line; None where it did not by much."""
     ratio = slowed_down(run)
     if ratio is None or ratio <= MUCH_SLOWER:
         return None

@@ -21,8 +21,8 @@ from adscale.digest import source_digest
 from adscale.methods.spec import MethodSpec
 from adscale.run_record import Prediction
 
-from .host_memory import available_host_bytes, total_host_bytes
 from .memory.counting import count_memory
+from .memory_limits import available_host_bytes, total_host_bytes
 
 
 def predict(

@@ -14,8 +14,8 @@ from adscale.run_record import SCHEMA_VERSION, Prediction, RunRecord
 from . import fingerprint
 from .images import ImageSet
 from .measured_memory import MemoryWatch
+from .memory_limits import requested_bytes
 from .methods.weights import weights_record
-from .out_of_memory import requested_bytes
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""What is known of the methods without building them."""
+"""The methods, as far as they are known without building them."""

@@ -46,7 +46,7 @@ def launch_of(calls: Calls, operations: Operations) -> Integers:
 
 
 def _where(chosen: npt.NDArray[np.bool_], code: Integers) -> Any:
-    """What selects the elements whose code is chosen: everything, where all are."""
+    """Return what selects the elements whose code is chosen: everything, where all are."""
     return slice(None) if chosen.all() else np.flatnonzero(chosen[code])
 
 
@@ -132,7 +132,7 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True)
 class Attribution:
-    """Which operations belong to which range; arrays have one element per range or operation.
+    """The operations of each range; arrays have one element per range or operation.
 
     Attributes:
         nesting: parents and depths of the ranges.

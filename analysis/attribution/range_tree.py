@@ -132,7 +132,7 @@ def _joined(layers: tuple[Layer, ...]) -> RangeTree:
 
 
 def _segments(code: Integers, codes: int) -> list[slice] | list[Int64s]:
-    """What selects the calls of each thread: everything, where there is one thread only."""
+    """Return what selects the calls of each thread: everything, where there is one thread only."""
     if codes == 1:
         return [slice(None)]
     order = np.argsort(code, kind="stable")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..nsys.records import Profile
     from ..profiles.coverage import ProfileCoverage
-    from ..runs.record import Run
+    from ..profiles.record import Run
     from .arguments import Subparsers
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
@@ -103,7 +103,7 @@ def _read(options: argparse.Namespace) -> Profile:
 def _write_run(options: argparse.Namespace) -> None:
     from ..profiles.coverage import uncovered_share, uncovered_warning
     from ..profiles.range_table import run_ranges
-    from ..runs.record import read_run
+    from ..profiles.record import read_run
     from ..tables import write_parquet
 
     run = read_run(options.run)

@@ -23,7 +23,6 @@ CLAIMS = {
     "growth": "the study's parabola against counts beyond it",
     "totals": "whole methods: the study's equation 1, and what a device must hold",
 }
-_GAP = "  "
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -55,7 +54,7 @@ def _main(options: argparse.Namespace) -> None:
     counts = read_counts(options.counts)
     if options.at is not None:
         counts = [count for count in counts if count.resolution_px in options.at]
-    print("\n".join(_lines(_table(options.claim, counts, options.tflops))))
+    print(_text(_table(options.claim, counts, options.tflops)))
 
 
 def _table(claim: str, counts: Sequence[Count], tflop_per_s: float | None) -> Table:
@@ -73,19 +72,10 @@ def _table(claim: str, counts: Sequence[Count], tflop_per_s: float | None) -> Ta
     return make(counts)
 
 
-def _lines(table: Table) -> list[str]:
+def _text(table: Table) -> str:
     """Title and aligned columns: words to the left, numbers to the right."""
-    rows = [table.head, *table.rows]
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, cells)) for cells in columns]
-    lefts = [any(cell[:1].isalpha() for cell in cells[1:]) for cells in columns]
-    return [
-        table.title,
-        *(
-            _GAP.join(
-                cell.ljust(width) if left else cell.rjust(width)
-                for cell, width, left in zip(row, widths, lefts, strict=True)
-            ).rstrip()
-            for row in rows
-        ),
-    ]
+    from adscale.text_table import text_table
+
+    columns = zip(table.head, *table.rows, strict=True)
+    left = {title for title, *cells in columns if any(cell[:1].isalpha() for cell in cells)}
+    return f"{table.title}\n{text_table(table.head, table.rows, left)}"

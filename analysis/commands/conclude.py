@@ -27,7 +27,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..conclusion import three_lines
-    from ..feasibility.table import FEASIBILITY_COLUMNS
+    from ..feasibility.tables import FEASIBILITY
     from ..runs_table import RUNS
     from ..runtime_table import RUNTIME
     from ..tables import read_csv, write_atomically
@@ -35,7 +35,7 @@ def _main(options: argparse.Namespace) -> None:
     lines = three_lines(
         read_csv(options.tables / "runtime.csv", RUNTIME.schema),
         read_csv(options.tables / "runs.csv", RUNS.schema),
-        read_csv(options.tables / "feasibility.csv", FEASIBILITY_COLUMNS),
+        read_csv(options.tables / "feasibility.csv", FEASIBILITY.schema),
         options.tables.parent,
     )
     text = "\n".join(lines)

@@ -60,14 +60,12 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from ..feasibility.table import FEASIBILITY_COLUMNS
+    from ..feasibility.tables import FEASIBILITY
+    from ..figures.canvas import Style
     from ..figures.draw import StudyTables, draw_figures, study_figures
-    from ..figures.hardware import Hardware
-    from ..figures.style import Style
-    from ..fits.curves_table import FIT_CURVES_COLUMNS
-    from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION_COLUMNS
-    from ..fits.models_table import FIT_MODELS_COLUMNS
-    from ..fits.table import FITS_COLUMNS
+    from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+    from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+    from ..hardware import Hardware
     from ..memory_table import MEMORY, MEMORY_METHODS
     from ..ratios import IMPLEMENTATIONS
     from ..runs_table import RUNS
@@ -80,12 +78,12 @@ def _main(options: argparse.Namespace) -> None:
         runtime=read_csv(options.runtime, RUNTIME.schema),
         memory=read_csv(options.memory, MEMORY.schema),
         methods=read_csv(options.memory_methods, MEMORY_METHODS.schema),
-        fits=read_csv(options.fits, FITS_COLUMNS),
-        fit_models=read_csv(options.fit_models, FIT_MODELS_COLUMNS),
-        fit_curves=read_csv(options.fit_curves, FIT_CURVES_COLUMNS),
+        fits=read_csv(options.fits, FITS.schema),
+        fit_models=read_csv(options.fit_models, FIT_MODELS.schema),
+        fit_curves=read_csv(options.fit_curves, FIT_CURVES.schema),
         implementations=read_csv(options.implementations, IMPLEMENTATIONS.schema),
-        extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION_COLUMNS),
-        feasibility=read_csv(options.feasibility, FEASIBILITY_COLUMNS)
+        extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION.schema),
+        feasibility=read_csv(options.feasibility, FEASIBILITY.schema)
         if options.feasibility
         else None,
         runs=read_csv(options.runs, RUNS.schema) if options.runs else None,

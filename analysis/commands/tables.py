@@ -70,7 +70,7 @@ def _answer(job: TableJob, options: argparse.Namespace) -> None:
 
 
 def _value(argument: Argument, given: Any) -> Any:
-    """What a job's function takes: the table itself where its file was named."""
+    """Return what a job's function takes: the table itself where its file was named."""
     if argument.source != "table" or given is None:
         return given
     from ..tables import read_csv

@@ -31,7 +31,7 @@ PAIRED = "b_label_of_a_"
 
 @dataclass(frozen=True)
 class Side:
-    """What was measured in one folder.
+    """One side of a comparison: the measurements of one folder.
 
     Attributes:
         name: A or B.
@@ -89,7 +89,7 @@ def pair_sides(a: Side, b: Side, chosen: Pairs) -> tuple[Side, Side]:
 
 
 def nothing_matches(a: Side, b: Side) -> ArgumentError:
-    """That no row of A has its like in B, with what both have."""
+    """Return the error that no row of A matches one of B, with what both have."""
     what = f"nothing matches: A has {_inventory(a)}; B has {_inventory(b)}"
     return ArgumentError("compare", what, "choose with --device, --method, --variant or --clock")
 

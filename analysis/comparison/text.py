@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import indent
 
 import pandas as pd
+
+from adscale.text_table import text_table
 
 from .sides import LABELS, Difference, Side
 from .verdict import ERROR_RATE
@@ -13,8 +16,7 @@ WORST_FIRST = ("slower", "unclear", "same", "faster")
 """Order of the verdicts."""
 
 _HEAD = ("verdict", "B / A", "95 % interval", "A ms", "B ms", "px", "part", "clock", "reason")
-_RIGHT = frozenset({"B / A", "A ms", "B ms", "px"})
-_GAP = "  "
+_LEFT = frozenset({"verdict", "95 % interval", "part", "clock", "reason"})
 
 
 def comparison_text(
@@ -75,14 +77,8 @@ def _rows_lines(rows: pd.DataFrame) -> Iterator[str]:
     ranked = rows.assign(
         rank=rows["verdict"].map({name: number for number, name in enumerate(WORST_FIRST)})
     ).sort_values(["rank", "ratio"], ascending=[True, False], kind="stable", na_position="last")
-    cells = [_HEAD, *(_cells(row) for _, row in ranked.iterrows())]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for each in cells:
-        padded = (
-            cell.rjust(width) if head in _RIGHT else cell.ljust(width)
-            for head, cell, width in zip(_HEAD, each, widths, strict=True)
-        )
-        yield f"  {_GAP.join(padded)}".rstrip()
+    cells = [_cells(row) for _, row in ranked.iterrows()]
+    yield indent(text_table(_HEAD, cells, _LEFT), "  ")
 
 
 def _cells(row: pd.Series) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ Where nothing differs it is the chance of one or more of them in the whole compa
 """
 
 PROCESS_FACTOR = 1.1
-"""What is left to differences between processes where a side has one, a convention.
+"""Factor that processes may differ by where a side has only one; a convention.
 
 Without it equal programs, whose processes differ by 1 % (standard deviation), were called faster or
 slower in 38 of 100 comparisons, by 5 % in 86.
 """
 
 DISTURBANCE_FACTOR = 2.0
-"""What a disturbance may account for: of two programs that want all of a device, each gets half."""
+"""Factor of a disturbance: of two programs that want all of a device, each gets half."""
 
 FEW_IMAGES = 30
 """Below so many, intervals are not sure to hold what they promise (docs/statistics.md)."""
@@ -33,7 +33,7 @@ VerdictName = Literal["same", "faster", "slower", "unclear"]
 
 
 class Evidence(NamedTuple):
-    """What a comparison is judged by.
+    """The numbers by which a comparison is judged.
 
     Attributes:
         ratio: B over A; None where one of them has no time.
@@ -51,7 +51,7 @@ class Evidence(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is to be thought of a ratio.
+    """The judgement of a ratio.
 
     Attributes:
         name: `same`, `faster`, `slower` or `unclear`.

@@ -2,12 +2,73 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from .needs import GIB
+from adscale.errors import ArgumentError
+
+from ..hardware import Sensor
+from .fitting import GIB, Target, measured_devices, on_device
+from .rows import feasibility_rows
+from .tables import FeasibilityTables
+
+
+def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> None:
+    """Print one line per method and variant to a question of the command line.
+
+    Args:
+        tables: of the study.
+        options: of `feasible`.
+
+    Raises:
+        ArgumentError: the question names what the study does not know, or no memory.
+    """
+    tables = _chosen(tables, options)
+    target = _target(tables.runtime, options.device, options.vram_gib)
+    sensor = Sensor(f"{options.sensor_mp:g} MP", options.sensor_mp)
+    if options.device is not None:
+        for row in feasibility_rows(tables, [target], [sensor]):
+            print(answer(row, options.cycle_ms))
+        return
+    # each latency stands with the device it was measured on: none is taken for that of the target
+    devices = [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
+    rows = list(feasibility_rows(tables, [target, *devices], [sensor]))
+    for first in range(0, len(rows), 1 + len(devices)):
+        row, *measured = rows[first : first + 1 + len(devices)]
+        print(answer(row, options.cycle_ms, measured))
+
+
+def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:
+    """The tables with the method and variant that were asked for."""
+    counts = tables.counts
+    for column, wanted in (("method", options.method), ("variant", options.variant)):
+        if wanted is None or (column == "method" and wanted == "all"):
+            continue
+        if wanted not in set(counts[column]):
+            known = ", ".join(counts[column].unique())
+            raise ArgumentError(f"--{column}", f"{wanted} was not counted", f"choose from: {known}")
+        counts = counts[counts[column] == wanted]
+    return replace(tables, counts=counts)
+
+
+def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | None) -> Target:
+
+    memory_bytes = None if vram_gib is None else int(vram_gib * GIB)
+    size = None if vram_gib is None else f"{vram_gib:g} GiB"
+    if device is None:
+        if size is None:
+            remedy = "give the memory of the GPU, or --device of one that was measured"
+            raise ArgumentError("--vram-gib", "missing", remedy)
+        return Target(size, "cuda", memory_bytes)
+    known = {one.name: one for one in measured_devices(runtime)}
+    if device not in known:
+        remedy = f"choose from: {', '.join(known) or 'none, nothing was measured'}"
+        raise ArgumentError("--device", f"{device} was not measured", remedy)
+    return on_device(known[device], size or device, memory_bytes)
 
 
 def answer(

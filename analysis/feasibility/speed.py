@@ -21,7 +21,7 @@ LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""
 
 P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
-"""Of the 99th percentile with its interval."""
+"""Columns of the 99th percentile with its interval."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Speed:
 
 
 class Latencies:
-    """What is known of the latency of a method in a variant on a device, at any side.
+    """The known latency of a method in a variant on a device, at any side.
 
     Args:
         runtime: rows of `runtime.csv` of one device, method and variant.
@@ -82,7 +82,7 @@ class Latencies:
         )
 
     def _with_known_ends(self, p99: Estimate) -> Estimate:
-        """Without ends where a measured p99 has none: a law makes it no surer than it was."""
+        """Leave out ends where a measured p99 has none: a law makes it no surer than it was."""
         return p99 if self._rows["p99_high_ms"].notna().all() else Estimate(p99.value)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""From the scaled coefficients of a fitted case to those of its law, with their units."""
+"""Coefficients of a law, with their units, from the scaled ones of a fitted case."""
 
 from __future__ import annotations
 

@@ -61,12 +61,12 @@ class Points:
 
     @property
     def measured(self) -> MeasuredRange:
-        """From the smallest to the largest side."""
+        """The measured interval, from the smallest to the largest side."""
         return MeasuredRange(float(self.side_px[0]), float(self.side_px[-1]))
 
     @property
     def new_relative_variance(self) -> Floats:
-        """Of one more measurement, in the same unit as those of the points: their mean."""
+        """Relative variance of one more measurement, in the unit of the points: their mean."""
         return np.asarray(np.mean(self.relative_variance, axis=1), np.float64)
 
     def without_largest(self, left_out: int) -> Points:
@@ -133,7 +133,7 @@ class FormFit(NamedTuple):
         return self.form.curve(self.coefficients, side_px, self.measured)
 
     def reach(self, side_px: Floats) -> Reach:
-        """What the sum of the terms is, and how far it moves for a given loss of fit."""
+        """Return the sum of the terms, and how far it moves for a given loss of fit."""
         branch = self._reach(side_px, on_branch=True)
         if not self.form.on_floor:
             return branch

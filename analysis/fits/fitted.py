@@ -119,7 +119,7 @@ class Fitted:
         return {name: getattr(self.series, name) for name in KEY}
 
     def curve(self, side_px: npt.ArrayLike) -> Curve:
-        """What is predicted at some sides."""
+        """Return the predictions at some sides."""
         if self.growth is not None:
             return self.growth.curve(side_px, beyond_limit=self.beyond_limit)
         return total_curve(self.parts, side_px, beyond_limit=self.beyond_limit)

@@ -40,7 +40,7 @@ From 1024 px it is reached at 3238 px; 3000 px are a factor of 8.6.
 
 @dataclass(frozen=True)
 class Model:
-    """What became of one law.
+    """A law, and what became of it.
 
     Attributes:
         law: which.
@@ -96,7 +96,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the answers are computed from, a batch of one series.
+    """The evidence that answers are computed from, as a batch of one series.
 
     Attributes:
         points: measured.
@@ -156,7 +156,7 @@ class Growth:
         return self.models[0] if self.evidence else None
 
     def curve(self, side_px: npt.ArrayLike, *, beyond_limit: bool = False) -> Curve:
-        """What is predicted at some sides.
+        """Return the predictions at some sides.
 
         Args:
             side_px: where, in px.

@@ -2,23 +2,6 @@
 
 The study counts memory at small resolutions and extrapolates it with a parabola in the side. Here
 the parabola goes through exact counts at its resolutions, and is compared with exact counts beyond.
-
-One row per quantity × method × variant × submodule × resolution judged at. Columns, in this order:
-
-- `quantity`: `activations` (the study's convention) or `peak` (alive at once).
-- `method`, `variant`, `device_type`, `submodule`: as in `memory.csv`; `method` is the whole method:
-  the sum of the activations, the largest of the peaks.
-- `model`, `b0`, `b1`, `b2`: bytes = b0 + b1·s + b2·s² with the side s in px, least squares; null
-  where fewer than three of the study's resolutions are counted.
-- `fitted_from_px`, `fitted_to_px`, `resolutions`, `fitted_at_px`: what it goes through: from, to,
-  how many, and which.
-- `r_squared`, `max_relative_residual`: of the fit; null where nothing varies, or a count is 0.
-- `at_px`: the resolution it is judged at.
-- `predicted_bytes`, `counted_bytes`, `relative_error`: predicted / counted − 1.
-- `counted_growth_power`: d log bytes / d log side from the first to the last resolution judged at,
-  from the counts; with one alone, from the fitted ones to it.
-- `verdict`: all that in plain words.
-- `incomplete`: as in `memory.csv`: the verdict is on what was counted.
 """
 
 from __future__ import annotations
@@ -26,41 +9,69 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adscale.names import PAPER_SIDES_PX
+from adscale.tables import (
+    Argument,
+    Output,
+    Table,
+    TableJob,
+    integer,
+    join,
+    pick,
+    real,
+    table_argument,
+    text,
+)
 
-from ..tables import Schema, make_table
-from .quadratic import COEFFICIENTS, MODEL, QuadraticFit, fit_quadratic, verdict
-from .series import WHOLE_METHOD
+from ..columns import INCOMPLETE, METHOD
+from ..commands.arguments import side_px
+from ..memory_table import COUNTED, MEMORY
 
-MEMORY_EXTRAPOLATION_COLUMNS: Schema = {
-    "quantity": "string",
-    "method": "string",
-    "variant": "string",
-    "device_type": "string",
-    "submodule": "string",
-    "model": "string",
-    "b0": "Float64",
-    "b1": "Float64",
-    "b2": "Float64",
-    "fitted_from_px": "Int64",
-    "fitted_to_px": "Int64",
-    "resolutions": "Int64",
-    "fitted_at_px": "string",
-    "r_squared": "Float64",
-    "max_relative_residual": "Float64",
-    "at_px": "Int64",
-    "predicted_bytes": "Float64",
-    "counted_bytes": "Int64",
-    "relative_error": "Float64",
-    "counted_growth_power": "Float64",
-    "verdict": "string",
-    "incomplete": "string",
-}
-"""Columns of `memory_extrapolation.csv`."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .quadratic import QuadraticFit
+
+MEMORY_EXTRAPOLATION = Table(
+    name="memory_extrapolation",
+    row="the study's extrapolation of memory, judged by an exact count",
+    columns=join(
+        text("quantity", means="`activations` (the study's convention) or `peak` (alive at once)"),
+        METHOD,
+        pick(COUNTED, "device_type"),
+        text("submodule", means="`method` is the whole method: the sum of the activations, the "
+             "largest of the peaks"),
+        text("model", means="the study's: bytes = b0 + b1·s + b2·s² with the side s in px, least "
+             "squares"),
+        real("b0", "b1", "b2", means="its coefficients; null where fewer than three of the "
+             "study's sides are counted"),
+        integer("fitted_from_px", "fitted_to_px", means="the sides it goes through: from, to"),
+        integer("resolutions", means="how many these are"),
+        text("fitted_at_px", means="which"),
+        real("r_squared", means="share of the variance that the parabola explains; null where "
+             "nothing varies"),
+        real("max_relative_residual", means="largest |counted − fitted| / counted at these "
+             "sides; null where a count is 0"),
+        integer("at_px", means="the side it is judged at: 2048 px or `extrapolate_to_px`, or the "
+                "next that is counted"),
+        real("predicted_bytes", means="by the parabola"),
+        integer("counted_bytes", means="exactly"),
+        real("relative_error", means="predicted / counted − 1; negative: too little"),
+        real("counted_growth_power", means="p of a growth with s^p between the two sides judged "
+             "at, from the counts: 2 for what is quadratic"),
+        text("verdict", means="the same in words. Quadratic: an error below 1 %. R² of at least "
+             "0.99 beside a larger error \"raised no alarm\""),
+        INCOMPLETE,
+    ),
+    category="Scaling",
+    contents="the study's parabola against counts",
+    caption="""The study's parabola through counts of small images, against the counts of larger
+ones.
+
+Counted and extrapolated, not measured; no clock.""",
+)  # fmt: skip
 
 STEP_PX = 128
 """Between the study's sides; a method that does not run at one is counted before the next."""
@@ -79,19 +90,21 @@ class _Series(NamedTuple):
     counted: Mapping[int, int]
 
 
-def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to_px: int) -> pd.DataFrame:
+def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.DataFrame:
     """Judge the study's extrapolation of every submodule's memory.
 
     Args:
         memory: `memory.csv`.
-        extrapolate_to_px: side length the study extrapolates to; the count is taken at the next
+        extrapolate_to: side length in px the study extrapolates to; the count is taken at the next
             that the method supports.
 
     Returns:
-        Rows of `MEMORY_EXTRAPOLATION_COLUMNS`.
+        Rows of `MEMORY_EXTRAPOLATION`.
     """
-    rows = chain.from_iterable(_rows(series, extrapolate_to_px) for series in _all_series(memory))
-    return make_table(list(rows), MEMORY_EXTRAPOLATION_COLUMNS)
+    from ..tables import make_table
+
+    rows = chain.from_iterable(_rows(series, extrapolate_to) for series in _all_series(memory))
+    return make_table(list(rows), MEMORY_EXTRAPOLATION.schema)
 
 
 def study_sides(counted_px: Mapping[int, Any]) -> list[int]:
@@ -104,6 +117,8 @@ def study_sides(counted_px: Mapping[int, Any]) -> list[int]:
 
 
 def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
+    from .series import WHOLE_METHOD
+
     for quantity, (column, together) in QUANTITIES.items():
         for (method, variant), rows in memory.groupby(["method", "variant"], sort=False):
             whole = rows.groupby("resolution_px", as_index=False)[column].agg(together)
@@ -123,6 +138,8 @@ def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
 
 
 def _rows(series: _Series, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
+    from .quadratic import COEFFICIENTS, MODEL, fit_quadratic
+
     counted = series.counted
     sides = study_sides(counted)
     judged = _judged_sides(counted, max(sides, default=0), extrapolate_to_px)
@@ -172,6 +189,8 @@ def _growth_power(counted: Mapping[int, int], sides: list[int]) -> float | None:
 def _judgement(
     fit: QuadraticFit | None, at_px: int, counted: int | None, power: float | None, known: int
 ) -> dict[str, Any]:
+    from .quadratic import COEFFICIENTS, verdict
+
     predicted = float(fit.predict(at_px)) if fit else None
     error = predicted / counted - 1 if predicted is not None and counted else None
     if fit is None:
@@ -187,3 +206,26 @@ def _judgement(
         "relative_error": error,
         "verdict": words,
     }
+
+
+EXTRAPOLATION = TableJob(
+    command="extrapolation",
+    rule="extrapolation_table",
+    help="judge the study's extrapolation of memory by exact counts",
+    description="Fit the study's parabola to counts from 256 to 1024 px and compare it with counts "
+    "beyond.",
+    arguments=(
+        table_argument(MEMORY),
+        Argument(
+            "--extrapolate-to",
+            {
+                "type": side_px,
+                "required": True,
+                "metavar": "PX",
+                "help": "side length the study extrapolates to; judged at the next that is counted",
+            },
+            "setting",
+        ),
+    ),
+    outputs=(Output(MEMORY_EXTRAPOLATION, memory_extrapolation_table),),
+)

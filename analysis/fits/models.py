@@ -128,11 +128,11 @@ ROUNDED_FLOOR = Law(
 )
 
 RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR)
-"""What a series is compared with where nothing is known of it. `CONSTANT` has to be declared."""
+"""The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
 
 class Prior(NamedTuple):
-    """What is known of a submodule before it is measured.
+    """The laws that a submodule admits, known before it is measured.
 
     Attributes:
         laws: those that its computation admits.
@@ -160,11 +160,11 @@ BY_COMPLEXITY = {
     "fixed": FIXED,
     "unknown": NOTHING_KNOWN,
 }
-"""Of a submodule, by the complexity that its method declares (`complexity` in `memory.csv`)."""
+"""Priors by the complexity that a submodule's method declares (`complexity` in `memory.csv`)."""
 
 
 def prior_of_whole(complexities: Mapping[str, str]) -> Prior:
-    """What is known of a whole inference: it grows like the steepest of its submodules.
+    """Return the prior of a whole inference: it grows like the steepest of its submodules.
 
     Args:
         complexities: of all submodules by their name.

@@ -70,7 +70,7 @@ class QuadraticFit:
     def prediction_interval(
         self, side_px: npt.ArrayLike, level: float = 0.95
     ) -> tuple[Floats, Floats]:
-        """Where one new observation lies with this probability, if the model is right.
+        """Return the interval of one new observation with this probability, if the model is right.
 
         Student's t with n − 3 degrees of freedom; the scatter is taken to be the same at all
         resolutions. (Draper & Smith, Applied Regression Analysis, 3rd ed., section 3.2.)
@@ -119,7 +119,7 @@ def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticF
 def hold_out_errors(
     side_px: npt.ArrayLike, observed: npt.ArrayLike
 ) -> tuple[float | None, float | None, float | None]:
-    """What the parabola says of the largest resolutions without having seen them.
+    """Return the parabola's errors at the largest resolutions, fitted without them.
 
     Args:
         side_px: side lengths, ascending.

@@ -109,7 +109,7 @@ def scatter_of(fitted: Sequence[FittedLaw], points: Points, level: float) -> Sca
 
 
 def complications(form: Form) -> float:
-    """What the cases of a law count for.
+    """Return the complications for which a case of a law counts.
 
     A floor over everything has one coefficient and no branch to be complicated. With fewer than
     three resolutions on the branch nothing tells a straight one from a bent one: both count alike.
@@ -243,7 +243,7 @@ TIE = 1.0
 
 
 class Selection(NamedTuple):
-    """What the evidence says of each law.
+    """The verdict of the evidence on each law.
 
     Attributes:
         allowed: passes the back-test, or all fail: laws × series.

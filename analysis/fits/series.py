@@ -1,4 +1,4 @@
-"""From the tables to the series that are fitted."""
+"""Reads the series that are fitted from the tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ machine was then) is no smaller where images agree. Without this one quiet run w
 """
 
 MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
-"""Of a mean with its interval in `runtime.csv`."""
+"""Columns of a mean with its interval in `runtime.csv`."""
 
 _RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
 _FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
@@ -108,7 +108,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
 
 
 def _unsteady_words(measured: pd.DataFrame) -> str:
-    """Such as ``drifting at 256, 384 px; shared at 512 px``."""
+    """Return words such as ``drifting at 256, 384 px; shared at 512 px``."""
     lost = measured[measured["verdict"].notna() & (measured["verdict"] != "steady")]
     return "; ".join(
         f"{verdict} at {', '.join(map(str, rows['resolution_px']))} px"
@@ -117,7 +117,7 @@ def _unsteady_words(measured: pd.DataFrame) -> str:
 
 
 def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
-    """Of the submodules of each method and variant."""
+    """Return the complexities of the submodules of each method and variant."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in memory.drop_duplicates(["method", "variant", "submodule"]).itertuples():
         of_method = found.setdefault((str(row.method), str(row.variant)), {})

@@ -1,4 +1,4 @@
-"""In words: why a law was chosen, what became of the others, what is wrong with a prediction."""
+"""Words on fits: why a law was chosen, the fate of the others, faults of a prediction."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def why_chosen(growth: Growth) -> str:
 
 
 def verdict(model: Model) -> str:
-    """What became of one law."""
+    """Say what became of one law."""
     if model.chosen:
         return f"chosen; {_back_test(model)}"
     if model.passed is False:
@@ -48,7 +48,7 @@ def verdict(model: Model) -> str:
 
 
 def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
-    """What a reader of one prediction has to know; nothing where there is nothing.
+    """Return the warnings to a reader of one prediction; none where there are none.
 
     Args:
         growth: the series.

@@ -1,4 +1,4 @@
-"""What is run: the methods, and commands with limits of time whose output goes to files."""
+"""The methods and commands of a check, with limits of time and output in files."""
 
 from __future__ import annotations
 

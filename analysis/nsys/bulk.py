@@ -27,6 +27,7 @@ Chunk = list[npt.NDArray[Any]]
 """Columns of some rows: int64 or strings."""
 
 BATCH_ROWS = 65_536
+"""Rows that a reader takes at once."""
 
 
 class UnsuitedError(Exception):
@@ -167,7 +168,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Query:
-    """What to read from one table.
+    """The columns to read from one table.
 
     Attributes:
         table: its name.

@@ -101,7 +101,7 @@ class Database:
         return read_columns(self.path, query, self._reader, self._advance)
 
     def query(self, fields: Sequence[Field], table: str, where: str = "") -> Query:
-        """What to read from a table, in parts if its rows have ids."""
+        """Return what to read from a table, in parts if its rows have ids."""
         first, last = self.row_ids(table)
         return Query(table, tuple(fields), where, first, last)
 

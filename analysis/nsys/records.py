@@ -1,4 +1,4 @@
-"""What a profile holds, as columns: numpy arrays of one length per kind of record.
+"""The content of a profile as columns: numpy arrays of one length per kind of record.
 
 Columns take as little memory as their values need, and grow from chunks.
 """
@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.object_]
 
 Kind = Literal["int64", "narrow", "coded", "text"]
-"""What to make of a column: `narrow` and `coded` take less memory, see `narrow` and `Coded`."""
+"""How to keep a column: `narrow` and `coded` take less memory, see `narrow` and `Coded`."""
 
 _CODE_TYPES = (np.int8, np.int16, np.int32)
 _SMALLEST: Mapping[Kind, type[Any]] = {
@@ -74,7 +74,7 @@ class Coded:
 
 
 Column = Integers | Coded | Strings
-"""What a column of a table is read into."""
+"""The array that a column of a table is read into."""
 
 
 def _code_type(values: int) -> type[np.signedinteger[Any]]:

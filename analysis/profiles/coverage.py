@@ -1,4 +1,4 @@
-"""What the tables of a profile or of a run leave out, in numbers and in sentences."""
+"""Coverage: what the tables of a profile or run leave out, in numbers and in sentences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ProfileCoverage:
 
     @property
     def coverage(self) -> Coverage:
-        """That of the kernels."""
+        """The coverage of the kernels."""
         return self.kinds["kernels"]
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class ProfileCoverage:
         }
 
     def notes(self) -> list[str]:
-        """What a reader of the tables has to know, a sentence each."""
+        """Return notes to a reader of the tables, a sentence each."""
         if not self.has_kernels:
             notes = ["The profile holds no table of kernels: GPU times are unknown, not zero."]
         elif not self.coverage.kernels:
@@ -126,7 +126,7 @@ class RunCoverage(NamedTuple):
         return self.coverage.share
 
     def warning(self) -> str | None:
-        """What is wrong with too low a share, in one line; None where it is enough."""
+        """Warn of too low a share, in one line; None where it is enough."""
         if self.share is None or self.share >= ENOUGH:
             return None
         named = ", ".join(self.stray_names[:3])
@@ -207,7 +207,7 @@ def uncovered_share(table: pd.DataFrame) -> float | None:
 
 
 def uncovered_warning(share: float | None) -> str | None:
-    """What is wrong with too large a share outside, in one line; None where it is small enough."""
+    """Warn of too large a share outside, in one line; None where it is small enough."""
     if share is None or share <= 1 - ENOUGH:
         return None
     return (

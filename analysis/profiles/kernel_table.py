@@ -15,8 +15,8 @@ from adscale.names import IMAGE
 from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
-from ..runs.record import Run
 from ..tables import Schema, read_parquet
+from .record import Run
 from .run_work import RunWork
 from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork
 

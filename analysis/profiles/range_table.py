@@ -14,10 +14,10 @@ import pandas as pd
 from adscale.names import IMAGE
 
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
-from ..runs.record import Run
 from ..tables import Schema
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
+from .record import Run
 from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
 from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, Kind, ProfileWork, work_by
 

@@ -15,7 +15,7 @@ from adscale.names import DOMAIN, IMAGE
 from ..attribution.nesting import Nesting
 from ..attribution.range_tree import levels_of
 from ..nsys.records import Bools, Int64s, Profile, Ranges, Strings
-from ..runs.record import Run
+from .record import Run
 from .work import ProfileWork, work_of
 
 PHASES = ("warmup", "measure")

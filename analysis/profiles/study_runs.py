@@ -11,18 +11,18 @@ from typing import Any, Literal
 from adscale.errors import ResultsError
 
 from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
-from ..runs.record import Run, read_run
 from ..statistics.steadiness import check_steadiness
+from .record import Run, read_run
 from .times import PassTimes, latency_times, profiled_times
 
 NOT_MEASURED = frozenset({"process", "foreign_processes", "skip_margin"})
-"""Of a request: what does not decide what one process measures."""
+"""Keys of a request that do not decide what one process measures."""
 
 SOFTWARE = ("torch", "cuda", "cudnn")
-"""Whose versions decide which kernels run."""
+"""Software whose versions decide which kernels run."""
 
 COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
-"""What the two passes of a process differ in."""
+"""Keys in which the two passes of a process differ."""
 
 _REMEDY = "remove the folder of the older one and measure again"
 
@@ -66,7 +66,7 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 
 
 def _measured(run: Run) -> dict[str, Any]:
-    """What decides which times a process finds, by name."""
+    """Return what decides which times a process finds, by name."""
     record, hardware = run.record, run.record.hardware
     request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
     return {
@@ -82,7 +82,7 @@ def _measured(run: Run) -> dict[str, Any]:
 
 
 def _once_built(run: Run) -> dict[str, Any]:
-    """What is only known of a run whose method was built."""
+    """Return what is only known of a run whose method was built."""
     flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
     return {"submodules": list(run.submodules), **flags}
 
@@ -107,7 +107,7 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
 
 
 def machine_state(run: Run) -> MachineState | None:
-    """What the machine did while images were measured; None where that was not recorded.
+    """The state of the machine while images were measured; None where it was not recorded.
 
     Raises:
         ResultsError: the samples contradict each other.
@@ -143,12 +143,12 @@ class Pass:
 
     @property
     def verdict(self) -> RunVerdict | None:
-        """On all processes together; None where there are no times."""
+        """The verdict on all processes together; None where there are no times."""
         return judge_processes(self.verdicts) if self.verdicts else None
 
     @property
     def status(self) -> Status:
-        """That of the worst process: a run fits only where it always does."""
+        """The status of the worst process: a run fits only where it always does."""
         found = {run.status for run in self.processes}
         return next(status for status in _WORST_FIRST if status in found)
 

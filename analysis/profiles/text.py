@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import zip_longest
 
 import pandas as pd
+
+from adscale.text_table import text_table
 
 from .coverage import ProfileCoverage
 
@@ -49,7 +51,7 @@ _FOLDED = frozenset({"path", "kernel"})
 _SHARES = frozenset({"launch_bound_share", "share"})
 _WIDTH = 200
 _LEAST_WIDTH = 24
-_GAP = "  "
+_GAP = 2
 
 
 def print_profile(
@@ -57,38 +59,35 @@ def print_profile(
 ) -> None:
     """Print the tables and what they leave out; wider where the output is no terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    print("\n".join(_lines(ranges, _RANGES, width)))
+    print(_text(ranges, _RANGES, width))
     if kernels is not None:
         repeated = kernels["path"].duplicated()
         shown = kernels.assign(path=kernels["path"].mask(repeated, ""))
-        print("\n" + "\n".join(_lines(shown, _KERNELS, width)))
+        print(f"\n{_text(shown, _KERNELS, width)}")
     for note in coverage.notes():
         print(note)
 
 
-def _lines(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> Iterator[str]:
+def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:
     """The rows as aligned lines; long names go on in lines of their own.
 
     There may be ten thousand paths, for which tables of rich take half a minute.
     """
     shown = [column for column in titles if column in table.columns]
     shown = [c for c in shown if c not in _ONLY_WHERE_USED or bool((table[c] > 0).any())]
-    columns = [
-        [titles[column], *(_shown(column, value) for value in table[column])] for column in shown
-    ]
-    widths = [max(map(len, cells)) for cells in columns]
+    head = [titles[column] for column in shown]
+    columns = [[_shown(column, value) for value in table[column]] for column in shown]
+    widths = [max(map(len, [title, *cells])) for title, cells in zip(head, columns, strict=True)]
     folded = [at for at, column in enumerate(shown) if column in _FOLDED]
-    taken = sum(widths) + len(_GAP) * (len(widths) - 1) - sum(widths[at] for at in folded)
+    taken = sum(widths) + _GAP * (len(widths) - 1) - sum(widths[at] for at in folded)
     for at in folded:
         widths[at] = min(widths[at], max((width - taken) // len(folded), _LEAST_WIDTH))
-    for row in zip(*columns, strict=True):
-        pieces = [_pieces(cell, w) for cell, w in zip(row, widths, strict=True)]
-        for parts in zip_longest(*pieces, fillvalue=""):
-            cells = (
-                part.ljust(w) if column in _TEXTS else part.rjust(w)
-                for part, w, column in zip(parts, widths, shown, strict=True)
-            )
-            yield _GAP.join(cells).rstrip()
+    rows = [
+        line
+        for row in zip(*columns, strict=True)
+        for line in zip_longest(*map(_pieces, row, widths), fillvalue="")
+    ]
+    return text_table(head, rows, {titles[column] for column in _TEXTS & set(shown)})
 
 
 def _pieces(text: str, width: int) -> list[str]:

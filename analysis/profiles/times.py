@@ -11,11 +11,11 @@ import pandas as pd
 
 from adscale.errors import ResultsError
 
-from ..runs.record import Run
 from ..statistics.mean_error import Floats
 from ..tables import read_parquet
 from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
+from .record import Run
 
 STEP_S = 0.1
 """Time between two steps of the counter."""
@@ -98,7 +98,7 @@ class PartTimes:
 
 @dataclass(frozen=True)
 class PassTimes:
-    """What one pass of a process found.
+    """The times that one pass of a process found.
 
     Attributes:
         parts: in the order of inference, a clock each.

@@ -22,7 +22,7 @@ KERNEL_TABLE = "CUPTI_ACTIVITY_KIND_KERNEL"
 NS_PER_MS, NS_PER_US = 1e6, 1e3
 
 By = Literal["thread", "device", "stream", "category"]
-"""What the rows of a path can be told apart by."""
+"""Keys that can tell the rows of a path apart."""
 
 BY: tuple[By, ...] = get_args(By)
 
@@ -54,7 +54,7 @@ class ProfileWork:
         return self.kinds["kernels"].nesting
 
     def projected(self) -> IntervalStatistics:
-        """What nsys projects: kernels, copies and memsets together, no whole graphs."""
+        """The projection of nsys: kernels, copies and memsets together, no whole graphs."""
         return projection([self.kinds[kind] for kind in ("kernels", "copies", "memsets")])
 
 

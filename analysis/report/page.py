@@ -1,4 +1,4 @@
-"""From a study's content to one file: template, styles, scripts and the plotting library in it."""
+"""Makes one file of a study's content, with template, styles, scripts and plotting library."""
 
 from __future__ import annotations
 

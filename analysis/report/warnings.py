@@ -1,4 +1,4 @@
-"""What a reader of the report has to know before believing a number."""
+"""Warnings to a reader of the report before any number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """Warnings of a study, one sentence each.
 
     Args:
-        tables: those of `analysis.report.tables`; only `runtime` has to be there.
+        tables: by the names in `analysis.registry`; only `runtime` has to be there.
     """
     runtime = tables["runtime"]
     yield from _not_steady(runtime)

@@ -122,13 +122,13 @@ def _difference(values: Floats, until: int, since: int) -> float:
 
 
 def _wandering(values: Floats) -> float:
-    """From top to bottom of the slow part of the times, as if that were one wave."""
+    """Return the height of the slow part of the times, as if that were one wave."""
     slow = cosine_projections(values - values.mean(), _slowest(len(values)))
     return float(2 * np.sqrt(2 * np.sum(slow**2) / len(values)))
 
 
 def _wander_p_value(values: Floats) -> float:
-    """Of the slowest quarter of the cosines against the others, without their autocorrelation."""
+    """Test the slowest quarter of the cosines against the others, without autocorrelation."""
     from scipy.special import fdtrc
 
     ranks, count = _centered_ranks(values), _cosines(len(values))

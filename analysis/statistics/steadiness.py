@@ -152,7 +152,7 @@ Tukey's outer fences (Exploratory Data Analysis, 1977, chapter 2): of normal tim
 
 @dataclass(frozen=True)
 class Steadiness:
-    """What a series of times looks like.
+    """The steadiness of a series of times.
 
     Attributes:
         verdict: `drifting` before `bimodal`, since a step makes two groups too; `too_short` below

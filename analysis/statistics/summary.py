@@ -1,4 +1,4 @@
-"""What the measured times of one or several processes say: one definition per number.
+"""Numbers of the measured times of one or several processes: one definition per number.
 
 With one process the images are the sample, and the intervals allow for autocorrelation.
 

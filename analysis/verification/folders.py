@@ -47,11 +47,11 @@ RUN_FILES = (
     "run.json", "latency.json", "ranges.parquet", "kernels.parquet", "profile.sqlite",
     "profile.nsys-rep",
 )  # fmt: skip
-"""What lies in the folder of a run, and in no other."""
+"""Files of the folder of a run, and of no other."""
 
 
 class RunKey(NamedTuple):
-    """Which process of which run."""
+    """The process and the run of a record."""
 
     device: str
     method: str
@@ -102,7 +102,7 @@ class RecordedRun:
 
     @property
     def request(self) -> RunRequest:
-        """What was asked for."""
+        """The request of the run."""
         return self.record.request
 
     @property
@@ -140,7 +140,7 @@ def _folders(results: Path) -> Iterator[RunFolder]:
 
 
 def key_of(place: Path) -> RunKey | None:
-    """What a path below the results says of its run; None where it is not that of a run."""
+    """Read the run from a path below the results; None where it is not that of a run."""
     parts = place.parts
     process = PROCESS_FOLDER.fullmatch(parts[-1]) if len(parts) == DEPTH + 1 else None
     if not (len(parts) == DEPTH or process) or not parts[DEPTH - 1].isdecimal():
@@ -223,7 +223,7 @@ def _of_other_devices(first: RecordedRun, others: Sequence[RecordedRun]) -> list
 
 
 def _moment(run: RecordedRun) -> object:
-    """What two measurements do not have in common."""
+    """Return the moment of a measurement, which no two have in common."""
     record = run.record
     machine = record.hardware.cpu_model, run.gpu_uuid
     return machine, (record.started_utc, record.finished_utc), run.key[1:], record.memory

@@ -33,11 +33,11 @@ from .folders import (
 SQLITE_HEADER = b"SQLite format 3\0"
 COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
 ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
-"""What attribution makes of a profile."""
+"""Files that attribution makes of a profile."""
 
 ATTRIBUTE = "start the study again"
 ONLY_IN_LATENCY = ("collector",)
-"""What the request of the latency pass does not share with that of the profiled one."""
+"""Keys in which the request of the latency pass differs from that of the profiled one."""
 
 
 def left_overs(folder: RunFolder) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def left_overs(folder: RunFolder) -> Iterator[Finding]:
 
 
 def check_files(run: RecordedRun) -> Iterator[Finding]:
-    """What is missing or damaged beside a record."""
+    """Find files beside a record that are missing or damaged."""
     folder = run.folder
     yield from _profile(folder)
     for name in ATTRIBUTED:
@@ -89,7 +89,7 @@ def _profile(folder: RunFolder) -> Iterator[Finding]:
 
 
 def _sqlite_fault(path: Path) -> str | None:
-    """By the header, which says how long the file is (https://sqlite.org/fileformat2.html)."""
+    """Read the header, which says how long the file is (https://sqlite.org/fileformat2.html)."""
     with path.open("rb") as file:
         header = file.read(100)
     if len(header) < 100 or not header.startswith(SQLITE_HEADER):
@@ -136,10 +136,10 @@ CURVE_KEYS = (
     "target", "settings", "seed", "threads", "images", "sampling", "collector", "execution",
     "lock_clocks", "container",
 )  # fmt: skip
-"""What the runs of one curve must have been asked for in common."""
+"""Keys that the requests of one curve must share."""
 
 LABEL_KEYS = ("target", "settings")
-"""What a method's label stands for, on every device."""
+"""Keys that a method's label stands for, on every device."""
 
 _APART = "measure the smaller part again, or move it to a device with a name of its own"
 
@@ -173,7 +173,7 @@ def check_labels(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
 
 
 def _fingerprint(run: RecordedRun) -> dict[str, object]:
-    """By what machines of one kind are known."""
+    """Return the properties that machines of one kind share."""
     hardware = run.record.hardware
     found: dict[str, object] = {
         "cpu_model": hardware.cpu_model,
@@ -281,7 +281,7 @@ def check_gaps(keys: Sequence[RunKey]) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, and what was found.
+    """The number of records and devices that were checked, and the findings.
 
     Attributes:
         runs: records that could be read; each process of a run has one.

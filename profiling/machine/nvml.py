@@ -88,13 +88,29 @@ def open_gpu(uuid: str | None) -> Iterator[NvmlGpu]:
     """
     if uuid is None:
         raise GpuError("the UUID of the GPU is not known")
+    with _started():
+        yield NvmlGpu(_handle(uuid))
+
+
+def driver_version() -> str | None:
+    """Version of NVIDIA's driver, such as ``550.54.15``; None where there is none."""
+    try:
+        with _started():
+            return str(_call("nvmlSystemGetDriverVersion"))
+    except GpuError:
+        return None
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    """NVML, for as long as the block lasts."""
     try:
         import pynvml
     except ImportError:
         raise GpuError("the package nvidia-ml-py is not installed") from None
     _ask(pynvml.nvmlInit)
     try:
-        yield NvmlGpu(_handle(uuid))
+        yield
     finally:
         _ask(pynvml.nvmlShutdown)
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from adscale.methods.spec import Complexity, ResolutionProblem
+from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
 
 from ..annotation import Annotate
 
@@ -52,12 +52,8 @@ class Method(nn.Module, ABC):
     growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
-    settings_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {},
-    }
-    """JSON schema of the settings; every property with a description and a default."""
+    settings: ClassVar[type[Any]] = NoSettings
+    """Model of the settings, a dataclass of pydantic; every field has a default."""
     supported_resolutions: ClassVar[str] = "every side that is asked for"
     counted_once: ClassVar[tuple[str, ...]] = ()
     """Paths of modules that are called many times an image, each call with the same cost: where

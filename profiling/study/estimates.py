@@ -85,7 +85,7 @@ class Count(NamedTuple):
 
 
 class Costs:
-    """Expected costs of a study's jobs, as functions of a rule's wildcards.
+    """Expected costs of a study's jobs.
 
     Args:
         runs: of the study, by their path.
@@ -96,25 +96,22 @@ class Costs:
         self._runs = runs
         self._results = results
 
-    def run_minutes(self, wildcards: RunWildcards) -> int:
-        """Of a measurement."""
-        return self.of_run(self._run(wildcards)).minutes
+    def measuring(self) -> dict[str, Callable[[RunWildcards], int]]:
+        """Resources of a job that measures, as functions of its wildcards."""
+        threads = {"cpus_per_task": lambda job: self._runs[job.run].request.threads}
+        return {**self._resources(self.of_run), **threads}
 
-    def run_memory_mb(self, wildcards: RunWildcards) -> int:
-        """Of a measurement."""
-        return self.of_run(self._run(wildcards)).memory_mb
+    def reading(self) -> dict[str, Callable[[RunWildcards], int]]:
+        """Resources of a job that exports or attributes the profile of a run."""
+        return self._resources(self.of_profile)
 
-    def threads(self, wildcards: RunWildcards) -> int:
-        """CPUs that a measurement needs."""
-        return self._run(wildcards).request.threads
-
-    def profile_minutes(self, wildcards: RunWildcards) -> int:
-        """Of exporting or attributing the profile of a run."""
-        return self.of_profile(self._run(wildcards)).minutes
-
-    def profile_memory_mb(self, wildcards: RunWildcards) -> int:
-        """Of exporting or attributing the profile of a run."""
-        return self.of_profile(self._run(wildcards)).memory_mb
+    def _resources(
+        self, cost: Callable[[PlannedRun], Cost]
+    ) -> dict[str, Callable[[RunWildcards], int]]:
+        return {
+            "runtime": lambda job: cost(self._runs[job.run]).minutes,
+            "mem_mb": lambda job: cost(self._runs[job.run]).memory_mb,
+        }
 
     def of_run(self, run: PlannedRun) -> Cost:
         """Of measuring one process of a run, under a profiler or without one."""
@@ -134,9 +131,6 @@ class Costs:
         images = sampling.warmup_images + sampling.measured_images
         minutes = BASE_MINUTES + math.ceil(images / ATTRIBUTED_IMAGES_PER_MIN)
         return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
-
-    def _run(self, wildcards: RunWildcards) -> PlannedRun:
-        return self._runs[wildcards.run]
 
     def _count(self, request: RunRequest) -> Count:
         return counted(request, self._results) or bound(request.resolution_px)

@@ -1,5 +1,6 @@
-"""Asks foreign methods, before any job starts, whether they accept what the study asks of them.
+"""A study from its configuration to what the rules of the workflow work on. No torch.
 
+Foreign methods are asked, before any job starts, whether they accept what the study asks of them.
 That needs their code and torch, which planning does without: another process does it, where torch
 is installed, and its answer is kept until the code or the question changes. Where torch is not
 installed (the study runs in a container), the first job of the method finds the same faults.
@@ -13,16 +14,118 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from adscale.config import MethodConfig, StudyConfig, StudyConfigError
+from adscale.config import (
+    MethodConfig,
+    StudyConfig,
+    StudyConfigError,
+    check_submission,
+    load_config,
+)
 from adscale.digest import method_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
+from adscale.plan import plan_runs, planned_records
+from adscale.plan_file import VARIABLE, Plan, folder_lists, hand_over, take_over
+
+from ..collectors.nsys import Choice, choose, planned_choice
+from .decisions import Decisions, run_options
+from .environment import (
+    Image,
+    choose_in_image,
+    container_prefix,
+    exports,
+    find_image,
+    host_prefix,
+    prepare_environment,
+)
+from .finished import RESULTS
 
 CHECKOUT = Path(__file__).parents[2]
+
+CACHE = Path(".snakemake") / "adscale"
+"""What is kept between calls, below the working directory of a study."""
+
+
+class Call(NamedTuple):
+    """How Snakemake was called."""
+
+    in_container: bool
+    """With ``--use-singularity``, by that or another of its names."""
+    is_job: bool
+    """By itself, on the machine that measures."""
+    is_submitted: bool
+    """With a profile for a cluster, whose machines measure."""
+
+
+class Setup(NamedTuple):
+    """What the rules of the workflow work on."""
+
+    study: StudyConfig
+    collector: Choice
+    plan: Plan
+    decisions: Decisions
+    container: str
+    """Of every job, where Snakemake is called so."""
+    prefix: str
+    """What every shell command begins with. Snakemake does not compare it: what is told in it must
+    not cause a measurement."""
+
+
+def set_up(user: Mapping[str, Any], call: Call) -> Setup:
+    """Checks a configuration and plans its study; in a job, takes the plan that was made.
+
+    It writes the plan and the decisions, and changes variables of this process' environment, which
+    jobs inherit.
+
+    Args:
+        user: the content of ``config.yaml``.
+        call: of Snakemake, in the working directory.
+
+    Raises:
+        UserError: the configuration cannot be used, or what it names is not there.
+        OSError: the working directory cannot be written.
+    """
+    study = load_config(user)
+    if call.is_submitted and not call.is_job:
+        check_submission(user, call.in_container)
+    image = None
+    if call.in_container:
+        image = find_image(study.container, CACHE)
+        prepare_environment(study, CHECKOUT, os.environ)
+    decisions = Decisions(study.skip_margin, RESULTS, CACHE / "decided")
+    if call.is_job:
+        plan = take_over(os.environ)
+        assert plan.collector != "none", "a plan says who records the profiled pass"
+        collector = planned_choice(plan.collector, study.nsys)
+    else:
+        collector = _collector(study, image, is_submitted=call.is_submitted)
+        runs = plan_runs(study, collector.name, None if image is None else image.digest)
+        plan = Plan.of(collector.name, runs, study.devices, study.latency)
+        hand_over(plan, CACHE / "plans", os.environ)
+        decisions.write(planned_records(plan.runs, study.latency))
+    container = study.container if image is None else image.url
+    return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
+
+
+def _collector(study: StudyConfig, image: Image | None, *, is_submitted: bool) -> Choice:
+    if image is not None:
+        return choose_in_image(study.collector, image, CACHE)
+    check_foreign_methods(study, CACHE)
+    if is_submitted:  # the machines that measure test it
+        assert study.collector != "auto", "check_submission refuses it"
+        return planned_choice(study.collector, study.nsys)
+    return choose(study.collector, study.nsys, CACHE)
+
+
+def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
+    on_host = image is None
+    place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
+    options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
+    return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
 
 
 def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
@@ -39,7 +142,7 @@ def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
     if not methods or importlib.util.find_spec("torch") is None:
         return
     question = json.dumps([_question(method) for method in methods], sort_keys=True)
-    code = "".join(method_digest(method.spec, "profiling.cli.check") for method in methods)
+    code = "".join(method_digest(method.spec, "profiling.cli.methods") for method in methods)
     key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
     file = cache / f"foreign-methods-{key}.json"
     if not file.is_file():

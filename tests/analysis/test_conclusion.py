@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.conclusion import three_lines
-from analysis.feasibility.table import FEASIBILITY_COLUMNS
+from analysis.feasibility.tables import FEASIBILITY
 from analysis.tables import make_table
 from tests.analysis.drawings import VARIANT, latency_table, runs_table, runtime_table
 from tests.analysis.report_study import write_study
@@ -30,7 +30,7 @@ def feasible(method: str, ms: float | None, **more: Any) -> dict[str, Any]:
         "latency_basis": "measured", "images": 50, "latency_verdict": "steady",
     }  # fmt: skip
     return {
-        **dict.fromkeys(FEASIBILITY_COLUMNS), "gpu": "lab", "sensor": "S5", "megapixels": 5.0,
+        **dict.fromkeys(FEASIBILITY.schema), "gpu": "lab", "sensor": "S5", "megapixels": 5.0,
         "method": method, "variant": VARIANT, "sensor_px": 2237, "verdict": "fits",
         "verdict_basis": "counted", "device": "lab", **times, **more,
     }  # fmt: skip
@@ -48,7 +48,7 @@ def lines(
 ) -> list[str]:
     usual = usual_tables() if runtime is None else (runtime, runs_table(runtime))
     runtime, runs = usual[0], usual[1] if runs is None else runs
-    return three_lines(runtime, runs, make_table(list(rows), FEASIBILITY_COLUMNS), RESULTS)
+    return three_lines(runtime, runs, make_table(list(rows), FEASIBILITY.schema), RESULTS)
 
 
 def test_the_fastest_that_fits_is_told_with_all_that_it_rests_on() -> None:

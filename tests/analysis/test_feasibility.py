@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 from adscale.names import sensor_side_px
 from analysis.feasibility.answer import keeps_cycle
-from analysis.feasibility.needs import (
+from analysis.feasibility.fitting import (
     ALLOCATOR_RESERVE,
     ASSUMED,
     ASSUMED_CONTEXT_BYTES,
@@ -26,22 +26,25 @@ from analysis.feasibility.needs import (
     Context,
     fits,
     measured_context,
+    measured_devices,
     need_at,
+    observed,
+    on_device,
+    same_gpu,
+    targets,
 )
-from analysis.feasibility.observed import observed
+from analysis.feasibility.rows import feasibility_rows
 from analysis.feasibility.speed import Latencies, Speed
-from analysis.feasibility.table import (
-    FEASIBILITY_COLUMNS,
-    LIMITS_COLUMNS,
+from analysis.feasibility.tables import (
+    FEASIBILITY,
+    FEASIBILITY_LIMITS,
     FeasibilityTables,
-    feasibility_rows,
     feasibility_table,
     limits_table,
 )
-from analysis.feasibility.targets import measured_devices, on_device, same_gpu, targets
+from analysis.figures.canvas import Style, rc_parameters
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
-from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.figures.style import Style, rc_parameters
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.measured_memory_table import MEASURED_MEMORY
 from analysis.memory_table import MEMORY_METHODS
 from analysis.runtime_table import RUNTIME
@@ -426,7 +429,7 @@ def test_every_gpu_sensor_and_method_has_a_row_and_latency_is_of_its_own_gpu_onl
     both = tables()
     both = FeasibilityTables(pd.concat([both.counts, counts(NEEDED, "N")]), runtime=both.runtime)
     table = feasibility_table(both, HARDWARE)
-    assert list(table) == list(FEASIBILITY_COLUMNS)
+    assert list(table) == list(FEASIBILITY.schema)
     assert len(table) == 2 * 3 * 3
     known = table[table["latency_ms"].notna()]
     assert {(*pair,) for pair in known[["gpu", "method"]].to_numpy()} == {("RTX 4090", "M")}
@@ -476,7 +479,7 @@ def test_limits_are_the_largest_sensor_and_the_smallest_gpu_that_fit_for_certain
     """1 MP needs 1.27 to 2.02 GiB, 5.07 MP 4.97 to 6.2 GiB, 12.37 MP 11.8 to 13.7 GiB."""
     cpu = {"device": "local", "device_type": "cpu", "hardware": "EPYC"}
     limits = limits_table(feasibility_table(tables(**cpu), HARDWARE))
-    assert list(limits) == list(LIMITS_COLUMNS)
+    assert list(limits) == list(FEASIBILITY_LIMITS.schema)
     found = {
         limit: rows.set_index(by)[other].to_dict()
         for (limit, rows), by, other in zip(
@@ -492,7 +495,7 @@ def test_limits_are_the_largest_sensor_and_the_smallest_gpu_that_fit_for_certain
 def test_without_sensors_the_tables_are_empty() -> None:
     table = feasibility_table(tables(), Hardware(HARDWARE.gpus))
     assert (len(table), len(limits_table(table))) == (0, 0)
-    assert list(limits_table(table)) == list(LIMITS_COLUMNS)
+    assert list(limits_table(table)) == list(FEASIBILITY_LIMITS.schema)
 
 
 # the command
@@ -574,8 +577,8 @@ def test_the_command_writes_the_table_and_its_limits(
     named = ("feasible", "--tables", folder, "-o", out, "--limits", limits, "--hardware")
     for given_as in (text, tmp_path / "hardware.json"):
         assert analysis(*named, given_as) == (0, "", "")
-        assert read_csv(out, FEASIBILITY_COLUMNS)["method"].tolist() == ["M", "N"]
-        assert read_csv(limits, LIMITS_COLUMNS)["sensor"].tolist() == ["A"] * 4
+        assert read_csv(out, FEASIBILITY.schema)["method"].tolist() == ["M", "N"]
+        assert read_csv(limits, FEASIBILITY_LIMITS.schema)["sensor"].tolist() == ["A"] * 4
     assert {path.suffix for path in out.parent.iterdir()} == {".csv", ".parquet"}
 
 

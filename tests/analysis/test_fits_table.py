@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fits.curves_table import FIT_CURVES_COLUMNS, fit_curves_table
 from analysis.fits.fitted import fit_all
 from analysis.fits.growth import fit_growth
 from analysis.fits.models import PIXELS, PIXELS_SQUARED
-from analysis.fits.models_table import FIT_MODELS_COLUMNS, fit_models_table
 from analysis.fits.quadratic import MODEL, fit_quadratic, hold_out_errors
 from analysis.fits.series import (
     LEAST_OF_MEDIAN,
@@ -22,7 +20,15 @@ from analysis.fits.series import (
     memory_series,
     runtime_series,
 )
-from analysis.fits.table import FITS_COLUMNS, SUM, fits_table
+from analysis.fits.table_rows import SUM
+from analysis.fits.tables import (
+    FIT_CURVES,
+    FIT_MODELS,
+    FITS,
+    fit_curves_table,
+    fit_models_table,
+    fits_table,
+)
 from analysis.memory_table import MEMORY
 from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table
@@ -52,7 +58,7 @@ def noisy(sides: list[int] = SIDES) -> list[float]:
 
 def test_a_law_is_found_with_its_coefficients_and_told() -> None:
     row = fitted(SIDES, noisy())
-    assert list(row.index) == list(FITS_COLUMNS)
+    assert list(row.index) == list(FITS.schema)
     assert (row["law"], row["formula"]) == ("linear in pixels", "a + b·n")
     assert row["a"] == pytest.approx(0.5, rel=0.05)
     assert row["b"] == pytest.approx(4e-6, rel=0.02)
@@ -165,7 +171,7 @@ def test_one_submodule_without_a_fit_leaves_the_sum_without_one() -> None:
 
 def test_every_law_has_a_row_and_the_study_s_model_too() -> None:
     table = fit_models_table(fit_all([series(SIDES, noisy())]), 3000)
-    assert list(table.columns) == list(FIT_MODELS_COLUMNS)
+    assert list(table.columns) == list(FIT_MODELS.schema)
     growth = fit_growth(SIDES, noisy(), "ms")
     assert list(table["law"]) == [*(model.law.name for model in growth.models), MODEL]
     assert list(table["chosen"]) == [True, *[False] * 6]
@@ -196,7 +202,7 @@ def test_what_the_study_s_model_would_have_said_of_the_largest_resolutions() -> 
 
 def test_curves_go_through_what_was_observed_to_the_last_side() -> None:
     table = fit_curves_table(fit_all([series(SIDES, noisy())]), 3000)
-    assert list(table.columns) == list(FIT_CURVES_COLUMNS)
+    assert list(table.columns) == list(FIT_CURVES.schema)
     observed = table[table["observed"].notna()]
     assert observed["resolution_px"].tolist() == SIDES
     assert observed["observed"].tolist() == noisy()

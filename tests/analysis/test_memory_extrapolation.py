@@ -13,7 +13,7 @@ import pytest
 from adscale.names import PAPER_SIDES_PX
 from analysis.__main__ import main
 from analysis.fits.memory_extrapolation import (
-    MEMORY_EXTRAPOLATION_COLUMNS,
+    MEMORY_EXTRAPOLATION,
     memory_extrapolation_table,
 )
 from analysis.memory_counts import read_counts
@@ -86,7 +86,7 @@ def test_a_kink_below_the_largest_fitted_resolution_is_told_from_another_power(
 
 def test_what_is_quadratic_is_predicted_to_a_byte(tmp_path: Path) -> None:
     table = judged(tmp_path, Part("a", activations=per_pixel(812, fixed=5), peak=per_pixel(52)))
-    assert list(table.columns) == list(MEMORY_EXTRAPOLATION_COLUMNS)
+    assert list(table.columns) == list(MEMORY_EXTRAPOLATION.schema)
     assert table["relative_error"].abs().max() < 1e-12
     assert table["counted_growth_power"].tolist() == pytest.approx([2] * len(table), abs=1e-6)
     assert set(table["verdict"]) == {"quadratic: error below 1 %"}
@@ -181,7 +181,7 @@ def test_both_implementations_are_judged(tmp_path: Path) -> None:
     output = tmp_path / "memory_extrapolation.csv"
     arguments = ["--memory", str(tmp_path / "memory.csv"), "--extrapolate-to", "3000"]
     assert main(["extrapolation", *arguments, "-o", str(output)]) == 0
-    table = read_csv(output, MEMORY_EXTRAPOLATION_COLUMNS)
+    table = read_csv(output, MEMORY_EXTRAPOLATION.schema)
     peaks = table[(table["quantity"] == "peak") & (table["submodule"] == "a")]
     quadratic = peaks.set_index(["variant", "at_px"])["verdict"].str.startswith("quadratic")
     assert quadratic.to_dict() == {

@@ -13,7 +13,7 @@ import pytest
 from adscale.errors import ProfileError, ResultsError
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import RANGE_COLUMNS, RunRanges, run_ranges
-from analysis.runs.record import read_run
+from analysis.profiles.record import read_run
 from tests.gpu_profiles import (
     OTHER_THREAD,
     GpuRun,

@@ -17,9 +17,9 @@ import pytest
 from adscale.errors import ResultsError
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import run_ranges
+from analysis.profiles.record import read_run
 from analysis.profiles.study_runs import read_study_runs
 from analysis.profiles.times import PassTimes, profiled_times
-from analysis.runs.record import read_run
 from analysis.runtime_table import RUNTIME
 from analysis.runtime_table import runtime_table as table_of
 from analysis.statistics.summary import summarize_series

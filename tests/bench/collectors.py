@@ -22,7 +22,7 @@ from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest, Sampling
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import run_ranges
-from analysis.runs.record import read_run
+from analysis.profiles.record import read_run
 from profiling.collectors.nsys import find_nsys
 from profiling.collectors.nsys.run import profile_command
 from tests.bench.ratios import median_interval

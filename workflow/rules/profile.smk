@@ -34,10 +34,8 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **COSTS.measuring(),
             quiet=100,
-            runtime=COSTS.run_minutes,
-            mem_mb=COSTS.run_memory_mb,
-            cpus_per_task=COSTS.threads,
         params:
             request=lambda wildcards: RUNS[wildcards.run].request.as_json(),
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
@@ -60,10 +58,8 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **COSTS.measuring(),
             quiet=100,
-            runtime=COSTS.run_minutes,
-            mem_mb=COSTS.run_memory_mb,
-            cpus_per_task=COSTS.threads,
         params:
             request=lambda wildcards: RUNS[wildcards.run].latency.as_json(),
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
@@ -82,9 +78,8 @@ if COLLECTOR.nsys:
         log:
             "results/logs/export/{run}.log",
         resources:
+            **COSTS.reading(),
             quiet=1,
-            runtime=COSTS.profile_minutes,
-            mem_mb=COSTS.profile_memory_mb,
         shell:
             "python -m profiling export {input:q} -o {output:q} > {log:q} 2>&1"
 
@@ -99,9 +94,8 @@ rule attribute:
     log:
         "results/logs/attribute/{run}.log",
     resources:
+        **COSTS.reading(),
         quiet=1,
-        runtime=COSTS.profile_minutes,
-        mem_mb=COSTS.profile_memory_mb,
     params:
         code=code_digest("analysis.commands.attribute"),
     shell:

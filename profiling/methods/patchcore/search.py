@@ -15,8 +15,7 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
-from ...host_memory import available_host_bytes
-from ...out_of_memory import is_out_of_memory
+from ...memory_limits import available_host_bytes, is_out_of_memory
 from ..base import LibraryWork, on_host
 
 FLOAT_BYTES = 4

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import run_ranges
-from analysis.runs.record import read_run
+from analysis.profiles.record import read_run
 from analysis.tables import write_parquet
 from tests.gpu_profiles import GpuRun, ProfileWriter, record_image, run_document
 

@@ -1,0 +1,346 @@
+"""Does it fit? What an inference needs at the image of a sensor, and where methods may run.
+
+Counted is what the device must hold for tensors and libraries, exactly (docs/memory.md). A process
+takes more: CUDA's context with the code of its kernels, and what an allocator holds of the driver
+beyond what is alive. Where no run measured the context it is assumed to lie in a range, and a GPU
+whose memory lies between the two ends is `uncertain`. Runs on a device outweigh the count: the
+largest image that ran, the smallest that did not fit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..figures.captions import DEVICE_WORDS
+from ..hardware import Gpu
+
+GIB = 2**30
+
+ASSUMED_CONTEXT_BYTES = (int(0.25 * GIB), int(1.0 * GIB))
+"""Range of CUDA's context with the code of kernels and of cuDNN, where it was not measured.
+
+An assumption, wide on purpose: it depends on driver, GPU and libraries. On a CPU device the range
+of a process that has loaded torch.
+"""
+
+ALLOCATOR_RESERVE = 0.10
+"""Share of the counted memory that torch's allocator may hold beyond what is alive, at most.
+
+An assumption: pieces of memory that no tensor fits into.
+"""
+
+ADMISSIBLE_STEP = 1.02
+"""A counted side that is at most this much larger may be that of the sensor, rounded up by a method
+that runs at some sides only."""
+
+STEEPEST_GROWTH = 4
+"""Power of the side with which memory grows at most: that of attention over all positions."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The bytes that a process takes on a device before the method is there.
+
+    Attributes:
+        low: at least.
+        high: at most.
+        basis: `measured` or `assumed`.
+    """
+
+    low: int
+    high: int
+    basis: str
+
+
+ASSUMED = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
+
+
+@dataclass(frozen=True)
+class Need:
+    """The bytes that a method in a variant needs at an image.
+
+    Attributes:
+        side_px: side at which it was counted: that of the sensor, or the next larger one counted,
+            since a method may not run at every side.
+        counted_low: counted for tensors and libraries, at least.
+        counted_high: the same at most: greater than `counted_low` where the count lies between the
+            sides next to the one asked for; None where nothing as large was counted.
+        context: what the process takes besides.
+        basis: `counted`, `counted between A and B px`, or `counted up to A px`.
+        device_type: for which it was counted.
+        incomplete: what is not in the count, so that it holds from below only; None: nothing.
+    """
+
+    side_px: int
+    counted_low: int
+    counted_high: int | None
+    context: Context
+    basis: str
+    device_type: str
+    incomplete: str | None
+
+    @property
+    def low(self) -> int:
+        """The bytes with the context, at least."""
+        return self.counted_low + self.context.low
+
+    @property
+    def high(self) -> int | None:
+        """The bytes with context and the allocator's reserve, at most; None: not known."""
+        if self.counted_high is None:
+            return None
+        return math.ceil(self.counted_high * (1 + ALLOCATOR_RESERVE)) + self.context.high
+
+
+def measured_context(
+    measured: pd.DataFrame | None, hardware: str | None, method: str, variant: str
+) -> Context:
+    """The context, from runs on the same hardware where there are any.
+
+    Those of the method in the variant decide, since the code of its kernels is part of it; without
+    them those of all methods. On a CPU it is what the process had before the method was built.
+
+    Args:
+        measured: `memory_measured.csv`; None without it.
+        hardware: as it was measured; None: it was not.
+        method: the user's label.
+        variant: implementation and precision.
+    """
+    if measured is None or hardware is None:
+        return ASSUMED
+    runs = measured[(measured["role"] == "run") & (measured["hardware"] == hardware)]
+    # libraries lie outside of the allocator, too, and are in the count
+    counted = runs["moved_outside_bytes"].where(runs["measured_as"] == "allocator and libraries")
+    outside = runs["outside_allocator_bytes"] - counted.fillna(0)
+    sizes = outside.where(runs["device_type"] == "cuda", runs["host_resident_before_build_bytes"])
+    own = sizes[(runs["method"] == method) & (runs["variant"] == variant)].dropna()
+    known = own if len(own) else sizes.dropna()
+    if known.empty:
+        return ASSUMED
+    return Context(max(int(known.min()), 0), int(known.max()), "measured")
+
+
+def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
+    """Return the memory that is needed at a side.
+
+    Args:
+        counts: rows of `memory_methods.csv` of one method in one variant, at least one.
+        side_px: of the sensor's square image.
+        context: to add.
+    """
+    rows = counts.sort_values("resolution_px")
+    sides = rows["resolution_px"].to_numpy(dtype=np.int64)
+    needed = rows["needed_bytes"].to_numpy(dtype=np.int64)
+    above = int(np.searchsorted(sides, side_px))
+    beyond = above == len(sides)
+    exact = not beyond and sides[above] <= side_px * ADMISSIBLE_STEP
+    low = needed[above - 1] if above else 0
+    if exact:  # the method may run at a smaller side that was not counted
+        low = max(low, needed[above] * (side_px / sides[above]) ** STEEPEST_GROWTH)
+    if exact:
+        basis = "counted"
+    elif beyond:
+        basis = f"counted up to {sides[-1]} px"
+    else:
+        basis = f"counted between {sides[above - 1] if above else 0} and {sides[above]} px"
+    nearest = rows.iloc[min(above, len(sides) - 1)]
+    incomplete = nearest["incomplete"]
+    return Need(
+        side_px=int(sides[above]) if exact else side_px,
+        counted_low=int(low),
+        counted_high=None if beyond else int(needed[above]),
+        context=context,
+        basis=basis,
+        device_type=str(nearest["device_type"]),
+        incomplete=None if pd.isna(incomplete) or not incomplete else str(incomplete),
+    )
+
+
+def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, str]:
+    """Whether it fits into a device by its count, and the reason.
+
+    Args:
+        need: what is needed.
+        memory_bytes: of the device; None: not known.
+        device_type: of the device. What is counted for another type does not hold there.
+
+    Returns:
+        `fits`, `does_not_fit` or `uncertain`; and why, in words.
+    """
+    if need.device_type != device_type:
+        return "uncertain", f"counted for {DEVICE_WORDS[need.device_type]} only"
+    if memory_bytes is None:
+        return "uncertain", "the memory of the device is not known"
+    size = f"{memory_bytes / GIB:.4g} GiB"
+    if need.low > memory_bytes:
+        return "does_not_fit", f"needs at least {need.low / GIB:.4g} of {size}"
+    if need.incomplete:
+        return "uncertain", f"the count is incomplete: {need.incomplete}"
+    if need.high is None:
+        return "uncertain", f"not counted at this size: {need.basis}"
+    if need.high <= memory_bytes:
+        return "fits", f"needs at most {need.high / GIB:.4g} of {size}"
+    between = f"needs {need.low / GIB:.4g} to {need.high / GIB:.4g} of {size}"
+    return "uncertain", f"{between}: {_unknown(need)}"
+
+
+def _unknown(need: Need) -> str:
+    parts = []
+    if need.context.basis == "assumed":
+        what = "CUDA's context" if need.device_type == "cuda" else "the process without the method"
+        parts.append(f"{what} is assumed")
+    if need.counted_low != need.counted_high:
+        parts.append(need.basis)
+    return "; ".join([*parts, "the allocator's reserve is assumed"])
+
+
+SAME_MEMORY = 0.05
+"""Share by which what a driver reports may differ from a GPU's nominal memory."""
+
+_NOT_IN_NAMES = {"nvidia", "geforce", "tesla", "quadro", "gpu", "generation"}
+
+
+class Device(NamedTuple):
+    """A device that was measured, see `runtime.csv`."""
+
+    name: str
+    device_type: str
+    hardware: str
+    memory_bytes: int | None
+
+
+class Target(NamedTuple):
+    """Where a method may run.
+
+    Attributes:
+        name: of the GPU, or of the CPU device.
+        device_type: `cuda` or `cpu`.
+        memory_bytes: of the device where it was measured, else nominal; None: not known.
+        device: under which it was measured; None: it was not.
+        hardware: its model as it was measured.
+        measured_bytes: memory of the device where it was measured: what ran there runs with as
+            much or more, what ran out there runs out with as much or less.
+    """
+
+    name: str
+    device_type: str
+    memory_bytes: int | None
+    device: str | None = None
+    hardware: str | None = None
+    measured_bytes: int | None = None
+
+
+def measured_devices(runtime: pd.DataFrame | None) -> list[Device]:
+    """Devices of `runtime.csv` in their order; none without it."""
+    if runtime is None:
+        return []
+    found = []
+    for name, rows in runtime.groupby("device", sort=False):
+        first, memory_bytes = rows.iloc[0], rows["device_memory_bytes"].min()
+        known = None if pd.isna(memory_bytes) else int(memory_bytes)
+        found.append(Device(str(name), str(first["device_type"]), str(first["hardware"]), known))
+    return found
+
+
+def same_gpu(gpu: Gpu, hardware: str) -> bool:
+    """Whether a GPU of the configuration is the measured hardware.
+
+    `RTX 4090` is `NVIDIA GeForce RTX 4090`, and not `NVIDIA GeForce RTX 4090 Laptop GPU`. `H100`
+    with 80 GiB is `NVIDIA H100 80GB HBM3`, and not `NVIDIA H100 PCIe`, which is slower: its
+    name has to say so; `A100` is `NVIDIA A100-SXM4-80GB`, for the same reason. A size of memory in
+    the driver's name has to be that of the GPU.
+    """
+    sizes = [int(size) for size in re.findall(r"(?<![\w.])(\d+)gb\b", hardware.lower())]
+    if any(abs(size - gpu.memory_gib) > SAME_MEMORY * gpu.memory_gib for size in sizes):
+        return False
+    return _model(gpu.name) == _model(hardware)
+
+
+def _model(text: str) -> str:
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    return "".join(
+        word
+        for word in words
+        if word not in _NOT_IN_NAMES and not re.fullmatch(r"\d+gb|hbm\d+e?|sxm\d*", word)
+    )
+
+
+def on_device(device: Device, name: str, memory_bytes: int | None) -> Target:
+    """A target with the memory given, else with that of the device.
+
+    Args:
+        device: that was measured.
+        name: of the target.
+        memory_bytes: that is asked for; None: that of the device.
+    """
+    has = device.memory_bytes
+    asked = has if memory_bytes is None else memory_bytes
+    same = has is not None and asked is not None and abs(asked - has) <= SAME_MEMORY * asked
+    return Target(
+        name=name,
+        device_type=device.device_type,
+        memory_bytes=has if same else asked,
+        device=device.name,
+        hardware=device.hardware,
+        measured_bytes=has,
+    )
+
+
+def targets(gpus: Sequence[Gpu], runtime: pd.DataFrame | None) -> list[Target]:
+    """GPUs, each with the devices that are one of them, then all other measured devices.
+
+    Args:
+        gpus: of the configuration.
+        runtime: `runtime.csv`; None without it.
+    """
+    devices = measured_devices(runtime)
+    found: list[Target] = []
+    listed: set[str] = set()
+    for gpu in gpus:
+        memory_bytes = int(gpu.memory_gib * GIB)
+        same = [one for one in devices if one.device_type == "cuda" and same_gpu(gpu, one.hardware)]
+        listed.update(one.name for one in same)
+        for one in same:
+            name = gpu.name if len(same) == 1 else f"{gpu.name} ({one.name})"
+            found.append(on_device(one, name, memory_bytes))
+        if not same:
+            found.append(Target(gpu.name, "cuda", memory_bytes))
+    for one in devices:
+        if one.name not in listed:
+            what = "CPU" if one.device_type == "cpu" else one.hardware
+            found.append(on_device(one, f"{one.name} ({what})", None))
+    return found
+
+
+RAN, OUT_OF_MEMORY = "ok", "out_of_memory"
+"""Statuses of runs that say something; one that was predicted to run out says nothing new."""
+
+
+def observed(runtime: pd.DataFrame, side_px: int) -> tuple[str, str] | None:
+    """Whether an image fits, as runs at its side, at a larger or at a smaller one tell.
+
+    Args:
+        runtime: rows of `runtime.csv` of one device, method and variant.
+        side_px: of the image.
+
+    Returns:
+        `fits`, `does_not_fit` or, where runs contradict each other, `uncertain`; and why, in
+        words. None where no run tells.
+    """
+    sides = runtime["resolution_px"]
+    ran = sides[(runtime["status"] == RAN) & (sides >= side_px)]
+    lost = sides[(runtime["status"] == OUT_OF_MEMORY) & (sides <= side_px)]
+    if len(ran) and len(lost):
+        return "uncertain", f"ran at {ran.min()} px, but not at {lost.max()} px"
+    if len(ran):
+        return "fits", f"ran at {ran.min()} px"
+    if len(lost):
+        return "does_not_fit", f"ran out of memory at {lost.max()} px"
+    return None

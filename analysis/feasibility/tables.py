@@ -1,0 +1,277 @@
+"""`feasibility.csv` and `feasibility_limits.csv`: does each method fit each GPU at each sensor?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adscale.errors import ArgumentError
+from adscale.tables import (
+    Argument,
+    Output,
+    Table,
+    TableJob,
+    integer,
+    join,
+    pick,
+    real,
+    text,
+)
+
+from ..columns import METHOD, RUN
+from ..commands.arguments import json_text, positive
+from ..measured_memory_table import MEASURED_MEMORY
+from ..memory_table import MEMORY, MEMORY_METHODS
+from ..runtime_table import RUNTIME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..hardware import Hardware
+
+FEASIBILITY = Table(
+    name="feasibility",
+    row="a method × GPU × sensor: does it fit, is it fast enough, and why "
+    "([feasibility.md](feasibility.md))",
+    columns=join(
+        text("gpu", means="its name in the configuration, with the device behind it if several "
+             "are of that kind; of another measured device its name, and in brackets CPU or its "
+             "hardware"),
+        pick(RUN, "device_type"),
+        integer("gpu_memory_bytes",
+                means="its memory: by the driver where it was measured, else nominal"),
+        text("sensor", means="its name"),
+        real("megapixels", means="its pixels in millions", unit="10⁶ px²"),
+        METHOD,
+        integer("sensor_px", means="side of the square image with as many pixels, rounded up"),
+        integer("resolution_px", means="side that is judged: the same, or the one to which the "
+                "method rounds it up"),
+        text("verdict", means="`fits`, `does_not_fit`, `uncertain`"),
+        text("verdict_basis", means="`measured`: by a run on the device; `counted`: by the two "
+             "ends"),
+        text("reason", means="of the verdict, in words"),
+        integer("counted_low_bytes", "counted_high_bytes", means="what the device must hold by "
+                "the count (`needed_bytes` of `memory_methods.csv`); they differ between two "
+                "counted sides. Null where it was counted for another type of device"),
+        integer("needed_low_bytes", "needed_high_bytes", means="the two ends, see above"),
+        text("memory_basis", means="`counted`, `counted between A and B px`, or `counted up to A "
+             "px`"),
+        text("context_basis", means="`measured` or `assumed`"),
+        text("device", "hardware", means="the device whose runs and latency are used, and its "
+             "model; null: none"),
+        real("latency_ms", "latency_low_ms", "latency_high_ms", means="mean latency with its 95 % "
+             "interval, or, where it was not measured, the prediction with its band"),
+        real("latency_p99_ms", "latency_p99_low_ms", "latency_p99_high_ms",
+             means="the same of the 99th percentile"),
+        real("images_per_second", means="1000 / `latency_ms`: one image after the other, with "
+             "nothing overlapped", unit="1/s"),
+        text("latency_basis", means="`measured`, `interpolated`, `extrapolated`"),
+        real("latency_factor_pixels", means="pixels over those of the largest measured "
+             "resolution; 1 where it was measured", unit=""),
+        integer("images", means="measured images of the run; of the runs that a law was fitted "
+                "to, the fewest"),
+        text("latency_verdict", means="`steady`, or the other verdicts of these runs"),
+        text("latency_problem", means="why there is no latency"),
+    ),
+    category="Feasibility",
+    contents="does it fit, and how fast is it",
+    caption="""Whether each method fits each GPU at the image of each sensor, what that rests on,
+and its latency where the GPU was measured.
+
+Memory is counted or measured; times are by the clock ``latency``: measured, interpolated or
+extrapolated, as ``latency_basis`` says.""",
+    page="feasibility.md",
+    in_report=True,
+)  # fmt: skip
+
+FEASIBILITY_LIMITS = Table(
+    name="feasibility_limits",
+    row="the largest sensor of a GPU, the smallest GPU of a sensor",
+    columns=join(
+        text("limit", means="`largest sensor` of a GPU or of a CPU device, or `smallest GPU` of a "
+             "sensor, by its memory"),
+        text("gpu", "sensor", means="which; the one that was looked for is null if none fits for "
+             "certain"),
+        METHOD,
+    ),
+    category="Feasibility",
+    contents="largest sensor, smallest GPU",
+    caption="""The largest sensor of each GPU, and the smallest GPU of each sensor.
+
+By memory alone, as in ``feasibility.csv``; no clock.""",
+    page="feasibility.md",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FeasibilityTables:
+    """What feasibility is told from.
+
+    Attributes:
+        counts: `memory_methods.csv`.
+        memory: `memory.csv`, for how the submodules grow; None: nothing is known of that.
+        runtime: `runtime.csv`; None: nothing is said of time.
+        measured: `memory_measured.csv`; None: contexts are assumed.
+    """
+
+    counts: pd.DataFrame
+    memory: pd.DataFrame | None = None
+    runtime: pd.DataFrame | None = None
+    measured: pd.DataFrame | None = None
+
+
+def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
+    """Whether each method fits each GPU at each sensor's image, and how fast it is there.
+
+    Args:
+        tables: of the study.
+        hardware: GPUs and sensors.
+
+    Returns:
+        Rows of `FEASIBILITY`: by method, variant, GPU and sensor in their given order.
+    """
+    from ..tables import make_table
+    from .fitting import targets
+    from .rows import feasibility_rows
+
+    places = targets(hardware.gpus, tables.runtime)
+    rows = feasibility_rows(tables, places, hardware.sensors)
+    return make_table(list(rows), FEASIBILITY.schema)
+
+
+def limits_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The largest sensor of each GPU and the smallest GPU of each sensor.
+
+    Args:
+        table: rows of `FEASIBILITY`.
+
+    Returns:
+        Rows of `FEASIBILITY_LIMITS`; null where none fits for certain. CPU devices have a largest
+        sensor, and are no smallest GPU.
+    """
+    from ..tables import make_table
+
+    rows = []
+    for (method, variant), of_method in table.groupby(["method", "variant"], sort=False):
+        on_gpus = of_method[of_method["device_type"] == "cuda"]
+        for limit, by, other, among in (
+            ("largest sensor", "gpu", "sensor", of_method),
+            ("smallest GPU", "sensor", "gpu", on_gpus),
+        ):
+            for name, of_one in among.groupby(by, sort=False):
+                best = _extreme(of_one[of_one["verdict"] == "fits"], other)
+                row = {"limit": limit, by: name, other: best, "method": method, "variant": variant}
+                rows.append({column: row[column] for column in FEASIBILITY_LIMITS.schema})
+    return make_table(rows, FEASIBILITY_LIMITS.schema)
+
+
+def _extreme(fit: pd.DataFrame, what: str) -> str | None:
+    """The largest sensor or the smallest GPU of those that fit."""
+    if fit.empty:
+        return None
+    if what == "sensor":
+        return str(fit.sort_values("megapixels", kind="stable")["sensor"].iloc[-1])
+    return str(fit.sort_values("gpu_memory_bytes", kind="stable")["gpu"].iloc[0])
+
+
+def read_tables(folder: Path) -> FeasibilityTables:
+    """The tables of a study that feasibility is told from.
+
+    Raises:
+        ResultsError: that of whole methods is missing, or one is damaged.
+    """
+    from ..tables import read_csv
+
+    def optional(table: Table) -> pd.DataFrame | None:
+        file = folder / table.file
+        return read_csv(file, table.schema) if file.exists() else None
+
+    return FeasibilityTables(
+        counts=read_csv(folder / MEMORY_METHODS.file, MEMORY_METHODS.schema),
+        memory=optional(MEMORY),
+        runtime=optional(RUNTIME),
+        measured=optional(MEASURED_MEMORY),
+    )
+
+
+def _step(*, tables: Path, hardware: str | None, **_question: object) -> tuple[pd.DataFrame]:
+    """The table of all GPUs and sensors of the configuration."""
+    from ..hardware import Hardware
+
+    if hardware is None:
+        what = "no GPUs and sensors are given"
+        raise ArgumentError("--hardware", what, "give those of the configuration")
+    known = Hardware.from_json(json_text("--hardware", hardware))
+    return (feasibility_table(read_tables(tables), known),)
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    return table
+
+
+def _answer(options: argparse.Namespace) -> None:
+    from .answer import print_answers
+
+    if options.sensor_mp is None:
+        raise ArgumentError("--sensor-mp", "missing", "say what is asked, or name -o for a table")
+    print_answers(read_tables(options.tables), options)
+
+
+FEASIBLE = TableJob(
+    command="feasible",
+    rule="feasibility_table",
+    help="does it fit, and is it fast enough?",
+    description="""Answers in one line per method and variant, from the tables of a study.
+With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
+Sensors stand for the square image with as many pixels; sensors that are not square are outside.""",
+    arguments=(
+        Argument(
+            "--tables",
+            {
+                "type": Path,
+                "default": Path("results/tables"),
+                "metavar": "DIR",
+                "help": "tables of the study (%(default)s)",
+            },
+            "tables",
+            (RUNTIME, MEMORY, MEMORY_METHODS, MEASURED_MEMORY),
+        ),
+        Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
+        Argument("--variant", {"help": "one variant; all by default"}),
+        Argument("--sensor-mp", {"type": positive, "metavar": "MP", "help": "pixels in millions"}),
+        Argument("--vram-gib", {"type": positive, "metavar": "GIB", "help": "memory of the GPU"}),
+        Argument(
+            "--device",
+            {
+                "metavar": "NAME",
+                "help": "measured device whose latency counts, and whose memory without "
+                "--vram-gib; without it, that of every measured device is told",
+            },
+        ),
+        Argument(
+            "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
+        ),
+        Argument(
+            "--hardware",
+            {
+                "metavar": "JSON",
+                "help": "gpus and sensors as in the configuration: a JSON file, or the JSON text "
+                "itself",
+            },
+            "setting",
+        ),
+    ),
+    outputs=(
+        Output(FEASIBILITY, _whole),
+        Output(
+            FEASIBILITY_LIMITS,
+            limits_table,
+            "--limits",
+            help="with -o: the largest sensor of each GPU and the smallest GPU of each sensor",
+        ),
+    ),
+    step=_step,
+    answer=_answer,
+)

@@ -1,0 +1,133 @@
+"""Shares and ratios of times: waiting for launches, optimized over reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .axes import panels, part_colour, part_name, row_count, side_ticks
+from .canvas import Drawing, Style, log_numbers, new_figure
+from .captions import CLOCK_WORDS, measured_on, out_of_memory
+from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
+from .marks import cross_unsteady, settings_words, unsteady_words
+
+PANEL_MM = 48
+PANEL_FROM_MM = 60
+SHARE_TICKS = 3
+ENDS_PERCENT = (10, 25, 50, 100)
+"""Where the axis may end; a share may be small."""
+
+
+def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
+    """Launch-bound share of all methods on one GPU in one variant, a panel each.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device and variant.
+        style: sizes and fonts.
+    """
+    first = runtime.iloc[0]
+    shown = runtime[(runtime["clock"] == "busy") & runtime["role"].isin(["submodule", "image"])]
+    methods = list(dict.fromkeys(shown["method"]))
+    caption = (
+        f"{first['variant']}: launch-bound share, the mean of 1 − busy / span: how long no kernel "
+        "runs between the first kernel of a submodule and its last. Towards 100 % the GPU waits "
+        "for launches, and time hardly grows with the image; towards 0 % it is busy. "
+        f"{measured_on(shown)}.{out_of_memory(shown)}{settings_words(shown)}"
+        f"{unsteady_words(shown, 'crossed out')}"
+    )
+    rows = row_count(len(methods), style, PANEL_FROM_MM)
+    figure = new_figure(style, PANEL_MM * rows, caption)
+    grid = panels(figure, len(methods), style, PANEL_FROM_MM)
+    labels: list[EdgeLabels] = []
+    highest = max(shown["launch_bound_share"].dropna() * 100, default=100)
+    top = next(end for end in ENDS_PERCENT if highest <= end)
+    for axes, method in zip(grid, methods, strict=True):
+        ends = []
+        known = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]
+        for part, of_part in known.groupby("submodule", sort=False):
+            percent, colour = of_part["launch_bound_share"] * 100, part_colour(str(part))
+            axes.plot(of_part["resolution_px"], percent, "o-", color=colour, markersize=3)
+            cross_unsteady(axes, of_part, percent)
+            ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), colour))
+        axes.set_title(method, loc="left")
+        axes.set_ylim(0, top)
+        axes.set_ylabel("share in %")
+        side_ticks(axes, runtime["resolution_px"], SHARE_TICKS)
+        labels.append(add_edge_labels(axes, "right", ends, style.font_pt - 2))
+    settle(figure, labels)
+    columns = ["device", "hardware", "method", "variant", "resolution_px", "pixels", "submodule"]
+    data = shown[[*columns, "role", "status", "verdict", "images", "launch_bound_share"]]
+    name = f"launch_bound_{first['device']}_{first['variant']}"
+    return Drawing(name, figure, data.assign(basis="measured"))
+
+
+HEIGHT_MM = 70
+RATIO_TICKS = 6
+
+
+def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawing:
+    """Ratio of the times per submodule, of one device × method × precision.
+
+    Args:
+        implementations: its rows of ``implementations.csv``.
+        style: sizes and fonts.
+    """
+    first = implementations.iloc[0]
+    images = implementations[["reference_images", "optimized_images"]]
+    has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
+    caption = (
+        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
+        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
+        f"it is faster. {CLOCK_WORDS[first['clock']]}, measured on {first['hardware']} (device "
+        f"“{first['device']}”), batch 1, n = {_range(images)} images. The "
+        "two were measured one after the other: a drift of the machine is not in the interval."
+        f"{_unsteady_words(implementations)}"
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    axes = figure.subplots()
+    axes.axhline(1, color="#555555", linewidth=0.8, zorder=1)
+    ends = []
+    measured = implementations[implementations["time_ratio"].notna()]
+    for part, rows in measured.groupby("submodule", sort=False):
+        colour, ratio = part_colour(str(part)), rows["time_ratio"]
+        ends_of = (ratio - rows["time_ratio_ci95_low"], rows["time_ratio_ci95_high"] - ratio)
+        axes.errorbar(
+            rows["resolution_px"], ratio,
+            np.array([end.to_numpy("float64", na_value=np.nan) for end in ends_of]),
+            color=colour, marker="o", markersize=3, capsize=2, elinewidth=0.7,
+        )  # fmt: skip
+        cross_unsteady(axes, rows.assign(verdict=_worse(rows)), ratio)
+        ends.append(EdgeLabel(float(ratio.iloc[-1]), part_name(str(part)), colour))
+    axes.set_yscale("log")
+    ratios = [1.0, *measured["time_ratio"]]
+    axes.set_ylim(min(ratios) / 1.5, max(ratios) * 1.5)
+    log_numbers(axes.yaxis)
+    axes.set_ylabel("time, optimized / reference")
+    axes.set_xlabel("side of the image in px")
+    side_ticks(axes, implementations["resolution_px"], RATIO_TICKS)
+    settle(figure, [add_edge_labels(axes, "right", ends, style.font_pt - 1.5)])
+    name = f"implementations_{first['device']}_{first['method']}_{first['precision']}"
+    return Drawing(name, figure, implementations.assign(basis="measured"))
+
+
+def _worse(rows: pd.DataFrame) -> pd.Series:
+    """The verdict of the implementation that was not steady; that of the reference if both."""
+    optimized = rows["optimized_verdict"]
+    return rows["reference_verdict"].where(rows["reference_verdict"] != "steady", optimized)
+
+
+def _unsteady_words(implementations: pd.DataFrame) -> str:
+    """A sentence on the runs that were not steady, or nothing."""
+    named = []
+    for side in ("reference", "optimized"):
+        runs = implementations[["resolution_px", f"{side}_verdict"]].dropna().drop_duplicates()
+        for verdict, of_one in runs.groupby(f"{side}_verdict", sort=False):
+            if verdict != "steady":
+                at = ", ".join(f"{side_px:,}" for side_px in of_one["resolution_px"])
+                named.append(f"{side} at {at} px ({verdict})")
+    return f" Not steady (crossed out): {'; '.join(named)}." if named else ""
+
+
+def _range(images: pd.DataFrame) -> str:
+    low, high = images.min().min(), images.max().max()
+    return f"{low}" if low == high else f"{low}–{high}"

@@ -1,0 +1,233 @@
+"""Rows of `fits.csv`, `fit_models.csv` and `fit_curves.csv`, see `analysis.fits.tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from adscale.tables import names_of
+
+from .coefficients import Coefficient
+from .estimation import Bounds
+from .fitted import Fitted
+from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
+from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
+from .tables import BACK_TEST, FIT_MODELS, LAW
+from .words import problems, verdict, why_chosen
+
+SUM = "sum of the submodules' laws"
+"""What stands for the law in the row of a sum."""
+
+STUDY_VERDICT = "the study's model: always shown, not weighed"
+
+SIDES = 61
+"""Sides of a curve beside those that were measured."""
+
+
+def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str, Any]]:
+    """What is said of every series at one resolution."""
+    sums = {one.series[:6]: one.curve(extrapolate_to_px) for one in fitted if one.growth is None}
+    return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
+
+
+def law_values(model: Model | None) -> dict[str, Any]:
+    """Values of `LAW`; null without a law."""
+    if model is None:
+        return dict.fromkeys(names_of(LAW))
+    by_name = {part.name: part.value for part in model.coefficients}
+    return {
+        "law": model.law.name,
+        "formula": model.law.formula,
+        "coefficients": coefficient_words(model.coefficients),
+        **{name: by_name.get(name) for name in "fabcd"},
+        "knee_px": model.knee_px,
+        "max_relative_residual": model.max_relative_residual,
+    }
+
+
+def coefficient_words(coefficients: Iterable[Coefficient]) -> str:
+    """Such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
+    return "; ".join(f"{part.name} = {part.value:.6g} {part.unit}" for part in coefficients)
+
+
+def back_test_values(errors: Sequence[float | None]) -> dict[str, float | None]:
+    """Values of `BACK_TEST`; null without a back-test."""
+    known = errors if len(errors) == len(BACK_TEST) else [None] * len(BACK_TEST)
+    return dict(zip(names_of(BACK_TEST), known, strict=True))
+
+
+def bound_values(curve: Curve, index: int = 0) -> dict[str, float | None]:
+    """Values of `BOUNDS` at one side of a curve."""
+    bounds: Mapping[str, Bounds] = {
+        "interval": curve.interval,
+        "spread": curve.spread,
+        "band": curve.band,
+    }
+    return {
+        f"{name}_{end}": number(values[index])
+        for name, both in bounds.items()
+        for end, values in zip(("low", "high"), both, strict=True)
+    }
+
+
+def number(value: float) -> float | None:
+    """Null where there is none."""
+    return None if np.isnan(value) else float(value)
+
+
+def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
+    series, growth, curve = one.series, one.growth, one.curve(side_px)
+    sides, chosen = series.side_px, growth.chosen if growth else None
+    law = law_values(chosen)
+    if growth is None and not one.interval_refused:
+        law = {**law, "law": SUM}
+    return {
+        **one.key,
+        "resolutions": len(sides),
+        "min_resolution_px": min(sides, default=None),
+        "max_resolution_px": max(sides, default=None),
+        "fitted_at_px": " ".join(map(str, sides)),
+        "extrapolate_to_px": side_px,
+        "extrapolation_factor_pixels": number(curve.factor[0]),
+        **_study_values(one, curve, side_px),
+        **law,
+        "relative_scatter": growth.relative_scatter if growth else None,
+        **back_test_values(chosen.back_test_errors if chosen else ()),
+        "why_chosen": why_chosen(growth) if growth else "",
+        "predicted": number(curve.predicted[0]),
+        **bound_values(curve),
+        "fit_refused": one.fit_refused,
+        "interval_refused": one.interval_refused,
+        "refused": curve.refused[0],
+        "problems": "; ".join(
+            [
+                *(problems(growth, curve) if growth else ()),
+                *_of_whole(one, curve, total),
+                *([f"runs that were not steady: {series.unsteady}"] if series.unsteady else ()),
+            ]
+        ),
+        "basis": "extrapolated",
+        "counted": series.counted,
+    }
+
+
+def _study_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
+    """The study's model; of a sum through the sums."""
+    names = ("b0", "b1", "b2", "max_relative_residual", "predicted", "low", "high")
+    nothing = {"study_model": MODEL, **{f"study_{name}": None for name in names}}
+    series = one.series
+    if len(series.side_px) < COEFFICIENTS or one.fit_refused:
+        return nothing
+    fit = fit_quadratic(series.side_px, series.values)
+    predicted = number(curve.study[0])
+    low, high = None, None
+    if len(series.side_px) >= ENOUGH_FOR_INTERVAL and predicted is not None:
+        low, high = (float(np.squeeze(bound)) for bound in fit.prediction_interval(side_px))
+    values = (*fit.coefficients, fit.max_relative_residual, predicted, low, high)
+    return {
+        **nothing,
+        **{f"study_{name}": value for name, value in zip(names, values, strict=True)},
+    }
+
+
+def _of_whole(one: Fitted, curve: Curve, total: Curve | None) -> Iterator[str]:
+    """Says where the fit of a whole image contradicts the sum of its submodules' fits."""
+    if total is None or one.series.submodule != "image" or np.isnan(curve.band.high[0]):
+        return
+    summed, low, high = total.predicted[0], curve.band.low[0], curve.band.high[0]
+    if not np.isnan(total.band.high[0]) and not low <= summed <= high:
+        yield (
+            f"the submodules' laws sum up to {summed:.3g} {one.series.unit}, outside of this band: "
+            "the whole follows no single law, prefer the sum"
+        )
+
+
+def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
+    """The laws of one series; none of a sum."""
+    growth = one.growth
+    if growth is None:
+        return
+    refused = bool(one.curve(side_px).refused[0])
+    for model in growth.models:
+        yield {
+            **one.key,
+            **law_values(model),
+            "score": model.score,
+            "aicc": model.aicc,
+            **back_test_values(model.back_test_errors),
+            "passed": model.passed,
+            "band_share": model.band_share,
+            "chosen": model.chosen,
+            "extrapolate_to_px": side_px,
+            "predicted": None if refused else _predicted(growth, model, side_px),
+            "verdict": verdict(model),
+        }
+    if growth.study is not None:
+        yield _study_row(one, growth, side_px)
+
+
+def _predicted(growth: Growth, model: Model, side_px: int) -> float:
+    assert growth.evidence is not None
+    (found,) = (fit for fit in growth.evidence.fitted if fit.law is model.law)
+    return float(found.predict(np.array([side_px], np.float64))[0, 0])
+
+
+def _study_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
+    study = growth.study
+    assert study is not None
+    b0, b1, b2 = study.coefficients
+    unit, positive = growth.unit, bool(np.all(study.observed > 0))
+    errors = hold_out_errors(study.side_px, study.observed) if positive else ()
+    return {
+        **dict.fromkeys(FIT_MODELS.schema),
+        **one.key,
+        "law": MODEL,
+        "formula": "a + b·s + c·s²",
+        "coefficients": f"a = {b0:.6g} {unit}; b = {b1:.6g} {unit} per px of side; "
+        f"c = {b2:.6g} {unit} per px² of side",
+        "a": b0,
+        "b": b1,
+        "c": b2,
+        "max_relative_residual": study.max_relative_residual,
+        **back_test_values(errors),
+        "chosen": False,
+        "extrapolate_to_px": side_px,
+        "predicted": number(one.curve(side_px).study[0]),
+        "verdict": STUDY_VERDICT,
+    }
+
+
+def curve_rows(one: Fitted, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
+    """One series at every side that is drawn."""
+    observed = dict(zip(one.series.side_px, one.series.values, strict=True))
+    sides = _sides(one, extrapolate_to_px)
+    if not sides:
+        return
+    curve = one.curve(sides)
+    largest_px = max(observed)
+    for index, side_px in enumerate(sides):
+        yield {
+            **one.key,
+            "resolution_px": side_px,
+            "pixels": side_px**2,
+            "extrapolation_factor_pixels": number(curve.factor[index]),
+            "observed": observed.get(side_px),
+            "study_predicted": number(curve.study[index]),
+            "predicted": number(curve.predicted[index]),
+            **bound_values(curve, index),
+            "refused": curve.refused[index],
+            "basis": "fitted" if side_px <= largest_px else "extrapolated",
+        }
+
+
+def _sides(one: Fitted, extrapolate_to_px: int) -> list[int]:
+    measured = one.series.side_px
+    if not measured or one.fit_refused:
+        return list(measured)
+    # the last side before it is refused is drawn, too
+    limit_px = int(max(measured) * EXTRAPOLATION_LIMIT**0.5)
+    grid = np.linspace(min(measured), max(extrapolate_to_px, *measured), SIDES).round().astype(int)
+    wanted = {*measured, *grid.tolist(), min(limit_px, extrapolate_to_px)}
+    return sorted(side for side in wanted if side >= min(measured))

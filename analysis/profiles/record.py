@@ -1,0 +1,163 @@
+"""`run.json` and `latency.json` as values: what a process was asked to do, did, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adscale.devices import DeviceType
+from adscale.files import read_record
+from adscale.run_record import MeasuredMemory, RunRecord, Status
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process of a device × method × variant × resolution, profiled or not.
+
+    Attributes:
+        path: the `run.json` or `latency.json` it was read from.
+        record: what the file holds.
+    """
+
+    path: Path
+    record: RunRecord
+
+    @property
+    def status(self) -> Status:
+        """`out_of_memory` is a result, not a failure; `predicted_out_of_memory` was not run."""
+        return self.record.status
+
+    @property
+    def device(self) -> str:
+        """The user's name for the hardware."""
+        return self.record.request.device
+
+    @property
+    def device_type(self) -> DeviceType:
+        """Kind of device."""
+        return self.record.request.device_type
+
+    @property
+    def hardware(self) -> str:
+        """Name of the GPU, or model of the CPU on a CPU device."""
+        hardware = self.record.hardware
+        if self.device_type == "cuda" and hardware.gpu is not None:
+            return hardware.gpu.name
+        return hardware.cpu_model
+
+    @property
+    def method(self) -> str:
+        """The user's label."""
+        return self.record.request.method
+
+    @property
+    def variant(self) -> str:
+        """Implementation and precision."""
+        return self.record.request.variant
+
+    @property
+    def resolution_px(self) -> int:
+        """Side length of the square input."""
+        return self.record.request.resolution_px
+
+    @property
+    def process(self) -> int:
+        """Which of the run's fresh processes, from 1."""
+        return self.record.request.process
+
+    @property
+    def submodules(self) -> tuple[str, ...]:
+        """The ranges directly inside each `image`, in the order of inference."""
+        return self.record.submodules
+
+    @property
+    def clock(self) -> str:
+        """`host` on a CPU device, else `gpu`."""
+        return self.record.clock
+
+    @property
+    def collector(self) -> str:
+        """Name of what recorded the ranges."""
+        return self.record.collector.name
+
+    @property
+    def collector_version(self) -> str:
+        """Its version."""
+        return self.record.collector.version
+
+    @property
+    def warmup_images(self) -> int:
+        """Warm-up images that were completed."""
+        return self.record.sampling.warmup_images
+
+    @property
+    def measured_images(self) -> int:
+        """Measured images that were completed."""
+        return self.record.sampling.measured_images
+
+    @property
+    def predicted_needed_bytes(self) -> int | None:
+        """The least memory that the run needs, by count; None: nothing was counted."""
+        found = self.record.prediction
+        return None if found is None else found.needed_bytes
+
+    @property
+    def predicted_incomplete(self) -> str | None:
+        """Parts that this count lacks, and why; None: nothing is missing."""
+        found = self.record.prediction
+        return None if found is None else found.incomplete
+
+    @property
+    def device_memory_bytes(self) -> int | None:
+        """All memory of its device; None where nothing was counted."""
+        found = self.record.prediction
+        return None if found is None else found.device_memory_bytes
+
+    @property
+    def memory(self) -> MeasuredMemory:
+        """Measured memory of the run."""
+        return self.record.memory
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """The key that tells this run from the others of a study."""
+        return self.device, self.method, self.variant, self.resolution_px
+
+    @property
+    def name(self) -> str:
+        """The run in words."""
+        return f"{self.device}: {self.method} {self.variant} at {self.resolution_px} px"
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns with which a row of any table of runs begins."""
+        return {
+            "device": self.device,
+            "device_type": self.device_type,
+            "hardware": self.hardware,
+            "method": self.method,
+            "variant": self.variant,
+            "resolution_px": self.resolution_px,
+            "pixels": self.resolution_px**2,
+        }
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Completed images of each phase."""
+        return {"warmup": self.warmup_images, "measure": self.measured_images}
+
+    @property
+    def remeasure(self) -> str:
+        """The remedy for a run that cannot be used."""
+        return f"remove the folder {self.path.parent} and measure again"
+
+
+def read_run(path: Path) -> Run:
+    """Read and check a `run.json` or `latency.json`.
+
+    Raises:
+        ResultsError: the file is missing or no record of this version.
+    """
+    remedy = f"remove the folder {path.parent} and measure again"
+    return Run(path, read_record(path, RunRecord, remedy))
