@@ -91,6 +91,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.plan": _FOR_PLANNING,
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",
+    "adscale.text_table": _FOR_PEOPLE,
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
