@@ -20,7 +20,7 @@ study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
 
 # One process with ARGS="-n 0" or ARGS="-p no:xdist"; what runs when is in docs/contributing.md.
-PARALLEL = $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
+PARALLEL = $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 
 test: setup-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
@@ -51,7 +51,8 @@ gpu-check: setup-dev
 # The documentation as a site in build/docs; warnings are errors. `docs-links` fetches the links to
 # other sites and lists them in build/links/output.txt.
 docs: setup-dev
-	$(BIN)/python -m adscale.describe docs/configuration.md
+	$(BIN)/python -m adscale.describe
+	$(BIN)/python -m analysis.describe
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
+from pydantic import ValidationError
 
+from .config_file import PLAIN_VARIANT, ConfigFile, Gpu, MethodEntry, Preset, Sensor
 from .devices import (
     DeviceConfig,
     DeviceType,
@@ -20,15 +23,13 @@ from .devices import (
 from .errors import ConfigError, UserError
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from .methods.spec import MethodSpec
+from .models import adapter, config_errors, jsonable
 from .request import Execution, Sampling
-from .validation import config_errors, load_schema
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
 HARDWARE_FILE = PRESET_FOLDER.with_name("hardware.yaml")
 """The lists of GPUs and sensors of those who have none of their own."""
-PLAIN_VARIANT = "reference-fp32"
-METHOD_KEYS = ("target", "resolutions", "variants")
-"""Keys of a method's entry that are not settings of its class."""
+PRESETS = get_args(Preset)
 
 
 class StudyConfigError(UserError):
@@ -92,15 +93,10 @@ def load_config(user: Mapping[str, Any]) -> StudyConfig:
     Raises:
         StudyConfigError: something in it cannot be used; every fault is listed.
     """
-    schema = load_schema("config")
-    hardware = _default_hardware()
-    errors: list[UserError] = list(config_errors(schema, {**hardware, **user}))
-    if errors:
-        raise StudyConfigError(errors)
-    preset, notes = _preset_for(user, _least_device(_fill(schema, user)))
-    full = _fill(schema, {**hardware, **_merge(preset, user)})
+    full, notes = _without_cuda(user, _checked(_merged(user)))
+    errors: list[UserError] = []
     methods: list[MethodConfig] = []
-    for label, entry in full["methods"].items():
+    for label, entry in full.methods.items():
         try:
             methods.append(_method(label, entry, full))
         except StudyConfigError as error:
@@ -152,24 +148,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _preset_for(
-    user: Mapping[str, Any], kind: DeviceType
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The preset, less what the user's own choice is to replace and what needs another device.
+def _merged(user: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's keys over those of the preset and of the lists of hardware."""
+    name = user.get("preset", "quick")
+    file = PRESET_FOLDER / f"{name}.yaml"
+    if name not in PRESETS:  # which is told with all other faults
+        file = PRESET_FOLDER / "quick.yaml"
+    preset: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    if "resolutions" in user:
+        preset.pop("resolutions_by_target", None)
+    return {**_default_hardware(), **_merge(preset, user)}
+
+
+def _checked(data: Mapping[str, Any]) -> ConfigFile:
+    try:
+        return adapter(ConfigFile).validate_python(data)
+    except ValidationError as error:
+        raise StudyConfigError([*config_errors(error, ConfigFile)]) from None
+
+
+def _without_cuda(user: Mapping[str, Any], full: ConfigFile) -> tuple[ConfigFile, tuple[str, ...]]:
+    """Leaves out variants of the preset that a device which is a CPU does not have.
 
     Returns:
-        The preset; and what of it is left out for the device, in words.
+        The configuration; and what was left out of it, in words.
     """
-    name = user.get("preset", "quick")
-    data: dict[str, Any] = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text("utf-8"))
-    if "resolutions" in user:
-        data.pop("resolutions_by_target", None)
-    left_out = [variant for variant in data["variants"] if _needs_cuda(variant)]
-    if kind == "cuda" or not left_out or "variants" in user:
-        return data, ()
-    data["variants"] = [variant for variant in data["variants"] if variant not in left_out]
-    note = f"preset {name}: {', '.join(left_out)} left out, the device is a CPU and has no TF32"
-    return data, (note,)
+    left_out = [variant for variant in full.variants if _needs_cuda(variant)]
+    if _least_device(full) == "cuda" or not left_out or "variants" in user:
+        return full, ()
+    kept = tuple(variant for variant in full.variants if variant not in left_out)
+    note = (
+        f"preset {full.preset}: {', '.join(left_out)} left out, the device is a CPU and has no TF32"
+    )
+    return dataclasses.replace(full, variants=kept), (note,)
 
 
 def _needs_cuda(variant: str) -> bool:
@@ -200,38 +211,26 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _fill(schema: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """``data`` with the schema's defaults where a key is absent."""
-    filled = dict(data)
-    for key, part in schema.get("properties", {}).items():
-        if key not in filled and "default" in part:
-            filled[key] = part["default"]
-        if part.get("properties") and isinstance(filled.get(key), Mapping):
-            filled[key] = _fill(part, filled[key])
-    return filled
-
-
-def _method(label: str, entry: Mapping[str, Any], study: Mapping[str, Any]) -> MethodConfig:
+def _method(label: str, entry: MethodEntry, study: ConfigFile) -> MethodConfig:
     where = f"methods.{label}"
     try:
-        spec = get_spec(entry["target"], where=f"{where}.target")
-        given = {key: value for key, value in entry.items() if key not in METHOD_KEYS}
-        settings = check_settings(spec, given, where=where)
+        spec = get_spec(entry.target, where=f"{where}.target")
+        settings = check_settings(spec, entry.settings, where=where)
     except UserError as error:
         raise StudyConfigError([error]) from None
-    place = {key: f"{where}.{key}" if key in entry else key for key in METHOD_KEYS}
-    by_target = study["resolutions_by_target"]
-    if "resolutions" not in entry and spec.target in by_target:
-        place["resolutions"] = f"resolutions_by_target.{spec.target}"
-    resolutions = tuple(
-        sorted(entry.get("resolutions", by_target.get(spec.target, study["resolutions"])))
-    )
+    resolutions, resolutions_from = study.resolutions, "resolutions"
+    if entry.resolutions:
+        resolutions, resolutions_from = entry.resolutions, f"{where}.resolutions"
+    elif spec.target in study.resolutions_by_target:
+        resolutions = study.resolutions_by_target[spec.target]
+        resolutions_from = f"resolutions_by_target.{spec.target}"
+    resolutions = tuple(sorted(resolutions))
     # of a foreign method nobody knows yet which variants it has, other than the plain one
-    default = [PLAIN_VARIANT] if spec.foreign else study["variants"]
-    variants = tuple(entry.get("variants", default))
+    variants = entry.variants or ((PLAIN_VARIANT,) if spec.foreign else study.variants)
+    variants_from = f"{where}.variants" if entry.variants else "variants"
     errors = [
-        *_resolution_errors(spec, settings, resolutions, place["resolutions"]),
-        *_variant_errors(spec, variants, place["variants"], study),
+        *_resolution_errors(spec, settings, resolutions, resolutions_from),
+        *_variant_errors(spec, variants, variants_from, study),
     ]
     if errors:
         raise StudyConfigError(errors)
@@ -249,7 +248,7 @@ def _resolution_errors(
 
 
 def _variant_errors(
-    spec: MethodSpec, variants: tuple[str, ...], where: str, study: Mapping[str, Any]
+    spec: MethodSpec, variants: tuple[str, ...], where: str, study: ConfigFile
 ) -> Iterator[UserError]:
     for name in variants:
         try:
@@ -262,65 +261,69 @@ def _variant_errors(
             yield ConfigError(where, what, "use fp32, or set device.type: cuda")
 
 
-def _least_device(study: Mapping[str, Any]) -> DeviceType:
+def _least_device(study: ConfigFile) -> DeviceType:
     """``cpu`` where one of the devices is a CPU: every variant is measured on every device."""
-    types = {device_type(entry) for entry in study["devices"] or [study["device"]]}
+    types = {device_type(entry) for entry in study.devices or [study.device]}
     return "cpu" if "cpu" in types else "cuda"
 
 
-def _other_errors(study: Mapping[str, Any]) -> Iterator[UserError]:
-    for target in study["resolutions_by_target"]:
+def _other_errors(study: ConfigFile) -> Iterator[UserError]:
+    for target in study.resolutions_by_target:
         try:
             get_spec(target, where="resolutions_by_target")
         except UserError as error:
             yield error
-    sampling = study["sampling"]
-    if sampling["min_images"] > sampling["measured_images"]:
-        what = f"{sampling['min_images']} is more than measured_images"
-        remedy = f"allowed: 1 to {sampling['measured_images']}"
+    sampling = study.sampling
+    if sampling.min_images > sampling.measured_images:
+        what = f"{sampling.min_images} is more than measured_images"
+        remedy = f"allowed: 1 to {sampling.measured_images}"
         yield ConfigError("sampling.min_images", what, remedy)
-    if sampling["target_precision"] is not None and sampling["min_images"] < 2:
+    if sampling.target_precision is not None and sampling.min_images < 2:
         what = "1 is too few to tell a precision, which target_precision asks for"
         yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
     yield from device_errors(study)
-    yield from (*_repeated(study, "gpus"), *_repeated(study, "sensors"))
-    images = study["images"]
+    yield from (*_repeated("gpus", study.gpus), *_repeated("sensors", study.sensors))
+    images = study.images
     if images is not None and not Path(images).is_dir():
         yield ConfigError("images", f"{images!r} is no folder", "name a folder of images, or null")
 
 
-def _repeated(study: Mapping[str, Any], key: str) -> Iterator[ConfigError]:
+def _repeated(key: str, entries: Iterable[Gpu | Sensor]) -> Iterator[ConfigError]:
     """Entries of a list whose name another has already: their lines could not be told apart."""
     names: set[str] = set()
-    for number, entry in enumerate(study[key]):
-        if entry["name"] in names:
-            what = f"{entry['name']!r} is named already"
+    for number, entry in enumerate(entries):
+        if entry.name in names:
+            what = f"{entry.name!r} is named already"
             yield ConfigError(f"{key}.{number}.name", what, "give each a name of its own")
-        names.add(entry["name"])
+        names.add(entry.name)
 
 
 def _study(
-    full: Mapping[str, Any], methods: tuple[MethodConfig, ...], notes: tuple[str, ...]
+    full: ConfigFile, methods: tuple[MethodConfig, ...], notes: tuple[str, ...]
 ) -> StudyConfig:
     return StudyConfig(
-        preset=full["preset"],
+        preset=full.preset,
         devices=study_devices(full),
         methods=methods,
-        sampling=Sampling(**full["sampling"]),
-        processes=full["processes"],
-        latency=full["latency"],
-        execution=Execution(**full["execution"]),
-        images=full["images"],
-        seed=full["seed"],
-        collector=full["collector"],
-        nsys=full["nsys"],
-        foreign_processes=full["device"]["foreign_processes"],
-        container=full["container"],
-        extrapolate_to_px=full["extrapolate_to_px"],
-        extrapolate_beyond_limit=full["extrapolate_beyond_limit"],
-        skip_margin=full["memory_margin"] if full["skip_predicted_out_of_memory"] else None,
-        figures=full["figures"],
-        gpus=tuple(full["gpus"]),
-        sensors=tuple(full["sensors"]),
+        sampling=full.sampling,
+        processes=full.processes,
+        latency=full.latency,
+        execution=full.execution,
+        images=full.images,
+        seed=full.seed,
+        collector=full.collector,
+        nsys=full.nsys,
+        foreign_processes=full.device.foreign_processes,
+        container=full.container,
+        extrapolate_to_px=full.extrapolate_to_px,
+        extrapolate_beyond_limit=full.extrapolate_beyond_limit,
+        skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,
+        figures=jsonable(full.figures),
+        gpus=tuple(_given(gpu) for gpu in full.gpus),
+        sensors=tuple(_given(sensor) for sensor in full.sensors),
         notes=notes,
     )
+
+
+def _given(entry: Gpu | Sensor) -> dict[str, Any]:
+    return {key: value for key, value in jsonable(entry).items() if value is not None}

@@ -1,20 +1,40 @@
-"""The reference of the configuration, made from its schema.
+"""What is made from the models: their JSON schemas, and the reference of the configuration.
 
-``make docs`` writes it anew (``python -m adscale.describe docs/configuration.md``); a test
-fails where the file differs from the schema.
+``make docs`` writes both anew (``python -m adscale.describe``); a test fails where a file differs
+from the models.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .config_file import ConfigFile
 from .files import write_text
-from .validation import load_schema
+from .memory_record import MemoryRecord
+from .models import json_schema, labelled
+from .run_record import RunRecord
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "configuration.md"
+SCHEMA_FOLDER = ROOT / "workflow" / "schemas"
+
+MODELS: Mapping[str, type[Any]] = {
+    "config": ConfigFile,
+    "run": RunRecord,
+    "memory": MemoryRecord,
+}
+"""By the name of the schema; ``latency.json`` is as ``run.json``."""
+
+TITLES = {
+    "config": "config.yaml: the one file a user edits",
+    "run": "run.json and latency.json: what one process of a run was asked to do, and did",
+    "memory": "memory.json: exact counts of one method and variant; no image is run",
+}
 
 HEADER = """\
 # Configuration
@@ -24,46 +44,83 @@ HEADER = """\
 the place of `config/config.yaml`; `--config key=value` is put over it. Every fault is told before
 any job starts, in one line, with the key's path and what is allowed.
 
-This page is made from `workflow/schemas/config.schema.json`.
+This page is made from `adscale/config_file.py`.
 """
 
 
+def load_schema(name: str) -> dict[str, Any]:
+    """The JSON schema of a document, as its model has it.
+
+    Args:
+        name: ``config``, ``run`` or ``memory``.
+    """
+    schema = copy.deepcopy(json_schema(MODELS[name]))
+    if name == "config":
+        _given_by_preset(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{name}.schema.json",
+        "title": TITLES[name],
+        **schema,
+    }
+
+
+def _given_by_preset(schema: dict[str, Any]) -> None:
+    """Takes away what a user need not write because the preset, or a file of ours, has it."""
+    schema["required"] = ["methods"]
+    sampling = schema["properties"]["sampling"]
+    del sampling["required"]
+    for part in sampling["properties"].values():
+        part.pop("default", None)
+    entry = labelled(schema["properties"]["methods"])
+    for part in (*schema["properties"].values(), *entry["properties"].values()):
+        if part.get("default") == []:
+            del part["default"]
+
+
 def reference() -> str:
-    """The page, as Markdown."""
-    schema = load_schema("config")
-    rows = "\n".join(_rows("", schema, schema))
+    """The page of the configuration, as Markdown."""
+    rows = "\n".join(_rows("", load_schema("config")))
     table = f"| key | values | meaning |\n|---|---|---|\n{rows}"
     return f"{HEADER}\n{table}\n"
 
 
-def _rows(prefix: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+def schema_text(name: str) -> str:
+    """The file of a schema."""
+    return json.dumps(load_schema(name), indent=1, ensure_ascii=False) + "\n"
+
+
+def _rows(prefix: str, part: Mapping[str, Any]) -> Iterator[str]:
     for key, inner in part.get("properties", {}).items():
-        resolved = {**schema["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {}), **inner}
-        default = _default(resolved) if "properties" not in resolved else ""
-        yield f"| `{prefix}{key}` | {_values(resolved)}{default} | {_prose(resolved)} |"
-        yield from _rows(f"{prefix}{key}.", resolved, schema)
-        yield from _rows(f"{prefix}{key}.<n>.", resolved.get("items", {}), schema)
-        labelled = resolved.get("additionalProperties")
-        if isinstance(labelled, Mapping):
-            yield f"| `{prefix}{key}.<label>` | object | {_prose(labelled)} |"
-            yield from _rows(f"{prefix}{key}.<label>.", labelled, schema)
+        kinds = inner.get("anyOf", [inner])
+        default = _default(inner) if "properties" not in inner else ""
+        yield f"| `{prefix}{key}` | {_values(kinds)}{default} | {_prose(inner)} |"
+        yield from _rows(f"{prefix}{key}.", inner)
+        for kind in kinds:
+            yield from _rows(f"{prefix}{key}.<n>.", kind.get("items", {}))
+        if below := labelled(inner):
+            yield f"| `{prefix}{key}.<label>` | {_values([below])} | {_prose(below)} |"
+            yield from _rows(f"{prefix}{key}.<label>.", below)
 
 
-def _values(part: Mapping[str, Any]) -> str:
-    if "enum" in part:
-        return ", ".join(f"`{word}`" for word in part["enum"])
-    kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
-    text = " or ".join(kinds)
-    if "items" in part:
-        text = f"list of {part['items']['type']}s"
+def _values(kinds: list[Mapping[str, Any]]) -> str:
+    words = " or ".join(_kind(kind) for kind in kinds)
     limits = {
         "minimum": "from",
         "exclusiveMinimum": "above",
         "maximum": "to",
         "exclusiveMaximum": "below",
     }
-    given = (f"{word} {part[name]}" for name, word in limits.items() if name in part)
-    return " ".join([text, *given])
+    given = (
+        f"{word} {kind[name]:g}" for kind in kinds for name, word in limits.items() if name in kind
+    )
+    return " ".join([words, *given])
+
+
+def _kind(kind: Mapping[str, Any]) -> str:
+    if "enum" in kind:
+        return ", ".join(f"`{word}`" for word in kind["enum"])
+    return f"list of {kind['items']['type']}s" if "items" in kind else str(kind["type"])
 
 
 def _prose(part: Mapping[str, Any]) -> str:
@@ -77,4 +134,6 @@ def _default(part: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_text(Path(sys.argv[1]), reference())
+    write_text(REFERENCE, reference())
+    for schema_name in MODELS:
+        write_text(SCHEMA_FOLDER / f"{schema_name}.schema.json", schema_text(schema_name))

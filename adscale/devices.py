@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from .config_file import ClusterDevice, ConfigFile, Device
 from .errors import ConfigError, UserError
 
 
@@ -44,31 +45,30 @@ SCHEDULER_KEYS = {
 """Keys of an entry of ``devices``, and what Snakemake's plugin for SLURM calls them."""
 
 
-def study_devices(full: Mapping[str, Any]) -> tuple[DeviceConfig, ...]:
+def study_devices(full: ConfigFile) -> tuple[DeviceConfig, ...]:
     """The devices of a configuration with its defaults filled in: ``devices``, or else ``device``.
 
     Args:
         full: the configuration.
     """
-    if full["devices"] is None:
-        return (_device(full["device"]),)
-    return tuple(_device(entry) for entry in full["devices"])
+    return tuple(_device(entry) for entry in full.devices or [full.device])
 
 
-def device_errors(full: Mapping[str, Any]) -> Iterator[UserError]:
+def device_errors(full: ConfigFile) -> Iterator[UserError]:
     """Yield the errors in the devices of a configuration."""
     names: set[str] = set()
-    for number, entry in enumerate(full["devices"] or [full["device"]]):
-        where = "device" if full["devices"] is None else f"devices.{number}"
+    entries: Sequence[Device | ClusterDevice] = full.devices or [full.device]
+    for number, entry in enumerate(entries):
+        where = "device" if full.devices is None else f"devices.{number}"
         yield from _gpu_errors(where, entry)
-        if entry["name"] in names:
-            what = f"{entry['name']!r} is named already"
+        if entry.name in names:
+            what = f"{entry.name!r} is named already"
             yield ConfigError(f"{where}.name", what, "give each a name of its own")
-        names.add(entry["name"])
-        if len(full["devices"] or []) > 1 and not entry.get("hardware"):
+        names.add(entry.name)
+        if len(full.devices or []) > 1 and not getattr(entry, "hardware", None):
             what = "is not named, and a run of one device could be measured on another"
             yield ConfigError(f"{where}.hardware", what, "name a part of the GPU's or CPU's name")
-    partitions = [entry.get("partition") for entry in full["devices"] or []]
+    partitions = [entry.partition for entry in full.devices or []]
     if None in partitions and any(partitions):
         what = "is named for some of the devices only"
         yield ConfigError("devices.partition", what, "name it for all, or in the profile for all")
@@ -116,34 +116,32 @@ def _device_of(wildcards: RunWildcards, names: Container[str]) -> str:
     return name if name in names else name.removesuffix(IN_CONTAINER)
 
 
-def device_type(entry: Mapping[str, Any]) -> DeviceType:
+def device_type(entry: Device | ClusterDevice) -> DeviceType:
     """Return the kind of device that an entry means here."""
-    asked: Literal["auto", "cpu", "cuda"] = entry["type"]
-    return detect_device_type() if asked == "auto" else asked
+    return detect_device_type() if entry.type == "auto" else entry.type
 
 
-def _device(entry: Mapping[str, Any]) -> DeviceConfig:
-    threads = entry["threads"]
-    asked = {theirs: entry.get(ours) for ours, theirs in SCHEDULER_KEYS.items()}
+def _device(entry: Device | ClusterDevice) -> DeviceConfig:
+    asked = {theirs: getattr(entry, ours, None) for ours, theirs in SCHEDULER_KEYS.items()}
     return DeviceConfig(
-        name=entry["name"],
+        name=entry.name,
         type=device_type(entry),
-        threads=usable_cpus() if threads is None else threads,
-        gpu=entry.get("gpu"),
-        lock_clocks=entry.get("lock_clocks"),
-        hardware=entry.get("hardware"),
+        threads=usable_cpus() if entry.threads is None else entry.threads,
+        gpu=getattr(entry, "gpu", None),
+        lock_clocks=entry.lock_clocks,
+        hardware=getattr(entry, "hardware", None),
         scheduler={key: value for key, value in asked.items() if value is not None},
     )
 
 
-def _gpu_errors(where: str, entry: Mapping[str, Any]) -> Iterator[UserError]:
+def _gpu_errors(where: str, entry: Device | ClusterDevice) -> Iterator[UserError]:
     words = {
         "gpu": "a GPU is named",
         "lock_clocks": "a GPU's clock is to be locked",
         "gpu_model": "a model of GPU is named",
     }
     for key, what in words.items():
-        if entry.get(key) is not None and device_type(entry) == "cpu":
+        if getattr(entry, key, None) is not None and device_type(entry) == "cpu":
             remedy = f"leave it out, or set {where}.type: cuda"
             yield ConfigError(f"{where}.{key}", f"{what}, but the device is a CPU", remedy)
 

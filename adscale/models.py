@@ -20,6 +20,8 @@ Record = TypeVar("Record")
 CLOSED = ConfigDict(extra="forbid", defer_build=True)
 """Of every model: an unknown key is an error. It is built when it is first used."""
 
+OPEN = ConfigDict(extra="allow", defer_build=True)
+
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 
 Integer = Annotated[int, Strict()]
@@ -64,12 +66,15 @@ def jsonable(record: object) -> dict[str, Any]:
     return data
 
 
+_SCHEMAS: dict[type[Any], dict[str, Any]] = {}
+
+
 def json_schema(model: type[object]) -> dict[str, Any]:
     """The JSON schema of a model, with parts that several fields share written out in each."""
-    schema = TypeAdapter(model).json_schema()
-    parts = schema.pop("$defs", {})
-    written: dict[str, Any] = _written_out(schema, parts)
-    return written
+    if model not in _SCHEMAS:
+        schema = adapter(model).json_schema()
+        _SCHEMAS[model] = _written_out(schema, schema.pop("$defs", {}))
+    return _SCHEMAS[model]
 
 
 def _written_out(part: Any, parts: Mapping[str, Any]) -> Any:
@@ -196,5 +201,11 @@ def _below(schema: Mapping[str, Any], key: int | str) -> Mapping[str, Any]:
     if isinstance(key, int):
         found = schema.get("items", {})
     else:
-        found = schema.get("properties", {}).get(key) or schema.get("additionalProperties")
+        found = schema.get("properties", {}).get(key) or labelled(schema)
     return found if isinstance(found, Mapping) else {}
+
+
+def labelled(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of the values of a mapping, whatever their keys; empty where it has none."""
+    found = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
+    return found[0] if isinstance(found[0], Mapping) else {}

@@ -21,39 +21,43 @@ class Sampling:
     """How many images a run measures, and for how long."""
 
     warmup_images: Count = Field(
-        description="At most this many; fewer where the time budget ends first (at least one, "
-        "unless zero)."
+        description="Images before the measured ones; fewer, but at least one, where a quarter of "
+        "the time budget is over first."
     )
-    measured_images: Positive = Field(description="At most this many.")
+    measured_images: Positive = Field(description="Measured images, at most.")
     min_images: Positive = Field(
-        description="At least this many measured images, whatever the time budget says."
+        description="Measured images, at least, whatever the time budget says."
     )
     time_budget_s: Annotated[Number, Field(gt=0)] | None = Field(
-        description="Seconds for the measured images (a quarter of it for the warm-up); null: no "
-        "limit."
+        description="Seconds after which a run stops measuring; null: no limit."
     )
     target_precision: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         default=None,
-        description="The measurement ends once half of the 95 % confidence interval of the mean "
-        "of every submodule and of the whole image is at most this share of it; null: precision "
-        "ends nothing.",
+        description="A run stops measuring once half of the 95 % interval of the mean of every "
+        "submodule and of the whole image is at most this share of it, such as 0.01; null: "
+        "precision stops nothing. The limits above hold all the same.",
     )
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Execution:
-    """Settings that change what is measured."""
+    """Settings of torch and of the device that change what is measured."""
 
     cudnn_benchmark: Flag = Field(
-        default=False, description="cuDNN tries its algorithms and takes the fastest."
+        default=False,
+        description="cuDNN tries its algorithms in the first image and takes the fastest, which "
+        "may be another in each process.",
     )
     deterministic: Flag = Field(
-        default=False, description="Deterministic algorithms only, in torch and cuDNN."
+        default=False,
+        description="Deterministic algorithms only (torch.use_deterministic_algorithms, and "
+        "cuDNN's); a method with an operation that has none is refused by torch.",
     )
     cache: Literal["warm", "cold"] = Field(
         default="warm",
-        description="warm: caches hold what the image before left. cold: the device's last-level "
-        "cache is overwritten before each image.",
+        description="warm: each image finds in the caches what the one before has left there. "
+        "cold: before each image a buffer of twice the last-level cache is overwritten (on a CUDA "
+        "device the L2; on a CPU that does not tell of its caches, 64 MiB).",
     )
 
 
@@ -100,8 +104,8 @@ class RunRequest:
     )
     skip_margin: Annotated[Number, Field(ge=0)] | None = Field(
         default=None,
-        description="Share of the device's memory by which the count must exceed it for the run "
-        "to be left out; null: it is begun whatever the count says. Does not have a run measured "
+        description="Share of the device's memory by which the count must exceed it for the run to "
+        "be left out; null: it is begun whatever the count says. Does not have a run measured "
         "again by itself.",
     )
 

@@ -14,9 +14,6 @@ from .request import CollectorName, RunRequest
 SCHEMA_VERSION: Literal[3] = 3
 """Of all records; it rises where an older one can no longer be read."""
 
-DEFAULT_MARGIN = 0.1
-"""By which share of the device's memory a count must exceed it before a run is left out."""
-
 Status = Literal["ok", "out_of_memory", "predicted_out_of_memory"]
 StopReason = Literal[
     "precision", "image_count", "time_budget", "out_of_memory", "predicted_out_of_memory"

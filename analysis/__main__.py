@@ -8,16 +8,7 @@ from collections.abc import Sequence
 
 from adscale.errors import UserError
 
-from .commands import (
-    attribute,
-    claims,
-    compare,
-    conclude,
-    figures,
-    report,
-    tables,
-    verify,
-)
+from .commands import attribute, claims, compare, conclude, figures, report, tables, verify
 from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 

@@ -10,11 +10,21 @@ from typing import Any
 
 import torch
 from PIL.Image import Image
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch.nn import functional
 
+from adscale.models import CLOSED, Positive
 from profiling.annotation import Annotate
 from profiling.methods.base import Detection, Method
 from profiling.methods.preparation import imagenet_tensor
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Settings:
+    """What a user may set; another key, or another value, is refused."""
+
+    radius_px: Positive = Field(default=8, description="Radius of the square around a pixel.")
 
 
 class BlurDistance(Method):
@@ -27,18 +37,7 @@ class BlurDistance(Method):
 
     # the ranges that `infer` opens, in their order: every operation is in exactly one
     submodules = ("blur", "distance")
-    settings_schema = {  # noqa: RUF012
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "radius_px": {
-                "type": "integer",
-                "minimum": 1,
-                "default": 8,
-                "description": "Radius of the square around a pixel.",
-            }
-        },
-    }
+    settings = Settings
 
     def __init__(self, resolution_px: int, radius_px: int) -> None:
         super().__init__()

@@ -7,17 +7,28 @@ import sys
 
 from adscale.errors import UserError
 
-from .cli import check, environment, export, measure, methods, plan, run
+from .cli import measure, methods, run, study
 from .launcher import MeasurementFailedError
 from .memory import cli as memory
+
+SUBCOMMANDS = (
+    methods.add_methods_parser,
+    study.add_plan_parser,
+    run.add_parser,
+    memory.add_parser,
+    study.add_export_parser,
+    measure.add_parser,
+    methods.add_check_parser,
+    study.add_environment_parser,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (methods, plan, run, memory, export, measure, check, environment):
-        module.add_parser(subparsers)
+    for add_parser in SUBCOMMANDS:
+        add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:
         returncode: int = args.main(args)

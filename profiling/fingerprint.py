@@ -14,6 +14,8 @@ import torch
 import adscale
 from adscale.devices import usable_cpus
 
+from .machine.nvml import driver_version
+
 
 def hardware(device_type: str) -> dict[str, Any]:
     """CPU, memory, threads and, on a CUDA device, the GPU; for ``run.json``."""
@@ -93,7 +95,7 @@ def _gpu() -> dict[str, Any]:
         "name": properties.name,
         "uuid": gpu_uuid(),
         "memory_bytes": properties.total_memory,
-        "driver": _driver(),
+        "driver": driver_version(),
         "compute_capability": f"{properties.major}.{properties.minor}",
     }
 
@@ -110,20 +112,6 @@ def measured_gpu_uuid(asked: str | None) -> str:
         asked: as the user has given it, maybe its beginning only.
     """
     return asked if asked is not None and asked.startswith("MIG-") else gpu_uuid()
-
-
-def _driver() -> str | None:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        try:
-            driver: str = pynvml.nvmlSystemGetDriverVersion()
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError:
-        return None
-    return driver
 
 
 def _os_name() -> str:

@@ -22,7 +22,7 @@ from adscale.run_record import Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
-from .out_of_memory import kernel_kills
+from .memory_limits import kernel_kills
 from .processes import Finished, run_forwarding
 
 CHECKOUT = Path(__file__).parents[1]

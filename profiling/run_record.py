@@ -14,8 +14,8 @@ from adscale.run_record import SCHEMA_VERSION, Prediction, RunRecord
 from . import fingerprint
 from .images import ImageSet
 from .measured_memory import MemoryWatch
+from .memory_limits import requested_bytes
 from .methods.weights import weights_record
-from .out_of_memory import requested_bytes
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Outcome:
 
     @classmethod
     def ruled_out(cls, prediction: Prediction, margin: float) -> Outcome:
-        """Of a run that its count rules out: it is not begun.
+        """The outcome of a run that its count rules out: it is not begun.
 
         Args:
             prediction: for the run.
@@ -67,7 +67,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunStart:
-    """What is known of a run when it starts.
+    """Everything known of a run when it starts.
 
     Args:
         request: what to run.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError, UnsupportedResolutionError
-from ..validation import config_errors, nearest
+from ..models import checked, nearest
 from .spec import MethodSpec, ResolutionProblem
 
 _VARIANT = re.compile(r"[a-z][a-z0-9_]*-(fp32|tf32)")
@@ -35,18 +35,13 @@ def check_settings(
         where: the place they come from, such as ``methods.MyLabel``.
 
     Returns:
-        All settings of the method, in the order of its schema; then those that only a schema which
-        admits other properties lets through.
+        All settings of the method, in the order of its model; then those that only an open model
+        lets through.
 
     Raises:
         ConfigError: a key is unknown, or a value is not allowed.
     """
-    errors = config_errors(spec.settings_schema, dict(given), where)
-    if errors:
-        raise errors[0]
-    known = spec.settings_schema["properties"]
-    filled = {key: given[key] if key in given else part["default"] for key, part in known.items()}
-    return copy.deepcopy({**filled, **given})
+    return copy.deepcopy(vars(checked(spec.settings, dict(given), where)))
 
 
 def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Variant:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from ..models import CLOSED, Integer, Number, Text
 from .spec import MethodSpec, ResolutionProblem
 
 FACTOR_PX = 32
@@ -28,6 +32,34 @@ def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionP
     )
 
 
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class Settings:
+    """Settings of DDAD."""
+
+    size: Literal["base", "S"] = Field(
+        default="base", description="U-Net: 64 channels and 4 heads (DDAD), or 32 and 2 (DDAD-S)."
+    )
+    start_step: Annotated[Integer, Field(ge=1, le=999)] = Field(
+        default=250, description="Diffusion step, of 1000, up to which the image is disturbed."
+    )
+    skip: Annotated[Integer, Field(ge=1, le=999)] = Field(
+        default=25,
+        description="Diffusion steps per denoising step: ceil(start_step / skip) calls of the "
+        "U-Net, 10 for DDAD-10.",
+    )
+    condition_weight: Number = Field(
+        default=2, description="How strongly the denoising is drawn to the image (w)."
+    )
+    pixel_weight: Number = Field(
+        default=1, description="Weight of the pixels' distance beside the features' (v)."
+    )
+    weights: Text | None = Field(
+        default=None,
+        description="Checkpoint with `unet` and `feature_extractor`; null: weights drawn from the "
+        "seed.",
+    )
+
+
 SPEC = MethodSpec(
     target="ddad",
     summary="DDAD: distance of an image to its denoising by a diffusion model",
@@ -40,53 +72,7 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
-    settings_schema={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "size": {
-                "enum": ["base", "S"],
-                "default": "base",
-                "description": "U-Net: 64 channels and 4 heads (DDAD), or 32 and 2 (DDAD-S).",
-            },
-            "start_step": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": 999,
-                "default": 250,
-                "description": "Diffusion step, of 1000, up to which the image is disturbed.",
-            },
-            "skip": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": 999,
-                "default": 25,
-                "description": (
-                    "Diffusion steps per denoising step: ceil(start_step / skip) calls of the "
-                    "U-Net, 10 for DDAD-10."
-                ),
-            },
-            "condition_weight": {
-                "type": "number",
-                "default": 2,
-                "description": "How strongly the denoising is drawn to the image (w).",
-            },
-            "pixel_weight": {
-                "type": "number",
-                "default": 1,
-                "description": "Weight of the pixels' distance beside the features' (v).",
-            },
-            "weights": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "default": None,
-                "description": (
-                    "Checkpoint with `unet` and `feature_extractor`; null: weights drawn from the "
-                    "seed."
-                ),
-            },
-        },
-    },
+    settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"multiples of {FACTOR_PX} px",
 )

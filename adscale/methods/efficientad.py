@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from ..models import CLOSED, Flag, Text
 from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
@@ -65,6 +69,31 @@ def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionP
     )
 
 
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class Settings:
+    """Settings of EfficientAD."""
+
+    size: Literal["S", "M"] = Field(
+        default="M",
+        description="Patch description network of teacher and student: small or medium.",
+    )
+    autoencoder: Literal["adaptive", "fixed"] = Field(
+        default="adaptive",
+        description="Sizes of the autoencoder's decoder: following the image, or the constants of "
+        "the reference, with which an inference works at 256 px without padding only (memory is "
+        "counted at every resolution).",
+    )
+    padding: Flag = Field(
+        default=False,
+        description="Pad inside the patch description networks, so that the map has a quarter of "
+        "the image's side; without it, the map is 8 px smaller and padded with zeros.",
+    )
+    weights: Text | None = Field(
+        default=None,
+        description="Checkpoint of plain tensors; null: weights drawn from the seed.",
+    )
+
+
 SPEC = MethodSpec(
     target="efficientad",
     summary="EfficientAD: a student and an autoencoder imitate a patch description network",
@@ -78,40 +107,7 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
-    settings_schema={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "size": {
-                "enum": ["S", "M"],
-                "default": "M",
-                "description": "Patch description network of teacher and student: small or medium.",
-            },
-            "autoencoder": {
-                "enum": ["adaptive", "fixed"],
-                "default": "adaptive",
-                "description": (
-                    "Sizes of the autoencoder's decoder: following the image, or the constants of "
-                    "the reference, with which an inference works at 256 px without padding only "
-                    "(memory is counted at every resolution)."
-                ),
-            },
-            "padding": {
-                "type": "boolean",
-                "default": False,
-                "description": (
-                    "Pad inside the patch description networks, so that the map has a quarter of "
-                    "the image's side; without it, the map is 8 px smaller and padded with zeros."
-                ),
-            },
-            "weights": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "default": None,
-                "description": "Checkpoint of plain tensors; null: weights drawn from the seed.",
-            },
-        },
-    },
+    settings=Settings,
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,
     supported_resolutions=(

@@ -20,11 +20,18 @@ import re
 import sys
 from pathlib import Path
 
+from pydantic.dataclasses import dataclass
+
 from ..errors import ConfigError
-from ..validation import nearest
+from ..models import OPEN, nearest
 from .spec import MethodSpec
 
 ANOMALIB = "anomalib"
+
+
+@dataclass(frozen=True, config=OPEN)
+class AnySettings:
+    """Settings of a method that is not imported yet: all are let through."""
 
 
 def is_foreign(target: str) -> bool:
@@ -58,7 +65,7 @@ def planned_spec(target: str, *, where: str) -> MethodSpec:
         submodules=(),
         implementations=(),
         precisions=(),
-        settings_schema={"type": "object", "properties": {}},
+        settings=AnySettings,
         resolution_problem=lambda _settings, _side_px: None,
         supported_resolutions="what the method itself admits",
         foreign=True,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from ..models import CLOSED, Number, Positive, Text
 from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
@@ -48,6 +52,34 @@ def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionP
     return ResolutionProblem(reason=reason, nearest=(SMALLEST_SIDE_PX,))
 
 
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class Settings:
+    """Settings of PatchCore."""
+
+    bank: Literal["synthetic", "fit"] = Field(
+        default="synthetic",
+        description="Memory bank: `synthetic` draws as many vectors as a training would keep, "
+        "which costs an inference the same; `fit` computes them from `normal_images`.",
+    )
+    training_images: Positive = Field(
+        default=209,
+        description="Size of the training set that a synthetic bank stands for; 209 is MVTec AD's "
+        "bottle. A bank that is fitted has the size of its own training set.",
+    )
+    coreset_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(
+        default=0.1, description="Share of the training patches that the coreset keeps."
+    )
+    normal_images: Text | None = Field(
+        default=None,
+        description="Folder of normal images to fit the bank on; of an MVTec AD class folder, "
+        "train/good. Needed where `bank` is `fit`.",
+    )
+    weights: Text | None = Field(
+        default=None,
+        description="Checkpoint of the backbone; null: weights drawn from the seed.",
+    )
+
+
 SPEC = MethodSpec(
     target="patchcore",
     summary="PatchCore: distance of each patch to its nearest neighbour among normal patches",
@@ -62,51 +94,7 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
-    settings_schema={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "bank": {
-                "enum": ["synthetic", "fit"],
-                "default": "synthetic",
-                "description": (
-                    "Memory bank: `synthetic` draws as many vectors as a training would keep, "
-                    "which costs an inference the same; `fit` computes them from `normal_images`."
-                ),
-            },
-            "training_images": {
-                "type": "integer",
-                "minimum": 1,
-                "default": 209,
-                "description": (
-                    "Size of the training set that a synthetic bank stands for; 209 is MVTec AD's "
-                    "bottle. A bank that is fitted has the size of its own training set."
-                ),
-            },
-            "coreset_fraction": {
-                "type": "number",
-                "exclusiveMinimum": 0,
-                "maximum": 1,
-                "default": 0.1,
-                "description": "Share of the training patches that the coreset keeps.",
-            },
-            "normal_images": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "default": None,
-                "description": (
-                    "Folder of normal images to fit the bank on; of an MVTec AD class folder, "
-                    "train/good. Needed where `bank` is `fit`."
-                ),
-            },
-            "weights": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "default": None,
-                "description": "Checkpoint of the backbone; null: weights drawn from the seed.",
-            },
-        },
-    },
+    settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"every side of at least {SMALLEST_SIDE_PX} px",
 )

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import dataclasses as records
+
+from ..models import CLOSED
+
 Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
 """How the work of a submodule grows with the image, from what it computes: the same for each pixel,
 each position with every other, not at all, or not known."""
@@ -18,6 +22,11 @@ class ResolutionProblem:
     reason: str
     nearest: tuple[int, ...]
     """The nearest supported side lengths in px, ascending: one below and one above, if any."""
+
+
+@records.dataclass(frozen=True, config=CLOSED)
+class NoSettings:
+    """Settings of a method that has none."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,8 @@ class MethodSpec:
     """In the order of inference; they partition it."""
     implementations: tuple[str, ...]
     precisions: tuple[str, ...]
-    settings_schema: Mapping[str, Any]
-    """JSON schema (an object with ``additionalProperties: false``) of the class's settings.
-
-    Every property has a description and a default.
-    """
+    settings: type[Any]
+    """Model of the class's settings; every field has a description and a default."""
     resolution_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None]
     """Called with the settings and a side length in px; None where the method runs."""
     supported_resolutions: str
@@ -49,4 +55,4 @@ class MethodSpec:
     """Of the submodules; one that is not named is ``unknown``."""
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
-    tuples, a schema that admits everything."""
+    tuples, settings that admit everything."""

@@ -79,8 +79,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.output:
         write_both(table, options.output)
     if options.figure:
+        from ..figures.canvas import Style
         from ..figures.comparison import draw_comparison
-        from ..figures.style import Style
 
         draw_comparison(table, options.figure, Style.from_json(options.style))
     differences = fingerprint_differences(a, b)

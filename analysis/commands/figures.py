@@ -61,11 +61,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..feasibility.tables import FEASIBILITY
+    from ..figures.canvas import Style
     from ..figures.draw import StudyTables, draw_figures, study_figures
-    from ..figures.hardware import Hardware
-    from ..figures.style import Style
     from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
     from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+    from ..hardware import Hardware
     from ..memory_table import MEMORY, MEMORY_METHODS
     from ..ratios import IMPLEMENTATIONS
     from ..runs_table import RUNS

@@ -11,7 +11,7 @@ import pandas as pd
 
 from adscale.errors import ArgumentError
 
-from ..figures.hardware import Sensor
+from ..hardware import Sensor
 from .fitting import GIB, Target, measured_devices, on_device
 from .rows import feasibility_rows
 from .tables import FeasibilityTables

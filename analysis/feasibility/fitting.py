@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.captions import DEVICE_WORDS
-from ..figures.hardware import Gpu
+from ..hardware import Gpu
 
 GIB = 2**30
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from adscale.names import sensor_side_px
 
-from ..figures.hardware import Sensor
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from ..fits.series import complexities_of
+from ..hardware import Sensor
 from ..statistics.summary import Estimate
 from .fitting import GIB, Need, Target, fits, measured_context, need_at, observed
 from .speed import Latencies, Speed

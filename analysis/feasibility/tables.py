@@ -29,7 +29,7 @@ from ..runtime_table import RUNTIME
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..figures.hardware import Hardware
+    from ..hardware import Hardware
 
 FEASIBILITY = Table(
     name="feasibility",
@@ -198,7 +198,7 @@ def read_tables(folder: Path) -> FeasibilityTables:
 
 def _step(*, tables: Path, hardware: str | None, **_question: object) -> tuple[pd.DataFrame]:
     """The table of all GPUs and sensors of the configuration."""
-    from ..figures.hardware import Hardware
+    from ..hardware import Hardware
 
     if hardware is None:
         what = "no GPUs and sensors are given"

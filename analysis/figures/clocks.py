@@ -1,28 +1,55 @@
-"""The same submodule by several clocks over the resolution: launching, running, waiting."""
+"""Times by several clocks: launching, running, waiting; and latency without a profiler."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .canvas import Drawing, columns_that_fit, log_numbers, new_figure
-from .captions import measured_on, out_of_memory, sample_size
-from .intervals import half_widths
-from .marks import cross_unsteady, settings_words, unsteady_words
-from .side_panels import (
+from .axes import (
+    HEIGHT_MM,
     PANEL_FROM_MM,
     WHOLE_IMAGE,
     panels,
     part_colour,
     part_name,
     row_count,
+    scaling_axes,
     side_ticks,
 )
-from .style import Style
+from .canvas import (
+    Drawing,
+    Style,
+    add_legend,
+    columns_that_fit,
+    log_numbers,
+    method_look,
+    new_figure,
+    plain_number,
+    rounded_number,
+)
+from .captions import (
+    STATUS_WORDS,
+    measured_on,
+    out_of_memory,
+    sample_size,
+    slowed_down,
+    uncertainty,
+)
+from .marks import (
+    cross_unsteady,
+    draw_points,
+    half_widths,
+    hatch_unsteady,
+    is_unsteady,
+    settings_words,
+    unsteady_words,
+)
 
 PANEL_MM = 38
 LEGEND_MM = 8
@@ -141,3 +168,127 @@ def _growth(measured: pd.DataFrame) -> str:
         f" The whole image from {low_px:,} to {high_px:,} px, ×{pixels:.3g} in pixels: "
         f"{', '.join(grown)}."
     )
+
+
+PARTS = {
+    "prepare": ("prepare", "#56B4E9"),
+    "copy_to_device": ("copy to the device", "#E69F00"),
+    "image": ("inference", "#0072B2"),
+    "copy_to_host": ("copy to the host", "#D55E00"),
+    "load": ("load", "#D0D0D0"),
+}
+"""Parts with their names and colours, from the bottom up: loading on top of what is end to end."""
+
+END_TO_END = "preparing, copies and inference; loading is not in it"
+WIDTH = 0.78
+"""Of a bar."""
+
+
+def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
+    """End-to-end latency of all methods over the resolution, on one device in one variant.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device and variant.
+        style: sizes and fonts.
+    """
+    device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
+    points = runtime[(runtime["clock"] == "latency") & (runtime["role"] == "end_to_end")]
+    caption = (
+        f"{variant}: {measured_on(points)}{uncertainty(points)}. End to end: {END_TO_END}. Thin "
+        "marks above: 99th percentile (of few images close to their largest)."
+        f"{settings_words(points)}{unsteady_words(points)}{out_of_memory(points)}"
+        f"{slowed_down(runtime)}"
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    axes = scaling_axes(figure, "latency per image in ms", with_pixels=True)
+    measured = points[points["status"] == "ok"]
+    for number, (method, group) in enumerate(measured.groupby("method", sort=False)):
+        draw_points(axes, group, number, str(method))
+        colour = method_look(number)["color"]
+        axes.plot(group["resolution_px"], group["mean_ms"], "-", color=colour, linewidth=0.8)
+        axes.plot(
+            group["resolution_px"], group["p99_ms"], linestyle=":", marker="_", color=colour,
+            linewidth=0.8, markersize=7,
+        )  # fmt: skip
+    if measured.empty:
+        axes.set_yticks([])
+    else:  # a wide interval reaches below zero, which has no place on this axis
+        axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
+        axes.plot([], [], linestyle=":", marker="_", color="#555555", label="99th percentile")
+    add_legend(figure, axes, style, most_columns=4)
+    return Drawing(f"scaling_latency_{device}_{variant}", figure, points.assign(basis="measured"))
+
+
+def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
+    """What the latency of one device × method × variant consists of, from file to result.
+
+    Args:
+        runtime: the rows of ``runtime.csv`` of that device, method and variant.
+        style: sizes and fonts.
+    """
+    first = runtime.iloc[0]
+    rows = runtime[runtime["clock"] == "latency"]
+    end_to_end = rows[rows["role"] == "end_to_end"]
+    whole = end_to_end.set_index("resolution_px").sort_index()
+    shown = rows[rows["submodule"].isin(PARTS)]
+    stack = shown.pivot_table(
+        index="resolution_px", columns="submodule", values="mean_ms", dropna=False
+    ).reindex(index=whole.index, columns=list(PARTS))
+    caption = (
+        f"{first['method']}, {first['variant']}: {measured_on(end_to_end)}. "
+        f"Bars: mean of each part. Black: end-to-end latency ({END_TO_END})"
+        f"{uncertainty(end_to_end)}, as numbers above the bars; dotted: its 99th percentile."
+        f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}{out_of_memory(rows)}"
+        f"{slowed_down(rows)}"
+    )
+    figure = new_figure(style, HEIGHT_MM, caption)
+    axes: Axes = figure.subplots()
+    base = np.zeros(len(stack))
+    for part, (label, colour) in PARTS.items():
+        heights = stack[part].astype("float64").fillna(0).to_numpy()
+        if heights.any():
+            axes.bar(
+                range(len(stack)), heights, WIDTH, bottom=base, color=colour, label=label,
+                edgecolor="white", linewidth=0.4,
+            )  # fmt: skip
+            base += heights
+    hatch_unsteady(axes, is_unsteady(whole).tolist(), base.tolist())
+    _mark_end_to_end(axes, whole, base)
+    axes.set_ylabel("time per image in ms")
+    axes.yaxis.set_major_formatter(plain_number)
+    axes.margins(y=0.14)
+    axes.set_ylim(bottom=0)  # an interval of few images may reach below
+    axes.set_xlabel("side of the image in px")
+    axes.set_xticks(range(len(stack)), [f"{side_px:,}" for side_px in stack.index])
+    add_legend(figure, axes, style, most_columns=3)
+    name = f"latency_parts_{first['device']}_{first['method']}_{first['variant']}"
+    return Drawing(name, figure, rows.assign(basis="measured"))
+
+
+def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float64]) -> None:
+    """Mean and 99th percentile of what is end to end across each bar, or why there is none."""
+    measured = np.flatnonzero(whole["status"] == "ok")
+    if len(measured):
+        rows = whole.iloc[measured]
+        ends = (measured - WIDTH / 2, measured + WIDTH / 2)
+        axes.hlines(rows["mean_ms"], *ends, color="black", label="end to end")
+        axes.hlines(rows["p99_ms"], *ends, color="black", linestyle=":", label="99th percentile")
+        axes.errorbar(
+            measured, rows["mean_ms"], half_widths(rows), linestyle="", color="black", capsize=2.5,
+            linewidth=0.8, label="_interval",
+        )  # fmt: skip
+    else:
+        axes.set_yticks([])
+    for position, (top_ms, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
+        if row["status"] == "ok":
+            ends_ms = row[["p99_ms", "ci95_high_ms"]].astype("float64")
+            highest_ms = np.nanmax([top_ms, *ends_ms])
+            axes.annotate(
+                rounded_number(row["mean_ms"], 3), (position, highest_ms), (0, 2),
+                textcoords="offset points", ha="center",
+            )  # fmt: skip
+        else:
+            axes.annotate(
+                STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
+                rotation=90, ha="center", va="bottom",
+            )  # fmt: skip

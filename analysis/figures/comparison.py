@@ -12,10 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..comparison.sides import LABELS
-from .canvas import Drawing, new_figure, plain_number, save
+from .axes import panels, part_colour, part_name, row_count, side_ticks
+from .canvas import Drawing, Style, new_figure, plain_number, rc_parameters, save
 from .captions import CLOCK_WORDS
-from .side_panels import panels, part_colour, part_name, row_count, side_ticks
-from .style import Style, rc_parameters
 
 PANEL_MM = 34
 LEGEND_MM = 12

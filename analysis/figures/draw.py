@@ -12,22 +12,17 @@ import pandas as pd
 
 from adscale.errors import ArgumentError
 
+from ..hardware import Hardware
 from ..profiles.times import MAIN_CLOCK
-from .canvas import Drawing, save
-from .clocks import clocks
-from .extrapolation import memory_extrapolation
+from .canvas import Drawing, Style, rc_parameters, save
+from .clocks import clocks, latency_parts, scaling_latency
 from .feasibility import feasibility
 from .fit_check import fit_check
-from .hardware import Hardware
-from .implementation_ratios import implementation_ratios
-from .latency import latency_parts, scaling_latency
-from .launch_bound import launch_bound
 from .marks import with_runs
-from .memory_scaling import scaling_memory, scaling_needed
-from .peaks import memory_peak
-from .scaling import scaling_runtime
+from .memory import memory_extrapolation, memory_peak
+from .ratios import implementation_ratios, launch_bound
+from .scaling import scaling_memory, scaling_needed, scaling_runtime
 from .shares import memory_share, runtime_share
-from .style import Style, rc_parameters
 
 Figures = dict[str, Callable[[], Drawing]]
 """What draws each figure."""

@@ -1,4 +1,4 @@
-"""Labels outside of the axes, at the end of the line that each belongs to."""
+"""Labels at the edge of the axes, moved apart; GPUs and sensors as labelled lines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from .spreading import spread
+from ..hardware import Hardware, Sensor
+from .canvas import Style
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Positions as near as may be to the wanted ones, in their order, a gap apart.
+
+    Labels that touch form a block around the mean of what they want (the least squares solution,
+    by pooling adjacent violators). Positions stay within 0 and 1 as long as there is room.
+
+    Args:
+        wanted: between 0 and 1, in any order.
+        gap: smallest distance of two labels.
+    """
+    count = len(wanted)
+    if count < 2:
+        return [float(position) for position in wanted]
+    gap = min(gap, 1 / (count - 1))  # more than fit: as far apart as there is room
+    order = np.argsort(wanted, kind="stable")
+    # with the gaps taken out, only the order is left to be kept
+    pooled = _pooled([float(wanted[index]) - gap * rank for rank, index in enumerate(order)])
+    lowest, highest = 0.0, 1.0 - gap * (count - 1)
+    positions = [0.0] * count
+    for rank, index in enumerate(order):
+        positions[index] = min(max(pooled[rank], lowest), highest) + gap * rank
+    return positions
+
+
+def _pooled(values: Sequence[float]) -> list[float]:
+    """The ascending sequence nearest to the values."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        mean, size = value, 1
+        while blocks and blocks[-1][0] > mean:
+            other, others = blocks.pop()
+            mean, size = (mean * size + other * others) / (size + others), size + others
+        blocks.append((mean, size))
+    return [mean for mean, size in blocks for _ in range(size)]
+
 
 DISTANCE_PT = 7.0
 """From the axes to the label."""
@@ -122,3 +161,60 @@ def _pixels_per_pt(label: Annotation) -> float:
     figure = label.get_figure(root=True)
     assert figure is not None
     return float(figure.dpi) / 72
+
+
+INK = "#555555"
+ROOM = 1.5
+"""Between the line of the largest GPU and the upper edge, as a factor."""
+
+
+def add_hardware_lines(
+    axes: Axes, hardware: Hardware, largest_px: int, style: Style
+) -> list[EdgeLabels]:
+    """Draws the lines and their labels; `edge_labels.settle` moves these apart at the end.
+
+    Args:
+        axes: side length in px to the right, memory in GiB upwards; all else is drawn.
+        hardware: what to draw.
+        largest_px: side beyond which nothing is known; sensors beyond it are left out.
+        style: fonts.
+    """
+    sensors = [sensor for sensor in hardware.sensors if sensor.side_px <= largest_px]
+    lowest, highest = axes.get_ylim()
+    memory_gib = [gpu.memory_gib for gpu in hardware.gpus]
+    axes.set_ylim(min([lowest, *memory_gib]), max([highest, *(ROOM * gib for gib in memory_gib)]))
+    axes.set_xlim(axes.get_xlim())  # lines are not to make it wider
+    for gpu in hardware.gpus:
+        axes.axhline(gpu.memory_gib, color=INK, linewidth=0.6, dashes=(6, 3), zorder=1)
+    for sensor in sensors:
+        axes.axvline(sensor.side_px, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+    size_pt = style.font_pt - 1.5
+    at_right = [EdgeLabel(gpu.memory_gib, gpu.label, INK) for gpu in hardware.gpus]
+    above = [EdgeLabel(sensor.side_px, sensor.label, INK) for sensor in sensors]
+    return [
+        add_edge_labels(axes, "right", at_right, size_pt),
+        add_edge_labels(axes, "top", above, size_pt),
+    ]
+
+
+def hardware_words(hardware: Hardware, largest_px: int) -> str:
+    """Sentences for the caption on what the lines are, or nothing."""
+    words = ""
+    if hardware.gpus:
+        words += (
+            " Dashed horizontal lines: nominal memory of GPUs, of which an inference may use "
+            "somewhat less."
+        )
+    if hardware.sensors:
+        words += (
+            " Dotted vertical lines: square images with as many pixels as these sensors have."
+            f"{_beyond_words([s for s in hardware.sensors if s.side_px > largest_px], largest_px)}"
+        )
+    return words
+
+
+def _beyond_words(sensors: list[Sensor], largest_px: int) -> str:
+    if not sensors:
+        return ""
+    named = ", ".join(sensor.label.replace("\n", " with ") for sensor in sensors)
+    return f" Beyond {largest_px:,} px, and so not drawn: {named}."

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from ..feasibility.fitting import ALLOCATOR_RESERVE, ASSUMED_CONTEXT_BYTES, GIB
-from .canvas import Drawing, columns_that_fit, new_figure
-from .style import Style
+from .canvas import Drawing, Style, columns_that_fit, new_figure
 
 CELL_MM = 4.4
 """Height of a row."""

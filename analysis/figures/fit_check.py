@@ -13,11 +13,10 @@ from matplotlib.ticker import NullLocator
 
 from ..fits.quadratic import MODEL
 from ..fits.series import WHOLE_METHOD
-from .canvas import Drawing, columns_that_fit, new_figure
-from .fit_words import refused_words
+from .axes import part_colour, part_name, side_ticks
+from .canvas import Drawing, Style, columns_that_fit, new_figure
+from .captions import refused_words
 from .marks import cross_unsteady, unsteady_words
-from .side_panels import part_colour, part_name, side_ticks
-from .style import Style
 
 RESIDUALS_MM = 45
 ROW_MM = 6

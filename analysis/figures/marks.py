@@ -1,9 +1,4 @@
-"""Marks on what is drawn of runs: which were not steady, and with which settings they ran.
-
-Both come from `runs.csv`. A figure of measured values needs three things: points or bars through
-`draw_points`, `hatch_unsteady` or, where hollow points mean something else, `cross_unsteady`; and
-`settings_words` and `unsteady_words` in its caption.
-"""
+"""Confidence intervals of means as whiskers."""
 
 from __future__ import annotations
 
@@ -14,8 +9,22 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .intervals import half_widths
-from .style import method_look
+from .canvas import method_look
+
+
+def half_widths(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """From the mean down and up to the ends of its interval, 2 × rows; nan where there is none.
+
+    Args:
+        rows: of ``runtime.csv``.
+    """
+    return np.array(
+        [
+            (rows["mean_ms"] - rows["ci95_low_ms"]).to_numpy("float64", na_value=np.nan),
+            (rows["ci95_high_ms"] - rows["mean_ms"]).to_numpy("float64", na_value=np.nan),
+        ]
+    )
+
 
 RUN_KEY = ["device", "method", "variant", "resolution_px"]
 NAMED = 3

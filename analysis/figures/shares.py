@@ -1,6 +1,8 @@
-"""Stacked shares of the submodules over the resolution (the study's figures 2 to 7)."""
+"""Stacked shares of the submodules over the resolution (figures 2 to 7 of the paper)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..profiles.times import MAIN_CLOCK
-from .canvas import Drawing, add_legend, new_figure, plain_number, rounded_number
+from .canvas import (
+    PARAMETERS_COLOUR,
+    Drawing,
+    Style,
+    add_legend,
+    darker,
+    new_figure,
+    plain_number,
+    rounded_number,
+    submodule_colour,
+)
 from .captions import (
     STATUS_WORDS,
     incomplete,
@@ -19,8 +31,52 @@ from .captions import (
     uncovered,
 )
 from .marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
-from .selection import shown_sides, shown_words
-from .style import PARAMETERS_COLOUR, Style, darker, submodule_colour
+
+MOST = 8
+"""Bars that remain legible beside each other."""
+
+ENOUGH = 4
+"""Of the preferred resolutions, for a choice of them to be a fair picture."""
+
+
+def shown_sides(counted_px: Iterable[int]) -> list[int]:
+    """All sides if they are few; else those next to 256, 384, 512, 768, 1024, … and the largest.
+
+    Each is about √2 times the one before. Where a user's own counts hold too few of these, eight
+    are taken evenly from all.
+
+    Args:
+        counted_px: sides at which memory was counted, in any order, also repeatedly.
+    """
+    sides = sorted(set(counted_px))
+    if len(sides) <= MOST:
+        return sides
+    preferred = {
+        min((side for side in sides if low <= side < high), default=sides[-1])
+        for low, high in _steps(sides[-1])
+    }
+    if len(preferred) >= ENOUGH:
+        return sorted({*preferred, sides[-1]})
+    return [sides[round(number * (len(sides) - 1) / (MOST - 1))] for number in range(MOST)]
+
+
+def shown_words(counted_px: Iterable[int]) -> str:
+    """A sentence for the caption where not all are shown, or nothing."""
+    counted = set(counted_px)
+    shown = shown_sides(counted)
+    if len(shown) == len(counted):
+        return ""
+    return f" Shown are {len(shown)} of {len(counted)} counted resolutions; memory.csv has all."
+
+
+def _steps(largest_px: int) -> Iterator[tuple[int, int]]:
+    """From each preferred side to the next."""
+    side_px = 256
+    while side_px <= largest_px:
+        yield side_px, side_px * 3 // 2
+        yield side_px * 3 // 2, side_px * 2
+        side_px *= 2
+
 
 HEIGHT_MM = 105
 LABELLED_INSIDE_FROM = 0.08

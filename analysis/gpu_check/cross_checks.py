@@ -125,7 +125,7 @@ def collector_checks(nsys: Path, embedded: Path, where: str) -> list[Check]:
             unchecked(times, where, NO_GPU, in_range),
             unchecked(counts, where, NO_GPU, "equal"),
         ]
-    submodules = record(nsys)["submodules"]
+    submodules = record(nsys).submodules
     theirs, ours = (kernel_medians(folder) for folder in (nsys, embedded))
     image_ms = ours["image"][1]
     ratios = {
@@ -176,7 +176,7 @@ def lock_check(runs: Sequence[tuple[Path, str]]) -> Check:
 def _begin_end(folder: Path) -> tuple[datetime, datetime]:
     """Return when the measuring began and ended, in whole seconds."""
     run = record(folder)
-    return datetime.fromisoformat(run["started_utc"]), datetime.fromisoformat(run["finished_utc"])
+    return datetime.fromisoformat(run.started_utc), datetime.fromisoformat(run.finished_utc)
 
 
 def range_checks(bench: Mapping[str, Any]) -> list[Check]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+from adscale.run_record import RunRecord
 
 from .steps import Outcome
 
@@ -45,7 +47,7 @@ def unchecked(name: str, where: str, reason: str, wanted: str) -> Check:
 def page(
     parts: Mapping[str, Sequence[Check]],
     outcomes: Sequence[Outcome],
-    run: Mapping[str, Any] | None,
+    run: RunRecord | None,
     unfinished: str | None,
 ) -> str:
     """Return the text.
@@ -88,30 +90,30 @@ def summary_line(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcom
     )
 
 
-def machine_lines(run: Mapping[str, Any] | None) -> list[str]:
+def machine_lines(run: RunRecord | None) -> list[str]:
     """Return the lines that name the machine."""
     if run is None:
         return ["machine: unknown, no run was completed"]
-    hardware, software, gpu = run["hardware"], run["software"], run["hardware"]["gpu"]
+    hardware, software, gpu = run.hardware, run.software, run.hardware.gpu
     first = "no GPU"
     if gpu is not None:
         first = (
-            f"{gpu['name']}, {gpu['memory_bytes'] / GIB:.1f} GiB, compute capability "
-            f"{gpu['compute_capability']}, driver {gpu['driver']}"
+            f"{gpu.name}, {gpu.memory_bytes / GIB:.1f} GiB, compute capability "
+            f"{gpu.compute_capability}, driver {gpu.driver}"
         )
     versions = ", ".join(
-        f"{name} {software[name]}"
+        f"{name} {getattr(software, name)}"
         for name in ("adscale", "torch", "cuda", "cudnn", "nsys", "nvtx", "python")
     )
     host = (
-        f"{hardware['cpu_model']}, {hardware['cpu_count']} of {hardware['online_cpus']} CPUs, "
-        f"{hardware['memory_bytes'] / GIB:.0f} GiB, {software['os']}"
+        f"{hardware.cpu_model}, {hardware.cpu_count} of {hardware.online_cpus} CPUs, "
+        f"{hardware.memory_bytes / GIB:.0f} GiB, {software.os}"
     )
     return [
         f"device:   {first}",
         f"host:     {host}",
         f"software: {versions}",
-        f"time:     {run['started_utc']}",
+        f"time:     {run.started_utc}",
     ]
 
 

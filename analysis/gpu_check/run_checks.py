@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from adscale.models import adapter
-from adscale.run_record import Machine
+from adscale.files import read_record
+from adscale.run_record import RunRecord
 
 from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
@@ -66,14 +63,14 @@ def ranges_check(folder: Path, where: str) -> Check:
     return checked("ranges recorded", where, not wrong, text, "all that were opened")
 
 
-def expected_ranges(run: Mapping[str, Any]) -> dict[str, int]:
+def expected_ranges(run: RunRecord) -> dict[str, int]:
     """Return how often the runner opens each range: of phases, of an image, of its submodules."""
-    gpu = run["request"]["device_type"] == "cuda"
-    images = run["sampling"]["warmup_images"] + run["sampling"]["measured_images"] + gpu
+    gpu = run.request.device_type == "cuda"
+    images = run.sampling.warmup_images + run.sampling.measured_images + gpu
     outside = ["load", "prepare", "image"]
     outside += ["copy_to_device", "synchronize", "copy_to_host"] if gpu else []
     once = ["warmup", "measure", *(["memory"] if gpu else [])]
-    return {**dict.fromkeys(once, 1), **dict.fromkeys([*outside, *run["submodules"]], images)}
+    return {**dict.fromkeys(once, 1), **dict.fromkeys([*outside, *run.submodules], images)}
 
 
 def coverage_check(folder: Path, where: str) -> Check:
@@ -113,7 +110,8 @@ def clock_check(folder: Path, where: str) -> Check:
         return checked(name, where, False, "run.json tells nothing of the machine", wanted)
     clocks_mhz = state.sm_clock_mhz[~np.isnan(state.sm_clock_mhz)]
     if not len(clocks_mhz):
-        why = record(folder)["machine"]["unavailable"].get("sm_clock_mhz", "no sample")
+        machine = record(folder).machine
+        why = machine.unavailable.get("sm_clock_mhz", "no sample") if machine else "no sample"
         return checked(name, where, False, f"none: {why}", wanted)
     reasons = state.slowdown_reasons[~np.isnan(state.slowdown_reasons)].astype(int)
     known = f"0x{np.bitwise_or.reduce(reasons):x}" if len(reasons) else "unknown"
@@ -137,10 +135,10 @@ def verdict_check(folder: Path, where: str) -> Check:
 
 def machine_state(folder: Path) -> MachineState | None:
     """Read the samples of the measured images; None where none are recorded."""
-    machine = record(folder)["machine"]
-    if machine is None or machine["measured_ms"] is None:
+    machine = record(folder).machine
+    if machine is None or machine.measured_ms is None:
         return None
-    return read_state(adapter(Machine).validate_python(machine), folder / "run.json", REMEDY)
+    return read_state(machine, folder / "run.json", REMEDY)
 
 
 def latency_check(folder: Path, where: str) -> Check:
@@ -148,26 +146,29 @@ def latency_check(folder: Path, where: str) -> Check:
     name, wanted = "image recorded / unrecorded", f"at most {MOST_PROFILED}"
     if not (folder / "latency.json").is_file():
         return unchecked(name, where, "there is no latency.json", wanted)
-    latency = record(folder, "latency.json")["latency"]
-    if not latency or not latency["image_ms"]:
+    latency = record(folder, "latency.json").latency
+    if latency is None or not latency.image_ms:
         return unchecked(name, where, "latency.json holds no times", wanted)
     recorded_ms = per_image(folder, "image", "host_ms")
     if is_gpu(folder):  # an image is over when the GPU has done its work
         recorded_ms = recorded_ms + per_image(folder, "synchronize", "host_ms")
-    mean_ms, bare_ms = float(recorded_ms.mean()), float(np.mean(latency["image_ms"]))
+    mean_ms, bare_ms = float(recorded_ms.mean()), float(np.mean(latency.image_ms))
     text = f"{mean_ms / bare_ms:.3f} ({mean_ms:.2f} / {bare_ms:.2f} ms)"
     return checked(name, where, mean_ms / bare_ms <= MOST_PROFILED, text, wanted)
 
 
-def record(folder: Path, name: str = "run.json") -> dict[str, Any]:
-    """Read a record of a run."""
-    data: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
-    return data
+def record(folder: Path, name: str = "run.json") -> RunRecord:
+    """Read a record of a run.
+
+    Raises:
+        ResultsError: the file is missing, or is no record.
+    """
+    return read_record(folder / name, RunRecord, REMEDY)
 
 
 def is_gpu(folder: Path) -> bool:
     """Return whether a GPU was measured."""
-    return bool(record(folder)["request"]["device_type"] == "cuda")
+    return record(folder).request.device_type == "cuda"
 
 
 def measured(folder: Path) -> pd.DataFrame:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from adscale.files import write_text
+from adscale.run_record import RunRecord
 
 from .cross_checks import (
     KERNEL_REPORT,
@@ -97,7 +97,7 @@ class Session:
     def _write(self, unfinished: str | None) -> None:
         write_text(self.folder / "page.txt", self.text(unfinished))
 
-    def _any_record(self) -> dict[str, Any] | None:
+    def _any_record(self) -> RunRecord | None:
         for collector in COLLECTORS:  # that of nsys tells nsys' version
             for path in sorted(self.folder.glob(f"*/{collector}/run.json")):
                 return record(path.parent)

@@ -1,18 +1,31 @@
-"""``python -m profiling methods``, and how the other subcommands name a method."""
+"""``python -m profiling methods`` and ``check``, and how the other subcommands name a method.
+
+``methods`` lists those there are; ``check`` tells what a user's own methods say to the demands of a
+study (internal).
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from adscale.config import read_config
-from adscale.errors import ConfigError
-from adscale.methods.registry import Variant, all_specs, check_settings, get_spec
+from adscale.errors import ConfigError, UserError
+from adscale.methods.registry import (
+    Variant,
+    all_specs,
+    check_resolution,
+    check_settings,
+    get_spec,
+    parse_variant,
+)
 from adscale.methods.spec import MethodSpec
+from adscale.models import json_schema
 
 LISTED_PX = 256
 """Any resolution that all of ours admit: their parameters do not depend on it."""
@@ -20,8 +33,8 @@ FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_methods_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``methods``."""
     parser = subparsers.add_parser(
         "methods", help="list methods, implementations, submodules, resolutions, parameters"
     )
@@ -31,10 +44,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TARGET",
         help="these only; also one of your own, or anomalib:…",
     )
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=list_methods)
 
 
-def main(args: argparse.Namespace) -> int:
+def list_methods(args: argparse.Namespace) -> int:
     """Prints every method that the configuration can name.
 
     Raises:
@@ -91,11 +104,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     from ..methods.loading import resolve
 
     spec = resolve(spec)
+    schema = json_schema(spec.settings)
     settings = [
         f"    {key}: {part.get('description', '')} Default: {part.get('default')!r}."
-        for key, part in spec.settings_schema.get("properties", {}).items()
+        for key, part in schema.get("properties", {}).items()
     ]
-    if spec.settings_schema.get("additionalProperties", True):
+    if schema["additionalProperties"]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
     return [
@@ -122,3 +136,39 @@ def _parameters(spec: MethodSpec) -> str:
     return ", ".join(
         f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts.submodules
     )
+
+
+def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``check``: what foreign methods say to a study's demands."""
+    parser = subparsers.add_parser("check", help="check methods of your own (used by Snakemake)")
+    parser.add_argument("methods", help="a JSON list, see profiling/study/setup.py")
+    parser.set_defaults(main=check_methods)
+
+
+def check_methods(args: argparse.Namespace) -> int:
+    """Prints the faults of all methods as one JSON list of place, fault and remedy."""
+    faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
+    print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))
+    return 0
+
+
+def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
+    from ..methods.loading import resolve
+
+    where = f"methods.{method['label']}"
+    try:
+        spec = resolve(get_spec(method["target"], where=f"{where}.target"))
+        settings = check_settings(spec, method["settings"], where=where)
+    except UserError as fault:
+        yield fault
+        return
+    for variant in method["variants"]:
+        try:
+            parse_variant(variant, spec, where=f"{where}.variants")
+        except UserError as fault:
+            yield fault
+    for side_px in method["resolutions"]:
+        try:
+            check_resolution(spec, settings, side_px, where=f"{where}.resolutions")
+        except UserError as fault:
+            yield fault

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import RunRequest
-from adscale.run_record import DEFAULT_MARGIN
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_place, launch

@@ -1,13 +1,14 @@
-"""Parameters, activations and the peak of live tensors of a method, by submodule.
+"""Attention as a CUDA device would compute it, where there is none.
 
-The method is built and run on fake tensors, which have shapes and no contents: no weight and no
-activation is allocated, and any resolution takes about a second.
+Which kernel ``scaled_dot_product_attention`` takes is decided by the device, and fake tensors on an
+absent GPU fall back to the plain one, which holds the whole matrix of weights. A GPU takes the
+memory-efficient kernel in 32-bit floats (torch, SDPA backends), which does not.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
@@ -24,9 +27,35 @@ from adscale.methods.spec import MethodSpec
 
 from ..methods.base import Method
 from ..methods.loading import load_method_class
-from .attention import cuda_attention
 from .recording import Recorder, size_bytes
 from .tracing import OUTSIDE, Trace
+
+_EFFICIENT = torch.ops.aten._scaled_dot_product_efficient_attention  # noqa: SLF001 -- an operator
+
+
+class _CudaAttention(TorchFunctionMode):
+    """Attention as a CUDA device would compute it, where there is none.
+
+    Which kernel ``scaled_dot_product_attention`` takes is decided by the device, and fake tensors
+    on an absent GPU fall back to the plain one, which holds the whole matrix of weights. A GPU
+    takes the memory-efficient kernel in 32-bit floats (torch, SDPA backends), which does not.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            query, key, value, *others = args
+            mask = others[0] if others else kwargs.get("attn_mask")
+            if query.device.type == "cuda":
+                return _EFFICIENT(query, key, value, mask, compute_log_sumexp=False)[0]
+        return func(*args, **kwargs)
+
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (
@@ -99,28 +128,14 @@ def count_memory(
         return _count(method, spec, settings, resolution_px, device_type)
 
 
-_FILLING_NAMES = (
-    *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
-    *("add_", "sub_", "mul_", "div_", "copy_"),
-)
-"""Operators that change what is in a tensor and nothing else."""
-
 _FILLING = frozenset(
     getattr(torch.ops.aten, name)
-    for name in [
-        "uniform_",
-        "normal_",
-        "fill_",
-        "zero_",
-        "erfinv_",
-        "clamp_",
-        "add_",
-        "sub_",
-        "mul_",
-        "div_",
-        "copy_",
-    ]
+    for name in (
+        *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
+        *("add_", "sub_", "mul_", "div_", "copy_"),
+    )
 )
+"""Operators that change what is in a tensor and nothing else."""
 
 
 class _WithoutFilling(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -147,10 +162,10 @@ def _count(
 ) -> MemoryCount:
     # by its number: asked for the current one, torch 2.6 looks for a driver
     device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
-    _place(method, device)
+    _move(method, device)
     image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
     trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
-    attention = cuda_attention() if device_type == "cuda" else nullcontext()
+    attention = _CudaAttention() if device_type == "cuda" else nullcontext()
     incomplete = None
     try:
         with attention:
@@ -181,12 +196,12 @@ def _count(
 
 
 def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
-    """What the device must hold beside the image; what ``not_counted`` lists comes on top."""
+    """Bytes that the device must hold beside the image; what ``not_counted`` lists comes on top."""
     resident = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
-def _place(method: nn.Module, device: torch.device) -> None:
+def _move(method: nn.Module, device: torch.device) -> None:
     """Moves the tensors of a method to a device that need not exist."""
     if device.type == "cpu":
         return

@@ -1,4 +1,4 @@
-"""Which tensors are alive at once during an inference, and where the most of them are.
+"""Which tensors are alive at once during an inference, where most are, and the work done.
 
 Seen are the storages that operators return, as torch's dispatcher sees them: from the first
 appearance until the last tensor on them is gone. What an operator allocates and frees inside itself
@@ -7,12 +7,18 @@ contents, and on real ones.
 
 torch's own tracker (``torch.distributed._tools.mem_tracker``) does not follow a network that is
 called several times, as DDAD's U-Net is, and does not tell what is alive.
+
+Floating-point operations are twice the multiply-adds of convolutions, matrix products and
+attention, as usual in the field; what works on single elements (activations, norms, sums) counts
+nothing. The formulas are those of ``torch.utils.flop_counter``, with the operators added that it
+does not know.
 """
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -20,12 +26,37 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
-from .flops import operator_flops
+_ON_CPU = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001 -- an operator
 
 
-class Place(NamedTuple):
-    """What is being called."""
+def operator_flops(
+    operator: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
+) -> int:
+    """Floating-point operations of one call; 0 for operators that are not counted.
+
+    Args:
+        operator: that was called.
+        args: its positional arguments.
+        kwargs: its arguments by name.
+        result: what it returned.
+    """
+    packet = operator.overloadpacket
+    if packet is _ON_CPU:
+        return _attention_flops(*(tensor.shape for tensor in args[:3]))
+    formula = flop_registry.get(packet)
+    return 0 if formula is None else int(formula(*args, **kwargs, out_val=result))
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
+    """Both products: shapes (…, queries, d), (…, keys, d) and (…, keys, e)."""
+    *batch, queries, dimension = query
+    return 2 * math.prod(batch) * queries * key[-2] * (dimension + value[-1])
+
+
+class Position(NamedTuple):
+    """The submodule and the layer that are being called."""
 
     submodule: str | None
     layer: str | None
@@ -35,12 +66,12 @@ class Place(NamedTuple):
 class Whereabouts(Protocol):
     """Knows what is being called."""
 
-    def place(self) -> Place:
+    def position(self) -> Position:
         """The submodule and the layer that are running."""
 
 
 class Origin(NamedTuple):
-    """What made a tensor."""
+    """The operator that made a tensor, and where it was called."""
 
     submodule: str | None
     operator: str
@@ -56,8 +87,8 @@ class Block(NamedTuple):
 
 
 @dataclass
-class Stretch:
-    """What was seen during a part of an inference, such as a submodule."""
+class Section:
+    """Memory and work during a part of an inference, such as a submodule."""
 
     kept_bytes: int
     """Alive on the device when it began."""
@@ -68,57 +99,57 @@ class Stretch:
     host_peak_bytes: int
     """As ``peak_bytes``, on the host where that is another device."""
     origin: Origin | None = None
-    """What completed the peak; None: nothing was allocated."""
+    """The tensor that completed the peak; None: nothing was allocated."""
     kept: tuple[Block, ...] = ()
-    """The part of the peak that was there when the stretch began."""
+    """The part of the peak that was there when the section began."""
     own: tuple[Block, ...] = ()
     """The part of the peak that was made since."""
     allocated_bytes: int = 0
     """Sum of every storage that an operator returned newly."""
     flops: int = 0
-    """See ``profiling.memory.flops``."""
+    """Floating-point operations, see ``operator_flops``."""
 
 
 class _Follower:
-    """Keeps a stretch up to date.
+    """Keeps a section up to date.
 
     What is alive at a peak is looked up as late as possible, when the first of it goes away:
     on the way up every allocation is a new peak.
     """
 
     def __init__(self, on_device: int, on_host: int, live: Mapping[int, Block]) -> None:
-        self.stretch = Stretch(on_device, on_device, on_host, on_host)
+        self.section = Section(on_device, on_device, on_host, on_host)
         self._before = frozenset(live)
         self._is_pending = True
 
     def grown(self, on_device: int, on_host: int, origin: Origin) -> None:
-        stretch = self.stretch
-        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host)
-        if on_device > stretch.peak_bytes:
-            stretch.peak_bytes, stretch.origin = on_device, origin
+        section = self.section
+        section.host_peak_bytes = max(section.host_peak_bytes, on_host)
+        if on_device > section.peak_bytes:
+            section.peak_bytes, section.origin = on_device, origin
             self._is_pending = True
 
     def shrinking(self, live: Mapping[int, Block]) -> None:
         if self._is_pending:
             self._is_pending = False
             found = [(key in self._before, block) for key, block in live.items() if block.on_device]
-            self.stretch.kept = tuple(block for before, block in found if before)
-            self.stretch.own = tuple(block for before, block in found if not before)
+            self.section.kept = tuple(block for before, block in found if before)
+            self.section.own = tuple(block for before, block in found if not before)
 
     def repeated(
-        self, again: Stretch, on_device: int, on_host: int, live: Mapping[int, Block]
+        self, again: Section, on_device: int, on_host: int, live: Mapping[int, Block]
     ) -> None:
-        stretch = self.stretch
-        stretch.allocated_bytes += again.allocated_bytes
-        stretch.flops += again.flops
+        section = self.section
+        section.allocated_bytes += again.allocated_bytes
+        section.flops += again.flops
         host_above = again.host_peak_bytes - again.host_kept_bytes
-        stretch.host_peak_bytes = max(stretch.host_peak_bytes, on_host + host_above)
+        section.host_peak_bytes = max(section.host_peak_bytes, on_host + host_above)
         above = again.peak_bytes - again.kept_bytes
-        if on_device + above > stretch.peak_bytes:
-            stretch.peak_bytes, stretch.origin = on_device + above, again.origin
+        if on_device + above > section.peak_bytes:
+            section.peak_bytes, section.origin = on_device + above, again.origin
             self._is_pending = True
             self.shrinking(live)
-            stretch.own += again.own
+            section.own += again.own
 
 
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -147,18 +178,18 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._ignored[id(storage)] = storage  # held, so that no other takes its place
 
     @contextmanager
-    def follow(self) -> Iterator[Stretch]:
+    def follow(self) -> Iterator[Section]:
         """Follows a part of the inference; complete when it is left. They may nest."""
         follower = _Follower(self._on_device, self._on_host, self._live)
         self._followers.append(follower)
         try:
-            yield follower.stretch
+            yield follower.section
         finally:
             follower.shrinking(self._live)
             self._followers.remove(follower)
 
     def repeat(
-        self, again: Stretch, make: Callable[[], torch.Tensor], origin: Origin
+        self, again: Section, make: Callable[[], torch.Tensor], origin: Origin
     ) -> torch.Tensor:
         """Counts a call that was followed before as if it took place once more now.
 
@@ -181,21 +212,21 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def origin(self, tensor: torch.Tensor) -> Origin | None:
-        """What made a tensor; None: it was there before."""
+        """The origin of a tensor; None: it was there before."""
         block = self._live.get(id(tensor.untyped_storage()))
         return None if block is None else block.origin
 
     def add_flops(self, flops: int) -> None:
         """Counts the work of a library that is no operator of torch."""
         for follower in self._followers:
-            follower.stretch.flops += flops
+            follower.section.flops += flops
 
     def _see(self, tensor: torch.Tensor, origin: Origin) -> None:
         """Takes note of a tensor that may be new."""
         size_bytes = self._add(tensor, origin)
         if size_bytes:
             for follower in self._followers:
-                follower.stretch.allocated_bytes += size_bytes
+                follower.section.allocated_bytes += size_bytes
 
     def _add(self, tensor: torch.Tensor, origin: Origin) -> int:
         storage = tensor.untyped_storage()
@@ -240,8 +271,10 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if tensors:
-            place = Place(None, None) if self._whereabouts is None else self._whereabouts.place()
-            origin = Origin(place.submodule, _name(func), place.layer)
+            position = (
+                Position(None, None) if self._whereabouts is None else self._whereabouts.position()
+            )
+            origin = Origin(position.submodule, _name(func), position.layer)
             for tensor in tensors:
                 self._see(tensor, origin)
             flops = operator_flops(func, args, kwargs, result)

@@ -1,21 +1,24 @@
-"""Which modules an inference calls, inside which submodule, and what they put out.
+"""Which modules an inference calls, inside which submodule, and which outputs are activations.
 
-Conventions of counting (which outputs are an "activation") are not decided here: a convention is a
-condition on ``ModuleCall``, see ``conventions``.
+A convention of counting is a condition on ``ModuleCall``: that of the paper, and the others that
+are in use. Each module is counted in its first call only, as the paper counts: ten calls of a
+network are one network. Nothing is doubled: torchinfo and torchsummary print twice their sum, for
+gradients that an inference does not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
-from .live import LiveTensors, Place, Stretch
+from .live import LiveTensors, Position, Section
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,11 @@ class ModuleCall:
     is_leaf: bool
     """Whether it has no children."""
     output_shape: tuple[int, ...]
-    """Of the first tensor that it puts out."""
+    """Shape of the first tensor that it puts out."""
     output_bytes: int
-    """Of all tensors that it puts out."""
+    """Bytes of all tensors that it puts out."""
     parameters_bytes: int
-    """Of the parameters that the module itself owns."""
+    """Bytes of the parameters that the module itself owns."""
 
 
 class Recorder:
@@ -55,8 +58,8 @@ class Recorder:
         """The submodule in which a module was called first, by the module's path."""
         self.interrupted: str | None = None
         """The submodule in which the inference ended with an error, if it did."""
-        self.stretches: dict[str, list[Stretch]] = {}
-        """What was seen during each range of a submodule."""
+        self.sections: dict[str, list[Section]] = {}
+        """The sections of each submodule, one for each of its ranges."""
         self.live = LiveTensors(device_type, self)
         self._names = {module: name for name, module in method.named_modules() if name}
         self._submodules = submodules
@@ -68,10 +71,10 @@ class Recorder:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
         return self._range(name)
 
-    def place(self) -> Place:
+    def position(self) -> Position:
         """The submodule and the innermost module that are running."""
         submodule = self._open[0] if self._open else None
-        return Place(submodule, self._running[-1][0] if self._running else None)
+        return Position(submodule, self._running[-1][0] if self._running else None)
 
     @contextmanager
     def attach(self) -> Iterator[None]:
@@ -101,8 +104,8 @@ class Recorder:
             raise RuntimeError(msg)
         self._open.append(name)
         try:
-            with self.live.follow() as stretch:
-                self.stretches.setdefault(name, []).append(stretch)
+            with self.live.follow() as section:
+                self.sections.setdefault(name, []).append(section)
                 yield
         except BaseException:
             self.interrupted = name
@@ -146,3 +149,42 @@ class Recorder:
 def size_bytes(tensors: Iterable[torch.Tensor]) -> int:
     """Sum of the sizes of tensors in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+Convention = Callable[[ModuleCall], bool]
+
+
+def owns_parameters(call: ModuleCall) -> bool:
+    """The paper's convention (its equation 3): leaf modules that own parameters; torchinfo's."""
+    return call.is_leaf and call.parameters_bytes > 0
+
+
+def is_convolution(call: ModuleCall) -> bool:
+    """Convolutions and linear layers."""
+    return isinstance(call.module, (_ConvNd, nn.Linear))
+
+
+def is_leaf(call: ModuleCall) -> bool:
+    """Every module without children."""
+    return call.is_leaf
+
+
+def is_not_in_place(call: ModuleCall) -> bool:
+    """Leaf modules whose output is a tensor of its own."""
+    passes_on = isinstance(call.module, (nn.Dropout, nn.Dropout2d, nn.Identity))
+    return call.is_leaf and not passes_on and not getattr(call.module, "inplace", False)
+
+
+def is_in_torchsummary(call: ModuleCall) -> bool:
+    """The modules that torchsummary hooks: all but lists of modules and whole networks."""
+    is_network = not call.is_leaf and "." not in call.name
+    return not is_network and not isinstance(call.module, (nn.Sequential, nn.ModuleList))
+
+
+OTHER_CONVENTIONS: Mapping[str, Convention] = {
+    "convolution": is_convolution,
+    "not_in_place": is_not_in_place,
+    "leaf": is_leaf,
+    "torchsummary": is_in_torchsummary,
+}
+"""By their names in ``memory.json``."""

@@ -1,11 +1,20 @@
-"""One inference, followed from its first range to its last, on fake tensors or on real ones."""
+"""One inference, followed from its first range to its last, on fake tensors or on real ones.
+
+Calls of a network that are alike are counted once. DDAD calls its U-Net ten times with images of
+one size: the first call is followed in full; each later one adds the same to the sums, and its peak
+to what is alive by then.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from adscale.memory_record import (
     AliveCount,
@@ -17,11 +26,124 @@ from adscale.memory_record import (
 )
 
 from ..methods.base import LibraryWork, Method, watching_libraries
-from .conventions import OTHER_CONVENTIONS, owns_parameters
-from .live import Block, Origin, Stretch
-from .ownership import resident_bytes
-from .recording import ModuleCall, Recorder
-from .repeats import counting_once
+from .live import Block, LiveTensors, Origin, Section
+from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters, size_bytes
+
+
+def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
+    """The submodule that owns the tensors of a module.
+
+    It is the one in which the module is called first. A module that is never called (a classifier
+    behind the layer that is used) is resident all the same: it goes with the nearest module around
+    it of which some part is called.
+
+    Args:
+        path: of the module in the method.
+        submodule_of: the submodule of the first call, by the path of each module called.
+        otherwise: what owns the tensors of a module around which nothing tells.
+
+    Raises:
+        RuntimeError: nothing around the module is called, or it is called by several submodules,
+            and ``otherwise`` is None.
+    """
+    if path in submodule_of:
+        return submodule_of[path]
+    around = path
+    while around:
+        inside = {s for name, s in submodule_of.items() if f"{name}.".startswith(f"{around}.")}
+        if len(inside) == 1:
+            return inside.pop()
+        if inside and otherwise is None:
+            raise RuntimeError(f"{path} is never called, and {around} by several submodules")
+        around = around.rpartition(".")[0]
+    if otherwise is not None:
+        return otherwise
+    raise RuntimeError(f"tensors of {path or 'the method itself'} are in no module that is called")
+
+
+def resident_bytes(
+    method: nn.Module, submodule_of: Mapping[str, str], otherwise: str | None = None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes of the parameters, and of the buffers, by submodule; shared tensors count once.
+
+    Args:
+        method: the method.
+        submodule_of: see ``owner``.
+        otherwise: see ``owner``.
+    """
+    parameters: dict[str, int] = {}
+    buffers: dict[str, int] = {}
+    seen: set[int] = set()
+    for path, module in method.named_modules():
+        for sums, tensors in (
+            (parameters, module.parameters(recurse=False)),
+            (buffers, module.buffers(recurse=False)),
+        ):
+            for tensor in tensors:
+                if id(tensor) in seen:
+                    continue
+                seen.add(id(tensor))
+                name = owner(path, submodule_of, otherwise)
+                sums[name] = sums.get(name, 0) + size_bytes([tensor])
+    return parameters, buffers
+
+
+@contextmanager
+def counting_once(method: nn.Module, paths: Sequence[str], live: LiveTensors) -> Iterator[None]:
+    """Counts the calls of some modules once per shape of their arguments while it is entered.
+
+    Args:
+        method: the method.
+        paths: of modules whose calls leave nothing behind but the new tensor that they return.
+        live: follows the inference.
+    """
+    modules = [method.get_submodule(path) for path in paths]
+    for module in modules:
+        module.forward = _Repeated(module.forward, live)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+class _Repeated:
+    def __init__(self, forward: Callable[..., torch.Tensor], live: LiveTensors) -> None:
+        self._forward = forward
+        self._live = live
+        self._seen: dict[Hashable, _Seen] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        key = tuple(_shape(leaf) for leaf in tree_leaves((args, kwargs)))
+        if key not in self._seen:
+            with self._live.follow() as section:
+                result = self._forward(*args, **kwargs)
+            origin = self._live.origin(result)
+            if origin is None:
+                raise RuntimeError("a module that is counted once must return a new tensor")
+            layout = (result.shape, result.stride(), result.dtype, result.device)
+            self._seen[key] = _Seen(section, layout, origin)
+            return result
+        section, (shape, stride, dtype, device), origin = self._seen[key]
+
+        def make() -> torch.Tensor:
+            return torch.empty_strided(shape, stride, dtype=dtype, device=device)
+
+        return self._live.repeat(section, make, origin)
+
+
+class _Seen(NamedTuple):
+    section: Section
+    layout: tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
+    origin: Origin
+
+
+def _shape(leaf: Any) -> Hashable:
+    if isinstance(leaf, torch.Tensor):
+        return (tuple(leaf.shape), leaf.dtype, leaf.device)
+    value: Hashable = leaf
+    return value
+
 
 OUTSIDE = "outside"
 """Stands for tensors of a foreign network that belong to none of its submodules."""
@@ -59,12 +181,12 @@ class Trace:
             method.infer(image, recorder.annotate)
 
     def _take_note(self, work: LibraryWork) -> None:
-        submodule = self.recorder.place().submodule or OUTSIDE
+        submodule = self.recorder.position().submodule or OUTSIDE
         self._libraries.setdefault(submodule, []).append(work)
         self.recorder.live.add_flops(work.flops)
 
     def submodules(self, otherwise: str | None = None) -> tuple[SubmoduleCount, ...]:
-        """What each submodule took, in the order of inference.
+        """The count of each submodule, in the order of inference.
 
         Args:
             otherwise: the submodule of tensors of which nothing tells where they belong.
@@ -80,7 +202,7 @@ class Trace:
                 parameters.get(name, 0),
                 buffers.get(name, 0),
                 [call for call in recorder.calls if call.submodule == name],
-                recorder.stretches.get(name, []),
+                recorder.sections.get(name, []),
                 self._libraries.get(name, []),
             )
             for name in names
@@ -92,7 +214,7 @@ def _submodule(
     parameters_bytes: int,
     buffers_bytes: int,
     calls: Sequence[ModuleCall],
-    stretches: Sequence[Stretch],
+    sections: Sequence[Section],
     libraries: Sequence[LibraryWork],
 ) -> SubmoduleCount:
     layers = tuple(_layer(call) for call in calls if owns_parameters(call))
@@ -100,7 +222,7 @@ def _submodule(
         convention: sum(call.output_bytes for call in calls if belongs(call))
         for convention, belongs in OTHER_CONVENTIONS.items()
     }
-    conventions["allocated"] = sum(stretch.allocated_bytes for stretch in stretches)
+    conventions["allocated"] = sum(section.allocated_bytes for section in sections)
     return SubmoduleCount(
         submodule=name,
         parameters_bytes=parameters_bytes,
@@ -108,9 +230,9 @@ def _submodule(
         activations_bytes=sum(layer.activations_bytes for layer in layers),
         conventions=Conventions(**conventions),
         leaf_modules=sum(call.is_leaf for call in calls),
-        peak=_peak(stretches),
-        host_peak_bytes=max((stretch.host_peak_bytes for stretch in stretches), default=0),
-        flops=sum(stretch.flops for stretch in stretches),
+        peak=_peak(sections),
+        host_peak_bytes=max((section.host_peak_bytes for section in sections), default=0),
+        flops=sum(section.flops for section in sections),
         libraries=_libraries(libraries),
         layers=layers,
     )
@@ -126,11 +248,11 @@ def _layer(call: ModuleCall) -> LayerCount:
     )
 
 
-def _peak(stretches: Sequence[Stretch]) -> PeakCount:
-    """Of a submodule whose range may open several times in an image."""
-    if not stretches:
+def _peak(sections: Sequence[Section]) -> PeakCount:
+    """The largest peak of a submodule, whose range may open several times in an image."""
+    if not sections:
         return PeakCount(0, 0, None, None, ())
-    most = max(stretches, key=lambda stretch: stretch.peak_bytes)
+    most = max(sections, key=lambda section: section.peak_bytes)
     origin = most.origin
     return PeakCount(
         bytes=most.peak_bytes,

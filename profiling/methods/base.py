@@ -1,4 +1,4 @@
-"""What a method must offer to be measured, and what it may use to be counted.
+"""The interface of a method that is measured, and the steps that are counted without running.
 
 Steps that torch does not see (libraries for numpy arrays, on the CPU or not) go through
 ``on_host``: while memory is counted there is nothing to compute, and such a step tells what it
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from adscale.methods.spec import Complexity, ResolutionProblem
+from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
 
 from ..annotation import Annotate
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detection:
-    """What one inference yields."""
+    """The result of one inference."""
 
     anomaly_map: torch.Tensor | None
     """Shape (1, 1, s, s), float32, on the device of the inference or already on the host. Of a
@@ -52,12 +52,8 @@ class Method(nn.Module, ABC):
     growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
-    settings_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {},
-    }
-    """JSON schema of the settings; every property with a description and a default."""
+    settings: ClassVar[type[Any]] = NoSettings
+    """Model of the settings, a dataclass of pydantic; every field has a default."""
     supported_resolutions: ClassVar[str] = "every side that is asked for"
     counted_once: ClassVar[tuple[str, ...]] = ()
     """Paths of modules that are called many times an image, each call with the same cost: where
@@ -126,7 +122,7 @@ def is_fake(tensor: torch.Tensor) -> bool:
 
 @dataclass(frozen=True)
 class LibraryWork:
-    """What a library takes besides its arguments and results."""
+    """Memory and work of a library besides its arguments and results."""
 
     library: str
     purpose: str

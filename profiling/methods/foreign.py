@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import nn
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from adscale.errors import ConfigError, WeightsError
+from adscale.models import OPEN
 
 from ..annotation import Annotate
 from ..images import ImageSet
@@ -29,6 +32,31 @@ from .weights import load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+@dataclass(frozen=True, config=OPEN)
+class ModelSettings:
+    """Settings of a model of anomalib; every other key is an argument of its class."""
+
+    checkpoint: str | None = Field(
+        default=None,
+        description="File with the `state_dict` of a trained model; null: untrained.",
+    )
+    normal_images: str | None = Field(
+        default=None,
+        description="Folder of normal images for models that collect statistics; null: some "
+        "photographs that come with scikit-image.",
+    )
+
+
+@dataclass(frozen=True, config=OPEN)
+class ModuleSettings:
+    """Settings of a network; every other key is an argument of its class."""
+
+    weights: str | None = Field(
+        default=None,
+        description="Checkpoint of the network; null: as its own code draws them.",
+    )
 
 
 class ModuleMethod(Method):
@@ -42,16 +70,7 @@ class ModuleMethod(Method):
         resolution_px: side length of the images.
     """
 
-    settings_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "weights": {
-                "type": ["string", "null"],
-                "default": None,
-                "description": "Checkpoint of the network; null: as its own code draws them.",
-            }
-        },
-    }
+    settings: ClassVar[type[Any]] = ModuleSettings
     supported_resolutions: ClassVar[str] = "what the network itself admits"
 
     make_network: ClassVar[Callable[..., nn.Module]]
@@ -202,24 +221,7 @@ class AnomalibMethod(ModuleMethod):
 
     model_class: ClassVar[type]
 
-    settings_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "checkpoint": {
-                "type": ["string", "null"],
-                "default": None,
-                "description": "File with the `state_dict` of a trained model; null: untrained.",
-            },
-            "normal_images": {
-                "type": ["string", "null"],
-                "default": None,
-                "description": (
-                    "Folder of normal images for models that collect statistics; null: some "
-                    "photographs that come with scikit-image."
-                ),
-            },
-        },
-    }
+    settings: ClassVar[type[Any]] = ModelSettings
 
     @classmethod
     def build(

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
-from typing import get_args
+from typing import Any, get_args
 
 from adscale.errors import ConfigError, UserError
 from adscale.methods.foreign import ANOMALIB, split_target
@@ -53,7 +53,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
         complexity=_checked_complexity(cls, spec),
         implementations=tuple(cls.implementations),
         precisions=tuple(cls.precisions),
-        settings_schema=cls.settings_schema,
+        settings=_checked_settings(cls, spec),
         resolution_problem=cls.resolution_problem,
         supported_resolutions=cls.supported_resolutions,
     )
@@ -69,6 +69,13 @@ def _checked_complexity(cls: type[Method], spec: MethodSpec) -> Mapping[str, Com
             what = f"{spec.target} says {complexity!r} of the complexity of {submodule!r}"
             raise ConfigError("target", what, f"allowed: {', '.join(get_args(Complexity))}")
     return cls.complexity
+
+
+def _checked_settings(cls: type[Method], spec: MethodSpec) -> type[Any]:
+    if hasattr(cls, "settings_schema"):
+        what = f"{spec.target} describes its settings in settings_schema, which nothing reads"
+        raise ConfigError("target", what, "write them as a model, see docs/own-methods.md")
+    return cls.settings
 
 
 def _import(name: str, spec: MethodSpec) -> ModuleType:

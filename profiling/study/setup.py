@@ -142,7 +142,7 @@ def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
     if not methods or importlib.util.find_spec("torch") is None:
         return
     question = json.dumps([_question(method) for method in methods], sort_keys=True)
-    code = "".join(method_digest(method.spec, "profiling.cli.check") for method in methods)
+    code = "".join(method_digest(method.spec, "profiling.cli.methods") for method in methods)
     key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
     file = cache / f"foreign-methods-{key}.json"
     if not file.is_file():

@@ -14,14 +14,13 @@ from matplotlib.text import Text
 from adscale.memory_record import MemoryRecord
 from adscale.models import checked
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
-from analysis.figures.canvas import Drawing
+from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.draw import StudyTables, study_figures
-from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.figures.style import Style, rc_parameters
 from analysis.fits.fitted import fit_all
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.tables import fit_curves_table, fit_models_table, fits_table
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.memory_counts import Count as ReadCount
 from analysis.memory_table import memory_methods_table, memory_table
 from analysis.ratios import implementations_table

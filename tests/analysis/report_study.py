@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
-from analysis.figures.hardware import Gpu, Hardware, Sensor
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.kernels_table import KERNELS
 from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import (

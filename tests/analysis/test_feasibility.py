@@ -33,18 +33,18 @@ from analysis.feasibility.fitting import (
     same_gpu,
     targets,
 )
+from analysis.feasibility.rows import feasibility_rows
 from analysis.feasibility.speed import Latencies, Speed
 from analysis.feasibility.tables import (
     FEASIBILITY,
     FEASIBILITY_LIMITS,
     FeasibilityTables,
-    feasibility_rows,
     feasibility_table,
     limits_table,
 )
+from analysis.figures.canvas import Style, rc_parameters
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
-from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.figures.style import Style, rc_parameters
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.measured_memory_table import MEASURED_MEMORY
 from analysis.memory_table import MEMORY_METHODS
 from analysis.runtime_table import RUNTIME

@@ -16,10 +16,16 @@ from matplotlib.text import Text
 from adscale.errors import ArgumentError
 from adscale.methods.registry import all_specs
 from adscale.methods.spec import MethodSpec
-from analysis.figures.canvas import Drawing, columns_that_fit, log_numbers
+from analysis.figures.canvas import (
+    Drawing,
+    Style,
+    columns_that_fit,
+    log_numbers,
+    rc_parameters,
+    submodule_colour,
+)
 from analysis.figures.draw import draw_figures, study_figures
-from analysis.figures.hardware import Hardware, Sensor
-from analysis.figures.style import Style, rc_parameters, submodule_colour
+from analysis.hardware import Hardware, Sensor
 from tests.analysis.drawings import (
     HARDWARE,
     SIDES_PX,

@@ -13,10 +13,9 @@ from matplotlib.container import BarContainer
 from matplotlib.text import Annotation, Text
 
 from adscale.errors import ArgumentError
-from analysis.figures.canvas import Drawing
-from analysis.figures.hardware import Gpu, Hardware, Sensor
-from analysis.figures.peaks import HELD, KEPT, OTHER
-from analysis.figures.style import Style, darker, rc_parameters, submodule_colour
+from analysis.figures.canvas import Drawing, Style, darker, rc_parameters, submodule_colour
+from analysis.figures.memory import HELD, KEPT, OTHER
+from analysis.hardware import Gpu, Hardware, Sensor
 from tests.analysis.drawings import (
     COUNTED_PX,
     HARDWARE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.figures.selection import shown_sides, shown_words
+from analysis.figures.shares import shown_sides, shown_words
 
 GRID_PX = (256, 384, 512, 640, 768, 896, 1024, 1536, 2048, 2560)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from analysis.figures.spreading import spread
+from analysis.figures.edge_labels import spread
 
 wishes = st.lists(st.floats(0, 1), max_size=6)
 gaps = st.floats(0.001, 0.15)

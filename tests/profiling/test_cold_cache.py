@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from profiling.cold_cache import CacheFlush, last_level_bytes
+from profiling.inference import CacheFlush, last_level_bytes
 
 MIB = 2**20
 

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from adscale.config import StudyConfigError, load_config, read_config
-from adscale.describe import reference
+from adscale.describe import load_schema, reference
 from adscale.devices import usable_cpus
 from adscale.request import Execution
-from adscale.validation import load_schema
 from profiling.sampling import StopRule
 
 CHECKOUT = Path(__file__).parents[2]
@@ -290,7 +289,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_the_reference_of_the_configuration_is_that_of_the_schema() -> None:
-    """If not: `make docs`, or `python -m adscale.describe docs/configuration.md`."""
+    """If not: `make docs`, or `python -m adscale.describe`."""
     assert (CHECKOUT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from profiling.host_memory import available_host_bytes, total_host_bytes
+from profiling.memory_limits import available_host_bytes, total_host_bytes
 
 GIB = 2**30
 UNLIMITED_V1 = 0x7FFFFFFFFFFFF000
@@ -69,7 +69,7 @@ def test_groups_that_a_container_does_not_show_are_passed_over(machine: tuple[Pa
 
 def test_a_limit_on_the_address_space_counts(checkout_environment: dict[str, str]) -> None:
     code = (
-        "from profiling.host_memory import available_host_bytes, total_host_bytes\n"
+        "from profiling.memory_limits import available_host_bytes, total_host_bytes\n"
         "print(total_host_bytes(), available_host_bytes())"
     )
     limited = f"ulimit -v {2**20}; exec {sys.executable} -c '{code}'"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adscale.errors import ImageFolderError
-from profiling.imagefolder import find_images
+from profiling.images import find_images
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiling.annotation import NO_RANGE
-from profiling.latency import LatencyClock
+from profiling.inference import LatencyClock
 
 
 class HandClock:

@@ -138,7 +138,7 @@ EVERY = {spec.target for spec in all_specs()}
                      {"patchcore", "ddad"}, id="network of two methods"),
         pytest.param("profiling/sampling.py", ">= self.least_images", "> self.least_images",
                      EVERY, id="sampling rule"),
-        pytest.param("adscale/methods/efficientad.py", '"default": "M"', '"default": "S"',
+        pytest.param("adscale/methods/efficientad.py", 'default="M"', 'default="S"',
                      {"efficientad"}, id="default of a setting"),
         pytest.param("adscale/request.py", "default=False, description=\"cuDNN tries",
                      "default=True, description=\"cuDNN tries", EVERY, id="default of the request"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from profiling.memory.live import LiveTensors, Origin, Place, Stretch
+from profiling.memory.live import LiveTensors, Origin, Position, Section
 
 FLOAT = 4
 
@@ -83,8 +83,8 @@ def test_the_host_is_told_apart_from_the_device() -> None:
 
 def test_where_a_peak_is() -> None:
     class Somewhere:
-        def place(self) -> Place:
-            return Place("student", "student.2")
+        def position(self) -> Position:
+            return Position("student", "student.2")
 
     with LiveTensors("cpu", Somewhere()) as live, live.follow() as seen:
         floats(3)
@@ -139,7 +139,7 @@ def test_any_course_of_allocations(steps: list[tuple[int, int]], start: int, sto
     expected = kept = None
     with LiveTensors() as live:
         context = live.follow()
-        seen: Stretch | None = None
+        seen: Section | None = None
         for number, (operation, size) in enumerate(steps):
             if number == start:
                 kept = expected = _live_bytes(names)

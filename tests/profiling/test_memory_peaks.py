@@ -14,12 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from profiling.memory.counting import is_gpu_imaginable
-from profiling.memory.live import LiveTensors, Stretch
+from profiling.memory.live import LiveTensors, Section
 from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
 from tests.profiling import counts
 
-pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 EMBEDDINGS: dict[str, Callable[..., object]] = {
     "reference": reference_embedding,
@@ -35,7 +34,7 @@ def counted(
     return count, counts.submodules(count)
 
 
-def unet_call(side_px: int, implementation: str, channels: int = 64, heads: int = 4) -> Stretch:
+def unet_call(side_px: int, implementation: str, channels: int = 64, heads: int = 4) -> Section:
     """One call of DDAD's U-Net by itself."""
     with FakeTensorMode(), torch.no_grad():
         unet = UNet(base_channels=channels, heads=heads, dropout=0.0).eval()
@@ -44,7 +43,7 @@ def unet_call(side_px: int, implementation: str, channels: int = 64, heads: int 
         return _followed(unet, torch.empty(1, 3, side_px, side_px), torch.empty(1))
 
 
-def _followed(module: nn.Module, *inputs: torch.Tensor) -> Stretch:
+def _followed(module: nn.Module, *inputs: torch.Tensor) -> Section:
     live = LiveTensors()
     live.ignore([*module.parameters(), *module.buffers(), *inputs])
     with live, live.follow() as seen:

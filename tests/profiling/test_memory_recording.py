@@ -12,10 +12,10 @@ from PIL import Image
 from torch import nn
 
 from adscale.memory_record import SubmoduleCount
-from adscale.methods.spec import MethodSpec
+from adscale.methods.spec import MethodSpec, NoSettings
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
-from profiling.memory.ownership import owner
+from profiling.memory.tracing import owner
 from profiling.methods.base import Detection, Method
 
 
@@ -99,7 +99,7 @@ SPEC = MethodSpec(
     submodules=("features", "head"),
     implementations=("reference",),
     precisions=("fp32",),
-    settings_schema={"type": "object", "additionalProperties": False, "properties": {}},
+    settings=NoSettings,
     resolution_problem=lambda _settings, _side_px: None,
     supported_resolutions="all",
 )

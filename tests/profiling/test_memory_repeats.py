@@ -9,8 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from profiling.memory.live import LiveTensors
-from profiling.memory.repeats import counting_once
-from profiling.memory.tracing import Trace
+from profiling.memory.tracing import Trace, counting_once
 from profiling.methods.ddad.method import DDAD
 
 SPEC = get_spec("ddad")

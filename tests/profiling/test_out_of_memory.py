@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from profiling.out_of_memory import is_out_of_memory, kernel_kills, requested_bytes
+from profiling.memory_limits import is_out_of_memory, kernel_kills, requested_bytes
 
 
 def test_torchs_cpu_allocator_is_understood() -> None:

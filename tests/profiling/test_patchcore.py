@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from adscale.errors import ConfigError, ImageFolderError, UnsupportedResolutionError, WeightsError
 from adscale.methods.patchcore import SPEC, bank_rows, patches_per_image
+from profiling.memory_limits import is_out_of_memory, requested_bytes
 from profiling.methods.patchcore import search as search_module
 from profiling.methods.patchcore.bank import STARTING_POINTS, greedy_coreset
 from profiling.methods.patchcore.embedding import (
@@ -29,7 +30,6 @@ from profiling.methods.patchcore.embedding import (
 )
 from profiling.methods.patchcore.method import PatchCore
 from profiling.methods.patchcore.search import FlatSearch
-from profiling.out_of_memory import is_out_of_memory, requested_bytes
 from tests.profiling import patchcore_formulas, resnet_formulas
 from tests.profiling.tensors import assert_same, no_ranges, random_image, recorded_ranges
 

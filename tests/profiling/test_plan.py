@@ -24,10 +24,10 @@ from adscale.plan import (
     supported_at_or_above,
 )
 from adscale.request import RunRequest
+from analysis.figures.canvas import Style
 from analysis.figures.draw import study_figures
-from analysis.figures.hardware import Hardware
-from analysis.figures.style import Style
 from analysis.fits import memory_extrapolation
+from analysis.hardware import Hardware
 from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
 
 METHODS = {

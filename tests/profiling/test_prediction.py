@@ -18,7 +18,7 @@ from adscale.digest import source_digest
 from adscale.methods.registry import check_settings, get_spec
 from adscale.run_record import Prediction
 from profiling.annotation import RangeRecorder
-from profiling.host_memory import total_host_bytes
+from profiling.memory_limits import total_host_bytes
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
 from profiling.prediction import predict

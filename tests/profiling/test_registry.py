@@ -8,6 +8,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.registry import (
@@ -20,10 +22,18 @@ from adscale.methods.registry import (
     parse_variant,
 )
 from adscale.methods.spec import MethodSpec, ResolutionProblem
+from adscale.models import CLOSED, json_schema
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 
 EFFICIENTAD = get_spec("efficientad")
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Sizes:
+    sizes: list[int] = Field(default=[1], description="Some.")
+
+
 EVEN = MethodSpec(
     target="even",
     summary="runs at even sides",
@@ -31,11 +41,7 @@ EVEN = MethodSpec(
     submodules=("all",),
     implementations=("reference", "optimized"),
     precisions=("fp32", "fp16"),
-    settings_schema={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"sizes": {"type": "array", "default": [1], "description": "Some."}},
-    },
+    settings=Sizes,
     resolution_problem=lambda _settings, side_px: (
         ResolutionProblem("it is odd", (side_px - 1, side_px + 1)) if side_px % 2 else None
     ),
@@ -57,12 +63,13 @@ def test_every_spec_keeps_the_contract(spec: MethodSpec) -> None:
     assert issubclass(method_class, Method)
     assert method_class.submodules == spec.submodules
     assert resolve(spec) is spec
-    schema = spec.settings_schema
-    jsonschema.Draft202012Validator.check_schema(dict(schema))
+    schema = json_schema(spec.settings)
     assert schema["additionalProperties"] is False
     for name, part in schema["properties"].items():
         assert part["description"], name
-        jsonschema.validate(part["default"], part)
+    assert check_settings(spec, {}) == {
+        name: part["default"] for name, part in schema["properties"].items()
+    }
     assert spec.resolution_problem(check_settings(spec, {}), 1024) is None
 
 
@@ -71,7 +78,7 @@ def test_planning_needs_no_torch(
 ) -> None:
     code = (
         "import sys\n"
-        "from profiling.methods import registry\n"
+        "from adscale.methods import registry\n"
         "spec = registry.all_specs()[0]\n"
         "registry.check_settings(spec, {}); registry.parse_variant('reference-fp32', spec)\n"
         "heavy = {'torch', 'numpy', 'pandas', 'PIL'} & set(sys.modules)\n"
@@ -159,9 +166,9 @@ def test_settings_are_complete_and_valid_or_refused(given_: dict[str, Any]) -> N
         found = check_settings(EFFICIENTAD, given_)
     except ConfigError:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
+            jsonschema.validate(given_, json_schema(EFFICIENTAD.settings))
     else:
-        jsonschema.validate(given_, dict(EFFICIENTAD.settings_schema))
+        jsonschema.validate(given_, json_schema(EFFICIENTAD.settings))
         assert list(found) == ["size", "autoencoder", "padding", "weights"]
         assert {key: found[key] for key in given_} == given_
 

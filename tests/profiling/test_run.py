@@ -18,8 +18,8 @@ import pytest
 
 from adscale.methods.registry import check_settings, get_spec
 from profiling.__main__ import main
-from profiling.host_memory import total_host_bytes
 from profiling.memory.counting import count_memory
+from profiling.memory_limits import total_host_bytes
 from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, command, ranges, record, run
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from profiling.annotation import RangeRecorder
-from profiling.stopwatch import CudaClock, HostClock, Stopwatch
+from profiling.inference import CudaClock, HostClock, Stopwatch
 
 
 class HandClock:

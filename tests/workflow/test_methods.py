@@ -15,18 +15,24 @@ pytestmark = [pytest.mark.study, pytest.mark.slow]
 
 BOTH = ["reference-fp32", "optimized-fp32"]
 OWN = '''
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from adscale.models import CLOSED, Integer
 from profiling.methods.base import Detection, Method
 from profiling.methods.preparation import imagenet_tensor
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Settings:
+    power: Integer = Field(default=2, description="Of it.")
 
 
 class Mean(Method):
     """Distance to the mean colour."""
 
     submodules = ("mean", "distance")
-    settings_schema = {
-        "type": "object", "additionalProperties": False,
-        "properties": {"power": {"type": "integer", "default": 2, "description": "Of it."}},
-    }
+    settings = Settings
 
     def __init__(self, side_px, power):
         super().__init__()

@@ -15,8 +15,7 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
-from ...host_memory import available_host_bytes
-from ...out_of_memory import is_out_of_memory
+from ...memory_limits import available_host_bytes, is_out_of_memory
 from ..base import LibraryWork, on_host
 
 FLOAT_BYTES = 4
@@ -88,7 +87,7 @@ class FlatSearch(nn.Module):
         )
 
     def _takes(self, queries: int) -> LibraryWork:
-        """What faiss takes for a search, as its flat indexes do it."""
+        """Memory and work of a search, as faiss' flat indexes do it."""
         found_bytes = queries * (FLOAT_BYTES + INDEX_BYTES)
         flops = 2 * queries * self.rows * self.dimension
         if self.bank.device.type == "cuda" or self._gpu_resources is not None:
@@ -114,7 +113,7 @@ class FlatSearch(nn.Module):
 
 
 def _block_bytes(queries: int, rows: int) -> int:
-    """What ``exhaustive_L2sqr_blas`` allocates (faiss/utils/distances.cpp)."""
+    """Bytes that ``exhaustive_L2sqr_blas`` allocates (faiss/utils/distances.cpp)."""
     import faiss
 
     if queries < faiss.cvar.distance_compute_blas_threshold:

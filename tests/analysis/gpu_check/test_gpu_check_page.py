@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adscale.models import adapter
+from adscale.run_record import RunRecord
 from analysis.gpu_check.page import checked, failed, page, unchecked
 from analysis.gpu_check.session import Session
 from analysis.gpu_check.steps import CASES, PARTS, Outcome, Steps
@@ -16,7 +19,8 @@ from profiling.collectors.nsys import find_nsys
 from tests.conftest import CHECKOUT
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
 
-RUN = run_document(GpuRun("M", 256, ("a",), lambda _name, _image: 4))
+DOCUMENT = run_document(GpuRun("M", 256, ("a",), lambda _name, _image: 4))
+RUN = adapter(RunRecord).validate_json(json.dumps(DOCUMENT))
 GOOD = checked("coverage", "M, nsys", True, "99.9%", "at least 99%")
 BAD = checked("coverage", "M, embedded", False, "97.0%", "at least 99%")
 UNKNOWN = unchecked("clock", "M, nsys", "no GPU", "3 samples")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from adscale.models import adapter
+from adscale.run_record import RunRecord
 from analysis.gpu_check import run_checks
 from analysis.gpu_check.run_checks import expected_ranges
 from tests.analysis.gpu_check.generated import IMAGES, RUN, SUBMODULES, machine, write_run
@@ -30,7 +32,7 @@ def write_count(folder: Path, needed_bytes: int) -> None:
     """A real count, its sum replaced."""
     from adscale.methods.registry import check_settings, get_spec, parse_variant
     from adscale.models import jsonable
-    from profiling.memory.report import count_report
+    from profiling.memory.cli import count_report
 
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})
@@ -64,7 +66,7 @@ def test_one_missing_range_is_seen_and_named(name: str, tmp_path: Path) -> None:
 def test_a_cpu_run_has_no_copies() -> None:
     document = run_document(RUN)
     document["request"]["device_type"] = "cpu"
-    expected = expected_ranges(document)
+    expected = expected_ranges(adapter(RunRecord).validate_json(json.dumps(document)))
     assert expected["image"] == IMAGES + RUN.warmup_images
     assert not {"copy_to_device", "synchronize", "memory"} & expected.keys()
 

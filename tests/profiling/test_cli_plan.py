@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adscale.config import load_config
 from adscale.plan import plan_runs
-from profiling.cli.plan import split
+from profiling.cli.study import split
 
 
 def study(devices: int, methods: dict[str, list[int]], processes: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GPUs and image sensors that figures of memory are read against."""
+"""GPUs and image sensors of the configuration, which memory is read against."""
 
 from __future__ import annotations
 

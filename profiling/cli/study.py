@@ -1,8 +1,10 @@
-"""``python -m profiling plan``: the runs of a study, and its division into smaller ones."""
+"""``python -m profiling plan``, ``export`` and ``environment``: what a study needs beside runs."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import yaml
 
 from adscale.config import MethodConfig, StudyConfig, load_config, read_yaml
 from adscale.devices import IN_CONTAINER
-from adscale.errors import ConfigError
+from adscale.errors import CollectorError, ConfigError
 from adscale.files import write_text
 from adscale.plan import plan_runs
 
+from ..collectors.nsys import export_command, find_nsys
 from .methods import DEFAULT_CONFIG
 
 
@@ -63,8 +66,8 @@ def _runs_of(method: MethodConfig) -> int:
     return len(method.variants) * len(method.resolutions_px)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
+def add_plan_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``plan``: the runs of a study, and its division into smaller ones."""
     parser = subparsers.add_parser("plan", help="list the runs of a study, or split it")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument(
@@ -77,10 +80,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write configurations of at most so many runs each, in place of the list",
     )
     parser.add_argument("-o", type=Path, metavar="FOLDER", help="where to write them")
-    parser.set_defaults(main=main)
+    parser.set_defaults(main=plan)
 
 
-def main(args: argparse.Namespace) -> int:
+def plan(args: argparse.Namespace) -> int:
     """Prints the folders of all runs below the results, or writes configurations.
 
     Raises:
@@ -105,3 +108,72 @@ def _write(path: Path, part: dict[str, Any]) -> None:
     runs = len(plan_runs(load_config(part), "embedded"))
     write_text(path, yaml.safe_dump(part, sort_keys=False))
     print(f"{path}: {runs} runs")
+
+
+def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``export``: the report of a run as SQLite, by nsys itself."""
+    parser = subparsers.add_parser("export", help="export a report of nsys to SQLite")
+    parser.add_argument("report", type=Path)
+    parser.add_argument("--nsys", default=None, help="path of the nsys program")
+    parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.set_defaults(main=export)
+
+
+def export(args: argparse.Namespace) -> int:
+    """Exports; the file appears when it is complete."""
+    if not args.report.is_file():
+        raise CollectorError(str(args.report), "no such file", "name a report of nsys")
+    if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher
+        from ..collectors.embedded import EmbeddedCollector
+
+        EmbeddedCollector("cpu").write(args.output)
+        return 0
+    nsys = find_nsys(args.nsys)
+    if nsys is None:
+        raise CollectorError(str(args.report), "no nsys was found", "name it with --nsys")
+    _export(nsys, args.report, args.output)
+    return 0
+
+
+def _export(nsys: Path, report: Path, output: Path) -> None:
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        done = subprocess.run(
+            export_command(nsys, report, unfinished), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0 or not unfinished.is_file():
+            said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+            remedy = f"remove {report.parent} and start the study again"
+            raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand ``environment``: what a measurement would find here."""
+    parser = subparsers.add_parser(
+        "environment", help="print torch, its GPU and nsys as JSON (used by gpu-check)"
+    )
+    parser.set_defaults(main=print_environment)
+
+
+def print_environment(_args: argparse.Namespace) -> int:
+    """Prints one JSON object; null stands for what is not there.
+
+    Raises:
+        CollectorError: ``ADSCALE_NSYS`` names no program.
+    """
+    nsys = find_nsys(None)
+    print(json.dumps({**_torch(), "nsys": None if nsys is None else str(nsys)}))
+    return 0
+
+
+def _torch() -> dict[str, Any]:
+    """Versions of torch and of the CUDA it was built for, and whether it can use a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return {"torch": None, "cuda": None, "gpu": False}
+    gpu = torch.cuda.is_available()
+    return {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": gpu}
