@@ -23,7 +23,10 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.run_record",
     ),
     "images": ("profiling.images",),
-    "sampling": ("profiling.sampling",),
+    "sampling": (
+        "adscale.mean_error",
+        "profiling.sampling",
+    ),
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
