@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from typing import TYPE_CHECKING, Any
 
 from .axes import (
     HEIGHT_MM,
@@ -50,6 +43,13 @@ from .marks import (
     settings_words,
     unsteady_words,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANEL_MM = 38
 LEGEND_MM = 8
@@ -126,6 +126,8 @@ def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
 
 
 def _add_legend(figure: Figure, named: dict[str, str], style: Style) -> None:
+    from matplotlib.lines import Line2D
+
     handles = [
         Line2D([], [], color="#444444", markersize=3.5, linewidth=1, label=text, **LOOKS[clock])
         for clock, text in named.items()
@@ -226,6 +228,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.
         style: sizes and fonts.
     """
+    import numpy as np
+
     first = runtime.iloc[0]
     rows = runtime[runtime["clock"] == "latency"]
     end_to_end = rows[rows["role"] == "end_to_end"]
@@ -267,6 +271,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float64]) -> None:
     """Mean and 99th percentile of what is end to end across each bar, or why there is none."""
+    import numpy as np
+
     measured = np.flatnonzero(whole["status"] == "ok")
     if len(measured):
         rows = whole.iloc[measured]

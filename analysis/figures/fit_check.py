@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
-
-from ..fits.quadratic import MODEL
-from ..fits.series import WHOLE_METHOD
 from .axes import part_colour, part_name, side_ticks
 from .canvas import Drawing, Style, columns_that_fit, new_figure
 from .captions import refused_words
 from .marks import cross_unsteady, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 RESIDUALS_MM = 45
 ROW_MM = 6
@@ -49,6 +45,10 @@ def fit_check(
         runtime: its rows of ``runtime.csv``, for which runs were not steady.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..fits.series import WHOLE_METHOD
+
     first = fits.iloc[0]
     residuals = _residuals(curves[curves["submodule"] != WHOLE_METHOD], runtime)
     tests = _back_tests(models)
@@ -74,6 +74,8 @@ def fit_check(
 
 def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
     """A row per measured resolution × submodule × model; null where it was not fitted."""
+    import pandas as pd
+
     verdicts = runtime.groupby("resolution_px")["verdict"].first()
     measured = curves[curves["observed"].notna()]
     key = ["device", "method", "variant", "clock", "submodule", "resolution_px", "observed"]
@@ -91,6 +93,10 @@ def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
 
 def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
     """A row per submodule × model that was back-tested."""
+    import numpy as np
+
+    from ..fits.quadratic import MODEL
+
     names = np.where(models["law"] == MODEL, STUDY, LAW)
     shown = models.assign(model=names)[
         models["chosen"].fillna(value=False) | (models["law"] == MODEL)
@@ -133,6 +139,8 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) ->
 def _draw_back_tests(
     figure: SubFigure, tests: pd.DataFrame, parts: list[str], style: Style
 ) -> None:
+    from matplotlib.lines import Line2D
+
     axes = figure.subplots()
     for row, part in enumerate(parts):
         for model, shift in ((LAW, -0.16), (STUDY, 0.16)):
@@ -160,6 +168,9 @@ def _draw_back_tests(
 
 def _percent_axis(axes: Axes, which: str, shares: pd.DataFrame) -> None:
     """From the smallest to the largest error, linear around 0 and logarithmic beyond."""
+    import numpy as np
+    from matplotlib.ticker import NullLocator
+
     largest = float(np.nanmax([0.0, *np.abs(shares.to_numpy("float64", na_value=np.nan)).flat]))
     reach = max(2 * LINEAR_TO_PERCENT, 160 * largest)
     axis = axes.xaxis if which == "x" else axes.yaxis

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from .axes import panels, part_colour, part_name, row_count, side_ticks
 from .canvas import Drawing, Style, log_numbers, new_figure
 from .captions import CLOCK_WORDS, measured_on, out_of_memory
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from .marks import cross_unsteady, settings_words, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PANEL_MM = 48
 PANEL_FROM_MM = 60
@@ -72,6 +74,8 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
         implementations: its rows of ``implementations.csv``.
         style: sizes and fonts.
     """
+    import numpy as np
+
     first = implementations.iloc[0]
     images = implementations[["reference_images", "optimized_images"]]
     has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from ..fits.series import WHOLE_METHOD
 from ..hardware import Hardware
-from ..profiles.times import MAIN_CLOCK
 from .axes import (
     HEIGHT_MM,
     STUDY_MODEL,
@@ -33,6 +31,9 @@ from .captions import (
 from .edge_labels import add_hardware_lines, hardware_words, settle
 from .marks import draw_points, settings_words, unsteady_words
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""
 
@@ -56,6 +57,10 @@ def scaling_runtime(
         hardware: sensors to mark; GPUs say nothing of times.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..profiles.times import MAIN_CLOCK
+
     device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     clocks = runtime["device_type"].map(MAIN_CLOCK)
     points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
@@ -98,6 +103,8 @@ def scaling_runtime(
 
 def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
     """Methods whose submodules are all of the image, so that their laws make up its law."""
+    from ..fits.series import WHOLE_METHOD
+
     key = ["method", "device", "variant", "clock", "resolution_px"]
     sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
     both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
@@ -108,6 +115,8 @@ def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
 
 def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> pd.DataFrame:
     """The rows of a table of fits that are of the same images by the same clock."""
+    from ..fits.series import WHOLE_METHOD
+
     key = ["device", "variant", "clock"]
     wanted = points[key].drop_duplicates()
     found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
@@ -146,6 +155,10 @@ def scaling_memory(
         hardware: GPUs and sensors to read it against.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..fits.series import WHOLE_METHOD
+
     variant, largest_px = memory["variant"].iloc[0], int(memory["resolution_px"].max())
     drawn = curves[
         (curves["quantity"] == "total_memory")

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from ..profiles.times import MAIN_CLOCK
 from .canvas import (
     PARAMETERS_COLOUR,
     Drawing,
@@ -31,6 +26,11 @@ from .captions import (
     uncovered,
 )
 from .marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST = 8
 """Bars that remain legible beside each other."""
@@ -92,6 +92,8 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.
         style: sizes and fonts.
     """
+    from ..profiles.times import MAIN_CLOCK
+
     first = runtime.iloc[0]
     rows = runtime[runtime["clock"] == MAIN_CLOCK[first["device_type"]]]
     submodules = rows[rows["role"] == "submodule"]
@@ -156,6 +158,8 @@ def _pivot(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _with_share(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    import numpy as np
+
     total = rows.groupby("resolution_px")[column].transform("sum")
     return rows.assign(share=np.where(total > 0, rows[column] / total, np.nan))
 
@@ -180,6 +184,8 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
 
 
 def _bars(axes: Axes, stack: pd.DataFrame) -> None:
+    import numpy as np
+
     base = np.zeros(len(stack))
     for submodule in stack.columns:
         heights = stack[submodule].fillna(0).to_numpy()
@@ -229,6 +235,8 @@ def _ink(submodule: str) -> str:
 
 
 def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
+    import pandas as pd
+
     for position, (_, row) in enumerate(whole.iterrows()):
         if row["status"] != "ok":
             axes.annotate(
