@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adscale.figures import FigureKind
+
+from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
     PANEL_FROM_MM,
@@ -298,3 +301,54 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
                 STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
+
+
+FIGURES = (
+    FigureKind(
+        begins="clocks",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=clocks,
+        category="Runs",
+        subcategory="Clocks beside each other",
+        quantity="time per image by clock",
+        caption="""The time of each submodule and of the whole image by every clock there is,
+over the resolution: how far they lie apart says what launching, waiting and the profiler cost.
+
+Measured, by the clocks ``host``, ``kernel_sum``, ``busy`` and ``span`` on a GPU, ``host`` on a
+CPU, and ``latency`` of the whole image.""",
+        shows="one submodule by several clocks",
+    ),
+    FigureKind(
+        begins="scaling_latency",
+        labels=("device", "variant"),
+        reads=(RUNTIME,),
+        draw=scaling_latency,
+        category="Scaling",
+        subcategory="Latency",
+        quantity="wall time over resolution",
+        caption="""Wall time from the decoded image to its result, of all methods in a variant
+over the resolution, with the laws of growth that explain it.
+
+Points are measured, by the clock ``latency`` (a pass of its own without a profiler); lines and
+bands beyond the largest of them are extrapolated.""",
+        shows="latency of all methods, from the decoded image to the result",
+        when="latency",
+    ),
+    FigureKind(
+        begins="latency_parts",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=latency_parts,
+        category="Runtime",
+        subcategory="Parts of the latency",
+        quantity="wall time from decoded image to result",
+        caption="""Wall time of what happens to an image from its decoding on: preparing it, the
+copies, and the inference.
+
+Measured, by the clock ``latency``: a pass of its own without a profiler.""",
+        shows="from the decoded image to the result, by step",
+        when="latency",
+    ),
+)
+"""Of this module."""

@@ -6,6 +6,9 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from adscale.figures import FigureKind
+
+from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
 
 if TYPE_CHECKING:
@@ -202,3 +205,24 @@ def _rates(table: pd.DataFrame) -> str:
         f"measured on {on} without a profiler, n = {many} images{law}. Never taken from another "
         f"GPU.{marked}"
     )
+
+
+FIGURES = (
+    FigureKind(
+        begins="feasibility",
+        labels=("variant",),
+        reads=(FEASIBILITY,),
+        draw=feasibility,
+        category="Feasibility",
+        subcategory="Figures",
+        quantity="what fits which GPU at which sensor",
+        caption="""Which method fits which GPU at the image of which sensor, and how fast it is
+where that GPU was measured.
+
+Memory is counted or measured, and times are by the clock ``latency``: measured, interpolated or
+extrapolated, as each row says.""",
+        shows="which method fits which GPU at which sensor, and its images per second there",
+        when="sensors",
+    ),
+)
+"""Of this module."""

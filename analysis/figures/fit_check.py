@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adscale.figures import FigureKind
+
+from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+from ..runtime_table import RUNTIME
 from .axes import part_colour, part_name, side_ticks
 from .canvas import Drawing, Style, columns_that_fit, new_figure
 from .captions import refused_words
@@ -30,25 +34,32 @@ BACK_TESTS: dict[str, dict[str, Any]] = {
 
 
 def fit_check(
-    curves: pd.DataFrame,
-    models: pd.DataFrame,
-    fits: pd.DataFrame,
     runtime: pd.DataFrame,
+    fits: pd.DataFrame,
+    models: pd.DataFrame,
+    curves: pd.DataFrame,
     style: Style,
 ) -> Drawing:
     """Residuals and back-test of the runtimes of one device × method × variant by its main clock.
 
     Args:
-        curves: its rows of ``fit_curves.csv``.
-        models: its rows of ``fit_models.csv``.
-        fits: its rows of ``fits.csv``; at least one.
         runtime: its rows of ``runtime.csv``, for which runs were not steady.
+        fits: its rows of ``fits.csv``; at least one.
+        models: its rows of ``fit_models.csv``.
+        curves: its rows of ``fit_curves.csv``.
         style: sizes and fonts.
     """
     import pandas as pd
 
     from ..fits.series import WHOLE_METHOD
+    from ..profiles.times import MAIN_CLOCK
 
+    clock = MAIN_CLOCK[runtime["device_type"].iloc[0]]
+    runtime = runtime[runtime["clock"] == clock]
+    fits, models, curves = (
+        table[(table["quantity"] == "runtime") & (table["clock"] == clock)]
+        for table in (fits, models, curves)
+    )
     first = fits.iloc[0]
     residuals = _residuals(curves[curves["submodule"] != WHOLE_METHOD], runtime)
     tests = _back_tests(models)
@@ -189,3 +200,23 @@ def _refused(fits: pd.DataFrame) -> str:
 
 def _signed(number: int) -> str:
     return f"{number:+d}".replace("-", "\u2212") if number else "0"
+
+
+FIGURES = (
+    FigureKind(
+        begins="fit_check",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME, FITS, FIT_MODELS, FIT_CURVES),
+        draw=fit_check,
+        category="Scaling",
+        subcategory="Fits and their residuals",
+        quantity="error of the fits",
+        caption="""How far laws of growth lie from the points they were fitted to, and how well
+they would have predicted the largest resolutions had these been left out.
+
+Of times that were measured, by the main clock of the device: ``busy`` on a GPU, ``host`` on a
+CPU.""",
+        shows="how well fits hold",
+    ),
+)
+"""Of this module."""

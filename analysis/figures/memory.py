@@ -6,6 +6,10 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from adscale.figures import FigureKind
+
+from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+from ..memory_table import MEMORY, MEMORY_METHODS
 from .canvas import (
     CHARACTER_WIDTH,
     PARAMETERS_COLOUR,
@@ -314,3 +318,35 @@ def _percent(error: Any) -> str:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\u2026"
+
+
+FIGURES = (
+    FigureKind(
+        begins="memory_peak",
+        labels=("method", "variant"),
+        reads=(MEMORY, MEMORY_METHODS),
+        draw=memory_peak,
+        category="Memory",
+        subcategory="Alive at the peak",
+        quantity="counted memory",
+        caption="""What is alive when a submodule's memory is largest, over the resolution.
+
+Counted, not measured; no clock.""",
+        shows="what is alive while each submodule is at its peak",
+    ),
+    FigureKind(
+        begins="memory_extrapolation",
+        labels=("variant",),
+        reads=(MEMORY, MEMORY_EXTRAPOLATION),
+        draw=memory_extrapolation,
+        category="Scaling",
+        subcategory="The study's parabola",
+        quantity="counted and extrapolated memory",
+        caption="""Memory extrapolated from small images with the study's parabola, beside what
+is counted there.
+
+Counted and extrapolated, not measured; no clock.""",
+        shows="memory extrapolated with the paper's parabola, against counts",
+    ),
+)
+"""Of this module."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adscale.figures import FigureKind
+
+from ..fits.tables import FIT_CURVES, FITS
 from ..hardware import Hardware
+from ..memory_table import MEMORY_METHODS
+from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
     STUDY_MODEL,
@@ -220,3 +225,55 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     columns = ["method", "variant", "device_type", "resolution_px", "pixels", "needed_bytes"]
     data = memory[[*columns, "basis", "not_counted", "incomplete"]]
     return Drawing(f"scaling_needed_{variant}", figure, data)
+
+
+FIGURES = (
+    FigureKind(
+        begins="scaling_runtime",
+        labels=("device", "variant"),
+        reads=(RUNTIME, FITS, FIT_CURVES),
+        draw=scaling_runtime,
+        category="Scaling",
+        subcategory="Runtime",
+        quantity="time per image over resolution",
+        caption="""Time of a whole image of all methods in a variant over the resolution, with
+the laws of growth that explain it, and their bands beyond what was measured.
+
+Points are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU);
+lines and bands beyond the largest of them are extrapolated.""",
+        shows="time of all methods, measured and extrapolated",
+        with_hardware=True,
+    ),
+    FigureKind(
+        begins="scaling_memory",
+        labels=("variant",),
+        reads=(MEMORY_METHODS, FIT_CURVES),
+        draw=scaling_memory,
+        category="Scaling",
+        subcategory="Memory of activations",
+        quantity="counted memory over resolution",
+        caption="""Activations of whole methods over the resolution by the study's convention,
+with the memory of GPUs as lines.
+
+Counted, where points are; lines beyond them are extrapolated. No clock.""",
+        shows="memory of all methods by the paper's convention, against GPUs and sensors",
+        with_hardware=True,
+    ),
+    FigureKind(
+        begins="scaling_needed",
+        labels=("variant",),
+        reads=(MEMORY_METHODS,),
+        draw=scaling_needed,
+        category="Scaling",
+        subcategory="Memory needed",
+        quantity="counted memory over resolution",
+        caption="""What a device must hold at least for whole methods over the resolution:
+parameters, buffers, the image, the largest peak and libraries, with the memory of GPUs as
+lines.
+
+Counted, not measured; no clock.""",
+        shows="memory that a device must hold for all methods, against GPUs and sensors",
+        with_hardware=True,
+    ),
+)
+"""Of this module."""

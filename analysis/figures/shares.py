@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from adscale.figures import FigureKind
+
+from ..memory_table import MEMORY
+from ..runtime_table import RUNTIME
 from .canvas import (
     PARAMETERS_COLOUR,
     Drawing,
@@ -257,3 +261,37 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
         )  # fmt: skip
     if (whole["status"] != "ok").all():
         axes.set_yticks([])  # numbers on an axis on which nothing was measured
+
+
+FIGURES = (
+    FigureKind(
+        begins="runtime_share",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=runtime_share,
+        category="Runtime",
+        subcategory="Shares of the submodules",
+        quantity="time per image and submodule",
+        caption="""Time per image of each submodule, and its share of the whole image, over the
+resolution, with the 95 % interval of the whole image's mean.
+
+Measured, by the main clock of the device: ``busy`` on a GPU, ``host`` on a CPU.""",
+        shows="time of each submodule, and its share of the whole image",
+    ),
+    FigureKind(
+        begins="memory_share",
+        labels=("method", "variant"),
+        reads=(MEMORY,),
+        draw=memory_share,
+        category="Memory",
+        subcategory="Shares of the submodules",
+        quantity="counted memory",
+        caption="""Parameters and buffers, and the sum of the outputs of all layers that own
+parameters, by submodule and over the resolution: the study's convention. Not all of it is alive
+at once.
+
+Counted, not measured; no clock.""",
+        shows="counted parameters and activations of each submodule, and their shares",
+    ),
+)
+"""Of this module."""
