@@ -30,23 +30,35 @@ def without_texts(tree: ast.Module) -> ast.Module:
     """
     nodes = list(ast.walk(tree))
     said = {id(inner) for node in nodes for part in _said(node) for inner in ast.walk(part)}
-    functions = [
-        _Function(node)
-        for node in nodes
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
-    known = -1
-    while known < len(said):
-        known = len(said)
-        for function in functions:
-            said |= function.said_later(said)
-        said |= _only_for_messages(nodes, functions, said)
-    _Emptied(said).visit(tree)
+    if said:
+        _Emptied(_with_what_is_said_later(nodes, said)).visit(tree)
     for node in nodes:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
     return tree
+
+
+def _with_what_is_said_later(nodes: list[ast.AST], said: set[int]) -> set[int]:
+    """Adds what is read, or called, in nothing but messages."""
+    functions = [
+        _Function(node)
+        for node in nodes
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    places: dict[str, list[int]] = {}
+    for node in nodes:
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            places.setdefault(name, []).append(id(node))
+    known = -1
+    while known < len(said):
+        known = len(said)
+        for function in functions:
+            said |= function.said_later(said)
+            if function.is_only_for_messages(places.get(function.name, []), said):
+                said |= function.ids
+    return said
 
 
 def _said(node: ast.AST) -> Iterator[ast.AST]:
@@ -112,22 +124,15 @@ class _Function:
         ]
         return {id(inner) for value in values for inner in ast.walk(value)}
 
+    def is_only_for_messages(self, named: list[int], said: set[int]) -> bool:
+        """Whether it is private, and nothing but messages calls it.
 
-def _only_for_messages(
-    nodes: list[ast.AST], functions: list[_Function], said: set[int]
-) -> set[int]:
-    """All of the private functions that nothing but messages calls."""
-    places: dict[str, list[int]] = {}
-    for node in nodes:
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            name = node.id if isinstance(node, ast.Name) else node.attr
-            places.setdefault(name, []).append(id(node))
-    found: set[int] = set()
-    for function in functions:
-        called = [place for place in places.get(function.name, []) if place not in function.ids]
-        if function.name.startswith("_") and called and said.issuperset(called):
-            found |= function.ids
-    return found
+        Args:
+            named: where its name stands in the module.
+            said: what is for people.
+        """
+        calls = [place for place in named if place not in self.ids]
+        return self.name.startswith("_") and bool(calls) and said.issuperset(calls)
 
 
 class _Emptied(ast.NodeTransformer):

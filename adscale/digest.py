@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -176,20 +177,23 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def _imports(name: str, root: Path, packages: tuple[str, ...] | None) -> Iterator[str]:
+@cache
+def _imports(name: str, root: Path, packages: tuple[str, ...] | None) -> frozenset[str]:
+    """The modules that a module imports, with the packages in which they are."""
+    found: set[str] = set()
     for node in ast.walk(_tree(_file(name, root))):
         if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             source = _source(node, name, root)
             # `from package import module` names a module only where such a file exists
-            found = [source, *(f"{source}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for module in found:
-            if packages is None or module.split(".")[0] in packages:
-                parts = module.split(".")
-                yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+            found.update((source, *(f"{source}.{alias.name}" for alias in node.names)))
+    return frozenset(
+        module[:end]
+        for module in found
+        if packages is None or module.split(".")[0] in packages
+        for end in (*(dot.start() for dot in re.finditer(r"\.", module)), len(module))
+    )
 
 
 def _source(node: ast.ImportFrom, name: str, root: Path) -> str:
@@ -205,5 +209,4 @@ def _source(node: ast.ImportFrom, name: str, root: Path) -> str:
 @cache
 def _normalised(path: Path) -> str:
     """The code as Python unparses it, without what only people read."""
-    # a tree of its own: nodes are changed
-    return ast.unparse(without_texts(ast.parse(path.read_text(encoding="utf-8"))))
+    return ast.unparse(without_texts(_tree(path)))  # imports stay in it

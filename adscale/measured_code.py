@@ -23,12 +23,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.run_record",
     ),
     "images": ("profiling.images",),
-    "sampling": (
-        "profiling.phases",
-        "profiling.sampling",
-        "profiling.adaptive",
-        "profiling.mean_width",
-    ),
+    "sampling": ("profiling.sampling",),
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",

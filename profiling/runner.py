@@ -21,7 +21,10 @@ records, runs the same without `memory`.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import torch
 
@@ -34,16 +37,16 @@ from adscale.run_record import Prediction, RunRecord
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
 from .images import ImageSet
-from .inference import CacheFlush, Inference
+from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
 from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
-from .phases import run_phases
 from .prediction import predict
 from .progress import Progress
 from .run_record import Outcome, RunStart, now_utc
+from .sampling import Rule, StopRule, measurement_rule
 
 
 def measure(
@@ -191,3 +194,80 @@ def _measure_memory(inference: Inference, annotate: Annotate, memory: MemoryWatc
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):  # the measured images are complete: the run has its times
             raise
+
+
+class Times(Protocol):
+    """Opens the ranges of an image, and tells the times of its parts once it is over."""
+
+    def __call__(self, name: str) -> AbstractContextManager[object]:
+        """The range of that name."""
+
+    def times_ms(self) -> list[float]:
+        """Of the image that is over, always in the same order."""
+
+
+def run_phases(
+    request: RunRequest,
+    inference: Inference,
+    annotate: Annotate,
+    machine: MachineWatch,
+    progress: Progress,
+    outcome: Outcome,
+) -> None:
+    """Runs the images of a run.
+
+    Args:
+        request: what to run.
+        inference: runs an image.
+        annotate: opens the ranges.
+        machine: is told when images are measured.
+        progress: shows how far the run has come.
+        outcome: how far the run has come, for the record; kept up to date, whatever ends the run.
+    """
+    warming = StopRule.for_warmup(request.sampling)
+    measuring = measurement_rule(request.sampling)
+    with torch.inference_mode():
+        outcome.phase = "warmup"
+        with annotate("warmup"):
+            # timed like the measured images, so that these find that warm, too
+            times = _times(request, annotate)
+            _run_phase(warming, inference, annotate, times, progress, outcome)
+        outcome.phase = "measure"
+        times = _times(request, annotate)
+        with machine.measuring(), annotate("measure"):
+            _run_phase(measuring, inference, annotate, times, progress, outcome)
+    if isinstance(times, LatencyClock):
+        outcome.latency = times.as_dict()
+
+
+def _times(request: RunRequest, annotate: Annotate) -> Times | None:
+    """What times the images of a phase in this process; None where only the profile needs to."""
+    if request.collector == "none":
+        return LatencyClock()
+    if request.sampling.target_precision is None:
+        return None
+    return Stopwatch(annotate, CudaClock() if request.device_type == "cuda" else HostClock())
+
+
+def _run_phase(
+    rule: Rule,
+    inference: Inference,
+    annotate: Annotate,
+    times: Times | None,
+    progress: Progress,
+    outcome: Outcome,
+) -> None:
+    opening = annotate if times is None else times
+    phase = outcome.phase
+    start_s = time.monotonic()
+    done, reason = 0, rule.check(0, 0.0)
+    while reason is None:
+        inference.run(done, opening)
+        done += 1
+        outcome.images[phase] = done
+        if times is not None:
+            rule.record(times.times_ms())
+        elapsed_s = time.monotonic() - start_s
+        progress.update(phase, done, rule.most_images, rule.remaining_s(done, elapsed_s))
+        reason = rule.check(done, elapsed_s)
+    outcome.stop_reason = reason

@@ -1,11 +1,44 @@
-"""When a phase of a run has seen enough images."""
+"""When a phase of a run has seen enough images: by number, by time, or by precision.
+
+A measurement that stops by precision ends once the mean of every submodule is known well enough:
+half of the width of each mean's 95 % interval is at most 1 % of the mean. Looking again and again
+until that is so would end most runs at a moment when the scatter looks smaller than it is, and
+where that takes some hundred images the interval would hold the truth in 88 to 93 of 100 runs
+instead of 95. Against that, found by simulation:
+
+- There are few looks: at 30 images, and then each time a third more have been measured.
+- Two estimates have to agree, the reported one and one from twice as many cosines, which scatters
+  less.
+- Then half as many images more are measured before the run ends, so that a third of what is
+  reported had no say in when to stop. Should the interval be too wide then, the run goes on.
+- At the first look the scatter is known too badly for all that: the run ends there only if the
+  interval is a third of what is asked for, and goes on to the second look otherwise.
+
+With them the interval reported afterwards holds the truth in 93 to 96 of 100 runs, at an
+autocorrelation of 0.6 in 92 to 94 (`make bench ARGS=statistics`). A submodule with a coefficient
+of variation of 3 % and a lag-one autocorrelation of 0.3 takes some 150 images.
+
+What the rule cannot do is to see a drift: so few images tell only a large one.
+
+The interval is that of `analysis.statistics.mean_error`, where its reasons and sources are:
+equal-weighted cosines (Lazarus, Lewis, Stock and Watson 2018) with a correction of first order for
+autocorrelation. It is written a second time, for a series that still grows, because `profiling` and
+`analysis` share files only; a test holds the two against each other.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from adscale.request import Sampling
+
+Floats = npt.NDArray[np.float64]
+
 
 StopReason = Literal["precision", "image_count", "time_budget"]
 WARMUP_SHARE = 0.25
@@ -69,3 +102,180 @@ class StopRule:
             return by_count_s
         at_least_s = (self.least_images - images) * per_image_s
         return max(0.0, min(by_count_s, max(at_least_s, self.budget_s - elapsed_s)))
+
+
+LEAST_IMAGES = 30
+"""Images before which nothing can be said of the scatter."""
+
+TARGET = 0.01
+"""Half-width of the interval as a share of the mean."""
+
+AT_FIRST = 1 / 3
+"""Part of the target that counts as reached at the first look, without confirmation."""
+
+GROWTH = 4 / 3
+"""Factor between the numbers of images at which the precision is looked at."""
+
+CONFIRMATION = 1.5
+"""Factor by which a run goes on after the precision is reached."""
+
+GROWTH_AFTER = 1.1
+"""Factor between looks where the confirmation found the interval too wide."""
+
+
+class AdaptiveRule:
+    """Decides after each image whether the measurement goes on.
+
+    Args:
+        most_images: the measurement ends after so many in any case.
+        least_images: and not before so many, whatever the precision or the time.
+        budget_s: seconds after which it ends; None: it may take any time.
+        target: half-width of the 95 % interval of every submodule's mean, as a share of it.
+
+    Raises:
+        ValueError: the limits contradict each other, or there is no precision to reach.
+    """
+
+    def __init__(
+        self,
+        most_images: int,
+        least_images: int = LEAST_IMAGES,
+        budget_s: float | None = None,
+        target: float = TARGET,
+    ) -> None:
+        if not 2 <= least_images <= most_images:
+            raise ValueError(f"need 2 <= least_images ({least_images}) <= most ({most_images})")
+        if not target > 0:
+            raise ValueError(f"the target has to be positive, not {target}")
+        # SciPy is loaded now, not at the first look, in the middle of the measured images
+        mean_half_widths(np.zeros((1, 2)), [1])
+        self.most_images = most_images
+        self.target = target
+        self._limits = StopRule(most_images, least_images, budget_s)
+        self._times: Floats = np.empty((0, 0))
+        self._images = 0
+        self._next_look = least_images
+        self._confirming = False
+        self._excess = math.inf
+
+    def record(self, times: Sequence[float]) -> None:
+        """Takes in one image.
+
+        Args:
+            times: time of each submodule, in any unit and always in the same order.
+
+        Raises:
+            ValueError: the number of submodules changed, or there is none.
+        """
+        if self._images == 0:
+            self._times = np.empty((len(times), 64))
+        if len(times) == 0 or len(times) != len(self._times):
+            raise ValueError(f"{len(times)} submodules after {len(self._times)}")
+        if self._images == self._times.shape[1]:
+            self._times = np.concatenate([self._times, np.empty_like(self._times)], axis=1)
+        self._times[:, self._images] = times
+        self._images += 1
+
+    def check(self, images: int, elapsed_s: float) -> StopReason | None:
+        """Why the measurement ends after so many images and seconds; None: it goes on.
+
+        Raises:
+            ValueError: not every image has been recorded.
+        """
+        if images != self._images:
+            raise ValueError(f"{self._images} of {images} images were recorded")
+        if images < self.most_images and images >= self._next_look and self._look():
+            return "precision"
+        return self._limits.check(images, elapsed_s)
+
+    def remaining_s(self, images: int, elapsed_s: float) -> float | None:
+        """Estimate of the seconds left; None before the first image."""
+        by_limits_s = self._limits.remaining_s(images, elapsed_s)
+        if by_limits_s is None or math.isinf(self._excess):
+            return by_limits_s
+        more = self._next_look if self._confirming else images * self._excess**2 * CONFIRMATION
+        by_precision_s = (max(more, self._next_look) - images) * elapsed_s / images
+        return max(0.0, min(by_limits_s, by_precision_s))
+
+    def _look(self) -> bool:
+        """Looks at the precision, and plans the next look; True: it is reached and certain."""
+        first = math.isinf(self._excess)
+        cosines = cosine_count(self._images)
+        reported, agreeing = self._excesses([cosines, min(2 * cosines, self._images - 1)])
+        if self._confirming:
+            self._excess = reported
+            self._next_look = math.ceil(self._images * GROWTH_AFTER)
+            return reported <= 1
+        self._excess = max(reported, agreeing)
+        self._confirming = self._excess <= 1 and not first
+        growth = CONFIRMATION if self._confirming else GROWTH
+        self._next_look = max(self._images + 1, math.ceil(self._images * growth))
+        return first and self._excess <= AT_FIRST
+
+    def _excesses(self, cosines: Sequence[int]) -> list[float]:
+        """Largest half-width over the one aimed at, for each number of cosines."""
+        series = self._times[:, : self._images]
+        aim = self.target * np.abs(series.mean(axis=1))
+        widths = mean_half_widths(series, cosines)
+        ratios = np.divide(widths, aim, out=np.where(widths > 0, np.inf, 0.0), where=aim > 0)
+        return [float(ratio) for ratio in ratios.max(axis=1)]
+
+
+def measurement_rule(sampling: Sampling) -> Rule:
+    """The rule for the measured images of a run.
+
+    Args:
+        sampling: as it was asked for.
+    """
+    if sampling.target_precision is None:
+        return StopRule.for_measurement(sampling)
+    return AdaptiveRule(
+        sampling.measured_images,
+        sampling.min_images,
+        sampling.time_budget_s,
+        sampling.target_precision,
+    )
+
+
+def cosine_count(size: int) -> int:
+    """Degrees of freedom of the interval: 0.4·n^(2/3), at least four, fewer than values."""
+    return min(size - 1, max(4, round(0.4 * math.pow(size, 2 / 3))))
+
+
+def mean_half_widths(series: Floats, cosines: Sequence[int]) -> Floats:
+    """Half-width of the 95 % confidence interval of each mean.
+
+    Args:
+        series: one row per series, in the order of measurement; at least two values each.
+        cosines: degrees of freedom of each interval; the reported one has `cosine_count`.
+
+    Returns:
+        One row per number of cosines, one column per series.
+    """
+    from scipy.fft import dct  # by far the slowest import here, which most runs do without
+    from scipy.special import stdtrit
+
+    size, most = series.shape[-1], max(cosines)
+    deviations = series - series.mean(axis=-1, keepdims=True)
+    squares = dct(deviations, type=2, norm="ortho", axis=-1)[..., 1 : most + 1] ** 2
+    rho = _autocorrelation(deviations)
+    lag_one = rho[..., np.newaxis]
+    waves = np.cos(np.pi * np.arange(1, most + 1) / size)
+    spectra = squares * (1 + lag_one**2 - 2 * lag_one * waves) / (1 - lag_one) ** 2
+    end_effect = 1 - 2 * rho * (1 - rho**size) / (size * (1 - rho**2))
+    return np.array(
+        [
+            stdtrit(count, 0.975) * np.sqrt(spectra[..., :count].mean(axis=-1) * end_effect / size)
+            for count in cosines
+        ],
+        np.float64,
+    )
+
+
+def _autocorrelation(deviations: Floats) -> Floats:
+    """Lag-one autocorrelation, its bias of (1 + 3ρ)/n removed (Marriott and Pope 1954)."""
+    size = deviations.shape[-1]
+    squares = np.sum(deviations**2, axis=-1)
+    products = np.sum(deviations[..., 1:] * deviations[..., :-1], axis=-1)
+    rho = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
+    return np.asarray(np.clip(rho + (1 + 3 * rho) / size, 0.0, 0.9))

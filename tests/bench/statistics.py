@@ -18,7 +18,7 @@ from analysis.statistics.drift import drift_tests
 from analysis.statistics.mean_error import mean_error, t_quantile
 from analysis.statistics.steadiness import check_steadiness
 from analysis.statistics.summary import PERCENTILES, summarize_series
-from profiling.adaptive import AdaptiveRule
+from profiling.sampling import AdaptiveRule
 from tests.analysis.series import Floats, noise, times
 from tests.bench.bootstraps import block_bootstrap, hierarchical_bootstrap
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.adaptive import AdaptiveRule
-from profiling.mean_width import cosine_count, mean_half_widths
+from profiling.sampling import AdaptiveRule, cosine_count, mean_half_widths
 from tests.analysis.series import times
 
 

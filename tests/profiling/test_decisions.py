@@ -1,14 +1,37 @@
-"""When a run that was left out is decided on anew: files that are old, or newer than its record."""
+"""Options that measure nothing again: what a run is told, and when one that was left out is due."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adscale.config import load_config
 from adscale.digest import source_digest
-from profiling.study.decisions import Decisions
+from profiling.study.decisions import Decisions, run_options
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, []),
+        (
+            {"skip_predicted_out_of_memory": True},
+            ["--skip-predicted-out-of-memory", "--memory-margin", "0.1"],
+        ),
+        (
+            {"device": {"type": "cpu", "foreign_processes": "error"}},
+            ["--foreign-processes", "error"],
+        ),
+    ],
+)
+def test_what_a_run_is_told(changes: dict[str, Any], words: list[str]) -> None:
+    methods = {"A": {"target": "efficientad"}}
+    study = load_config({"device": {"type": "cpu"}, "methods": methods, **changes})
+    assert run_options(study).split() == words
+
 
 RECORD = "local/M/reference-fp32/256/run.json"
 GIB = 2**30

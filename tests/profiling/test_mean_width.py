@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.statistics import mean_error as reported
-from profiling import mean_width
+from profiling import sampling
 
 
 @given(
@@ -24,13 +24,13 @@ def test_both_sides_compute_the_same(
 ) -> None:
     shocks = np.random.default_rng(seed).normal(size=(submodules, images))
     series = 1 + scale * (shocks + rho * np.roll(shocks, 1, axis=1))
-    assert mean_width.cosine_count(images) == reported.cosine_count(images)
-    count = mean_width.cosine_count(images)
+    assert sampling.cosine_count(images) == reported.cosine_count(images)
+    count = sampling.cosine_count(images)
     counts = [count, min(more * count, images - 1)]
-    for ours, cosines in zip(mean_width.mean_half_widths(series, counts), counts, strict=True):
+    for ours, cosines in zip(sampling.mean_half_widths(series, counts), counts, strict=True):
         assert ours == pytest.approx(reported.mean_error(series, cosines).half_width, rel=1e-9)
 
 
 @given(st.integers(2, 5000))
 def test_as_many_degrees_of_freedom(images: int) -> None:
-    assert mean_width.cosine_count(images) == reported.cosine_count(images)
+    assert sampling.cosine_count(images) == reported.cosine_count(images)

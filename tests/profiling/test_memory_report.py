@@ -15,8 +15,8 @@ from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.models import jsonable
 from profiling.memory import cli
+from profiling.memory.cli import count_report, format_table
 from profiling.memory.counting import is_gpu_imaginable
-from profiling.memory.report import count_report, format_table
 
 SPEC = get_spec("efficientad")
 DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
