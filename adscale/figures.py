@@ -8,7 +8,6 @@ import pandas, numpy and matplotlib inside functions only.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,9 +24,6 @@ ROWS: Mapping[When, tuple[str, str]] = {
     "gpu": ("device_type", "cuda"),
 }
 """Column and value of the rows of the first table from which a figure follows."""
-
-CAPTION_WIDTH = 100
-"""Characters in a line of a caption's file."""
 
 Labels = Mapping[str, str]
 """What one figure is of, such as its device and variant."""
@@ -128,24 +124,3 @@ def _planned_labels(
             "variant": request.variant,
             "precision": precision,
         }
-
-
-def caption_file(figure: FigureKind) -> str:
-    """The file that Snakemake's report takes the caption of a kind of figures from."""
-    files = [f"``{table.file}``" for table in figure.reads]
-    named = " and ".join(filter(None, [", ".join(files[:-1]), files[-1]]))
-    made = (
-        f"From {named} in ``results/tables``. What is drawn is in the CSV file of the same name "
-        "beside the figure; the text beneath it says on what it was measured, or for what it was "
-        "counted. Made by ``python -m analysis figures``."
-    )
-    paragraphs = [*figure.caption.split("\n\n"), made]
-    wrapped = (textwrap.fill(" ".join(each.split()), CAPTION_WIDTH) for each in paragraphs)
-    return "\n\n".join(wrapped) + "\n"
-
-
-def figures_list(figures: Iterable[FigureKind]) -> str:
-    """What each kind of figure shows, and what its name goes on with, as Markdown."""
-    rows = [f"| `{one.begins}_*` | {one.shows} | {', '.join(one.labels)} |" for one in figures]
-    head = ["| figure | shows, over the resolution | its name goes on with |", "|---|---|---|"]
-    return "\n".join([*head, *rows])
