@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from adscale import __version__
-from analysis.figures.draw import FIGURES
+from analysis.figures.draw import FIGURES as KINDS
 from analysis.memory_table import memory_methods_table
 from analysis.registry import TABLES
 from analysis.tables import write_csv
@@ -226,7 +226,7 @@ def test_results_page_names_every_table_and_figure() -> None:
     named = {*inline_code(page)}
     assert [table.file for table in TABLES if table.file not in named] == []
     begins = {name.removesuffix("_*") for name in named if name.endswith("_*")}
-    assert begins == {kind.begins for kind in FIGURES}
+    assert begins == {kind.begins for kind in KINDS}
 
 
 def test_page_for_contributors_names_every_marker() -> None:
