@@ -25,6 +25,7 @@ from profiling.study.finished import (
     read_completion,
 )
 from tests.conftest import CHECKOUT
+from tests.gpu_profiles import GpuRun, machine_document, run_document
 
 
 @pytest.mark.parametrize(
@@ -62,12 +63,14 @@ class Folder:
         one = planned_measurements(self.plan)[name].request
         path = self.results / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {
-            "status": status, "request": one.as_dict(),
-            "sampling": {"warmup_images": 5, "measured_images": 20},
-            "machine": {"measured_ms": [100.0, 100.0 + 20 * image_s * 1e3]},
-            "started_utc": "2026-01-01T00:00:00+00:00", "finished_utc": "2026-01-01T00:00:40+00:00",
-        }  # fmt: skip
+        whole = GpuRun("S", 256, ("a",), lambda _name, _image: 4)
+        window_ms = [100.0, 100.0 + 20 * image_s * 1e3]
+        document = run_document(
+            whole, status=status, request=one.as_dict(),
+            sampling={"warmup_images": 5, "measured_images": 20, "stop_reason": "image_count"},
+            machine={**machine_document(whole), "measured_ms": window_ms},
+            started_utc="2026-01-01T00:00:00+00:00", finished_utc="2026-01-01T00:00:40+00:00",
+        )  # fmt: skip
         path.write_text(json.dumps(document))
 
     def finish(self, name: str, wall_s: float, **more: Any) -> str:

@@ -131,7 +131,7 @@ WHERE value LIKE '%incompatible%' OR value LIKE 'Number of NVTX events collected
 
 
 class SelfTest(NamedTuple):
-    """What nsys recorded of a program with a known number of ranges."""
+    """The ranges that nsys recorded of a program, whose number is known."""
 
     ok: bool
     ranges_found: int
@@ -322,7 +322,7 @@ def planned_choice(name: Literal["nsys", "embedded"], nsys_path: str | None) -> 
 
 
 def _fault(nsys: Path, python: str, cache_dir: Path) -> tuple[str, str] | None:
-    """What is wrong with this nsys and what to do about it; None: nothing."""
+    """The fault of this nsys and its remedy; None: it has none."""
     try:
         test = self_test_cached(nsys, python, cache_dir)
     except CollectorError as error:
