@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
+from adscale.files import write_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,12 +237,12 @@ def log_numbers(axis: Axis) -> None:
 
 def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:
     """Writes ``name.pdf``, ``name.png`` and ``name.csv``, each whole or not at all."""
-    from ..tables import write_atomically, write_csv
+    from ..tables import write_csv
 
     figure = drawing.figure
     paths = [folder / f"{drawing.name}.{kind}" for kind in ("pdf", "png", "csv")]
     # no date in the file: the same data give the same bytes
-    write_atomically(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
-    write_atomically(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
+    write_output(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
+    write_output(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
     write_csv(drawing.data, paths[2])
     return paths

@@ -17,11 +17,11 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
-from adscale.table_rules import TABLES, StudyFiles, table_rule
+from adscale.table_rules import StudyFiles, table_rule
 from adscale.tables import table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
 from analysis.figures.draw import TABLES as FIGURE_TABLES
-from analysis.registry import TABLE_JOBS
+from analysis.registry import TABLE_JOBS, TABLES
 from profiling.study.estimates import Costs
 from profiling.study.finished import RESULTS, closing_words, opening_words
 from profiling.study.setup import CACHE, Call, set_up

@@ -3,7 +3,7 @@
 
 rule figures:
     input:
-        [f"{TABLES}/{table.file}" for table in FIGURE_TABLES],
+        [f"results/tables/{table.file}" for table in FIGURE_TABLES],
     output:
         expand("results/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "csv"]),
         *[
@@ -18,7 +18,7 @@ rule figures:
         tables=[
             word
             for table in FIGURE_TABLES
-            for word in (table_argument(table).flag, f"{TABLES}/{table.file}")
+            for word in (table_argument(table).flag, f"results/tables/{table.file}")
         ],
         style=json.dumps(STUDY.figures, sort_keys=True),
         hardware=HARDWARE_JSON,
