@@ -113,7 +113,7 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 
 def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
-    """Memory per submodule of one method × variant: equations 1 to 3 of the study.
+    """Memory per submodule of one method × variant: equations 1 to 3 of the paper.
 
     Args:
         memory: the rows of ``memory.csv`` of that method and variant.
@@ -130,7 +130,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     caption = (
         f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
-        "parameters (study, equations 1 to 3). Not all of these are alive at once, and what layers "
+        "parameters (paper, equations 1 to 3). Not all of these are alive at once, and what layers "
         "without parameters put out is not in it."
         f"{shown_words(memory['resolution_px'])}{incomplete(memory)}"
     )
