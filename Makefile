@@ -52,6 +52,7 @@ gpu-check: setup-dev
 # other sites and lists them in build/links/output.txt.
 docs: setup-dev
 	$(BIN)/python -m adscale.describe
+	$(BIN)/python -m analysis.describe
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 

@@ -31,14 +31,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        rules.runtime_table.output,
-        rules.memory_table.output,
-        rules.measured_memory_table.output,
-        rules.implementations_table.output,
-        rules.flops_table.output,
-        rules.fits_table.output,
-        rules.extrapolation_table.output,
-        rules.feasibility_table.output,
+        [list(rule.output.values()) for _, rule in TABLE_RULES],
         rules.figures.output,
         rules.report.output,
         rules.summary.output,

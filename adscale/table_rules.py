@@ -1,13 +1,14 @@
-"""The rule of the workflow that follows from a job of the registry. No torch, no pandas."""
+"""The rule of the workflow that follows from a job of the registry of tables."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .marks import Mark
-from .tables import Argument, Output, TableJob
+from .tables import Argument, TableJob
 
 TABLES = "results/tables"
 """Folder of the tables."""
@@ -32,21 +33,21 @@ class StudyFiles:
 
 @dataclass(frozen=True)
 class TableRule:
-    """Arguments of a rule.
+    """What a rule is made of.
 
     Attributes:
         input: files by name.
         output: CSV and Parquet files by name.
         marks: how Snakemake's report files some of the outputs, by name.
-        params: what the rule is to be run again for.
-        shell: the command, with places for input, output, params and log.
+        folders: those that the command takes from a variable of the shell.
+        command: for the shell.
     """
 
     input: Mapping[str, str | list[str]]
     output: Mapping[str, str]
     marks: Mapping[str, Mark]
-    params: Mapping[str, Any]
-    shell: str
+    folders: Sequence[str]
+    command: str
 
 
 def table_rule(job: TableJob, files: StudyFiles, settings: Mapping[str, Any]) -> TableRule:
@@ -58,31 +59,26 @@ def table_rule(job: TableJob, files: StudyFiles, settings: Mapping[str, Any]) ->
         settings: what the configuration says, by the names of the jobs' arguments.
     """
     inputs: dict[str, str | list[str]] = {}
-    params: dict[str, Any] = {}
-    words = [f"python -m analysis {job.command}"]
+    output: dict[str, str] = {}
+    marks: dict[str, Mark] = {}
+    folders: list[str] = []
+    words = ["python", "-m", "analysis", job.command]
     for argument in job.arguments:
-        if argument.source == "setting":
-            params[argument.name] = _setting(argument, settings[argument.name])
-        elif argument.source is not None:
-            inputs |= _inputs(argument, files)
-            params |= _folders(argument, files)
-        words += _words(argument)
-    words += [f"{_option(job, output)} {{output.{_key(job, output)}:q}}" for output in job.outputs]
-    return TableRule(
-        input=inputs,
-        output={
-            name: f"{TABLES}/{file}"
-            for output in job.outputs
-            for name, file in _files(job, output).items()
-        },
-        marks={_key(job, output): output.table.mark for output in job.outputs},
-        params=params,
-        shell=" ".join([*words, "> {log:q} 2>&1"]),
-    )
+        inputs |= _inputs(argument, files)
+        folders += {"processes": files.processes, "runs": files.runs}.get(argument.source or "", [])
+        words += _words(argument, inputs, settings)
+    for one in job.outputs:
+        first = one == job.outputs[0]
+        name = "csv" if first else one.name
+        output[name] = f"{TABLES}/{one.table.file}"
+        output["parquet" if first else f"{name}_parquet"] = f"{TABLES}/{one.table.name}.parquet"
+        marks[name] = one.table.mark
+        words += ["-o" if first else one.option, shlex.quote(output[name])]
+    return TableRule(inputs, output, marks, folders, " ".join(words))
 
 
 def _inputs(argument: Argument, files: StudyFiles) -> dict[str, str | list[str]]:
-    """Files that an argument stands for."""
+    """Files that an argument stands for, by name."""
     if argument.source == "processes":
         return {
             "ranges": [f"{folder}/ranges.parquet" for folder in files.processes],
@@ -96,46 +92,23 @@ def _inputs(argument: Argument, files: StudyFiles) -> dict[str, str | list[str]]
     return {table.name: f"{TABLES}/{table.file}" for table in argument.reads}
 
 
-def _folders(argument: Argument, files: StudyFiles) -> dict[str, list[str]]:
-    """Folders that the shell takes from a variable, since they may be too many for a command."""
-    folders = {"processes": files.processes, "runs": files.runs}.get(argument.source or "")
-    return {} if folders is None else {"folders": list(folders)}
+def _words(
+    argument: Argument, inputs: Mapping[str, str | list[str]], settings: Mapping[str, Any]
+) -> list[str]:
+    """The argument in the command; nothing where a study does not give it.
 
-
-def _setting(argument: Argument, value: Any) -> Any:
-    """A switch is its flag or nothing."""
-    if argument.is_switch:
-        return argument.flag if value else ""
-    return value
-
-
-def _words(argument: Argument) -> list[str]:
-    """The argument in the command."""
-    name = argument.name
-    value = {
-        "table": f"{{input.{name}:q}}",
-        "processes": "$PROCESS_FOLDERS",
-        "runs": "$RUN_FOLDERS",
-        "counts": "{input.counts:q}",
-        "tables": TABLES,
-        "setting": f"{{params.{name}}}" if argument.is_switch else f"{{params.{name}:q}}",
-    }.get(argument.source or "")
-    if value is None:
+    Run folders are taken from a variable: they may be more than a command can hold.
+    """
+    if argument.source is None:
         return []
-    has_flag = argument.flag.startswith("-") and not argument.is_switch
-    return [argument.flag, value] if has_flag else [value]
-
-
-def _option(job: TableJob, output: Output) -> str:
-    return "-o" if output == job.outputs[0] else output.option
-
-
-def _key(job: TableJob, output: Output) -> str:
-    """Name of the CSV file among the rule's outputs."""
-    return "csv" if output == job.outputs[0] else output.name
-
-
-def _files(job: TableJob, output: Output) -> dict[str, str]:
-    key = _key(job, output)
-    parquet = "parquet" if key == "csv" else f"{key}_parquet"
-    return {key: output.table.file, parquet: f"{output.table.name}.parquet"}
+    if argument.is_switch:
+        return [argument.flag] if settings[argument.name] else []
+    values = {
+        "table": [shlex.quote(str(inputs.get(argument.name, "")))],
+        "processes": ["$PROCESS_FOLDERS"],
+        "runs": ["$RUN_FOLDERS"],
+        "counts": [shlex.quote(file) for file in inputs.get("counts", ())],
+        "tables": [TABLES],
+        "setting": [shlex.quote(str(settings.get(argument.name)))],
+    }[argument.source]
+    return [argument.flag, *values] if argument.flag.startswith("-") else values

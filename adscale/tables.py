@@ -92,6 +92,11 @@ def names_of(columns: Columns) -> tuple[str, ...]:
     return tuple(column.name for column in columns)
 
 
+def schema_of(columns: Columns) -> Schema:
+    """Types of columns by their names, in their order."""
+    return {column.name: column.type for column in columns}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a study, `results/tables/<name>.csv` with the Parquet file beside it.
@@ -122,7 +127,7 @@ class Table:
     @cached_property
     def schema(self) -> Schema:
         """Types by the names of the columns, in their order."""
-        return {column.name: column.type for column in self.columns}
+        return schema_of(self.columns)
 
     @property
     def file(self) -> str:

@@ -10,45 +10,50 @@ from typing import Any
 
 import pandas as pd
 
+from adscale.tables import Columns, flag, integer, join, pick, real, schema_of, text
+
+from ..columns import CLOCK, PART
 from ..profiles.times import MAIN_CLOCK
 from ..statistics.ratio import Ratio, mean_of_row, ratio_of_means
-from ..tables import Schema, make_table
+from ..tables import make_table
 from .sides import LABELS, PAIRED, Side, nothing_matches
 from .verdict import MARGIN, Evidence, judge
 
-_OF_BOTH: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "status": "string",
-    "run_verdict": "string",
-    "processes": "Int64",
-    "images": "Int64",
-    "mean_ms": "Float64",
-}
-"""Columns that there are twice, after `a_` and after `b_`."""
+_LABELS = ("device", "device_type", "hardware", "method", "variant", "status")
 
-COMPARISON_COLUMNS: Schema = {
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "role": "string",
-    "clock": "string",
-    "is_main_clock": "boolean",
-    **{f"{side}_{name}": kind for side in "ab" for name, kind in _OF_BOTH.items()},
-    "ratio": "Float64",
-    "ratio_ci95_low": "Float64",
-    "ratio_ci95_high": "Float64",
-    "degrees_of_freedom": "Float64",
-    "p_value": "Float64",
-    "p_adjusted": "Float64",
-    "margin": "Float64",
-    "verdict": "string",
-    "beyond_margin": "boolean",
-    "reason": "string",
-}
+
+def _of_side(side: str) -> Columns:
+    """Columns that there are of either side."""
+    name = side.upper()
+    return join(
+        text(*(f"{side}_{label}" for label in _LABELS), means=f"of the run of {name}"),
+        text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `drifting`, "
+             "`throttled`, `shared`"),
+        integer(f"{side}_processes", f"{side}_images", means=f"size of the sample of {name}"),
+        real(f"{side}_mean_ms", means=f"mean per image of {name}"),
+    )  # fmt: skip
+
+
+_OF_BOTH = (*_LABELS, "run_verdict", "processes", "images", "mean_ms")
+
+COMPARISON = join(
+    pick(PART, "resolution_px", "pixels", "submodule", "role"),
+    CLOCK,
+    flag("is_main_clock", means="whether it is the one that counts as the runtime on A: `host` on "
+         "a CPU, `busy` on a GPU. Those and `latency` are printed and drawn"),
+    _of_side("a"),
+    _of_side("b"),
+    real("ratio", "ratio_ci95_low", "ratio_ci95_high", means="B / A, and the ends of its 95 % "
+         "interval; null where a side has no time, or no interval"),
+    real("degrees_of_freedom", means="of the interval; null also where no time scatters"),
+    real("p_value", "p_adjusted", means="two-sided, of the ratio being 1: by itself, and among "
+         "all rows of the table"),
+    real("margin", means="of equivalence, as a share"),
+    text("verdict", means="`same`, `faster`, `slower` or `unclear`, see above"),
+    flag("beyond_margin", means="whether the whole interval lies beyond the margin; null unless "
+         "the verdict is `faster` or `slower`"),
+    text("reason", means="of the verdict"),
+)  # fmt: skip
 """Columns of `comparison.csv`."""
 
 ROLES = ("submodule", "image", "end_to_end")
@@ -69,7 +74,7 @@ def comparison_table(
         clocks: to compare; None: all.
 
     Returns:
-        Rows of `COMPARISON_COLUMNS`, in the order of A. Between a CPU and a GPU only the clock
+        Rows of `COMPARISON`, in the order of A. Between a CPU and a GPU only the clock
         `latency` is compared: no other means the same on both.
 
     Raises:
@@ -90,7 +95,7 @@ def comparison_table(
             "beyond_margin": verdict.beyond_margin,
             "reason": verdict.reason,
         }
-    return make_table([row for row, _ in rows], COMPARISON_COLUMNS)
+    return make_table([row for row, _ in rows], schema_of(COMPARISON))
 
 
 def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -47,8 +47,8 @@ MEMORY_EXTRAPOLATION = Table(
              "squares"),
         real("b0", "b1", "b2", means="its coefficients; null where fewer than three of the "
              "paper's sides are counted"),
-        integer("fitted_from_px", "fitted_to_px", "resolutions",
-                means="the sides it goes through: from, to, how many"),
+        integer("fitted_from_px", "fitted_to_px", means="the sides it goes through: from, to"),
+        integer("resolutions", means="how many these are"),
         text("fitted_at_px", means="which"),
         real("r_squared", means="share of the variance that the parabola explains; null where "
              "nothing varies"),

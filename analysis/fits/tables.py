@@ -83,8 +83,8 @@ FITS = Table(
     row="a series extrapolated: prediction and band ([extrapolation.md](extrapolation.md))",
     columns=join(
         SERIES,
-        integer("resolutions", "min_resolution_px", "max_resolution_px",
-                means="at how many it was fitted, from, to"),
+        integer("resolutions", means="at how many it was fitted"),
+        integer("min_resolution_px", "max_resolution_px", means="from, to"),
         text("fitted_at_px", means="which"),
         TO_SIDE,
         FACTOR,

@@ -10,13 +10,23 @@ from typing import Any
 
 import pandas as pd
 
+from adscale.tables import Table
+
 from ..figures.canvas import OKABE_ITO, submodule_colour
+from ..registry import TABLE_JOBS, TABLES
+from ..runtime_table import RUNTIME
 from ..tables import read_csv
-from .tables import REPORT_TABLES, ReportTable
 from .warnings import study_warnings
 
 DIGITS = 6
 """Significant digits of a real number in the page."""
+
+SHOWN = {table.name: table for table in TABLES if table.in_report}
+"""The tables that the page reads, by the names that its scripts use."""
+
+_COMMANDS = {
+    output.table.name: job.made_by(output.table) for job in TABLE_JOBS for output in job.outputs
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class StudyContent:
             "tables": {
                 name: {
                     "file": self.files[name],
-                    "command": REPORT_TABLES[name].command,
+                    "command": _COMMANDS[name],
                     "columns": list(table.columns),
                     "rows": [[_plain(value) for value in row] for row in table.to_numpy(object)],
                 }
@@ -69,8 +79,8 @@ def read_content(folder: Path, title: str) -> StudyContent:
     """
     tables = {
         name: _read(folder, table)
-        for name, table in REPORT_TABLES.items()
-        if table.required or (folder / table.file).exists()
+        for name, table in SHOWN.items()
+        if table == RUNTIME or (folder / table.file).exists()
     }
     return StudyContent(
         title=title,
@@ -78,14 +88,14 @@ def read_content(folder: Path, title: str) -> StudyContent:
         warnings=tuple(study_warnings(tables)),
         footer=_footer(),
         tables=tables,
-        files={name: str(folder / REPORT_TABLES[name].file) for name in tables},
+        files={name: str(folder / SHOWN[name].file) for name in tables},
         colours=_colours(tables),
     )
 
 
-def _read(folder: Path, table: ReportTable) -> pd.DataFrame:
-    found = read_csv(folder / table.file, table.columns)
-    return found.drop(columns=list(table.left_out))
+def _read(folder: Path, table: Table) -> pd.DataFrame:
+    found = read_csv(folder / table.file, table.schema)
+    return found.drop(columns=list(table.not_in_report))
 
 
 def _about(runtime: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """Warnings of a study, one sentence each.
 
     Args:
-        tables: those of `analysis.report.tables`; only `runtime` has to be there.
+        tables: by the names in `analysis.registry`; only `runtime` has to be there.
     """
     runtime = tables["runtime"]
     yield from _not_steady(runtime)

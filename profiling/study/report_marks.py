@@ -8,22 +8,10 @@ them when it makes the report, so editing them causes no job.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
+from adscale.marks import Mark, mark
 from adscale.plan import PlannedCount, PlannedRun
-
-CAPTION_FOLDER = PurePosixPath("../report")
-"""From the rules, as Snakemake wants it."""
-
-
-class Mark(TypedDict):
-    """Arguments of Snakemake's ``report()``."""
-
-    caption: str
-    category: str
-    subcategory: str
-    labels: dict[str, str]
 
 
 class _Kind(NamedTuple):
@@ -77,40 +65,6 @@ FIGURES: Mapping[str, _Kind] = {
 }
 """By the beginning of their names, see ``adscale.plan.figure_names``."""
 
-TABLES: Mapping[str, tuple[str, str]] = {
-    "runtime": ("Runtime", "times by submodule and clock"),
-    "implementations": ("Runtime", "optimized over reference"),
-    "flops": ("Runtime", "rates: counted work over measured time"),
-    "kernels": ("Runtime", "kernels of the submodules"),
-    "runs": ("Runs", "how each measurement went"),
-    "memory": ("Memory", "counted memory of the submodules"),
-    "memory_methods": ("Memory", "counted memory of whole methods"),
-    "memory_measured": ("Memory", "measured memory, beside the count"),
-    "fits": ("Scaling", "laws of growth and predictions"),
-    "fit_models": ("Scaling", "all laws that were tried"),
-    "fit_curves": ("Scaling", "curves with their bands"),
-    "memory_extrapolation": ("Scaling", "the study's parabola against counts"),
-    "feasibility": ("Feasibility", "does it fit, and how fast is it"),
-    "feasibility_limits": ("Feasibility", "largest sensor, smallest GPU"),
-}
-"""Category and contents of the tables in results/tables, by their names without extension."""
-
-
-def table_mark(name: str) -> Mark:
-    """The mark of a table.
-
-    Args:
-        name: without extension, a key of ``TABLES``.
-    """
-    category, contents = TABLES[name]
-    labels = {"table": f"{name}.csv", "contents": contents}
-    return _mark(f"table_{name}", category, "Tables", labels)
-
-
-def summary_mark() -> Mark:
-    """The mark of the study in three lines."""
-    return _mark("summary", "Summary", "In three lines", {"file": "summary.txt"})
-
 
 def figure_marks(
     names: Iterable[str], runs: Mapping[str, PlannedRun], counts: Mapping[str, PlannedCount]
@@ -136,8 +90,8 @@ def _figure_mark(name: str, known: Mapping[tuple[tuple[str, ...], str], Mapping[
         labels = known.get((kind.places, name.removeprefix(f"{beginning}_")))
         if labels is not None:
             told = {**labels, "quantity": kind.quantity}
-            return _mark(beginning, kind.category, kind.subcategory, told)
-    return _mark("figure", "Other", "Figures", {"figure": name})
+            return mark(beginning, kind.category, kind.subcategory, told)
+    return mark("figure", "Other", "Figures", {"figure": name})
 
 
 def _known(
@@ -153,12 +107,3 @@ def _known(
     for count in counts.values():
         yield {"method": count.method, "variant": count.variant}
         yield {"variant": count.variant}
-
-
-def _mark(caption: str, category: str, subcategory: str, labels: dict[str, str]) -> Mark:
-    return {
-        "caption": str(CAPTION_FOLDER / f"{caption}.rst"),
-        "category": category,
-        "subcategory": subcategory,
-        "labels": labels,
-    }

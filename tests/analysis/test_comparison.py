@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adscale.tables import schema_of
 from analysis.comparison.sides import fingerprint_differences, pair_sides
-from analysis.comparison.table import COMPARISON_COLUMNS, comparison_table
+from analysis.comparison.table import COMPARISON, comparison_table
 from analysis.comparison.verdict import DISTURBANCE_FACTOR, Evidence, Verdict, judge
 from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.comparison import comparison_ratios
@@ -357,7 +358,7 @@ def test_b_over_a_and_a_over_b_are_reciprocal() -> None:
 def test_ratios_are_those_of_the_tables() -> None:
     a, b = Measured().side("A", 1), Measured(ms=times(3)).side("B", 2)
     table = comparison_table(*pair_sides(a, b, {}))
-    assert list(table.columns) == list(COMPARISON_COLUMNS)
+    assert list(table.columns) == list(schema_of(COMPARISON))
     expected = b.runtime["mean_ms"] / a.runtime["mean_ms"]
     assert table["ratio"].tolist() == pytest.approx(expected.tolist())
     assert table["submodule"].tolist() == a.runtime["submodule"].tolist()
@@ -394,7 +395,7 @@ def test_two_folders(tmp_path: Path, analysis: Command) -> None:
     assert (code, err) == (0, "")
     assert "9 comparisons: 9 slower, 0 unclear, 0 same, 0 faster." in out
     assert out.count("gpu_driver") == 1
-    table = read_csv(output, COMPARISON_COLUMNS)
+    table = read_csv(output, schema_of(COMPARISON))
     assert set(table["verdict"]) == {"slower"}
     assert output.with_suffix(".parquet").exists()
     assert sorted(path.suffix for path in figures.iterdir()) == [".csv", ".pdf", ".png"]
@@ -535,4 +536,4 @@ def test_nothing_in_the_figure_leaves_the_page() -> None:
 
 def test_the_page_defines_every_column() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert [name for name in COMPARISON_COLUMNS if f"`{name}`" not in page] == []
+    assert [name for name in schema_of(COMPARISON) if f"`{name}`" not in page] == []

@@ -1,4 +1,4 @@
-"""The pages of docs/ define every column of the tables."""
+"""The pages of docs/ and the captions follow from the registry, and define every column."""
 
 from __future__ import annotations
 
@@ -6,61 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from analysis.comparison.table import COMPARISON_COLUMNS
-from analysis.feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
-from analysis.fits.memory_extrapolation import MEMORY_EXTRAPOLATION
-from analysis.fits.tables import FIT_CURVES, FIT_MODELS, FITS
-from analysis.kernels_table import KERNELS
-from analysis.measured_memory_table import MEASURED_MEMORY
-from analysis.memory_table import MEMORY, MEMORY_METHODS
+from adscale.tables import Schema, Table
+from analysis.describe import CAPTIONS, described
 from analysis.profiles.kernel_table import KERNEL_COLUMNS
 from analysis.profiles.range_table import PROFILE_COLUMNS
-from analysis.ratios import FLOPS, IMPLEMENTATIONS
-from analysis.runs_table import RUNS
-from analysis.runtime_table import RUNTIME
-from analysis.tables import Schema
+from analysis.registry import TABLES
+from tests.conftest import CHECKOUT
 
-DEFINITIONS = Path(__file__).parents[2] / "docs" / "definitions.md"
-IN_ALL_TABLES = {
-    "device", "hardware", "method", "variant", "resolution_px", "submodule", "role", "clock",
-    "status", "images", "basis", "quantity", "model",
-}  # fmt: skip
-"""Which row it is: words that the page explains at its beginning, or that speak for themselves."""
+DOCS = CHECKOUT / "docs"
 
 
-@pytest.mark.parametrize(
-    "schema",
-    [
-        RUNTIME.schema,
-        RUNS.schema,
-        KERNELS.schema,
-        MEMORY.schema,
-        MEMORY_METHODS.schema,
-        FLOPS.schema,
-        IMPLEMENTATIONS.schema,
-        MEASURED_MEMORY.schema,
-        MEMORY_EXTRAPOLATION.schema,
-        FITS.schema,
-        FIT_MODELS.schema,
-        FIT_CURVES.schema,
-    ],
-)
-def test_every_column_is_defined(schema: Schema) -> None:
-    text = DEFINITIONS.read_text(encoding="utf-8")
-    missing = [name for name in schema if name not in IN_ALL_TABLES and f"`{name}`" not in text]
-    assert missing == []
+@pytest.mark.parametrize("file", described(), ids=lambda file: file.name)
+def test_pages_and_captions_are_those_of_the_registry(file: Path) -> None:
+    assert file.read_text(encoding="utf-8") == described()[file], "make docs writes it anew"
 
 
-@pytest.mark.parametrize(
-    ("page", "schema"),
-    [
-        ("feasibility.md", FEASIBILITY.schema),
-        ("feasibility.md", FEASIBILITY_LIMITS.schema),
-        ("comparison.md", COMPARISON_COLUMNS),
-        ("attribution.md", PROFILE_COLUMNS),
-        ("attribution.md", KERNEL_COLUMNS),
-    ],
-)
-def test_every_column_of_other_tables_is_defined_on_their_page(page: str, schema: Schema) -> None:
-    text = DEFINITIONS.with_name(page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_column_is_defined_on_the_page_of_its_table(table: Table) -> None:
+    text = (DOCS / table.page).read_text(encoding="utf-8")
+    assert f"<!-- made: {table.name} -->" in text
+    assert [name for name in table.schema if f"`{name}`" not in text] == []
+    assert all(column.definition for column in table.columns)
+
+
+def test_every_table_is_listed_and_has_a_caption() -> None:
+    text = (DOCS / "results.md").read_text(encoding="utf-8")
+    assert [table.file for table in TABLES if f"`{table.file}`" not in text] == []
+    captions = {file.stem for file in CAPTIONS.glob("table_*.rst")}
+    assert captions == {f"table_{table.name}" for table in TABLES}
+
+
+@pytest.mark.parametrize("schema", [PROFILE_COLUMNS, KERNEL_COLUMNS])
+def test_every_column_of_profiles_is_defined(schema: Schema) -> None:
+    text = (DOCS / "attribution.md").read_text(encoding="utf-8")
     assert [name for name in schema if f"`{name}`" not in text] == []

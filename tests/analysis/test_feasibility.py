@@ -33,12 +33,12 @@ from analysis.feasibility.fitting import (
     same_gpu,
     targets,
 )
+from analysis.feasibility.rows import feasibility_rows
 from analysis.feasibility.speed import Latencies, Speed
 from analysis.feasibility.tables import (
     FEASIBILITY,
     FEASIBILITY_LIMITS,
     FeasibilityTables,
-    feasibility_rows,
     feasibility_table,
     limits_table,
 )

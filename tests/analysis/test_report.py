@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.report.content import read_content
+from analysis.report.content import SHOWN, read_content
 from analysis.report.page import script_json
-from analysis.report.tables import REPORT_TABLES
 from tests.analysis.report_study import write_study
 
 SIDES = (256, 384, 512, 640, 768)
@@ -43,7 +42,7 @@ def data_of(page: str) -> dict[str, Any]:
 
 def test_every_table_of_the_study_is_in_the_page(page: str, tables: Path) -> None:
     found = data_of(page)["tables"]
-    assert set(found) == set(REPORT_TABLES)
+    assert set(found) == set(SHOWN)
     for name, table in found.items():
         rows = pd.read_csv(tables / f"{name}.csv")
         assert len(table["rows"]) == len(rows) > 0, name

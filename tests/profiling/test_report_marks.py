@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adscale.config import load_config
+from adscale.marks import Mark, summary_mark
 from adscale.plan import figure_names, plan_counts, plan_runs
-from profiling.study.report_marks import (
-    FIGURES,
-    TABLES,
-    Mark,
-    figure_marks,
-    summary_mark,
-    table_mark,
-)
+from analysis.registry import TABLES
+from profiling.study.report_marks import FIGURES, figure_marks
 from tests.conftest import CHECKOUT
 
 RULES = CHECKOUT / "workflow" / "rules"
@@ -92,23 +87,12 @@ def test_figures_of_one_subcategory_have_the_same_labels() -> None:
 def test_captions_of_figures_say_clock_table_and_command(kind: str) -> None:
     text = (CHECKOUT / "workflow/report" / f"{kind}.rst").read_text(encoding="utf-8")
     assert "``python -m analysis figures``" in " ".join(text.split())
-    assert any(f"``{table}.csv``" in text for table in TABLES)
+    assert any(f"``{table.file}``" in text for table in TABLES)
     assert "CSV file of the same name" in " ".join(text.split())
     assert "clock" in text or "busy" in text
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_captions_of_tables_name_the_command_that_makes_them(name: str) -> None:
-    mark = table_mark(name)
-    text = " ".join((RULES / mark["caption"]).read_text(encoding="utf-8").split())
-    command = text.split("``python -m analysis ")[1].split("``")[0]
-    rules = (RULES / "tables.smk").read_text(encoding="utf-8")
-    marked = rules.index(f'table_mark("{name}")')
-    assert rules[marked:].split("python -m analysis ")[1].split()[0] == command
-    assert mark["labels"]["table"] == f"{name}.csv"
-
-
 def test_no_caption_is_left_over() -> None:
-    used = {Path(table_mark(name)["caption"]).stem for name in TABLES}
+    used = {Path(table.mark["caption"]).stem for table in TABLES}
     used |= {Path(summary_mark()["caption"]).stem, *FIGURES, "figure", "study"}
     assert {path.stem for path in (CHECKOUT / "workflow/report").iterdir()} == used

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
-from profiling.study.report_marks import FIGURES, TABLES
+from analysis.registry import TABLES
+from profiling.study.report_marks import FIGURES
 from tests.workflow.conftest import CHECKOUT, planned, run_study
 
 pytestmark = pytest.mark.study
@@ -67,12 +68,12 @@ def test_every_figure_is_in_it_once_with_category_labels_and_caption(
 def test_every_table_is_in_it_with_category_and_caption(page: str, finished_study: Path) -> None:
     results, filed = variable(page, "results"), category_of(page)
     made = {path.stem for path in (finished_study / "results/tables").glob("*.csv")}
-    assert made == set(TABLES)
-    for name, (category, contents) in TABLES.items():
-        path = f"results/tables/{name}.csv"
-        assert filed[path] == category
-        assert results[path]["labels"] == {"table": f"{name}.csv", "contents": contents}
-        assert words(results[path]["caption"]) == words(caption(f"table_{name}"))
+    assert made == {table.name for table in TABLES}
+    for table in TABLES:
+        path = f"results/tables/{table.file}"
+        assert filed[path] == table.category
+        assert results[path]["labels"] == {"table": table.file, "contents": table.contents}
+        assert words(results[path]["caption"]) == words(caption(f"table_{table.name}"))
     assert filed["results/summary.txt"] == "Summary"
 
 

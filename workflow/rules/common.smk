@@ -9,6 +9,7 @@ sys.path.insert(0, workflow.basedir)
 from adscale.devices import scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
+from adscale.marks import summary_mark
 from adscale.plan import (
     figure_names,
     first_processes,
@@ -16,9 +17,11 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
+from adscale.table_rules import StudyFiles, table_rule
+from analysis.registry import TABLE_JOBS
 from profiling.study.estimates import Costs
 from profiling.study.finished import RESULTS, closing_words, opening_words
-from profiling.study.report_marks import figure_marks, summary_mark, table_mark
+from profiling.study.report_marks import figure_marks
 from profiling.study.setup import CACHE, Call, set_up
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -44,6 +47,21 @@ RUNS = PLAN.runs
 RECORDS = planned_records(RUNS, STUDY.latency)
 FIGURES = figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors))
 HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
+
+# of the first process of each run: what a run takes in memory is not a matter of chance
+STUDY_FILES = StudyFiles(
+    processes=expand("results/{run}", run=RUNS),
+    records=expand("results/{record}", record=RECORDS),
+    runs=expand("results/{run}", run=first_processes(RUNS)),
+    counts=expand("results/{count}/memory.json", count=COUNTS),
+)
+SETTINGS = {
+    "no_latency": not STUDY.latency,
+    "extrapolate_to": STUDY.extrapolate_to_px,
+    "beyond_limit": STUDY.extrapolate_beyond_limit,
+    "hardware": HARDWARE_JSON,
+}
+TABLE_RULES = [(job, table_rule(job, STUDY_FILES, SETTINGS)) for job in TABLE_JOBS]
 
 # what to ask a cluster for; on one machine nothing comes of it
 COSTS = Costs(RUNS, RESULTS)
