@@ -20,7 +20,7 @@ study: setup
 	@sh workflow/study.sh $(BIN)/snakemake $(ARGS)
 
 # One process with ARGS="-n 0" or ARGS="-p no:xdist"; what runs when is in docs/contributing.md.
-PARALLEL = $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
+PARALLEL = $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 
 test: setup-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
@@ -33,6 +33,7 @@ lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

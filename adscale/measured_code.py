@@ -23,7 +23,10 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.run_record",
     ),
     "images": ("profiling.images",),
-    "sampling": ("profiling.sampling",),
+    "sampling": (
+        "adscale.mean_error",
+        "profiling.sampling",
+    ),
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
@@ -88,6 +91,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.plan": _FOR_PLANNING,
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",
+    "adscale.text_table": _FOR_PEOPLE,
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from adscale.mean_error import Floats
 from adscale.tables import Table, flag, integer, join, real, text
 
 from .columns import COLLECTOR, RUN, STATUS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .profiles.record import Run
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PassTimes
-    from .statistics.mean_error import Floats
 
 FLAGS = (
     "tf32_matmul", "tf32_cudnn", "cudnn_benchmark", "cudnn_deterministic",

@@ -49,7 +49,7 @@ class LatencyClock:
         return NO_RANGE if self._inside else _Part(self, name)
 
     def times_ms(self) -> list[float]:
-        """Of the image that is over: from the decoded image to its result, and the inference."""
+        """Times of the image that is over: from decoded image to result, and the inference."""
         spans = self._spans
         image_begin_ns, image_end_ns = spans.pop("image")
         _, done_ns = spans.pop("synchronize", (0, image_end_ns))
@@ -99,7 +99,7 @@ class Clock(Protocol):
         """This moment."""
 
     def elapsed_ms(self, begin: Any, end: Any) -> float:
-        """From one moment to another, in ms."""
+        """Time from one moment to another, in ms."""
 
 
 class HostClock:
@@ -156,7 +156,7 @@ class Stopwatch:
         return self._annotate(name)
 
     def times_ms(self) -> list[float]:
-        """Of the image that is over: the submodules in the order of the first image, the image.
+        """Times of the image that is over: submodules in the order of the first image, the image.
 
         Several calls in one image are added up; a submodule that was not called has 0.
         """
@@ -256,7 +256,7 @@ def last_level_bytes(cpus: Iterable[int], folder: Path = CPUS) -> int | None:
 
 
 def _bytes(size: str) -> int:
-    """What Linux writes as ``32768K``."""
+    """Bytes that Linux writes as ``32768K``."""
     units = {"K": 2**10, "M": 2**20, "G": 2**30}
     return int(size[:-1]) * units[size[-1]] if size[-1] in units else int(size)
 

@@ -43,7 +43,7 @@ def resident(status: Path = Path("/proc/self/status")) -> Resident:
 
 
 class Allocator(Protocol):
-    """What is asked of a GPU's memory."""
+    """Everything that is asked of a GPU's memory."""
 
     def synchronize(self) -> None:
         """Waits for the GPU."""
@@ -52,10 +52,10 @@ class Allocator(Protocol):
         """From now on, peaks are those of what follows."""
 
     def allocated_bytes(self) -> int:
-        """Of live tensors."""
+        """Bytes of live tensors."""
 
     def reserved_bytes(self) -> int:
-        """Taken from the driver: of live tensors, and kept for later ones."""
+        """Bytes taken from the driver: those of live tensors, and those kept for later ones."""
 
     def peak_allocated_bytes(self) -> int:
         """Largest ``allocated_bytes`` since the last reset."""
@@ -64,10 +64,10 @@ class Allocator(Protocol):
         """Largest ``reserved_bytes`` since the last reset."""
 
     def process_memory(self) -> ProcessMemory:
-        """What this process has on the GPU, by the driver."""
+        """Asks the driver for the memory of this process on the GPU."""
 
     def cublas_workspace_bytes(self) -> int | None:
-        """What is allocated for cuBLAS with the first matrix product; None where nobody tells."""
+        """Bytes that the first matrix product takes for cuBLAS; None where nobody tells."""
 
 
 class TorchAllocator:
@@ -127,7 +127,7 @@ class MemoryWatch:
         self._before = self._after = Resident(None, None)
 
     def begin(self) -> None:
-        """What follows is the run's."""
+        """Begins to count memory as that of the run."""
         self._before = resident()
 
     def moving(self) -> AbstractContextManager[None]:
@@ -149,7 +149,7 @@ class MemoryWatch:
             self._gpu.end()
 
     def as_dict(self) -> dict[str, Any]:
-        """What has been measured so far; for ``run.json``."""
+        """Everything measured so far, as ``memory`` of ``run.json``."""
         return {
             "host": {
                 "resident_before_build_bytes": self._before.now_bytes,
@@ -250,7 +250,7 @@ class _GpuWatch:
         self._peak_reserved_bytes = max(self._peak_reserved_bytes, allocator.peak_reserved_bytes())
 
     def _outside_bytes(self) -> int | None:
-        """What the process has on the GPU beside what torch's allocator has taken."""
+        """Memory of the process on the GPU that torch's allocator has not taken."""
         return self._less_reserved(self._allocator.process_memory().used_bytes)
 
     def _less_reserved(self, process_bytes: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What a run will need of its device's memory, counted in the process that will measure it.
+"""Counts what a run will need of its device's memory, in the process that will measure it.
 
 The measurement must not notice. The count has shapes and no contents (``profiling.memory``), so it
 leaves no tensor behind; what it does leave is seen to here: random states, torch's cache of shapes,

@@ -139,7 +139,7 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 def _end_with_parent() -> Callable[[], None]:
-    """What the new process does first: ask Linux for a SIGTERM when we are killed outright."""
+    """The new process first asks Linux for a SIGTERM when we are killed outright."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # loaded here: not between fork and exec
 
     def ask() -> None:

@@ -37,7 +37,7 @@ class Outcome:
 
     @classmethod
     def ruled_out(cls, prediction: Prediction, margin: float) -> Outcome:
-        """Of a run that its count rules out: it is not begun.
+        """The outcome of a run that its count rules out: it is not begun.
 
         Args:
             prediction: for the run.
@@ -67,7 +67,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunStart:
-    """What is known of a run when it starts.
+    """Everything known of a run when it starts.
 
     Args:
         request: what to run.

@@ -80,17 +80,8 @@ def measure(
     images = ImageSet.open(request.images)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
-    gpu_uuid = measured_gpu_uuid(request.gpu) if request.device_type == "cuda" else None
-    with MachineWatch(
-        request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
-    ) as machine:
-        prediction = predict(
-            spec,
-            request.settings,
-            resolution_px=request.resolution_px,
-            implementation=parse_variant(request.variant, spec).implementation,
-            device_type=request.device_type,
-        )
+    with _machine_watch(request) as machine:
+        prediction = _predict(request, spec)
         memory.begin()
         start = RunStart(request, images, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
@@ -104,6 +95,23 @@ def measure(
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
     return start.record(outcome, submodules)
+
+
+def _machine_watch(request: RunRequest) -> MachineWatch:
+    gpu_uuid = measured_gpu_uuid(request.gpu) if request.device_type == "cuda" else None
+    return MachineWatch(
+        request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
+    )
+
+
+def _predict(request: RunRequest, spec: MethodSpec) -> Prediction | str:
+    return predict(
+        spec,
+        request.settings,
+        resolution_px=request.resolution_px,
+        implementation=parse_variant(request.variant, spec).implementation,
+        device_type=request.device_type,
+    )
 
 
 def _run(
@@ -203,7 +211,7 @@ class Times(Protocol):
         """The range of that name."""
 
     def times_ms(self) -> list[float]:
-        """Of the image that is over, always in the same order."""
+        """Times of the image that is over, always in the same order."""
 
 
 def run_phases(
@@ -241,7 +249,7 @@ def run_phases(
 
 
 def _times(request: RunRequest, annotate: Annotate) -> Times | None:
-    """What times the images of a phase in this process; None where only the profile needs to."""
+    """The clock for the images of a phase in this process; None where only the profile has one."""
     if request.collector == "none":
         return LatencyClock()
     if request.sampling.target_precision is None:

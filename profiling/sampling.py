@@ -20,10 +20,7 @@ of variation of 3 % and a lag-one autocorrelation of 0.3 takes some 150 images.
 
 What the rule cannot do is to see a drift: so few images tell only a large one.
 
-The interval is that of `analysis.statistics.mean_error`, where its reasons and sources are:
-equal-weighted cosines (Lazarus, Lewis, Stock and Watson 2018) with a correction of first order for
-autocorrelation. It is written a second time, for a series that still grows, because `profiling` and
-`analysis` share files only; a test holds the two against each other.
+The interval is that of `adscale.mean_error`, which is reported, too.
 """
 
 from __future__ import annotations
@@ -33,12 +30,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from adscale.mean_error import Floats, cosine_count, mean_error
 from adscale.request import Sampling
-
-Floats = npt.NDArray[np.float64]
-
 
 StopReason = Literal["precision", "image_count", "time_budget"]
 WARMUP_SHARE = 0.25
@@ -148,7 +142,7 @@ class AdaptiveRule:
         if not target > 0:
             raise ValueError(f"the target has to be positive, not {target}")
         # SciPy is loaded now, not at the first look, in the middle of the measured images
-        mean_half_widths(np.zeros((1, 2)), [1])
+        mean_error(np.zeros((1, 2))).half_width  # noqa: B018
         self.most_images = most_images
         self.target = target
         self._limits = StopRule(most_images, least_images, budget_s)
@@ -216,7 +210,7 @@ class AdaptiveRule:
         """Largest half-width over the one aimed at, for each number of cosines."""
         series = self._times[:, : self._images]
         aim = self.target * np.abs(series.mean(axis=1))
-        widths = mean_half_widths(series, cosines)
+        widths = np.array([mean_error(series, count).half_width for count in cosines])
         ratios = np.divide(widths, aim, out=np.where(widths > 0, np.inf, 0.0), where=aim > 0)
         return [float(ratio) for ratio in ratios.max(axis=1)]
 
@@ -235,47 +229,3 @@ def measurement_rule(sampling: Sampling) -> Rule:
         sampling.time_budget_s,
         sampling.target_precision,
     )
-
-
-def cosine_count(size: int) -> int:
-    """Degrees of freedom of the interval: 0.4·n^(2/3), at least four, fewer than values."""
-    return min(size - 1, max(4, round(0.4 * math.pow(size, 2 / 3))))
-
-
-def mean_half_widths(series: Floats, cosines: Sequence[int]) -> Floats:
-    """Half-width of the 95 % confidence interval of each mean.
-
-    Args:
-        series: one row per series, in the order of measurement; at least two values each.
-        cosines: degrees of freedom of each interval; the reported one has `cosine_count`.
-
-    Returns:
-        One row per number of cosines, one column per series.
-    """
-    from scipy.fft import dct  # by far the slowest import here, which most runs do without
-    from scipy.special import stdtrit
-
-    size, most = series.shape[-1], max(cosines)
-    deviations = series - series.mean(axis=-1, keepdims=True)
-    squares = dct(deviations, type=2, norm="ortho", axis=-1)[..., 1 : most + 1] ** 2
-    rho = _autocorrelation(deviations)
-    lag_one = rho[..., np.newaxis]
-    waves = np.cos(np.pi * np.arange(1, most + 1) / size)
-    spectra = squares * (1 + lag_one**2 - 2 * lag_one * waves) / (1 - lag_one) ** 2
-    end_effect = 1 - 2 * rho * (1 - rho**size) / (size * (1 - rho**2))
-    return np.array(
-        [
-            stdtrit(count, 0.975) * np.sqrt(spectra[..., :count].mean(axis=-1) * end_effect / size)
-            for count in cosines
-        ],
-        np.float64,
-    )
-
-
-def _autocorrelation(deviations: Floats) -> Floats:
-    """Lag-one autocorrelation, its bias of (1 + 3ρ)/n removed (Marriott and Pope 1954)."""
-    size = deviations.shape[-1]
-    squares = np.sum(deviations**2, axis=-1)
-    products = np.sum(deviations[..., 1:] * deviations[..., :-1], axis=-1)
-    rho = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
-    return np.asarray(np.clip(rho + (1 + 3 * rho) / size, 0.0, 0.9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Before torch or numpy is imported: two workers on two cores have one each. A run that is
 # measured takes the threads of its request, whatever stands here.
@@ -19,11 +20,11 @@ CHECKOUT = Path(__file__).parents[1]
 FIXTURES = CHECKOUT.parent / "shared" / "fixtures"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skips, with the reason, what this machine cannot run; deals out the rest."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips, with the reason, what this machine cannot run; what takes longest comes first."""
     _skip(items)
-    if config.getoption("dist", "no") == "loadgroup":
-        _deal_out(items)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
 
 
 def _skip(items: list[pytest.Item]) -> None:
@@ -38,24 +39,42 @@ def _skip(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-DEALT_OUT_SINGLY = ("tests/workflow/test_study.py",)
+def _turn(item: pytest.Item) -> int:
+    """Studies, then what starts processes that measure, then all that runs within pytest.
+
+    One file makes the shared study, while the other process runs studies that do not need it.
+    """
+    needs = getattr(item, "fixturenames", ())
+    if item.nodeid.startswith(SHARED_STUDY_FIRST):
+        return 0
+    if item.get_closest_marker("study"):
+        return 2 if "finished_study" in needs else 1
+    return 3 if "checkout_environment" in needs else 4
+
+
+SHARED_STUDY_FIRST = "tests/workflow/test_left_out.py"
+
+SINGLY = ("tests/workflow/test_study.py",)
 """Long files without a fixture of their own: each of their tests goes where there is room."""
 
-
-def _deal_out(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, and a file stays on one worker with its fixtures."""
-    for item in items:
-        file = item.nodeid.split("::")[0]
-        if file not in DEALT_OUT_SINGLY and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(file))
-    items.sort(key=_turn)
+COUNTS = tuple(
+    f"tests/profiling/test_{name}.py"
+    for name in ("memory_counting", "memory_methods", "memory_peaks", "efficientad_forms")
+)
+"""Files that look at the same counts, which each process makes for itself."""
 
 
-def _turn(item: pytest.Item) -> int:
-    """Studies, then what starts processes that measure, then all that runs within pytest."""
-    if item.get_closest_marker("study"):
-        return 0
-    return 1 if "checkout_environment" in getattr(item, "fixturenames", ()) else 2
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deals tests out to processes: a file stays in one of them, with its fixtures."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", maxsplit=1)[0]
+            return nodeid if file in SINGLY else COUNTS[0] if file in COUNTS else file
+
+    return Scheduling(config, log)
 
 
 def _has_gpu() -> bool:

@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 
 from adscale.names import IMAGE
+from adscale.tables import Schema
 
 from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
-from ..tables import Schema, read_parquet
-from .record import Run
+from ..tables import read_parquet
 from .run_work import RunWork
 from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
+    from .record import Run
     from .study_runs import StudyRun
 
 KERNEL_COLUMNS: Schema = {

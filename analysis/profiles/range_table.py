@@ -6,20 +6,22 @@ spans and shares where no kernel was launched.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from adscale.names import IMAGE
+from adscale.tables import Schema
 
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
-from ..tables import Schema
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
-from .record import Run
 from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
 from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, Kind, ProfileWork, work_by
+
+if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
+    from .record import Run
 
 PROFILE_COLUMNS: Schema = {
     "path": "string",

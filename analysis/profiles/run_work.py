@@ -6,6 +6,7 @@ Ranges can vanish from a profile without a word, so that they are counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from adscale.names import DOMAIN, IMAGE
 from ..attribution.nesting import Nesting
 from ..attribution.range_tree import levels_of
 from ..nsys.records import Bools, Int64s, Profile, Ranges, Strings
-from .record import Run
 from .work import ProfileWork, work_of
+
+if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
+    from .record import Run
 
 PHASES = ("warmup", "measure")
 """The ranges at the top, each at most once."""

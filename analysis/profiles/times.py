@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from adscale.errors import ResultsError
+from adscale.mean_error import Floats
 
-from ..statistics.mean_error import Floats
 from ..tables import read_parquet
 from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS

@@ -5,7 +5,7 @@ somewhere, does the level wander up and down?
 
 The first three are contrasts: weights over the images that add up to nothing. The weighted sum,
 over its standard error under autocorrelation, is compared with Student's t. The error comes from
-the cosines of `analysis.statistics.mean_error`, with the contrast's own part taken out of the
+the cosines of `adscale.mean_error`, with the contrast's own part taken out of the
 series, so that a drift does not hide itself by making the noise look large; and from twice as many
 of them, because the drift has been taken out and there is less of a bias to fear. The fourth
 compares the slowest quarter of those cosines with the others (Fisher's F): if a first-order
@@ -29,7 +29,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .mean_error import Floats, autocorrelation, cosine_count, cosine_projections, spectrum_fall
+from adscale.mean_error import (
+    Floats,
+    autocorrelation,
+    cosine_count,
+    cosine_projections,
+    spectrum_fall,
+)
 
 DriftKind = Literal["thirds", "trend", "step", "wander"]
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .mean_error import cosine_count, t_quantile
+from adscale.mean_error import cosine_count, t_quantile
 
 
 class Mean(NamedTuple):

@@ -27,9 +27,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from adscale.mean_error import Floats
+
 from . import drift
 from .drift import DriftTest, drift_tests
-from .mean_error import Floats
 
 FEWEST_GROUPED = 30
 """Images below which groups cannot be told from chance."""

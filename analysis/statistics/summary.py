@@ -43,7 +43,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mean_error import Floats, cosine_count, mean_error, t_quantile
+from adscale.mean_error import Floats, cosine_count, mean_error, t_quantile
 
 
 class Estimate(NamedTuple):

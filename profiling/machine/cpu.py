@@ -204,11 +204,11 @@ class _BusyTime:
 
 class _Frequency(Protocol):
     def highest_mhz(self) -> float | None:
-        """Of the CPUs at hand; None where it cannot be read."""
+        """The highest clock of the CPUs at hand; None where it cannot be read."""
 
 
 class _ScalingFrequency:
-    """From the driver of the frequency, in kHz, a file per CPU."""
+    """Reads the files of the frequency driver, one per CPU, in kHz."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._files = list(files)
@@ -219,7 +219,7 @@ class _ScalingFrequency:
 
 
 class _ListedFrequency:
-    """From the list of processors, as machines without that driver have it."""
+    """Reads the list of processors, on machines without that driver."""
 
     def __init__(self, cpuinfo: Path, cpus: Iterable[int]) -> None:
         self._cpuinfo = cpuinfo

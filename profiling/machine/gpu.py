@@ -137,7 +137,7 @@ class GpuSource:
 
 
 class _OthersShare:
-    """What other processes use of a GPU, from periods that the driver ends now and then."""
+    """Follows what other processes use of a GPU, over periods that the driver ends now and then."""
 
     def __init__(self, gpu: Gpu) -> None:
         self.own: set[int] = set()
@@ -276,7 +276,7 @@ class GpuWatch:
         self._refuse_some(self._after, "after")
 
     def as_dict(self, measured_images: int, unavailable: Mapping[str, str]) -> dict[str, Any]:
-        """What ``machine`` of ``run.json`` has beside samples. The GPU is not asked any more.
+        """``machine`` of ``run.json`` without its samples. The GPU is not asked any more.
 
         Args:
             measured_images: within which the energy was used.

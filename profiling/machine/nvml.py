@@ -1,4 +1,4 @@
-"""What NVIDIA's driver tells of a GPU, through its management library: NVML is started here alone.
+"""NVIDIA's driver, asked through its management library: NVML is started in this module alone.
 
 ``Gpu`` is what the rest of the package asks; everything that decides lies elsewhere.
 """
@@ -18,13 +18,13 @@ class GpuError(Exception):
 
 
 class Utilisation(NamedTuple):
-    """What a process used of a GPU over the driver's last period."""
+    """The share of a GPU that a process used over the driver's last period."""
 
     pid: int
     time_us: int
     """End of that period."""
     share: float
-    """Of the time in which kernels of it ran, 0 to 1."""
+    """Share of the period in which kernels of it ran, 0 to 1."""
 
 
 class ComputeProcess(NamedTuple):
@@ -36,7 +36,7 @@ class ComputeProcess(NamedTuple):
 
 
 class Gpu(Protocol):
-    """What a driver tells of one GPU; every method raises GpuError where it does not."""
+    """One GPU, as a driver tells of it; every method raises GpuError where it does not."""
 
     def sm_clock_mhz(self) -> float:
         """Clock of the multiprocessors."""
@@ -57,7 +57,7 @@ class Gpu(Protocol):
         """Counter of energy, from any beginning."""
 
     def utilisation(self, since_us: int) -> Sequence[Utilisation]:
-        """Of each process, over the driver's periods that ended since then; maybe none."""
+        """Use by each process, over the driver's periods that ended since then; maybe none."""
 
     def compute_processes(self) -> Sequence[ComputeProcess]:
         """Processes with a compute context, those of this run among them."""
@@ -155,12 +155,12 @@ class NvmlGpu:
         return int(_call("nvmlDeviceGetCurrentClocksEventReasons", self._whole))
 
     def energy_j(self) -> float:
-        """Since the driver was loaded."""
+        """Energy since the driver was loaded."""
         self._refuse_part("energy")
         return float(_call("nvmlDeviceGetTotalEnergyConsumption", self._whole)) / 1e3
 
     def utilisation(self, since_us: int) -> list[Utilisation]:
-        """Of each process, over the driver's periods that ended since then; maybe none."""
+        """Use by each process, over the driver's periods that ended since then; maybe none."""
         import pynvml
 
         try:

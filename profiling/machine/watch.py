@@ -35,7 +35,7 @@ class Source(Protocol):
         """The quantities now; None where one is missing for once."""
 
     def restart(self) -> None:
-        """What follows shall not be mixed with what went before: the measured images begin."""
+        """The measured images begin: nothing from before may be mixed with them."""
 
 
 class Sampler:

@@ -102,7 +102,7 @@ def format_table(report: MemoryRecord) -> str:
 
 
 def _peak_words(count: MemoryCount) -> list[str]:
-    """What the device must hold, and what the largest peak consists of."""
+    """Says what the device must hold, and what the largest peak consists of."""
     part = count.largest_peak
     peak = part.peak
     where = f"{part.submodule}, {peak.operator}"

@@ -196,7 +196,7 @@ def _count(
 
 
 def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
-    """What the device must hold beside the image; what ``not_counted`` lists comes on top."""
+    """Bytes that the device must hold beside the image; what ``not_counted`` lists comes on top."""
     resident = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 

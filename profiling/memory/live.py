@@ -56,7 +56,7 @@ def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[i
 
 
 class Position(NamedTuple):
-    """What is being called."""
+    """The submodule and the layer that are being called."""
 
     submodule: str | None
     layer: str | None
@@ -71,7 +71,7 @@ class Whereabouts(Protocol):
 
 
 class Origin(NamedTuple):
-    """What made a tensor."""
+    """The operator that made a tensor, and where it was called."""
 
     submodule: str | None
     operator: str
@@ -88,7 +88,7 @@ class Block(NamedTuple):
 
 @dataclass
 class Section:
-    """What was seen during a part of an inference, such as a submodule."""
+    """Memory and work during a part of an inference, such as a submodule."""
 
     kept_bytes: int
     """Alive on the device when it began."""
@@ -99,7 +99,7 @@ class Section:
     host_peak_bytes: int
     """As ``peak_bytes``, on the host where that is another device."""
     origin: Origin | None = None
-    """What completed the peak; None: nothing was allocated."""
+    """The tensor that completed the peak; None: nothing was allocated."""
     kept: tuple[Block, ...] = ()
     """The part of the peak that was there when the section began."""
     own: tuple[Block, ...] = ()
@@ -212,7 +212,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def origin(self, tensor: torch.Tensor) -> Origin | None:
-        """What made a tensor; None: it was there before."""
+        """The origin of a tensor; None: it was there before."""
         block = self._live.get(id(tensor.untyped_storage()))
         return None if block is None else block.origin
 

@@ -32,11 +32,11 @@ class ModuleCall:
     is_leaf: bool
     """Whether it has no children."""
     output_shape: tuple[int, ...]
-    """Of the first tensor that it puts out."""
+    """Shape of the first tensor that it puts out."""
     output_bytes: int
-    """Of all tensors that it puts out."""
+    """Bytes of all tensors that it puts out."""
     parameters_bytes: int
-    """Of the parameters that the module itself owns."""
+    """Bytes of the parameters that the module itself owns."""
 
 
 class Recorder:
@@ -59,7 +59,7 @@ class Recorder:
         self.interrupted: str | None = None
         """The submodule in which the inference ended with an error, if it did."""
         self.sections: dict[str, list[Section]] = {}
-        """What was seen during each range of a submodule."""
+        """The sections of each submodule, one for each of its ranges."""
         self.live = LiveTensors(device_type, self)
         self._names = {module: name for name, module in method.named_modules() if name}
         self._submodules = submodules
@@ -176,7 +176,7 @@ def is_not_in_place(call: ModuleCall) -> bool:
 
 
 def is_in_torchsummary(call: ModuleCall) -> bool:
-    """What torchsummary hooks: every module but lists of modules and whole networks."""
+    """The modules that torchsummary hooks: all but lists of modules and whole networks."""
     is_network = not call.is_leaf and "." not in call.name
     return not is_network and not isinstance(call.module, (nn.Sequential, nn.ModuleList))
 

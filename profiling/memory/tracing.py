@@ -186,7 +186,7 @@ class Trace:
         self.recorder.live.add_flops(work.flops)
 
     def submodules(self, otherwise: str | None = None) -> tuple[SubmoduleCount, ...]:
-        """What each submodule took, in the order of inference.
+        """The count of each submodule, in the order of inference.
 
         Args:
             otherwise: the submodule of tensors of which nothing tells where they belong.
@@ -249,7 +249,7 @@ def _layer(call: ModuleCall) -> LayerCount:
 
 
 def _peak(sections: Sequence[Section]) -> PeakCount:
-    """Of a submodule whose range may open several times in an image."""
+    """The largest peak of a submodule, whose range may open several times in an image."""
     if not sections:
         return PeakCount(0, 0, None, None, ())
     most = max(sections, key=lambda section: section.peak_bytes)

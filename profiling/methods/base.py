@@ -1,4 +1,4 @@
-"""What a method must offer to be measured, and what it may use to be counted.
+"""The interface of a method that is measured, and the steps that are counted without running.
 
 Steps that torch does not see (libraries for numpy arrays, on the CPU or not) go through
 ``on_host``: while memory is counted there is nothing to compute, and such a step tells what it
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detection:
-    """What one inference yields."""
+    """The result of one inference."""
 
     anomaly_map: torch.Tensor | None
     """Shape (1, 1, s, s), float32, on the device of the inference or already on the host. Of a
@@ -122,7 +122,7 @@ def is_fake(tensor: torch.Tensor) -> bool:
 
 @dataclass(frozen=True)
 class LibraryWork:
-    """What a library takes besides its arguments and results."""
+    """Memory and work of a library besides its arguments and results."""
 
     library: str
     purpose: str

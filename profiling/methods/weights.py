@@ -13,6 +13,8 @@ from torch import nn
 
 from adscale.errors import WeightsError
 
+REMEDY = "check that the checkpoint is of this method and size"
+
 
 def draw_weights(module: nn.Module, *, seed: int) -> None:
     """Fills all parameters from a seed: the same numbers on every machine.
@@ -173,24 +175,18 @@ def _compare_names(
 ) -> None:
     for name, tensor in expected.items():
         if name not in found:
-            raise WeightsError(
-                f"{file}: {name}",
-                f"is missing (expected shape {_shape(tensor)})",
-                "check that the checkpoint is of this method and size",
-            )
+            what = f"is missing (expected shape {_shape(tensor)})"
+            raise WeightsError(f"{file}: {name}", what, REMEDY)
     for name, tensor in found.items():
         if name not in expected:
-            raise WeightsError(
-                f"{file}: {name}",
-                f"is not part of the method (found shape {_shape(tensor)})",
-                "check that the checkpoint is of this method and size",
-            )
+            what = f"is not part of the method (found shape {_shape(tensor)})"
+            raise WeightsError(f"{file}: {name}", what, REMEDY)
 
 
 def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> None:
     if found.shape != expected.shape:
         what = f"expected shape {_shape(expected)}, found {_shape(found)}"
-        raise WeightsError(where, what, "check that the checkpoint is of this method and size")
+        raise WeightsError(where, what, REMEDY)
     if found.is_meta or found.layout != torch.strided:
         raise WeightsError(where, "holds no plain values", "save a dense tensor of the CPU")
     if found.is_floating_point() != expected.is_floating_point() or found.is_complex():

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from adscale.mean_error import Floats
 from analysis.comparison.sides import Side
 from analysis.runtime_table import RUNTIME
-from analysis.statistics.mean_error import Floats
 from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import runs_table, runtime_row

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics.mean_error import (
+from adscale.mean_error import (
     autocorrelation,
     cosine_count,
     cosine_projections,

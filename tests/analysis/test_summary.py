@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics.mean_error import mean_error
+from adscale.mean_error import mean_error
 from analysis.statistics.summary import Estimate, SeriesSummary, summarize_series
 from tests.analysis.series import noise
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from adscale.mean_error import mean_error, t_quantile
 from analysis.statistics.drift import drift_tests
-from analysis.statistics.mean_error import mean_error, t_quantile
 from analysis.statistics.steadiness import check_steadiness
 from analysis.statistics.summary import PERCENTILES, summarize_series
 from profiling.sampling import AdaptiveRule

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiling.sampling import AdaptiveRule, cosine_count, mean_half_widths
+from adscale.mean_error import mean_error
+from profiling.sampling import AdaptiveRule
 from tests.analysis.series import times
 
 
@@ -24,8 +25,7 @@ def run(
 
 
 def relative_half_width(series: npt.NDArray[np.float64]) -> float:
-    widths = mean_half_widths(series, [cosine_count(series.shape[1])])
-    return float(np.max(widths[0] / series.mean(axis=1)))
+    return float(np.max(mean_error(series).half_width / series.mean(axis=1)))
 
 
 def test_quiet_submodules_stop_at_the_least_number() -> None:
@@ -121,7 +121,7 @@ def test_the_interval_after_the_stop_holds_in_93_to_97_of_100_runs(
     inside = []
     for one in all_series:
         images, _ = run(AdaptiveRule(600), one[np.newaxis])
-        half_width = mean_half_widths(one[:images], [cosine_count(images)])[0]
+        half_width = mean_error(one[:images]).half_width
         inside.append(abs(one[:images].mean() - 1) <= half_width)
     error = 0.012  # two standard errors of the simulation
     assert 0.93 - error <= np.mean(inside) <= 0.97 + error

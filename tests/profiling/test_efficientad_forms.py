@@ -16,7 +16,6 @@ from tests.profiling import counts
 from tests.profiling import efficientad_formulas as formulas
 from tests.profiling.tensors import no_ranges, random_image, recorded_ranges
 
-pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 
 

@@ -17,7 +17,6 @@ from profiling.memory.counting import count_memory
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling.counts import counted, counted_anew, submodules
 
-pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 SPEC = get_spec("efficientad")
 

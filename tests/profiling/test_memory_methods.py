@@ -9,7 +9,6 @@ from adscale.methods.registry import all_specs
 from adscale.methods.spec import MethodSpec
 from tests.profiling import counts
 
-pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 
 

@@ -19,7 +19,6 @@ from profiling.methods.ddad.unet import UNet, optimize
 from profiling.methods.patchcore.embedding import closed_form_embedding, reference_embedding
 from tests.profiling import counts
 
-pytestmark = pytest.mark.xdist_group("counts")
 MIB = 2**20
 EMBEDDINGS: dict[str, Callable[..., object]] = {
     "reference": reference_embedding,

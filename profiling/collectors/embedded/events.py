@@ -1,4 +1,4 @@
-"""What the embedded collector records, on which threads. All times are ns since the Unix epoch."""
+"""The events that the embedded collector records. All times are ns since the Unix epoch."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Recording(NamedTuple):
     gpu: GpuEvents = GpuEvents()
     gpus: tuple[Gpu, ...] = ()
     gpu_source: str = "none"
-    """What recorded the GPU, with its version."""
+    """The recorder of the GPU, with its version."""
     adscale_version: str = ""
 
 

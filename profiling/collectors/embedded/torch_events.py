@@ -33,10 +33,10 @@ class DeviceType(Protocol):
 
 
 class KinetoEvent(Protocol):
-    """What is used of torch's ``_KinetoEvent``, from 2.6 on."""
+    """The part of torch's ``_KinetoEvent`` that is used here, from 2.6 on."""
 
     def name(self) -> str:
-        """Of the kernel, call or copy."""
+        """Name of the kernel, call or copy."""
 
     def device_type(self) -> DeviceType:
         """CPU for API calls, CUDA for what ran on a GPU."""
@@ -51,7 +51,7 @@ class KinetoEvent(Protocol):
         """Since the Unix epoch."""
 
     def duration_ns(self) -> int:
-        """From start to end."""
+        """Time from start to end."""
 
     def correlation_id(self) -> int:
         """CUPTI's, the same for a call and what it launched."""
@@ -165,7 +165,7 @@ def _memory_kind(label: str) -> int:
 
 
 def _details(event: KinetoEvent) -> Mapping[str, Any]:
-    """What newer versions of torch tell besides, such as ``"bytes": 4096, "context": 1``."""
+    """Details that newer versions of torch tell, such as ``"bytes": 4096, "context": 1``."""
     told = getattr(event, "metadata_json", None)
     text = "" if told is None else told()
     try:
@@ -218,7 +218,7 @@ class CudaRecorder:
             self._profile.stop()
 
     def events(self, threads: ThreadNumbers) -> GpuEvents:
-        """What was recorded.
+        """All events that were recorded.
 
         Args:
             threads: finds Linux' number of a launching thread.

@@ -90,7 +90,7 @@ def _pool(patches: torch.Tensor) -> torch.Tensor:
 
 
 def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Tensor:
-    """What the chain of the reference amounts to, computed directly.
+    """Computes directly what the chain of the reference amounts to.
 
     With A the 3 x 3 mean (zeros of the border counted): values 0 to 511 are (9·A(middle) +
     middle) / 10, because the two windows of five values that the last pooling joins share the

@@ -87,7 +87,7 @@ class FlatSearch(nn.Module):
         )
 
     def _takes(self, queries: int) -> LibraryWork:
-        """What faiss takes for a search, as its flat indexes do it."""
+        """Memory and work of a search, as faiss' flat indexes do it."""
         found_bytes = queries * (FLOAT_BYTES + INDEX_BYTES)
         flops = 2 * queries * self.rows * self.dimension
         if self.bank.device.type == "cuda" or self._gpu_resources is not None:
@@ -113,7 +113,7 @@ class FlatSearch(nn.Module):
 
 
 def _block_bytes(queries: int, rows: int) -> int:
-    """What ``exhaustive_L2sqr_blas`` allocates (faiss/utils/distances.cpp)."""
+    """Bytes that ``exhaustive_L2sqr_blas`` allocates (faiss/utils/distances.cpp)."""
     import faiss
 
     if queries < faiss.cvar.distance_compute_blas_threshold:

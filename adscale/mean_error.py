@@ -19,17 +19,23 @@ images, with it in 93; at 0.8 and 100 images in 90 and 93.
 
 `make bench ARGS=statistics` compares the coverage with that of Student's t and of the block
 bootstrap, which is why this one was chosen.
+
+Arrays are those of whoever calls (the Python array API standard), so that this module, which both
+sides import, imports no numpy.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float64]
+else:
+    Floats = Any
 
 FEWEST_COSINES = 4
 """Below this many degrees of freedom t's quantile grows faster than the bias shrinks."""
@@ -61,27 +67,27 @@ def cosine_count(size: int) -> int:
     return min(size - 1, max(FEWEST_COSINES, round(0.4 * math.pow(size, 2 / 3))))
 
 
-def mean_error(values: npt.ArrayLike, cosines: int | None = None) -> MeanError:
+def mean_error(series: Floats, cosines: int | None = None) -> MeanError:
     """Standard error of the mean under autocorrelation.
 
     Args:
-        values: series in the order of measurement, along the last axis; at least two values.
+        series: values in the order of measurement, along the last axis; at least two.
         cosines: how many cosines to use; `cosine_count` by default. More give a narrower interval
             that trusts more in the autocorrelation being of first order.
 
     Raises:
         ValueError: one value or none has no scatter.
     """
-    series = np.asarray(values, np.float64)
     size = series.shape[-1]
     if size < 2:
         raise ValueError("the error of a mean needs at least two values")
     count = cosine_count(size) if cosines is None else cosines
-    deviations = series - series.mean(axis=-1, keepdims=True)
+    xp = series.__array_namespace__()
+    deviations = series - xp.mean(series, axis=-1, keepdims=True)
     squares = cosine_projections(deviations, count) ** 2
     rho = autocorrelation(deviations, fitted=1)
-    variance = np.mean(squares * spectrum_fall(rho, count, size), axis=-1)
-    return MeanError(np.sqrt(variance * _end_effect(rho, size) / size), count)
+    variance = xp.mean(squares * spectrum_fall(rho, count, size), axis=-1)
+    return MeanError(xp.sqrt(variance * _end_effect(rho, size) / size), count)
 
 
 def cosine_projections(deviations: Floats, count: int) -> Floats:
@@ -93,7 +99,8 @@ def cosine_projections(deviations: Floats, count: int) -> Floats:
     """
     from scipy.fft import dct
 
-    return np.asarray(dct(deviations, type=2, norm="ortho", axis=-1)[..., 1 : count + 1])
+    projections: Floats = dct(deviations, type=2, norm="ortho", axis=-1)[..., 1 : count + 1]
+    return projections
 
 
 def autocorrelation(deviations: Floats, fitted: int) -> Floats:
@@ -107,11 +114,14 @@ def autocorrelation(deviations: Floats, fitted: int) -> Floats:
         deviations: series along the last axis, without their mean.
         fitted: coefficients that were fitted to get them: 1 for the mean, 2 with a slope or step.
     """
+    xp = deviations.__array_namespace__()
     size = deviations.shape[-1]
-    squares = np.sum(deviations**2, axis=-1)
-    products = np.sum(deviations[..., 1:] * deviations[..., :-1], axis=-1)
-    rho = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
-    return np.asarray(np.clip(rho + (fitted + (2 + fitted) * rho) / size, 0.0, 0.9))
+    squares = xp.sum(deviations**2, axis=-1)
+    products = xp.sum(deviations[..., 1:] * deviations[..., :-1], axis=-1)
+    # a series without scatter has no autocorrelation
+    rho = xp.where(squares > 0, products / xp.where(squares > 0, squares, 1.0), 0.0)
+    within: Floats = xp.clip(rho + (fitted + (2 + fitted) * rho) / size, 0.0, 0.9)
+    return within
 
 
 def spectrum_fall(rho: Floats, count: int, size: int) -> Floats:
@@ -125,9 +135,11 @@ def spectrum_fall(rho: Floats, count: int, size: int) -> Floats:
     Returns:
         One row per series, one column per cosine; 1 where rho is 0.
     """
-    lag_one = rho[..., np.newaxis]
-    waves = np.cos(np.pi * np.arange(1, count + 1) / size)
-    return np.asarray((1 + lag_one**2 - 2 * lag_one * waves) / (1 - lag_one) ** 2)
+    xp = rho.__array_namespace__()
+    lag_one = rho[..., None]
+    waves = xp.cos(math.pi * xp.arange(1, count + 1) / size)
+    fall: Floats = (1 + lag_one**2 - 2 * lag_one * waves) / (1 - lag_one) ** 2
+    return fall
 
 
 def t_quantile(degrees: float, level: float = 0.95) -> float:
@@ -139,4 +151,5 @@ def t_quantile(degrees: float, level: float = 0.95) -> float:
 
 def _end_effect(rho: Floats, size: int) -> Floats:
     """n·Var(mean) of a first-order autoregression over its limit for large n."""
-    return np.asarray(1 - 2 * rho * (1 - rho**size) / (size * (1 - rho**2)))
+    effect: Floats = 1 - 2 * rho * (1 - rho**size) / (size * (1 - rho**2))
+    return effect
