@@ -22,8 +22,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from adscale.errors import ArgumentError
+from adscale.files import write_output
 
-from ..tables import write_atomically, write_csv
+from ..tables import write_csv
 
 MM_PER_INCH = 25.4
 
@@ -236,7 +237,7 @@ def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:
     figure = drawing.figure
     paths = [folder / f"{drawing.name}.{kind}" for kind in ("pdf", "png", "csv")]
     # no date in the file: the same data give the same bytes
-    write_atomically(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
-    write_atomically(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
+    write_output(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
+    write_output(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
     write_csv(drawing.data, paths[2])
     return paths

@@ -18,7 +18,7 @@ from adscale.plan import (
     process_pattern,
 )
 from adscale.table_rules import StudyFiles, table_rule
-from analysis.registry import TABLE_JOBS
+from analysis.registry import TABLE_JOBS, TABLES
 from profiling.study.estimates import Costs
 from profiling.study.finished import RESULTS, closing_words, opening_words
 from profiling.study.report_marks import figure_marks
