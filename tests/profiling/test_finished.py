@@ -11,7 +11,7 @@ import pytest
 
 from adscale.config import load_config
 from adscale.plan import plan_runs, planned_records
-from adscale.plan_file import VARIABLE, Plan, read_plan, write_plan
+from adscale.plan_file import VARIABLE, Plan, pass_plan, read_plan
 from profiling.study.estimates import bound
 from profiling.study.finished import (
     NOTES,
@@ -56,7 +56,7 @@ class Folder:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.results, self.cache = folder / "results", folder / "cache"
         environment: dict[str, str] = {}
-        write_plan(plan, self.cache / "plans", environment)
+        pass_plan(plan, self.cache / "plans", environment)
         self.plan, self.file = plan, Path(environment[VARIABLE])
 
     def record(self, name: str, status: str = "ok", image_s: float = 1.0) -> None:
