@@ -58,7 +58,7 @@ class Plan(NamedTuple):
         return cls(collector, runs, sources, {**inside, **asked}, latency)
 
 
-def hand_over(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -> None:
+def pass_plan(plan: Plan, folder: Path, environment: MutableMapping[str, str]) -> None:
     """Writes the plan and names its file in the environment that jobs inherit.
 
     Args:
@@ -101,7 +101,7 @@ def _list_file(plan: Path, name: str) -> Path:
     return plan.with_name(f"{plan.stem}-{name.lower()}.txt")
 
 
-def take_over(environment: Mapping[str, str]) -> Plan:
+def passed_plan(environment: Mapping[str, str]) -> Plan:
     """The plan that the submitting process made.
 
     Raises:
@@ -111,7 +111,7 @@ def take_over(environment: Mapping[str, str]) -> Plan:
 
 
 def read_plan(file: Path) -> Plan:
-    """Read what ``hand_over`` wrote.
+    """Read what ``pass_plan`` wrote.
 
     Raises:
         ConfigError: the file cannot be read.

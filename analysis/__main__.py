@@ -8,19 +8,11 @@ from collections.abc import Sequence
 
 from adscale.errors import UserError
 
-from .commands import attribute, claims, compare, conclude, figures, report, tables, verify
+from .commands import attribute, checks, compare, figures, report, tables
 from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
-COMMANDS = (
-    figures,
-    report,
-    conclude,
-    compare,
-    claims,
-    verify,
-    gpu_check,
-)
+COMMANDS = (figures, report, compare, checks, gpu_check)
 """Of no job of the registry."""
 
 

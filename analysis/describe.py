@@ -1,4 +1,4 @@
-"""The pages that follow from the registry: definitions of columns, lists of tables, captions.
+"""The pages that follow from the registries: definitions of columns, lists, captions.
 
 ``make docs`` writes them anew (``python -m analysis.describe``); a test fails where a file differs.
 In a page of docs/, what stands between two markers is made, the rest is written by hand.
@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from adscale.figures import FigureKind
 from adscale.files import write_text
 from adscale.tables import Column, Columns, Table, TableJob
 
 from .comparison.table import COMPARISON
+from .figures.draw import FIGURES
 from .registry import TABLE_JOBS, TABLES
 
 CHECKOUT = Path(__file__).parents[1]
@@ -34,6 +36,7 @@ def described() -> dict[Path, str]:
         for job in TABLE_JOBS
         for output in job.outputs
     }
+    captions |= {CAPTIONS / f"{kind.begins}.rst": figure_caption(kind) for kind in FIGURES}
     pages = {"results.md", "comparison.md", *(table.page for table in TABLES)}
     return {**captions, **{DOCS / page: _page(DOCS / page) for page in sorted(pages)}}
 
@@ -44,7 +47,22 @@ def caption(job: TableJob, table: Table) -> str:
         f"Columns are defined in ``docs/{table.page}``. Made by ``python -m analysis "
         f"{job.command}``; the same table is there as Parquet."
     )
-    paragraphs = [*table.caption.split("\n\n"), where]
+    return _wrapped([*table.caption.split("\n\n"), where])
+
+
+def figure_caption(kind: FigureKind) -> str:
+    """The caption of figures of a kind in Snakemake's report, as reStructuredText."""
+    files = [f"``{table.file}``" for table in kind.reads]
+    named = " and ".join(filter(None, [", ".join(files[:-1]), files[-1]]))
+    made = (
+        f"From {named} in ``results/tables``. What is drawn is in the CSV file of the same name "
+        "beside the figure; the text beneath it says on what it was measured, or for what it was "
+        "counted. Made by ``python -m analysis figures``."
+    )
+    return _wrapped([*kind.caption.split("\n\n"), made])
+
+
+def _wrapped(paragraphs: Iterable[str]) -> str:
     wrapped = (textwrap.fill(" ".join(each.split()), WIDTH) for each in paragraphs)
     return "\n\n".join(wrapped) + "\n"
 
@@ -72,15 +90,23 @@ def tables_list() -> str:
     return "\n".join(["| table | a row is |", "|---|---|", *rows])
 
 
+def figures_list() -> str:
+    """What figures of each kind show, and what their names go on with, as Markdown."""
+    rows = [f"| `{kind.begins}_*` | {kind.shows} | {', '.join(kind.labels)} |" for kind in FIGURES]
+    head = ["| figure | shows, over the resolution | its name goes on with |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
 def _page(path: Path) -> str:
     """A page with what is made in it."""
     tables = {"comparison": COMPARISON, **{table.name: table.columns for table in TABLES}}
+    lists = {"tables": tables_list, "figures": figures_list}
     known: list[Column] = []
 
     def block(match: re.Match[str]) -> str:
         name = match[1]
-        if name == "tables":
-            return f"{name}{match[2]}\n{tables_list()}\n"
+        if name in lists:
+            return f"{name}{match[2]}\n{lists[name]()}\n"
         text = columns_table(tables[name], known)
         known.extend(tables[name])
         return f"{name}{match[2]}\n{text}\n"

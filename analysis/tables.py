@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from adscale.errors import OutputError, ResultsError
-
-ColumnType = Literal["string", "Int64", "Float64", "boolean"]
-"""Nullable pandas types: a missing value is null, never 0 and never NaN."""
-
-Schema = Mapping[str, ColumnType]
-"""Columns of a table in their order."""
-
-RUN_COLUMNS: Schema = {
-    "device": "string",
-    "device_type": "string",
-    "hardware": "string",
-    "method": "string",
-    "variant": "string",
-    "resolution_px": "Int64",
-    "pixels": "Int64",
-    "submodule": "string",
-    "role": "string",
-}
-"""Columns with which tables of runs begin: which run and which part of it a row is of."""
+from adscale.files import write_output
+from adscale.tables import Schema
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
@@ -51,30 +32,9 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
     return pd.DataFrame(columns)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place.
-
-    Raises:
-        OutputError: the folder does not exist or cannot be written.
-    """
-    # several machines may write to one folder, and processes of theirs have the same number
-    writer = f"{platform.node()}.{os.getpid()}"
-    temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(path, what, "choose another output or free the disk") from error
-
-
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV with line feeds; null is an empty field, reals have 12 digits."""
-    write_atomically(
+    write_output(
         path,
         lambda temporary: table.to_csv(
             temporary, index=False, lineterminator="\n", float_format="%.12g"
@@ -92,7 +52,7 @@ def write_parquet(
     columns = pa.Table.from_pandas(table, preserve_index=False)
     if metadata:
         columns = columns.replace_schema_metadata({**(columns.schema.metadata or {}), **metadata})
-    write_atomically(path, lambda temporary: pq.write_table(columns, temporary))
+    write_output(path, lambda temporary: pq.write_table(columns, temporary))
 
 
 def write_both(table: pd.DataFrame, csv_path: Path) -> None:

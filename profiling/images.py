@@ -62,7 +62,7 @@ def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> 
 
 def _is_mvtec(folder: Path) -> bool:
     """Whether it is a class, or the root of a dataset, in the layout of MVTec AD."""
-    return any((place / "train").is_dir() for place in (folder, *_entries(folder)))
+    return any((entry / "train").is_dir() for entry in (folder, *_entries(folder)))
 
 
 def _walk(

@@ -36,7 +36,7 @@ class MeasurementFailedError(Exception):
         self.returncode = returncode
 
 
-def check_place(request: RunRequest) -> None:
+def check_container(request: RunRequest) -> None:
     """Refuses to measure on the host what belongs into a container.
 
     Raises:

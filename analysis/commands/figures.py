@@ -6,22 +6,22 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adscale.tables import table_argument
+
+from ..figures.draw import TABLES
 from .arguments import json_text
 
 if TYPE_CHECKING:
     from .arguments import Subparsers
 
-TABLES = {
-    "runtime": "runtime.csv",
-    "memory": "memory.csv",
-    "memory-methods": "memory_methods.csv",
-    "fits": "fits.csv",
-    "fit-models": "fit_models.csv",
-    "fit-curves": "fit_curves.csv",
-    "implementations": "implementations.csv",
-    "memory-extrapolation": "memory_extrapolation.csv",
+OPTIONAL = {
+    "feasibility": "for the figures of GPUs and sensors; without it there are none",
+    "runs": "for captions: how the runs were executed, and why some were not steady",
 }
-"""Option and name of each table that is read."""
+"""Tables that may be left out, and what they are for."""
+
+_ARGUMENTS = {table.name: table_argument(table, required=table.name not in OPTIONAL)
+              for table in TABLES}  # fmt: skip
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -31,16 +31,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="draw the figures of a study",
         description="Every figure as PDF and PNG, with its data as CSV beside it.",
     )
-    for option, table in TABLES.items():
-        parser.add_argument(f"--{option}", type=Path, required=True, metavar=table)
-    parser.add_argument(
-        "--feasibility", type=Path, metavar="feasibility.csv",
-        help="for the figures of GPUs and sensors; without it there are none",
-    )  # fmt: skip
-    parser.add_argument(
-        "--runs", type=Path, metavar="runs.csv",
-        help="for captions: how the runs were executed, and why some were not steady",
-    )  # fmt: skip
+    for name, argument in _ARGUMENTS.items():
+        parser.add_argument(argument.flag, **argument.settings, help=OPTIONAL.get(name))
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
@@ -60,33 +52,14 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _main(options: argparse.Namespace) -> None:
-    from ..feasibility.tables import FEASIBILITY
     from ..figures.canvas import Style
-    from ..figures.draw import StudyTables, draw_figures, study_figures
-    from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
-    from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+    from ..figures.draw import draw_figures, study_figures
     from ..hardware import Hardware
-    from ..memory_table import MEMORY, MEMORY_METHODS
-    from ..ratios import IMPLEMENTATIONS
-    from ..runs_table import RUNS
-    from ..runtime_table import RUNTIME
     from ..tables import read_csv
 
     style = Style.from_json(json_text("--style", options.style))
     hardware = Hardware.from_json(json_text("--hardware", options.hardware))
-    tables = StudyTables(
-        runtime=read_csv(options.runtime, RUNTIME.schema),
-        memory=read_csv(options.memory, MEMORY.schema),
-        methods=read_csv(options.memory_methods, MEMORY_METHODS.schema),
-        fits=read_csv(options.fits, FITS.schema),
-        fit_models=read_csv(options.fit_models, FIT_MODELS.schema),
-        fit_curves=read_csv(options.fit_curves, FIT_CURVES.schema),
-        implementations=read_csv(options.implementations, IMPLEMENTATIONS.schema),
-        extrapolation=read_csv(options.memory_extrapolation, MEMORY_EXTRAPOLATION.schema),
-        feasibility=read_csv(options.feasibility, FEASIBILITY.schema)
-        if options.feasibility
-        else None,
-        runs=read_csv(options.runs, RUNS.schema) if options.runs else None,
-    )
+    files = {table: getattr(options, _ARGUMENTS[table.name].name) for table in TABLES}
+    tables = {table.name: read_csv(file, table.schema) for table, file in files.items() if file}
     figures = study_figures(tables, hardware, style)
     draw_figures(figures, options.output, style, options.only or ())

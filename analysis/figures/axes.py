@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, TypeAlias
 
 from .canvas import (
     Style,
@@ -21,6 +15,13 @@ from .canvas import (
     plain_number,
     submodule_colour,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WHOLE_IMAGE = "image"
 """Submodule under which the whole inference stands in tables."""
@@ -68,6 +69,8 @@ def side_ticks(axes: Axes, sides_px: Iterable[int], most: int) -> None:
         sides_px: measured, in any order, also repeatedly.
         most: how many numbers there is room for.
     """
+    import pandas as pd
+
     sides = sorted({int(side) for side in sides_px if not pd.isna(side)})
     shown = [sides[0], sides[-1]]
     apart = (sides[-1] - sides[0]) / most
@@ -88,7 +91,7 @@ def part_name(submodule: str) -> str:
     return "whole image" if submodule == WHOLE_IMAGE else submodule
 
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 HEIGHT_MM = 85
 LOWEST = 1e-12
@@ -98,6 +101,8 @@ STUDY_MODEL = "second-degree least-squares fit over the side length (the study's
 
 def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
     """Logarithmic axes over the side, with the pixels above where nothing else is written there."""
+    from matplotlib.ticker import MaxNLocator
+
     axes: Axes = figure.subplots()
     axes.set_yscale("log")
     log_numbers(axes.yaxis)
@@ -116,11 +121,15 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
 
 def _megapixels(side_px: npt.ArrayLike) -> Floats:
     """Return the megapixels of a square; odd, so monotonic below zero, where an axis may begin."""
+    import numpy as np
+
     side = np.asarray(side_px, np.float64)
     return np.asarray(np.sign(side) * (side / 1000) ** 2)
 
 
 def _side_px(megapixels: npt.ArrayLike) -> Floats:
+    import numpy as np
+
     pixels = np.asarray(megapixels, np.float64)
     return np.asarray(np.sign(pixels) * 1000 * np.sqrt(np.abs(pixels)))
 
@@ -133,6 +142,8 @@ def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:
         curve: rows of ``fit_curves.csv`` of one series; without a law nothing is drawn.
         number: place of the method.
     """
+    import numpy as np
+
     colour = method_look(number)["color"]
     shown = curve[curve["band_low"].notna()]
     low = np.maximum(_reals(shown, "band_low"), LOWEST)
@@ -183,6 +194,8 @@ def finish(figure: Figure, axes: Axes, curves: pd.DataFrame, style: Style) -> No
 def _solid_then_dashed(
     axes: Axes, curve: pd.DataFrame, column: str, scale: float, colour: str
 ) -> None:
+    import pandas as pd
+
     is_fitted = curve["basis"] == "fitted"
     # the dashed part begins where the solid one ends
     parts = (
@@ -196,6 +209,8 @@ def _solid_then_dashed(
 
 
 def _reals(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    import numpy as np
+
     values: np.ndarray[tuple[int], np.dtype[np.float64]] = rows[column].to_numpy(
         "float64", na_value=np.nan
     )
@@ -204,5 +219,7 @@ def _reals(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[n
 
 def _above_zero(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Values that a logarithmic axis has a place for; nan for others."""
+    import numpy as np
+
     values = _reals(rows, column)
     return np.where(values > 0, values, np.nan)

@@ -10,20 +10,16 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
+from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
+from adscale.files import write_output
 
-from ..tables import write_atomically, write_csv
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 MM_PER_INCH = 25.4
 
@@ -160,6 +156,9 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
         height_mm: height of the drawing without the caption.
         caption: what was measured on what; broken into lines here.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     per_line = int(style.width_in * 72 / ((style.font_pt - 1) * CHARACTER_WIDTH))
     lines = textwrap.wrap(_unbreakable(caption), per_line)
     line_in = (style.font_pt - 1) * CAPTION_LINE / 72
@@ -186,6 +185,8 @@ def add_legend(figure: Figure, axes: Axes, style: Style, most_columns: int) -> N
 
 def columns_that_fit(labels: Sequence[str], style: Style, most: int) -> int:
     """How many columns of a legend a figure has room for, from 1 to `most`."""
+    import numpy as np
+
     room = style.width_in * 72 / (style.font_pt - 1) - PADDING  # in font sizes, as all here
     entries = np.array([_text_width(label) + HANDLE_WIDTH for label in labels])
     for count in range(min(most, len(labels)), 1, -1):
@@ -197,6 +198,9 @@ def columns_that_fit(labels: Sequence[str], style: Style, most: int) -> int:
 
 def _text_width(text: str) -> float:
     """Of a text in the font of all figures, in font sizes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
     width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=1), False)
     return float(width)
 
@@ -233,10 +237,12 @@ def log_numbers(axis: Axis) -> None:
 
 def save(drawing: Drawing, folder: Path, style: Style) -> list[Path]:
     """Writes ``name.pdf``, ``name.png`` and ``name.csv``, each whole or not at all."""
+    from ..tables import write_csv
+
     figure = drawing.figure
     paths = [folder / f"{drawing.name}.{kind}" for kind in ("pdf", "png", "csv")]
     # no date in the file: the same data give the same bytes
-    write_atomically(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
-    write_atomically(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
+    write_output(paths[0], lambda path: figure.savefig(path, metadata={"CreationDate": None}))
+    write_output(paths[1], lambda path: figure.savefig(path, dpi=style.png_dpi))
     write_csv(drawing.data, paths[2])
     return paths

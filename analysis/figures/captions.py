@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..runtime_table import MUCH_SLOWER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLOCK_WORDS = {
     "host": "CPU host time of the range",
@@ -79,6 +82,8 @@ def _listed(rows: pd.DataFrame, status: str) -> str:
 
 def uncovered(rows: pd.DataFrame) -> str:
     """A sentence on time in no submodule where that is more than 1 %, or nothing."""
+    import pandas as pd
+
     share = rows["uncovered_share"].max()
     if pd.isna(share) or share <= 0.01:
         return ""
@@ -87,6 +92,8 @@ def uncovered(rows: pd.DataFrame) -> str:
 
 def slowed_down(rows: pd.DataFrame) -> str:
     """A sentence on how much longer an image takes with its profiler, where that is much."""
+    import pandas as pd
+
     share = rows["profiled_over_latency"].max()
     if pd.isna(share) or share <= MUCH_SLOWER:
         return ""

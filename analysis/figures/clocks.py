@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from adscale.figures import FigureKind
 
+from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
     PANEL_FROM_MM,
@@ -50,6 +46,13 @@ from .marks import (
     settings_words,
     unsteady_words,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANEL_MM = 38
 LEGEND_MM = 8
@@ -126,6 +129,8 @@ def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
 
 
 def _add_legend(figure: Figure, named: dict[str, str], style: Style) -> None:
+    from matplotlib.lines import Line2D
+
     handles = [
         Line2D([], [], color="#444444", markersize=3.5, linewidth=1, label=text, **LOOKS[clock])
         for clock, text in named.items()
@@ -226,6 +231,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.
         style: sizes and fonts.
     """
+    import numpy as np
+
     first = runtime.iloc[0]
     rows = runtime[runtime["clock"] == "latency"]
     end_to_end = rows[rows["role"] == "end_to_end"]
@@ -267,6 +274,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float64]) -> None:
     """Mean and 99th percentile of what is end to end across each bar, or why there is none."""
+    import numpy as np
+
     measured = np.flatnonzero(whole["status"] == "ok")
     if len(measured):
         rows = whole.iloc[measured]
@@ -292,3 +301,54 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
                 STATUS_WORDS[row["status"]], (position, 0), (0, 4), textcoords="offset points",
                 rotation=90, ha="center", va="bottom",
             )  # fmt: skip
+
+
+FIGURES = (
+    FigureKind(
+        begins="clocks",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=clocks,
+        category="Runs",
+        subcategory="Clocks beside each other",
+        quantity="time per image by clock",
+        caption="""The time of each submodule and of the whole image by every clock there is,
+over the resolution: how far they lie apart says what launching, waiting and the profiler cost.
+
+Measured, by the clocks ``host``, ``kernel_sum``, ``busy`` and ``span`` on a GPU, ``host`` on a
+CPU, and ``latency`` of the whole image.""",
+        shows="one submodule by several clocks",
+    ),
+    FigureKind(
+        begins="scaling_latency",
+        labels=("device", "variant"),
+        reads=(RUNTIME,),
+        draw=scaling_latency,
+        category="Scaling",
+        subcategory="Latency",
+        quantity="wall time over resolution",
+        caption="""Wall time from the decoded image to its result, of all methods in a variant
+over the resolution, with the laws of growth that explain it.
+
+Points are measured, by the clock ``latency`` (a pass of its own without a profiler); lines and
+bands beyond the largest of them are extrapolated.""",
+        shows="latency of all methods, from the decoded image to the result",
+        when="latency",
+    ),
+    FigureKind(
+        begins="latency_parts",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=latency_parts,
+        category="Runtime",
+        subcategory="Parts of the latency",
+        quantity="wall time from decoded image to result",
+        caption="""Wall time of what happens to an image from its decoding on: preparing it, the
+copies, and the inference.
+
+Measured, by the clock ``latency``: a pass of its own without a profiler.""",
+        shows="from the decoded image to the result, by step",
+        when="latency",
+    ),
+)
+"""Of this module."""

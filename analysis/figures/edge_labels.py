@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..hardware import Hardware, Sensor
 from .canvas import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
@@ -25,6 +25,8 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
         wanted: between 0 and 1, in any order.
         gap: smallest distance of two labels.
     """
+    import numpy as np
+
     count = len(wanted)
     if count < 2:
         return [float(position) for position in wanted]
@@ -152,6 +154,8 @@ def _spread(edge: EdgeLabels) -> None:
 
 def _extent(label: Annotation, along: int) -> float:
     """What a label takes along its edge, with some air, in pixels."""
+    from matplotlib.text import Text
+
     box = Text.get_window_extent(label)  # that of an annotation has its line in it
     air = float(label.get_fontsize()) * AIR * _pixels_per_pt(label)
     return float((box.width if along == 0 else box.height) + air)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from adscale.figures import FigureKind
 
-from ..feasibility.fitting import ALLOCATOR_RESERVE, ASSUMED_CONTEXT_BYTES, GIB
+from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CELL_MM = 4.4
 """Height of a row."""
@@ -77,6 +79,8 @@ def feasibility(table: pd.DataFrame, style: Style) -> Drawing:
 
 
 def _add_legend(figure: Figure, style: Style) -> None:
+    from matplotlib.patches import Patch
+
     handles = [
         Patch(
             facecolor=look.fill, edgecolor=look.hatched, hatch=look.hatch, linewidth=0,
@@ -93,6 +97,8 @@ def _add_legend(figure: Figure, style: Style) -> None:
 def _draw(
     axes: Axes, table: pd.DataFrame, style: Style, *, with_gpus: bool, with_sensors: bool
 ) -> None:
+    from matplotlib.patches import Rectangle
+
     gpus = table.drop_duplicates("gpu").reset_index(drop=True)
     sensors = table.drop_duplicates("sensor").sort_values("megapixels", kind="stable")
     row_of = {name: number for number, name in enumerate(gpus["gpu"])}
@@ -133,6 +139,10 @@ def _draw(
 
 
 def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
+    import pandas as pd
+
+    from ..feasibility.fitting import GIB
+
     memory = gpu["gpu_memory_bytes"]
     name = str(gpu["gpu"])
     short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
@@ -141,6 +151,8 @@ def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
 
 def cell_text(cell: Mapping[Hashable, Any]) -> str:
     """Images per second where they are known and it may fit, else the symbol of the verdict."""
+    import pandas as pd
+
     rate = cell["images_per_second"]
     if cell["verdict"] == "does_not_fit" or pd.isna(rate):
         return LOOKS[cell["verdict"]].symbol
@@ -157,6 +169,8 @@ def rate_text(rate: float) -> str:
 
 
 def _caption(table: pd.DataFrame) -> str:
+    from ..feasibility.fitting import ALLOCATOR_RESERVE, ASSUMED_CONTEXT_BYTES, GIB
+
     assumed = table["context_basis"].eq("assumed").any()
     low, high = (size / GIB for size in ASSUMED_CONTEXT_BYTES)
     context = (
@@ -191,3 +205,24 @@ def _rates(table: pd.DataFrame) -> str:
         f"measured on {on} without a profiler, n = {many} images{law}. Never taken from another "
         f"GPU.{marked}"
     )
+
+
+FIGURES = (
+    FigureKind(
+        begins="feasibility",
+        labels=("variant",),
+        reads=(FEASIBILITY,),
+        draw=feasibility,
+        category="Feasibility",
+        subcategory="Figures",
+        quantity="what fits which GPU at which sensor",
+        caption="""Which method fits which GPU at the image of which sensor, and how fast it is
+where that GPU was measured.
+
+Memory is counted or measured, and times are by the clock ``latency``: measured, interpolated or
+extrapolated, as each row says.""",
+        shows="which method fits which GPU at which sensor, and its images per second there",
+        when="sensors",
+    ),
+)
+"""Of this module."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from adscale.figures import FigureKind
 
-from ..fits.quadratic import MODEL
-from ..fits.series import WHOLE_METHOD
+from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+from ..runtime_table import RUNTIME
 from .axes import part_colour, part_name, side_ticks
 from .canvas import Drawing, Style, columns_that_fit, new_figure
 from .captions import refused_words
 from .marks import cross_unsteady, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 RESIDUALS_MM = 45
 ROW_MM = 6
@@ -34,21 +34,32 @@ BACK_TESTS: dict[str, dict[str, Any]] = {
 
 
 def fit_check(
-    curves: pd.DataFrame,
-    models: pd.DataFrame,
-    fits: pd.DataFrame,
     runtime: pd.DataFrame,
+    fits: pd.DataFrame,
+    models: pd.DataFrame,
+    curves: pd.DataFrame,
     style: Style,
 ) -> Drawing:
     """Residuals and back-test of the runtimes of one device × method × variant by its main clock.
 
     Args:
-        curves: its rows of ``fit_curves.csv``.
-        models: its rows of ``fit_models.csv``.
-        fits: its rows of ``fits.csv``; at least one.
         runtime: its rows of ``runtime.csv``, for which runs were not steady.
+        fits: its rows of ``fits.csv``; at least one.
+        models: its rows of ``fit_models.csv``.
+        curves: its rows of ``fit_curves.csv``.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..fits.series import WHOLE_METHOD
+    from ..profiles.times import MAIN_CLOCK
+
+    clock = MAIN_CLOCK[runtime["device_type"].iloc[0]]
+    runtime = runtime[runtime["clock"] == clock]
+    fits, models, curves = (
+        table[(table["quantity"] == "runtime") & (table["clock"] == clock)]
+        for table in (fits, models, curves)
+    )
     first = fits.iloc[0]
     residuals = _residuals(curves[curves["submodule"] != WHOLE_METHOD], runtime)
     tests = _back_tests(models)
@@ -74,6 +85,8 @@ def fit_check(
 
 def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
     """A row per measured resolution × submodule × model; null where it was not fitted."""
+    import pandas as pd
+
     verdicts = runtime.groupby("resolution_px")["verdict"].first()
     measured = curves[curves["observed"].notna()]
     key = ["device", "method", "variant", "clock", "submodule", "resolution_px", "observed"]
@@ -91,6 +104,10 @@ def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
 
 def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
     """A row per submodule × model that was back-tested."""
+    import numpy as np
+
+    from ..fits.quadratic import MODEL
+
     names = np.where(models["law"] == MODEL, STUDY, LAW)
     shown = models.assign(model=names)[
         models["chosen"].fillna(value=False) | (models["law"] == MODEL)
@@ -133,6 +150,8 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) ->
 def _draw_back_tests(
     figure: SubFigure, tests: pd.DataFrame, parts: list[str], style: Style
 ) -> None:
+    from matplotlib.lines import Line2D
+
     axes = figure.subplots()
     for row, part in enumerate(parts):
         for model, shift in ((LAW, -0.16), (STUDY, 0.16)):
@@ -160,6 +179,9 @@ def _draw_back_tests(
 
 def _percent_axis(axes: Axes, which: str, shares: pd.DataFrame) -> None:
     """From the smallest to the largest error, linear around 0 and logarithmic beyond."""
+    import numpy as np
+    from matplotlib.ticker import NullLocator
+
     largest = float(np.nanmax([0.0, *np.abs(shares.to_numpy("float64", na_value=np.nan)).flat]))
     reach = max(2 * LINEAR_TO_PERCENT, 160 * largest)
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -178,3 +200,23 @@ def _refused(fits: pd.DataFrame) -> str:
 
 def _signed(number: int) -> str:
     return f"{number:+d}".replace("-", "\u2212") if number else "0"
+
+
+FIGURES = (
+    FigureKind(
+        begins="fit_check",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME, FITS, FIT_MODELS, FIT_CURVES),
+        draw=fit_check,
+        category="Scaling",
+        subcategory="Fits and their residuals",
+        quantity="error of the fits",
+        caption="""How far laws of growth lie from the points they were fitted to, and how well
+they would have predicted the largest resolutions had these been left out.
+
+Of times that were measured, by the main clock of the device: ``busy`` on a GPU, ``host`` on a
+CPU.""",
+        shows="how well fits hold",
+    ),
+)
+"""Of this module."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from .canvas import method_look
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 def half_widths(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -18,6 +20,8 @@ def half_widths(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.f
     Args:
         rows: of ``runtime.csv``.
     """
+    import numpy as np
+
     return np.array(
         [
             (rows["mean_ms"] - rows["ci95_low_ms"]).to_numpy("float64", na_value=np.nan),
@@ -48,6 +52,9 @@ def with_runs(runtime: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
         The rows with two columns more, null where nothing is known: `settings` of the run in
         words, and `evidence` for its verdict, from the first process that has it.
     """
+    import numpy as np
+    import pandas as pd
+
     if runs is None or runs.empty:
         return runtime.assign(**{SETTINGS: None, EVIDENCE: None})
     key = [*RUN_KEY, "pass"]
@@ -62,6 +69,8 @@ def with_runs(runtime: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
 
 def is_unsteady(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Rows of `runtime.csv` whose run has a verdict other than `steady`."""
+    import numpy as np
+
     unsteady = rows["verdict"].notna() & (rows["verdict"] != "steady")
     return unsteady.to_numpy(np.bool_)
 
@@ -143,6 +152,8 @@ def settings_words(rows: pd.DataFrame) -> str:
 
 def _run_words(row: pd.Series) -> str:
     """`PatchCore-10 at 512 px (shared: other processes used …)`."""
+    import pandas as pd
+
     evidence = row.get(EVIDENCE)
     because = "" if evidence is None or pd.isna(evidence) else f": {_short(str(evidence))}"
     return f"{row['method']} at {row['resolution_px']} px ({row['verdict']}{because})"
@@ -158,6 +169,8 @@ def _short(evidence: str) -> str:
 
 def _settings(run: pd.Series) -> str:
     """Such as `1 thread, deterministic algorithms off, caches warm`, and more of a GPU."""
+    import pandas as pd
+
     threads = run["threads"]
     words = [f"{threads} thread{'s' if threads > 1 else ''}"]
     if run["device_type"] == "cuda":

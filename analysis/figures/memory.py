@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from adscale.figures import FigureKind
 
-from ..fits.series import WHOLE_METHOD
+from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+from ..memory_table import MEMORY, MEMORY_METHODS
 from .canvas import (
     CHARACTER_WIDTH,
     PARAMETERS_COLOUR,
@@ -29,6 +24,13 @@ from .canvas import (
 from .captions import incomplete, not_counted, on_device
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from .shares import shown_sides, shown_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HEIGHT_MM = 110
 GIB = 2**30
@@ -91,6 +93,8 @@ def _columns(memory: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_lines(axes: Axes, data: pd.DataFrame) -> None:
+    import numpy as np
+
     positions = {side_px: number for number, side_px in enumerate(_sides(data))}
     for submodule, rows in data.groupby("submodule", sort=False):
         peak = rows["peak_bytes"].where(rows["peak_bytes"] > 0).astype("Float64") / GIB
@@ -106,6 +110,9 @@ def _draw_lines(axes: Axes, data: pd.DataFrame) -> None:
 
 
 def _draw_columns(axes: Axes, data: pd.DataFrame, style: Style) -> None:
+    import numpy as np
+    import pandas as pd
+
     sides, submodules = _sides(data), list(dict.fromkeys(data["submodule"]))
     width = GROUP_WIDTH / len(submodules)
     for place, submodule in enumerate(submodules):
@@ -142,6 +149,9 @@ def _draw_columns(axes: Axes, data: pd.DataFrame, style: Style) -> None:
 
 
 def _add_legend(figure: Figure, submodules: list[str], style: Style) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     handles: list[Artist] = [
         *(Patch(color=submodule_colour(name), label=name) for name in submodules),
         Patch(facecolor="#777777", edgecolor="white", hatch=KEPT_HATCH, linewidth=0, label=KEPT),
@@ -188,6 +198,10 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
         judged: its rows of ``memory_extrapolation.csv``.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..fits.series import WHOLE_METHOD
+
     variant = memory["variant"].iloc[0]
     parts = judged[judged["submodule"] != WHOLE_METHOD]
     last = parts.groupby(["quantity", "method", "submodule"], sort=False).tail(1)
@@ -256,6 +270,9 @@ def _draw_method(
 
 def _draw_submodule(axes: Axes, points: pd.DataFrame, column: str, fit: pd.Series) -> None:
     """Points and parabola of a submodule."""
+    import numpy as np
+    import pandas as pd
+
     colour = submodule_colour(fit["submodule"])
     fitted_px = [int(side) for side in str(fit["fitted_at_px"]).split()]
     points = points[points["resolution_px"] >= min(fitted_px, default=0)]
@@ -290,6 +307,8 @@ def _span_words(at_px: pd.Series) -> str:
 
 def _percent(error: Any) -> str:
     """Such as −77 %, +3 %, 0 %; nothing where the error is unknown."""
+    import pandas as pd
+
     if pd.isna(error):
         return ""
     rounded = round(error * 100)
@@ -299,3 +318,35 @@ def _percent(error: Any) -> str:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\u2026"
+
+
+FIGURES = (
+    FigureKind(
+        begins="memory_peak",
+        labels=("method", "variant"),
+        reads=(MEMORY, MEMORY_METHODS),
+        draw=memory_peak,
+        category="Memory",
+        subcategory="Alive at the peak",
+        quantity="counted memory",
+        caption="""What is alive when a submodule's memory is largest, over the resolution.
+
+Counted, not measured; no clock.""",
+        shows="what is alive while each submodule is at its peak",
+    ),
+    FigureKind(
+        begins="memory_extrapolation",
+        labels=("variant",),
+        reads=(MEMORY, MEMORY_EXTRAPOLATION),
+        draw=memory_extrapolation,
+        category="Scaling",
+        subcategory="The study's parabola",
+        quantity="counted and extrapolated memory",
+        caption="""Memory extrapolated from small images with the study's parabola, beside what
+is counted there.
+
+Counted and extrapolated, not measured; no clock.""",
+        shows="memory extrapolated with the paper's parabola, against counts",
+    ),
+)
+"""Of this module."""

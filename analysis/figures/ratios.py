@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
+from adscale.figures import FigureKind
+
+from ..ratios import IMPLEMENTATIONS
+from ..runtime_table import RUNTIME
 from .axes import panels, part_colour, part_name, row_count, side_ticks
 from .canvas import Drawing, Style, log_numbers, new_figure
 from .captions import CLOCK_WORDS, measured_on, out_of_memory
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from .marks import cross_unsteady, settings_words, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PANEL_MM = 48
 PANEL_FROM_MM = 60
@@ -72,6 +78,8 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
         implementations: its rows of ``implementations.csv``.
         style: sizes and fonts.
     """
+    import numpy as np
+
     first = implementations.iloc[0]
     images = implementations[["reference_images", "optimized_images"]]
     has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
@@ -131,3 +139,38 @@ def _unsteady_words(implementations: pd.DataFrame) -> str:
 def _range(images: pd.DataFrame) -> str:
     low, high = images.min().min(), images.max().max()
     return f"{low}" if low == high else f"{low}–{high}"
+
+
+FIGURES = (
+    FigureKind(
+        begins="launch_bound",
+        labels=("device", "variant"),
+        reads=(RUNTIME,),
+        draw=launch_bound,
+        category="Runs",
+        subcategory="Waiting for launches",
+        quantity="share of time without a kernel",
+        caption="""The share of each submodule's time on the GPU in which none of its kernels
+ran, because the next one was not launched yet.
+
+Measured: 1 − ``busy`` / ``span``, mean over the images.""",
+        shows="how long a GPU waits for launches",
+        when="gpu",
+    ),
+    FigureKind(
+        begins="implementations",
+        labels=("device", "method", "precision"),
+        reads=(IMPLEMENTATIONS,),
+        draw=implementation_ratios,
+        category="Runtime",
+        subcategory="Reference and optimized",
+        quantity="time and memory of optimized over reference",
+        caption="""Time and memory of ``optimized`` over those of ``reference``, which gives the
+same results, over the resolution. Below 1, ``optimized`` takes less.
+
+Times are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU), with
+the 95 % interval of the ratio; memory is counted.""",
+        shows="time of optimized over that of reference",
+    ),
+)
+"""Of this module."""

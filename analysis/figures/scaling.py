@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from ..fits.series import WHOLE_METHOD
+from adscale.figures import FigureKind
+
+from ..fits.tables import FIT_CURVES, FITS
 from ..hardware import Hardware
-from ..profiles.times import MAIN_CLOCK
+from ..memory_table import MEMORY_METHODS
+from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
     STUDY_MODEL,
@@ -33,6 +36,9 @@ from .captions import (
 from .edge_labels import add_hardware_lines, hardware_words, settle
 from .marks import draw_points, settings_words, unsteady_words
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""
 
@@ -56,6 +62,10 @@ def scaling_runtime(
         hardware: sensors to mark; GPUs say nothing of times.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..profiles.times import MAIN_CLOCK
+
     device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     clocks = runtime["device_type"].map(MAIN_CLOCK)
     points = runtime[(runtime["role"] == "image") & (runtime["clock"] == clocks)]
@@ -98,6 +108,8 @@ def scaling_runtime(
 
 def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
     """Methods whose submodules are all of the image, so that their laws make up its law."""
+    from ..fits.series import WHOLE_METHOD
+
     key = ["method", "device", "variant", "clock", "resolution_px"]
     sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
     both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
@@ -108,6 +120,8 @@ def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
 
 def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> pd.DataFrame:
     """The rows of a table of fits that are of the same images by the same clock."""
+    from ..fits.series import WHOLE_METHOD
+
     key = ["device", "variant", "clock"]
     wanted = points[key].drop_duplicates()
     found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
@@ -146,6 +160,10 @@ def scaling_memory(
         hardware: GPUs and sensors to read it against.
         style: sizes and fonts.
     """
+    import pandas as pd
+
+    from ..fits.series import WHOLE_METHOD
+
     variant, largest_px = memory["variant"].iloc[0], int(memory["resolution_px"].max())
     drawn = curves[
         (curves["quantity"] == "total_memory")
@@ -207,3 +225,55 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     columns = ["method", "variant", "device_type", "resolution_px", "pixels", "needed_bytes"]
     data = memory[[*columns, "basis", "not_counted", "incomplete"]]
     return Drawing(f"scaling_needed_{variant}", figure, data)
+
+
+FIGURES = (
+    FigureKind(
+        begins="scaling_runtime",
+        labels=("device", "variant"),
+        reads=(RUNTIME, FITS, FIT_CURVES),
+        draw=scaling_runtime,
+        category="Scaling",
+        subcategory="Runtime",
+        quantity="time per image over resolution",
+        caption="""Time of a whole image of all methods in a variant over the resolution, with
+the laws of growth that explain it, and their bands beyond what was measured.
+
+Points are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU);
+lines and bands beyond the largest of them are extrapolated.""",
+        shows="time of all methods, measured and extrapolated",
+        with_hardware=True,
+    ),
+    FigureKind(
+        begins="scaling_memory",
+        labels=("variant",),
+        reads=(MEMORY_METHODS, FIT_CURVES),
+        draw=scaling_memory,
+        category="Scaling",
+        subcategory="Memory of activations",
+        quantity="counted memory over resolution",
+        caption="""Activations of whole methods over the resolution by the study's convention,
+with the memory of GPUs as lines.
+
+Counted, where points are; lines beyond them are extrapolated. No clock.""",
+        shows="memory of all methods by the paper's convention, against GPUs and sensors",
+        with_hardware=True,
+    ),
+    FigureKind(
+        begins="scaling_needed",
+        labels=("variant",),
+        reads=(MEMORY_METHODS,),
+        draw=scaling_needed,
+        category="Scaling",
+        subcategory="Memory needed",
+        quantity="counted memory over resolution",
+        caption="""What a device must hold at least for whole methods over the resolution:
+parameters, buffers, the image, the largest peak and libraries, with the memory of GPUs as
+lines.
+
+Counted, not measured; no clock.""",
+        shows="memory that a device must hold for all methods, against GPUs and sensors",
+        with_hardware=True,
+    ),
+)
+"""Of this module."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from adscale.figures import FigureKind
 
-from ..profiles.times import MAIN_CLOCK
+from ..memory_table import MEMORY
+from ..runtime_table import RUNTIME
 from .canvas import (
     PARAMETERS_COLOUR,
     Drawing,
@@ -31,6 +30,11 @@ from .captions import (
     uncovered,
 )
 from .marks import hatch_unsteady, is_unsteady, settings_words, unsteady_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST = 8
 """Bars that remain legible beside each other."""
@@ -92,6 +96,8 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.
         style: sizes and fonts.
     """
+    from ..profiles.times import MAIN_CLOCK
+
     first = runtime.iloc[0]
     rows = runtime[runtime["clock"] == MAIN_CLOCK[first["device_type"]]]
     submodules = rows[rows["role"] == "submodule"]
@@ -156,6 +162,8 @@ def _pivot(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _with_share(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    import numpy as np
+
     total = rows.groupby("resolution_px")[column].transform("sum")
     return rows.assign(share=np.where(total > 0, rows[column] / total, np.nan))
 
@@ -180,6 +188,8 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
 
 
 def _bars(axes: Axes, stack: pd.DataFrame) -> None:
+    import numpy as np
+
     base = np.zeros(len(stack))
     for submodule in stack.columns:
         heights = stack[submodule].fillna(0).to_numpy()
@@ -229,6 +239,8 @@ def _ink(submodule: str) -> str:
 
 
 def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
+    import pandas as pd
+
     for position, (_, row) in enumerate(whole.iterrows()):
         if row["status"] != "ok":
             axes.annotate(
@@ -249,3 +261,37 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
         )  # fmt: skip
     if (whole["status"] != "ok").all():
         axes.set_yticks([])  # numbers on an axis on which nothing was measured
+
+
+FIGURES = (
+    FigureKind(
+        begins="runtime_share",
+        labels=("device", "method", "variant"),
+        reads=(RUNTIME,),
+        draw=runtime_share,
+        category="Runtime",
+        subcategory="Shares of the submodules",
+        quantity="time per image and submodule",
+        caption="""Time per image of each submodule, and its share of the whole image, over the
+resolution, with the 95 % interval of the whole image's mean.
+
+Measured, by the main clock of the device: ``busy`` on a GPU, ``host`` on a CPU.""",
+        shows="time of each submodule, and its share of the whole image",
+    ),
+    FigureKind(
+        begins="memory_share",
+        labels=("method", "variant"),
+        reads=(MEMORY,),
+        draw=memory_share,
+        category="Memory",
+        subcategory="Shares of the submodules",
+        quantity="counted memory",
+        caption="""Parameters and buffers, and the sum of the outputs of all layers that own
+parameters, by submodule and over the resolution: the study's convention. Not all of it is alive
+at once.
+
+Counted, not measured; no clock.""",
+        shows="counted parameters and activations of each submodule, and their shares",
+    ),
+)
+"""Of this module."""

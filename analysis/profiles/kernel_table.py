@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from adscale.names import IMAGE
+from adscale.tables import Schema
 
 from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
-from ..tables import Schema, read_parquet
+from ..tables import read_parquet
 from .run_work import RunWork
 from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork
 

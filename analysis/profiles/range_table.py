@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from adscale.names import IMAGE
+from adscale.tables import Schema
 
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
-from ..tables import Schema
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
 from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run

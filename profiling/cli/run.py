@@ -23,7 +23,7 @@ from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import RunRequest
 
 from ..collectors.nsys import Choice, choose
-from ..launcher import check_place, launch
+from ..launcher import check_container, launch
 from ..study.finished import finish
 from .methods import add_method_arguments, find_method
 
@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
     hardware = None
     if args.request is not None:
         requests = [RunRequest.from_json(args.request)]
-        check_place(requests[0])
+        check_container(requests[0])
         if args.plan is not None:
             check_sources(args.plan, requests[0].target)
             hardware = expected_hardware(args.plan, requests[0].device)

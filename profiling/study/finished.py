@@ -6,21 +6,22 @@ own files: what was planned of it, and what it took.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from adscale.errors import UserError
-from adscale.files import write_text
+from adscale.files import read_record, write_text
 from adscale.names import record_name
 from adscale.plan import PlannedRun, planned_records
 from adscale.plan_file import Plan, read_plan
 from adscale.request import RunRequest
+from adscale.run_record import RunRecord
 
 from .estimates import Finished, Left, time_left, work_of
 
@@ -161,8 +162,7 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
         measurement = _measurement(plan.runs[path], request.collector == "none")
         results = folder.parents[len(Path(path).parts) - 1]
         notes = plan_file.parents[1] / NOTES
-        document = json.loads((results / record).read_text(encoding="utf-8"))
-        finished = _of_record(document, request, wall_s)
+        finished = _of_record(_read_record(results / record), request, wall_s)
         _write_note(notes / record, measurement.digest, finished)
         progress = read_completion(plan, results, notes)
     except FAULTS as error:
@@ -202,46 +202,40 @@ def _read_finished(
 
 
 def _take_note_of(file: Path, measurement: Measurement, note: Path) -> Finished | None:
-    """Of a record without a note, from before there were any, or copied from elsewhere.
+    """A measurement by its record alone, such as one that was copied from elsewhere.
 
     How long it took to start is not known of it.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        began, ended = (
-            datetime.fromisoformat(document[name]) for name in ("started_utc", "finished_utc")
-        )
-        wall_s = (ended - began).total_seconds()
-        finished = _of_record(document, measurement.request, wall_s)
-        planned = _is_of(document["request"], measurement.request)
-    except (OSError, ValueError, LookupError, TypeError):
+        record = _read_record(file)
+        began, ended = map(datetime.fromisoformat, (record.started_utc, record.finished_utc))
+        finished = _of_record(record, measurement.request, (ended - began).total_seconds())
+    except FAULTS:
         return None
+    planned = _is_of(record.request, RunRequest.from_json(measurement.request.as_json()))
     _write_note(note, measurement.digest if planned else "of something else", finished)
     return finished if planned else None
 
 
-def _is_of(recorded: Mapping[str, Any], planned: RunRequest) -> bool:
-    asked = json.loads(planned.as_json())
-    settings = asked["settings"].items()
-    return all(recorded["settings"].get(name) == value for name, value in settings) and all(
-        recorded[name] == value for name, value in asked.items() if name not in OPTIONS
+def _read_record(file: Path) -> RunRecord:
+    return read_record(file, RunRecord, "it is measured again")
+
+
+def _is_of(recorded: RunRequest, planned: RunRequest) -> bool:
+    options = {name: getattr(planned, name) for name in OPTIONS}
+    return dataclasses.replace(recorded, **options) == planned and all(
+        recorded.settings.get(name) == value for name, value in planned.settings.items()
     )
 
 
-def _of_record(document: Mapping[str, Any], request: RunRequest, wall_s: float) -> Finished:
-    sampling, machine = document["sampling"], document["machine"]
-    window_ms: list[float] | None = None if machine is None else machine["measured_ms"]
-    measured = sampling["measured_images"]
+def _of_record(record: RunRecord, request: RunRequest, wall_s: float) -> Finished:
+    measured = record.sampling.measured_images
+    window_ms = None if record.machine is None else record.machine.measured_ms
     image_s = None
-    if document["status"] == "ok" and window_ms is not None:
+    if record.status == "ok" and window_ms is not None:
         image_s = (window_ms[1] - window_ms[0]) / 1e3 / measured
-    return Finished(
-        request=request,
-        status=document["status"],
-        wall_s=wall_s,
-        images=sampling["warmup_images"] + measured,
-        image_s=image_s,
-    )
+    images = record.sampling.warmup_images + measured
+    return Finished(request, record.status, wall_s, images, image_s)
 
 
 def _write_note(note: Path, digest: str, finished: Finished) -> None:

@@ -29,7 +29,7 @@ from adscale.digest import method_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
 from adscale.plan import plan_runs, planned_records
-from adscale.plan_file import VARIABLE, Plan, folder_lists, hand_over, take_over
+from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 
 from ..collectors.nsys import Choice, choose, planned_choice
 from .decisions import Decisions, run_options
@@ -98,14 +98,14 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         prepare_environment(study, CHECKOUT, os.environ)
     decisions = Decisions(study.skip_margin, RESULTS, CACHE / "decided")
     if call.is_job:
-        plan = take_over(os.environ)
+        plan = passed_plan(os.environ)
         assert plan.collector != "none", "a plan says who records the profiled pass"
         collector = planned_choice(plan.collector, study.nsys)
     else:
         collector = _collector(study, image, is_submitted=call.is_submitted)
         runs = plan_runs(study, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
-        hand_over(plan, CACHE / "plans", os.environ)
+        pass_plan(plan, CACHE / "plans", os.environ)
         decisions.write(planned_records(plan.runs, study.latency))
     container = study.container if image is None else image.url
     return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))

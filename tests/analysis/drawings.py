@@ -15,7 +15,7 @@ from adscale.memory_record import MemoryRecord
 from adscale.models import checked
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing, Style, rc_parameters
-from analysis.figures.draw import StudyTables, study_figures
+from analysis.figures.draw import study_figures
 from analysis.fits.fitted import fit_all
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.fits.series import memory_series, runtime_series
@@ -70,7 +70,7 @@ def study_tables(
     runs: pd.DataFrame | None = None,
     *,
     beyond_limit: bool = True,
-) -> StudyTables:
+) -> dict[str, pd.DataFrame]:
     """All tables of a study; by default of one method, its times extrapolated as far as asked."""
     runtime = runtime_table() if runtime is None else runtime
     counts = read(count_of()) if counts is None else counts
@@ -78,18 +78,18 @@ def study_tables(
     methods = memory_methods_table(counts)
     series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
     fitted = fit_all(series, beyond_limit=beyond_limit)
-    return StudyTables(
-        runtime=runtime,
-        memory=memory,
-        methods=methods,
-        fits=fits_table(fitted, LAST_PX),
-        fit_models=fit_models_table(fitted, LAST_PX),
-        fit_curves=fit_curves_table(fitted, LAST_PX),
-        implementations=implementations_table(runtime, memory),
-        extrapolation=memory_extrapolation_table(memory, LAST_PX),
-        feasibility=feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
-        runs=runs,
-    )
+    return {
+        "runtime": runtime,
+        "memory": memory,
+        "memory_methods": methods,
+        "fits": fits_table(fitted, LAST_PX),
+        "fit_models": fit_models_table(fitted, LAST_PX),
+        "fit_curves": fit_curves_table(fitted, LAST_PX),
+        "implementations": implementations_table(runtime, memory),
+        "memory_extrapolation": memory_extrapolation_table(memory, LAST_PX),
+        "feasibility": feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
+        **({} if runs is None else {"runs": runs}),
+    }
 
 
 def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:

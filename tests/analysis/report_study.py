@@ -57,14 +57,10 @@ def write_study(
         for count in read(count_of(method, variant=variant))
     ]
     tables = study_tables(runtime, counts)
-    memory = FeasibilityTables(tables.methods, tables.memory, runtime)
+    memory = FeasibilityTables(tables["memory_methods"], tables["memory"], runtime)
     for name, table in {
         "runtime": runtime,
-        "memory": tables.memory,
-        "memory_methods": tables.methods,
-        "fits": tables.fits,
-        "fit_models": tables.fit_models,
-        "fit_curves": tables.fit_curves,
+        **tables,
         "runs": runs_table(runtime),
         "kernels": _kernels(runtime, kernel),
         "feasibility": feasibility_table(memory, HARDWARE),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.conclusion import three_lines
 from analysis.feasibility.tables import FEASIBILITY
+from analysis.report.summary import three_lines
 from analysis.tables import make_table
 from tests.analysis.drawings import VARIANT, latency_table, runs_table, runtime_table
 from tests.analysis.report_study import write_study

@@ -119,11 +119,11 @@ def test_a_ratio_is_crossed_out_where_one_of_its_runs_was_not_steady() -> None:
 
 def test_fits_name_runs_that_were_not_steady() -> None:
     runtime = unsteady(runtime_table(), 384, 640)
-    fits = study_tables(unsteady(runtime, 512, verdict="drifting")).fits
+    fits = study_tables(unsteady(runtime, 512, verdict="drifting"))["fits"]
     of_runtime = fits[(fits["quantity"] == "runtime") & (fits["submodule"] != "method")]
     expected = "runs that were not steady: shared at 384, 640 px; drifting at 512 px"
     assert of_runtime["problems"].str.endswith(expected).all()
-    assert not study_tables().fits["problems"].str.contains("not steady").any()
+    assert not study_tables()["fits"]["problems"].str.contains("not steady").any()
 
 
 @pytest.mark.parametrize("name", [SCALING, SHARE, SCALING_LATENCY, PARTS])

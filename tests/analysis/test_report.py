@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.report.content import SHOWN, read_content
-from analysis.report.page import script_json
+from analysis.report.page import SHOWN, read_content, script_json
 from tests.analysis.report_study import write_study
 
 SIDES = (256, 384, 512, 640, 768)

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from adscale.errors import OutputError, ResultsError
+from adscale.files import write_output
 from analysis.tables import (
     Schema,
     make_table,
     read_csv,
     read_parquet,
-    write_atomically,
     write_both,
 )
 
@@ -62,7 +62,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match="No space left"):
-        write_atomically(path, fail)
+        write_output(path, fail)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
 

@@ -32,7 +32,7 @@ def silent_nvtx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_nsys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ADSCALE_NSYS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(find, "USUAL_PLACES", ())
+    monkeypatch.setattr(find, "USUAL_PATHS", ())
 
 
 def script(path: Path, text: str) -> Path:

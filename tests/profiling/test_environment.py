@@ -14,7 +14,7 @@ import pytest
 from adscale.config import load_config
 from adscale.errors import CollectorError, ConfigError, DeviceError
 from adscale.plan import plan_runs
-from profiling.launcher import check_place
+from profiling.launcher import check_container
 from profiling.study.environment import (
     Image,
     choose_in_image,
@@ -184,11 +184,11 @@ def test_a_run_that_belongs_into_a_container(
         monkeypatch.delenv(name, raising=False)
     inside = next(iter(plan_runs(study(), "nsys", DIGEST).values())).request
     on_host = next(iter(plan_runs(study(), "nsys").values())).request
-    check_place(on_host)
+    check_container(on_host)
     with pytest.raises(DeviceError, match="call snakemake with --use-singularity"):
-        check_place(inside)
+        check_container(inside)
     monkeypatch.setenv(variable, "/x.sif")
-    check_place(inside)
+    check_container(inside)
 
 
 def test_a_gpu_is_named_by_its_uuid() -> None:

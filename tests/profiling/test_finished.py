@@ -11,7 +11,7 @@ import pytest
 
 from adscale.config import load_config
 from adscale.plan import plan_runs, planned_records
-from adscale.plan_file import VARIABLE, Plan, hand_over, read_plan
+from adscale.plan_file import VARIABLE, Plan, pass_plan, read_plan
 from profiling.study.estimates import bound
 from profiling.study.finished import (
     NOTES,
@@ -25,6 +25,7 @@ from profiling.study.finished import (
     read_completion,
 )
 from tests.conftest import CHECKOUT
+from tests.gpu_profiles import GpuRun, machine_document, run_document
 
 
 @pytest.mark.parametrize(
@@ -55,19 +56,21 @@ class Folder:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.results, self.cache = folder / "results", folder / "cache"
         environment: dict[str, str] = {}
-        hand_over(plan, self.cache / "plans", environment)
+        pass_plan(plan, self.cache / "plans", environment)
         self.plan, self.file = plan, Path(environment[VARIABLE])
 
     def record(self, name: str, status: str = "ok", image_s: float = 1.0) -> None:
         one = planned_measurements(self.plan)[name].request
         path = self.results / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {
-            "status": status, "request": one.as_dict(),
-            "sampling": {"warmup_images": 5, "measured_images": 20},
-            "machine": {"measured_ms": [100.0, 100.0 + 20 * image_s * 1e3]},
-            "started_utc": "2026-01-01T00:00:00+00:00", "finished_utc": "2026-01-01T00:00:40+00:00",
-        }  # fmt: skip
+        whole = GpuRun("S", 256, ("a",), lambda _name, _image: 4)
+        window_ms = [100.0, 100.0 + 20 * image_s * 1e3]
+        document = run_document(
+            whole, status=status, request=one.as_dict(),
+            sampling={"warmup_images": 5, "measured_images": 20, "stop_reason": "image_count"},
+            machine={**machine_document(whole), "measured_ms": window_ms},
+            started_utc="2026-01-01T00:00:00+00:00", finished_utc="2026-01-01T00:00:40+00:00",
+        )  # fmt: skip
         path.write_text(json.dumps(document))
 
     def finish(self, name: str, wall_s: float, **more: Any) -> str:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from adscale.config import load_config
 from adscale.errors import ConfigError
+from adscale.figures import planned_figures
 from adscale.methods.registry import get_spec
 from adscale.methods.spec import ResolutionProblem
 from adscale.names import PAPER_SIDES_PX, sensor_side_px
 from adscale.plan import (
-    figure_names,
     first_processes,
     plan_counts,
     plan_runs,
@@ -25,7 +25,7 @@ from adscale.plan import (
 )
 from adscale.request import RunRequest
 from analysis.figures.canvas import Style
-from analysis.figures.draw import study_figures
+from analysis.figures.draw import FIGURES, study_figures
 from analysis.fits import memory_extrapolation
 from analysis.hardware import Hardware
 from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
@@ -257,7 +257,8 @@ def test_the_figures_planned_are_those_that_the_analysis_draws(
     config = load_config(
         {"preset": "smoke", "device": device, "methods": METHODS, "variants": variants}
     )
-    planned = figure_names(plan_runs(config, "embedded"), plan_counts(config), latency, True)
+    runs, counted = plan_runs(config, "embedded"), plan_counts(config)
+    planned = planned_figures(FIGURES, runs, counted, latency=latency, sensors=True)
     names = [(method, variant) for method in METHODS for variant in variants]
     more = {"device": "local", "device_type": device_type}
     runtime = [

@@ -13,7 +13,7 @@ import pytest
 from adscale.config import load_config
 from adscale.errors import ConfigError
 from adscale.plan import plan_runs
-from adscale.plan_file import VARIABLE, Plan, folder_lists, hand_over, take_over
+from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 from tests.conftest import CHECKOUT
 
 STUDY = load_config({
@@ -28,15 +28,15 @@ def plan() -> Plan:
     return Plan.of("embedded", plan_runs(STUDY, "embedded"), STUDY.devices)
 
 
-def test_what_is_handed_over_is_taken_over(tmp_path: Path) -> None:
+def test_what_is_passed_is_read(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    hand_over(plan(), tmp_path, environment)
-    assert take_over(environment) == plan()
+    pass_plan(plan(), tmp_path, environment)
+    assert passed_plan(environment) == plan()
 
 
 def test_folders_are_listed_in_files(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    hand_over(plan(), tmp_path, environment)
+    pass_plan(plan(), tmp_path, environment)
     lists = {name: Path(argument.removeprefix("@")).read_text().splitlines()
              for name, argument in folder_lists(environment).items()}  # fmt: skip
     run = "results/d/S/reference-fp32/256"
@@ -47,16 +47,16 @@ def test_a_later_plan_leaves_an_earlier_one(tmp_path: Path) -> None:
     """Jobs that wait in the queue keep theirs."""
     earlier: dict[str, str] = {}
     later: dict[str, str] = {}
-    hand_over(plan(), tmp_path, earlier)
-    hand_over(plan()._replace(runs={}), tmp_path, later)
-    assert take_over(earlier) == plan()
-    assert take_over(later).runs == {}
+    pass_plan(plan(), tmp_path, earlier)
+    pass_plan(plan()._replace(runs={}), tmp_path, later)
+    assert passed_plan(earlier) == plan()
+    assert passed_plan(later).runs == {}
 
 
 @pytest.mark.parametrize("environment", [{}, {VARIABLE: "absent.json"}])
 def test_a_plan_that_did_not_arrive(environment: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=VARIABLE):
-        take_over(environment)
+        passed_plan(environment)
 
 
 def run(checkout: Path, plan_file: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_a_checkout_that_changed_measures_nothing(checkout: Path, tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    hand_over(plan(), tmp_path / "plans", environment)
+    pass_plan(plan(), tmp_path / "plans", environment)
     file = checkout / "profiling/methods/efficientad/networks.py"
     file.write_text(file.read_text() + "EXTRA = 1\n")
     out = tmp_path / "out"
@@ -90,7 +90,7 @@ def test_a_checkout_that_changed_measures_nothing(checkout: Path, tmp_path: Path
 
 def test_a_change_elsewhere_hinders_nothing(checkout: Path, tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    hand_over(plan(), tmp_path / "plans", environment)
+    pass_plan(plan(), tmp_path / "plans", environment)
     file = checkout / "profiling/methods/ddad/unet.py"
     file.write_text(file.read_text() + "EXTRA = 1\n")
     done = run(checkout, Path(environment[VARIABLE]), tmp_path / "out")

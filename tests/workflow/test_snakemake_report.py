@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
+from analysis.figures.draw import FIGURES
 from analysis.registry import TABLES
-from profiling.study.report_marks import FIGURES
 from tests.workflow.conftest import CHECKOUT, planned, run_study
 
 pytestmark = pytest.mark.study
@@ -58,10 +58,10 @@ def test_every_figure_is_in_it_once_with_category_labels_and_caption(
                for path in (finished_study / "results/figures").glob("*.png")}  # fmt: skip
     assert {path for path in results if path.startswith("results/figures/")} == figures
     for path in figures:
-        kind = max((kind for kind in FIGURES if Path(path).name.startswith(f"{kind}_")), key=len)
-        assert filed[path] == FIGURES[kind].category
-        assert list(results[path]["labels"]) == [*FIGURES[kind].places, "quantity"]
-        assert words(results[path]["caption"]) == words(caption(kind))
+        (kind,) = (kind for kind in FIGURES if Path(path).name.startswith(f"{kind.begins}_"))
+        assert filed[path] == kind.category
+        assert list(results[path]["labels"]) == [*kind.labels, "quantity"]
+        assert words(results[path]["caption"]) == words(caption(kind.begins))
         assert results[path]["mime_type"] == "image/png"
 
 

@@ -9,19 +9,21 @@ sys.path.insert(0, workflow.basedir)
 from adscale.devices import scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
+from adscale.figures import planned_figures
 from adscale.marks import summary_mark
 from adscale.plan import (
-    figure_names,
     first_processes,
     plan_counts,
     planned_records,
     process_pattern,
 )
 from adscale.table_rules import StudyFiles, table_rule
-from analysis.registry import TABLE_JOBS
+from adscale.tables import table_argument
+from analysis.figures.draw import FIGURES as FIGURE_KINDS
+from analysis.figures.draw import TABLES as FIGURE_TABLES
+from analysis.registry import TABLE_JOBS, TABLES
 from profiling.study.estimates import Costs
 from profiling.study.finished import RESULTS, closing_words, opening_words
-from profiling.study.report_marks import figure_marks
 from profiling.study.setup import CACHE, Call, set_up
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -45,7 +47,9 @@ shell.prefix(PREFIX)
 
 RUNS = PLAN.runs
 RECORDS = planned_records(RUNS, STUDY.latency)
-FIGURES = figure_names(RUNS, COUNTS, STUDY.latency, bool(STUDY.sensors))
+FIGURES = planned_figures(
+    FIGURE_KINDS, RUNS, COUNTS, latency=STUDY.latency, sensors=bool(STUDY.sensors)
+)
 HARDWARE_JSON = json.dumps({"gpus": STUDY.gpus, "sensors": STUDY.sensors})
 
 # of the first process of each run: what a run takes in memory is not a matter of chance

@@ -3,13 +3,7 @@
 
 rule report:
     input:
-        runtime=rules.runtime_table.output.csv,
-        runs=rules.runtime_table.output.runs,
-        kernels=rules.runtime_table.output.kernels,
-        memory=rules.memory_table.output.csv,
-        methods=rules.memory_table.output.methods,
-        fits=rules.fits_table.output,
-        feasibility=rules.feasibility_table.output.csv,
+        [f"results/tables/{table.file}" for table in TABLES if table.in_report],
     output:
         "results/report.html",
     log:
@@ -19,7 +13,7 @@ rule report:
     params:
         code=code_digest("analysis.commands.report"),
     shell:
-        "python -m analysis report $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"
+        "python -m analysis report results/tables -o {output:q} > {log:q} 2>&1"
 
 
 rule summary:
@@ -34,6 +28,6 @@ rule summary:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.conclude"),
+        code=code_digest("analysis.commands.report"),
     shell:
         "python -m analysis conclude $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"

@@ -123,10 +123,10 @@ EnumRow = tuple[int, str, str]
 
 
 def _copy_rows() -> tuple[EnumRow, ...]:
-    places = {"H": "Host", "D": "Device", "A": "Array", "P": "Peer"}
+    ends = {"H": "Host", "D": "Device", "A": "Array", "P": "Peer"}
     rows = []
     for name, number in COPY_KINDS.items():
-        label = "Unknown" if number == 0 else f"{places[name[0]]}-to-{places[name[-1]]}"
+        label = "Unknown" if number == 0 else f"{ends[name[0]]}-to-{ends[name[-1]]}"
         rows.append((number, f"CUDA_MEMCPY_KIND_{name}", label))
     return tuple(rows)
 

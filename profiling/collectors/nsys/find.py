@@ -26,7 +26,7 @@ from .run import export_command, run_profiled
 
 ENVIRONMENT_VARIABLE = "ADSCALE_NSYS"
 
-USUAL_PLACES = (
+USUAL_PATHS = (
     "opt/nvidia/nsight-systems*/*/bin/nsys",
     "usr/local/cuda*/bin/nsys",
 )
@@ -36,11 +36,11 @@ VERSION_TIMEOUT_S = 60
 
 
 def find_nsys(configured: str | None, root: Path = Path("/")) -> Path | None:
-    """The nsys to use: the configured one, else ``ADSCALE_NSYS``, else PATH, else usual places.
+    """The nsys to use: the configured one, else ``ADSCALE_NSYS``, else PATH, else usual paths.
 
     Args:
         configured: path from the configuration or the command line.
-        root: the folder below which the usual places are looked for.
+        root: the folder below which the usual paths are looked for.
 
     Returns:
         Its path, or None where there is none.
@@ -56,7 +56,7 @@ def find_nsys(configured: str | None, root: Path = Path("/")) -> Path | None:
     on_path = shutil.which("nsys")
     if on_path is not None:
         return Path(on_path)
-    return _newest([path for place in USUAL_PLACES for path in root.glob(place)])
+    return _newest([path for pattern in USUAL_PATHS for path in root.glob(pattern)])
 
 
 def nsys_version(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Every figure and table is filed in Snakemake's report, whatever methods are called."""
+"""A study plans its figures by name, and files them in Snakemake's report."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adscale.config import load_config
+from adscale.figures import FigureKind, planned_figures
 from adscale.marks import Mark, summary_mark
-from adscale.plan import figure_names, plan_counts, plan_runs
+from adscale.plan import plan_counts, plan_runs
+from analysis.figures.draw import FIGURES
 from analysis.registry import TABLES
-from profiling.study.report_marks import FIGURES, figure_marks
 from tests.conftest import CHECKOUT
-
-RULES = CHECKOUT / "workflow" / "rules"
 
 
 def marks(device: str, method: str, *others: str) -> dict[str, Mark]:
@@ -27,7 +26,7 @@ def marks(device: str, method: str, *others: str) -> dict[str, Mark]:
         "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
     })  # fmt: skip
     runs, counts = plan_runs(study, "embedded"), plan_counts(study)
-    return figure_marks(figure_names(runs, counts, True, True), runs, counts)
+    return planned_figures(FIGURES, runs, counts, latency=True, sensors=True)
 
 
 def test_a_name_is_told_apart_by_what_the_study_has() -> None:
@@ -58,21 +57,15 @@ def test_no_name_of_device_or_method_leaves_a_figure_unfiled(
     """Names with what separates them, and one within another, too."""
     for name, mark in marks(device, method, other).items():
         labels = dict(mark["labels"])
-        assert mark["category"] != "Other"
         labels.pop("quantity")
         assert name.endswith("_".join(labels.values()))
         assert labels.get("method", method) in (method, other)
 
 
-def test_every_kind_of_figure_is_filed_and_none_besides() -> None:
+def test_every_kind_of_figure_is_planned_and_has_a_name_of_its_own() -> None:
     captions = {Path(mark["caption"]).stem for mark in marks("lab", "S").values()}
-    assert captions == set(FIGURES)
-
-
-def test_a_kind_that_is_not_known_is_filed_as_other() -> None:
-    (mark,) = figure_marks(["brand_new_S"], {}, {}).values()
-    assert (mark["category"], mark["labels"]) == ("Other", {"figure": "brand_new_S"})
-    assert (RULES / mark["caption"]).is_file()
+    assert captions == {kind.begins for kind in FIGURES}
+    assert len(captions) == len(FIGURES)
 
 
 def test_figures_of_one_subcategory_have_the_same_labels() -> None:
@@ -83,16 +76,12 @@ def test_figures_of_one_subcategory_have_the_same_labels() -> None:
         assert columns.setdefault(place, tuple(mark["labels"])) == tuple(mark["labels"])
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-def test_captions_of_figures_say_clock_table_and_command(kind: str) -> None:
-    text = (CHECKOUT / "workflow/report" / f"{kind}.rst").read_text(encoding="utf-8")
-    assert "``python -m analysis figures``" in " ".join(text.split())
-    assert any(f"``{table.file}``" in text for table in TABLES)
-    assert "CSV file of the same name" in " ".join(text.split())
-    assert "clock" in text or "busy" in text
+@pytest.mark.parametrize("kind", FIGURES, ids=lambda kind: kind.begins)
+def test_captions_of_figures_say_by_which_clock(kind: FigureKind) -> None:
+    assert "clock" in kind.caption or "busy" in kind.caption
 
 
 def test_no_caption_is_left_over() -> None:
     used = {Path(table.mark["caption"]).stem for table in TABLES}
-    used |= {Path(summary_mark()["caption"]).stem, *FIGURES, "figure", "study"}
+    used |= {Path(summary_mark()["caption"]).stem, *(kind.begins for kind in FIGURES), "study"}
     assert {path.stem for path in (CHECKOUT / "workflow/report").iterdir()} == used

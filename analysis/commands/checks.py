@@ -1,10 +1,13 @@
-"""`claims`: what the study claims, held against counts."""
+"""`claims` and `verify`: the paper's claims held against counts, and results checked."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from adscale.errors import ArgumentError
 
 from .arguments import positive, side_px
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from ..claims import Table
     from ..memory_counts import Count
     from .arguments import Subparsers
+
 
 CLAIMS = {
     "layers": "layers and parameters",
@@ -26,7 +30,12 @@ CLAIMS = {
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
+    """Add the subcommands."""
+    _add_claims(subparsers)
+    _add_verify(subparsers)
+
+
+def _add_claims(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "claims",
         help="what the study claims, held against counts",
@@ -45,10 +54,10 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="RATE",
         help="of flops: also the least time at this rate in 10^12 FLOP/s",
     )
-    parser.set_defaults(run_command=_main)
+    parser.set_defaults(run_command=_claims)
 
 
-def _main(options: argparse.Namespace) -> None:
+def _claims(options: argparse.Namespace) -> None:
     from ..memory_counts import read_counts
 
     counts = read_counts(options.counts)
@@ -79,3 +88,49 @@ def _text(table: Table) -> str:
     columns = zip(table.head, *table.rows, strict=True)
     left = {title for title, *cells in columns if any(cell[:1].isalpha() for cell in cells)}
     return f"{table.title}\n{text_table(table.head, table.rows, left)}"
+
+
+_OF_VERIFY = """Check the run folders of results that were measured in several places or copied
+together: missing and damaged files, versions of records, one kind of hardware and software per
+device, the same run twice, runs in wrong folders. One line per fault, with what to do about it;
+exit code 1 where there is one."""
+
+
+def _add_verify(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "verify", help="are results whole and of one kind?", description=_OF_VERIFY
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of the devices")
+    parser.add_argument(
+        "--expected",
+        metavar="FILE",
+        help="the runs that there should be, one folder a line, as `python -m profiling plan` "
+        "prints them (- for standard input); without it, all curves of a method should have the "
+        "same resolutions",
+    )
+    parser.set_defaults(run_command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ..progress import progress_bar
+    from ..verification.verify import verify
+
+    expected = None if options.expected is None else _lines(options.expected)
+    with progress_bar("reading runs") as on_progress:
+        found = verify(options.results, expected, on_progress)
+    for finding in found.findings:
+        print(finding)
+    faults = len(found.findings)
+    print(f"records: {found.runs}, devices: {found.devices}, findings: {faults}")
+    return 1 if faults else 0
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        what = f"{name} cannot be read ({error.strerror})"
+        raise ArgumentError(
+            "--expected", what, "name a file with a run folder on each line"
+        ) from error
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,0 +1,62 @@
+"""``python -m adscale``: every command of both parts under one name.
+
+``adscale COMMAND …`` is ``python -m profiling COMMAND …`` or ``python -m analysis COMMAND …``,
+whichever has it; where both do, the first, and ``adscale analysis COMMAND …`` is the other. Each
+part runs in a process of its own, so that neither is imported for the other.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+PARTS = ("profiling", "analysis")
+HELP = ("-h", "--help")
+
+
+def main(arguments: list[str]) -> int:
+    """Lists the commands, or runs one.
+
+    Args:
+        arguments: the command, and what it is told.
+
+    Returns:
+        The exit code of the command; 2 where there is none of that name.
+    """
+    if not arguments or arguments[0] in HELP:
+        return _list()
+    if arguments[0] in PARTS:
+        return subprocess.call([sys.executable, "-m", *arguments])
+    for part in PARTS:
+        if arguments[0] in _commands(part):
+            return subprocess.call([sys.executable, "-m", part, *arguments])
+    known = ", ".join(name for part in PARTS for name in _commands(part))
+    print(f"error: adscale: no command {arguments[0]!r}; allowed: {known}", file=sys.stderr)
+    return 2
+
+
+def _list() -> int:
+    """Prints the commands of both parts with their summaries."""
+    print("usage: adscale [PART] COMMAND [arguments]   (COMMAND --help tells the arguments)")
+    print("PART is needed where both parts have a command and the second is meant")
+    for part in PARTS:
+        print(f"\n{part}:")
+        print(_listing(part))
+    return 0
+
+
+def _listing(part: str) -> str:
+    """The lines of a part's help that name its commands."""
+    text = subprocess.run(
+        [sys.executable, "-m", part, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    return "\n".join(line for line in text.splitlines() if re.match(r" {4}\S| {12,}\S", line))
+
+
+def _commands(part: str) -> list[str]:
+    return re.findall(r"^ {4}([a-z][a-z0-9-]*)", _listing(part), re.MULTILINE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""`python -m adscale`: the commands of both parts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import CHECKOUT
+
+
+def adscale(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "adscale", *arguments], cwd=CHECKOUT, capture_output=True, text=True
+    )
+
+
+def test_it_lists_the_commands_of_both_parts() -> None:
+    done = adscale()
+    assert done.returncode == 0
+    assert {"run", "attribute", "gpu-check"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "program"),
+    [
+        (["attribute", "--help"], "usage: python -m analysis attribute"),
+        (["memory", "--help"], "usage: python -m profiling memory"),
+        (["analysis", "memory", "--help"], "usage: python -m analysis memory"),
+    ],
+)
+def test_it_runs_the_command_of_the_part_that_has_it(arguments: list[str], program: str) -> None:
+    done = adscale(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(program)
+
+
+def test_an_unknown_command_is_refused_in_a_line() -> None:
+    done = adscale("profil")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: adscale: no command 'profil'; allowed: methods, ")
