@@ -40,7 +40,7 @@ def _skip(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    """Studies, then what starts processes that measure, then all that runs within pytest.
+    """Studies, then what starts other processes, then all that runs within pytest.
 
     One file makes the shared study, while the other process runs studies that do not need it.
     """
@@ -49,7 +49,8 @@ def _turn(item: pytest.Item) -> int:
         return 0
     if item.get_closest_marker("study"):
         return 2 if "finished_study" in needs else 1
-    return 3 if "checkout_environment" in needs else 4
+    starts_processes = "checkout_environment" in needs or item.nodeid.startswith("tests/workflow/")
+    return 3 if starts_processes else 4
 
 
 SHARED_STUDY_FIRST = "tests/workflow/test_left_out.py"

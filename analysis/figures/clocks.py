@@ -76,7 +76,7 @@ NAMES = {
 
 HYPOTHESIS = (
     " Work on a GPU is launched and not waited for, so a host range lasts as long as its launches, "
-    "whatever the kernels take. Hypothesis: the study's nearly constant runtimes up to 1,024 px "
+    "whatever the kernels take. Hypothesis: the paper's nearly constant runtimes up to 1,024 px "
     "are such host ranges. It would hold if the host range stayed flat where the span rises, and "
     "rose where copies wait for the GPU, as those of PatchCore's reference do."
 )

@@ -208,8 +208,8 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     caption = (
         f"{variant}: memory on {on_device(memory)} at batch 1 in 32-bit floats. Peak: the largest "
         "sum of tensors alive at once; activations: outputs of all layers that own parameters "
-        "(study, equation 3). Points: counted exactly, no image is run. Lines: second-degree "
-        "least-squares fit over the side length (the study's model) through the filled points, "
+        "(paper, equation 3). Points: counted exactly, no image is run. Lines: second-degree "
+        "least-squares fit over the side length (the paper's model) through the filled points, "
         "dashed where extrapolated. Percentages: error of the extrapolation at the last point, "
         f"{_span_words(last['at_px'])}. Submodules of which nothing is counted have no curve."
         f"{incomplete(memory)}"
@@ -340,9 +340,9 @@ Counted, not measured; no clock.""",
         reads=(MEMORY, MEMORY_EXTRAPOLATION),
         draw=memory_extrapolation,
         category="Scaling",
-        subcategory="The study's parabola",
+        subcategory="The paper's parabola",
         quantity="counted and extrapolated memory",
-        caption="""Memory extrapolated from small images with the study's parabola, beside what
+        caption="""Memory extrapolated from small images with the paper's parabola, beside what
 is counted there.
 
 Counted and extrapolated, not measured; no clock.""",
