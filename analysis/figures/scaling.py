@@ -198,7 +198,7 @@ def scaling_memory(
 
 
 def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Drawing:
-    """What the device must hold for each method in one variant: counted, and nothing fitted.
+    """Draw what the device must hold for each method in one variant: counted, nothing fitted.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
