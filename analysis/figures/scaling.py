@@ -276,4 +276,4 @@ Counted, not measured; no clock.""",
         with_hardware=True,
     ),
 )
-"""Of this module."""
+"""The figures of this module."""
