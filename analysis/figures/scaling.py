@@ -13,11 +13,11 @@ from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
-    STUDY_MODEL,
+    PAPER_MODEL,
     WHOLE_IMAGE,
     draw_law,
-    draw_study,
-    draw_study_beside,
+    draw_paper_model,
+    draw_paper_model_beside,
     finish,
     scaling_axes,
 )
@@ -29,10 +29,10 @@ from .captions import (
     not_counted,
     on_device,
     out_of_memory,
+    paper_words,
     refused_words,
     sample_size,
     slowed_down,
-    study_words,
     uncertainty,
 )
 from .edge_labels import add_hardware_lines, hardware_words, settle
@@ -78,13 +78,13 @@ def scaling_runtime(
     largest_px = _end_of_lines(drawn)
     has_band = bool(drawn["band_low"].notna().any())
     lines = (
-        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {STUDY_MODEL}"
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {PAPER_MODEL}"
         if has_band
-        else f"Lines: {STUDY_MODEL}"
+        else f"Lines: {PAPER_MODEL}"
     )
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
-        f"extrapolated.{band_words(shown)}{refused_words(shown)}{study_words(shown)}"
+        f"extrapolated.{band_words(shown)}{refused_words(shown)}{paper_words(shown)}"
         f"{out_of_memory(points)}{hardware_words(sensors, largest_px)}"
         f"{settings_words(points)}{unsteady_words(points)}{slowed_down(runtime)}"
     )
@@ -96,9 +96,9 @@ def scaling_runtime(
         curve = drawn[drawn["method"] == key]
         if curve["band_low"].notna().any():
             draw_law(axes, curve, number)
-            draw_study_beside(axes, curve, number)
+            draw_paper_model_beside(axes, curve, number)
         else:
-            draw_study(axes, curve, number)
+            draw_paper_model(axes, curve, number)
     if not measured.empty:  # what reaches below zero or very far has no place on this axis
         highest = max(measured["mean_ms"].max(), drawn["predicted"].fillna(0).max())
         axes.set_ylim(measured["mean_ms"].min() / ROOM, highest * ROOM)
@@ -155,7 +155,7 @@ GIB = 2**30
 def scaling_memory(
     memory: pd.DataFrame, curves: pd.DataFrame, hardware: Hardware, style: Style
 ) -> Drawing:
-    """Memory of all methods in one variant by the study's convention, and its extrapolation.
+    """Memory of all methods in one variant by the paper's convention, and its extrapolation.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
@@ -175,8 +175,8 @@ def scaling_memory(
     ]
     caption = (
         f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
-        "all layers that own parameters (study, equations 1 to 3). Points: counted exactly at "
-        f"every resolution shown, no image is run. Lines: {STUDY_MODEL} through the filled points; "
+        "all layers that own parameters (paper, equations 1 to 3). Points: counted exactly at "
+        f"every resolution shown, no image is run. Lines: {PAPER_MODEL} through the filled points; "
         f"dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
@@ -190,7 +190,7 @@ def scaling_memory(
                 **method_look(number), markerfacecolor=face, zorder=3,
             )  # fmt: skip
         axes.plot([], [], linestyle="", **method_look(number), label=str(key))
-        draw_study(axes, curve, number, scale=1 / GIB)
+        draw_paper_model(axes, curve, number, scale=1 / GIB)
     axes.set_ylim(bottom=memory["total_bytes"].min() / GIB / 2)  # room for what is written there
     lines = add_hardware_lines(axes, hardware, largest_px, style)
     finish(figure, axes, drawn, style)
@@ -201,7 +201,7 @@ def scaling_memory(
 
 
 def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Drawing:
-    """What the device must hold for each method in one variant: counted, and nothing fitted.
+    """Draw what the device must hold for each method in one variant: counted, nothing fitted.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
@@ -338,7 +338,7 @@ lines and bands beyond the largest of them are extrapolated.""",
         category="Scaling",
         subcategory="Memory of activations",
         quantity="counted memory over resolution",
-        caption="""Activations of whole methods over the resolution by the study's convention,
+        caption="""Activations of whole methods over the resolution by the paper's convention,
 with the memory of GPUs as lines.
 
 Counted, where points are; lines beyond them are extrapolated. No clock.""",

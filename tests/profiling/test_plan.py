@@ -188,7 +188,7 @@ GRID_PX = (256, 384, 512, 640, 768, 896, 1024, 1536, 2048, 2560)
 def test_memory_is_counted_at_the_methods_resolutions_the_studys_and_the_largest() -> None:
     small = {"target": "efficientad", "resolutions": [256, 300]}
     assert counted_at(3000, **small) == (256, 300, *GRID_PX[1:], 3000)
-    # what the study's extrapolation is judged by is counted however far is extrapolated
+    # what the paper's extrapolation is judged by is counted however far is extrapolated
     assert counted_at(1500, **small) == (256, 300, *GRID_PX[1:7], 1500, *GRID_PX[7:])
     assert counted_at(4000, **small) == (256, 300, *GRID_PX[1:], 3072, 3584, 4000)
 
