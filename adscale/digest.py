@@ -66,7 +66,7 @@ def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
 
     Args:
         spec: of the method.
-        entry_modules: dotted names, such as ``profiling.memory.cli``.
+        entry_modules: dotted names, such as ``profiling.cli.memory``.
     """
     own = FOREIGN if spec.foreign else (_module(spec),)
     return _with_foreign(code_digest(*entry_modules, *own), spec, code_digest)
