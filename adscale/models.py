@@ -18,7 +18,7 @@ from .errors import ConfigError
 Record = TypeVar("Record")
 
 CLOSED = ConfigDict(extra="forbid", defer_build=True)
-"""Of every model: an unknown key is an error. It is built when it is first used."""
+"""Settings of every model: an unknown key is an error. It is built when it is first used."""
 
 OPEN = ConfigDict(extra="allow", defer_build=True)
 
@@ -113,7 +113,7 @@ def checked(model: type[Record], data: object, where: str = "") -> Record:
 def config_errors(
     error: ValidationError, model: type[object], where: str = ""
 ) -> list[ConfigError]:
-    """What is wrong with user input, one error per wrong key, sorted by their paths.
+    """Return the errors of user input, one per wrong key, sorted by their paths.
 
     Args:
         error: as pydantic has raised it.

@@ -14,7 +14,9 @@ from .request import CollectorName, RunRequest
 SCHEMA_VERSION: Literal[3] = 3
 """Of all records; it rises where an older one can no longer be read."""
 
-Status = Literal["ok", "out_of_memory", "predicted_out_of_memory"]
+LeftOut = Literal["out_of_memory", "predicted_out_of_memory"]
+Status = Literal["ok", LeftOut]
+Phase = Literal["prediction", "build", "warmup", "measure", "unknown"]
 StopReason = Literal[
     "precision", "image_count", "time_budget", "out_of_memory", "predicted_out_of_memory"
 ]
@@ -30,9 +32,7 @@ Samples = tuple[Number | None, ...]
 class Problem:
     """Evidence for a status other than ok."""
 
-    phase: Literal["prediction", "build", "warmup", "measure", "unknown"] = Field(
-        description="How far the run had come."
-    )
+    phase: Phase = Field(description="How far the run had come.")
     message: Text = Field(description="What the allocator or the count says.")
     requested_bytes: Count | None = Field(
         description="Bytes of the allocation that failed, where the allocator says."

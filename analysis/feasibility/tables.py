@@ -107,7 +107,7 @@ By memory alone, as in ``feasibility.csv``; no clock.""",
 
 @dataclass(frozen=True)
 class FeasibilityTables:
-    """What feasibility is told from.
+    """The tables from which feasibility follows.
 
     Attributes:
         counts: `memory_methods.csv`.

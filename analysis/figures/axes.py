@@ -87,7 +87,7 @@ def part_colour(submodule: str) -> str:
 
 
 def part_name(submodule: str) -> str:
-    """As it stands in a figure."""
+    """Return the name as figures show it."""
     return "whole image" if submodule == WHOLE_IMAGE else submodule
 
 

@@ -49,7 +49,7 @@ def _span(numbers: pd.Series) -> str:
 
 
 def uncertainty(rows: pd.DataFrame) -> str:
-    """What the whiskers at the whole image are; nothing where no sample has an interval."""
+    """Say what the whiskers at the whole image are; nothing where no sample has an interval."""
     return " with the 95 % confidence interval of its mean" if _has_interval(rows) else ""
 
 

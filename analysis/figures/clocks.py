@@ -158,7 +158,7 @@ def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
 
 
 def _growth(measured: pd.DataFrame) -> str:
-    """By how much the whole image grows by each clock, or nothing with one resolution."""
+    """Say by how much the whole image grows by each clock; nothing with one resolution."""
     whole = measured[measured["submodule"] == WHOLE_IMAGE]
     low_px, high_px = whole["resolution_px"].min(), whole["resolution_px"].max()
     if whole.empty or low_px == high_px:
@@ -186,7 +186,7 @@ PARTS = {
 
 END_TO_END = "preparing, copies and inference; loading is not in it"
 WIDTH = 0.78
-"""Of a bar."""
+"""The height of a bar."""
 
 
 def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
@@ -225,7 +225,7 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 
 def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
-    """What the latency of one device × method × variant consists of, from file to result.
+    """Draw the parts of the latency of one device × method × variant, from file to result.
 
     Args:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.

@@ -38,7 +38,7 @@ TABLES: tuple[Table, ...] = tuple(
 """What they are drawn from."""
 
 Figures = dict[str, Callable[[], Drawing]]
-"""What draws each figure."""
+"""The function that draws each figure."""
 
 
 def study_figures(tables: Mapping[str, pd.DataFrame], hardware: Hardware, style: Style) -> Figures:

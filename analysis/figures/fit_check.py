@@ -178,7 +178,7 @@ def _draw_back_tests(
 
 
 def _percent_axis(axes: Axes, which: str, shares: pd.DataFrame) -> None:
-    """From the smallest to the largest error, linear around 0 and logarithmic beyond."""
+    """Set the axis from the smallest to the largest error, linear around 0, logarithmic beyond."""
     import numpy as np
     from matplotlib.ticker import NullLocator
 

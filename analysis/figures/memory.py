@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HEIGHT_MM = 110
 GIB = 2**30
 GROUP_WIDTH = 0.84
-"""Of the columns of one resolution, where the next begins at 1."""
+"""Width of the columns of one resolution, where the next begins at 1."""
 
 HELD = "parameters and buffers"
 OTHER = "image and libraries"
@@ -43,7 +43,7 @@ KEPT = "kept from before"
 NEEDED = "what the device must hold"
 OTHER_COLOUR = "#F0F0F0"
 FILLS = {HELD: PARAMETERS_COLOUR, OTHER: OTHER_COLOUR}
-"""Of what is no submodule's own."""
+"""Colour of what belongs to no submodule."""
 KEPT_HATCH = "//////"
 
 
@@ -179,7 +179,7 @@ TWO_COLUMNS_FROM_MM = 120
 """A figure less wide than this has its panels below each other."""
 
 TITLE_SHARE = 0.6
-"""Of the width of a column, room for the title of a panel."""
+"""Share of the width of a column that the title of a panel may take."""
 
 PANELS = {"peak": "peak_bytes", "activations": "activations_bytes"}
 """Quantity of `memory_extrapolation.csv`, and the column of `memory.csv` that it is fitted to."""
@@ -300,13 +300,13 @@ def _set_title(axes: Axes, style: Style, columns: int) -> None:
 
 
 def _span_words(at_px: pd.Series) -> str:
-    """Such as `3,000 px` or `3,000 to 3,008 px`."""
+    """Return words such as `3,000 px` or `3,000 to 3,008 px`."""
     low, high = at_px.min(), at_px.max()
     return f"{low:,} px" if low == high else f"{low:,} to {high:,} px"
 
 
 def _percent(error: Any) -> str:
-    """Such as −77 %, +3 %, 0 %; nothing where the error is unknown."""
+    """Return text such as −77 %, +3 %, 0 %; nothing where the error is unknown."""
     import pandas as pd
 
     if pd.isna(error):

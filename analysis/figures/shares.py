@@ -40,7 +40,7 @@ MOST = 8
 """Bars that remain legible beside each other."""
 
 ENOUGH = 4
-"""Of the preferred resolutions, for a choice of them to be a fair picture."""
+"""Share of the preferred resolutions that makes a choice of them a fair picture."""
 
 
 def shown_sides(counted_px: Iterable[int]) -> list[int]:
@@ -74,7 +74,7 @@ def shown_words(counted_px: Iterable[int]) -> str:
 
 
 def _steps(largest_px: int) -> Iterator[tuple[int, int]]:
-    """From each preferred side to the next."""
+    """Return the steps from each preferred side to the next."""
     side_px = 256
     while side_px <= largest_px:
         yield side_px, side_px * 3 // 2

@@ -18,7 +18,7 @@ from .tables import BACK_TEST, FIT_MODELS, LAW
 from .words import problems, verdict, why_chosen
 
 SUM = "sum of the submodules' laws"
-"""What stands for the law in the row of a sum."""
+"""Stands for the law in the row of a sum."""
 
 PAPER_VERDICT = "the study's model: always shown, not weighed"
 
@@ -27,7 +27,7 @@ SIDES = 61
 
 
 def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str, Any]]:
-    """What is said of every series at one resolution."""
+    """Return the predictions of every series at one resolution."""
     sums = {one.series[:6]: one.curve(extrapolate_to_px) for one in fitted if one.growth is None}
     return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
 
@@ -48,7 +48,7 @@ def law_values(model: Model | None) -> dict[str, Any]:
 
 
 def coefficient_words(coefficients: Iterable[Coefficient]) -> str:
-    """Such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
+    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
     return "; ".join(f"{part.name} = {part.value:.6g} {part.unit}" for part in coefficients)
 
 

@@ -54,7 +54,7 @@ LAW = join(
     real("knee_px", means="side at which it leaves its floor"),
     real("max_relative_residual", means="largest |observed − fitted| / observed"),
 )  # fmt: skip
-"""What a law is, as it was fitted."""
+"""Columns of a fitted law."""
 
 BACK_TEST = join(
     real("back_test_one_out", means="predicted / observed − 1 of the largest resolution, by the "
@@ -62,7 +62,7 @@ BACK_TEST = join(
     real("back_test_two_out_lower", "back_test_two_out_upper", means="the same of the second "
          "largest and of the largest, fitted without both"),
 )  # fmt: skip
-"""What a law says of the largest resolutions without having seen them."""
+"""Columns of a law's errors at the largest resolutions, fitted without them."""
 
 BOUNDS = join(
     real("interval_low", "interval_high",
@@ -176,7 +176,7 @@ Measured or counted where ``observed`` is filled in, else fitted or extrapolated
 
 
 def fits_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
-    """What is said of every series at one resolution.
+    """Return the predictions of every series at one resolution.
 
     Args:
         fitted: see `analysis.fits.fitted`.
