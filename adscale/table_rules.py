@@ -33,7 +33,7 @@ class StudyFiles:
 
 @dataclass(frozen=True)
 class TableRule:
-    """What a rule is made of.
+    """The parts of a rule.
 
     Attributes:
         input: files by name.

@@ -41,7 +41,7 @@ class Outcome:
 
     @classmethod
     def killed(cls) -> Outcome:
-        """As it stands where Linux kills the process for its memory."""
+        """The record if Linux kills the process for its memory."""
         return cls._without_images("out_of_memory", "unknown", "killed")
 
     @classmethod

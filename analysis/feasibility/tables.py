@@ -136,8 +136,8 @@ def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataF
     from .fitting import targets
     from .rows import feasibility_rows
 
-    places = targets(hardware.gpus, tables.runtime)
-    rows = feasibility_rows(tables, places, hardware.sensors)
+    judged = targets(hardware.gpus, tables.runtime)
+    rows = feasibility_rows(tables, judged, hardware.sensors)
     return make_table(list(rows), FEASIBILITY.schema)
 
 

@@ -351,4 +351,4 @@ Measured, by the clock ``latency``: a pass of its own without a profiler.""",
         when="latency",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -35,7 +35,7 @@ FIGURES: tuple[FigureKind, ...] = (
 TABLES: tuple[Table, ...] = tuple(
     dict.fromkeys([RUNS, *(table for kind in FIGURES for table in kind.reads)])
 )
-"""What they are drawn from."""
+"""The tables they are drawn from."""
 
 Figures = dict[str, Callable[[], Drawing]]
 """The function that draws each figure."""

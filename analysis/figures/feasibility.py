@@ -225,4 +225,4 @@ extrapolated, as each row says.""",
         when="sensors",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -219,4 +219,4 @@ CPU.""",
         shows="how well fits hold",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

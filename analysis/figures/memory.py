@@ -349,4 +349,4 @@ Counted and extrapolated, not measured; no clock.""",
         shows="memory extrapolated with the paper's parabola, against counts",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

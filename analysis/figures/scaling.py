@@ -1,4 +1,4 @@
-"""Runtime and memory of all methods over the resolution (figures 8 and 9 of the paper)."""
+"""Runtime, memory (figures 8 and 9 of the paper) and energy of all methods over the resolution."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from adscale.figures import FigureKind
 from ..fits.tables import FIT_CURVES, FITS
 from ..hardware import Hardware
 from ..memory_table import MEMORY_METHODS
+from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
@@ -30,14 +31,16 @@ from .captions import (
     out_of_memory,
     paper_words,
     refused_words,
+    sample_size,
     slowed_down,
     uncertainty,
 )
 from .edge_labels import add_hardware_lines, hardware_words, settle
-from .marks import draw_points, settings_words, unsteady_words
+from .marks import draw_points, settings_words, unsteady_words, with_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""
@@ -227,6 +230,89 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     return Drawing(f"scaling_needed_{variant}", figure, data)
 
 
+ENERGY_COLUMNS = [
+    *("device", "hardware", "method", "variant", "resolution_px", "pixels", "process", "pass"),
+    *("status", "verdict", "measured_images", "idle_power_w", "energy_window_s"),
+    *("energy_per_image_j", "energy_per_image_error_j"),
+]
+
+
+def energy(runs: pd.DataFrame, style: Style) -> Drawing:
+    """Energy per image on one device, of all methods in one variant.
+
+    Args:
+        runs: the rows of ``runs.csv`` of that device and variant. Drawn are those of the latency
+            pass, or of the profiled one where that has no energy.
+        style: sizes and fonts.
+    """
+    of_latency = runs["pass"].eq("latency")
+    known = runs["energy_per_image_j"].notna()
+    rows = runs[of_latency if (known & of_latency).any() else ~of_latency]
+    told = with_runs(rows[ENERGY_COLUMNS].assign(clock=rows["pass"]), runs)
+    looked_at = told.drop(columns="clock").assign(**{"pass": rows["pass"].tolist()})
+    shown = looked_at[looked_at["energy_per_image_j"].notna()]
+    figure = new_figure(style, HEIGHT_MM, _energy_caption(runs, shown))
+    axes = scaling_axes(figure, "energy per image in J", with_pixels=True)
+    low_px, high_px = runs["resolution_px"].min(), runs["resolution_px"].max()
+    axes.set_xlim(low_px - 0.04 * high_px, 1.04 * high_px)
+    for number, (method, of_runs) in enumerate(runs.groupby("method", sort=False)):
+        points = shown[shown["method"] == method].sort_values("resolution_px")
+        reason = f": {_no_energy(of_runs)}" if points.empty else ""
+        if not shown.empty:
+            _draw_energy(axes, points, number, f"{method}{reason}")
+    if shown.empty:
+        axes.set_yscale("linear")
+        axes.set_yticks([])
+        reason = f"no energy measured: {_no_energy(runs)}"
+        axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center")
+    add_legend(figure, axes, style, most_columns=4)
+    device, variant = runs[["device", "variant"]].iloc[0]
+    return Drawing(f"energy_{device}_{variant}", figure, looked_at.assign(basis="measured"))
+
+
+def _energy_caption(runs: pd.DataFrame, shown: pd.DataFrame) -> str:
+    first = runs.iloc[0]
+    what = f"{first['variant']}: energy that the whole GPU takes per image, with what it draws idle"
+    where = f"{first['hardware']} (device “{first['device']}”)"
+    if shown.empty:
+        methods = ", ".join(dict.fromkeys(runs["method"]))
+        reason = f"{_no_energy(runs)}.{out_of_memory(runs)}"
+        return f"{what}. None was measured of {methods} on {where}: {reason}"
+    how = "without a profiler" if shown["pass"].eq("latency").any() else "with its profiler"
+    size = sample_size(shown.assign(images=shown["measured_images"], processes=1))
+    return (
+        f"{what}, measured on {where} {how}, batch 1, {size}. A point for each process, with the "
+        "largest error from the steps of the GPU's counter; lines join means."
+        f"{settings_words(shown)}{unsteady_words(shown)}{out_of_memory(runs)}"
+    )
+
+
+def _draw_energy(axes: Axes, rows: pd.DataFrame, number: int, label: str) -> None:
+    """Draw points of processes with their errors, and the line of means of a method."""
+    colour = method_look(number)["color"]
+    draw_points(axes, rows, number, label, "energy_per_image_j")
+    axes.errorbar(
+        rows["resolution_px"], rows["energy_per_image_j"].astype("float64"),
+        rows["energy_per_image_error_j"].astype("float64"),
+        linestyle="", color=colour, capsize=2, elinewidth=0.7, zorder=1,
+    )  # fmt: skip
+    mean = rows.groupby("resolution_px")["energy_per_image_j"].mean()
+    axes.plot(mean.index, mean, "-", color=colour, linewidth=0.8, zorder=1)
+
+
+def _no_energy(runs: pd.DataFrame) -> str:
+    """Why none was measured in these runs."""
+    from ..profiles.times import SHORTEST_WINDOW_S
+
+    if (runs["device_type"] == "cpu").all():
+        return "only the counters of GPUs are read"
+    if runs["energy_window_s"].notna().any():
+        return f"the images took less than {SHORTEST_WINDOW_S:g} s"
+    return (
+        "no image measured" if (runs["status"] != "ok").all() else "the GPU's counter was not read"
+    )
+
+
 FIGURES = (
     FigureKind(
         begins="scaling_runtime",
@@ -275,5 +361,19 @@ Counted, not measured; no clock.""",
         shows="memory that a device must hold for all methods, against GPUs and sensors",
         with_hardware=True,
     ),
+    FigureKind(
+        begins="energy",
+        labels=("device", "variant"),
+        reads=(RUNS,),
+        draw=energy,
+        category="Scaling",
+        subcategory="Energy",
+        quantity="energy per image over resolution",
+        caption="""Energy that a whole GPU takes per image, of all methods in a variant over the
+resolution, with what it draws idle. Empty, with the reason in it, where none was measured.
+
+Measured as the difference of the GPU's counter over the images; no clock.""",
+        shows="energy per image of all methods on a GPU",
+    ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -294,4 +294,4 @@ Counted, not measured; no clock.""",
         shows="counted parameters and activations of each submodule, and their shares",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

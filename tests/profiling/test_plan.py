@@ -28,7 +28,14 @@ from analysis.figures.canvas import Style
 from analysis.figures.draw import FIGURES, study_figures
 from analysis.fits import memory_extrapolation
 from analysis.hardware import Hardware
-from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
+from tests.analysis.drawings import (
+    count_of,
+    latency_table,
+    read,
+    runs_table,
+    runtime_table,
+    study_tables,
+)
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -269,6 +276,7 @@ def test_the_figures_planned_are_those_that_the_analysis_draws(
     counts = [
         count for method, variant in names for count in read(count_of(method, variant=variant))
     ]
-    tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
+    times = pd.concat(runtime, ignore_index=True)
+    tables = study_tables(times, counts, runs_table(times))
     drawn = study_figures(tables, Hardware(), Style())
     assert sorted(planned) == sorted(drawn)
