@@ -20,7 +20,7 @@ from tests.analysis.known_laws import (
 )
 
 THREE_PX = (256, 512, 1024)
-"""The study's shape of data."""
+"""The paper's shape of data."""
 CLOCKS = {"busy": 1.0, "kernel_sum": 1.25, "span": 1.0}
 """With their times relative to the busy time, but for two gaps of a microsecond in the span."""
 
