@@ -123,7 +123,10 @@ def config_errors(
     found = sorted(
         error.errors(include_url=False), key=lambda one: [str(part) for part in one["loc"]]
     )
-    return [_config_error(one, model, where) for one in found]
+    # pydantic counts only the entries of a list that are right, and then calls it too short, too
+    around = {one["loc"][:end] for one in found for end in range(len(one["loc"]))}
+    told = [one for one in found if one["type"] != "too_short" or one["loc"] not in around]
+    return [_config_error(one, model, where) for one in told]
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
