@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .marks import Mark, mark
 from .plan import PlannedCount, PlannedRun
-from .tables import Table
+from .tables import Mark, Table, mark
 
 When = Literal["always", "latency", "gpu", "sensors"]
 """In which studies a figure is: all; with the latency pass; on a GPU; with sensors."""

@@ -14,7 +14,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "adscale.request",
         "adscale.methods.registry",
         "adscale.methods.spec",
-        "adscale.methods.checks",
+        "adscale.methods.spec",
     ),
     "the measuring process": (
         "profiling.launcher",
@@ -35,7 +35,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.collectors.embedded.*",
         "profiling.collectors.nsys.run",
     ),
-    "machine": ("profiling.machine.*", "profiling.fingerprint"),
+    "machine": ("profiling.machine.*", "profiling.processes", "profiling.fingerprint"),
     "measured memory": (
         "profiling.measured_memory",
         "profiling.memory_limits",
@@ -75,11 +75,10 @@ _FOR_PEOPLE = "says how it goes, between the images"
 
 NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
-    "adscale.code_texts": "tells what has changed",
+    "adscale.digest": "tells what has changed",
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
-    "adscale.digest": "tells what has changed",
     "adscale.errors": "a run that ends with one of them measures nothing",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
@@ -91,12 +90,11 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.plan": _FOR_PLANNING,
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",
-    "adscale.text_table": _FOR_PEOPLE,
+    "adscale.tables": _FOR_PEOPLE,
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
     "profiling.cli.memory": _COMMAND,
-    "profiling.cli.methods": _COMMAND,
     "profiling.cli.study": _COMMAND,
     "profiling.cli.run": "arguments of a run by hand; a study passes a request",
     "profiling.collectors": "empty",
@@ -106,7 +104,6 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",
     "profiling.prediction": _FOR_COUNTING,
-    "profiling.processes": "starts and ends processes, waits for them",
     "profiling.progress": _FOR_PEOPLE,
     "profiling.study.*": _FOR_PEOPLE,
 }

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .marks import Mark
-from .tables import Argument, TableJob
+from .tables import Argument, Mark, TableJob
 
 TABLES = "results/tables"
 """Folder of the tables."""

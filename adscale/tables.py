@@ -4,17 +4,70 @@ A table is declared once, in the module of the function that makes it (`analysis
 them). Its subcommand, its rule in the workflow, its mark and caption in Snakemake's report, its
 place on the page and its definitions in docs/ follow from the declaration. Declaring modules import
 pandas, numpy and scipy inside functions only, so that the workflow reads them without these.
+
+The report shows a result by its category and subcategory, in a row of its labels. Captions are
+files in workflow/report/; Snakemake reads them when it makes the report, so editing them causes
+no job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypedDict
 
-from .marks import Mark, mark
+
+def text_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str] = ()
+) -> str:
+    """Lines with aligned columns: names to the left, numbers to the right; no digit is changed.
+
+    Args:
+        head: title of each column.
+        rows: a text per column, without line feeds.
+        left: titles of the columns that are aligned to the left.
+    """
+    from tabulate import tabulate
+
+    # the head is a row like others: tabulate makes columns two wider than its own heads
+    return tabulate(
+        [head, *rows],
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["left" if title in left else "right" for title in head],
+        preserve_whitespace=True,
+    )
+
+
+CAPTION_FOLDER = PurePosixPath("../report")
+"""From the rules, as Snakemake wants it."""
+
+
+class Mark(TypedDict):
+    """Arguments of Snakemake's ``report()``."""
+
+    caption: str
+    category: str
+    subcategory: str
+    labels: dict[str, str]
+
+
+def mark(caption: str, category: str, subcategory: str, labels: dict[str, str]) -> Mark:
+    """A mark whose caption is in ``workflow/report/<caption>.rst``."""
+    return {
+        "caption": str(CAPTION_FOLDER / f"{caption}.rst"),
+        "category": category,
+        "subcategory": subcategory,
+        "labels": labels,
+    }
+
+
+def summary_mark() -> Mark:
+    """The mark of the study in three lines."""
+    return mark("summary", "Summary", "In three lines", {"file": "summary.txt"})
+
 
 ColumnType = Literal["string", "Int64", "Float64", "boolean"]
 """Nullable pandas types: a missing value is null, never 0 and never NaN."""

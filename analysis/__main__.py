@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 from adscale.errors import UserError
 
-from .commands import attribute, checks, compare, figures, report, tables
-from .gpu_check import command as gpu_check
+from .commands import attribute, checks, study
+from .gpu_check import session as gpu_check
 from .registry import TABLE_JOBS
 
-COMMANDS = (figures, report, compare, checks, gpu_check)
+COMMANDS = (
+    study.add_figures_parser,
+    study.add_parser,
+    checks.add_compare_parser,
+    checks.add_parser,
+    gpu_check.add_parser,
+)
 """Subcommands that are no job of the registry."""
 
 
@@ -32,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # in the order in which a study calls them; then those that it does not call
     attribute.add_parser(subparsers)
     for job in TABLE_JOBS:
-        tables.add_parser(subparsers, job)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+        study.add_table_parser(subparsers, job)
+    for add_parser in COMMANDS:
+        add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:
         code: int | None = options.run_command(options)

@@ -13,7 +13,7 @@ from adscale.names import PAPER_SIDES_PX
 from .fits.memory_extrapolation import paper_sides
 from .fits.quadratic import COEFFICIENTS, fit_quadratic
 from .fits.series import WHOLE_METHOD
-from .memory_counts import Count
+from .memory_table import Count
 
 
 def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:

@@ -16,7 +16,7 @@ from adscale.figures import FigureKind
 from adscale.files import write_text
 from adscale.tables import Column, Columns, Table, TableJob
 
-from .comparison.table import COMPARISON
+from .comparison.verdict import COMPARISON
 from .figures.draw import FIGURES
 from .registry import TABLE_JOBS, TABLES
 

@@ -108,7 +108,7 @@ def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.Da
 
 
 def _read_counts(paths: Sequence[Path]) -> Counts:
-    from .memory_counts import read_counts
+    from .memory_table import read_counts
 
     return {
         (count.method, count.variant, count.device_type, count.resolution_px): count.content

@@ -7,17 +7,17 @@ import sys
 
 from adscale.errors import UserError
 
-from .cli import measure, memory, methods, run, study
+from .cli import measure, memory, run, study
 from .launcher import MeasurementFailedError
 
 SUBCOMMANDS = (
-    methods.add_methods_parser,
+    study.add_methods_parser,
     study.add_plan_parser,
     run.add_parser,
     memory.add_parser,
     study.add_export_parser,
     measure.add_parser,
-    methods.add_check_parser,
+    study.add_check_parser,
     study.add_environment_parser,
 )
 

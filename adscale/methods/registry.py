@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from ..errors import ConfigError
-from .checks import (
+from .foreign import is_foreign, planned_spec
+from .spec import (
+    MethodSpec,
     Variant,
     check_countable,
     check_implementation,
@@ -20,8 +22,6 @@ from .checks import (
     counting_problem,
     parse_variant,
 )
-from .foreign import is_foreign, planned_spec
-from .spec import MethodSpec
 
 __all__ = [
     "Variant",

@@ -7,7 +7,7 @@ from textwrap import indent
 
 import pandas as pd
 
-from adscale.text_table import text_table
+from adscale.tables import text_table
 
 from .sides import LABELS, Difference, Side
 from .verdict import ERROR_RATE

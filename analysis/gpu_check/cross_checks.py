@@ -20,8 +20,8 @@ import numpy as np
 from ..attribution.attribute import attribute, attribute_kinds, projection
 from ..attribution.nesting import nest
 from ..nsys.reading import read_profile
-from .page import NO_GPU, Check, checked, unchecked
 from .run_checks import is_gpu, measured, record
+from .steps import NO_GPU, Check, checked, unchecked
 
 KERNEL_REPORT, PROJECTION_REPORT = "nvtx_kern_sum", "nvtx_gpu_proj_sum"
 LOW, HIGH = 0.95, 1.05

@@ -15,10 +15,10 @@ from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
 from ..nsys.reading import read_profile
 from ..profiles.range_table import RANGE_COLUMNS
-from ..profiles.run_work import own_ranges
+from ..profiles.work import own_ranges
 from ..statistics.steadiness import check_steadiness
 from ..tables import read_parquet
-from .page import NO_GPU, Check, checked, unchecked
+from .steps import NO_GPU, Check, checked, unchecked
 
 LEAST_COVERAGE = 0.99
 LEAST_MEMORY, MOST_MEMORY = 0.999, 2.0

@@ -12,8 +12,7 @@ from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
 from ..nsys.records import Bools, Int64s, Profile
-from .run_work import RunWork
-from .work import KERNEL_TABLE, KINDS, NS_PER_MS, Kind, ProfileWork
+from .work import KERNEL_TABLE, KINDS, NS_PER_MS, Kind, ProfileWork, RunWork
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",

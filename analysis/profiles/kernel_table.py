@@ -17,8 +17,7 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
-from .run_work import RunWork
-from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork
+from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork, RunWork
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run

@@ -17,8 +17,20 @@ from adscale.tables import Schema
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
-from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
-from .work import KERNEL_TABLE, NS_PER_MS, SEPARATOR, By, Kind, ProfileWork, work_by
+from .work import (
+    KERNEL_TABLE,
+    NS_PER_MS,
+    PHASES,
+    SEPARATOR,
+    By,
+    Kind,
+    ProfileWork,
+    RunWork,
+    check_kernels,
+    check_ranges,
+    work_by,
+    work_of_run,
+)
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from adscale.text_table import text_table
+from adscale.tables import text_table
 
 from .coverage import ProfileCoverage
 

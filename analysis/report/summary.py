@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..feasibility.speed import END_TO_END, LATENCY
+from ..feasibility.rows import END_TO_END, LATENCY
 from ..profiles.times import MAIN_CLOCK
 from ..runtime_table import MUCH_SLOWER
 from ..statistics.summary import Estimate

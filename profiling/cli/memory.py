@@ -16,14 +16,13 @@ from adscale.devices import DeviceType
 from adscale.errors import ConfigError
 from adscale.files import write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, SubmoduleCount
-from adscale.methods.checks import Variant, check_countable
 from adscale.methods.registry import check_settings, get_spec, parse_variant
-from adscale.methods.spec import MethodSpec
+from adscale.methods.spec import MethodSpec, Variant, check_countable
 from adscale.models import jsonable
 from adscale.run_record import SCHEMA_VERSION
-from adscale.text_table import text_table
+from adscale.tables import text_table
 
-from .methods import add_method_arguments, find_method
+from .study import add_method_arguments, find_method
 
 MIB = 2**20
 GIGA = 10**9

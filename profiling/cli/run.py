@@ -25,7 +25,7 @@ from adscale.request import RunRequest
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_container, launch
 from ..study.finished import finish
-from .methods import add_method_arguments, find_method
+from .study import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""

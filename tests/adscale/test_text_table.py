@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adscale.text_table import text_table
+from adscale.tables import text_table
 
 
 def test_names_to_the_left_numbers_to_the_right() -> None:

@@ -21,7 +21,7 @@ from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.tables import fit_curves_table, fit_models_table, fits_table
 from analysis.hardware import Gpu, Hardware, Sensor
-from analysis.memory_counts import Count as ReadCount
+from analysis.memory_table import Count as ReadCount
 from analysis.memory_table import memory_methods_table, memory_table
 from analysis.ratios import implementations_table
 from analysis.runs_table import RUNS

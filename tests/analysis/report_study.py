@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
 from analysis.hardware import Gpu, Hardware, Sensor
-from analysis.kernels_table import KERNELS
+from analysis.runtime_table import KERNELS
 from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import (
     count_of,

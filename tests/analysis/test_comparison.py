@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 from adscale.mean_error import mean_error
 from adscale.tables import schema_of
 from analysis.comparison.sides import fingerprint_differences, pair_sides
-from analysis.comparison.table import COMPARISON, comparison_table
-from analysis.comparison.verdict import DISTURBANCE_FACTOR, Evidence, Verdict, judge
+from analysis.comparison.verdict import (
+    COMPARISON,
+    DISTURBANCE_FACTOR,
+    Evidence,
+    Verdict,
+    comparison_table,
+    judge,
+)
 from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.comparison import comparison_ratios
 from analysis.statistics.ratio import Mean, Ratio, mean_of_row, ratio_of_means

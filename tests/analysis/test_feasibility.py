@@ -33,8 +33,7 @@ from analysis.feasibility.fitting import (
     same_gpu,
     targets,
 )
-from analysis.feasibility.rows import feasibility_rows
-from analysis.feasibility.speed import Latencies, Speed
+from analysis.feasibility.rows import Latencies, Speed, feasibility_rows
 from analysis.feasibility.tables import (
     FEASIBILITY,
     FEASIBILITY_LIMITS,

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.memory_counts import read_counts
-from analysis.memory_table import memory_table
+from analysis.memory_table import memory_table, read_counts
 from analysis.ratios import FLOPS, flops_table
 from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table, read_csv, write_csv

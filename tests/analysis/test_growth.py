@@ -22,7 +22,7 @@ from analysis.fits.models import (
     prior_of_whole,
 )
 from analysis.fits.quadratic import fit_quadratic
-from analysis.fits.words import problems, verdict, why_chosen
+from analysis.fits.table_rows import problems, verdict, why_chosen
 
 SIDES_PX = [256, 384, 512, 640, 768, 896, 1024]
 G = (np.array(SIDES_PX) / 1024) ** 2

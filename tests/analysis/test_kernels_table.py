@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.kernels_table import KERNELS, kernels_table
 from analysis.profiles.kernel_table import RUN_KERNEL_COLUMNS
 from analysis.profiles.study_runs import read_study_runs
+from analysis.runtime_table import KERNELS, kernels_table
 from tests.gpu_profiles import (
     OTHER_THREAD,
     GpuRun,

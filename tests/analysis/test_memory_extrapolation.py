@@ -16,8 +16,7 @@ from analysis.fits.memory_extrapolation import (
     MEMORY_EXTRAPOLATION,
     memory_extrapolation_table,
 )
-from analysis.memory_counts import read_counts
-from analysis.memory_table import memory_table
+from analysis.memory_table import memory_table, read_counts
 from analysis.tables import read_csv, write_csv
 from tests.memory_documents import Count, Part, Size, constant, per_pixel
 

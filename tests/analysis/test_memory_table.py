@@ -10,8 +10,13 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.memory_counts import read_counts
-from analysis.memory_table import MEMORY, MEMORY_METHODS, memory_methods_table, memory_table
+from analysis.memory_table import (
+    MEMORY,
+    MEMORY_METHODS,
+    memory_methods_table,
+    memory_table,
+    read_counts,
+)
 from tests.memory_documents import CONVENTIONS, NOTHING, Count, Part, constant, per_pixel
 
 TEACHER = Part(

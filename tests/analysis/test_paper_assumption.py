@@ -11,8 +11,7 @@ import pytest
 
 from adscale.names import PAPER_SIDES_PX
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
-from analysis.memory_counts import read_counts
-from analysis.memory_table import memory_table
+from analysis.memory_table import memory_table, read_counts
 
 CHECKOUT = Path(__file__).parents[2]
 

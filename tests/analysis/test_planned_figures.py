@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adscale.config import load_config
 from adscale.figures import FigureKind, planned_figures
-from adscale.marks import Mark, summary_mark
 from adscale.plan import plan_counts, plan_runs
+from adscale.tables import Mark, summary_mark
 from analysis.figures.draw import FIGURES
 from analysis.registry import TABLES
 from tests.conftest import CHECKOUT

@@ -28,7 +28,7 @@ from analysis.fits.models import (
     Term,
 )
 from analysis.fits.selection import back_test, fit_laws, scatter_of, select
-from analysis.fits.words import doubtful_branch
+from analysis.fits.table_rows import doubtful_branch
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from adscale.code_texts import without_texts
+from adscale.digest import without_texts
 
 
 def left(code: str) -> str:

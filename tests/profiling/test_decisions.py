@@ -10,7 +10,7 @@ import pytest
 
 from adscale.config import load_config
 from adscale.digest import source_digest
-from profiling.study.decisions import Decisions, run_options
+from profiling.study.setup import Decisions, run_options
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_digest_that_every_python_gives_is_of_the_files_as_they_are() -> None:
 def test_planning_imports_neither_torch_nor_pandas_nor_matplotlib() -> None:
     code = (
         "import sys, adscale.plan, adscale.config, profiling.collectors.nsys;"
-        "import profiling.study.decisions, profiling.study.decisions;"
+        "import profiling.study.setup, profiling.study.setup;"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run(

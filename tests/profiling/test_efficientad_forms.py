@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from adscale.errors import UnsupportedResolutionError
-from adscale.methods.checks import check_countable, check_resolution, check_settings
 from adscale.methods.efficientad import SPEC
+from adscale.methods.spec import check_countable, check_resolution, check_settings
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling import counts
 from tests.profiling import efficientad_formulas as formulas

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from adscale.errors import ConfigError, WeightsError
-from adscale.methods.checks import check_settings, parse_variant
 from adscale.methods.registry import get_spec
+from adscale.methods.spec import check_settings, parse_variant
 from profiling.memory.counting import count_memory
 from profiling.methods.foreign import ModuleMethod, method_around
 from profiling.methods.loading import load_method_class, resolve

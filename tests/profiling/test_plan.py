@@ -143,7 +143,7 @@ def test_threads_and_sampling_change_every_run() -> None:
 
 
 def test_leaving_out_what_cannot_fit_changes_no_run() -> None:
-    """What is left out is run again in another way, see ``profiling.study.decisions``."""
+    """What is left out is run again in another way, see ``profiling.study.setup``."""
     assert runs() == runs(skip_predicted_out_of_memory=True, memory_margin=0.5)
 
 

@@ -10,7 +10,7 @@ from adscale.devices import scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
 from adscale.figures import planned_figures
-from adscale.marks import summary_mark
+from adscale.tables import summary_mark
 from adscale.plan import (
     first_processes,
     plan_counts,

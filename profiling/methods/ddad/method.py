@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from adscale.methods.checks import check_implementation, check_resolution, check_settings
 from adscale.methods.ddad import SPEC
+from adscale.methods.spec import check_implementation, check_resolution, check_settings
 
 from ...annotation import Annotate
 from ..base import Detection, Method, generator_for

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from adscale.errors import UnsupportedResolutionError, WeightsError
-from adscale.methods.checks import check_countable, check_implementation, check_settings
 from adscale.methods.efficientad import SPEC
+from adscale.methods.spec import check_countable, check_implementation, check_settings
 
 from ...annotation import Annotate
 from ..base import Detection, Method

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from adscale.methods.checks import check_implementation, check_resolution, check_settings
 from adscale.methods.patchcore import SPEC, bank_rows
+from adscale.methods.spec import check_implementation, check_resolution, check_settings
 
 from ...annotation import Annotate
 from ..base import Detection, Method, is_fake

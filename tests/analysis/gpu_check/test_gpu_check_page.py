@@ -12,9 +12,8 @@ import pytest
 
 from adscale.models import adapter
 from adscale.run_record import RunRecord
-from analysis.gpu_check.page import checked, failed, page, unchecked
 from analysis.gpu_check.session import Session
-from analysis.gpu_check.steps import CASES, PARTS, Outcome, Steps
+from analysis.gpu_check.steps import CASES, PARTS, Outcome, Steps, checked, failed, page, unchecked
 from profiling.collectors.nsys import find_nsys
 from tests.conftest import CHECKOUT
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
