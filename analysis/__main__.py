@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from adscale.errors import UserError
 
 from .commands import attribute, checks, study
-from .gpu_check import session as gpu_check
+from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (

@@ -55,24 +55,8 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     if TABLE not in database.tables:
         return _no_ranges(), 0
     database.require(TABLE, "start", "end", "eventType", "globalTid")
-    has_row_ids = database.has_row_ids(TABLE)
-    fields = [
-        Field("rowid" if has_row_ids else "0"),
-        Field("start"),
-        Field(_or_null(database, "end")),
-        Field("globalTid"),
-        Field("eventType", "narrow"),
-        Field(_or_null(database, "domainId")),
-        Field(_or_null(database, "category")),
-        Field(_or_null(database, "textId") if "StringIds" in database.tables else str(_NULL)),
-        Field(f"{_or_null(database, 'endGlobalTid')} <> {_NULL}", "narrow"),
-        Field(_text(database), "text"),
-    ]
-    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
-    columns: list[Any] = list(database.read(fields, TABLE, where))
+    columns = _range_columns(database)
     row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
-    if not has_row_ids:
-        row_id = np.arange(1, len(start_ns) + 1)
     is_open = end_ns == _NULL
     last_ns = max(start_ns.max(), end_ns.max()) if len(start_ns) else 0
     process = process_of(thread)
@@ -91,6 +75,28 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     )
     left_out = int(np.count_nonzero(elsewhere))
     return (ranges.select(elsewhere == 0) if left_out else ranges), left_out
+
+
+def _range_columns(database: Database) -> list[Any]:
+    """The columns of `NVTX_EVENTS` that ranges are made of, without rows of other events."""
+    has_row_ids = database.has_row_ids(TABLE)
+    fields = [
+        Field("rowid" if has_row_ids else "0"),
+        Field("start"),
+        Field(_or_null(database, "end")),
+        Field("globalTid"),
+        Field("eventType", "narrow"),
+        Field(_or_null(database, "domainId")),
+        Field(_or_null(database, "category")),
+        Field(_or_null(database, "textId") if "StringIds" in database.tables else str(_NULL)),
+        Field(f"{_or_null(database, 'endGlobalTid')} <> {_NULL}", "narrow"),
+        Field(_text(database), "text"),
+    ]
+    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
+    columns: list[Any] = list(database.read(fields, TABLE, where))
+    if not has_row_ids:
+        columns[0] = np.arange(1, len(columns[1]) + 1)
+    return columns
 
 
 def _no_ranges() -> Ranges:
