@@ -116,7 +116,7 @@ class MethodEntry:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the user has set of the class, unchecked."""
+        """The user's settings of the class, unchecked."""
         known = {field.name for field in fields(self)}
         return {key: value for key, value in vars(self).items() if key not in known}
 

@@ -1,4 +1,4 @@
-"""What is made from the models: their JSON schemas, and the reference of the configuration.
+"""Generated from the models: their JSON schemas, and the reference of the configuration.
 
 ``make docs`` writes both anew (``python -m adscale.describe``); a test fails where a file differs
 from the models.

@@ -25,14 +25,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("adscale", "profiling", "analysis")
 
 
-def run_digest(spec: MethodSpec, root: Path = ROOT) -> str:
-    """Digest of what the measurement of a method depends on, see ``adscale.measured_code``.
-
-    Args:
-        spec: of the method.
-        root: the checkout.
-    """
-    return _with_foreign(_digest(run_modules(spec), root), spec, code_digest)
+def run_digest(spec: MethodSpec) -> str:
+    """Digest of what the measurement of a method depends on, see ``adscale.measured_code``."""
+    return _with_foreign(_digest(run_modules(spec), ROOT), spec, code_digest)
 
 
 def run_sources(spec: MethodSpec) -> str:
@@ -71,7 +66,7 @@ def method_digest(spec: MethodSpec, *entry_modules: str) -> str:
 
     Args:
         spec: of the method.
-        entry_modules: dotted names, such as ``profiling.memory.cli``.
+        entry_modules: dotted names, such as ``profiling.cli.memory``.
     """
     own = FOREIGN if spec.foreign else (_module(spec),)
     return _with_foreign(code_digest(*entry_modules, *own), spec, code_digest)

@@ -26,7 +26,7 @@ ROWS: Mapping[When, tuple[str, str]] = {
 """Column and value of the rows of the first table from which a figure follows."""
 
 Labels = Mapping[str, str]
-"""What one figure is of, such as its device and variant."""
+"""Labels of one figure, such as its device and variant."""
 
 
 @dataclass(frozen=True)

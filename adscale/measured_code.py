@@ -65,8 +65,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 """By target, with the settings and their defaults."""
 
 FOREIGN = ("profiling.methods.foreign",)
-"""What runs a user's method. Its own module, loaded by name, and what that imports from beside it
-are in the digest as well; of an installed package its version is."""
+"""The modules that run a user's method. Its own module, loaded by name, and what that imports from
+beside it are in the digest as well; of an installed package its version is."""
 
 _FOR_COUNTING = "counts before the first image; runs that it left out have a digest of their own"
 _COMMAND = "a command of its own, which measures nothing"
@@ -95,6 +95,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
+    "profiling.cli.memory": _COMMAND,
     "profiling.cli.methods": _COMMAND,
     "profiling.cli.study": _COMMAND,
     "profiling.cli.run": "arguments of a run by hand; a study passes a request",
@@ -109,4 +110,4 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.progress": _FOR_PEOPLE,
     "profiling.study.*": _FOR_PEOPLE,
 }
-"""What a run imports besides, with the reason why a change of it measures nothing again."""
+"""Other imports of a run, with the reason why a change of them measures nothing again."""

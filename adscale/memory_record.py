@@ -59,7 +59,7 @@ class PeakCount:
 
 @dataclass(frozen=True, config=CLOSED)
 class LibraryCount:
-    """What a library takes that torch does not see."""
+    """The memory of a library, which torch does not see."""
 
     library: str = Field(description="Its name.")
     purpose: str = Field(description="What for.")
@@ -87,7 +87,7 @@ class Conventions:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SubmoduleCount:
-    """What one submodule needs for one inference, batch 1."""
+    """The needs of one submodule for one inference, batch 1."""
 
     submodule: str = Field(description="Its name.")
     parameters_bytes: Count = Field(description="Its parameters.")
@@ -126,13 +126,13 @@ class SubmoduleCount:
 
     @property
     def library_bytes(self) -> int:
-        """What libraries take on the device, in bytes."""
+        """The bytes that libraries take on the device."""
         return sum(one.device_bytes for one in self.libraries)
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class MemoryCount:
-    """What one inference of a method needs at one resolution, batch 1."""
+    """The needs of one inference of a method at one resolution, batch 1."""
 
     resolution_px: Positive = Field(description="Side length of the square image.")
     image_bytes: Count = Field(description="The input tensor; in no other figure but needed_bytes.")

@@ -18,7 +18,7 @@ from .errors import ConfigError
 Record = TypeVar("Record")
 
 CLOSED = ConfigDict(extra="forbid", defer_build=True)
-"""Of every model: an unknown key is an error. It is built when it is first used."""
+"""Settings of every model: an unknown key is an error. It is built when it is first used."""
 
 OPEN = ConfigDict(extra="allow", defer_build=True)
 
@@ -113,7 +113,7 @@ def checked(model: type[Record], data: object, where: str = "") -> Record:
 def config_errors(
     error: ValidationError, model: type[object], where: str = ""
 ) -> list[ConfigError]:
-    """What is wrong with user input, one error per wrong key, sorted by their paths.
+    """Return the errors of user input, one per wrong key, sorted by their paths.
 
     Args:
         error: as pydantic has raised it.
@@ -123,7 +123,10 @@ def config_errors(
     found = sorted(
         error.errors(include_url=False), key=lambda one: [str(part) for part in one["loc"]]
     )
-    return [_config_error(one, model, where) for one in found]
+    # pydantic counts only the entries of a list that are right, and then calls it too short, too
+    around = {one["loc"][:end] for one in found for end in range(len(one["loc"]))}
+    told = [one for one in found if one["type"] != "too_short" or one["loc"] not in around]
+    return [_config_error(one, model, where) for one in told]
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

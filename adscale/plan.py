@@ -130,7 +130,7 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 settings_json=json.dumps(method.settings, sort_keys=True),
                 variant=variant,
                 resolutions_px=_counted_resolutions(method, study),
-                code_digest=method_digest(method.spec, "profiling.memory.cli"),
+                code_digest=method_digest(method.spec, "profiling.cli.memory"),
             )
             counts[count.path] = count
     return counts

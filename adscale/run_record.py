@@ -12,9 +12,11 @@ from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
 from .request import CollectorName, RunRequest
 
 SCHEMA_VERSION: Literal[3] = 3
-"""Of all records; it rises where an older one can no longer be read."""
+"""Version of all records; it rises where an older one can no longer be read."""
 
-Status = Literal["ok", "out_of_memory", "predicted_out_of_memory"]
+LeftOut = Literal["out_of_memory", "predicted_out_of_memory"]
+Status = Literal["ok", LeftOut]
+Phase = Literal["prediction", "build", "warmup", "measure", "unknown"]
 StopReason = Literal[
     "precision", "image_count", "time_budget", "out_of_memory", "predicted_out_of_memory"
 ]
@@ -30,9 +32,7 @@ Samples = tuple[Number | None, ...]
 class Problem:
     """Evidence for a status other than ok."""
 
-    phase: Literal["prediction", "build", "warmup", "measure", "unknown"] = Field(
-        description="How far the run had come."
-    )
+    phase: Phase = Field(description="How far the run had come.")
     message: Text = Field(description="What the allocator or the count says.")
     requested_bytes: Count | None = Field(
         description="Bytes of the allocation that failed, where the allocator says."
@@ -52,7 +52,7 @@ class Sampled:
 
 @dataclass(frozen=True, config=CLOSED)
 class Collector:
-    """What recorded the ranges."""
+    """The collector that recorded the ranges."""
 
     name: CollectorName = Field(description="none: the latency pass.")
     version: str = Field(description="Version of nsys, or of adscale.")
@@ -77,7 +77,7 @@ class Weights:
 
 @dataclass(frozen=True, config=CLOSED)
 class Prediction:
-    """What a run needs by count, beside what its device has."""
+    """The memory that a run needs by count, and that its device has."""
 
     needed_bytes: Count = Field(
         description="What the device must hold at least, as in memory.json."
@@ -332,7 +332,7 @@ class Flags:
 
 @dataclass(frozen=True, config=CLOSED)
 class RunRecord:
-    """What one process of a run was asked to do, what it did, and on what."""
+    """The record of one process of a run: its request, its result, and its machine."""
 
     schema: ClassVar[str] = "run"
 

@@ -16,7 +16,7 @@ TABLES = "results/tables"
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """What jobs read, by folders and files below the study's.
+    """The inputs of jobs, by folders and files below the study's.
 
     Attributes:
         processes: folders of all processes.
@@ -33,7 +33,7 @@ class StudyFiles:
 
 @dataclass(frozen=True)
 class TableRule:
-    """What a rule is made of.
+    """The parts of a rule.
 
     Attributes:
         input: files by name.

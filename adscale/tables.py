@@ -207,7 +207,7 @@ class Output:
 
 @dataclass(frozen=True)
 class TableJob:
-    """What makes one or several tables: a subcommand, and a rule of the workflow.
+    """A job that makes one or several tables: a subcommand, and a rule of the workflow.
 
     Attributes:
         command: of `python -m analysis`.

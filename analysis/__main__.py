@@ -13,7 +13,7 @@ from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (figures, report, compare, checks, gpu_check)
-"""Of no job of the registry."""
+"""Subcommands that are no job of the registry."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

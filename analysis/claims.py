@@ -10,7 +10,7 @@ from typing import NamedTuple
 from adscale.memory_record import SubmoduleCount
 from adscale.names import PAPER_SIDES_PX
 
-from .fits.memory_extrapolation import study_sides
+from .fits.memory_extrapolation import paper_sides
 from .fits.quadratic import COEFFICIENTS, fit_quadratic
 from .fits.series import WHOLE_METHOD
 from .memory_counts import Count
@@ -30,7 +30,7 @@ def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:
 def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[tuple[str, ...]]:
     """Return for each side beyond: R² of the parabola, the side, errors of two laws, the power.
 
-    The laws are a + b·s + c·s² (the study's) and a + b·s² + c·s⁴, both by least squares. The power
+    The laws are a + b·s + c·s² (the paper's) and a + b·s² + c·s⁴, both by least squares. The power
     is that with which the counts grow from the side before. R² is null where nothing varies.
     """
     values = [sizes[side_px] for side_px in fitted_px]
@@ -62,11 +62,11 @@ MIB = 2**20
 GIB = 2**30
 GIGA = 10**9
 CONVENTIONS = ("convolution", "not_in_place", "leaf", "torchsummary")
-"""Ways to count activations beside the study's, as in `memory.json`."""
+"""Ways to count activations beside the paper's, as in `memory.json`."""
 
 RECONSTRUCTION = "denoising_unet"
 EXTRACTION = "feature_extraction"
-"""The submodules between which the study has its ratio of 3.69."""
+"""The submodules between which the paper has its ratio of 3.69."""
 
 
 NAMES = ("method", "variant")
@@ -90,7 +90,7 @@ def layers_table(counts: Sequence[Count]) -> Table:
     """Layers and parameters of each submodule, at the smallest resolution counted.
 
     A layer is a module without children that is called: activation functions, poolings, Dropout
-    and Upsample are layers, as the study counts them.
+    and Upsample are layers, as the paper counts them.
     """
     rows = []
     for names, group in _runs(counts):
@@ -120,7 +120,7 @@ def activations_table(counts: Sequence[Count]) -> Table:
     ]
     return Table(
         "Activations in MiB, by what counts as one",
-        (*NAMES, "px", "submodule", "study", *_words(CONVENTIONS)),
+        (*NAMES, "px", "submodule", "paper", *_words(CONVENTIONS)),
         rows,
     )
 
@@ -137,7 +137,7 @@ def ratios_table(counts: Sequence[Count]) -> Table:
                 rows.append((*names, str(over.resolution_px), *ratios))
     return Table(
         f"Activations of {RECONSTRUCTION} over those of {EXTRACTION}, one pass of each",
-        (RECONSTRUCTION, EXTRACTION, "variant", "px", "study", *_words(CONVENTIONS)),
+        (RECONSTRUCTION, EXTRACTION, "variant", "px", "paper", *_words(CONVENTIONS)),
         rows,
     )
 
@@ -163,11 +163,11 @@ def flops_table(counts: Sequence[Count], tflop_per_s: float | None) -> Table:
 
 
 def growth_table(counts: Sequence[Count]) -> Table:
-    """The study's parabola through counts up to 1024 px, against the counts beyond."""
+    """The paper's parabola through counts up to 1024 px, against the counts beyond."""
     rows = []
     for names, group in _runs(counts):
         for quantity, submodule, sizes in _series(list(group)):
-            fitted_px = study_sides(sizes)
+            fitted_px = paper_sides(sizes)
             if is_judged(sizes, fitted_px):
                 head = (quantity, *names, submodule)
                 rows += [(*head, *row) for row in growth_rows(sizes, fitted_px)]
@@ -183,7 +183,7 @@ def growth_table(counts: Sequence[Count]) -> Table:
 
 
 def totals_table(counts: Sequence[Count]) -> Table:
-    """Memory of whole methods in GiB: by the study's equation 1, and what a device must hold."""
+    """Memory of whole methods in GiB: by the paper's equation 1, and what a device must hold."""
     rows = []
     for count in counts:
         parts = count.content.submodules
@@ -193,7 +193,7 @@ def totals_table(counts: Sequence[Count]) -> Table:
         cells = (f"{size / GIB:,.2f}" for size in sizes)
         rows.append((*_names(count), str(count.resolution_px), *cells))
     return Table(
-        "Memory in GiB: study's equation 1 (held and activations), and what a device must hold",
+        "Memory in GiB: paper's equation 1 (held and activations), and what a device must hold",
         (*NAMES, "px", "held", "activations", "equation_1", "needed"),
         rows,
     )

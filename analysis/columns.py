@@ -12,7 +12,7 @@ METHOD = join(
 
 SIZE = join(
     integer("resolution_px", means="side length of the square input image"),
-    integer("pixels", means="its square", unit="px²"),
+    integer("pixels", means="its square", unit="pixels"),
 )
 """Columns of the image."""
 

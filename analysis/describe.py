@@ -30,7 +30,7 @@ _BLOCK = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=\n<!-- end -->)", re.DO
 
 
 def described() -> dict[Path, str]:
-    """What each file should hold that follows from the registry, by its path."""
+    """Return the content of each file that follows from the registry, by its path."""
     captions = {
         CAPTIONS / f"table_{output.table.name}.rst": caption(job, output.table)
         for job in TABLE_JOBS
@@ -85,13 +85,13 @@ def columns_table(columns: Columns, known: Iterable[Column] = ()) -> str:
 
 
 def tables_list() -> str:
-    """What a row of each table is, as Markdown."""
+    """Return what a row of each table is, as Markdown."""
     rows = [f"| `{table.file}` | {table.row} |" for table in TABLES]
     return "\n".join(["| table | a row is |", "|---|---|", *rows])
 
 
 def figures_list() -> str:
-    """What figures of each kind show, and what their names go on with, as Markdown."""
+    """Return what figures of each kind show, and how their names go on, as Markdown."""
     rows = [f"| `{kind.begins}_*` | {kind.shows} | {', '.join(kind.labels)} |" for kind in FIGURES]
     head = ["| figure | shows, over the resolution | its name goes on with |", "|---|---|---|"]
     return "\n".join([*head, *rows])

@@ -40,10 +40,10 @@ MEMORY = Table(
         integer("parameters_bytes", "buffers_bytes",
                 means="of the modules that the submodule calls"),
         integer("activations_bytes", means="outputs of all leaf modules that own parameters, each "
-                "module once, not doubled: the study's equation 3, in the convention that "
+                "module once, not doubled: the paper's equation 3, in the convention that "
                 "reproduces its figures. What has no such module (attention matrices, "
                 "PatchCore's embedding and search) counts nothing here"),
-        integer("total_bytes", means="the sum of the three: the study's equation 1. No bound of "
+        integer("total_bytes", means="the sum of the three: the paper's equation 1. No bound of "
                 "anything: most of these outputs are not alive at once, and what is alive may be "
                 "no output of such a layer. DDAD's attention matrices exceed it from 1536 px on"),
         integer("activations_convolution_bytes",
@@ -114,8 +114,8 @@ Counted, not measured; no clock.""",
     in_report=True,
 )  # fmt: skip
 
-STUDY_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
-"""The terms of the study's equation 1."""
+PAPER_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
+"""The terms of the paper's equation 1."""
 
 
 MOST_GROUPS = 3
@@ -138,7 +138,7 @@ def memory_table(counts: Sequence[Count]) -> pd.DataFrame:
 def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
     for part in count.content.submodules:
         peak = part.peak
-        study = {name: getattr(part, name) for name in STUDY_BYTES}
+        terms = {name: getattr(part, name) for name in PAPER_BYTES}
         conventions = asdict(part.conventions)
         yield {
             "method": count.method,
@@ -147,8 +147,8 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
             "resolution_px": count.resolution_px,
             "pixels": count.resolution_px**2,
             "submodule": part.submodule,
-            **study,
-            "total_bytes": sum(study.values()),
+            **terms,
+            "total_bytes": sum(terms.values()),
             **{f"activations_{name}_bytes": size for name, size in conventions.items()},
             "peak_bytes": peak.bytes,
             "kept_bytes": peak.kept_bytes,
@@ -176,7 +176,7 @@ def memory_methods_table(counts: Sequence[Count]) -> pd.DataFrame:
 
 def _method_row(count: Count) -> dict[str, Any]:
     content, parts = count.content, count.content.submodules
-    sums = {name: sum(getattr(part, name) for part in parts) for name in STUDY_BYTES}
+    sums = {name: sum(getattr(part, name) for part in parts) for name in PAPER_BYTES}
     peak = content.largest_peak.peak
     return {
         "method": count.method,

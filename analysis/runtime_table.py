@@ -66,6 +66,8 @@ RUNTIME = Table(
              "begin until the device is done (`image` and, on a GPU, `synchronize`), over that "
              "without a profiler; on the rows of `image` by `latency` only. More than 1.05 is "
              "warned about, and told in captions"),
+        real("megapixels_per_s", means="`pixels` in millions over `mean_ms`, one image after the "
+             "other; on rows of the clock `latency` only", unit="MP/s"),
     ),
     category="Runtime",
     contents="times by submodule and clock",
@@ -76,6 +78,9 @@ Measured, by the clock in the column ``clock``, of as many images as ``images`` 
 say.""",
     in_report=True,
 )  # fmt: skip
+
+_PIXELS_PER_MS = 1e3
+"""In 10⁶ pixels per second."""
 
 MUCH_SLOWER = 1.05
 """Profiled over unprofiled time of an image from which a run is warned about."""
@@ -158,6 +163,8 @@ def _pass_rows(run: StudyRun, measured: Pass) -> Iterator[dict[str, Any]]:
             row["uncovered_share"] = _mean(shares)
         if first.role == "image" and first.clock == "latency":
             row["profiled_over_latency"] = slowed_down(run)
+        if first.clock == "latency" and row.get("mean_ms"):
+            row["megapixels_per_s"] = row["pixels"] / _PIXELS_PER_MS / row["mean_ms"]
         yield row
 
 

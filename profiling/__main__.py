@@ -7,9 +7,8 @@ import sys
 
 from adscale.errors import UserError
 
-from .cli import measure, methods, run, study
+from .cli import measure, memory, methods, run, study
 from .launcher import MeasurementFailedError
-from .memory import cli as memory
 
 SUBCOMMANDS = (
     methods.add_methods_parser,

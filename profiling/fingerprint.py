@@ -1,4 +1,4 @@
-"""On what a run was measured: hardware, software, and the switches that change results."""
+"""The fingerprint of a run: hardware, software, and the switches that change results."""
 
 from __future__ import annotations
 

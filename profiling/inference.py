@@ -28,7 +28,7 @@ from .images import ImageSet
 from .methods.base import Method
 
 NAMES = ("load", "prepare", "copy_to_device", "image", "copy_to_host", "end_to_end")
-"""What is told of each image; the copies on a CUDA device only."""
+"""The times of each image; the copies on a CUDA device only."""
 
 
 class LatencyClock:

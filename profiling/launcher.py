@@ -121,7 +121,7 @@ def _environment(request: RunRequest) -> dict[str, str]:
 
 
 def _exit_code(finished: Finished) -> int:
-    """As a shell tells it: 128 + n for a process that signal n ended."""
+    """Return the exit code of a shell: 128 + n for a process that signal n ended."""
     if finished.received is not None:
         return 128 + finished.received
     return finished.returncode if finished.returncode >= 0 else 128 - finished.returncode

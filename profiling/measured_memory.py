@@ -49,7 +49,7 @@ class Allocator(Protocol):
         """Waits for the GPU."""
 
     def reset_peaks(self) -> None:
-        """From now on, peaks are those of what follows."""
+        """Resets peaks to those of what follows."""
 
     def allocated_bytes(self) -> int:
         """Bytes of live tensors."""

@@ -9,7 +9,16 @@ from typing import Any
 
 from adscale.models import adapter
 from adscale.request import RunRequest
-from adscale.run_record import SCHEMA_VERSION, Prediction, RunRecord
+from adscale.run_record import (
+    SCHEMA_VERSION,
+    LeftOut,
+    Phase,
+    Prediction,
+    Problem,
+    RunRecord,
+    Status,
+    StopReason,
+)
 
 from . import fingerprint
 from .images import ImageSet
@@ -22,17 +31,17 @@ from .methods.weights import weights_record
 class Outcome:
     """How far a run came, and what ended it."""
 
-    status: str = "ok"
-    problem: dict[str, Any] | None = None
-    phase: str = "build"
+    status: Status = "ok"
+    problem: Problem | None = None
+    phase: Phase = "build"
     images: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "measure": 0})
-    stop_reason: str = "image_count"
+    stop_reason: StopReason = "image_count"
     latency: dict[str, Any] | None = None
     machine: dict[str, Any] | None = None
 
     @classmethod
     def killed(cls) -> Outcome:
-        """As it stands where Linux kills the process for its memory."""
+        """The record if Linux kills the process for its memory."""
         return cls._without_images("out_of_memory", "unknown", "killed")
 
     @classmethod
@@ -47,8 +56,8 @@ class Outcome:
         return cls._without_images("predicted_out_of_memory", "prediction", reason)
 
     @classmethod
-    def _without_images(cls, status: str, phase: str, message: str) -> Outcome:
-        problem = {"phase": phase, "message": message, "requested_bytes": None}
+    def _without_images(cls, status: LeftOut, phase: Phase, message: str) -> Outcome:
+        problem = Problem(phase, message, requested_bytes=None)
         return cls(status, problem, stop_reason=status)
 
     def run_out(self, message: str) -> None:
@@ -58,11 +67,8 @@ class Outcome:
             message: what the allocator says.
         """
         self.status = self.stop_reason = "out_of_memory"
-        self.problem = {
-            "phase": self.phase,
-            "message": " ".join(message.split()),
-            "requested_bytes": requested_bytes(message),
-        }
+        words = " ".join(message.split())
+        self.problem = Problem(self.phase, words, requested_bytes(message))
 
 
 @dataclass(frozen=True)

@@ -64,14 +64,14 @@ class StopRule:
 
     @classmethod
     def for_warmup(cls, sampling: Sampling) -> StopRule:
-        """At most ``warmup_images``; at least one, unless none was asked for."""
+        """Warm up at most ``warmup_images``; at least one, unless none was asked for."""
         budget_s = sampling.time_budget_s
         share_s = None if budget_s is None else budget_s * WARMUP_SHARE
         return cls(sampling.warmup_images, min(1, sampling.warmup_images), share_s)
 
     @classmethod
     def for_measurement(cls, sampling: Sampling) -> StopRule:
-        """At most ``measured_images``, at least ``min_images``."""
+        """Measure at most ``measured_images``, at least ``min_images``."""
         return cls(sampling.measured_images, sampling.min_images, sampling.time_budget_s)
 
     def record(self, times: Sequence[float]) -> None:

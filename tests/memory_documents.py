@@ -42,7 +42,7 @@ class Part:
         name: of the submodule.
         parameters: bytes.
         buffers: bytes.
-        activations: bytes by the study's convention; the other conventions take two, three, …
+        activations: bytes by the paper's convention; the other conventions take two, three, …
             times as many, in the order of `CONVENTIONS`.
         peak: bytes of tensors alive at once.
         kept: of tensors that were alive before it began.

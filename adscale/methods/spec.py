@@ -52,7 +52,7 @@ class MethodSpec:
     """As ``resolution_problem``, for counting memory, where that is possible at more resolutions:
     the networks run one by one, though not together. None: as ``resolution_problem``."""
     complexity: Mapping[str, Complexity] = field(default_factory=dict)
-    """Of the submodules; one that is not named is ``unknown``."""
+    """Complexities of the submodules; one that is not named is ``unknown``."""
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
     tuples, settings that admit everything."""

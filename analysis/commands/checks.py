@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 CLAIMS = {
     "layers": "layers and parameters",
     "activations": "activations by convention of counting",
-    "ratios": "DDAD's U-Net over feature extractions: the study's 3.69",
+    "ratios": "DDAD's U-Net over feature extractions: the paper's 3.69",
     "flops": "floating-point operations and their shares",
-    "growth": "the study's parabola against counts beyond it",
-    "totals": "whole methods: the study's equation 1, and what a device must hold",
+    "growth": "the paper's parabola against counts beyond it",
+    "totals": "whole methods: the paper's equation 1, and what a device must hold",
 }
 
 
@@ -38,7 +38,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def _add_claims(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "claims",
-        help="what the study claims, held against counts",
+        help="what the paper claims, held against counts",
         description="Print one kind of claim as a table; docs/paper.md says what follows from it. "
         + "; ".join(f"{name}: {text}" for name, text in CLAIMS.items())
         + ".",

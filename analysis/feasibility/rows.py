@@ -21,11 +21,11 @@ NOT_MEASURED = "not measured there, and never taken from another GPU"
 
 
 def feasibility_rows(
-    tables: FeasibilityTables, places: Sequence[Target], sensors: Sequence[Sensor]
+    tables: FeasibilityTables, judged: Sequence[Target], sensors: Sequence[Sensor]
 ) -> Iterator[dict[str, Any]]:
     """Rows of `FEASIBILITY`, by method, variant, place and sensor."""
     for (method, variant), counts in tables.counts.groupby(["method", "variant"], sort=False):
-        for target in places:
+        for target in judged:
             pair = _Pair(tables, str(method), str(variant), counts, target)
             for sensor in sensors:
                 yield pair.row(sensor)

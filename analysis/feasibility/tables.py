@@ -43,7 +43,7 @@ FEASIBILITY = Table(
         integer("gpu_memory_bytes",
                 means="its memory: by the driver where it was measured, else nominal"),
         text("sensor", means="its name"),
-        real("megapixels", means="its pixels in millions", unit="10⁶ px²"),
+        real("megapixels", means="its pixels in millions", unit="MP"),
         METHOD,
         integer("sensor_px", means="side of the square image with as many pixels, rounded up"),
         integer("resolution_px", means="side that is judged: the same, or the one to which the "
@@ -107,7 +107,7 @@ By memory alone, as in ``feasibility.csv``; no clock.""",
 
 @dataclass(frozen=True)
 class FeasibilityTables:
-    """What feasibility is told from.
+    """The tables from which feasibility follows.
 
     Attributes:
         counts: `memory_methods.csv`.
@@ -136,8 +136,8 @@ def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataF
     from .fitting import targets
     from .rows import feasibility_rows
 
-    places = targets(hardware.gpus, tables.runtime)
-    rows = feasibility_rows(tables, places, hardware.sensors)
+    judged = targets(hardware.gpus, tables.runtime)
+    rows = feasibility_rows(tables, judged, hardware.sensors)
     return make_table(list(rows), FEASIBILITY.schema)
 
 

@@ -87,7 +87,7 @@ def part_colour(submodule: str) -> str:
 
 
 def part_name(submodule: str) -> str:
-    """As it stands in a figure."""
+    """Return the name as figures show it."""
     return "whole image" if submodule == WHOLE_IMAGE else submodule
 
 
@@ -96,7 +96,7 @@ Floats: TypeAlias = "npt.NDArray[np.float64]"
 HEIGHT_MM = 85
 LOWEST = 1e-12
 """Stands for 0, below every edge of a logarithmic axis."""
-STUDY_MODEL = "second-degree least-squares fit over the side length (the study's model)"
+PAPER_MODEL = "second-degree least-squares fit over the side length (the paper's model)"
 
 
 def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
@@ -154,13 +154,13 @@ def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:
     _solid_then_dashed(axes, shown, "predicted", 1.0, colour)
 
 
-def draw_study(axes: Axes, curve: pd.DataFrame, number: int, scale: float = 1.0) -> None:
-    """The study's model as the line; what is at or below zero cannot be drawn and is left out."""
+def draw_paper_model(axes: Axes, curve: pd.DataFrame, number: int, scale: float = 1.0) -> None:
+    """The paper's model as the line; what is at or below zero cannot be drawn and is left out."""
     _solid_then_dashed(axes, curve, "study_predicted", scale, method_look(number)["color"])
 
 
-def draw_study_beside(axes: Axes, curve: pd.DataFrame, number: int) -> None:
-    """The study's model beside the law chosen: thin and dotted."""
+def draw_paper_model_beside(axes: Axes, curve: pd.DataFrame, number: int) -> None:
+    """The paper's model beside the law chosen: thin and dotted."""
     axes.plot(
         _reals(curve, "resolution_px"), _above_zero(curve, "study_predicted"), ":",
         color=method_look(number)["color"], linewidth=0.9,

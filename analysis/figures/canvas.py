@@ -39,13 +39,13 @@ SUBMODULE_COLOURS = {
     "nn_search": "#F0E442",
     "denoising_unet": "#0072B2",
 }
-"""Of the submodules that we know; two of one method never share a colour."""
+"""Colours of the submodules that we know; two of one method never share one."""
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the user may choose; see ``figures`` in the configuration."""
+    """The user's choices; see ``figures`` in the configuration."""
 
     width_mm: float = 130.0
     font_pt: float = 8.0
@@ -129,7 +129,7 @@ CHARACTER_WIDTH = 0.56
 """Width of an average character of DejaVu Sans in font sizes."""
 
 HANDLE_WIDTH = 2.8
-"""Of a line or patch in a legend with the gap to its label, in font sizes (matplotlib's)."""
+"""Width of a line or patch in a legend with the gap to its label, in font sizes (matplotlib's)."""
 
 PADDING = 2.0
 """Around a legend, both sides together, in font sizes."""
@@ -145,7 +145,7 @@ class Drawing:
     name: str
     figure: Figure
     data: pd.DataFrame
-    """What is drawn, a row per point or segment."""
+    """The drawn data, a row per point or segment."""
 
 
 def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
@@ -197,7 +197,7 @@ def columns_that_fit(labels: Sequence[str], style: Style, most: int) -> int:
 
 
 def _text_width(text: str) -> float:
-    """Of a text in the font of all figures, in font sizes."""
+    """Return the width of a text in the font of all figures, in font sizes."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

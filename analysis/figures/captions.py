@@ -49,7 +49,7 @@ def _span(numbers: pd.Series) -> str:
 
 
 def uncertainty(rows: pd.DataFrame) -> str:
-    """What the whiskers at the whole image are; nothing where no sample has an interval."""
+    """Say what the whiskers at the whole image are; nothing where no sample has an interval."""
     return " with the 95 % confidence interval of its mean" if _has_interval(rows) else ""
 
 
@@ -157,10 +157,10 @@ def refused_words(fits: pd.DataFrame) -> str:
     return said
 
 
-def study_words(fits: pd.DataFrame) -> str:
+def paper_words(fits: pd.DataFrame) -> str:
     """A sentence on parabolas that end at or below zero, which no time can, or nothing."""
     wrong = fits[fits["study_predicted"].fillna(1) <= 0]
     if wrong.empty:
         return ""
     listed = ", ".join(wrong["method"])
-    return f" The study's model falls to zero or below, and so predicts nothing: {listed}."
+    return f" The paper's model falls to zero or below, and so predicts nothing: {listed}."

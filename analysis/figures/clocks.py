@@ -76,7 +76,7 @@ NAMES = {
 
 HYPOTHESIS = (
     " Work on a GPU is launched and not waited for, so a host range lasts as long as its launches, "
-    "whatever the kernels take. Hypothesis: the study's nearly constant runtimes up to 1,024 px "
+    "whatever the kernels take. Hypothesis: the paper's nearly constant runtimes up to 1,024 px "
     "are such host ranges. It would hold if the host range stayed flat where the span rises, and "
     "rose where copies wait for the GPU, as those of PatchCore's reference do."
 )
@@ -158,7 +158,7 @@ def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
 
 
 def _growth(measured: pd.DataFrame) -> str:
-    """By how much the whole image grows by each clock, or nothing with one resolution."""
+    """Say by how much the whole image grows by each clock; nothing with one resolution."""
     whole = measured[measured["submodule"] == WHOLE_IMAGE]
     low_px, high_px = whole["resolution_px"].min(), whole["resolution_px"].max()
     if whole.empty or low_px == high_px:
@@ -186,7 +186,7 @@ PARTS = {
 
 END_TO_END = "preparing, copies and inference; loading is not in it"
 WIDTH = 0.78
-"""Of a bar."""
+"""The height of a bar."""
 
 
 def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
@@ -225,7 +225,7 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 
 def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
-    """What the latency of one device × method × variant consists of, from file to result.
+    """Draw the parts of the latency of one device × method × variant, from file to result.
 
     Args:
         runtime: the rows of ``runtime.csv`` of that device, method and variant.
@@ -351,4 +351,4 @@ Measured, by the clock ``latency``: a pass of its own without a profiler.""",
         when="latency",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

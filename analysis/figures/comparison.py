@@ -18,7 +18,7 @@ from .captions import CLOCK_WORDS
 
 PANEL_MM = 34
 LEGEND_MM = 12
-"""What the legend and the labels beneath the lowest panels take, together."""
+"""Height of the legend and of the labels beneath the lowest panels, together."""
 
 PANEL_FROM_MM = 40
 TICKS = 3
@@ -110,7 +110,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Of the axis of these rows, on which the margin is always to be seen."""
+    """Return the limits of the axis of these rows, on which the margin is always seen."""
     margin = float(rows["margin"].iloc[0])
     ratios = rows["ratio"].dropna().tolist() or [1.0]
     lows, highs = rows["ratio_ci95_low"].dropna(), rows["ratio_ci95_high"].dropna()

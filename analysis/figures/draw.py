@@ -35,10 +35,10 @@ FIGURES: tuple[FigureKind, ...] = (
 TABLES: tuple[Table, ...] = tuple(
     dict.fromkeys([RUNS, *(table for kind in FIGURES for table in kind.reads)])
 )
-"""What they are drawn from."""
+"""The tables they are drawn from."""
 
 Figures = dict[str, Callable[[], Drawing]]
-"""What draws each figure."""
+"""The function that draws each figure."""
 
 
 def study_figures(tables: Mapping[str, pd.DataFrame], hardware: Hardware, style: Style) -> Figures:

@@ -62,7 +62,7 @@ AIR = 0.25
 
 @dataclass(frozen=True)
 class EdgeLabel:
-    """What is written at an edge.
+    """A text at an edge.
 
     Attributes:
         value: where the line ends, on the axis along the edge.
@@ -153,7 +153,7 @@ def _spread(edge: EdgeLabels) -> None:
 
 
 def _extent(label: Annotation, along: int) -> float:
-    """What a label takes along its edge, with some air, in pixels."""
+    """Return the length of a label along its edge, with some air, in pixels."""
     from matplotlib.text import Text
 
     box = Text.get_window_extent(label)  # that of an annotation has its line in it

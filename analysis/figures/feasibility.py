@@ -160,7 +160,7 @@ def cell_text(cell: Mapping[Hashable, Any]) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """In at most four characters: 360, 36, 3.6, 0.1, <0.1; thousands as 1.4k or 14k."""
+    """Return at most four characters: 360, 36, 3.6, 0.1, <0.1; thousands as 1.4k or 14k."""
     if rate >= 999.5:
         return f"{rate / 1e3:.{int(rate < 9950)}f}k"
     if rate >= 9.95:
@@ -225,4 +225,4 @@ extrapolated, as each row says.""",
         when="sensors",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

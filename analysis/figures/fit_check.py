@@ -25,7 +25,7 @@ TICKS = 5
 LINEAR_TO_PERCENT = 1.0
 """Errors below this are shown linearly, larger ones logarithmically."""
 TICKS_PERCENT = (-100, -10, -1, 0, 1, 10, 100)
-LAW, STUDY = "law chosen", "study's model"
+LAW, PAPER = "law chosen", "paper's model"
 BACK_TESTS: dict[str, dict[str, Any]] = {
     "back_test_one_out": {"marker": "o", "label": "largest resolution, from all others"},
     "back_test_two_out_upper": {"marker": "s", "label": "largest, without the two largest"},
@@ -68,7 +68,7 @@ def fit_check(
         f"{first['method']}, {first['variant']}, device “{first['device']}”, clock "
         f"{first['clock']}: fits of mean runtimes. Above: fitted / measured − 1 at every measured "
         "resolution. Below: back-test, predicted / measured − 1 of the largest resolutions from "
-        "fits that have not seen them: filled the law chosen, open the study's model."
+        "fits that have not seen them: filled the law chosen, open the paper's model."
         f"{_refused(fits[fits['submodule'] != WHOLE_METHOD])}"
         f"{unsteady_words(runtime, 'crossed out')}"
     )
@@ -97,7 +97,7 @@ def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
             relative_residual=fitted / measured["observed"] - 1,
             verdict=measured["resolution_px"].map(verdicts),
         )
-        for model, fitted in ((LAW, by_law), (STUDY, measured["study_predicted"]))
+        for model, fitted in ((LAW, by_law), (PAPER, measured["study_predicted"]))
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -108,7 +108,7 @@ def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
 
     from ..fits.quadratic import MODEL
 
-    names = np.where(models["law"] == MODEL, STUDY, LAW)
+    names = np.where(models["law"] == MODEL, PAPER, LAW)
     shown = models.assign(model=names)[
         models["chosen"].fillna(value=False) | (models["law"] == MODEL)
     ]
@@ -118,7 +118,7 @@ def _back_tests(models: pd.DataFrame) -> pd.DataFrame:
 
 def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) -> None:
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, model in zip(panels, (LAW, STUDY), strict=True):
+    for axes, model in zip(panels, (LAW, PAPER), strict=True):
         is_fitted = residuals["relative_residual"].notna()
         rows = residuals[(residuals["model"] == model) & is_fitted]
         for part, of_part in rows.groupby("submodule", sort=False):
@@ -154,7 +154,7 @@ def _draw_back_tests(
 
     axes = figure.subplots()
     for row, part in enumerate(parts):
-        for model, shift in ((LAW, -0.16), (STUDY, 0.16)):
+        for model, shift in ((LAW, -0.16), (PAPER, 0.16)):
             rows = tests[(tests["submodule"] == part) & (tests["model"] == model)]
             for column, look in BACK_TESTS.items():
                 axes.plot(
@@ -178,7 +178,7 @@ def _draw_back_tests(
 
 
 def _percent_axis(axes: Axes, which: str, shares: pd.DataFrame) -> None:
-    """From the smallest to the largest error, linear around 0 and logarithmic beyond."""
+    """Set the axis from the smallest to the largest error, linear around 0, logarithmic beyond."""
     import numpy as np
     from matplotlib.ticker import NullLocator
 
@@ -219,4 +219,4 @@ CPU.""",
         shows="how well fits hold",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

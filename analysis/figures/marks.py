@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def half_widths(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """From the mean down and up to the ends of its interval, 2 × rows; nan where there is none.
+    """Return the lengths from the mean down and up to its interval's ends, 2 × rows; nan: none.
 
     Args:
         rows: of ``runtime.csv``.
@@ -168,7 +168,7 @@ def _short(evidence: str) -> str:
 
 
 def _settings(run: pd.Series) -> str:
-    """Such as `1 thread, deterministic algorithms off, caches warm`, and more of a GPU."""
+    """Return words such as `1 thread, deterministic algorithms off, caches warm`."""
     import pandas as pd
 
     threads = run["threads"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HEIGHT_MM = 110
 GIB = 2**30
 GROUP_WIDTH = 0.84
-"""Of the columns of one resolution, where the next begins at 1."""
+"""Width of the columns of one resolution, where the next begins at 1."""
 
 HELD = "parameters and buffers"
 OTHER = "image and libraries"
@@ -43,7 +43,7 @@ KEPT = "kept from before"
 NEEDED = "what the device must hold"
 OTHER_COLOUR = "#F0F0F0"
 FILLS = {HELD: PARAMETERS_COLOUR, OTHER: OTHER_COLOUR}
-"""Of what is no submodule's own."""
+"""Colour of what belongs to no submodule."""
 KEPT_HATCH = "//////"
 
 
@@ -179,7 +179,7 @@ TWO_COLUMNS_FROM_MM = 120
 """A figure less wide than this has its panels below each other."""
 
 TITLE_SHARE = 0.6
-"""Of the width of a column, room for the title of a panel."""
+"""Share of the width of a column that the title of a panel may take."""
 
 PANELS = {"peak": "peak_bytes", "activations": "activations_bytes"}
 """Quantity of `memory_extrapolation.csv`, and the column of `memory.csv` that it is fitted to."""
@@ -208,8 +208,8 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     caption = (
         f"{variant}: memory on {on_device(memory)} at batch 1 in 32-bit floats. Peak: the largest "
         "sum of tensors alive at once; activations: outputs of all layers that own parameters "
-        "(study, equation 3). Points: counted exactly, no image is run. Lines: second-degree "
-        "least-squares fit over the side length (the study's model) through the filled points, "
+        "(paper, equation 3). Points: counted exactly, no image is run. Lines: second-degree "
+        "least-squares fit over the side length (the paper's model) through the filled points, "
         "dashed where extrapolated. Percentages: error of the extrapolation at the last point, "
         f"{_span_words(last['at_px'])}. Submodules of which nothing is counted have no curve."
         f"{incomplete(memory)}"
@@ -300,13 +300,13 @@ def _set_title(axes: Axes, style: Style, columns: int) -> None:
 
 
 def _span_words(at_px: pd.Series) -> str:
-    """Such as `3,000 px` or `3,000 to 3,008 px`."""
+    """Return words such as `3,000 px` or `3,000 to 3,008 px`."""
     low, high = at_px.min(), at_px.max()
     return f"{low:,} px" if low == high else f"{low:,} to {high:,} px"
 
 
 def _percent(error: Any) -> str:
-    """Such as −77 %, +3 %, 0 %; nothing where the error is unknown."""
+    """Return text such as −77 %, +3 %, 0 %; nothing where the error is unknown."""
     import pandas as pd
 
     if pd.isna(error):
@@ -340,13 +340,13 @@ Counted, not measured; no clock.""",
         reads=(MEMORY, MEMORY_EXTRAPOLATION),
         draw=memory_extrapolation,
         category="Scaling",
-        subcategory="The study's parabola",
+        subcategory="The paper's parabola",
         quantity="counted and extrapolated memory",
-        caption="""Memory extrapolated from small images with the study's parabola, beside what
+        caption="""Memory extrapolated from small images with the paper's parabola, beside what
 is counted there.
 
 Counted and extrapolated, not measured; no clock.""",
         shows="memory extrapolated with the paper's parabola, against counts",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -173,4 +173,4 @@ the 95 % interval of the ratio; memory is counted.""",
         shows="time of optimized over that of reference",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -1,4 +1,4 @@
-"""Runtime and memory of all methods over the resolution (figures 8 and 9 of the paper)."""
+"""Runtime, memory (figures 8 and 9 of the paper) and energy of all methods over the resolution."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from adscale.figures import FigureKind
 from ..fits.tables import FIT_CURVES, FITS
 from ..hardware import Hardware
 from ..memory_table import MEMORY_METHODS
+from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
-    STUDY_MODEL,
+    PAPER_MODEL,
     WHOLE_IMAGE,
     draw_law,
-    draw_study,
-    draw_study_beside,
+    draw_paper_model,
+    draw_paper_model_beside,
     finish,
     scaling_axes,
 )
@@ -28,16 +29,18 @@ from .captions import (
     not_counted,
     on_device,
     out_of_memory,
+    paper_words,
     refused_words,
+    sample_size,
     slowed_down,
-    study_words,
     uncertainty,
 )
 from .edge_labels import add_hardware_lines, hardware_words, settle
-from .marks import draw_points, settings_words, unsteady_words
+from .marks import draw_points, settings_words, unsteady_words, with_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 ROOM = 3.0
 """Between the outermost points and laws and the edges; a band may reach beyond them."""
@@ -75,13 +78,13 @@ def scaling_runtime(
     largest_px = _end_of_lines(drawn)
     has_band = bool(drawn["band_low"].notna().any())
     lines = (
-        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {STUDY_MODEL}"
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {PAPER_MODEL}"
         if has_band
-        else f"Lines: {STUDY_MODEL}"
+        else f"Lines: {PAPER_MODEL}"
     )
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
-        f"extrapolated.{band_words(shown)}{refused_words(shown)}{study_words(shown)}"
+        f"extrapolated.{band_words(shown)}{refused_words(shown)}{paper_words(shown)}"
         f"{out_of_memory(points)}{hardware_words(sensors, largest_px)}"
         f"{settings_words(points)}{unsteady_words(points)}{slowed_down(runtime)}"
     )
@@ -93,9 +96,9 @@ def scaling_runtime(
         curve = drawn[drawn["method"] == key]
         if curve["band_low"].notna().any():
             draw_law(axes, curve, number)
-            draw_study_beside(axes, curve, number)
+            draw_paper_model_beside(axes, curve, number)
         else:
-            draw_study(axes, curve, number)
+            draw_paper_model(axes, curve, number)
     if not measured.empty:  # what reaches below zero or very far has no place on this axis
         highest = max(measured["mean_ms"].max(), drawn["predicted"].fillna(0).max())
         axes.set_ylim(measured["mean_ms"].min() / ROOM, highest * ROOM)
@@ -152,7 +155,7 @@ GIB = 2**30
 def scaling_memory(
     memory: pd.DataFrame, curves: pd.DataFrame, hardware: Hardware, style: Style
 ) -> Drawing:
-    """Memory of all methods in one variant by the study's convention, and its extrapolation.
+    """Memory of all methods in one variant by the paper's convention, and its extrapolation.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
@@ -172,8 +175,8 @@ def scaling_memory(
     ]
     caption = (
         f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
-        "all layers that own parameters (study, equations 1 to 3). Points: counted exactly at "
-        f"every resolution shown, no image is run. Lines: {STUDY_MODEL} through the filled points; "
+        "all layers that own parameters (paper, equations 1 to 3). Points: counted exactly at "
+        f"every resolution shown, no image is run. Lines: {PAPER_MODEL} through the filled points; "
         f"dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
@@ -187,7 +190,7 @@ def scaling_memory(
                 **method_look(number), markerfacecolor=face, zorder=3,
             )  # fmt: skip
         axes.plot([], [], linestyle="", **method_look(number), label=str(key))
-        draw_study(axes, curve, number, scale=1 / GIB)
+        draw_paper_model(axes, curve, number, scale=1 / GIB)
     axes.set_ylim(bottom=memory["total_bytes"].min() / GIB / 2)  # room for what is written there
     lines = add_hardware_lines(axes, hardware, largest_px, style)
     finish(figure, axes, drawn, style)
@@ -198,7 +201,7 @@ def scaling_memory(
 
 
 def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Drawing:
-    """What the device must hold for each method in one variant: counted, and nothing fitted.
+    """Draw what the device must hold for each method in one variant: counted, nothing fitted.
 
     Args:
         memory: the rows of ``memory_methods.csv`` of that variant.
@@ -227,6 +230,89 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     return Drawing(f"scaling_needed_{variant}", figure, data)
 
 
+ENERGY_COLUMNS = [
+    *("device", "hardware", "method", "variant", "resolution_px", "pixels", "process", "pass"),
+    *("status", "verdict", "measured_images", "idle_power_w", "energy_window_s"),
+    *("energy_per_image_j", "energy_per_image_error_j"),
+]
+
+
+def energy(runs: pd.DataFrame, style: Style) -> Drawing:
+    """Energy per image on one device, of all methods in one variant.
+
+    Args:
+        runs: the rows of ``runs.csv`` of that device and variant. Drawn are those of the latency
+            pass, or of the profiled one where that has no energy.
+        style: sizes and fonts.
+    """
+    of_latency = runs["pass"].eq("latency")
+    known = runs["energy_per_image_j"].notna()
+    rows = runs[of_latency if (known & of_latency).any() else ~of_latency]
+    told = with_runs(rows[ENERGY_COLUMNS].assign(clock=rows["pass"]), runs)
+    looked_at = told.drop(columns="clock").assign(**{"pass": rows["pass"].tolist()})
+    shown = looked_at[looked_at["energy_per_image_j"].notna()]
+    figure = new_figure(style, HEIGHT_MM, _energy_caption(runs, shown))
+    axes = scaling_axes(figure, "energy per image in J", with_pixels=True)
+    low_px, high_px = runs["resolution_px"].min(), runs["resolution_px"].max()
+    axes.set_xlim(low_px - 0.04 * high_px, 1.04 * high_px)
+    for number, (method, of_runs) in enumerate(runs.groupby("method", sort=False)):
+        points = shown[shown["method"] == method].sort_values("resolution_px")
+        reason = f": {_no_energy(of_runs)}" if points.empty else ""
+        if not shown.empty:
+            _draw_energy(axes, points, number, f"{method}{reason}")
+    if shown.empty:
+        axes.set_yscale("linear")
+        axes.set_yticks([])
+        reason = f"no energy measured: {_no_energy(runs)}"
+        axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center")
+    add_legend(figure, axes, style, most_columns=4)
+    device, variant = runs[["device", "variant"]].iloc[0]
+    return Drawing(f"energy_{device}_{variant}", figure, looked_at.assign(basis="measured"))
+
+
+def _energy_caption(runs: pd.DataFrame, shown: pd.DataFrame) -> str:
+    first = runs.iloc[0]
+    what = f"{first['variant']}: energy that the whole GPU takes per image, with what it draws idle"
+    where = f"{first['hardware']} (device “{first['device']}”)"
+    if shown.empty:
+        methods = ", ".join(dict.fromkeys(runs["method"]))
+        reason = f"{_no_energy(runs)}.{out_of_memory(runs)}"
+        return f"{what}. None was measured of {methods} on {where}: {reason}"
+    how = "without a profiler" if shown["pass"].eq("latency").any() else "with its profiler"
+    size = sample_size(shown.assign(images=shown["measured_images"], processes=1))
+    return (
+        f"{what}, measured on {where} {how}, batch 1, {size}. A point for each process, with the "
+        "largest error from the steps of the GPU's counter; lines join means."
+        f"{settings_words(shown)}{unsteady_words(shown)}{out_of_memory(runs)}"
+    )
+
+
+def _draw_energy(axes: Axes, rows: pd.DataFrame, number: int, label: str) -> None:
+    """Draw points of processes with their errors, and the line of means of a method."""
+    colour = method_look(number)["color"]
+    draw_points(axes, rows, number, label, "energy_per_image_j")
+    axes.errorbar(
+        rows["resolution_px"], rows["energy_per_image_j"].astype("float64"),
+        rows["energy_per_image_error_j"].astype("float64"),
+        linestyle="", color=colour, capsize=2, elinewidth=0.7, zorder=1,
+    )  # fmt: skip
+    mean = rows.groupby("resolution_px")["energy_per_image_j"].mean()
+    axes.plot(mean.index, mean, "-", color=colour, linewidth=0.8, zorder=1)
+
+
+def _no_energy(runs: pd.DataFrame) -> str:
+    """Why none was measured in these runs."""
+    from ..profiles.times import SHORTEST_WINDOW_S
+
+    if (runs["device_type"] == "cpu").all():
+        return "only the counters of GPUs are read"
+    if runs["energy_window_s"].notna().any():
+        return f"the images took less than {SHORTEST_WINDOW_S:g} s"
+    return (
+        "no image measured" if (runs["status"] != "ok").all() else "the GPU's counter was not read"
+    )
+
+
 FIGURES = (
     FigureKind(
         begins="scaling_runtime",
@@ -252,7 +338,7 @@ lines and bands beyond the largest of them are extrapolated.""",
         category="Scaling",
         subcategory="Memory of activations",
         quantity="counted memory over resolution",
-        caption="""Activations of whole methods over the resolution by the study's convention,
+        caption="""Activations of whole methods over the resolution by the paper's convention,
 with the memory of GPUs as lines.
 
 Counted, where points are; lines beyond them are extrapolated. No clock.""",
@@ -275,5 +361,19 @@ Counted, not measured; no clock.""",
         shows="memory that a device must hold for all methods, against GPUs and sensors",
         with_hardware=True,
     ),
+    FigureKind(
+        begins="energy",
+        labels=("device", "variant"),
+        reads=(RUNS,),
+        draw=energy,
+        category="Scaling",
+        subcategory="Energy",
+        quantity="energy per image over resolution",
+        caption="""Energy that a whole GPU takes per image, of all methods in a variant over the
+resolution, with what it draws idle. Empty, with the reason in it, where none was measured.
+
+Measured as the difference of the GPU's counter over the images; no clock.""",
+        shows="energy per image of all methods on a GPU",
+    ),
 )
-"""Of this module."""
+"""The figures of this module."""

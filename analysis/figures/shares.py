@@ -40,7 +40,7 @@ MOST = 8
 """Bars that remain legible beside each other."""
 
 ENOUGH = 4
-"""Of the preferred resolutions, for a choice of them to be a fair picture."""
+"""Share of the preferred resolutions that makes a choice of them a fair picture."""
 
 
 def shown_sides(counted_px: Iterable[int]) -> list[int]:
@@ -74,7 +74,7 @@ def shown_words(counted_px: Iterable[int]) -> str:
 
 
 def _steps(largest_px: int) -> Iterator[tuple[int, int]]:
-    """From each preferred side to the next."""
+    """Return the steps from each preferred side to the next."""
     side_px = 256
     while side_px <= largest_px:
         yield side_px, side_px * 3 // 2
@@ -119,7 +119,7 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
 
 
 def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
-    """Memory per submodule of one method × variant: equations 1 to 3 of the study.
+    """Memory per submodule of one method × variant: equations 1 to 3 of the paper.
 
     Args:
         memory: the rows of ``memory.csv`` of that method and variant.
@@ -136,7 +136,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     caption = (
         f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
-        "parameters (study, equations 1 to 3). Not all of these are alive at once, and what layers "
+        "parameters (paper, equations 1 to 3). Not all of these are alive at once, and what layers "
         "without parameters put out is not in it."
         f"{shown_words(memory['resolution_px'])}{incomplete(memory)}"
     )
@@ -287,11 +287,11 @@ Measured, by the main clock of the device: ``busy`` on a GPU, ``host`` on a CPU.
         subcategory="Shares of the submodules",
         quantity="counted memory",
         caption="""Parameters and buffers, and the sum of the outputs of all layers that own
-parameters, by submodule and over the resolution: the study's convention. Not all of it is alive
+parameters, by submodule and over the resolution: the paper's convention. Not all of it is alive
 at once.
 
 Counted, not measured; no clock.""",
         shows="counted parameters and activations of each submodule, and their shares",
     ),
 )
-"""Of this module."""
+"""The figures of this module."""

@@ -1,1 +1,1 @@
-"""Growth over the resolution: the study's model, rival laws, and how far each can be trusted."""
+"""Growth over the resolution: the paper's model, rival laws, and how far each can be trusted."""

@@ -36,7 +36,7 @@ def total_curve(
     """The sum of submodules at some sides.
 
     A side at which a submodule has no prediction has no sum, and where one has no band, neither has
-    the sum: the reason names the submodule. Study's model and law chosen are summed separately; the
+    the sum: the reason names the submodule. Paper's model and law chosen are summed separately; the
     sum of parabolas is the parabola of the sum, if all were measured at the same resolutions.
 
     Args:
@@ -56,7 +56,7 @@ def total_curve(
     return Curve(
         side_px=some[0].side_px,
         factor=np.max([curve.factor for curve in some], axis=0),
-        study=_sum(some, lambda curve: curve.study),
+        paper=_sum(some, lambda curve: curve.paper),
         predicted=predicted,
         interval=_bounds(some, predicted, lambda curve: curve.interval, errors),
         spread=_bounds(some, predicted, lambda curve: curve.spread, errors),

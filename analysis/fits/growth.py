@@ -1,6 +1,6 @@
 """One quantity of one submodule over the resolution: laws fitted, one chosen, and what is refused.
 
-`fit_growth` is the door to this package for anything but the study's model alone: it takes a series
+`fit_growth` is the door to this package for anything but the paper's model alone: it takes a series
 and returns a `Growth`, which holds what a table or a figure needs and answers for any side.
 """
 
@@ -76,8 +76,8 @@ class Curve:
     Attributes:
         side_px: where.
         factor: pixels over those of the largest measured resolution.
-        study: the study's model.
-        predicted: the law chosen; the study's model where none could be.
+        paper: the paper's model.
+        predicted: the law chosen; the paper's model where none could be.
         interval: where one more measurement lies if the chosen law is the true one.
         spread: lowest and highest estimate of the laws in the band.
         band: where one more measurement lies, whichever of the laws in the band is the true one.
@@ -86,7 +86,7 @@ class Curve:
 
     side_px: Floats
     factor: Floats
-    study: Floats
+    paper: Floats
     predicted: Floats
     interval: Bounds
     spread: Bounds
@@ -130,7 +130,7 @@ class Growth:
         values: measured.
         unit: of the values.
         prior: laws admitted and why.
-        study: the study's model, None with fewer than three resolutions.
+        paper: the paper's model, None with fewer than three resolutions.
         models: the laws fitted, the chosen one first, then by score.
         relative_scatter: typical relative deviation of a measurement from the law that explains
             the points best; None where none has a degree of freedom.
@@ -143,7 +143,7 @@ class Growth:
     values: Floats
     unit: str
     prior: Prior
-    study: QuadraticFit | None
+    paper: QuadraticFit | None
     models: tuple[Model, ...]
     relative_scatter: float | None
     fit_refused: str
@@ -167,15 +167,15 @@ class Growth:
         factor = (side / largest_px) ** 2
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
         below = side < (self.side_px[0] if len(self.side_px) else np.nan)
-        study = np.full(len(side), np.nan)
-        if self.study:
-            study = np.where(too_far, np.nan, self.study.predict(side))
+        paper = np.full(len(side), np.nan)
+        if self.paper:
+            paper = np.where(too_far, np.nan, self.paper.predict(side))
         nothing = Bounds(np.full(len(side), np.nan), np.full(len(side), np.nan))
         refused = tuple(
             self._refusal(float(times), bool(far), bool(under))
             for times, far, under in zip(factor, too_far, below, strict=True)
         )
-        curve = Curve(side, factor, study, study, nothing, nothing, nothing, refused)
+        curve = Curve(side, factor, paper, paper, nothing, nothing, nothing, refused)
         return _answer(self.evidence, curve, too_far | below) if self.evidence else curve
 
     def _refusal(self, factor: float, too_far: bool, below: bool) -> str:
@@ -236,7 +236,7 @@ def fit_growth(
     relative_std: Sequence[float] | None = None,
     prior: Prior = NOTHING_KNOWN,
 ) -> Growth:
-    """Fit the study's model and the rival laws to a series.
+    """Fit the paper's model and the rival laws to a series.
 
     Args:
         side_px: measured sides, ascending, each once.
@@ -249,7 +249,7 @@ def fit_growth(
     """
     side, observed = np.asarray(side_px, np.float64), np.asarray(values, np.float64)
     refused = _too_few(len(side), COEFFICIENTS, "the parabola")
-    study = None if refused else fit_quadratic(side, observed)
+    paper = None if refused else fit_quadratic(side, observed)
     no_interval = _too_few(len(side), ENOUGH_FOR_INTERVAL, "a prediction interval")
     evidence, tests = None, None
     if not no_interval:
@@ -264,7 +264,7 @@ def fit_growth(
         values=observed,
         unit=unit,
         prior=prior,
-        study=study,
+        paper=paper,
         models=_models(evidence, tests, unit) if evidence and tests else (),
         relative_scatter=_relative_scatter(evidence) if evidence else None,
         fit_refused=refused,

@@ -1,6 +1,6 @@
-"""`memory_extrapolation.csv`: what the study assumed of memory, examined.
+"""`memory_extrapolation.csv`: what the paper assumed of memory, examined.
 
-The study counts memory at small resolutions and extrapolates it with a parabola in the side. Here
+The paper counts memory at small resolutions and extrapolates it with a parabola in the side. Here
 the parabola goes through exact counts at its resolutions, and is compared with exact counts beyond.
 """
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 MEMORY_EXTRAPOLATION = Table(
     name="memory_extrapolation",
-    row="the study's extrapolation of memory, judged by an exact count",
+    row="the paper's extrapolation of memory, judged by an exact count",
     columns=join(
-        text("quantity", means="`activations` (the study's convention) or `peak` (alive at once)"),
+        text("quantity", means="`activations` (the paper's convention) or `peak` (alive at once)"),
         METHOD,
         pick(COUNTED, "device_type"),
         text("submodule", means="`method` is the whole method: the sum of the activations, the "
              "largest of the peaks"),
-        text("model", means="the study's: bytes = b0 + b1·s + b2·s² with the side s in px, least "
+        text("model", means="the paper's: bytes = b0 + b1·s + b2·s² with the side s in px, least "
              "squares"),
         real("b0", "b1", "b2", means="its coefficients; null where fewer than three of the "
-             "study's sides are counted"),
+             "paper's sides are counted"),
         integer("fitted_from_px", "fitted_to_px", means="the sides it goes through: from, to"),
         integer("resolutions", means="how many these are"),
         text("fitted_at_px", means="which"),
@@ -66,15 +66,15 @@ MEMORY_EXTRAPOLATION = Table(
         INCOMPLETE,
     ),
     category="Scaling",
-    contents="the study's parabola against counts",
-    caption="""The study's parabola through counts of small images, against the counts of larger
+    contents="the paper's parabola against counts",
+    caption="""The paper's parabola through counts of small images, against the counts of larger
 ones.
 
 Counted and extrapolated, not measured; no clock.""",
 )  # fmt: skip
 
 STEP_PX = 128
-"""Between the study's sides; a method that does not run at one is counted before the next."""
+"""Between the paper's sides; a method that does not run at one is counted before the next."""
 
 JUDGED_FROM_PX = 2048
 """The first side at which the parabola is compared with the count."""
@@ -91,11 +91,11 @@ class _Series(NamedTuple):
 
 
 def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.DataFrame:
-    """Judge the study's extrapolation of every submodule's memory.
+    """Judge the paper's extrapolation of every submodule's memory.
 
     Args:
         memory: `memory.csv`.
-        extrapolate_to: side length in px the study extrapolates to; the count is taken at the next
+        extrapolate_to: side length in px of the extrapolation; the count is taken at the next
             that the method supports.
 
     Returns:
@@ -107,11 +107,11 @@ def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.
     return make_table(list(rows), MEMORY_EXTRAPOLATION.schema)
 
 
-def study_sides(counted_px: Mapping[int, Any]) -> list[int]:
-    """The sides that stand for the study's: each counted one that is next to one of them."""
+def paper_sides(counted_px: Mapping[int, Any]) -> list[int]:
+    """The sides that stand for the paper's: each counted one that is next to one of them."""
     found = (
-        min((side for side in counted_px if study <= side < study + STEP_PX), default=None)
-        for study in PAPER_SIDES_PX
+        min((side for side in counted_px if paper_px <= side < paper_px + STEP_PX), default=None)
+        for paper_px in PAPER_SIDES_PX
     )
     return [side for side in found if side is not None]
 
@@ -141,7 +141,7 @@ def _rows(series: _Series, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
     from .quadratic import COEFFICIENTS, MODEL, fit_quadratic
 
     counted = series.counted
-    sides = study_sides(counted)
+    sides = paper_sides(counted)
     judged = _judged_sides(counted, max(sides, default=0), extrapolate_to_px)
     power = _growth_power(counted, [*sides[-1:], *judged])
     fit = None
@@ -211,8 +211,8 @@ def _judgement(
 EXTRAPOLATION = TableJob(
     command="extrapolation",
     rule="extrapolation_table",
-    help="judge the study's extrapolation of memory by exact counts",
-    description="Fit the study's parabola to counts from 256 to 1024 px and compare it with counts "
+    help="judge the paper's extrapolation of memory by exact counts",
+    description="Fit the paper's parabola to counts from 256 to 1024 px and compare it with counts "
     "beyond.",
     arguments=(
         table_argument(MEMORY),
@@ -222,7 +222,7 @@ EXTRAPOLATION = TableJob(
                 "type": side_px,
                 "required": True,
                 "metavar": "PX",
-                "help": "side length the study extrapolates to; judged at the next that is counted",
+                "help": "side length of the extrapolation; judged at the next that is counted",
             },
             "setting",
         ),

@@ -1,4 +1,4 @@
-"""The study's model: least squares for y = b0 + b1·s + b2·s², s the side length in px.
+"""The paper's model: least squares for y = b0 + b1·s + b2·s², s the side length in px.
 
 It always stands beside the laws of `analysis.fits.growth` and is never weighed against them; and
 `analysis.fits.memory_extrapolation` judges it by exact counts.
@@ -152,7 +152,7 @@ def _design(side_px: Floats, scale_px: float) -> Floats:
 
 
 SMALL_ERROR = 0.01
-"""Relative error up to which the study's model is called right."""
+"""Relative error up to which the paper's model is called right."""
 
 NO_ALARM_FROM = 0.99
 """R² that is commonly taken for a good fit."""
@@ -165,7 +165,7 @@ def verdict(fit: QuadraticFit, at_px: int, counted: int, growth_power: float | N
     """Says whether the parabola held where it was extrapolated to, and if not, what it missed.
 
     Args:
-        fit: through the counts at the study's resolutions.
+        fit: through the counts at the paper's resolutions.
         at_px: side length it is judged at.
         counted: the exact count there, in bytes.
         growth_power: with which power of the side the counts grow beyond the fit.

@@ -157,7 +157,7 @@ def memory_series(
     """Counted bytes over the resolution, of each submodule and of the whole method.
 
     Counts exist beyond the resolutions of the study; fitting those too would no longer be the
-    study's extrapolation. The fit uses `resolutions_px`; without it those at which the method was
+    paper's extrapolation. The fit uses `resolutions_px`; without it those at which the method was
     run; and where it was not run, all below the one extrapolated to.
 
     Args:

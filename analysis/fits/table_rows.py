@@ -18,16 +18,16 @@ from .tables import BACK_TEST, FIT_MODELS, LAW
 from .words import problems, verdict, why_chosen
 
 SUM = "sum of the submodules' laws"
-"""What stands for the law in the row of a sum."""
+"""Stands for the law in the row of a sum."""
 
-STUDY_VERDICT = "the study's model: always shown, not weighed"
+PAPER_VERDICT = "the study's model: always shown, not weighed"
 
 SIDES = 61
 """Sides of a curve beside those that were measured."""
 
 
 def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str, Any]]:
-    """What is said of every series at one resolution."""
+    """Return the predictions of every series at one resolution."""
     sums = {one.series[:6]: one.curve(extrapolate_to_px) for one in fitted if one.growth is None}
     return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
 
@@ -48,7 +48,7 @@ def law_values(model: Model | None) -> dict[str, Any]:
 
 
 def coefficient_words(coefficients: Iterable[Coefficient]) -> str:
-    """Such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
+    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
     return "; ".join(f"{part.name} = {part.value:.6g} {part.unit}" for part in coefficients)
 
 
@@ -91,7 +91,7 @@ def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
         "fitted_at_px": " ".join(map(str, sides)),
         "extrapolate_to_px": side_px,
         "extrapolation_factor_pixels": number(curve.factor[0]),
-        **_study_values(one, curve, side_px),
+        **_paper_values(one, curve, side_px),
         **law,
         "relative_scatter": growth.relative_scatter if growth else None,
         **back_test_values(chosen.back_test_errors if chosen else ()),
@@ -113,15 +113,15 @@ def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
     }
 
 
-def _study_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
-    """The study's model; of a sum through the sums."""
+def _paper_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
+    """The paper's model; of a sum through the sums."""
     names = ("b0", "b1", "b2", "max_relative_residual", "predicted", "low", "high")
     nothing = {"study_model": MODEL, **{f"study_{name}": None for name in names}}
     series = one.series
     if len(series.side_px) < COEFFICIENTS or one.fit_refused:
         return nothing
     fit = fit_quadratic(series.side_px, series.values)
-    predicted = number(curve.study[0])
+    predicted = number(curve.paper[0])
     low, high = None, None
     if len(series.side_px) >= ENOUGH_FOR_INTERVAL and predicted is not None:
         low, high = (float(np.squeeze(bound)) for bound in fit.prediction_interval(side_px))
@@ -164,8 +164,8 @@ def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
             "predicted": None if refused else _predicted(growth, model, side_px),
             "verdict": verdict(model),
         }
-    if growth.study is not None:
-        yield _study_row(one, growth, side_px)
+    if growth.paper is not None:
+        yield _paper_row(one, growth, side_px)
 
 
 def _predicted(growth: Growth, model: Model, side_px: int) -> float:
@@ -174,12 +174,12 @@ def _predicted(growth: Growth, model: Model, side_px: int) -> float:
     return float(found.predict(np.array([side_px], np.float64))[0, 0])
 
 
-def _study_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
-    study = growth.study
-    assert study is not None
-    b0, b1, b2 = study.coefficients
-    unit, positive = growth.unit, bool(np.all(study.observed > 0))
-    errors = hold_out_errors(study.side_px, study.observed) if positive else ()
+def _paper_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
+    paper = growth.paper
+    assert paper is not None
+    b0, b1, b2 = paper.coefficients
+    unit, positive = growth.unit, bool(np.all(paper.observed > 0))
+    errors = hold_out_errors(paper.side_px, paper.observed) if positive else ()
     return {
         **dict.fromkeys(FIT_MODELS.schema),
         **one.key,
@@ -190,12 +190,12 @@ def _study_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
         "a": b0,
         "b": b1,
         "c": b2,
-        "max_relative_residual": study.max_relative_residual,
+        "max_relative_residual": paper.max_relative_residual,
         **back_test_values(errors),
         "chosen": False,
         "extrapolate_to_px": side_px,
-        "predicted": number(one.curve(side_px).study[0]),
-        "verdict": STUDY_VERDICT,
+        "predicted": number(one.curve(side_px).paper[0]),
+        "verdict": PAPER_VERDICT,
     }
 
 
@@ -214,7 +214,7 @@ def curve_rows(one: Fitted, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
             "pixels": side_px**2,
             "extrapolation_factor_pixels": number(curve.factor[index]),
             "observed": observed.get(side_px),
-            "study_predicted": number(curve.study[index]),
+            "study_predicted": number(curve.paper[index]),
             "predicted": number(curve.predicted[index]),
             **bound_values(curve, index),
             "refused": curve.refused[index],

@@ -54,7 +54,7 @@ LAW = join(
     real("knee_px", means="side at which it leaves its floor"),
     real("max_relative_residual", means="largest |observed − fitted| / observed"),
 )  # fmt: skip
-"""What a law is, as it was fitted."""
+"""Columns of a fitted law."""
 
 BACK_TEST = join(
     real("back_test_one_out", means="predicted / observed − 1 of the largest resolution, by the "
@@ -62,7 +62,7 @@ BACK_TEST = join(
     real("back_test_two_out_lower", "back_test_two_out_upper", means="the same of the second "
          "largest and of the largest, fitted without both"),
 )  # fmt: skip
-"""What a law says of the largest resolutions without having seen them."""
+"""Columns of a law's errors at the largest resolutions, fitted without them."""
 
 BOUNDS = join(
     real("interval_low", "interval_high",
@@ -88,7 +88,7 @@ FITS = Table(
         text("fitted_at_px", means="which"),
         TO_SIDE,
         FACTOR,
-        text("study_model", means="the study's model: y = b0 + b1·s + b2·s² over the side s in "
+        text("study_model", means="the paper's model: y = b0 + b1·s + b2·s² over the side s in "
              "px, ordinary least squares"),
         real("study_b0", "study_b1", "study_b2", means="its coefficients", unit=""),
         real("study_max_relative_residual",
@@ -100,7 +100,7 @@ FITS = Table(
              means="of one measurement around the law that explains the points best"),
         BACK_TEST,
         text("why_chosen", means="in words"),
-        real("predicted", means="of the law chosen; of the study's model where none could be"),
+        real("predicted", means="of the law chosen; of the paper's model where none could be"),
         BOUNDS,
         text("fit_refused", "interval_refused", "refused", means="why there is no fit (fewer than "
              "three resolutions); no law chosen and no band (fewer than five); neither at this "
@@ -120,12 +120,12 @@ counts.""",
 
 FIT_MODELS = Table(
     name="fit_models",
-    row="a law that was tried on a series, and one for the study's model",
+    row="a law that was tried on a series, and one for the paper's model",
     columns=join(
         SERIES,
         LAW,
         real("score", means="misfit in squared scatters plus a price for each complication, less "
-             "that of the law chosen; null for the study's model, which is not weighed"),
+             "that of the law chosen; null for the paper's model, which is not weighed"),
         real("aicc", means="corrected Akaike criterion; decides between scores that differ by "
              "less than 1"),
         BACK_TEST,
@@ -156,8 +156,8 @@ FIT_CURVES = Table(
         FACTOR,
         real("observed", means="what the fit goes through: the mean time or the count; null but "
              "at resolutions that were measured or counted"),
-        real("study_predicted", means="by the study's model"),
-        real("predicted", means="of the law chosen; of the study's model where none could be"),
+        real("study_predicted", means="by the paper's model"),
+        real("predicted", means="of the law chosen; of the paper's model where none could be"),
         BOUNDS,
         text("refused", means="why something is null here, else empty"),
         BASIS,
@@ -176,7 +176,7 @@ Measured or counted where ``observed`` is filled in, else fitted or extrapolated
 
 
 def fits_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
-    """What is said of every series at one resolution.
+    """Return the predictions of every series at one resolution.
 
     Args:
         fitted: see `analysis.fits.fitted`.
@@ -240,7 +240,7 @@ FIT = TableJob(
     command="fit",
     rule="fits_table",
     help="fit the growth and extrapolate it",
-    description="Fit laws of growth and the study's model (y = b0 + b1 s + b2 s², s: side in px) "
+    description="Fit laws of growth and the paper's model (y = b0 + b1 s + b2 s², s: side in px) "
     "to every series and extrapolate them. Three tables: predictions, all laws, curves.",
     arguments=(
         table_argument(RUNTIME, required=False),

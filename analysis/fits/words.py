@@ -55,7 +55,7 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
         curve: of it.
         index: which side of the curve.
     """
-    found = list(_of_study(growth, curve, index))
+    found = list(_of_paper(growth, curve, index))
     if growth.evidence and not np.isnan(curve.band.high[index]):
         found += _of_back_test(growth)
         found += _of_branch(growth)
@@ -88,9 +88,9 @@ def _back_test(model: Model) -> str:
     return f"{passes} its own bounds in the back-test, largest error {largest:+.1%}"
 
 
-def _of_study(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
-    value = curve.study[index]
-    if growth.study and not np.isnan(value) and value <= 0:
+def _of_paper(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
+    value = curve.paper[index]
+    if growth.paper and not np.isnan(value) and value <= 0:
         yield "the study's model is not positive here: it does not hold"
 
 

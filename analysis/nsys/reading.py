@@ -272,8 +272,8 @@ def _operations(database: Database, table: str, with_streams: bool) -> Operation
         Field(database.value(table, named[0]) if named else "-1", "coded"),
     ]
     if with_streams:
-        places = ("deviceId", "streamId", "contextId")
-        fields += [Field(database.value(table, column), "coded") for column in places]
+        of_streams = ("deviceId", "streamId", "contextId")
+        fields += [Field(database.value(table, column), "coded") for column in of_streams]
     where = database.complete(table, "start", "end")
     columns: list[Any] = list(database.read(fields, table, where))
     operations = Operations(*columns)

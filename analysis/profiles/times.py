@@ -1,4 +1,4 @@
-"""The times of one pass of one process: a value per measured image, in the order of measurement."""
+"""The times of one pass of one process, a value per measured image; and its energy per image."""
 
 from __future__ import annotations
 
@@ -17,39 +17,6 @@ from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
 from .record import Run
 
-STEP_S = 0.1
-"""Time between two steps of the counter."""
-
-SHORTEST_WINDOW_S = 5.0
-"""Below this nothing is told: the error is 4 % there."""
-
-
-class ImageEnergy(NamedTuple):
-    """Energy that the GPU took per image, what it takes idle included.
-
-    Attributes:
-        joules: the counter's difference over the images.
-        error_joules: largest error from the counter's steps, on either side.
-    """
-
-    joules: float
-    error_joules: float
-
-
-def image_energy(joules: float, window_s: float, images: int) -> ImageEnergy | None:
-    """Energy per image; None where the window is too short to tell.
-
-    Args:
-        joules: difference of the counter over the measured images.
-        window_s: time between its two readings.
-        images: completed in between.
-    """
-    if images == 0 or window_s < SHORTEST_WINDOW_S:
-        return None
-    mean_power_w = joules / window_s
-    return ImageEnergy(joules / images, 2 * STEP_S * mean_power_w / images)
-
-
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}
 """The clock that counts as a run's runtime, by the type of its device."""
 
@@ -65,6 +32,14 @@ LATENCY_PARTS = {
     "end_to_end": "end_to_end",
 }
 """Parts that the latency pass times, and their roles."""
+
+STEP_S = 0.1
+"""Time between two steps of a GPU's energy counter: that of NVML does not move continuously, but on
+GPUs of the data centre about every 100 ms (Yang, Adamek and Armour, "Part-time power measurements",
+2023, arXiv 2312.02741)."""
+
+SHORTEST_WINDOW_S = 5.0
+"""Window of measuring below which no energy is told: the error is 4 % there."""
 
 _CLOCKS = {
     "host": "host_ms",
@@ -203,3 +178,32 @@ def _values(sums: pd.DataFrame, clock: str) -> Floats:
 def _mean(values: pd.Series) -> float | None:
     known = values.dropna()
     return float(known.mean()) if len(known) else None
+
+
+class ImageEnergy(NamedTuple):
+    """Energy that the GPU took per image, what it takes idle included.
+
+    Attributes:
+        joules: the counter's difference over the images.
+        error_joules: largest error from the counter's steps, on either side.
+    """
+
+    joules: float
+    error_joules: float
+
+
+def image_energy(joules: float, window_s: float, images: int) -> ImageEnergy | None:
+    """Energy per image; None where the window is too short to tell.
+
+    Each of the counter's two readings may be one step old, so that a window is known to two steps
+    of mean power.
+
+    Args:
+        joules: difference of the counter over the measured images.
+        window_s: time between its two readings.
+        images: completed in between.
+    """
+    if images == 0 or window_s < SHORTEST_WINDOW_S:
+        return None
+    mean_power_w = joules / window_s
+    return ImageEnergy(joules / images, 2 * STEP_S * mean_power_w / images)

@@ -56,7 +56,7 @@ class StudyContent:
     colours: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """What the page's scripts read; values are those of JSON."""
+        """Return what the page's scripts read, in values of JSON."""
         return {
             "tables": {
                 name: {

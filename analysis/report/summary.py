@@ -1,4 +1,4 @@
-"""What a reader has to know before believing a number, and a study in three lines.
+"""Warnings to a reader before any number, and a study in three lines.
 
 Nothing is computed anew: every number stands in `runtime.csv`, `runs.csv` or `feasibility.csv`.
 docs/definitions.md has the rules.

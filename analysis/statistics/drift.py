@@ -105,9 +105,9 @@ def drift_tests(values: Floats, series_count: int = 1) -> list[DriftTest]:
         raise ValueError(f"a drift needs at least {FEWEST_IMAGES} images")
     probabilities = _contrast_p_values(values)
     size, mean = len(values), float(values.mean())
-    places = _step_places(size)
+    positions = _step_positions(size)
     step = int(np.argmin(probabilities[2:]))
-    after = int(places[step])
+    after = int(positions[step])
     slope = np.polyfit(np.arange(size), values, 1)[0]
     changes: list[tuple[DriftKind, float, float, int | None]] = [
         ("thirds", _difference(values, size // 3, size - size // 3), probabilities[0], None),
@@ -185,7 +185,7 @@ def _contrasts(size: int) -> tuple[Floats, Floats]:
     """Contrasts of unit length, one per row, and their projections onto the cosines."""
     place = np.arange(size)
     rows = [_block(size, size // 3, size - size // 3), place - place.mean()]
-    rows += [_block(size, after, after) for after in _step_places(size)]
+    rows += [_block(size, after, after) for after in _step_positions(size)]
     contrasts = np.array(rows, np.float64)
     contrasts -= contrasts.mean(axis=1, keepdims=True)
     contrasts /= np.linalg.norm(contrasts, axis=1, keepdims=True)
@@ -198,5 +198,5 @@ def _block(size: int, until: int, since: int) -> Floats:
     return np.where(place >= since, 1 / (size - since), 0) - np.where(place < until, 1 / until, 0)
 
 
-def _step_places(size: int) -> npt.NDArray[np.int64]:
+def _step_positions(size: int) -> npt.NDArray[np.int64]:
     return np.unique(np.round(STEP_PLACES * size).astype(np.int64))

@@ -42,23 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--gpu", default=None, help="UUID of the GPU; default: the first")
     parser.add_argument("--collector", choices=["auto", "nsys", "embedded"], default="auto")
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
-    parser.add_argument("--warmup-images", type=int, default=3)
-    parser.add_argument("--measured-images", type=int, default=50)
-    parser.add_argument("--min-images", type=int, default=3)
-    parser.add_argument("--time-budget-s", type=float, default=10.0)
-    parser.add_argument(
-        "--target-precision",
-        type=float,
-        default=None,
-        metavar="SHARE",
-        help="stop once the 95%% interval of every mean is within this share of it",
-    )
-    parser.add_argument(
-        "--latency",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="run the images again without a profiler, in a process of its own (default: yes)",
-    )
+    _add_sampling_arguments(parser)
     parser.add_argument("--cudnn-benchmark", action="store_true")
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--cache", choices=["warm", "cold"], default="warm")
@@ -92,6 +76,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(main=main)
 
 
+def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--warmup-images", type=int, default=3)
+    parser.add_argument("--measured-images", type=int, default=50)
+    parser.add_argument("--min-images", type=int, default=3)
+    parser.add_argument("--time-budget-s", type=float, default=10.0)
+    parser.add_argument(
+        "--target-precision",
+        type=float,
+        default=None,
+        metavar="SHARE",
+        help="stop once the 95%% interval of every mean is within this share of it",
+    )
+    parser.add_argument(
+        "--latency",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the images again without a profiler, in a process of its own (default: yes)",
+    )
+
+
 def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     began_s = time.monotonic()
@@ -120,7 +124,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """What is told besides a request: a study switches it without measuring anything again."""
+    """Options that a study switches without measuring anything again: they are in no digest."""
     options: dict[str, Any] = {}
     if args.skip_predicted_out_of_memory:
         options["skip_margin"] = _margin(args.memory_margin)

@@ -62,7 +62,7 @@ def _packed(study: StudyConfig, most_runs: int) -> Iterator[list[str]]:
 
 
 def _runs_of(method: MethodConfig) -> int:
-    """On one device, in one process."""
+    """The runs of one device, in one process."""
     return len(method.variants) * len(method.resolutions_px)
 
 

@@ -86,7 +86,7 @@ class Restorer:
 
 
 def restore_at_end(action: Callable[[], None]) -> None:
-    """In that process: says that it is there, waits for its owner's end, and acts.
+    """Runs in that process: says that it is there, waits for its owner's end, and acts.
 
     Args:
         action: what to do then.

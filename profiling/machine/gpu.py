@@ -82,7 +82,7 @@ QUANTITIES: tuple[str, ...] = (
     "power_w",
     "slowdown_reasons",
 )
-"""That a GPU tells at any time, by the names of its methods."""
+"""Quantities that a GPU tells at any time, by the names of its methods."""
 
 
 class GpuSource:

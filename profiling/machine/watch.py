@@ -218,7 +218,7 @@ class MachineWatch:
 
 
 class _NoSource:
-    """In place of a GPU that cannot be asked."""
+    """Stands for a GPU that cannot be asked."""
 
     def __init__(self, reason: str) -> None:
         names = (*QUANTITIES, "others_share", "idle_power_w", "energy", "foreign_processes")

@@ -68,7 +68,7 @@ NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
         "what the caching allocator rounds up and keeps in pieces",
     ),
 }
-"""What takes memory and cannot be counted, by the device of the inference."""
+"""Memory that cannot be counted, by the device of the inference."""
 
 
 @cache

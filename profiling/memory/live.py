@@ -284,6 +284,6 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _name(operator: torch._ops.OpOverload) -> str:
-    """As profilers write it: ``aten::bmm``."""
+    """Return the name as profilers write it: ``aten::bmm``."""
     name: str = operator.name()  # type: ignore[no-untyped-call]
     return name.partition(".")[0]

@@ -1,4 +1,4 @@
-"""From a specification to the class that is run. This imports the class, and torch with it."""
+"""Loads the class of a specification. This imports the class, and torch with it."""
 
 from __future__ import annotations
 

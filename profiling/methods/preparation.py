@@ -1,4 +1,4 @@
-"""From a photograph to the tensor that a network expects."""
+"""Makes the tensor that a network expects from a photograph."""
 
 from __future__ import annotations
 

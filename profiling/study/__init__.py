@@ -1,1 +1,1 @@
-"""From the user's configuration to the runs of a study. Nothing here imports torch."""
+"""The host's side of a study, from configuration to jobs. Nothing here imports torch."""

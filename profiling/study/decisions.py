@@ -22,7 +22,7 @@ from adscale.run_record import Prediction
 
 
 def run_options(study: StudyConfig) -> str:
-    """What every run is told, for a shell.
+    """Return the options of every run, for a shell.
 
     Args:
         study: its configuration.

@@ -35,7 +35,7 @@ CACHES = {
 
 
 def host_prefix(checkout: Path, nsys: Path | None) -> str:
-    """What every shell command of the workflow begins with, on the host.
+    """Return the beginning of every shell command of the workflow, on the host.
 
     ``python`` becomes the one that runs Snakemake, and our packages are found from any working
     directory. This is no parameter of a rule: where the checkout lies must not cause a run.

@@ -1,4 +1,4 @@
-"""What measuring is expected to take: bounds for a scheduler, and the time left. No torch.
+"""The expected cost of measuring: bounds for a scheduler, and the time left. No torch.
 
 The bounds are to ask a cluster for, and none is a measurement: the work and the memory are
 counted (``memory.json``) or, before that was done, bounded by what the methods here count to; the
@@ -33,7 +33,7 @@ CPU_FLOP_PER_S = 1e10
 """Assumed rate of one thread."""
 
 IMAGE_S = 0.1
-"""Of every image, whatever it takes to compute: loading, launches, copies, the collector."""
+"""Seconds of every image besides its computing: loading, launches, copies, the collector."""
 
 START_S = 300
 """Starting Python and torch from a shared file system, building the method, closing the profile."""
@@ -63,11 +63,11 @@ ATTRIBUTION_MB_PER_IMAGE = 4
 ATTRIBUTED_IMAGES_PER_MIN = 50
 
 BASE_MINUTES, BASE_MB = 10, 4_000
-"""Of any program of ours that measures nothing."""
+"""The cost of any program of ours that measures nothing."""
 
 
 class Cost(NamedTuple):
-    """What to ask a cluster for."""
+    """The request to a cluster."""
 
     minutes: int
     memory_mb: int
@@ -75,7 +75,7 @@ class Cost(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Of one image, as ``memory.json`` counts it."""
+    """The count of one image, as in ``memory.json``."""
 
     flops: float
     needed_bytes: float
@@ -114,7 +114,7 @@ class Costs:
         }
 
     def of_run(self, run: PlannedRun) -> Cost:
-        """Of measuring one process of a run, under a profiler or without one."""
+        """The cost of measuring one process of a run, under a profiler or without one."""
         request = run.request
         count = self._count(request)
         on_gpu = request.device_type == "cuda"
@@ -126,7 +126,7 @@ class Costs:
 
     @staticmethod
     def of_profile(run: PlannedRun) -> Cost:
-        """Of exporting or attributing the profile of a run."""
+        """The cost of exporting or attributing the profile of a run."""
         sampling = run.request.sampling
         images = sampling.warmup_images + sampling.measured_images
         minutes = BASE_MINUTES + math.ceil(images / ATTRIBUTED_IMAGES_PER_MIN)
@@ -167,7 +167,7 @@ def counted(request: RunRequest, results: Path) -> Count | None:
 
 
 def bound(resolution_px: int) -> Count:
-    """What no method of ours exceeds at a resolution."""
+    """Return a bound that no method of ours exceeds at a resolution."""
     pixels = resolution_px**2
     return Count(
         flops=FLOP_PER_PIXEL * pixels + FLOP_PER_PIXEL_2 * pixels**2,
@@ -214,7 +214,7 @@ def _text(settings: Mapping[str, Any]) -> str:
 
 
 Work = Callable[[RunRequest], float]
-"""Of one image of a run: a figure in proportion to the operations that it takes."""
+"""Work of one image of a run: a number in proportion to the operations that it takes."""
 
 
 class Finished(NamedTuple):
@@ -231,12 +231,12 @@ class Finished(NamedTuple):
 
     @property
     def overhead_s(self) -> float:
-        """What it took besides its images: starting, building, waiting, closing the profile."""
+        """The time besides its images: starting, building, waiting, closing the profile."""
         return max(self.wall_s - self.images * (self.image_s or 0.0), 0.0)
 
 
 class Left(NamedTuple):
-    """What measuring the rest is expected to take."""
+    """The expected time for the measurements left."""
 
     seconds: float
     """One measurement after the other."""
@@ -268,7 +268,7 @@ def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
 
 
 def time_left(rest: Iterable[RunRequest], finished: Sequence[Finished], work: Work) -> Left:
-    """What measuring the rest is expected to take, one measurement after the other.
+    """Estimates the time for the rest, one measurement after the other.
 
     Args:
         rest: what is left to measure.
@@ -291,7 +291,7 @@ def time_left(rest: Iterable[RunRequest], finished: Sequence[Finished], work: Wo
 
 
 class _Known:
-    """What finished measurements tell of others."""
+    """The knowledge of finished measurements about others."""
 
     def __init__(self, finished: Iterable[Finished], work: Work) -> None:
         self._work = work
@@ -313,7 +313,7 @@ class _Known:
         return (request.device, request.method) in self._alike
 
     def expected_s(self, request: RunRequest) -> float | None:
-        """What a measurement takes; None: nothing was measured on its device."""
+        """The expected time of a measurement; None: nothing was measured on its device."""
         groups = _groups(request)
         lost = [
             one
@@ -341,12 +341,12 @@ class _Alike:
         self._kept_share = sum(one.images * _image_s(one) for one in finished) / most_s
 
     def expected_s(self, request: RunRequest, work: float) -> float:
-        """What a measurement takes whose images are so much work."""
+        """The expected time of a measurement whose images are so much work."""
         image_s = self._image_s(work)
         return self._overhead_s + self._kept_share * measuring_s(request.sampling, image_s)
 
     def _image_s(self, work: float) -> float:
-        """Of an image, scaled from the measurements whose work is nearest by ratio."""
+        """The time of an image, scaled from the measurements whose work is nearest by ratio."""
         above = min(bisect_left(self._works, work), len(self._works) - 1)
         below = max(above - 1, 0)
         is_above = self._works[above] / work < work / self._works[below]
@@ -355,7 +355,7 @@ class _Alike:
 
 
 def _groups(request: RunRequest) -> list[tuple[str, ...]]:
-    """What a measurement has in common with others, from much to little."""
+    """Yield what a measurement has in common with others, from much to little."""
     device, method = request.device, request.method
     run = (device, method, request.variant)
     by_pass = "latency" if request.collector == "none" else "profiled"

@@ -35,10 +35,10 @@ SUMMARY = "summary.txt"
 """The study in three lines, below the results."""
 
 OPTIONS = ("foreign_processes", "skip_margin", "settings")
-"""Of a recorded request: options of the study, and settings, to which defaults may be added."""
+"""Keys of a recorded request: options of the study, and settings that may gain defaults."""
 
 FAULTS = (UserError, OSError, ValueError, LookupError, TypeError, ArithmeticError)
-"""Of files that are not as they should be: then nothing is told, and the study goes on."""
+"""Errors of files that are not as they should be: nothing is told, and the study goes on."""
 
 
 class Measurement(NamedTuple):
@@ -46,7 +46,7 @@ class Measurement(NamedTuple):
 
     request: RunRequest
     digest: str
-    """Of the request and the code behind it: another digest is another measurement."""
+    """Digest of the request and the code behind it: another digest is another measurement."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Completion:
     left: Left
 
     def sentence(self) -> str:
-        """Such as ``12 of 42 measurements; about 9 min of measuring left (from 12 measured)``."""
+        """The words ``12 of 42 measurements; about 9 min of measuring left (from 12 measured)``."""
         return f"{self.count()}; {self.rest()}"
 
     def count(self) -> str:
-        """Such as ``12 of 42 measurements``."""
+        """Words such as ``12 of 42 measurements``."""
         return f"{self.finished} of {self.planned} measurements"
 
     def rest(self) -> str:
@@ -261,7 +261,7 @@ def _end(finished: Finished) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as ``31 s``, ``9 min`` or ``3.5 h``: in two digits or so, for a reader."""
+    """Return words such as ``31 s``, ``9 min`` or ``3.5 h``, in about two digits."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

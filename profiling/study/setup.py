@@ -47,7 +47,7 @@ from .finished import RESULTS
 CHECKOUT = Path(__file__).parents[2]
 
 CACHE = Path(".snakemake") / "adscale"
-"""What is kept between calls, below the working directory of a study."""
+"""Files that are kept between calls, below the working directory of a study."""
 
 
 class Call(NamedTuple):
@@ -62,16 +62,16 @@ class Call(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What the rules of the workflow work on."""
+    """The objects that the rules of the workflow use."""
 
     study: StudyConfig
     collector: Choice
     plan: Plan
     decisions: Decisions
     container: str
-    """Of every job, where Snakemake is called so."""
+    """The container of every job, where Snakemake runs jobs in one."""
     prefix: str
-    """What every shell command begins with. Snakemake does not compare it: what is told in it must
+    """The beginning of every shell command. Snakemake does not compare it: what is told in it must
     not cause a measurement."""
 
 

@@ -1,4 +1,4 @@
-"""`claims`: what the study claims, from counts whose sizes are closed forms."""
+"""`claims`: what the paper claims, from counts whose sizes are closed forms."""
 
 from __future__ import annotations
 

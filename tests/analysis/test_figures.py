@@ -75,7 +75,7 @@ def test_caption_of_a_gpu() -> None:
         "mean of n = 5 images",
         "95 % confidence interval",
         "Lines: laws of growth (fits.csv), summed over the submodules",
-        "dotted: second-degree least-squares fit over the side length (the study's model)",
+        "dotted: second-degree least-squares fit over the side length (the paper's model)",
         "Bands: where one more measurement lies with 95 %",
     ):
         assert words in said.replace("\u00a0", " ")
@@ -317,7 +317,7 @@ def test_a_curve_that_falls_to_zero_is_told() -> None:
     for column in ("mean_ms", "ci95_low_ms", "ci95_high_ms"):
         runtime.loc[whole, column] = falling_ms
     said = caption(draw(f"scaling_runtime_lab_{VARIANT}", runtime))
-    assert "The study's model falls to zero or below, and so predicts nothing: M." in said
+    assert "The paper's model falls to zero or below, and so predicts nothing: M." in said
     assert "predicts nothing" not in caption(
         draw(f"scaling_runtime_lab_{VARIANT}", runtime_table())
     )

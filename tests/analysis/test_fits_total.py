@@ -21,7 +21,7 @@ def grow(values: object, sides_px: list[int] = SIDES_PX, unit: str = "ms") -> Gr
 
 def test_the_sum_of_the_study_s_models_is_its_model_of_the_sum() -> None:
     total = total_curve({"one": grow(ONE), "other": grow(OTHER)}, [300, 3000])
-    assert total.study == pytest.approx(fit_quadratic(SIDES_PX, ONE + OTHER).predict([300, 3000]))
+    assert total.paper == pytest.approx(fit_quadratic(SIDES_PX, ONE + OTHER).predict([300, 3000]))
 
 
 def test_ends_add_where_errors_go_together() -> None:

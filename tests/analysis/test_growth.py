@@ -62,7 +62,7 @@ def test_the_study_s_model_is_always_there() -> None:
     for observed in (noisy(0.1 + 0.9 * G), noisy(G**2), [0.0] * 7):
         growth = fit_growth(SIDES_PX, observed, "ms")
         expected = fit_quadratic(SIDES_PX, observed).predict(3000)
-        assert growth.curve(3000).study[0] == pytest.approx(float(expected))
+        assert growth.curve(3000).paper[0] == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("count", [3, 4])
@@ -72,8 +72,8 @@ def test_fewer_than_five_resolutions_are_drawn_without_an_interval(count: int) -
     assert growth.fit_refused == ""
     assert growth.interval_refused == f"{count} resolutions: a prediction interval needs at least 5"
     assert curve.refused == (growth.interval_refused,)
-    assert curve.predicted[0] == curve.study[0]
-    assert np.isfinite(curve.study[0])
+    assert curve.predicted[0] == curve.paper[0]
+    assert np.isfinite(curve.paper[0])
     assert np.isnan(curve.band.low[0])
     assert growth.chosen is None
     assert why_chosen(growth) == ""
@@ -98,7 +98,7 @@ def test_five_resolutions_are_enough() -> None:
 def test_values_that_follow_no_law_keep_the_study_s_model() -> None:
     growth = fit_growth(SIDES_PX, [0.0, *noisy(G)[1:]], "bytes")
     assert "not positive" in growth.interval_refused
-    assert growth.study is not None
+    assert growth.paper is not None
     assert growth.models == ()
 
 
@@ -110,7 +110,7 @@ def test_too_far_is_refused_unless_asked_for() -> None:
     assert far.startswith("10 times the pixels of the largest measured resolution, more than 10:")
     assert far.endswith("ask for it explicitly")
     refused = growth.curve(4000)
-    for values in (refused.study, refused.predicted, *refused.band, *refused.interval):
+    for values in (refused.paper, refused.predicted, *refused.band, *refused.interval):
         assert np.isnan(values[0])
     assert np.isfinite(growth.curve(4000, beyond_limit=True).band.high[0])
 
@@ -225,7 +225,7 @@ def test_scatter_beyond_what_was_measured_is_told() -> None:
 def test_a_study_s_model_below_zero_is_told() -> None:
     growth = fit_growth(SIDES_PX[:3], [9.0, 9.0, 5.0], "ms")
     curve = growth.curve(800)
-    assert curve.study[0] < 0
+    assert curve.paper[0] < 0
     assert problems(growth, curve) == ["the study's model is not positive here: it does not hold"]
 
 

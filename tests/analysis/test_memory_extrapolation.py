@@ -1,4 +1,4 @@
-"""`memory_extrapolation.csv`: is the study's assumption judged rightly, by closed forms?"""
+"""`memory_extrapolation.csv`: is the paper's assumption judged rightly, by closed forms?"""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_whole_method_has_the_sum_of_activations_and_the_largest_peak(tmp_pa
 
 
 def test_only_the_studys_resolutions_are_fitted(tmp_path: Path) -> None:
-    """Also where a method's own are counted, and where it does not run at the study's."""
+    """Also where a method's own are counted, and where it does not run at the paper's."""
     own = (32, 250, 288, 700, 1100)
     moved = (260, 384, 512, 640, 768, 900, 1024, 1536, 2100, 3008)
     row = peak_rows(tmp_path, per_pixel(1), sides_px=(*own, *moved)).iloc[0]

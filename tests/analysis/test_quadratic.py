@@ -1,4 +1,4 @@
-"""The study's model against closed forms, another solver, and the coverage of its intervals."""
+"""The paper's model against closed forms, another solver, and the coverage of its intervals."""
 
 from __future__ import annotations
 

@@ -389,6 +389,15 @@ def profiled_image_ms(folder: Path) -> float:
     return sum(inside) / 1e6 / RUN.measured_images
 
 
+def test_megapixels_per_second_are_those_of_the_latency_clock(tmp_path: Path) -> None:
+    table = runtime_table([measured(tmp_path)], with_latency=True)
+    is_latency = table["clock"] == "latency"
+    assert table.loc[~is_latency, "megapixels_per_s"].isna().all()
+    for row in table[is_latency].to_dict("records"):
+        expected = RUN.resolution_px**2 / 1e6 / (row["mean_ms"] / 1e3)
+        assert row["megapixels_per_s"] == pytest.approx(expected)
+
+
 def test_profiled_over_latency(tmp_path: Path) -> None:
     table = runtime_table([measured(tmp_path)], with_latency=True)
     expected = profiled_image_ms(tmp_path) / np.mean(latency_times(RUN)["image_ms"])

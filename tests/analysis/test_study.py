@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.figures.draw import FIGURES
 from tests.gpu_profiles import GpuRun, write_gpu_run
 from tests.memory_documents import Count, Part, per_pixel
 
@@ -174,18 +175,9 @@ def test_every_table_has_its_parquet_file(study: Path) -> None:
 
 
 def test_every_figure_of_the_study_is_there(study: Path) -> None:
-    names = {
-        *(f"{kind}_generated_{method}_{VARIANT}" for method in TIMES_MS
-          for kind in ("runtime_share", "latency_parts", "clocks", "fit_check")),
-        *(f"memory_share_{method}_{VARIANT}" for method in TIMES_MS),
-        *(f"memory_peak_{method}_{VARIANT}" for method in TIMES_MS),
-        f"scaling_runtime_generated_{VARIANT}",
-        f"scaling_latency_generated_{VARIANT}",
-        f"launch_bound_generated_{VARIANT}",
-        f"scaling_memory_{VARIANT}",
-        f"scaling_needed_{VARIANT}",
-        f"memory_extrapolation_{VARIANT}",
-    }  # fmt: skip
+    kinds = [kind for kind in FIGURES if kind.when != "sensors" and "precision" not in kind.labels]
+    of = {"device": "generated", "variant": VARIANT}
+    names = {kind.name({**of, "method": method}) for kind in kinds for method in TIMES_MS}
     expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png", "csv")}
     assert {path.name for path in (study / "figures").iterdir()} == expected
     assert all(path.stat().st_size > 0 for path in (study / "figures").iterdir())

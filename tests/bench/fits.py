@@ -112,7 +112,7 @@ class Outcome:
 
 
 def study_of(points: Points) -> tuple[Floats, Bounds]:
-    """The study's model of many series at once: prediction at 3000 px and its 95 % interval."""
+    """The paper's model of many series at once: prediction at 3000 px and its 95 % interval."""
     from scipy.stats import t
 
     scaled, target = points.side_px / TARGET_PX, np.ones(3)

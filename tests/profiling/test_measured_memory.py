@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from profiling.annotation import RangeRecorder
-from profiling.machine.nvml import ProcessMemory, process_memory, used_by_process
+from profiling.machine.nvml import (
+    ProcessMemory,
+    driver_version,
+    process_memory,
+    used_by_process,
+)
 from profiling.measured_memory import MemoryWatch, Resident, resident
 
 CONTEXT_BYTES = 500
@@ -224,3 +232,60 @@ def test_the_process_as_nvidia_smi_tells_it() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a driver may tell")
 def test_without_a_driver_nobody_tells() -> None:
     assert process_memory("GPU-a4f1e6a2-1111-2222-3333-444455556666") == ProcessMemory(None, None)
+
+
+class MadeUpNvml(ModuleType):
+    """The library with one GPU, on which this process and another compute."""
+
+    class NVMLError(Exception):
+        """As the library raises it."""
+
+    def __init__(self) -> None:
+        super().__init__("pynvml")
+        self.started = 0
+        self.fails = ""
+
+    def __getattr__(self, name: str) -> Any:
+        processes = [(1, 7), (os.getpid(), 1530)]
+        answers = {
+            "nvmlInit": lambda: self._count(1),
+            "nvmlShutdown": lambda: self._count(-1),
+            "nvmlSystemGetDriverVersion": lambda: "550.54.15",
+            "nvmlSystemGetProcessName": str,
+            "nvmlDeviceGetHandleByUUID": str,
+            "nvmlDeviceIsMigDeviceHandle": lambda _handle: 0,
+            "nvmlDeviceGetComputeRunningProcesses": lambda _handle: [
+                SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in processes
+            ],
+        }
+        if name not in answers:
+            raise AttributeError(name)
+        return self._fail if name == self.fails else answers[name]
+
+    def _fail(self, *_arguments: object) -> None:
+        raise self.NVMLError(self.fails)
+
+    def _count(self, change: int) -> None:
+        self.started += change
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> MadeUpNvml:
+    made_up = MadeUpNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", made_up)
+    monkeypatch.setenv("PATH", "")  # no nvidia-smi
+    return made_up
+
+
+def test_the_process_and_the_driver_as_nvml_tells_them(nvml: MadeUpNvml) -> None:
+    assert process_memory("GPU-a4f1e6a2") == ProcessMemory(1530, "nvml")
+    assert driver_version() == "550.54.15"
+    assert nvml.started == 0  # as often ended as begun
+
+
+def test_what_nvml_does_not_tell_is_none(nvml: MadeUpNvml) -> None:
+    nvml.fails = "nvmlDeviceGetComputeRunningProcesses"
+    assert process_memory("GPU-a4f1e6a2") == ProcessMemory(None, None)
+    nvml.fails = "nvmlSystemGetDriverVersion"
+    assert driver_version() is None
+    assert nvml.started == 0

@@ -59,7 +59,7 @@ def test_activations_of_the_published_table(size: str, side_px: int) -> None:
 
 @pytest.mark.parametrize(("size", "layers"), [("S", 9), ("M", 13)])
 def test_layers_are_those_of_the_public_implementation(size: str, layers: int) -> None:
-    """With activation functions, poolings, Dropout and Upsample, as the study counts them."""
+    """With activation functions, poolings, Dropout and Upsample, as the paper counts them."""
     counts = count(256, size=size)
     assert counts["student"].leaf_modules == layers
     assert counts["teacher"].leaf_modules == layers + 1  # its normalisation, a module of ours

@@ -121,7 +121,7 @@ def test_uncalled_modules_are_resident_with_the_module_around_them() -> None:
 
 
 def test_a_second_call_is_not_counted() -> None:
-    """The study counts one pass: ten calls of a network need no more than one."""
+    """The paper counts one pass: ten calls of a network need no more than one."""
     head = count()["head"]
     assert [layer.name for layer in head.layers] == ["head", "tied"]
     assert [layer.parameters_bytes for layer in head.layers] == [80, 80]

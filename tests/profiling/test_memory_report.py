@@ -14,8 +14,8 @@ from adscale.files import read_record, write_record
 from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.models import jsonable
-from profiling.memory import cli
-from profiling.memory.cli import count_report, format_table
+from profiling.cli import memory
+from profiling.cli.memory import count_report, format_table
 from profiling.memory.counting import is_gpu_imaginable
 
 SPEC = get_spec("efficientad")
@@ -37,7 +37,7 @@ def report(record: MemoryRecord) -> dict[str, Any]:
 
 def run_cli(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
+    memory.add_parser(parser.add_subparsers())
     args = parser.parse_args(["memory", *arguments])
     returncode: int = args.main(args)
     return returncode

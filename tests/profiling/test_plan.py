@@ -28,7 +28,14 @@ from analysis.figures.canvas import Style
 from analysis.figures.draw import FIGURES, study_figures
 from analysis.fits import memory_extrapolation
 from analysis.hardware import Hardware
-from tests.analysis.drawings import count_of, latency_table, read, runtime_table, study_tables
+from tests.analysis.drawings import (
+    count_of,
+    latency_table,
+    read,
+    runs_table,
+    runtime_table,
+    study_tables,
+)
 
 METHODS = {
     "Small": {"target": "efficientad", "size": "S"},
@@ -181,7 +188,7 @@ GRID_PX = (256, 384, 512, 640, 768, 896, 1024, 1536, 2048, 2560)
 def test_memory_is_counted_at_the_methods_resolutions_the_studys_and_the_largest() -> None:
     small = {"target": "efficientad", "resolutions": [256, 300]}
     assert counted_at(3000, **small) == (256, 300, *GRID_PX[1:], 3000)
-    # what the study's extrapolation is judged by is counted however far is extrapolated
+    # what the paper's extrapolation is judged by is counted however far is extrapolated
     assert counted_at(1500, **small) == (256, 300, *GRID_PX[1:7], 1500, *GRID_PX[7:])
     assert counted_at(4000, **small) == (256, 300, *GRID_PX[1:], 3072, 3584, 4000)
 
@@ -269,6 +276,7 @@ def test_the_figures_planned_are_those_that_the_analysis_draws(
     counts = [
         count for method, variant in names for count in read(count_of(method, variant=variant))
     ]
-    tables = study_tables(pd.concat(runtime, ignore_index=True), counts)
+    times = pd.concat(runtime, ignore_index=True)
+    tables = study_tables(times, counts, runs_table(times))
     drawn = study_figures(tables, Hardware(), Style())
     assert sorted(planned) == sorted(drawn)

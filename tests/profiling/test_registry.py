@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -154,6 +154,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # models are built when they are first used
 @given(
     given_=st.dictionaries(
         st.sampled_from(["size", "padding", "weights"]) | st.text(max_size=8),

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.figures.draw import FIGURES
 from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, TINY, planned, run_study, write_config
 
 pytestmark = pytest.mark.study
@@ -80,20 +81,9 @@ def test_two_resolutions_are_too_few_for_a_fit_and_it_says_so(finished_study: Pa
 def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> None:
     folder = finished_study / "results/figures"
     names = {path.stem for path in folder.iterdir()}
-    assert names == {
-        "runtime_share_test_Small_reference-fp32",
-        "memory_share_Small_reference-fp32",
-        "memory_peak_Small_reference-fp32",
-        "clocks_test_Small_reference-fp32",
-        "fit_check_test_Small_reference-fp32",
-        "scaling_runtime_test_reference-fp32",
-        "scaling_latency_test_reference-fp32",
-        "latency_parts_test_Small_reference-fp32",
-        "scaling_memory_reference-fp32",
-        "scaling_needed_reference-fp32",
-        "memory_extrapolation_reference-fp32",
-        "feasibility_reference-fp32",
-    }
+    of = {"device": "test", "method": "Small", "variant": "reference-fp32"}
+    kinds = [kind for kind in FIGURES if kind.when != "gpu" and "precision" not in kind.labels]
+    assert names == {kind.name(of) for kind in kinds}
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")

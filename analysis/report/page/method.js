@@ -6,8 +6,8 @@ const CLOCKS = {
 };
 const MEMORY = {
   peak_bytes: "largest sum of live tensors (counted)",
-  activations_bytes: "activations, study's equation 3 (counted)",
-  total_bytes: "parameters, buffers and activations, study's equation 1 (counted)",
+  activations_bytes: "activations, paper's equation 3 (counted)",
+  total_bytes: "parameters, buffers and activations, paper's equation 1 (counted)",
 };
 const PARTS = ["load", "prepare", "copy_to_device", "image", "copy_to_host"];
 const MIB = 2 ** 20;

@@ -1,4 +1,4 @@
-"""From recorded events to the tables of an nsys export: pure functions."""
+"""Makes the tables of an nsys export from recorded events: pure functions."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def convert(recording: Recording) -> Converted:
 
 
 def _outer_first(ranges: Iterable[RecordedRange]) -> list[RecordedRange]:
-    """By start. Of two equal ranges the one that was recorded later ended later: it is outer."""
+    """Sort by start. Of two equal ranges, the one recorded later ended later: it is outer."""
     numbered = enumerate(ranges)
     ordered = sorted(numbered, key=lambda item: (item[1].start_ns, -item[1].end_ns, -item[0]))
     return [recorded for _, recorded in ordered]

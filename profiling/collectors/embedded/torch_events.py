@@ -186,7 +186,7 @@ def _size(value: object) -> Size | None:
 
 
 BUFFER_LIMIT_MIB = 8192
-"""What the profiler may buffer; beyond its own 128 MiB it drops events without an error."""
+"""Bytes that the profiler may buffer; beyond its own 128 MiB it silently drops events."""
 
 PROBE_MARGIN_S = 0.01
 """Far more than the clocks of GPU events and of the process differ."""

@@ -168,7 +168,7 @@ LAST_STAGE = {"reference": "layer4", "optimized": STAGES[-1]}
 
 
 class ImagenetNormalisation(nn.Module):
-    """From values of −1 to 1 to those that the feature extractor was trained on."""
+    """Maps values of −1 to 1 to those that the feature extractor was trained on."""
 
     mean: torch.Tensor
     std: torch.Tensor

@@ -127,7 +127,7 @@ class FoldedQuantiles(nn.Module):
             self.register_buffer(name, value)
 
     def forward(self, map_st: torch.Tensor, map_ae: torch.Tensor) -> torch.Tensor:
-        """As ``MapQuantiles.forward``; both maps are lost."""
+        """Does ``MapQuantiles.forward``; both maps are lost."""
         map_st.mul_(self.st_factor).add_(map_ae.mul_(self.ae_factor))
         return map_st.add_(self.constant)
 
@@ -150,7 +150,7 @@ def fold_statistics(teacher: nn.Sequential, statistics: TeacherStatistics) -> No
 PDN = {"S": pdn_small, "M": pdn_medium}
 
 MAP_BORDER_PX = 4
-"""What the unpadded networks cut off on every side of the map."""
+"""Pixels that the unpadded networks cut off on every side of the map."""
 
 
 class EfficientAD(Method):
@@ -289,5 +289,5 @@ def distance_of_maps(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def distance_in_place(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """As ``distance_of_maps``, with one buffer instead of two; the first map is lost."""
+    """Does ``distance_of_maps`` with one buffer instead of two; the first map is lost."""
     return first.sub_(second).square_().mean(dim=1, keepdim=True)

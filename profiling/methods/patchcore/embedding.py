@@ -1,4 +1,4 @@
-"""From two feature maps to one vector per patch, and from distances to the anomaly map.
+"""Makes one vector per patch from two feature maps, and the anomaly map from distances.
 
 Both steps exist in two ways with the same result. Source of the vectors: Roth et al., "Towards
 Total Recall in Industrial Anomaly Detection" (CVPR 2022), section 3.1, as

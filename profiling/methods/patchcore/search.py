@@ -23,8 +23,8 @@ INDEX_BYTES = 8
 
 GPU_TEMPORARY_BYTES = 1536 * 2**20
 GPU_PINNED_BYTES = 256 * 2**20
-"""What faiss' ``StandardGpuResources`` takes for good on a GPU of more than 8 GiB, and of pinned
-host memory beside it (faiss/gpu/StandardGpuResources.cpp)."""
+"""Bytes that faiss' ``StandardGpuResources`` takes for good on a GPU of more than 8 GiB, and
+those of pinned host memory beside it (faiss/gpu/StandardGpuResources.cpp)."""
 
 
 class FlatSearch(nn.Module):

@@ -32,7 +32,7 @@ def write_count(folder: Path, needed_bytes: int) -> None:
     """A real count, its sum replaced."""
     from adscale.methods.registry import check_settings, get_spec, parse_variant
     from adscale.models import jsonable
-    from profiling.memory.cli import count_report
+    from profiling.cli.memory import count_report
 
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})

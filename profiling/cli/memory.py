@@ -23,7 +23,7 @@ from adscale.models import jsonable
 from adscale.run_record import SCHEMA_VERSION
 from adscale.text_table import text_table
 
-from ..cli.methods import add_method_arguments, find_method
+from .methods import add_method_arguments, find_method
 
 MIB = 2**20
 GIGA = 10**9
@@ -57,7 +57,7 @@ def count_report(
         UnsupportedResolutionError: the architecture does not run at one of the resolutions;
             nothing is counted then.
     """
-    from .counting import count_memory  # torch comes with it
+    from ..memory.counting import count_memory  # torch comes with it
 
     sides_px = list(dict.fromkeys(resolutions_px))
     for side_px in sides_px:
@@ -186,8 +186,8 @@ def main(args: argparse.Namespace) -> int:
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
+    from ..memory.counting import is_gpu_imaginable
     from ..methods.loading import resolve
-    from .counting import is_gpu_imaginable
 
     if spec.foreign:
         spec = resolve(spec)

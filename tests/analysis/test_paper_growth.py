@@ -1,4 +1,4 @@
-"""All methods at the study's resolutions on a generated GPU: are the laws found again?"""
+"""All methods at the paper's resolutions on a generated GPU: are the laws found again?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.analysis.known_laws import (
 )
 
 THREE_PX = (256, 512, 1024)
-"""The study's shape of data."""
+"""The paper's shape of data."""
 CLOCKS = {"busy": 1.0, "kernel_sum": 1.25, "span": 1.0}
 """With their times relative to the busy time, but for two gaps of a microsecond in the span."""
 
@@ -127,7 +127,7 @@ def test_figures_of_both_kinds_of_clock_are_drawn_with_their_data(study: Path) -
         ratios = pd.read_csv(folder / f"implementations_generated_{method}_fp32.csv")
         assert ratios["time_ratio"].tolist() == pytest.approx([0.6] * len(ratios), rel=0.1)
         check = pd.read_csv(folder / f"fit_check_generated_{method}_reference-fp32.csv")
-        assert set(check["model"]) == {"law chosen", "study's model"}
+        assert set(check["model"]) == {"law chosen", "paper's model"}
     shares = pd.read_csv(folder / "launch_bound_generated_reference-fp32.csv")
     assert set(shares["method"]) == set(METHODS)
     assert shares["launch_bound_share"].between(0, 0.2).all()

@@ -1,4 +1,4 @@
-"""The study's assumption, judged by real counts: methods.md, section 5, found again."""
+"""The paper's assumption, judged by real counts: methods.md, section 5, found again."""
 
 from __future__ import annotations
 
