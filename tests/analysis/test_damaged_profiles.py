@@ -133,7 +133,7 @@ def columns_to_drop() -> Iterator[tuple[str, tuple[str, ...]]]:
             yield table, unnamed
 
 
-@pytest.mark.parametrize(("table", "columns"), columns_to_drop(), ids=str)
+@pytest.mark.parametrize(("table", "columns"), [*columns_to_drop()], ids=str)
 def test_a_column_is_absent(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

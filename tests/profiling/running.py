@@ -29,7 +29,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments), env=environment, cwd=cwd, capture_output=True, text=True,
-        timeout=300, **options,
+        timeout=900, **options,  # others may be measuring on this device
     )  # fmt: skip
 
 
