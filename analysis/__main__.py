@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from adscale.errors import UserError
 
-from .commands import attribute, checks, study
+from .commands import attribute, checks, figures, report, tables
 from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (
-    study.add_figures_parser,
-    study.add_parser,
+    figures.add_parser,
+    report.add_parser,
     checks.add_compare_parser,
     checks.add_parser,
     gpu_check.add_parser,
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # in the order in which a study calls them; then those that it does not call
     attribute.add_parser(subparsers)
     for job in TABLE_JOBS:
-        study.add_table_parser(subparsers, job)
+        tables.add_parser(subparsers, job)
     for add_parser in COMMANDS:
         add_parser(subparsers)
     options = parser.parse_args(arguments)

@@ -10,7 +10,6 @@ from adscale.devices import scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
 from adscale.figures import planned_figures
-from adscale.tables import summary_mark
 from adscale.plan import (
     first_processes,
     plan_counts,
@@ -18,7 +17,7 @@ from adscale.plan import (
     process_pattern,
 )
 from adscale.table_rules import StudyFiles, table_rule
-from adscale.tables import table_argument
+from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
 from analysis.figures.draw import TABLES as FIGURE_TABLES
 from analysis.registry import TABLE_JOBS, TABLES

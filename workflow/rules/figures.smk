@@ -22,7 +22,7 @@ rule figures:
         ],
         style=json.dumps(STUDY.figures, sort_keys=True),
         hardware=HARDWARE_JSON,
-        code=code_digest("analysis.commands.study"),
+        code=code_digest("analysis.commands.figures"),
     shell:
         "python -m analysis figures {params.tables:q} --style {params.style:q}"
         " --hardware {params.hardware:q} -o results/figures > {log:q} 2>&1"

@@ -11,7 +11,7 @@ rule report:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.study"),
+        code=code_digest("analysis.commands.report"),
     shell:
         "python -m analysis report results/tables -o {output:q} > {log:q} 2>&1"
 
@@ -28,6 +28,6 @@ rule summary:
     resources:
         quiet=1,
     params:
-        code=code_digest("analysis.commands.study"),
+        code=code_digest("analysis.commands.report"),
     shell:
         "python -m analysis conclude $(dirname {input.runtime:q}) -o {output:q} > {log:q} 2>&1"

@@ -40,6 +40,6 @@ for JOB, RULE in TABLE_RULES:
         params:
             folders=RULE.folders,
             command=RULE.command,
-            code=code_digest("analysis.commands.study", JOB.module),
+            code=code_digest("analysis.commands.tables", JOB.module),
         shell:
             "{params.command} > {log:q} 2>&1"

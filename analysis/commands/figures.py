@@ -1,0 +1,65 @@
+"""`figures`: the figures of a study."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adscale.tables import table_argument
+
+from ..figures.draw import TABLES
+from .arguments import json_text
+
+if TYPE_CHECKING:
+    from .arguments import Subparsers
+
+OPTIONAL = {
+    "feasibility": "for the figures of GPUs and sensors; without it there are none",
+    "runs": "for captions: how the runs were executed, and why some were not steady",
+}
+"""Tables that may be left out, and what they are for."""
+
+_ARGUMENTS = {table.name: table_argument(table, required=table.name not in OPTIONAL)
+              for table in TABLES}  # fmt: skip
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "figures",
+        help="draw the figures of a study",
+        description="Every figure as PDF and PNG, with its data as CSV beside it.",
+    )
+    for name, argument in _ARGUMENTS.items():
+        parser.add_argument(argument.flag, **argument.settings, help=OPTIONAL.get(name))
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
+    )
+    parser.add_argument(
+        "--style",
+        metavar="JSON",
+        help="width_mm, font_pt, png_dpi: a JSON file, or the JSON text itself",
+    )
+    parser.add_argument(
+        "--hardware",
+        metavar="JSON",
+        help="gpus and sensors to draw as lines, as in the configuration: a JSON file, or the JSON "
+        "text itself (default: no lines)",
+    )
+    parser.set_defaults(run_command=_main)
+
+
+def _main(options: argparse.Namespace) -> None:
+    from ..figures.canvas import Style
+    from ..figures.draw import draw_figures, study_figures
+    from ..hardware import Hardware
+    from ..tables import read_csv
+
+    style = Style.from_json(json_text("--style", options.style))
+    hardware = Hardware.from_json(json_text("--hardware", options.hardware))
+    files = {table: getattr(options, _ARGUMENTS[table.name].name) for table in TABLES}
+    tables = {table.name: read_csv(file, table.schema) for table, file in files.items() if file}
+    figures = study_figures(tables, hardware, style)
+    draw_figures(figures, options.output, style, options.only or ())
