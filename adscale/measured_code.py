@@ -104,7 +104,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",
     "profiling.prediction": _FOR_COUNTING,
-    "profiling.progress": _FOR_PEOPLE,
+    "adscale.progress": _FOR_PEOPLE,
     "profiling.study.*": _FOR_PEOPLE,
 }
 """Other imports of a run, with the reason why a change of them measures nothing again."""

@@ -31,6 +31,7 @@ import torch
 from adscale.errors import ConfigError
 from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec
+from adscale.progress import Progress
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, RunRecord
 
@@ -44,7 +45,6 @@ from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
 from .prediction import predict
-from .progress import Progress
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
 

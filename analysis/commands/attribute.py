@@ -88,8 +88,9 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> Profile:
+    from adscale.progress import progress_bar
+
     from ..nsys.reading import read_profile
-    from ..progress import progress_bar
 
     with progress_bar(f"reading {options.profile.name}") as on_progress:
         return read_profile(

@@ -188,7 +188,8 @@ def _add_verify(subparsers: Subparsers) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from ..progress import progress_bar
+    from adscale.progress import progress_bar
+
     from ..verification.verify import verify
 
     expected = None if options.expected is None else _lines(options.expected)

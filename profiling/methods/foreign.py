@@ -22,10 +22,10 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from adscale.errors import ConfigError, WeightsError
 from adscale.models import OPEN
+from adscale.progress import Progress
 
 from ..annotation import Annotate
 from ..images import ImageSet
-from ..progress import Progress
 from .base import Detection, Method
 from .preparation import imagenet_tensor
 from .weights import load_weights

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from adscale.progress import progress_bar
 from analysis.profiles.kernel_table import KERNEL_COLUMNS
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_columns
-from analysis.progress import progress_bar
 from tests.analysis.conftest import FIXTURES
 from tests.analysis.reference import THREADS, Call, Events, Operation, Range
 from tests.bench.big_profiles import KERNELS_PER_STEP, write_big_profile
@@ -215,7 +215,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.progress.SHOWN_AFTER_S", 0.0)
+    monkeypatch.setattr("adscale.progress.SHOWN_AFTER_S", 0.0)
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
         with progress_bar("reading p.sqlite", stream) as update:

@@ -4,7 +4,7 @@ import io
 import os
 import pty
 
-from profiling.progress import Progress
+from adscale.progress import Progress
 
 
 def test_without_a_terminal_a_line_now_and_then() -> None:

@@ -20,9 +20,9 @@ from torch import nn
 
 from adscale.errors import ConfigError
 from adscale.files import write_atomically
+from adscale.progress import Progress
 
 from ...images import ImageSet
-from ...progress import Progress
 from ..weights import file_sha256
 
 PROJECTED_DIMENSION = 128
