@@ -54,7 +54,7 @@ class Machine:
             program.chmod(0o755)
         self.checkout = folder / "checkout"
         self.checkout.mkdir()
-        for name in ("envs", "profiling"):
+        for name in ("envs", "adscale"):
             (self.checkout / name).symlink_to(CHECKOUT / name)
 
     def image(self, what: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -176,5 +176,5 @@ def test_a_failed_conversion_leaves_the_former_sif(tmp_path: Path) -> None:
     assert "image: apptainer could not make adscale.sif" in done.stderr
     assert former.read_text() == "former"
     assert sorted(path.name for path in machine.checkout.iterdir()) == [
-        "adscale.sif", "envs", "profiling",
+        "adscale", "adscale.sif", "envs",
     ]  # fmt: skip
