@@ -265,9 +265,19 @@ def energy(runs: pd.DataFrame, style: Style) -> Drawing:
         axes.set_yticks([])
         reason = f"no energy measured: {_no_energy(runs)}"
         axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center")
+    else:
+        _show_a_decade(axes)
     add_legend(figure, axes, style, most_columns=4)
     device, variant = runs[["device", "variant"]].iloc[0]
     return Drawing(f"energy_{device}_{variant}", figure, looked_at.assign(basis="measured"))
+
+
+def _show_a_decade(axes: Axes) -> None:
+    """Widen a logarithmic axis that is so short that no number would stand at it."""
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
 
 
 def _energy_caption(runs: pd.DataFrame, shown: pd.DataFrame) -> str:

@@ -83,3 +83,18 @@ def test_without_energy_it_says_why(more: dict[str, object], reason: str) -> Non
 def test_a_method_without_energy_beside_one_with_says_why_in_the_legend() -> None:
     runs = pd.concat([measured(runtime_table("N")), runs_table(runtime_table("M"))])
     assert "M: the GPU's counter was not read" in texts(drawn(runs).figure)
+
+
+def test_the_axis_has_numbers_where_all_runs_take_the_same_energy() -> None:
+    runs = measured(runtime_table()).assign(energy_per_image_j=266.7, energy_per_image_error_j=6.7)
+    drawing = drawn(runs)
+    drawing.figure.canvas.draw()
+    axes = drawing.figure.axes[0]
+    low, high = axes.get_ylim()
+    ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
+    told = [
+        tick.label1.get_text()
+        for tick in ticks
+        if low <= tick.get_loc() <= high and tick.label1.get_text()
+    ]
+    assert len(told) >= 2
