@@ -91,14 +91,7 @@ def scaling_runtime(
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "runtime per image in ms", with_pixels=not sensors.sensors)
     measured = points[points["status"] == "ok"]
-    for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
-        draw_points(axes, group, number, str(key))
-        curve = drawn[drawn["method"] == key]
-        if curve["band_low"].notna().any():
-            draw_law(axes, curve, number)
-            draw_paper_model_beside(axes, curve, number)
-        else:
-            draw_paper_model(axes, curve, number)
+    _draw_methods(axes, measured, drawn)
     if not measured.empty:  # what reaches below zero or very far has no place on this axis
         highest = max(measured["mean_ms"].max(), drawn["predicted"].fillna(0).max())
         axes.set_ylim(measured["mean_ms"].min() / ROOM, highest * ROOM)
@@ -107,6 +100,18 @@ def scaling_runtime(
     settle(figure, marks)
     data = pd.concat([points.assign(basis="measured"), drawn], ignore_index=True)
     return Drawing(f"scaling_runtime_{device}_{variant}", figure, data)
+
+
+def _draw_methods(axes: Axes, measured: pd.DataFrame, drawn: pd.DataFrame) -> None:
+    """Draw the points of each method, and its law or, without a band, the paper's model."""
+    for number, (key, group) in enumerate(measured.groupby("method", sort=False)):
+        draw_points(axes, group, number, str(key))
+        curve = drawn[drawn["method"] == key]
+        if curve["band_low"].notna().any():
+            draw_law(axes, curve, number)
+            draw_paper_model_beside(axes, curve, number)
+        else:
+            draw_paper_model(axes, curve, number)
 
 
 def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
