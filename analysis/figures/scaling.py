@@ -76,10 +76,9 @@ def scaling_runtime(
     shown, drawn = (_of_methods(table, points, summed) for table in (fits, curves))
     sensors = Hardware((), hardware.sensors)
     largest_px = _end_of_lines(drawn)
-    has_band = bool(drawn["band_low"].notna().any())
     lines = (
         f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {PAPER_MODEL}"
-        if has_band
+        if drawn["band_low"].notna().any()
         else f"Lines: {PAPER_MODEL}"
     )
     caption = (
