@@ -60,17 +60,17 @@ def _with_what_is_said_later(nodes: list[ast.AST], said: set[int]) -> set[int]:
         for node in nodes
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     ]
-    places: dict[str, list[int]] = {}
+    uses: dict[str, list[int]] = {}
     for node in nodes:
         if isinstance(node, (ast.Name, ast.Attribute)):
             name = node.id if isinstance(node, ast.Name) else node.attr
-            places.setdefault(name, []).append(id(node))
+            uses.setdefault(name, []).append(id(node))
     known = -1
     while known < len(said):
         known = len(said)
         for function in functions:
             said |= function.said_later(said)
-            if function.is_only_for_messages(places.get(function.name, []), said):
+            if function.is_only_for_messages(uses.get(function.name, []), said):
                 said |= function.ids
     return said
 

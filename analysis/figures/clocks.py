@@ -328,10 +328,9 @@ CPU, and ``latency`` of the whole image.""",
         subcategory="Latency",
         quantity="wall time over resolution",
         caption="""Wall time from the decoded image to its result, of all methods in a variant
-over the resolution, with the laws of growth that explain it.
+over the resolution.
 
-Points are measured, by the clock ``latency`` (a pass of its own without a profiler); lines and
-bands beyond the largest of them are extrapolated.""",
+All of it is measured, by the clock ``latency``, in a pass of its own without a profiler.""",
         shows="latency of all methods, from the decoded image to the result",
         when="latency",
     ),
