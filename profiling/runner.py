@@ -176,7 +176,9 @@ def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = request.execution.cudnn_benchmark
     torch.backends.cudnn.deterministic = request.execution.deterministic
-    torch.use_deterministic_algorithms(request.execution.deterministic)
+    if torch.are_deterministic_algorithms_enabled() != request.execution.deterministic:
+        # asked for only where it changes something: the call imports torch's compiler, seconds
+        torch.use_deterministic_algorithms(request.execution.deterministic)
 
 
 def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
