@@ -118,8 +118,23 @@ def analyse(root: Path, folders: Sequence[Path], counts: Sequence[Path]) -> None
     run("extrapolation", *both[2:], *last, "-o", table["memory_extrapolation"])
     options = (part for name, path in table.items() if name not in {"runtime", "memory"}
                for part in (f"--{name.replace('_', '-')}", path))  # fmt: skip
-    run("figures", *both, *options, "--hardware", HARDWARE, "-o", root / "figures")
+    only = (part for name in FIGURES for part in ("--only", name))
+    run("figures", *both, *options, *only, "--hardware", HARDWARE, "-o", root / "figures")
 
+
+FIGURES = [
+    f"launch_bound_{DEVICE}_reference-fp32",
+    *(
+        f"{kind}_{DEVICE}_{method}_{ending}"
+        for kind, ending in (
+            ("clocks", "reference-fp32"),
+            ("fit_check", "reference-fp32"),
+            ("implementations", "fp32"),
+        )
+        for method in METHODS
+    ),
+]
+"""Those that show what these runs have and small studies do not; test_study draws all kinds."""
 
 HARDWARE = (
     '{"gpus": [{"name": "RTX 4090", "memory_gib": 24}, {"name": "L4", "memory_gib": 24.5}], '

@@ -42,12 +42,15 @@ def test_the_peak_of_ddads_unet_grows_with_the_fourth_power(tmp_path: Path) -> N
     assert rows.loc["feature_extraction", "relative_error"].abs().max() < 0.003
 
 
+@pytest.mark.slow
 def test_with_fused_attention_it_grows_with_the_pixels(tmp_path: Path) -> None:
     rows = judged(tmp_path, "ddad", "optimized-fp32", 3008)
     assert rows["relative_error"].abs().max() < 0.003
 
 
-@pytest.mark.parametrize("target", ["efficientad", "patchcore"])
+@pytest.mark.parametrize(
+    "target", ["efficientad", pytest.param("patchcore", marks=pytest.mark.slow)]
+)
 def test_the_peaks_of_the_other_methods_grow_with_the_pixels(tmp_path: Path, target: str) -> None:
     """Networks, PatchCore's embedding and its maps; what is nothing has no error."""
     rows = judged(tmp_path, target, "reference-fp32", 3000)

@@ -70,8 +70,17 @@ def test_the_fixed_form_does_not_go_with_padding() -> None:
         check_resolution(SPEC, settings, 256)
 
 
-@pytest.mark.parametrize(("side_px", "padding"), [(256, False), (257, True), (320, False)])
-@pytest.mark.parametrize("size", ["S", "M"])
+@pytest.mark.parametrize(
+    ("side_px", "padding", "size"),
+    [
+        (256, False, "S"),
+        (257, True, "M"),
+        (320, False, "S"),
+        pytest.param(257, True, "S", marks=pytest.mark.slow),
+        pytest.param(256, False, "M", marks=pytest.mark.slow),
+        pytest.param(320, False, "M", marks=pytest.mark.slow),
+    ],
+)
 def test_implementations_agree(side_px: int, padding: bool, size: str) -> None:
     image = random_image(side_px)
     found = {}

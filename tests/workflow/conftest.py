@@ -66,11 +66,15 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def finished_study(share: Share) -> Path:
-    """The folder of a tiny study that has run. Tests that change it take a copy."""
+    """The folder of a tiny study that has run. Tests that change it take a copy.
+
+    It ran on three cores and without the profile's limit, which is the harder case: a measurement
+    must not overlap another one even so.
+    """
 
     def fill(folder: Path) -> None:
         write_config(folder, {})
-        done = run_study(folder)
+        done = run_study(folder, "--cores", "3", "--resources", "other=1")
         assert done.returncode == 0, done.stdout + done.stderr
 
     return share("study", fill)

@@ -17,30 +17,24 @@ SIDES_PX = (64, 96)
 RUN = "results/test/Bank/reference-fp32"
 METHODS = {"Bank": {"target": "patchcore", "training_images": 2, "resolutions": list(SIDES_PX)}}
 MEASURING = ("profile", "latency")
+RECORDS = [
+    f"{RUN}/{side_px}{process}/run.json" for process in ("", "/process-2") for side_px in SIDES_PX
+]
+"""Of all runs, process by process."""
 
 
 def configure(folder: Path, **changes: Any) -> None:
-    write_config(folder, {"methods": METHODS, "extrapolate_to_px": 96, "processes": 2, **changes})
-
-
-def records(processes: int) -> list[str]:
-    """Of all runs, process by process."""
-    folders = ["", *(f"/process-{number}" for number in range(2, processes + 1))]
-    return [
-        f"{RUN}/{side_px}{folder}/{name}"
-        for folder in folders
-        for side_px in SIDES_PX
-        for name in ("run.json", "latency.json")
-    ]
+    study = {"methods": METHODS, "extrapolate_to_px": 96, "processes": 2, "latency": False}
+    write_config(folder, {**study, **changes})
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs that were measured in two processes each, and nothing more."""
+    """Two runs that were measured in two processes each, without the latency pass."""
     folder = tmp_path_factory.mktemp("processes")
     configure(folder)
     # the last come first on the command line, so that their order is not that of Snakemake's rules
-    done = run_study(folder, *reversed(records(2)))
+    done = run_study(folder, *reversed(RECORDS))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -57,17 +51,16 @@ def measurements(folder: Path) -> dict[str, int]:
 
 
 def test_the_first_processes_of_all_runs_come_before_any_second_one(finished: Path) -> None:
-    ended = {record: (finished / record).stat().st_mtime_ns for record in records(2)}
+    ended = {record: (finished / record).stat().st_mtime_ns for record in RECORDS}
     in_order = sorted(ended, key=lambda record: ended[record])
-    assert set(in_order[:4]) == set(records(1))
+    assert set(in_order[:2]) == set(RECORDS[:2])
 
 
-def test_each_record_says_its_process_and_pass(finished: Path) -> None:
-    for record in records(2):
+def test_each_record_says_its_process(finished: Path) -> None:
+    for record in RECORDS:
         data = json.loads((finished / record).read_text())
         assert data["status"] == "ok"
         assert data["request"]["process"] == (2 if "process-2" in record else 1)
-        assert (data["request"]["collector"] == "none") == record.endswith("latency.json")
 
 
 def test_each_process_is_attributed_and_the_tables_take_all_of_them(study: Path) -> None:
@@ -79,30 +72,21 @@ def test_each_process_is_attributed_and_the_tables_take_all_of_them(study: Path)
 
 def test_more_processes_measure_the_additional_ones_and_fewer_none(study: Path) -> None:
     configure(study, processes=4)
-    assert measurements(study) == {"profile_3": 2, "latency_3": 2, "profile_4": 2, "latency_4": 2}
+    assert measurements(study) == {"profile_3": 2, "profile_4": 2}
     configure(study, processes=1)
     assert measurements(study) == {}
     assert planned(study)["attribute"] == 2
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"latency": False},
-        {
-            "device": {"name": "test", "type": "cpu", "foreign_processes": "error"},
-            "skip_predicted_out_of_memory": True,
-        },
-    ],
-)
-def test_what_must_not_cause_a_measurement_does_not(study: Path, changes: dict[str, Any]) -> None:
-    configure(study, **changes)
+def test_what_must_not_cause_a_measurement_does_not(study: Path) -> None:
+    device = {"name": "test", "type": "cpu", "foreign_processes": "error"}
+    configure(study, device=device, skip_predicted_out_of_memory=True)
     assert measurements(study) == {}
 
 
-def test_without_the_latency_pass_there_is_none(tmp_path: Path) -> None:
-    configure(tmp_path, latency=False)
-    assert measurements(tmp_path) == {"profile": 2, "profile_2": 2}
+def test_the_latency_pass_is_added_process_by_process(study: Path) -> None:
+    configure(study, latency=True)
+    assert measurements(study) == {"latency": 2, "latency_2": 2}
 
 
 @pytest.mark.parametrize(
@@ -110,4 +94,4 @@ def test_without_the_latency_pass_there_is_none(tmp_path: Path) -> None:
 )
 def test_what_changes_the_measurement_measures_again(study: Path, changes: dict[str, Any]) -> None:
     configure(study, **changes)
-    assert measurements(study) == {"profile": 2, "latency": 2, "profile_2": 2, "latency_2": 2}
+    assert measurements(study) == {"profile": 2, "profile_2": 2}

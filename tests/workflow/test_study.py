@@ -205,14 +205,9 @@ def test_changed_analysis_measures_nothing(study: Path, other_checkout: Path) ->
     assert jobs["fits_table"] == 1
 
 
-def test_measurements_do_not_overlap_whatever_the_cores(tmp_path: Path) -> None:
+def test_measurements_do_not_overlap_whatever_the_cores(finished_study: Path) -> None:
     """Also with the profile's limit overridden on the command line: the lock is in the program."""
-    write_config(tmp_path, {"resolutions": [256, 260]})
-    runs = [f"results/test/Small/reference-fp32/{side}" for side in (256, 260)]
-    targets = [*(f"{run}/run.json" for run in runs), f"{runs[0]}/latency.json"]
-    done = run_study(tmp_path, *targets, "--cores", "3", "--resources", "other=1")
-    assert done.returncode == 0, done.stderr
-    spans = sorted(_absolute_span(tmp_path / run / "profile.sqlite") for run in runs)
+    spans = sorted(_absolute_span(finished_study / run / "profile.sqlite") for run in RUNS)
     for (_, end), (start, _) in itertools.pairwise(spans):
         assert end <= start
 
@@ -233,31 +228,29 @@ def _absolute_span(sqlite: Path) -> tuple[int, int]:
 
 
 def test_a_study_killed_while_it_measures_goes_on_and_keeps_what_was_finished(
-    tmp_path: Path,
+    study: Path,
 ) -> None:
     slow = {"warmup_images": 1, "measured_images": 400, "min_images": 1, "time_budget_s": 60}
-    write_config(tmp_path, {})
-    first, second = (tmp_path / run / "run.json" for run in RUNS)
-    done = run_study(tmp_path, str(first.relative_to(tmp_path)))
-    assert done.returncode == 0, done.stderr
+    first, second = (study / run / "run.json" for run in RUNS)
+    shutil.rmtree(second.parent)
+    log = study / "results/logs/profile/test/Small/reference-fp32/288.log"
+    log.unlink()
     finished = (first.read_bytes(), first.stat().st_mtime_ns)
     # the other run, slow enough to be killed in its middle
     methods = {"Small": {**TINY["methods"]["Small"], "resolutions": [288]}}
-    write_config(tmp_path, {"sampling": slow, "methods": methods, "latency": False})
+    write_config(study, {"sampling": slow, "methods": methods, "latency": False})
     command = ["sh", str(CHECKOUT / "workflow/study.sh"), *SNAKEMAKE]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    _wait_for_line(
-        tmp_path / "results/logs/profile/test/Small/reference-fp32/288.log", ": measure, "
-    )
+    _wait_for_line(log, ": measure, ")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not second.exists()
-    write_config(tmp_path, {})
-    command.append(str(second.relative_to(tmp_path)))
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    write_config(study, {})
+    command.append(str(second.relative_to(study)))
+    done = subprocess.run(command, cwd=study, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert second.exists()
     assert (first.read_bytes(), first.stat().st_mtime_ns) == finished
@@ -316,7 +309,9 @@ def test_out_of_memory_at_one_resolution_is_a_row_and_the_rest_goes_on(study: Pa
     data["status"] = data["sampling"]["stop_reason"] = "out_of_memory"
     data["problem"] = {"phase": "warmup", "message": "no room", "requested_bytes": 1}
     record.write_text(json.dumps(data))
-    done = run_study(study)
+    # how figures show it is in tests/analysis; here, that every table comes about
+    made = [f"results/tables/{name}.csv" for name in ("feasibility", "flops", "implementations")]
+    done = run_study(study, *made)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(study / "results/tables/runtime.csv")
     lost = table[table["status"] == "out_of_memory"]
@@ -329,16 +324,17 @@ def test_out_of_memory_at_one_resolution_is_a_row_and_the_rest_goes_on(study: Pa
 @pytest.mark.nsys
 def test_the_smoke_study_under_real_nsys(tmp_path: Path) -> None:
     write_config(tmp_path, {"collector": "nsys", "resolutions": [256]})
-    done = run_study(tmp_path)
+    runtime = "results/tables/runtime.csv"
+    done = run_study(tmp_path, runtime)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / RUNS[0]
     assert {path.name for path in folder.iterdir()} == {
         "run.json", "profile.nsys-rep", "profile.sqlite", "ranges.parquet", "kernels.parquet",
         "latency.json",
     }  # fmt: skip
-    table = pd.read_csv(tmp_path / "results/tables/runtime.csv")
+    table = pd.read_csv(tmp_path / runtime)
     # the latency of whole images is taken without a profiler, in a pass of its own
     assert set(table[table["clock"] == "latency"]["collector"]) == {"none"}
     assert set(table[table["clock"] != "latency"]["collector"]) == {"nsys"}
     assert set(table[table["role"] == "submodule"]["images"]) == {2}
-    assert planned(tmp_path) == {}
+    assert planned(tmp_path, runtime) == {}
