@@ -14,6 +14,7 @@ from tests.bench import (
     implementations,
     machine,
     memory,
+    networks,
     scale,
     statistics,
 )
@@ -23,6 +24,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "implementations": implementations.main,
     "banks": banks.main,
     "memory": memory.main,
+    "networks": networks.main,
     "attribution": attribution.main,
     "annotation": annotation.main,
     "statistics": statistics.main,
