@@ -14,7 +14,6 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "adscale.request",
         "adscale.methods.registry",
         "adscale.methods.spec",
-        "adscale.methods.spec",
     ),
     "the measuring process": (
         "profiling.launcher",
@@ -100,6 +99,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.collectors": "empty",
     "profiling.collectors.nsys": "names what is in it",
     "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
+    "profiling.collectors.nsys.self_test": "which nsys is chosen stands in the record",
     "profiling.lock": "waits until the device is free",
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",

@@ -1,16 +1,8 @@
 """Nsight Systems: finding it, testing it, and running a program under it. Imports no torch."""
 
-from .find import (
-    Choice,
-    SelfTest,
-    choose,
-    find_nsys,
-    nsys_version,
-    planned_choice,
-    self_test,
-    self_test_cached,
-)
-from .run import export_command, profile_command, profile_environment, run_profiled
+from .find import Choice, choose, find_nsys, planned_choice
+from .run import export_command, nsys_version, profile_command, profile_environment, run_profiled
+from .self_test import SelfTest, self_test, self_test_cached
 
 __all__ = [
     "Choice",

@@ -1,28 +1,17 @@
-"""Which nsys there is, whether it records the ranges of Python here, and which collector follows.
-
-With some versions of nsys and nvtx no range is recorded, and nothing is said.
-"""
+"""Which nsys there is, and which collector follows from that."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
-import sqlite3
-import subprocess
 import sys
-import tempfile
-from contextlib import closing, suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from adscale.errors import CollectorError
-from adscale.names import DOMAIN
 
-from .run import export_command, run_profiled
+from .self_test import self_test_cached
 
 ENVIRONMENT_VARIABLE = "ADSCALE_NSYS"
 
@@ -31,8 +20,6 @@ USUAL_PATHS = (
     "usr/local/cuda*/bin/nsys",
 )
 """Where NVIDIA's packages put it, relative to the root folder."""
-
-VERSION_TIMEOUT_S = 60
 
 
 def find_nsys(configured: str | None, root: Path = Path("/")) -> Path | None:
@@ -59,27 +46,6 @@ def find_nsys(configured: str | None, root: Path = Path("/")) -> Path | None:
     return _newest([path for pattern in USUAL_PATHS for path in root.glob(pattern)])
 
 
-def nsys_version(path: Path) -> str:
-    """Version of an nsys, such as ``2023.4.4.54``.
-
-    Raises:
-        CollectorError: the program does not run, or does not name its version.
-    """
-    command = [str(path), "--version"]
-    remedy = "correct the path of nsys, install it again, or choose the embedded collector"
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CollectorError(str(path), f"does not run ({error})", remedy) from None
-    found = re.search(r"\b(\d{4}(?:\.\d+)+)", done.stdout)
-    if done.returncode != 0 or found is None:
-        what = f"`--version` ended with exit code {done.returncode} and named no version"
-        raise CollectorError(str(path), what, remedy)
-    return found[1]
-
-
 def _named(text: str, where: str) -> Path:
     path = Path(text).expanduser()
     if not (path.is_file() and os.access(path, os.X_OK)):
@@ -99,167 +65,6 @@ def _version_in_path(path: Path) -> tuple[tuple[int, ...], str]:
     versions = re.findall(r"\d+(?:\.\d+)+", str(path.resolve())) or re.findall(r"\d+", str(path))
     numbers = [tuple(int(part) for part in version.split(".")) for version in versions]
     return max(numbers, default=()), str(path)
-
-
-RANGES_EXPECTED = 7
-TIMEOUT_S = 120
-
-# writes the version of nvtx that it used, then opens 1 + 3 x 2 ranges
-PROGRAM = f"""
-import sys
-from importlib import metadata
-import nvtx
-with open(sys.argv[1], "w") as stream:
-    stream.write(metadata.version("nvtx"))
-with nvtx.annotate("outer", domain={DOMAIN!r}):
-    for _ in range(3):
-        with nvtx.annotate("image", domain={DOMAIN!r}):
-            with nvtx.annotate("submodule", domain={DOMAIN!r}):
-                pass
-"""
-
-COUNT_RANGES = """
-SELECT count(*) FROM NVTX_EVENTS AS range
-JOIN NVTX_EVENTS AS domain ON domain.eventType = 75 AND domain.domainId = range.domainId
-WHERE range.eventType = 59 AND domain.text = ?
-"""
-
-MESSAGES = """
-SELECT value FROM StringIds
-WHERE value LIKE '%incompatible%' OR value LIKE 'Number of NVTX events collected%' ORDER BY id
-"""
-
-
-class SelfTest(NamedTuple):
-    """The ranges that nsys recorded of a program, whose number is known."""
-
-    ok: bool
-    ranges_found: int
-    ranges_expected: int
-    reason: str
-    """One sentence: both versions, and where ranges are missing, why and what to do."""
-
-
-def self_test(nsys: Path, python: str = sys.executable) -> SelfTest:
-    """Records a tiny program with nested ranges and counts them in the export.
-
-    Args:
-        nsys: the nsys program.
-        python: the interpreter whose ``nvtx`` is tested.
-
-    Raises:
-        CollectorError: nsys or the program fails outright, which is another fault than
-            missing ranges.
-    """
-    version = nsys_version(nsys)
-    with tempfile.TemporaryDirectory(prefix="adscale-self-test-") as name:
-        folder = Path(name)
-        nvtx = _record(nsys, python, folder)
-        found, messages = _read(_export(nsys, folder))
-    recorded = f"nsys {version} with nvtx {nvtx} recorded {found} of {RANGES_EXPECTED} ranges"
-    if found == RANGES_EXPECTED:
-        return SelfTest(True, found, RANGES_EXPECTED, recorded)
-    quoted = " ".join(" ".join(messages).split()) or "nothing about it"
-    remedy = "install nvtx==0.2.11, or a newer nsys-cli"
-    reason = f"{recorded} (nsys says: {quoted}); {remedy}"
-    return SelfTest(False, found, RANGES_EXPECTED, reason)
-
-
-def self_test_cached(nsys: Path, python: str, cache_dir: Path) -> SelfTest:
-    """The result of :func:`self_test`, kept in a file for as long as nothing it rests on changes.
-
-    That is the nsys program (path, time of change, and with them its version), the interpreter
-    and the version of its ``nvtx``.
-
-    Raises:
-        CollectorError: as in :func:`self_test`; such a failure is not kept.
-    """
-    key = _cache_key(nsys, python)
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    file = cache_dir / f"nsys-self-test-{digest}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: test again
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return SelfTest(**kept["result"])
-    result = self_test(nsys, python)
-    _keep(file, {"key": key, "result": result._asdict()})
-    return result
-
-
-def _record(nsys: Path, python: str, folder: Path) -> str:
-    """Runs the program; returns its version of nvtx."""
-    version, log = folder / "nvtx-version", folder / "log"
-    command = [python, "-c", PROGRAM, str(version)]
-    report = folder / "self-test.nsys-rep"
-    with log.open("wb") as stream:
-        code = run_profiled(
-            nsys, report, command, trace_cuda=False, log=stream, timeout_s=TIMEOUT_S
-        )
-    if code != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = next((line for line in reversed(lines) if "Error" in line), "")
-        what = f"a test program under nsys ended with exit code {code} {said}"
-        raise CollectorError(str(nsys), what, f"see that {python} has nvtx and that nsys runs")
-    return version.read_text(encoding="utf-8")
-
-
-def _export(nsys: Path, folder: Path) -> Path:
-    sqlite = folder / "self-test.sqlite"
-    command = export_command(nsys, folder / "self-test.nsys-rep", sqlite)
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise CollectorError(str(nsys), "its export did not end", "install nsys again") from None
-    if done.returncode != 0 or not sqlite.is_file():
-        what = f"its export failed: {done.stderr or done.stdout}"
-        raise CollectorError(str(nsys), what, "install nsys with its host part (`nsys export`)")
-    return sqlite
-
-
-def _read(sqlite: Path) -> tuple[int, list[str]]:
-    with closing(sqlite3.connect(sqlite)) as database:
-        messages = [text for (text,) in database.execute(MESSAGES)]
-        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-        if "NVTX_EVENTS" not in tables:  # nsys leaves out what would be empty
-            return 0, messages
-        (found,) = database.execute(COUNT_RANGES, (DOMAIN,)).fetchone()
-    return found, messages
-
-
-def _cache_key(nsys: Path, python: str) -> dict[str, str | int | None]:
-    real = nsys.resolve()
-    return {
-        "nsys": str(real),
-        "changed_ns": real.stat().st_mtime_ns,
-        "python": python,
-        "pythonpath": os.environ.get("PYTHONPATH"),
-        "nvtx": _nvtx_version(python),
-    }
-
-
-def _nvtx_version(python: str) -> str | None:
-    if python == sys.executable:
-        try:
-            return metadata.version("nvtx")
-        except metadata.PackageNotFoundError:
-            return None
-    code = "from importlib import metadata; print(metadata.version('nvtx'))"
-    command = [python, "-c", code]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
-def _keep(file: Path, content: dict[str, object]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with suppress(OSError):  # without a cache it is slower, no more
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(file)
 
 
 Requested = Literal["auto", "nsys", "embedded"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +14,8 @@ from typing import IO
 from adscale.errors import CollectorError
 
 from ...processes import Finished, run_forwarding
+
+VERSION_TIMEOUT_S = 60
 
 
 def profile_command(
@@ -146,3 +150,24 @@ def _temporary_folder(beside: Path) -> Iterator[Path]:
         prefix="adscale-", dir=parent, ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
+
+
+def nsys_version(path: Path) -> str:
+    """Version of an nsys, such as ``2023.4.4.54``.
+
+    Raises:
+        CollectorError: the program does not run, or does not name its version.
+    """
+    command = [str(path), "--version"]
+    remedy = "correct the path of nsys, install it again, or choose the embedded collector"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CollectorError(str(path), f"does not run ({error})", remedy) from None
+    found = re.search(r"\b(\d{4}(?:\.\d+)+)", done.stdout)
+    if done.returncode != 0 or found is None:
+        what = f"`--version` ended with exit code {done.returncode} and named no version"
+        raise CollectorError(str(path), what, remedy)
+    return found[1]
