@@ -21,6 +21,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",
+        "profiling.switches",
     ),
     "images": ("profiling.images",),
     "sampling": (
@@ -30,6 +31,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
+        "profiling.first_convolution",
     ),
     "collectors": (
         "profiling.collectors.embedded.*",
@@ -80,6 +82,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
     "adscale.errors": "a run that ends with one of them measures nothing",
+    "adscale.first_convolution": "how a record is laid out, after the measurement",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,

@@ -18,6 +18,7 @@ from .columns import COLLECTOR, RUN, STATUS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from adscale.first_convolution import FirstConvolution
     from adscale.run_record import Energy, ForeignProcess
 
     from .machine import MachineState, RunVerdict
@@ -57,6 +58,13 @@ RUNS = Table(
         flag("asked_cudnn_benchmark", "asked_deterministic", means="settings asked for: cuDNN "
              "tries its algorithms and takes the fastest; deterministic algorithms only"),
         flag(*FLAGS, means="torch's flags at the end of the run"),
+        text("cpu_precision", means="what the CPU then computed fp32 in: `ieee` as it is"),
+        text("default_dtype", means="torch's type of numbers then"),
+        flag("autocast", "gradients", means="whether torch then chose types by itself, and kept "
+             "what gradients need"),
+        text("changed_switches", means="what of these, or of the threads, was not as asked for"),
+        text("first_convolution", means="what that of a network of yours was given: images × "
+             "channels × height × width, and type"),
         real("asked_sm_clock_mhz", "locked_sm_clock_mhz",
              means="SM clock to lock the GPU to, and the one it was locked to"),
         text("lock_problem", means="why it was not locked"),
@@ -147,6 +155,8 @@ def _record(run: Run) -> dict[str, Any]:
         "asked_cudnn_benchmark": request.execution.cudnn_benchmark,
         "asked_deterministic": request.execution.deterministic,
         **asdict(record.flags),
+        "changed_switches": "; ".join(record.changed_switches) or None,
+        "first_convolution": _given(record.first_convolution),
         "asked_sm_clock_mhz": request.lock_clocks,
         "cpu_model": hardware.cpu_model,
         "cpus": hardware.cpus,
@@ -158,6 +168,10 @@ def _record(run: Run) -> dict[str, Any]:
         "started_utc": record.started_utc,
         "finished_utc": record.finished_utc,
     }
+
+
+def _given(found: FirstConvolution | None) -> str | None:
+    return None if found is None else f"{' × '.join(map(str, found.shape))} {found.dtype}"
 
 
 def _machine(run: Run) -> dict[str, Any]:

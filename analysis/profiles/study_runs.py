@@ -84,6 +84,7 @@ def _measured(run: Run) -> dict[str, Any]:
 def _once_built(run: Run) -> dict[str, Any]:
     """Return what is only known of a run whose method was built."""
     flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
+    flags = {name: value for name, value in flags.items() if value is not None}  # of older records
     return {"submodules": list(run.submodules), **flags}
 
 
@@ -103,7 +104,20 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
     Raises:
         ResultsError: the state of the machine cannot be used.
     """
-    return judge(machine_state(run), check_steadiness(times.image_ms, processes), run.device_type)
+    steadiness = check_steadiness(times.image_ms, processes)
+    return judge(machine_state(run), steadiness, run.device_type, altered_words(run))
+
+
+def altered_words(run: Run) -> str | None:
+    """What the method did otherwise than the run was asked for, in words; None: nothing."""
+    record = run.record
+    found: list[str | None] = []
+    if record.changed_switches:
+        found.append(f"the method has changed torch: {', '.join(record.changed_switches)}")
+    if record.first_convolution is not None:
+        precision = run.variant.rpartition("-")[2]
+        found.append(record.first_convolution.sentence(run.resolution_px, precision))
+    return "; ".join(filter(None, found)) or None
 
 
 def machine_state(run: Run) -> MachineState | None:

@@ -79,7 +79,7 @@ class ModuleMethod(Method):
     def __init__(self, network: nn.Module, resolution_px: int) -> None:
         super().__init__()
         self.resolution_px = resolution_px
-        self.network = network.eval().requires_grad_(requires_grad=False)
+        self.network = _evaluated(network).requires_grad_(requires_grad=False)
         self._annotate: Annotate | None = None
         self._open: list[AbstractContextManager[object]] = []
         self._depth = 0
@@ -176,6 +176,13 @@ def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
     method = type(name, (ModuleMethod,), {"make_network": staticmethod(make_network)})
     method.__doc__ = f"The network {name}; its children are the submodules."
     return method
+
+
+def _evaluated(network: nn.Module) -> nn.Module:
+    try:
+        return network.eval()
+    except NotImplementedError:  # exported: it stays as it was when it was exported
+        return network
 
 
 def _ranges(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
