@@ -46,6 +46,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.methods.base",
         "profiling.methods.loading",
         "profiling.methods.preparation",
+        "profiling.methods.checkpoints",
         "profiling.methods.weights",
     ),
 }
