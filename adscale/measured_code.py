@@ -23,7 +23,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.run_record",
         "profiling.switches",
     ),
-    "images": ("profiling.images",),
+    "images": ("profiling.image_files", "profiling.images"),
     "sampling": (
         "adscale.mean_error",
         "profiling.sampling",

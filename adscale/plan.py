@@ -193,6 +193,7 @@ def _request(
         seed=study.seed,
         threads=device.threads,
         images=study.images,
+        max_image_megapixels=study.max_image_megapixels,
         sampling=study.sampling,
         collector=collector,
         gpu=device.gpu,

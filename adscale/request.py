@@ -16,6 +16,10 @@ CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
 
+MAX_IMAGE_MEGAPIXELS = 1000.0
+"""Decoded, such an image takes 3 GB of main memory."""
+
+
 @dataclass(frozen=True, config=CLOSED)
 class Sampling:
     """How many images a run measures, and for how long."""
@@ -92,6 +96,9 @@ class RunRequest:
     process: Positive = Field(default=1, description="Which of the fresh processes of this run.")
     execution: Execution = Field(
         default=Execution(), description="Settings that change what is measured."
+    )
+    max_image_megapixels: Annotated[Number, Field(gt=0)] = Field(
+        default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
     lock_clocks: Positive | None = Field(
         default=None,

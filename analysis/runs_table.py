@@ -46,6 +46,8 @@ RUNS = Table(
         text("stop_reason", means="why the measurement ended: `precision`, `image_count`, "
              "`time_budget`, `out_of_memory`, `predicted_out_of_memory`"),
         integer("warmup_images", "measured_images", means="the images that were completed"),
+        integer("images", "unreadable_images", means="files that were run in turn, and those that "
+                "could not be read"),
         integer("asked_warmup_images", "asked_measured_images", "asked_min_images",
                 means="the numbers of images asked for"),
         real("asked_time_budget_s", means="the time asked for"),
@@ -146,6 +148,8 @@ def _record(run: Run) -> dict[str, Any]:
         "stop_reason": record.sampling.stop_reason,
         "warmup_images": run.warmup_images,
         "measured_images": run.measured_images,
+        "images": record.images.count,
+        "unreadable_images": len(record.images.unreadable),
         **{f"asked_{name}": value for name, value in asdict(request.sampling).items()},
         "collector": run.collector,
         "collector_version": run.collector_version,

@@ -40,7 +40,7 @@ from adscale.run_record import Prediction, RunRecord
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
 from .first_convolution import FirstConvolutionWatch
-from .images import ImageSet
+from .images import ImageSet, limit_images
 from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
@@ -89,6 +89,7 @@ def measure(
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
     check_resolution(spec, request.settings, request.resolution_px)
     set_switches(request, spec)
+    limit_images(request.max_image_megapixels)
     images = ImageSet.open(request.images)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,9 @@ SOFTWARE = ("torch", "cuda", "cudnn")
 
 COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
 """Keys in which the two passes of a process differ."""
+
+NAMED = 3
+"""So many images that could not be read are named."""
 
 _REMEDY = "remove the folder of the older one and measure again"
 
@@ -105,7 +108,15 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
         ResultsError: the state of the machine cannot be used.
     """
     steadiness = check_steadiness(times.image_ms, processes)
-    return judge(machine_state(run), steadiness, run.device_type, altered_words(run))
+    found = judge(machine_state(run), steadiness, run.device_type, altered_words(run))
+    return replace(found, remarks=(*found.remarks, *_unread_images(run)))
+
+
+def _unread_images(run: Run) -> Iterator[str]:
+    unread = run.record.images.unreadable
+    if unread:
+        more = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+        yield f"images that could not be read: {', '.join(unread[:NAMED])}{more}"
 
 
 def altered_words(run: Run) -> str | None:

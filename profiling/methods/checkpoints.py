@@ -134,11 +134,8 @@ def read_checkpoint(file: Path) -> Any:
     Raises:
         WeightsError: the file is missing, damaged, or holds objects other than tensors.
     """
-    if not file.is_file():
-        raise WeightsError(
-            str(file), _absent_because(file), "set `weights` to a checkpoint, or to null"
-        )
     try:
+        _check_is_file(file)
         begin = _begin_of(file)
         if _is_safetensors(begin, file.stat().st_size):
             from safetensors.torch import load_file
@@ -162,10 +159,13 @@ def unreadable(file: Path, problem: OSError) -> WeightsError:
     return WeightsError(str(file), what, remedy)
 
 
-def _absent_because(file: Path) -> str:
+def _check_is_file(file: Path) -> None:
+    if file.is_file():
+        return
+    what = "is a folder" if file.is_dir() else "no such file"
     if file.is_symlink() and not file.exists():
-        return f"is a link to {file.readlink()}, where there is no such file"
-    return "is a folder" if file.is_dir() else "no such file"
+        what = f"is a link to {file.readlink()}, where there is no such file"
+    raise WeightsError(str(file), what, "set `weights` to a checkpoint, or to null")
 
 
 def _begin_of(file: Path) -> bytes:

@@ -87,6 +87,13 @@ def test_a_run_that_is_not_as_asked_is_altered_whatever_else_disturbed_it(tmp_pa
     assert row["first_convolution"] == "1 × 3 × 64 × 64 float32"
 
 
+def test_images_that_could_not_be_read_are_counted_and_named(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(5)]
+    row = row_of(tmp_path, images={"source": "x", "count": 2, "unreadable": names})
+    assert (row["images"], row["unreadable_images"]) == (2, 5)
+    assert "images that could not be read: 0.png, 1.png, 2.png and 2 more" in row["remarks"]
+
+
 def test_records_without_the_newer_fields_are_read(tmp_path: Path) -> None:
     document = run_document(RUN)
     flags = {name: document["flags"][name] for name in FLAGS}
