@@ -297,6 +297,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "collector": "nsys",
             "process": run.process,
             "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
+            "max_image_megapixels": 1000.0,
             "lock_clocks": None,
             "foreign_processes": "flag",
             "gpu": None,
