@@ -42,15 +42,19 @@ class FirstConvolutionWatch:
 
     def __init__(self, opening: Annotate) -> None:
         self._opening = opening
+        self._inside = False
         self.found: FirstConvolution | None = None
         """None where no convolution of an image was seen."""
 
     def __call__(self, name: str) -> AbstractContextManager[object]:
         """The range of that name."""
-        return self._watched(name) if name == IMAGE else self._opening(name)
+        # once: torch ends the process where a record is begun within another
+        is_whole = name == IMAGE and not self._inside
+        return self._watched(name) if is_whole else self._opening(name)
 
     @contextmanager
     def _watched(self, name: str) -> Iterator[None]:
+        self._inside = True
         with tempfile.TemporaryDirectory(prefix="adscale-") as folder:
             file = Path(folder) / "operators.json"
             with _observed(str(file)), self._opening(name):

@@ -23,7 +23,7 @@ from adscale.errors import ConfigError
 from adscale.models import OPEN
 from adscale.progress import Progress
 
-from ..annotation import Annotate
+from ..annotation import Annotate, child_name
 from ..images import ImageSet
 from .base import Detection, Method
 from .checkpoints import read_tensors
@@ -192,9 +192,9 @@ def _ranges(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """
     for name, child in network.named_children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            yield from ((name, inner) for _, inner in _ranges(child))
+            yield from ((child_name(name), inner) for _, inner in _ranges(child))
         else:
-            yield name, child
+            yield child_name(name), child
 
 
 def _find(output: Any, name: str) -> torch.Tensor | None:

@@ -115,6 +115,25 @@ class NoConvolution(nn.Module):
         return changed
 
 
+class OurNames(nn.Module):
+    """Children of the names that our own ranges have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Conv2d(3, 4, 3)
+        self.load = nn.ModuleList([nn.Identity(), nn.Identity()])
+        self.method = nn.Identity()
+        self._neck = nn.Conv2d(4, 4, 1)
+        self.head = nn.Conv2d(4, 4, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = self.method(self.image(image))
+        for layer in self.load:
+            image = layer(image)
+        found: torch.Tensor = self.head(self._neck(image))
+        return found
+
+
 def traced() -> nn.Module:
     """A traced network that resizes inside, and shows no layers."""
     made: nn.Module = torch.jit.trace(Resizing().eval(), torch.rand(1, 3, 64, 64))  # type: ignore[no-untyped-call]

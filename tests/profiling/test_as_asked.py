@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,19 @@ from typing import Any
 import pytest
 import torch
 
+from adscale.errors import ConfigError
 from adscale.first_convolution import FirstConvolution
 from adscale.methods.registry import get_spec
 from adscale.request import Execution, RunRequest, Sampling
 from adscale.run_record import RunRecord
 from analysis.profiles.record import Run
 from analysis.profiles.study_runs import altered_words
-from profiling.annotation import no_range
+from profiling.annotation import RangeRecorder, no_range
 from profiling.first_convolution import FirstConvolutionWatch
 from profiling.images import ImageSet
 from profiling.inference import Inference
-from profiling.methods.loading import load_method_class
+from profiling.memory.counting import count_memory
+from profiling.methods.loading import load_method_class, resolve
 from profiling.runner import measure
 from profiling.switches import asked_switches, found_switches, set_switches
 from tests.study_requests import plain_request
@@ -40,11 +44,12 @@ def as_before() -> Iterator[None]:
 
 
 def asked_run(name: str, **changes: Any) -> RunRequest:
-    return plain_request(
-        Sampling(warmup_images=1, measured_images=1, min_images=1, time_budget_s=None),
-        device_type="cpu", target=f"tests.profiling.odd_networks:{name}", threads=2,
-        settings={"weights": None}, resolution_px=SIDE_PX, collector="none", **changes,
-    )  # fmt: skip
+    usual = {
+        "device_type": "cpu", "target": f"tests.profiling.odd_networks:{name}", "threads": 2,
+        "settings": {"weights": None}, "resolution_px": SIDE_PX, "collector": "none",
+    }  # fmt: skip
+    sampling = Sampling(warmup_images=1, measured_images=1, min_images=1, time_budget_s=None)
+    return plain_request(sampling, **{**usual, **changes})
 
 
 def measured(name: str, **changes: Any) -> RunRecord:
@@ -158,6 +163,46 @@ def test_a_network_that_resizes_is_told(
     assert "32 x 32 px, not 64 x 64 px" in str(verdict_words(record))
     assert "32 x 32 px, not 64 x 64 px" in caplog.text
     assert "Execution Trace Observer" not in capfd.readouterr().err
+
+
+def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
+    """In the ranges of a run, in its record, and in the count."""
+    recorder = RangeRecorder()
+    record = measure(asked_run("OurNames", collector="embedded"), recorder, None, lambda _: None)
+    expected = ("network.image", "network.method", "network.load", "_neck", "head")
+    assert record.submodules == expected
+    calls = Counter(one.name for one in recorder.ranges)
+    assert (calls["image"], calls["load"], calls["method"]) == (2, 2, 0)
+    assert [calls[name] for name in expected] == [2, 2, 4, 2, 2]
+    assert record.first_convolution is not None
+    spec = resolve(get_spec("tests.profiling.odd_networks:OurNames"))
+    count = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    assert tuple(part.submodule for part in count.submodules) == expected
+
+
+def test_the_whole_image_is_timed_beside_a_child_of_that_name() -> None:
+    """Where the stop rule and the watch for the first convolution look at names."""
+    request = asked_run("OurNames", collector="embedded")
+    sampling = dataclasses.replace(request.sampling, target_precision=0.5, measured_images=2)
+    sampling = dataclasses.replace(sampling, min_images=2)
+    request = dataclasses.replace(request, sampling=sampling)
+    assert measure(request, RangeRecorder(), None, lambda _: None).status == "ok"
+
+
+def test_a_range_that_a_method_calls_image_itself_does_not_end_the_process() -> None:
+    watch = FirstConvolutionWatch(no_range)
+    with watch("image"), watch("image"):
+        torch.nn.functional.conv2d(torch.ones(1, 3, 8, 8), torch.ones(1, 3, 1, 1))
+    assert watch.found is not None
+
+
+def test_a_method_that_names_a_submodule_as_we_name_a_range_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = get_spec("examples.blur_distance:BlurDistance")
+    monkeypatch.setattr(load_method_class(spec), "submodules", ("image", "distance"))
+    with pytest.raises(ConfigError, match=r"calls a submodule 'image'.*call it otherwise"):
+        resolve(spec)
 
 
 def test_without_a_convolution_nothing_is_claimed() -> None:
