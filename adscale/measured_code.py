@@ -22,6 +22,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.runner",
         "profiling.run_record",
         "profiling.switches",
+        "profiling.trail",
     ),
     "images": ("profiling.image_files", "profiling.images"),
     "sampling": (
@@ -104,6 +105,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.collectors": "empty",
     "profiling.collectors.nsys": "names what is in it",
     "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
+    "profiling.ending": "ends a process whose work is done",
     "profiling.lock": "waits until the device is free",
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",

@@ -29,7 +29,7 @@ from typing import Protocol
 
 import torch
 
-from adscale.errors import ConfigError
+from adscale.errors import ConfigError, MethodError, UserError
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec
@@ -57,6 +57,7 @@ from .switches import (
     set_switches,
     warn_of_switches,
 )
+from .trail import error_place
 
 logger = logging.getLogger(__name__)
 
@@ -175,18 +176,28 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
+        if isinstance(error, UserError):
+            raise
         if _is_nondeterministic(error, request):
             what = " ".join(str(error).split())
             raise ConfigError("execution.deterministic", what, "set it to false") from error
-        if not is_out_of_memory(error):
-            raise
-        outcome.run_out(str(error))
-        return submodules
+        if is_out_of_memory(error):
+            outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
+            return submodules
+        if spec.foreign:
+            raise _method_error(spec, error) from error
+        raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
         _measure_memory(inference, annotate, memory)
     return submodules
+
+
+def _method_error(spec: MethodSpec, error: Exception) -> MethodError:
+    """What the user's code raises, with the place; behind it is only torch, and we."""
+    what = f"{type(error).__name__}: {error} ({error_place(error)})"
+    return MethodError(spec.target, what, "mend the method; nothing was measured")
 
 
 def _title(request: RunRequest) -> str:

@@ -76,6 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SHARE",
         help="share of the device's memory by which the count must exceed it (%(default)s)",
     )
+    parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run's files")
     parser.set_defaults(main=main)
 
@@ -121,7 +122,8 @@ def main(args: argparse.Namespace) -> int:
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
-        launch(dataclasses.replace(request, **_options(args)), args.out, nsys, hardware)
+        asked = dataclasses.replace(request, **_options(args))
+        launch(asked, args.out, nsys, hardware, args.log)
     if args.plan is not None:
         print(finish(args.plan, requests[0], args.out, time.monotonic() - began_s), flush=True)
     return 0

@@ -91,7 +91,7 @@ def _import(name: str, spec: MethodSpec) -> ModuleType:
         return importlib.import_module(name)
     except UserError:
         raise
-    except Exception as problem:  # whatever the user's module does when it is run
+    except (Exception, SystemExit) as problem:  # whatever the user's module does when it is run
         what = f"{spec.target} cannot be imported ({type(problem).__name__}: {problem})"
         raise ConfigError("target", what, f"`python -c 'import {name}'` shows where") from problem
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+import threading
+
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 
 
@@ -132,6 +138,74 @@ class OurNames(nn.Module):
             image = layer(image)
         found: torch.Tensor = self.head(self._neck(image))
         return found
+
+
+class Ending(Plain):
+    """Ends its process in the third call that is no count; how, a subclass says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        self.calls += not isinstance(image, FakeTensor)
+        if self.calls == 3:
+            self.end()
+        return image
+
+    def end(self) -> None:
+        raise NotImplementedError
+
+
+class Faulting(Ending):
+    """As a library that reads where nothing is."""
+
+    def end(self) -> None:
+        ctypes.string_at(0)
+
+
+class Leaving(Ending):
+    """Without a word, and as if all were well."""
+
+    def end(self) -> None:
+        os._exit(0)
+
+
+class Exiting(Ending):
+    """As scripts end themselves."""
+
+    def end(self) -> None:
+        sys.exit(0)
+
+
+class ExitingAtOnce(Plain):
+    """In every call, also where memory is counted."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        sys.exit("usage: …")
+        return image
+
+
+class Raising(Ending):
+    """With an error of its own."""
+
+    def end(self) -> None:
+        torch.zeros(3).view(2)
+
+
+class WithoutMemory(Ending):
+    """As Pillow and others say it."""
+
+    def end(self) -> None:
+        raise MemoryError
+
+
+class LeavingThreads(Plain):
+    """Starts a thread that never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        threading.Thread(target=threading.Event().wait, name="endless").start()
 
 
 def traced() -> nn.Module:
