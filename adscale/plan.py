@@ -50,8 +50,8 @@ class PlannedRun:
     @property
     def files(self) -> list[str]:
         """Files of the user that the run reads: when they change, it is measured again."""
-        weights = self.request.settings.get("weights")
-        return [] if weights is None else [weights]
+        checkpoint = self.request.checkpoint
+        return [] if checkpoint is None else [checkpoint]
 
 
 @dataclass(frozen=True)

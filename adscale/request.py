@@ -116,6 +116,13 @@ class RunRequest:
         "again by itself.",
     )
 
+    @property
+    def checkpoint(self) -> str | None:
+        """The file that the weights are read from; None: they are drawn."""
+        key = "checkpoint" if self.target.startswith("anomalib:") else "weights"
+        named: str | None = self.settings.get(key)
+        return named
+
     def as_dict(self) -> dict[str, Any]:
         """The request as ``run.json`` stores it."""
         return jsonable(self)

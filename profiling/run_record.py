@@ -131,7 +131,7 @@ class RunStart:
                 "count": len(images),
                 "unreadable": images.unreadable,
             },
-            "weights": weights_record(request.settings.get("weights")),
+            "weights": weights_record(request.checkpoint),
             "prediction": prediction if isinstance(prediction, Prediction) else None,
             "prediction_problem": prediction if isinstance(prediction, str) else None,
             "memory": self.memory.as_dict(),
