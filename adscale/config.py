@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ class StudyConfig:
     latency: bool
     execution: Execution
     images: str | None
+    max_image_megapixels: float
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
     nsys: str | None
@@ -283,9 +285,20 @@ def _other_errors(study: ConfigFile) -> Iterator[UserError]:
         yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
     yield from device_errors(study)
     yield from (*_repeated("gpus", study.gpus), *_repeated("sensors", study.sensors))
-    images = study.images
-    if images is not None and not Path(images).is_dir():
-        yield ConfigError("images", f"{images!r} is no folder", "name a folder of images, or null")
+    if study.images is not None:
+        yield from _folder_errors("images", study.images)
+
+
+def _folder_errors(key: str, folder: str) -> Iterator[ConfigError]:
+    try:
+        if not stat.S_ISDIR(Path(folder).stat().st_mode):
+            yield ConfigError(key, f"{folder!r} is no folder", "name a folder, or null")
+    except PermissionError as error:
+        what = f"{folder!r} cannot be read ({error.strerror})"
+        yield ConfigError(key, what, "make it, and the folders above it, readable")
+    except OSError as error:
+        what = f"{folder!r} is no folder ({error.strerror})"
+        yield ConfigError(key, what, "name a folder, or null")
 
 
 def _repeated(key: str, entries: Iterable[Gpu | Sensor]) -> Iterator[ConfigError]:
@@ -310,6 +323,7 @@ def _study(
         latency=full.latency,
         execution=full.execution,
         images=full.images,
+        max_image_megapixels=full.max_image_megapixels,
         seed=full.seed,
         collector=full.collector,
         nsys=full.nsys,

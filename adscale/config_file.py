@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from .models import CLOSED, OPEN, Count, EachOnce, Flag, Integer, Name, Number, Positive, Text
-from .request import Execution, Sampling
+from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -217,6 +217,11 @@ class ConfigFile:
         default=None,
         description="Folder of images (PNG, JPEG, BMP, TIFF; an MVTec AD folder is recognised); "
         "null: photographs that come with scikit-image.",
+    )
+    max_image_megapixels: Annotated[Number, Field(gt=0)] = Field(
+        default=MAX_IMAGE_MEGAPIXELS,
+        description="Images with more pixels, in millions, are left out, which is said: a file of "
+        "a few kilobytes may hold more than memory does.",
     )
     seed: Count = Field(
         default=0, description="Seed of the random weights, where no checkpoint is given."

@@ -35,6 +35,10 @@ class WeightsError(UserError):
     """A checkpoint cannot be read, or does not fit the architecture."""
 
 
+class MethodError(UserError):
+    """A method of the user's fails, or ends its process, while it is built or run."""
+
+
 class ImageFolderError(UserError):
     """A folder holds no image that can be read."""
 

@@ -20,8 +20,10 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",
+        "profiling.switches",
+        "profiling.trail",
     ),
-    "images": ("profiling.images",),
+    "images": ("profiling.image_files", "profiling.images"),
     "sampling": (
         "adscale.mean_error",
         "profiling.sampling",
@@ -29,6 +31,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "inference and its ranges": (
         "profiling.inference",
         "profiling.annotation",
+        "profiling.first_convolution",
     ),
     "collectors": (
         "profiling.collectors.embedded.*",
@@ -43,6 +46,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.methods.base",
         "profiling.methods.loading",
         "profiling.methods.preparation",
+        "profiling.methods.checkpoints",
         "profiling.methods.weights",
     ),
 }
@@ -79,6 +83,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
     "adscale.errors": "a run that ends with one of them measures nothing",
+    "adscale.first_convolution": "how a record is laid out, after the measurement",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,
@@ -100,6 +105,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.collectors.nsys": "names what is in it",
     "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
     "profiling.collectors.nsys.self_test": "which nsys is chosen stands in the record",
+    "profiling.ending": "ends a process whose work is done",
     "profiling.lock": "waits until the device is free",
     "profiling.memory.*": _FOR_COUNTING,
     "profiling.methods": "empty",

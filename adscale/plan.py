@@ -50,8 +50,8 @@ class PlannedRun:
     @property
     def files(self) -> list[str]:
         """Files of the user that the run reads: when they change, it is measured again."""
-        weights = self.request.settings.get("weights")
-        return [] if weights is None else [weights]
+        checkpoint = self.request.checkpoint
+        return [] if checkpoint is None else [checkpoint]
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,7 @@ def _request(
         seed=study.seed,
         threads=device.threads,
         images=study.images,
+        max_image_megapixels=study.max_image_megapixels,
         sampling=study.sampling,
         collector=collector,
         gpu=device.gpu,

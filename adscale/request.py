@@ -16,6 +16,10 @@ CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
 
+MAX_IMAGE_MEGAPIXELS = 1000.0
+"""Decoded, such an image takes 3 GB of main memory."""
+
+
 @dataclass(frozen=True, config=CLOSED)
 class Sampling:
     """How many images a run measures, and for how long."""
@@ -93,6 +97,9 @@ class RunRequest:
     execution: Execution = Field(
         default=Execution(), description="Settings that change what is measured."
     )
+    max_image_megapixels: Annotated[Number, Field(gt=0)] = Field(
+        default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
+    )
     lock_clocks: Positive | None = Field(
         default=None,
         description="SM clock in MHz to lock the GPU to; null: the driver chooses.",
@@ -108,6 +115,13 @@ class RunRequest:
         "be left out; null: it is begun whatever the count says. Does not have a run measured "
         "again by itself.",
     )
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The file that the weights are read from; None: they are drawn."""
+        key = "checkpoint" if self.target.startswith("anomalib:") else "weights"
+        named: str | None = self.settings.get(key)
+        return named
 
     def as_dict(self) -> dict[str, Any]:
         """The request as ``run.json`` stores it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_serializer
 from pydantic.dataclasses import dataclass
 
+from .first_convolution import FirstConvolution
 from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
 from .request import CollectorName, RunRequest
 
@@ -328,6 +329,13 @@ class Flags:
     cudnn_benchmark: Flag = Field(description="cuDNN tries its algorithms.")
     cudnn_deterministic: Flag = Field(description="Deterministic algorithms of cuDNN only.")
     deterministic_algorithms: Flag = Field(description="torch.use_deterministic_algorithms")
+    # null: older records do not tell
+    cpu_precision: Text | None = Field(
+        default=None, description="What the CPU computes fp32 in: ieee (as it is), tf32 or bf16."
+    )
+    default_dtype: Text | None = Field(default=None, description="torch.get_default_dtype")
+    autocast: Flag | None = Field(default=None, description="Torch chooses types by itself.")
+    gradients: Flag | None = Field(default=None, description="What gradients need was kept.")
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -376,3 +384,13 @@ class RunRecord:
     flags: Flags = Field(description="Switches of torch that change runtimes and results.")
     started_utc: str = Field(description="ISO 8601.")
     finished_utc: str = Field(description="ISO 8601.")
+    changed_switches: tuple[Text, ...] = Field(
+        default=(),
+        description="Switches of torch that were not as asked for after the last image: the method "
+        "has changed them, and the run is not what its variant and settings promise.",
+    )
+    first_convolution: FirstConvolution | None = Field(
+        default=None,
+        description="Of a method of the user's, to be compared with the resolution asked for; null "
+        "where no convolution was seen, or no warm-up image was run.",
+    )

@@ -4,6 +4,7 @@ The word is `steady`, or what disturbed it, with the evidence.
 
 | verdict | when, over the samples taken while images were measured |
 |---|---|
+| `altered` | the method has changed switches of torch (TF32, threads, ...), or its first convolution was given another size or type than asked for |
 | `shared` | other processes used 5 % of the device on average, or a quarter of it in 5 % of the samples; or they had a GPU open, and how much they used of it was not recorded |
 | `throttled` | the driver held the clocks down because of heat or power in 5 % of the samples; or a GPU's clock lay 5 % below its usual value in 5 % of the samples, a CPU's frequency 10 % below in 10 % |
 | `drifting` | the times of the images drift (`analysis.statistics.steadiness`) |
@@ -156,7 +157,7 @@ def _process_words(process: ForeignProcess) -> str:
     return f"{name} ({process.pid}, {when[process.seen]} the measured images)"
 
 
-Verdict = Literal["shared", "throttled", "drifting", "steady"]
+Verdict = Literal["altered", "shared", "throttled", "drifting", "steady"]
 
 OTHERS_MEAN = 0.05
 """Share of the device that others use on average from which a run counts as shared."""
@@ -182,8 +183,8 @@ CPU_DROP, CPU_DROPS = 0.10, 0.10
 USUAL = 0.9
 """Percentile of a clock that counts as its usual value."""
 
-SEVERITY: tuple[Verdict, ...] = ("shared", "throttled", "drifting", "steady")
-"""The verdicts, what explains the others first."""
+SEVERITY: tuple[Verdict, ...] = ("altered", "shared", "throttled", "drifting", "steady")
+"""The verdicts, what explains the others first; before them what was not measured at all."""
 
 
 @dataclass(frozen=True)
@@ -201,16 +202,23 @@ class RunVerdict:
     remarks: tuple[str, ...] = ()
 
 
-def judge(state: MachineState | None, steadiness: Steadiness, device_type: str) -> RunVerdict:
+def judge(
+    state: MachineState | None,
+    steadiness: Steadiness,
+    device_type: str,
+    altered: str | None = None,
+) -> RunVerdict:
     """Judge one process of a run.
 
     Args:
         state: what the machine did meanwhile; None where that was not recorded.
         steadiness: of the times of its images.
         device_type: `cpu` or `cuda`.
+        altered: what of the run is not as it was asked for, in words; None where nothing is.
     """
     seen = state if state is not None and state.size else None
     candidates: dict[Verdict, str | None] = {
+        "altered": altered,
         "shared": (_shared(seen) if seen else None) or _occupied(state),
         "throttled": _throttled(seen) if seen else None,
         "drifting": steadiness.evidence if steadiness.verdict == "drifting" else None,

@@ -18,6 +18,7 @@ from .columns import COLLECTOR, RUN, STATUS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from adscale.first_convolution import FirstConvolution
     from adscale.run_record import Energy, ForeignProcess
 
     from .machine import MachineState, RunVerdict
@@ -45,6 +46,8 @@ RUNS = Table(
         text("stop_reason", means="why the measurement ended: `precision`, `image_count`, "
              "`time_budget`, `out_of_memory`, `predicted_out_of_memory`"),
         integer("warmup_images", "measured_images", means="the images that were completed"),
+        integer("images", "unreadable_images", means="files that were run in turn, and those that "
+                "could not be read"),
         integer("asked_warmup_images", "asked_measured_images", "asked_min_images",
                 means="the numbers of images asked for"),
         real("asked_time_budget_s", means="the time asked for"),
@@ -57,6 +60,13 @@ RUNS = Table(
         flag("asked_cudnn_benchmark", "asked_deterministic", means="settings asked for: cuDNN "
              "tries its algorithms and takes the fastest; deterministic algorithms only"),
         flag(*FLAGS, means="torch's flags at the end of the run"),
+        text("cpu_precision", means="what the CPU then computed fp32 in: `ieee` as it is"),
+        text("default_dtype", means="torch's type of numbers then"),
+        flag("autocast", "gradients", means="whether torch then chose types by itself, and kept "
+             "what gradients need"),
+        text("changed_switches", means="what of these, or of the threads, was not as asked for"),
+        text("first_convolution", means="what that of a network of yours was given: images × "
+             "channels × height × width, and type"),
         real("asked_sm_clock_mhz", "locked_sm_clock_mhz",
              means="SM clock to lock the GPU to, and the one it was locked to"),
         text("lock_problem", means="why it was not locked"),
@@ -138,6 +148,8 @@ def _record(run: Run) -> dict[str, Any]:
         "stop_reason": record.sampling.stop_reason,
         "warmup_images": run.warmup_images,
         "measured_images": run.measured_images,
+        "images": record.images.count,
+        "unreadable_images": len(record.images.unreadable),
         **{f"asked_{name}": value for name, value in asdict(request.sampling).items()},
         "collector": run.collector,
         "collector_version": run.collector_version,
@@ -147,6 +159,8 @@ def _record(run: Run) -> dict[str, Any]:
         "asked_cudnn_benchmark": request.execution.cudnn_benchmark,
         "asked_deterministic": request.execution.deterministic,
         **asdict(record.flags),
+        "changed_switches": "; ".join(record.changed_switches) or None,
+        "first_convolution": _given(record.first_convolution),
         "asked_sm_clock_mhz": request.lock_clocks,
         "cpu_model": hardware.cpu_model,
         "cpus": hardware.cpus,
@@ -158,6 +172,10 @@ def _record(run: Run) -> dict[str, Any]:
         "started_utc": record.started_utc,
         "finished_utc": record.finished_utc,
     }
+
+
+def _given(found: FirstConvolution | None) -> str | None:
+    return None if found is None else f"{' × '.join(map(str, found.shape))} {found.dtype}"
 
 
 def _machine(run: Run) -> dict[str, Any]:

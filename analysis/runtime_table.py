@@ -120,9 +120,9 @@ RUNTIME = Table(
         text("steadiness", means="of this row's own times: `steady`, `drifting`, `bimodal`, "
              "`too_short`; of several processes the worst"),
         text("verdict", means="on the run, the same in all rows of a pass: `steady`, `drifting`, "
-             "`throttled`, `shared`; of several processes the worst. Times that drift are those "
-             "of whole images, by `busy` on a GPU, by `host` on a CPU, by `latency` in the "
-             "latency pass"),
+             "`throttled`, `shared`, `altered`; of several processes the worst. Times that drift "
+             "are those of whole images, by `busy` on a GPU, by `host` on a CPU, by `latency` in "
+             "the latency pass"),
         real("kernels_per_image", means="mean number of kernels; null on a CPU device and for "
              "the clock `latency`"),
         real("launch_bound_share", means="mean of 1 − busy / span over the images; on rows of "

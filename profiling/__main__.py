@@ -8,7 +8,9 @@ import sys
 from adscale.errors import UserError
 
 from .cli import measure, memory, run, study
+from .ending import end_in_time
 from .launcher import MeasurementFailedError
+from .trail import error_place
 
 SUBCOMMANDS = (
     study.add_methods_parser,
@@ -35,12 +37,31 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except MeasurementFailedError as error:
+        if not error.told:
+            print(f"error: {error}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
+    except SystemExit as ending:  # called by a method of the user's
+        where = error_place(ending)
+        print(f"error: sys.exit({ending.code!r}) is called ({where}); take it out", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()
         return 1
     return returncode
 
 
+def run_and_end() -> None:
+    """Runs the command of this process, and ends it even if somebody's threads do not end."""
+    returncode = 1
+    try:
+        returncode = main()
+    except SystemExit as ending:  # of argparse
+        returncode = int(ending.code or 0)
+        raise
+    finally:
+        end_in_time(returncode)
+    sys.exit(returncode)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_end()

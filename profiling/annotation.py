@@ -18,6 +18,25 @@ from adscale.names import DOMAIN
 Annotate = Callable[[str], AbstractContextManager[object]]
 """Opens a range of that name on the calling thread: ``with annotate("teacher"): …``."""
 
+RESERVED = frozenset(
+    {
+        *("warmup", "measure", "memory"),
+        *("load", "prepare", "copy_to_device", "flush", "image", "synchronize", "copy_to_host"),
+        *("end_to_end", "method", "run", "outside"),
+    }
+)
+"""Names of our own ranges, and of other rows of tables beside those of submodules."""
+
+
+def child_name(name: str) -> str:
+    """The name of a network's child as a submodule: another than those of our own ranges.
+
+    Args:
+        name: in the network, where it has no dot.
+    """
+    return f"network.{name}" if name in RESERVED else name
+
+
 NO_RANGE: AbstractContextManager[object] = nullcontext()
 """A range that nobody receives."""
 

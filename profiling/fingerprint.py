@@ -1,4 +1,4 @@
-"""The fingerprint of a run: hardware, software, and the switches that change results."""
+"""The fingerprint of a run: its hardware and its software."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from .machine.nvml import driver_version
 
 
 def hardware(device_type: str) -> dict[str, Any]:
-    """CPU, memory, threads and, on a CUDA device, the GPU; for ``run.json``."""
+    """CPU, memory and, on a CUDA device, the GPU; for ``run.json``."""
     return {
         "cpu_model": cpu_model(),
         "cpu_count": usable_cpus(),
         "cpus": cpu_list(os.sched_getaffinity(0)),
         "online_cpus": os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpu": _gpu() if device_type == "cuda" else None,
     }
@@ -51,17 +50,6 @@ def software(nsys_version: str | None) -> dict[str, str | None]:
         "nsys": nsys_version,
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
-    }
-
-
-def flags() -> dict[str, bool]:
-    """Switches of torch that change runtimes and results; for ``run.json``."""
-    return {
-        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "cudnn_deterministic": torch.backends.cudnn.deterministic,
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
     }
 
 

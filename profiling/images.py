@@ -5,94 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adscale.errors import ImageFolderError
+from adscale.request import MAX_IMAGE_MEGAPIXELS
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-IGNORED_FOLDERS = frozenset({"__MACOSX", "ground_truth"})
-"""macOS's shadow files, and MVTec AD's masks."""
-
-
-def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> list[Path]:
-    """The image files below a folder, sorted by their path in it.
-
-    In the layout of MVTec AD (Bergmann et al. 2019: ``<class>/train/good``, ``<class>/test/*``,
-    ``<class>/ground_truth/*``), wherever below the folder it is met, only one of the parts counts.
-    Hidden files are left out; links are followed, each folder once.
-
-    Args:
-        folder: where to search.
-        select: ``test`` takes ``<class>/test``, and all images outside that layout; ``normal``
-            takes ``<class>/train/good`` and nothing else, or all images where the folder is
-            neither a class nor the root of a dataset in that layout.
-
-    Returns:
-        At least one file.
-
-    Raises:
-        ImageFolderError: the folder is missing or cannot be listed, or there is no such image.
-    """
-    if not folder.is_dir():
-        raise ImageFolderError(
-            str(folder), "no such folder", "set `images` to a folder of images, or to null"
-        )
-    everything = select == "test" or not _is_mvtec(folder)
-    found = sorted(
-        _walk(folder, select, everything=everything, seen=set()),
-        key=lambda file: file.relative_to(folder).parts,
-    )
-    if found:
-        return found
-    if not everything:
-        raise ImageFolderError(
-            str(folder), "there is no image in train/good", "give a folder laid out as MVTec AD"
-        )
-    raise ImageFolderError(
-        str(folder),
-        "there is no image in it",
-        f"give a folder with {', '.join(sorted(SUFFIXES))} files",
-    )
-
-
-def _is_mvtec(folder: Path) -> bool:
-    """Whether it is a class, or the root of a dataset, in the layout of MVTec AD."""
-    return any((entry / "train").is_dir() for entry in (folder, *_entries(folder)))
-
-
-def _walk(
-    folder: Path, select: str, *, everything: bool, seen: set[tuple[int, int]]
-) -> Iterator[Path]:
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in seen:  # a link back to a folder above, or twice to the same
-        return
-    seen.add(identity)
-    train, test = folder / "train" / "good", folder / "test"
-    if train.is_dir() and test.is_dir():
-        yield from _walk(test if select == "test" else train, select, everything=True, seen=seen)
-        return
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _walk(entry, select, everything=everything, seen=seen)
-        elif everything and entry.suffix.lower() in SUFFIXES and entry.is_file():
-            yield entry
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as problem:
-        raise ImageFolderError(
-            str(folder), f"cannot be listed ({problem.strerror})", "make the folder readable"
-        ) from problem
-    return [e for e in entries if not e.name.startswith(".") and e.name not in IGNORED_FOLDERS]
-
+from .image_files import find_images
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +38,22 @@ PHOTOGRAPHS = (
 )
 """Photographs in every wheel of scikit-image; its drawings and microscopy are left out."""
 
+_max_megapixels = ContextVar("max_megapixels", default=MAX_IMAGE_MEGAPIXELS)
+
+
+def limit_images(max_megapixels: float) -> None:
+    """Sets how large images may be, for all that are read in this process from now on.
+
+    Args:
+        max_megapixels: in 10⁶ pixels.
+    """
+    _max_megapixels.set(max_megapixels)
+
+
+class ImageTooLargeError(Exception):
+    """An image has more pixels than the configuration admits."""
+
+
 NAMED_AT_MOST = 20
 """So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
 
@@ -125,24 +65,36 @@ class ImageSet:
         files: in their order; each is decoded once now, and left out where that fails.
         names: of the files, for messages, as many.
         source: where they come from, in words.
+        skipped: names of others that cannot be read, with the reasons.
 
     Raises:
-        ImageFolderError: not one file can be decoded.
+        ImageFolderError: not one file can be decoded, or memory does not last for one.
     """
 
-    def __init__(self, files: Sequence[Path], names: Sequence[str], source: str) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        names: Sequence[str],
+        source: str,
+        skipped: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.source = source
         reasons = [_unreadable_because(file) for file in files]
         self.files = [f for f, reason in zip(files, reasons, strict=True) if reason is None]
-        skipped = [(n, r) for n, r in zip(names, reasons, strict=True) if r is not None]
-        self.unreadable = [name for name, _ in skipped]
-        if skipped:
-            _warn(source, skipped, len(files))
+        broken = [(n, r) for n, r in zip(names, reasons, strict=True) if r is not None]
+        unread = [*broken, *skipped]
+        total = len(files) + len(skipped)
+        self.unreadable = [name for name, _ in unread]
+        if unread:
+            _warn(source, unread, total)
         if not self.files:
+            large = any("max_image_megapixels" in reason for _, reason in broken)
             raise ImageFolderError(
                 source,
-                f"none of {len(files)} images can be read ({skipped[0][0]}: {skipped[0][1]})",
-                "give a folder with intact PNG, JPEG, BMP or TIFF images",
+                f"none of {total} images can be read ({broken[0][0]}: {broken[0][1]})",
+                "raise max_image_megapixels"
+                if large
+                else "give a folder with intact PNG, JPEG, BMP or TIFF images",
             )
 
     @classmethod
@@ -166,8 +118,10 @@ class ImageSet:
         Raises:
             ImageFolderError: the folder is missing, holds no image, or none that can be read.
         """
-        found = find_images(folder, select=select)
-        return cls(found, [f.relative_to(folder).as_posix() for f in found], str(folder))
+        files, skipped = find_images(folder, select=select)
+        names = [file.relative_to(folder).as_posix() for file in files]
+        others = [(path.relative_to(folder).as_posix(), reason) for path, reason in skipped]
+        return cls(files, names, str(folder), others)
 
     @classmethod
     def photographs(cls) -> ImageSet:
@@ -214,13 +168,28 @@ def read_rgb(file: Path) -> Image.Image:
     """Decodes the first image of a file: mode RGB, upright.
 
     Raises:
+        ImageTooLargeError: it has more pixels than ``limit_images`` admits.
         Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, in
             no known format, or in a pixel format that ``to_rgb`` refuses.
     """
-    with Image.open(file, formats=FORMATS) as image:
+    with _opened(file) as image:
+        megapixels, most = image.width * image.height / 1e6, _max_megapixels.get()
+        if megapixels > most:
+            what = f"has {megapixels:,.4g} megapixels, more than max_image_megapixels ({most:g})"
+            raise ImageTooLargeError(what)
         image.load()
         white_level = _white_level(image)  # turning the image loses what the file says of it
         return to_rgb(ImageOps.exif_transpose(image), white_level=white_level)
+
+
+def _opened(file: Path) -> Image.Image:
+    """A file of which only the head was read, whatever Pillow thinks of its size."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        return Image.open(file, formats=FORMATS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def to_rgb(image: Image.Image, *, white_level: int | None = None) -> Image.Image:
@@ -266,8 +235,12 @@ def _scale_gray(image: Image.Image, white_level: int) -> Image.Image:
 def _unreadable_because(file: Path) -> str | None:
     try:
         read_rgb(file)
-    except MemoryError:
-        raise
+    except MemoryError as problem:
+        remedy = "give smaller images, or more memory"
+        raise ImageFolderError(str(file), "memory does not last to read it", remedy) from problem
+    except UnidentifiedImageError:
+        empty = file.stat().st_size == 0
+        return "is empty" if empty else "is no PNG, JPEG, BMP or TIFF"
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
         return " ".join(str(problem).split()) or type(problem).__name__
     return None

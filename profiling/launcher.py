@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from adscale.errors import CollectorError, DeviceError
+from adscale.errors import CollectorError, DeviceError, MethodError
 from adscale.files import read_record, write_record
 from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
@@ -24,16 +24,24 @@ from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .memory_limits import kernel_kills
 from .processes import Finished, run_forwarding
+from .trail import PROBLEM_NAME, fault_place, last_range
 
 CHECKOUT = Path(__file__).parents[1]
 
 
 class MeasurementFailedError(Exception):
-    """The measuring process ended with an error, which it has printed itself."""
+    """The measuring process ended with an error.
 
-    def __init__(self, returncode: int) -> None:
-        super().__init__(returncode)
+    Args:
+        returncode: its exit code, 128 + n where signal n ended it.
+        problem: what ended it, in one line.
+        told: whether it has printed that itself.
+    """
+
+    def __init__(self, returncode: int, problem: str, *, told: bool) -> None:
+        super().__init__(problem)
         self.returncode = returncode
+        self.told = told
 
 
 def check_container(request: RunRequest) -> None:
@@ -49,7 +57,11 @@ def check_container(request: RunRequest) -> None:
 
 
 def launch(
-    request: RunRequest, folder: Path, nsys: Path | None, hardware: str | None = None
+    request: RunRequest,
+    folder: Path,
+    nsys: Path | None,
+    hardware: str | None = None,
+    log: str | None = None,
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -60,6 +72,7 @@ def launch(
         folder: the run's folder.
         nsys: the program, where the request's collector is nsys.
         hardware: part of the name of the hardware that must be here; None: any may be.
+        log: file that holds what the process prints; None: it was seen.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -74,8 +87,8 @@ def launch(
         unfinished = Path(name)
         kills_before = kernel_kills()
         returncode = _start(request, unfinished, nsys, hardware)
-        if returncode != 0:
-            _explain(returncode, unfinished, request, kills_before)
+        if returncode != 0 or not (unfinished / record).is_file():
+            _explain(returncode, unfinished, request, kills_before, log)
         profile = PROFILE_NAMES.get(request.collector)
         for file in filter(None, (profile, record)):
             (unfinished / file).chmod(_usual_mode())
@@ -127,14 +140,21 @@ def _exit_code(finished: Finished) -> int:
     return finished.returncode if finished.returncode >= 0 else 128 - finished.returncode
 
 
-def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int | None) -> None:
+def _explain(
+    returncode: int, unfinished: Path, request: RunRequest, kills: int | None, log: str | None
+) -> None:
     """Tells a process that Linux killed for its memory, a result, from every other failure."""
     if returncode != 128 + signal.SIGKILL:
-        raise MeasurementFailedError(returncode)
+        said = unfinished / PROBLEM_NAME
+        if said.is_file():
+            words = said.read_text(encoding="utf-8")
+            raise MeasurementFailedError(returncode, words, told=True)
+        ending = _ending(returncode, unfinished, request, log)
+        raise MeasurementFailedError(returncode, str(ending), told=False)
     kills_after = kernel_kills()
     draft = unfinished / DRAFT_NAME
     if kills is None or kills_after is None or kills_after <= kills or not draft.is_file():
-        what = "the measuring process was killed (SIGKILL)"
+        what = f"the measuring process was killed (SIGKILL) {last_range(unfinished)}"
         remedy = "start the study again; finished runs are kept"
         raise CollectorError("measurement", what, remedy)
     record = read_record(draft, RunRecord, "start the study again")
@@ -146,6 +166,19 @@ def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int 
     record = dataclasses.replace(record, problem=problem)
     write_record(unfinished / record_name(request.collector), record)
     _write_empty_profile(unfinished, request)
+
+
+def _ending(returncode: int, unfinished: Path, request: RunRequest, log: str | None) -> MethodError:
+    """How a process ended that has said nothing itself."""
+    how = f"ended with exit code {returncode}, its work undone,"
+    if returncode > 128:
+        number = returncode - 128
+        known = number in {int(one) for one in signal.Signals}
+        how = f"was ended by signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
+    place = fault_place(unfinished)
+    where = f" ({place})" if place else ""
+    what = f"the measuring process {how} {last_range(unfinished)}{where}"
+    return MethodError(request.target, what, f"see {log or 'what it has printed'}")
 
 
 def _write_empty_profile(folder: Path, request: RunRequest) -> None:

@@ -5,6 +5,7 @@ Running out is told from every other failure, with evidence.
 
 from __future__ import annotations
 
+import errno
 import re
 import resource
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ _ASKED = re.compile(r"allocate (?P<amount>\d+(?:\.\d+)?) (?P<unit>bytes|B|KiB|Mi
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
+    "std::bad_alloc",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDA_ERROR_OUT_OF_MEMORY",
@@ -125,9 +127,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of an inference says that memory ran out.
 
     torch has a class for it on CUDA devices only; its CPU allocator and the CUDA libraries raise
-    a RuntimeError whose text has to be read.
+    a RuntimeError whose text has to be read; Linux's own error is an OSError.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 

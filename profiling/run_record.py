@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from adscale.first_convolution import FirstConvolution
 from adscale.models import adapter
 from adscale.request import RunRequest
 from adscale.run_record import (
@@ -25,6 +26,7 @@ from .images import ImageSet
 from .measured_memory import MemoryWatch
 from .memory_limits import requested_bytes
 from .methods.weights import weights_record
+from .switches import found_switches
 
 
 @dataclass
@@ -38,6 +40,12 @@ class Outcome:
     stop_reason: StopReason = "image_count"
     latency: dict[str, Any] | None = None
     machine: dict[str, Any] | None = None
+    switches: dict[str, Any] | None = None
+    """After the last image; None where it was not reached."""
+    first_convolution: FirstConvolution | None = None
+    """Of a method of the user's."""
+    changed: tuple[str, ...] = ()
+    """Those that are not as the run asks for, in words."""
 
     @classmethod
     def killed(cls) -> Outcome:
@@ -101,6 +109,9 @@ class RunStart:
         request, images, prediction = self.request, self.images, self.prediction
         versions = fingerprint.software(self.nsys_version)
         ours = f"adscale {versions['adscale']}"
+        # gradients: whether they are kept is known only where images are run
+        flags = dict(outcome.switches or {**found_switches(), "gradients": None})
+        threads = flags.pop("threads")
         recorder = {"nsys": self.nsys_version, "embedded": ours, "none": ours}
         data = {
             "schema_version": SCHEMA_VERSION,
@@ -120,15 +131,17 @@ class RunStart:
                 "count": len(images),
                 "unreadable": images.unreadable,
             },
-            "weights": weights_record(request.settings.get("weights")),
+            "weights": weights_record(request.checkpoint),
             "prediction": prediction if isinstance(prediction, Prediction) else None,
             "prediction_problem": prediction if isinstance(prediction, str) else None,
             "memory": self.memory.as_dict(),
             "latency": outcome.latency,
             "machine": outcome.machine,
-            "hardware": fingerprint.hardware(request.device_type),
+            "hardware": {**fingerprint.hardware(request.device_type), "threads": threads},
             "software": versions,
-            "flags": fingerprint.flags(),
+            "flags": flags,
+            "changed_switches": outcome.changed,
+            "first_convolution": outcome.first_convolution,
             "started_utc": self.started_utc,
             "finished_utc": now_utc(),
         }

@@ -21,6 +21,7 @@ records, runs the same without `memory`.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -28,7 +29,8 @@ from typing import Protocol
 
 import torch
 
-from adscale.errors import ConfigError
+from adscale.errors import ConfigError, MethodError, UserError
+from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec
 from adscale.progress import Progress
@@ -37,7 +39,8 @@ from adscale.run_record import Prediction, RunRecord
 
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
-from .images import ImageSet
+from .first_convolution import FirstConvolutionWatch
+from .images import ImageSet, limit_images
 from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
@@ -47,6 +50,16 @@ from .methods.loading import load_method_class, resolve
 from .prediction import predict
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
+from .switches import (
+    asked_switches,
+    changed_switches,
+    found_switches,
+    set_switches,
+    warn_of_switches,
+)
+from .trail import error_place
+
+logger = logging.getLogger(__name__)
 
 
 def measure(
@@ -76,7 +89,8 @@ def measure(
     # a foreign method is known only here; of ours, the settings are complete already
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
     check_resolution(spec, request.settings, request.resolution_px)
-    _configure_torch(request, spec)
+    set_switches(request, spec)
+    limit_images(request.max_image_megapixels)
     images = ImageSet.open(request.images)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
@@ -92,9 +106,25 @@ def measure(
         outcome = Outcome()
         submodules = _run(request, spec, images, annotate, memory, machine, outcome)
         memory.end()
+    if outcome.switches is not None:
+        outcome.changed = changed_switches(asked_switches(request, spec), outcome.switches)
+    _warn(request, outcome)
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
     return start.record(outcome, submodules)
+
+
+def _warn(request: RunRequest, outcome: Outcome) -> None:
+    """Tells at once what the verdict will say: that the run is not what was asked for."""
+    if outcome.changed:
+        logger.warning(
+            "the method changes switches of torch while it runs: %s", "; ".join(outcome.changed)
+        )
+    if outcome.first_convolution is not None:
+        precision = request.variant.rpartition("-")[2]
+        said = outcome.first_convolution.sentence(request.resolution_px, precision)
+        if said is not None:
+            logger.warning("%s", said)
 
 
 def _machine_watch(request: RunRequest) -> MachineWatch:
@@ -130,7 +160,10 @@ def _run(
     """
     submodules: Sequence[str] = spec.submodules
     try:
+        set_switches(request, spec)  # the count has called the method, too
         method = _build(request, spec, memory)
+        warn_of_switches(asked_switches(request, spec))
+        set_switches(request, spec)  # whatever the method has changed
         inference = Inference(method, images, request.device_type)
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
         with Progress(_title(request)) as progress:
@@ -143,18 +176,28 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
+        if isinstance(error, UserError):
+            raise
         if _is_nondeterministic(error, request):
             what = " ".join(str(error).split())
             raise ConfigError("execution.deterministic", what, "set it to false") from error
-        if not is_out_of_memory(error):
-            raise
-        outcome.run_out(str(error))
-        return submodules
+        if is_out_of_memory(error):
+            outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
+            return submodules
+        if spec.foreign:
+            raise _method_error(spec, error) from error
+        raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
         _measure_memory(inference, annotate, memory)
     return submodules
+
+
+def _method_error(spec: MethodSpec, error: Exception) -> MethodError:
+    """What the user's code raises, with the place; behind it is only torch, and we."""
+    what = f"{type(error).__name__}: {error} ({error_place(error)})"
+    return MethodError(spec.target, what, "mend the method; nothing was measured")
 
 
 def _title(request: RunRequest) -> str:
@@ -166,19 +209,6 @@ def _title(request: RunRequest) -> str:
 def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
     """Whether torch refuses an operation because it may yield another result each time."""
     return request.execution.deterministic and "deterministic" in str(error)
-
-
-def _configure_torch(request: RunRequest, spec: MethodSpec) -> None:
-    torch.set_num_threads(request.threads)
-    # torch's own default is TF32 in convolutions and not in matrix products; fp32 is neither
-    precision = parse_variant(request.variant, spec).precision
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.benchmark = request.execution.cudnn_benchmark
-    torch.backends.cudnn.deterministic = request.execution.deterministic
-    if torch.are_deterministic_algorithms_enabled() != request.execution.deterministic:
-        # asked for only where it changes something: the call imports torch's compiler, seconds
-        torch.use_deterministic_algorithms(request.execution.deterministic)
 
 
 def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
@@ -241,11 +271,13 @@ def run_phases(
         with annotate("warmup"):
             # timed like the measured images, so that these find that warm, too
             times = _times(request, annotate)
-            _run_phase(warming, inference, annotate, times, progress, outcome)
+            foreign = is_foreign(request.target)
+            _run_phase(warming, inference, annotate, times, progress, outcome, watched=foreign)
         outcome.phase = "measure"
         times = _times(request, annotate)
         with machine.measuring(), annotate("measure"):
             _run_phase(measuring, inference, annotate, times, progress, outcome)
+        outcome.switches = found_switches()  # in here: whether gradients are kept belongs to it
     if isinstance(times, LatencyClock):
         outcome.latency = times.as_dict()
 
@@ -266,13 +298,20 @@ def _run_phase(
     times: Times | None,
     progress: Progress,
     outcome: Outcome,
+    *,
+    watched: bool = False,
 ) -> None:
     opening = annotate if times is None else times
     phase = outcome.phase
     start_s = time.monotonic()
     done, reason = 0, rule.check(0, 0.0)
     while reason is None:
-        inference.run(done, opening)
+        if watched and done == 0:
+            watch = FirstConvolutionWatch(opening)
+            inference.run(done, watch)
+            outcome.first_convolution = watch.found
+        else:
+            inference.run(done, opening)
         done += 1
         outcome.images[phase] = done
         if times is not None:

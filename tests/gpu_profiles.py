@@ -297,6 +297,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "collector": "nsys",
             "process": run.process,
             "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
+            "max_image_megapixels": 1000.0,
             "lock_clocks": None,
             "foreign_processes": "flag",
             "gpu": None,
@@ -332,9 +333,17 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "software": dict.fromkeys(
             ("adscale", "python", "os", "torch", "numpy", "nvtx", "nsys", "cuda", "cudnn")
         ),
-        "flags": dict.fromkeys(FLAGS, False),
+        "flags": {
+            **dict.fromkeys(FLAGS, False),
+            "cpu_precision": "ieee",
+            "default_dtype": "float32",
+            "autocast": False,
+            "gradients": False,
+        },
         "started_utc": "2000-01-01T00:00:00+00:00",
         "finished_utc": "2000-01-01T00:00:01+00:00",
+        "changed_switches": [],
+        "first_convolution": None,
     }
     return {**document, **changes}
 

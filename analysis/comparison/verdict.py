@@ -184,7 +184,7 @@ def _of_side(side: str) -> Columns:
     return join(
         text(*(f"{side}_{label}" for label in _LABELS), means=f"of the run of {name}"),
         text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `drifting`, "
-             "`throttled`, `shared`"),
+             "`throttled`, `shared`, `altered`"),
         integer(f"{side}_processes", f"{side}_images", means=f"size of the sample of {name}"),
         real(f"{side}_mean_ms", means=f"mean per image of {name}"),
     )  # fmt: skip

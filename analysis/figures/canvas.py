@@ -175,6 +175,16 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
     return figure
 
 
+def legend_name(name: str) -> str:
+    """A name that matplotlib shows as it is: it leaves out `_name`, and sets `$x$` as a formula.
+
+    Args:
+        name: such as that of a submodule.
+    """
+    plain = name.replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
 def add_legend(figure: Figure, axes: Axes, style: Style, most_columns: int) -> None:
     """A legend above the drawing, in as many columns as its width has room for."""
     handles, labels = axes.get_legend_handles_labels()

@@ -9,7 +9,7 @@ from adscale.figures import FigureKind
 from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from ..runtime_table import RUNTIME
 from .axes import part_colour, part_name, side_ticks
-from .canvas import Drawing, Style, columns_that_fit, new_figure
+from .canvas import Drawing, Style, columns_that_fit, legend_name, new_figure
 from .captions import refused_words
 from .marks import cross_unsteady, unsteady_words
 
@@ -122,10 +122,11 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) ->
         is_fitted = residuals["relative_residual"].notna()
         rows = residuals[(residuals["model"] == model) & is_fitted]
         for part, of_part in rows.groupby("submodule", sort=False):
+            name = legend_name(part_name(str(part)))
             axes.plot(
                 of_part["resolution_px"], of_part["relative_residual"] * 100, "o-",
                 color=part_colour(str(part)), markersize=3, linewidth=0.8,
-                markerfacecolor=None if model == LAW else "white", label=part_name(str(part)),
+                markerfacecolor=None if model == LAW else "white", label=name,
             )  # fmt: skip
             cross_unsteady(axes, of_part, of_part["relative_residual"] * 100)
         axes.set_title(model, loc="left")

@@ -17,6 +17,7 @@ from .canvas import (
     Style,
     columns_that_fit,
     darker,
+    legend_name,
     log_numbers,
     new_figure,
     submodule_colour,
@@ -153,7 +154,7 @@ def _add_legend(figure: Figure, submodules: list[str], style: Style) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [
-        *(Patch(color=submodule_colour(name), label=name) for name in submodules),
+        *(Patch(color=submodule_colour(name), label=legend_name(name)) for name in submodules),
         Patch(facecolor="#777777", edgecolor="white", hatch=KEPT_HATCH, linewidth=0, label=KEPT),
         Patch(facecolor=OTHER_COLOUR, edgecolor="#BBBBBB", linewidth=0.4, label=OTHER),
         Patch(color=PARAMETERS_COLOUR, label=HELD),

@@ -15,6 +15,7 @@ from .canvas import (
     Style,
     add_legend,
     darker,
+    legend_name,
     new_figure,
     plain_number,
     rounded_number,
@@ -192,10 +193,10 @@ def _bars(axes: Axes, stack: pd.DataFrame) -> None:
 
     base = np.zeros(len(stack))
     for submodule in stack.columns:
-        heights = stack[submodule].fillna(0).to_numpy()
+        heights, name = stack[submodule].fillna(0).to_numpy(), legend_name(submodule)
         axes.bar(
             range(len(stack)), heights, 0.78, bottom=base,
-            color=_colour(submodule), label=submodule, edgecolor="white", linewidth=0.4,
+            color=_colour(submodule), label=name, edgecolor="white", linewidth=0.4,
         )  # fmt: skip
         base += heights
 

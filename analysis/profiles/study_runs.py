@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,9 @@ SOFTWARE = ("torch", "cuda", "cudnn")
 
 COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version"})
 """Keys in which the two passes of a process differ."""
+
+NAMED = 3
+"""So many images that could not be read are named."""
 
 _REMEDY = "remove the folder of the older one and measure again"
 
@@ -84,6 +87,7 @@ def _measured(run: Run) -> dict[str, Any]:
 def _once_built(run: Run) -> dict[str, Any]:
     """Return what is only known of a run whose method was built."""
     flags = {f"flags.{name}": value for name, value in asdict(run.record.flags).items()}
+    flags = {name: value for name, value in flags.items() if value is not None}  # of older records
     return {"submodules": list(run.submodules), **flags}
 
 
@@ -103,7 +107,28 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
     Raises:
         ResultsError: the state of the machine cannot be used.
     """
-    return judge(machine_state(run), check_steadiness(times.image_ms, processes), run.device_type)
+    steadiness = check_steadiness(times.image_ms, processes)
+    found = judge(machine_state(run), steadiness, run.device_type, altered_words(run))
+    return replace(found, remarks=(*found.remarks, *_unread_images(run)))
+
+
+def _unread_images(run: Run) -> Iterator[str]:
+    unread = run.record.images.unreadable
+    if unread:
+        more = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+        yield f"images that could not be read: {', '.join(unread[:NAMED])}{more}"
+
+
+def altered_words(run: Run) -> str | None:
+    """What the method did otherwise than the run was asked for, in words; None: nothing."""
+    record = run.record
+    found: list[str | None] = []
+    if record.changed_switches:
+        found.append(f"the method has changed torch: {', '.join(record.changed_switches)}")
+    if record.first_convolution is not None:
+        precision = run.variant.rpartition("-")[2]
+        found.append(record.first_convolution.sentence(run.resolution_px, precision))
+    return "; ".join(filter(None, found)) or None
 
 
 def machine_state(run: Run) -> MachineState | None:

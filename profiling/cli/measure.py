@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
-from adscale.errors import DeviceError
+from adscale.errors import DeviceError, MethodError, UserError
 from adscale.files import write_record
 from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
@@ -13,6 +14,7 @@ from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
+from ..trail import PROBLEM_NAME, Trail, error_place, last_range
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,8 +36,30 @@ def main(args: argparse.Namespace) -> int:
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        _measure(request, args.out, args.nsys_version)
+        try:
+            _measure(request, args.out, args.nsys_version)
+        except SystemExit as ending:
+            error = _exit_error(request, ending, args.out)
+            _keep_problem(args.out, error)
+            raise error from ending
+        except Exception as error:
+            _keep_problem(args.out, error)
+            raise
     return 0
+
+
+def _exit_error(request: RunRequest, ending: SystemExit, folder: Path) -> MethodError:
+    where = f" ({error_place(ending)})"
+    what = f"calls sys.exit({ending.code!r}) {last_range(folder)}{where}"
+    return MethodError(request.target, what, "take that out: nothing was measured")
+
+
+def _keep_problem(folder: Path, error: Exception) -> None:
+    """Keeps what ends the run for the process that has started this one."""
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    text = " ".join(f"{kind}{error}".split())
+    with suppress(OSError):
+        (folder / PROBLEM_NAME).write_text(text, encoding="utf-8")
 
 
 def check_hardware(expected: str, device_type: str) -> None:
@@ -79,15 +103,16 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
     def keep_draft(record: RunRecord) -> None:
         write_record(folder / DRAFT_NAME, record)
 
+    trail = Trail(folder)
     if request.collector == "nsys":
-        record = measure(request, NvtxAnnotator(), nsys_version, keep_draft)
+        record = measure(request, trail.follow(NvtxAnnotator()), nsys_version, keep_draft)
     elif request.collector == "none":
-        record = measure(request, no_range, None, keep_draft)
+        record = measure(request, trail.follow(no_range), None, keep_draft)
     else:
         from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
-            record = measure(request, collector.annotate, None, keep_draft)
+            record = measure(request, trail.follow(collector.annotate), None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)

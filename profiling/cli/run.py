@@ -20,7 +20,7 @@ from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.request import RunRequest
+from adscale.request import MAX_IMAGE_MEGAPIXELS, RunRequest
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import check_container, launch
@@ -55,6 +55,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--images", default=None, help="folder of images")
+    parser.add_argument(
+        "--max-image-megapixels", type=float, default=MAX_IMAGE_MEGAPIXELS, metavar="MP",
+        help="leave out images with more pixels, in millions (%(default)g)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
     parser.add_argument(
@@ -72,6 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SHARE",
         help="share of the device's memory by which the count must exceed it (%(default)s)",
     )
+    parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run's files")
     parser.set_defaults(main=main)
 
@@ -117,7 +122,8 @@ def main(args: argparse.Namespace) -> int:
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
-        launch(dataclasses.replace(request, **_options(args)), args.out, nsys, hardware)
+        asked = dataclasses.replace(request, **_options(args))
+        launch(asked, args.out, nsys, hardware, args.log)
     if args.plan is not None:
         print(finish(args.plan, requests[0], args.out, time.monotonic() - began_s), flush=True)
     return 0
@@ -165,6 +171,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "seed": args.seed,
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,
+        "max_image_megapixels": args.max_image_megapixels,
         "sampling": {
             "warmup_images": args.warmup_images,
             "measured_images": args.measured_images,

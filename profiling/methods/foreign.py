@@ -6,7 +6,6 @@ The children of the network are the submodules.
 from __future__ import annotations
 
 import inspect
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -20,15 +19,16 @@ from torch import nn
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from adscale.errors import ConfigError, WeightsError
+from adscale.errors import ConfigError
 from adscale.models import OPEN
 from adscale.progress import Progress
 
-from ..annotation import Annotate
+from ..annotation import Annotate, child_name
 from ..images import ImageSet
 from .base import Detection, Method
+from .checkpoints import read_tensors
 from .preparation import imagenet_tensor
-from .weights import load_weights
+from .weights import check_kind, compare_names, load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,7 +79,7 @@ class ModuleMethod(Method):
     def __init__(self, network: nn.Module, resolution_px: int) -> None:
         super().__init__()
         self.resolution_px = resolution_px
-        self.network = network.eval().requires_grad_(requires_grad=False)
+        self.network = _evaluated(network).requires_grad_(requires_grad=False)
         self._annotate: Annotate | None = None
         self._open: list[AbstractContextManager[object]] = []
         self._depth = 0
@@ -178,6 +178,13 @@ def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
     return method
 
 
+def _evaluated(network: nn.Module) -> nn.Module:
+    try:
+        return network.eval()
+    except NotImplementedError:  # exported: it stays as it was when it was exported
+        return network
+
+
 def _ranges(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The modules that are submodules, with their names.
 
@@ -185,9 +192,9 @@ def _ranges(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """
     for name, child in network.named_children():
         if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            yield from ((name, inner) for _, inner in _ranges(child))
+            yield from ((child_name(name), inner) for _, inner in _ranges(child))
         else:
-            yield name, child
+            yield child_name(name), child
 
 
 def _find(output: Any, name: str) -> torch.Tensor | None:
@@ -301,27 +308,22 @@ def _drawn_backbones() -> Iterator[None]:
 
 
 def _load(model: nn.Module, file: Path) -> None:
-    try:
-        # weights_only: a checkpoint from elsewhere must not run code
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-        # statistics such as a memory bank have the size of their training set
-        for key, tensor in state.items():
-            _resize(model, key, tensor)
-        model.load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as problem:
-        remedy = (
-            "give a file of torch.save({'state_dict': model.state_dict()}, file), "
-            "from this version of anomalib"
-        )
-        raise WeightsError(str(file), f"cannot be loaded ({problem})", remedy) from problem
+    """Fills a model whose statistics, such as a memory bank, have the size of their training set.
 
-
-def _resize(model: nn.Module, key: str, tensor: torch.Tensor) -> None:
-    path, _, name = key.rpartition(".")
-    owner = model.get_submodule(path)
-    found = dict(owner.named_buffers(recurse=False)).get(name)
-    if found is not None and found.shape != tensor.shape:
-        setattr(owner, name, torch.empty_like(tensor))  # it stays a buffer
+    Raises:
+        WeightsError: the file cannot be read, or does not fit the model.
+    """
+    state = read_tensors(file, model.state_dict())
+    compare_names(file, state, model.state_dict())
+    buffers = dict(model.named_buffers())
+    for key, tensor in state.items():
+        if key in buffers and buffers[key].shape != tensor.shape:
+            path, _, name = key.rpartition(".")
+            empty = torch.empty(tensor.shape, dtype=buffers[key].dtype)
+            setattr(model.get_submodule(path), name, empty)  # it stays a buffer
+    for key, tensor in model.state_dict().items():
+        check_kind(f"{file}: {key}", state[key], tensor)
+    model.load_state_dict(state)
 
 
 def _collect(model: Any, folder: str | None, resolution_px: int) -> None:

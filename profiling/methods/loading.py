@@ -12,6 +12,7 @@ from adscale.errors import ConfigError, UserError
 from adscale.methods.foreign import ANOMALIB, split_target
 from adscale.methods.spec import Complexity, MethodSpec
 
+from ..annotation import RESERVED
 from .base import Method
 
 
@@ -49,7 +50,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
     return dataclasses.replace(
         spec,
         summary=(cls.__doc__ or "").strip().partition("\n")[0] or spec.summary,
-        submodules=tuple(getattr(cls, "submodules", ())) if _names_submodules(cls) else (),
+        submodules=_checked_submodules(cls, spec),
         complexity=_checked_complexity(cls, spec),
         implementations=tuple(cls.implementations),
         precisions=tuple(cls.precisions),
@@ -59,8 +60,15 @@ def resolve(spec: MethodSpec) -> MethodSpec:
     )
 
 
-def _names_submodules(cls: type[Method]) -> bool:
-    return isinstance(getattr(cls, "submodules", None), (tuple, list))
+def _checked_submodules(cls: type[Method], spec: MethodSpec) -> tuple[str, ...]:
+    """Those that the class names; a network has them once it is called."""
+    named = getattr(cls, "submodules", ())
+    names = tuple(named) if isinstance(named, (tuple, list)) else ()
+    for name in names:
+        if name in RESERVED:
+            what = f"{spec.target} calls a submodule {name!r}, as adscale calls a range of its own"
+            raise ConfigError("target", what, "call it otherwise, in `submodules` and in `infer`")
+    return names
 
 
 def _checked_complexity(cls: type[Method], spec: MethodSpec) -> Mapping[str, Complexity]:
@@ -83,7 +91,7 @@ def _import(name: str, spec: MethodSpec) -> ModuleType:
         return importlib.import_module(name)
     except UserError:
         raise
-    except Exception as problem:  # whatever the user's module does when it is run
+    except (Exception, SystemExit) as problem:  # whatever the user's module does when it is run
         what = f"{spec.target} cannot be imported ({type(problem).__name__}: {problem})"
         raise ConfigError("target", what, f"`python -c 'import {name}'` shows where") from problem
 

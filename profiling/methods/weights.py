@@ -6,12 +6,13 @@ import hashlib
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from adscale.errors import WeightsError
+
+from .checkpoints import read_tensors, unreadable
 
 REMEDY = "check that the checkpoint is of this method and size"
 
@@ -68,45 +69,23 @@ def load_weights(module: nn.Module, file: Path, *, optional: Collection[str] = (
 
     Args:
         module: whose parameters and buffers are filled, on their device and in their dtype.
-        file: what ``torch.save`` wrote: a flat state_dict (``teacher.0.weight`` …), or one
-            state_dict per child (``{"teacher": {"0.weight": …}, …}``).
+        file: a flat state_dict (``teacher.0.weight`` …), or one state_dict per child
+            (``{"teacher": {"0.weight": …}, …}``), of ``torch.save`` or safetensors; perhaps under
+            names of what wraps it, see ``read_tensors``.
         optional: children that may be absent from the checkpoint as a whole.
 
     Raises:
         WeightsError: the file cannot be read, or a tensor is missing, unexpected, of another
             shape or kind, or not finite.
     """
-    found = read_checkpoint(file)
     expected = module.state_dict()
+    found = read_tensors(file, expected)
     absent = {child for child in optional if not any(n.startswith(f"{child}.") for n in found)}
     required = {name: t for name, t in expected.items() if name.split(".")[0] not in absent}
-    _compare_names(file, found, required)
+    compare_names(file, found, required)
     for name, tensor in required.items():
         _check_tensor(f"{file}: {name}", found[name], tensor)
     module.load_state_dict({**expected, **found})
-
-
-def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
-    """Reads the tensors of a checkpoint, names joined by dots, without running code from it.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or holds something other than named tensors.
-    """
-    if not file.is_file():
-        raise WeightsError(str(file), "no such file", "set `weights` to a checkpoint, or to null")
-    try:
-        content = torch.load(file, weights_only=True, map_location="cpu")
-    except MemoryError:
-        raise
-    except OSError as problem:
-        raise _unreadable(file, problem) from problem
-    except Exception as problem:  # of any class: the unpickler meets whatever a damaged file holds
-        raise WeightsError(
-            str(file),
-            f"is damaged or holds more than plain tensors ({type(problem).__name__})",
-            "save it anew with torch.save(method.state_dict(), file)",
-        ) from problem
-    return _flatten(file, content)
 
 
 def weights_record(path: str | None) -> dict[str, str | None]:
@@ -135,47 +114,23 @@ def file_sha256(file: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as problem:
-        raise _unreadable(file, problem) from problem
+        raise unreadable(file, problem) from problem
     return digest.hexdigest()
 
 
-def _unreadable(file: Path, problem: OSError) -> WeightsError:
-    what = problem.strerror or str(problem)
-    return WeightsError(
-        str(file), what, "set `weights` to a checkpoint that can be read, or to null"
-    )
-
-
-def _flatten(file: Path, content: Any) -> dict[str, torch.Tensor]:
-    if not isinstance(content, Mapping):
-        raise _not_tensors(file, "the checkpoint", content)
-    tensors: dict[str, torch.Tensor] = {}
-    for name, value in content.items():
-        inner = value if isinstance(value, Mapping) else {"": value}
-        for key, tensor in inner.items():
-            full = f"{name}.{key}" if key != "" else str(name)
-            if not isinstance(tensor, torch.Tensor):
-                raise _not_tensors(file, full, tensor)
-            if full in tensors:
-                raise WeightsError(f"{file}: {full}", "is there twice", "keep one of them")
-            tensors[full] = tensor
-    return tensors
-
-
-def _not_tensors(file: Path, name: str, value: object) -> WeightsError:
-    return WeightsError(
-        f"{file}: {name}",
-        f"is of type {type(value).__name__}, not a tensor or a state_dict",
-        "save the state_dict of the method and nothing else",
-    )
-
-
-def _compare_names(
+def compare_names(
     file: Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
 ) -> None:
+    """Refuses a checkpoint that lacks a tensor, or has one more.
+
+    Raises:
+        WeightsError: for the first of them.
+    """
+    other = next(iter(found), None)
+    has = f"; the file has {other}" if other and not found.keys() & expected.keys() else ""
     for name, tensor in expected.items():
         if name not in found:
-            what = f"is missing (expected shape {_shape(tensor)})"
+            what = f"is missing (expected shape {_shape(tensor)}{has})"
             raise WeightsError(f"{file}: {name}", what, REMEDY)
     for name, tensor in found.items():
         if name not in expected:
@@ -183,7 +138,12 @@ def _compare_names(
             raise WeightsError(f"{file}: {name}", what, REMEDY)
 
 
-def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+def check_kind(where: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Refuses a tensor of another shape or kind of numbers.
+
+    Raises:
+        WeightsError: it is.
+    """
     if found.shape != expected.shape:
         what = f"expected shape {_shape(expected)}, found {_shape(found)}"
         raise WeightsError(where, what, REMEDY)
@@ -192,6 +152,10 @@ def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> No
     if found.is_floating_point() != expected.is_floating_point() or found.is_complex():
         what = f"expected dtype {expected.dtype}, found {found.dtype}"
         raise WeightsError(where, what, "save the tensor with the method's dtype")
+
+
+def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+    check_kind(where, found, expected)
     if not bool(torch.isfinite(found.to(expected.dtype)).all()):
         raise WeightsError(where, "holds NaN or infinity", "train or export the weights anew")
 

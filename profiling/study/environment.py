@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -25,6 +25,7 @@ from adscale.errors import CollectorError, ConfigError
 from adscale.files import write_text
 
 from ..collectors.nsys import Choice
+from ..image_files import linked_folders
 
 CACHES = {
     "XDG_CACHE_HOME": "",
@@ -182,12 +183,40 @@ def prepare_environment(
 
 
 def _user_paths(study: StudyConfig) -> Iterable[Path]:
-    named = [study.images]
-    named += [method.settings.get(key) for method in study.methods for key in PATH_SETTINGS]
-    for text in named:
+    named = [("images", study.images)]
+    named += [
+        (f"methods.{method.label}.{key}", method.settings.get(key))
+        for method in study.methods
+        for key in PATH_SETTINGS
+    ]
+    for key, text in named:
         path = Path(text).absolute() if isinstance(text, str) else None
-        if path is not None and path.exists():
-            yield path
+        if path is None or not path.exists():
+            continue
+        yield path
+        if path.is_dir():
+            yield from _linked(key, path)
+
+
+MOST_LINKED = 20
+"""Folders that links lead to and that a container sees one by one; of more, the one around them."""
+
+
+def _linked(key: str, folder: Path) -> Sequence[Path]:
+    """The folders that links among images lead to, or the one that holds them all.
+
+    Raises:
+        ConfigError: there are many, and nothing holds them but the root of all files.
+    """
+    targets = linked_folders(folder)
+    if len(targets) <= MOST_LINKED:
+        return targets
+    around = Path(os.path.commonpath(targets))
+    if around == Path("/"):
+        what = f"links in {folder} lead to {len(targets)} folders, such as {targets[0]}"
+        remedy = "copy the images there: a container sees only folders that it is told of"
+        raise ConfigError(key, what, remedy)
+    return [around]
 
 
 def _search_path(environment: MutableMapping[str, str]) -> Iterable[Path]:

@@ -161,6 +161,13 @@ def test_doubts_are_counted_by_measurement_and_the_worst_has_its_evidence() -> N
     )
 
 
+@pytest.mark.parametrize("verdict", ["altered", "shared", "throttled", "drifting"])
+def test_every_verdict_but_steady_is_a_doubt(verdict: str) -> None:
+    runs = runs_table(runtime_table(sides_px=(256,)))
+    runs["verdict"], runs["evidence"] = [verdict], ["seen"]
+    assert f"Doubts: of 1 measurements 1 {verdict}; worst: " in lines(runs=runs)[1]
+
+
 def test_without_doubts_the_next_warning_of_the_report_is_told() -> None:
     assert lines()[1] == "Doubts: of 5 measurements all are steady and whole."
     runtime = runtime_table()

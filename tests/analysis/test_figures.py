@@ -45,6 +45,17 @@ from tests.analysis.drawings import (
 )
 
 
+@pytest.mark.parametrize("name", [f"runtime_share_lab_M_{VARIANT}", f"fit_check_lab_M_{VARIANT}"])
+def test_names_that_matplotlib_leaves_out_or_sets_as_formulas_are_in_the_legend(name: str) -> None:
+    runtime = runtime_table()
+    runtime["submodule"] = runtime["submodule"].replace({"student": "_neck", "teacher": "$a$"})
+    figure = draw(name, runtime).figure
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    legends += [legend for inner in figure.subfigs for legend in inner.legends]
+    shown = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+    assert {" _neck", r"\$a\$", "anomaly_map"} <= set(shown)
+
+
 def test_stacks_are_the_means_and_shares_add_up_to_100() -> None:
     runtime = runtime_table()
     drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime)

@@ -20,6 +20,7 @@ from analysis.profiles.times import image_energy
 from analysis.runs_table import RUNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (
+    FLAGS,
     JOULES,
     WINDOW_S,
     latency_document,
@@ -70,6 +71,36 @@ def test_what_the_record_says_is_in_the_row(tmp_path: Path) -> None:
         "started_utc": "2000-01-01T00:00:00+00:00", "collector_version": "2023.4.4 (generated)",
     }.items():  # fmt: skip
         assert row[column] == value, column
+
+
+def test_a_run_that_is_not_as_asked_is_altered_whatever_else_disturbed_it(tmp_path: Path) -> None:
+    first = {"shape": [1, 3, 64, 64], "dtype": "float32", "resized_by": ["upsample_bilinear2d"]}
+    changed = ["tf32_matmul was to be off and is on"]
+    machine = machine_document(RUN)
+    machine["samples"]["others_share"] = [0.5] * len(machine["samples"]["time_ms"])
+    row = row_of(tmp_path, changed_switches=changed, first_convolution=first, machine=machine)
+    assert row["verdict"] == "altered"
+    assert changed[0] in row["evidence"]
+    assert "given 64 x 64 px, not 256 x 256 px (behind upsample_bilinear2d)" in row["evidence"]
+    assert "other processes used 50%" in row["remarks"]
+    assert row["changed_switches"] == changed[0]
+    assert row["first_convolution"] == "1 × 3 × 64 × 64 float32"
+
+
+def test_images_that_could_not_be_read_are_counted_and_named(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(5)]
+    row = row_of(tmp_path, images={"source": "x", "count": 2, "unreadable": names})
+    assert (row["images"], row["unreadable_images"]) == (2, 5)
+    assert "images that could not be read: 0.png, 1.png, 2.png and 2 more" in row["remarks"]
+
+
+def test_records_without_the_newer_fields_are_read(tmp_path: Path) -> None:
+    document = run_document(RUN)
+    flags = {name: document["flags"][name] for name in FLAGS}
+    for name in ("changed_switches", "first_convolution"):
+        del document[name]
+    read = checked(RunRecord, {**document, "flags": flags})
+    assert (read.changed_switches, read.first_convolution, read.flags.autocast) == ((), None, None)
 
 
 def test_the_machine_is_that_of_the_measured_images(tmp_path: Path) -> None:

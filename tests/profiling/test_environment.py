@@ -146,6 +146,31 @@ def test_jobs_in_a_container_see_the_files_of_the_user(tmp_path: Path) -> None:
     assert "APPTAINERENV_ADSCALE_CACHE" not in environment
 
 
+def test_a_container_sees_where_links_among_images_lead(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        (tmp_path / f"store-{number}").mkdir()
+        (tmp_path / f"store-{number}" / "i.png").touch()
+        (tmp_path / "data" / f"{number}.png").symlink_to(f"../store-{number}/i.png")
+    environment: dict[str, str] = {}
+    prepare_environment(study(images=str(tmp_path / "data")), Path("/checkout"), environment)
+    places = [str(tmp_path / name) for name in ("data", "store-0", "store-1", "store-2")]
+    assert environment["APPTAINER_BIND"] == ",".join(f"{p}:{p}" for p in ["/checkout", *places])
+
+
+def test_of_many_such_folders_it_sees_the_one_around_them(tmp_path: Path) -> None:
+    """As in a folder of git-annex or DVC, where each image is a link of its own."""
+    (tmp_path / "data").mkdir()
+    for number in range(30):
+        store = tmp_path / "store" / str(number)
+        store.mkdir(parents=True)
+        (store / "i.png").touch()
+        (tmp_path / "data" / f"{number}.png").symlink_to(store / "i.png")
+    environment: dict[str, str] = {}
+    prepare_environment(study(images=str(tmp_path / "data")), Path("/checkout"), environment)
+    assert environment["APPTAINER_BIND"].endswith(f"{tmp_path / 'store'}:{tmp_path / 'store'}")
+
+
 def shell(command: str, folder: Path, **environment: str) -> list[str]:
     done = subprocess.run(
         ["bash", "-c", command], env={"PATH": os.environ["PATH"], **environment}, cwd=folder,

@@ -22,19 +22,6 @@ def test_the_name_of_the_processor(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_threads_and_flags_are_those_of_this_process() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        assert fingerprint.hardware("cpu")["threads"] == 1
-    finally:
-        torch.set_num_threads(before)
-    torch.backends.cudnn.allow_tf32 = False
-    assert fingerprint.flags()["tf32_cudnn"] is False
-    torch.backends.cudnn.allow_tf32 = True
-    assert fingerprint.flags()["tf32_cudnn"] is True
-
-
 def test_versions_of_what_is_absent_are_null() -> None:
     versions = fingerprint.software(None)
     assert versions["nsys"] is None

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adscale.config import _folder_errors
 from adscale.errors import ImageFolderError
-from profiling.images import find_images
+from profiling.image_files import find_images, linked_folders
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -17,8 +21,12 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
+def skipped(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): reason for p, reason in find_images(folder).skipped}
+
+
 def found(folder: Path, **options: str) -> list[str]:
-    return [file.relative_to(folder).as_posix() for file in find_images(folder, **options)]
+    return [file.relative_to(folder).as_posix() for file in find_images(folder, **options).files]
 
 
 def mvtec(folder: Path, *classes: str) -> None:
@@ -75,8 +83,7 @@ def test_part_of_an_mvtec_class_is_a_plain_folder(tmp_path: Path) -> None:
 
 def test_all_images_of_a_plain_folder_are_normal(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "deep/b.png")
-    found = find_images(tmp_path, select="normal")
-    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["a.png", "deep/b.png"]
+    assert found(tmp_path, select="normal") == ["a.png", "deep/b.png"]
 
 
 @pytest.mark.parametrize("folder", ["", "bottle/"])
@@ -117,6 +124,96 @@ def test_links_to_elsewhere_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "data" / "second").symlink_to("../store", target_is_directory=True)
     (tmp_path / "data" / "link.png").symlink_to("../store/i.png")
     assert found(tmp_path / "data") == ["first/i.png", "link.png", "own.png"]
+
+
+def test_what_might_be_an_image_and_cannot_be_read_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "notes.txt", "b.webp", "deep/c.HEIC")
+    for link, target in {
+        "gone.png": "/nowhere/x.png", "deep/gone.jpg": "x.jpg", "folder": "/nowhere/images",
+        "list.txt": "/nowhere/list.txt", "self.tif": "self.tif",
+    }.items():  # fmt: skip
+        (tmp_path / link).symlink_to(target)
+    os.mkfifo(tmp_path / "pipe.png")
+    assert found(tmp_path) == ["a.png"]
+    assert skipped(tmp_path) == {
+        "b.webp": "is of a format that is not read",
+        "deep/c.HEIC": "is of a format that is not read",
+        "deep/gone.jpg": "is a link to x.jpg, where there is nothing",
+        "folder": "is a link to /nowhere/images, where there is nothing",
+        "gone.png": "is a link to /nowhere/x.png, where there is nothing",
+        "pipe.png": "is neither file nor folder",
+        "self.tif": "is a link that leads to itself",
+    }
+
+
+def test_a_folder_of_links_to_nowhere_names_the_first(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").symlink_to(f"/nowhere/{number}.png")
+    with pytest.raises(
+        ImageFolderError,
+        match=r"can be read \(0\.png is a link to /nowhere/0\.png, where there is nothing, and 2",
+    ):
+        find_images(tmp_path)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, where tests have them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may read, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_folder_inside_without_permission_is_told(open_folder: Path) -> None:
+    touch(open_folder, "a.png", "closed/b.png")
+    (open_folder / "closed").chmod(0)
+    with as_nobody():
+        assert found(open_folder) == ["a.png"]
+        assert skipped(open_folder) == {"closed": "cannot be listed (Permission denied)"}
+
+
+@pytest.mark.parametrize("closed", ["inner", "inner/images", "inner/images/x"])
+def test_a_folder_without_permission_ends_in_one_line(open_folder: Path, closed: str) -> None:
+    """Whatever of the way to it is closed; also where the configuration is checked."""
+    touch(open_folder, "inner/images/x/a.png")
+    (open_folder / closed).chmod(0)
+    images = open_folder / "inner" / "images"
+    with as_nobody():
+        with pytest.raises(ImageFolderError, match="Permission denied"):
+            find_images(images)
+        problems = [str(error) for error in _folder_errors("images", str(images))]
+    if closed == "inner":
+        (line,) = problems
+        assert line.startswith("images: ")
+        assert "Permission denied" in line
+
+
+def test_folders_that_links_lead_to(tmp_path: Path) -> None:
+    """A container has to be told of each, on the way and at the end."""
+    touch(tmp_path, "data/own.png", "store/a.png", "disk/b.png", "whole/deep/c.png", "other/x.txt")
+    data = tmp_path / "data"
+    (data / "a.png").symlink_to("../store/a.png")
+    (tmp_path / "store" / "b.png").symlink_to("../disk/b.png")
+    (data / "b.png").symlink_to("../store/b.png")
+    (data / "whole").symlink_to("../whole", target_is_directory=True)
+    (data / "again.png").symlink_to("own.png")
+    (data / "gone.png").symlink_to("/nowhere/gone.png")
+    (data / "other").symlink_to("../other", target_is_directory=True)
+    names = {folder.relative_to(tmp_path).as_posix() for folder in linked_folders(data)}
+    assert names == {"store", "disk", "whole"}
 
 
 names = st.text(st.sampled_from("abAB01"), min_size=1, max_size=4)

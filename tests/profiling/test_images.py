@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from adscale.config import load_config
 from adscale.errors import ImageFolderError
-from profiling.images import PHOTOGRAPHS, ImageSet, read_rgb, to_rgb
+from adscale.plan import plan_runs
+from adscale.request import MAX_IMAGE_MEGAPIXELS
+from profiling.images import PHOTOGRAPHS, ImageSet, limit_images, read_rgb, to_rgb
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -176,6 +180,66 @@ def test_broken_images_are_left_out_counted_and_named(
     (record,) = caplog.records
     assert "skipped 5 of 6 images" in record.getMessage()
     assert [name for name in bad if name not in record.getMessage()] == []
+
+
+def test_links_to_nowhere_are_counted_and_named_like_broken_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture().save(tmp_path / name)
+    for number in range(4):
+        (tmp_path / f"link-{number}.png").symlink_to("/nowhere/image.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    picture().save(tmp_path / "other.webp")
+    images = ImageSet.from_folder(tmp_path)
+    assert len(images) == 2
+    assert sorted(images.unreadable) == [
+        "empty.png", *(f"link-{number}.png" for number in range(4)), "other.webp", "text.png",
+    ]  # fmt: skip
+    for words in (
+        "skipped 7 of 9 images", "empty.png (is empty)", "text.png (is no PNG, JPEG, BMP or TIFF)",
+        "link-0.png (is a link to /nowhere/image.png", "other.webp (is of a format that is not",
+    ):  # fmt: skip
+        assert words in caplog.text
+
+
+def large_png(file: Path, side_px: int) -> None:
+    """A gray square, a few kilobytes on disk, written without holding it."""
+    rows = zlib.compressobj()
+    row = b"\0" * (side_px + 1)
+    data = b"".join([*(rows.compress(row) for _ in range(side_px)), rows.flush()])
+    head = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", data), (b"IEND", b""))
+    file.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        )
+    )
+
+
+def test_large_images_are_read_up_to_the_limit_that_is_named_beyond_it(tmp_path: Path) -> None:
+    large_png(tmp_path / "large.png", 20_000)  # beyond what Pillow takes for an attack
+    limit_images(399)
+    try:
+        with pytest.raises(ImageFolderError) as caught:
+            ImageSet.from_folder(tmp_path)
+    finally:
+        limit_images(MAX_IMAGE_MEGAPIXELS)
+    line = str(caught.value)
+    assert "has 400 megapixels, more than max_image_megapixels (399)" in line
+    assert line.endswith("raise max_image_megapixels")
+    large_png(tmp_path / "large.png", 13_500)
+    assert read_rgb(tmp_path / "large.png").size == (13_500, 13_500)
+    assert Image.MAX_IMAGE_PIXELS is not None, "what the user's own code opens is still checked"
+
+
+def test_the_limit_of_the_configuration_reaches_the_run() -> None:
+    config = {"preset": "smoke", "device": {"type": "cpu"}, "methods": {"M": {"target": "ddad"}}}
+    plan = plan_runs(load_config({**config, "max_image_megapixels": 2500}), "embedded")
+    assert {run.request.max_image_megapixels for run in plan.values()} == {2500}
 
 
 def test_nothing_is_said_where_nothing_is_wrong(

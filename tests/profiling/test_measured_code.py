@@ -148,7 +148,7 @@ EVERY = {spec.target for spec in all_specs()}
                      {"efficientad"}, id="default of a setting"),
         pytest.param("adscale/request.py", "default=False", "default=True", EVERY,
                      id="default of the request"),
-        pytest.param("profiling/runner.py", '"tf32"', '"fp32"', EVERY, id="a text that decides"),
+        pytest.param("profiling/switches.py", '"tf32"', '"fp32"', EVERY, id="a text that decides"),
         pytest.param("profiling/collectors/nsys/run.py", "cuda", "none", EVERY,
                      id="what nsys records"),
     ],

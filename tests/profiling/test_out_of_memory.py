@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def test_messages_of_cuda_libraries(message: str, size_bytes: int | None) -> Non
 def test_torchs_own_class_counts() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("no words"))
     assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
 
 
 @pytest.mark.parametrize(

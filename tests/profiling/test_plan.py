@@ -247,6 +247,11 @@ def test_a_checkpoint_is_an_input_of_its_runs() -> None:
     config = load_config({"preset": "smoke", "device": {"type": "cpu"}, "methods": methods})
     files = {path.split("/")[1]: run.files for path, run in plan_runs(config, "embedded").items()}
     assert files == {"A": ["a.pt"], "B": []}
+    runs = list(plan_runs(config, "embedded").values())
+    for target, key in (("anomalib:Padim", "checkpoint"), ("mine:Net", "weights")):
+        of_another = {"target": target, "settings": {key: "b.ckpt", "other": 1}}
+        request = dataclasses.replace(runs[0].request, **of_another)
+        assert dataclasses.replace(runs[0], request=request).files == ["b.ckpt"]
 
 
 @pytest.mark.parametrize("latency", [False, True])

@@ -51,6 +51,7 @@ def test_the_record_says_what_was_done_on_what(embedded: Path) -> None:
         "tf32_matmul": False, "tf32_cudnn": False,
         "cudnn_benchmark": False, "cudnn_deterministic": False,
         "deterministic_algorithms": False,
+        "cpu_precision": "ieee", "default_dtype": "float32", "autocast": False, "gradients": False,
     }  # fmt: skip
     assert data["software"]["torch"]
     assert data["images"]["source"].startswith("scikit-image")

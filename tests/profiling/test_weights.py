@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adscale.errors import WeightsError
+from profiling.methods.checkpoints import read_tensors
 from profiling.methods.efficientad.method import EfficientAD
 from profiling.methods.weights import (
     draw_weights,
     file_sha256,
     load_weights,
-    read_checkpoint,
     weights_record,
 )
 
@@ -171,7 +171,7 @@ def test_something_else_than_a_dict_is_refused(tmp_path: Path, content: object) 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "absent.pth")
-    assert "no such file" in refusal(tmp_path)
+    assert "is a folder" in refusal(tmp_path)
 
 
 class Evil:
@@ -186,11 +186,11 @@ def test_code_in_a_checkpoint_is_not_run(
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "evil.pth"
     dump({"net.0.weight": Evil()}, file)
-    assert "is damaged or holds more than plain tensors" in refusal(file)
+    assert "holds more than plain tensors" in refusal(file)
     assert not (tmp_path / "evil-was-here").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"not a checkpoint at all"])
+@pytest.mark.parametrize("content", [b"\x80", b"PK\x03\x04", b"not a checkpoint at all"])
 def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(content)
@@ -310,7 +310,10 @@ def test_statistics_that_divide_by_zero_are_refused(
 
 def test_names_are_joined_by_dots(tmp_path: Path) -> None:
     content = {"a": {"0.weight": torch.ones(1)}, "b.1.bias": torch.zeros(2)}
-    assert sorted(read_checkpoint(saved(tmp_path, content))) == ["a.0.weight", "b.1.bias"]
+    assert sorted(read_tensors(saved(tmp_path, content), ["a.0.weight"])) == [
+        "a.0.weight",
+        "b.1.bias",
+    ]
 
 
 def test_normalisations_are_drawn_as_after_a_training() -> None:

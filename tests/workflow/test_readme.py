@@ -245,6 +245,18 @@ def test_page_for_contributors_names_what_is_slow() -> None:
     assert [name for name in slow if f"`{name}`" not in page] == []
 
 
+def test_page_of_faults_names_tests_that_there_are() -> None:
+    page = (CHECKOUT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if not row.startswith("| fault |")]
+    files = {file.stem for file in (CHECKOUT / "tests").rglob("test_*.py")}
+    assert len(faults) >= 60
+    for row in faults:
+        held_by = re.findall(r"`(\w+)`", row.split(" | ")[2])
+        assert held_by, row
+        assert files.issuperset(held_by), row
+
+
 def test_citations_agree() -> None:
     """Those of the README, of CITATION.cff and of the package."""
     cited = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))

@@ -41,7 +41,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
         shell:
             "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
-            " --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
+            " --log {log:q} --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
     rule:
         name:
@@ -65,7 +65,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
         shell:
             "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
-            " --out $(dirname {output:q}) 2>&1 | tee {log:q}"
+            " --log {log:q} --out $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 if COLLECTOR.nsys:

@@ -1,0 +1,67 @@
+"""What the first convolution of a network was given, against what was asked of the network."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .models import CLOSED, Positive, Text
+
+CHANNELS = 3
+"""Of an image."""
+
+MUCH = 1.2
+"""By which factor numbers must be more or fewer than an image has: padding adds less, while tiles
+and pixels that become channels leave their number as it is."""
+
+TYPES = {"fp32": "float32", "tf32": "float32"}
+"""By precision of a variant; others are the method's own to say."""
+
+
+@dataclass(frozen=True, config=CLOSED)
+class FirstConvolution:
+    """What the first convolution of a network was given, in the first warm-up image."""
+
+    shape: tuple[Positive, Positive, Positive, Positive] = Field(
+        description="Images, channels, height and width."
+    )
+    dtype: Text = Field(description="Type of its numbers.")
+    resized_by: tuple[Text, ...] = Field(
+        description="Operators before it that change the size of an image."
+    )
+
+    def is_of_another_size(self, side_px: int) -> bool:
+        """Whether the network computes at another size than it was given, and does not pool first.
+
+        Args:
+            side_px: side length of the square image.
+        """
+        ratio = math.prod(self.shape) / (CHANNELS * side_px**2)
+        pooled = any("pool" in name and "adaptive" not in name for name in self.resized_by)
+        return self.shape[2:] != (side_px, side_px) and not pooled and not 1 / MUCH < ratio < MUCH
+
+    def is_of_another_type(self, precision: str) -> bool:
+        """Whether the network computes in another type than its variant says.
+
+        Args:
+            precision: of the variant.
+        """
+        return TYPES.get(precision, self.dtype) != self.dtype
+
+    def sentence(self, side_px: int, precision: str) -> str | None:
+        """What is not as asked, in words; None: nothing is, or only what an architecture may do.
+
+        Args:
+            side_px: side length of the square image.
+            precision: of the variant.
+        """
+        found = []
+        if self.is_of_another_size(side_px):
+            height_px, width_px = self.shape[2:]
+            behind = f" (behind {', '.join(self.resized_by)})" if self.resized_by else ""
+            found.append(f"{height_px} x {width_px} px, not {side_px} x {side_px} px{behind}")
+        if self.is_of_another_type(precision):
+            found.append(f"{self.dtype}, not {TYPES[precision]}")
+        return f"the first convolution is given {' and '.join(found)}" if found else None

@@ -1,0 +1,108 @@
+"""What the first convolution of somebody else's network is given.
+
+Networks may resize inside, as exported ones with their preprocessing do, and compute at one size
+whatever they are given; or compute in another type. Hooks and modes of torch do not see into
+compiled, exported and scripted networks, and break some of them. Torch's own record of what it
+executes does see, and leaves them alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from torch.profiler import ExecutionTraceObserver
+
+from adscale.first_convolution import FirstConvolution
+from adscale.names import IMAGE
+
+from .annotation import Annotate
+
+CONVOLUTION = re.compile(r"::(conv2d|_?convolution)")
+"""Names of operators; what these call in turn comes behind them."""
+
+RESIZING = re.compile(r"::_?(upsample|grid_sampler|adaptive_|avg_pool|max_pool|fractional_max)")
+"""Names of operators that change the size of an image, other than by cutting."""
+
+STANDARD_ERROR = 2
+
+
+class FirstConvolutionWatch:
+    """Takes the place of what opens ranges for one image, and looks into its inference.
+
+    Args:
+        opening: opens the ranges.
+    """
+
+    def __init__(self, opening: Annotate) -> None:
+        self._opening = opening
+        self._inside = False
+        self.found: FirstConvolution | None = None
+        """None where no convolution of an image was seen."""
+
+    def __call__(self, name: str) -> AbstractContextManager[object]:
+        """The range of that name."""
+        # once: torch ends the process where a record is begun within another
+        is_whole = name == IMAGE and not self._inside
+        return self._watched(name) if is_whole else self._opening(name)
+
+    @contextmanager
+    def _watched(self, name: str) -> Iterator[None]:
+        self._inside = True
+        with tempfile.TemporaryDirectory(prefix="adscale-") as folder:
+            file = Path(folder) / "operators.json"
+            with _observed(str(file)), self._opening(name):
+                yield
+            with suppress(OSError, ValueError):  # torch has not written it, or not whole
+                self.found = _first(json.loads(file.read_text(encoding="utf-8"))["nodes"])
+
+
+@contextmanager
+def _observed(file: str) -> Iterator[None]:
+    observer = ExecutionTraceObserver()
+    observer.register_callback(file)
+    with _silent():
+        observer.start()
+    try:
+        yield
+    finally:
+        with _silent():
+            observer.stop()
+            observer.unregister_callback()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps quiet what torch says from C++ of beginning and ending a record."""
+    saved = os.dup(STANDARD_ERROR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(saved, STANDARD_ERROR)
+        os.close(saved)
+
+
+def _first(nodes: Sequence[Mapping[str, Any]]) -> FirstConvolution | None:
+    resizing: dict[str, None] = {}
+    for node in sorted(nodes, key=lambda one: int(one["id"])):  # numbered when they begin
+        shapes, types = node["inputs"]["shapes"], node["inputs"]["types"]
+        if CONVOLUTION.search(node["name"]) and shapes and len(shapes[0]) == 4:
+            dtype = str(types[0]).removeprefix("Tensor(").removesuffix(")")
+            return FirstConvolution(
+                shape=tuple(shapes[0]),
+                dtype={"float": "float32", "double": "float64"}.get(
+                    dtype, dtype.removeprefix("c10::").lower()
+                ),
+                resized_by=tuple(resizing),
+            )
+        if RESIZING.search(node["name"]):
+            resizing.setdefault(node["name"].partition("::")[2])
+    return None

@@ -1,0 +1,225 @@
+"""Small networks that do what networks should not, by the names of targets."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn import functional
+
+
+class Plain(nn.Module):
+    """One convolution, behind whatever a subclass does to the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = self.convolution(self.change(image))
+        return changed
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return image
+
+
+class SwitchingFirst(Plain):
+    """Sets what guides to fast networks advise, by the older switches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        torch.set_num_threads(7)
+
+
+class NewSwitch(Plain):
+    """Uses the switch that torch has since 2.9, after which it refuses to read older ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.backends.fp32_precision = "tf32"  # type: ignore[attr-defined] # a module of properties
+
+
+class SwitchingLater(Plain):
+    """Sets all of it in each inference."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        torch.set_float32_matmul_precision("medium")
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(True)
+        torch.set_autocast_enabled("cpu", True)
+        torch.set_default_dtype(torch.float64)
+        return image
+
+
+class Resizing(Plain):
+    """Computes at 32 px, whatever it is given."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(image, size=(32, 32), mode="bilinear", antialias=True)
+
+
+class Cropping(Plain):
+    """The same without an operator that resizes."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return image[..., :32, :32]
+
+
+class Padding(Plain):
+    """As many networks do, so that layers fit."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.pad(image, (2, 2, 2, 2), mode="reflect")
+
+
+class Tiling(Plain):
+    """Four tiles in place of an image."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        half = image.shape[-1] // 2
+        return torch.cat([part for row in image.split(half, 2) for part in row.split(half, 3)])
+
+
+class Pooling(Plain):
+    """An architecture that begins with a pooling layer."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(image, 4)
+
+
+class OwnType(nn.Module):
+    """Computes in bfloat16 inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3).bfloat16()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = self.convolution(image.bfloat16())
+        return changed.float()
+
+
+class NoConvolution(nn.Module):
+    """Patches by a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = self.linear(image.permute(0, 2, 3, 1))
+        return changed
+
+
+class OurNames(nn.Module):
+    """Children of the names that our own ranges have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Conv2d(3, 4, 3)
+        self.load = nn.ModuleList([nn.Identity(), nn.Identity()])
+        self.method = nn.Identity()
+        self._neck = nn.Conv2d(4, 4, 1)
+        self.head = nn.Conv2d(4, 4, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = self.method(self.image(image))
+        for layer in self.load:
+            image = layer(image)
+        found: torch.Tensor = self.head(self._neck(image))
+        return found
+
+
+class Ending(Plain):
+    """Ends its process in the third call that is no count; how, a subclass says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        self.calls += not isinstance(image, FakeTensor)
+        if self.calls == 3:
+            self.end()
+        return image
+
+    def end(self) -> None:
+        raise NotImplementedError
+
+
+class Faulting(Ending):
+    """As a library that reads where nothing is."""
+
+    def end(self) -> None:
+        ctypes.string_at(0)
+
+
+class Leaving(Ending):
+    """Without a word, and as if all were well."""
+
+    def end(self) -> None:
+        os._exit(0)
+
+
+class Exiting(Ending):
+    """As scripts end themselves."""
+
+    def end(self) -> None:
+        sys.exit(0)
+
+
+class ExitingAtOnce(Plain):
+    """In every call, also where memory is counted."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        sys.exit("usage: …")
+        return image
+
+
+class Raising(Ending):
+    """With an error of its own."""
+
+    def end(self) -> None:
+        torch.zeros(3).view(2)
+
+
+class WithoutMemory(Ending):
+    """As Pillow and others say it."""
+
+    def end(self) -> None:
+        raise MemoryError
+
+
+class LeavingThreads(Plain):
+    """Starts a thread that never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        threading.Thread(target=threading.Event().wait, name="endless").start()
+
+
+def traced() -> nn.Module:
+    """A traced network that resizes inside, and shows no layers."""
+    made: nn.Module = torch.jit.trace(Resizing().eval(), torch.rand(1, 3, 64, 64))  # type: ignore[no-untyped-call]
+    return made
+
+
+def exported() -> nn.Module:
+    """The same as torch.export makes it: it takes the size that it was exported with."""
+    return torch.export.export(Resizing().eval(), (torch.rand(1, 3, 64, 64),)).module()
+
+
+def compiled() -> nn.Module:
+    """The same compiled."""
+    made: nn.Module = torch.compile(Resizing(), backend="eager")  # type: ignore[assignment]
+    return made
