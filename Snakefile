@@ -31,6 +31,8 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        # all of it, so that what is missing is made again though what it is for is there
+        STUDY_FILES.all,
         [list(rule.output.values()) for _, rule in TABLE_RULES],
         rules.figures.output,
         rules.report.output,
@@ -38,16 +40,26 @@ rule all:
 
 
 onstart:
+    if (
+        workflow.dag_settings.forceall
+        or workflow.dag_settings.forcerun
+        or workflow.dag_settings.forcetargets
+    ):
+        os.environ[AGAIN] = "1"
+        shell.prefix(PREFIX + 'RUN_OPTIONS="$RUN_OPTIONS --again"; ')
     print(*STUDY.notes, COLLECTOR.reason, opening_words(PLAN, CACHE), sep="\n")
 
 
 onsuccess:
     print(closing_words(PLAN, CACHE))
+    if missing := missing_words(PLAN, COUNTS, since_s=STARTED_S):
+        raise WorkflowError("\n".join(missing))
 
 
 onerror:
     print(
         opening_words(PLAN, CACHE),
+        *missing_words(PLAN, COUNTS, since_s=STARTED_S),
         "study: finished measurements are kept; what failed is told above and in results/logs",
         sep="\n",
     )

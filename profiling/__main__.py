@@ -8,7 +8,7 @@ import sys
 from adscale.errors import UserError
 
 from .cli import measure, memory, run, study
-from .launcher import MeasurementFailedError
+from .launcher import INTERRUPTED, MeasurementFailedError
 
 SUBCOMMANDS = (
     study.add_methods_parser,
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except MeasurementFailedError as error:
+        if not error.printed and error.returncode not in INTERRUPTED:
+            print(f"error: measurement: {error.problem}; see what it printed", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     except BrokenPipeError:  # the reader of a pipe has gone
         sys.stderr.close()

@@ -60,6 +60,17 @@ def find_images(folder: Path, *, select: Literal["test", "normal"] = "test") -> 
     )
 
 
+def check_folder(folder: Path) -> None:
+    """Refuses a folder without an image that can be read, by decoding no more than it takes.
+
+    Raises:
+        ImageFolderError: the folder is missing or cannot be listed, or holds no such image.
+    """
+    files = find_images(folder)
+    if all(_unreadable_because(file) is not None for file in files):
+        ImageSet.from_folder(folder)  # says it
+
+
 def _is_mvtec(folder: Path) -> bool:
     """Whether it is a class, or the root of a dataset, in the layout of MVTec AD."""
     return any((entry / "train").is_dir() for entry in (folder, *_entries(folder)))

@@ -12,28 +12,41 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from adscale.errors import CollectorError, DeviceError
 from adscale.files import read_record, write_record
-from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.run_record import Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .memory_limits import kernel_kills
-from .processes import Finished, run_forwarding
+from .processes import FORWARDED, Finished, run_forwarding
 
 CHECKOUT = Path(__file__).parents[1]
 
 
-class MeasurementFailedError(Exception):
-    """The measuring process ended with an error, which it has printed itself."""
+INTERRUPTED = tuple(128 + number for number in FORWARDED)
+"""Exit codes of a measurement that was asked to end."""
 
-    def __init__(self, returncode: int) -> None:
-        super().__init__(returncode)
+
+class MeasurementFailedError(Exception):
+    """The measuring process ended without a record.
+
+    Args:
+        returncode: its exit code, as a shell has it.
+        problem: the error in a line.
+        printed: whether the process has said so itself.
+    """
+
+    def __init__(self, returncode: int, problem: str, printed: bool) -> None:
+        super().__init__(returncode, problem)
         self.returncode = returncode
+        self.problem = problem
+        self.printed = printed
 
 
 def check_container(request: RunRequest) -> None:
@@ -74,7 +87,7 @@ def launch(
         unfinished = Path(name)
         kills_before = kernel_kills()
         returncode = _start(request, unfinished, nsys, hardware)
-        if returncode != 0:
+        if returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before)
         profile = PROFILE_NAMES.get(request.collector)
         for file in filter(None, (profile, record)):
@@ -130,7 +143,7 @@ def _exit_code(finished: Finished) -> int:
 def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int | None) -> None:
     """Tells a process that Linux killed for its memory, a result, from every other failure."""
     if returncode != 128 + signal.SIGKILL:
-        raise MeasurementFailedError(returncode)
+        raise MeasurementFailedError(returncode, *_problem(returncode, unfinished))
     kills_after = kernel_kills()
     draft = unfinished / DRAFT_NAME
     if kills is None or kills_after is None or kills_after <= kills or not draft.is_file():
@@ -145,11 +158,29 @@ def _explain(returncode: int, unfinished: Path, request: RunRequest, kills: int 
     problem = Problem(phase="unknown", message=message, requested_bytes=None)
     record = dataclasses.replace(record, problem=problem)
     write_record(unfinished / record_name(request.collector), record)
-    _write_empty_profile(unfinished, request)
+    write_empty_profile(unfinished, request)
 
 
-def _write_empty_profile(folder: Path, request: RunRequest) -> None:
-    """The profile of a process that was killed, where its collector left none."""
+def _problem(returncode: int, unfinished: Path) -> tuple[str, bool]:
+    """The error of a measuring process in a line, and whether it has printed it."""
+    with suppress(OSError):
+        said = (unfinished / PROBLEM_NAME).read_text(encoding="utf-8")
+        if not said.startswith("SystemExit"):
+            return said, True
+    if returncode > 128:
+        with suppress(ValueError):
+            name = signal.Signals(returncode - 128).name
+            return f"the measuring process was ended by {name}", False
+    return f"the method ended the measuring process with exit code {returncode}", False
+
+
+def write_empty_profile(folder: Path, request: RunRequest) -> None:
+    """The profile of a process that ended early, where there is none.
+
+    Args:
+        folder: for it.
+        request: names the collector.
+    """
     name = PROFILE_NAMES.get(request.collector)
     if name is None or (folder / name).is_file():
         return

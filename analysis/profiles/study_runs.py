@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adscale.errors import ResultsError
+from adscale.failure import read_failure
 
 from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
 from ..statistics.steadiness import check_steadiness
@@ -187,13 +188,14 @@ def read_study_runs(folders: Sequence[Path], with_latency: bool = True) -> list[
         with_latency: whether to read `latency.json`.
 
     Returns:
-        Runs by device, method, variant and resolution.
+        Runs by device, method, variant and resolution; processes that failed are left out.
 
     Raises:
         ResultsError: a file is missing or damaged, a process is named twice, or processes of one
             run do not measure the same.
     """
-    records = [read_run(folder / "run.json") for folder in folders]
+    there = [folder for folder in folders if read_failure(folder / "run.json") is None]
+    records = [read_run(folder / "run.json") for folder in there]
     records.sort(key=lambda run: (run.key, run.process))
     _check_distinct(records)
     return [
@@ -215,7 +217,7 @@ def _study_run(processes: tuple[Run, ...], with_latency: bool) -> StudyRun:
     passes = []
     for profiled in processes if with_latency else ():
         path = profiled.path.with_name("latency.json")
-        if path.exists():
+        if path.exists() and read_failure(path) is None:
             passes.append(read_run(path))
             check_latency(profiled, passes[-1])
     return StudyRun(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from adscale.errors import DeviceError
-from adscale.files import write_record
-from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.failure import one_line
+from adscale.files import write_record, write_text
+from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.run_record import RunRecord
 
@@ -27,6 +29,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def main(args: argparse.Namespace) -> int:
     """Holds the device's lock, measures, and writes the record (and the embedded profile)."""
+    try:
+        return _main(args)
+    except (Exception, SystemExit) as error:
+        with suppress(OSError):  # a full disk, perhaps: the error itself is raised all the same
+            write_text(args.out / PROBLEM_NAME, one_line(error))
+        raise
+
+
+def _main(args: argparse.Namespace) -> int:
     request = RunRequest.from_json(args.request)
     # torch is imported under the lock where the CPU is measured: importing it is work, too
     key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)

@@ -18,6 +18,7 @@ import yaml
 from adscale.config import MethodConfig, StudyConfig, load_config, read_config, read_yaml
 from adscale.devices import IN_CONTAINER
 from adscale.errors import CollectorError, ConfigError, UserError
+from adscale.failure import or_note
 from adscale.files import write_text
 from adscale.methods.registry import (
     Variant,
@@ -275,23 +276,39 @@ def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPa
     parser.add_argument("report", type=Path)
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
     parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="take note of a failure beside the report, and end without an error",
+    )
     parser.set_defaults(main=export)
 
 
 def export(args: argparse.Namespace) -> int:
     """Exports; the file appears when it is complete."""
+    record = args.report.with_name("run.json") if args.keep_going else None
+    or_note(record, lambda: _export_report(args), lambda: write_empty(args.output))
+    return 0
+
+
+def write_empty(path: Path) -> None:
+    """Has a file be there, empty where it was not."""
+    if not path.exists():
+        write_text(path, "")
+
+
+def _export_report(args: argparse.Namespace) -> None:
     if not args.report.is_file():
         raise CollectorError(str(args.report), "no such file", "name a report of nsys")
     if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher
         from ..collectors.embedded import EmbeddedCollector
 
         EmbeddedCollector("cpu").write(args.output)
-        return 0
+        return
     nsys = find_nsys(args.nsys)
     if nsys is None:
         raise CollectorError(str(args.report), "no nsys was found", "name it with --nsys")
     _export(nsys, args.report, args.output)
-    return 0
 
 
 def _export(nsys: Path, report: Path, output: Path) -> None:

@@ -10,7 +10,7 @@ profiling run`` besides the request, which Snakemake compares: what has been mea
 measured, with any option. One kind of run does depend on one of them: that which was left out for
 its memory. Each record has a small file among its job's inputs, its decision. It is as old as can
 be, so it causes nothing, unless the run was left out and would not be now: then it is new, and
-Snakemake runs the job again.
+Snakemake runs the job again. The same has what failed, or is damaged, tried again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from adscale.config import (
 from adscale.digest import method_digest, source_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
-from adscale.plan import plan_runs, planned_records
+from adscale.plan import plan_counts, plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 from adscale.run_record import Prediction
 
@@ -50,7 +50,7 @@ from .environment import (
     host_prefix,
     prepare_environment,
 )
-from .finished import RESULTS
+from .finished import RESULTS, due_again
 
 
 def run_options(study: StudyConfig) -> str:
@@ -65,6 +65,11 @@ def run_options(study: StudyConfig) -> str:
     if study.foreign_processes != "flag":
         options.append(f"--foreign-processes {study.foreign_processes}")
     return " ".join(options)
+
+
+AGAIN = "ADSCALE_AGAIN"
+"""Variable of the environment: Snakemake was told to make again what is there. A measurement that
+is there as it is planned is not taken then. Jobs on a cluster inherit it."""
 
 
 STANDS = "What was recorded of this run, if anything, stands.\n"
@@ -90,7 +95,8 @@ class Decisions:
         """The decision on a record.
 
         Args:
-            record: below the results: a run's folder/run.json, or latency.json.
+            record: below the results: a run's folder/run.json or latency.json, or memory.json of
+            a count.
         """
         return self._folder / record
 
@@ -102,19 +108,37 @@ class Decisions:
         """
         for record in records:
             file = self.file(record)
-            if self._is_outdated(record):
+            reason = self._outdated(self._results / record)
+            if reason is not None:
                 # Snakemake takes a new file for an old one where its content is
-                _write(file, f"Decide anew: margin {self._margin}, counting {self._counting}.\n")
+                _write(file, f"Decide anew: {reason}.\n")
             else:
                 _write(file, STANDS)
                 os.utime(file, (0, 0))
 
-    def _is_outdated(self, record: str) -> bool:
-        """Whether a run was left out, and by the present option or counting might not be."""
-        prediction = _left_out(self._results / record)
+    def _outdated(self, record: Path) -> str | None:
+        """Why a record that is there is to be made anew; None: it stands, or there is none."""
+        if record.name == "memory.json":
+            return _count_failed(record)
+        again = due_again(record)
+        if again is not None:
+            return again
+        prediction = _left_out(record)
         if prediction is None:
-            return False
-        return prediction.counted_by != self._counting or not prediction.rules_out(self._margin)
+            return None
+        if prediction.counted_by == self._counting and prediction.rules_out(self._margin):
+            return None
+        return f"margin {self._margin}, counting {self._counting}"
+
+
+def _count_failed(record: Path) -> str | None:
+    """Why a count is to be made anew: it failed as a whole, or its file is damaged."""
+    if not record.is_file():
+        return None
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if json.loads(record.read_text(encoding="utf-8"))["resolutions"]:
+            return None
+    return f"nothing is counted, of {record.stat().st_mtime_ns}"
 
 
 def _left_out(path: Path) -> Prediction | None:
@@ -148,6 +172,8 @@ class Call(NamedTuple):
     """By itself, on the machine that measures."""
     is_submitted: bool
     """With a profile for a cluster, whose machines measure."""
+    is_dry: bool = False
+    """Only to tell what would be done."""
 
 
 class Setup(NamedTuple):
@@ -195,7 +221,8 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         runs = plan_runs(study, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
         pass_plan(plan, CACHE / "plans", os.environ)
-        decisions.write(planned_records(plan.runs, study.latency))
+        counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        decisions.write([*planned_records(plan.runs, study.latency), *counts])
     container = study.container if image is None else image.url
     return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
 
@@ -214,6 +241,7 @@ def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
     on_host = image is None
     place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
+    options += " --again" if os.environ.get(AGAIN) else ""
     return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
 
 

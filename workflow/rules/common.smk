@@ -2,7 +2,9 @@
 # are called. Everything of substance is in profiling/study, typed and tested.
 
 import json
+import os
 import sys
+import time
 
 sys.path.insert(0, workflow.basedir)
 
@@ -16,17 +18,20 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
+from adscale.plan_file import figure_list
 from adscale.table_rules import StudyFiles, table_rule
 from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
 from analysis.figures.draw import TABLES as FIGURE_TABLES
 from analysis.registry import TABLE_JOBS, TABLES
 from profiling.study.estimates import Costs
+from profiling.study.failed import missing_words
 from profiling.study.finished import RESULTS, closing_words, opening_words
-from profiling.study.setup import CACHE, Call, set_up
+from profiling.study.setup import AGAIN, CACHE, Call, set_up
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+STARTED_S = time.time()
 CALL = Call(
     in_container=DeploymentMethod.APPTAINER
     in workflow.deployment_settings.deployment_method,
@@ -34,6 +39,7 @@ CALL = Call(
     # both come from a profile for a cluster; which executor will run is not known yet
     is_submitted=workflow.resource_settings.nodes is not None
     and workflow.resource_settings.default_resources is not None,
+    is_dry=workflow.dryrun,
 )
 
 try:
