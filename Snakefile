@@ -1,12 +1,27 @@
 # The study: measure, count, fit, draw. Edit config/config.yaml; see docs/ for the rest.
 
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
+sys.path.insert(0, workflow.basedir)
+
+from adscale.errors import UserError
+from adscale.yaml_text import read_yaml
+from snakemake.exceptions import WorkflowError
+
 # A file named on the command line takes the place of ours rather than being mixed with it,
 # so that the methods of the one do not appear in the study of the other.
+CONFIG_FILES = workflow.overwrite_configfiles or ["config/config.yaml"]
+
 if not workflow.overwrite_configfiles:
+    try:  # what Snakemake says of such a file is a traceback
+        read_yaml(Path("config/config.yaml"))
+    except UserError as error:
+        raise WorkflowError(f"configuration:\n{error}") from None
 
     configfile: "config/config.yaml"
 

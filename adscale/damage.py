@@ -7,13 +7,15 @@ from pathlib import Path
 
 SQLITE_HEADER = b"SQLite format 3\0"
 PARQUET_MARK = b"PAR1"
+ENDS = {".csv": b"\n", ".html": b"</html>", ".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF"}
+"""What whole files end with, but for white space."""
 
 
 def damage(path: Path) -> str | None:
     """What is wrong with a file, in words; None where nothing is seen to be.
 
-    SQLite and Parquet files say how long they are or how they end; a table as CSV ends with a line
-    feed. Of other files only the emptiness is told.
+    SQLite files say how long they are; others end in their own way, a table as CSV with a line
+    feed. Of files of other kinds only the emptiness is told.
 
     Args:
         path: a file that is there.
@@ -26,15 +28,16 @@ def damage(path: Path) -> str | None:
         return "is empty"
     with path.open("rb") as file:
         begin = file.read(100)
-        file.seek(-min(size, 4), os.SEEK_END)
+        file.seek(-min(size, 16), os.SEEK_END)
         end = file.read()
     if path.suffix == ".sqlite":
         return _sqlite_damage(begin, size)
-    if path.suffix == ".parquet" and not (begin.startswith(PARQUET_MARK) and end == PARQUET_MARK):
-        return "is cut off: no whole Parquet file"
-    if path.suffix == ".csv" and not end.endswith(b"\n"):
-        return "is cut off: it ends within a line"
-    return None
+    if path.suffix == ".parquet":
+        is_whole = begin.startswith(PARQUET_MARK) and end.endswith(PARQUET_MARK)
+        return None if is_whole else "is cut off: no whole Parquet file"
+    expected = ENDS.get(path.suffix, b"")
+    is_whole = end.endswith(expected) or end.rstrip().endswith(expected)
+    return None if is_whole else "is cut off: it does not end as such files do"
 
 
 def _sqlite_damage(header: bytes, size: int) -> str | None:

@@ -75,11 +75,13 @@ _FOR_PEOPLE = "says how it goes, between the images"
 
 NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
+    "adscale.damage": "looks at files after the measurement",
     "adscale.digest": "tells what has changed",
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
     "adscale.errors": "a run that ends with one of them measures nothing",
+    "adscale.failure": "tells of a run that has no measurement",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,
@@ -91,6 +93,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",
     "adscale.tables": _FOR_PEOPLE,
+    "adscale.yaml_text": _FOR_PLANNING,
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",

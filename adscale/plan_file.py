@@ -94,9 +94,7 @@ def folder_lists(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: f"@{_list_file(file, name)}" for name in (PROCESS_FOLDERS, RUN_FOLDERS)}
 
 
-def figure_list(
-    names: Iterable[str], environment: Mapping[str, str] = os.environ
-) -> str:
+def figure_list(names: Iterable[str], environment: Mapping[str, str] = os.environ) -> str:
     """An argument that stands for names of figures, ``@FILE`` for the reason above.
 
     The file is named by its content, so that other names are another argument.

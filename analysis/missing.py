@@ -146,7 +146,7 @@ def _alike(
     groups: dict[tuple[Any, ...], tuple[Missing, list[int]]] = {}
     for one in missing:
         key = tuple(one.get(name) for name in (*NAMES, "missing") if _own_row(name, schema))
-        first, sides = groups.setdefault(key, (one, []))
+        _, sides = groups.setdefault(key, (one, []))
         side_px = one.get("resolution_px")
         if "resolution_px" not in schema and side_px is not None and side_px not in sides:
             sides.append(int(side_px))
@@ -181,7 +181,7 @@ def missing_words(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
         found = sides.setdefault(key, [])
         if one.get("resolution_px") is not None and one["resolution_px"] not in found:
             found.append(int(one["resolution_px"]))
-    words = [_words(*key, sides_px=px) for key, px in sides.items()]  # type: ignore[misc]
+    words = [_words(*key, sides_px=px) for key, px in sides.items()]
     more = len(words) - named
     return words if more <= 0 else [*words[:named], f"{more} more"]
 

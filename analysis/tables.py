@@ -15,7 +15,6 @@ from adscale.errors import OutputError, ResultsError
 from adscale.files import write_output
 from adscale.tables import MISSING, Schema, names_of
 
-
 _OF_ALL = names_of(MISSING)
 
 

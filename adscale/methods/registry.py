@@ -6,6 +6,7 @@ A method is a module beside this one that defines ``SPEC``.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -43,9 +44,7 @@ FILES, FOLDERS = ("weights", "checkpoint"), ("normal_images",)
 """Settings of methods that name files and folders of the user."""
 
 
-def check_files(
-    spec: MethodSpec, settings: Mapping[str, Any], *, where: str = "settings"
-) -> None:
+def check_files(spec: MethodSpec, settings: Mapping[str, Any], *, where: str = "settings") -> None:
     """Refuses settings that name a file or folder which is not there.
 
     What a foreign method takes under such a name may be something else than a file: it is refused
@@ -63,7 +62,8 @@ def check_files(
         value = settings.get(key)
         if not isinstance(value, str) or (spec.foreign and not _is_like_a_path(value)):
             continue
-        is_there = Path(value).is_dir() if key in FOLDERS else Path(value).is_file()
+        # these have no errors of their own, whatever the text is and whoever may read it
+        is_there = os.path.isdir(value) if key in FOLDERS else os.path.isfile(value)  # noqa: PTH112, PTH113
         if not is_there:
             kind = "folder" if key in FOLDERS else "file"
             what = f"no such {kind} {value}"

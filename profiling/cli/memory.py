@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError
+from adscale.errors import ConfigError, OutputError
 from adscale.files import write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
@@ -193,6 +193,8 @@ def main(args: argparse.Namespace) -> int:
     """
     if args.keep_going:
         return _count_or_note(args)
+    if args.output is not None and (args.output.is_dir() or not args.output.name):
+        raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once

@@ -15,9 +15,14 @@ from typing import Any
 
 import yaml
 
-from adscale.config import MethodConfig, StudyConfig, load_config, read_config, read_yaml
+from adscale.config import (
+    MethodConfig,
+    StudyConfig,
+    load_config,
+    read_config,
+)
 from adscale.devices import IN_CONTAINER
-from adscale.errors import CollectorError, ConfigError, UserError
+from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
 from adscale.files import write_text
 from adscale.methods.registry import (
@@ -31,6 +36,7 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec
 from adscale.models import json_schema
 from adscale.plan import plan_runs
+from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
 
@@ -103,7 +109,7 @@ def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {text}", "is no setting", "write it as key=value")
-    return key, yaml.safe_load(value)
+    return key, parse_value(value, f"--set {key}")
 
 
 def _lines(spec: MethodSpec) -> list[str]:
@@ -298,6 +304,8 @@ def write_empty(path: Path) -> None:
 
 
 def _export_report(args: argparse.Namespace) -> None:
+    if args.output.is_dir() or not args.output.name:
+        raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     if not args.report.is_file():
         raise CollectorError(str(args.report), "no such file", "name a report of nsys")
     if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher

@@ -47,9 +47,7 @@ def _runs(records: list[str], results: Path, since_s: float) -> Iterator[str]:
             yield f"missing: {record}: {failure.problem} ({log})"
 
 
-def _counts(
-    counts: Mapping[str, PlannedCount], results: Path, since_s: float
-) -> Iterator[str]:
+def _counts(counts: Mapping[str, PlannedCount], results: Path, since_s: float) -> Iterator[str]:
     for path, count in counts.items():
         file = results / path / "memory.json"
         with suppress(OSError, ValueError, LookupError, TypeError):

@@ -111,6 +111,24 @@ def read_completion(plan: Plan, results: Path, notes: Path) -> Completion:
     return Completion(len(measurements), len(found), left)
 
 
+def unfinished_measurements(plan: Plan, results: Path, notes: Path) -> list[Measurement]:
+    """The measurements of a plan that are not finished as they are planned now.
+
+    Args:
+        plan: of the study.
+        results: folder of the records.
+        notes: folder of the notes; those of older records are added.
+
+    Raises:
+        OSError: the notes cannot be written.
+    """
+    return [
+        measurement
+        for record, measurement in planned_measurements(plan).items()
+        if _read_finished(record, measurement, results, notes) is None
+    ]
+
+
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
     """How far a study has come, in a line for a user, or that this is not known.
 

@@ -15,32 +15,32 @@ Snakemake runs the job again. The same has what failed, or is damaged, tried aga
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from adscale.config import (
-    MethodConfig,
     StudyConfig,
-    StudyConfigError,
     check_submission,
     load_config,
 )
-from adscale.digest import method_digest, source_digest
-from adscale.errors import ConfigError, UserError
+from adscale.digest import source_digest
 from adscale.files import write_text
 from adscale.plan import plan_counts, plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 from adscale.run_record import Prediction
+from adscale.yaml_text import read_yaml, typed
 
 from ..collectors.nsys import Choice, choose, planned_choice
+from .checks import (
+    check_devices,
+    check_foreign_methods,
+    check_images,
+    check_named_files,
+)
 from .environment import (
     Image,
     choose_in_image,
@@ -174,6 +174,10 @@ class Call(NamedTuple):
     """With a profile for a cluster, whose machines measure."""
     is_dry: bool = False
     """Only to tell what would be done."""
+    files: Sequence[Path] = ()
+    """The configuration files that it has read."""
+    given: Mapping[str, Any] = {}
+    """Keys that the command line puts over them."""
 
 
 class Setup(NamedTuple):
@@ -204,6 +208,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         UserError: the configuration cannot be used, or what it names is not there.
         OSError: the working directory cannot be written.
     """
+    for file in () if call.is_job else call.files:
+        read_yaml(file)  # Snakemake, which has read it, keeps the last of two keys of one name
+    given = {key: typed(value) for key, value in call.given.items()}
+    user = {**user, **{key: _over(user.get(key), value) for key, value in given.items()}}
     study = load_config(user)
     if call.is_submitted and not call.is_job:
         check_submission(user, call.in_container)
@@ -217,14 +225,25 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         assert plan.collector != "none", "a plan says who records the profiled pass"
         collector = planned_choice(plan.collector, study.nsys)
     else:
+        check_named_files(study)
+        check_images(study)
         collector = _collector(study, image, is_submitted=call.is_submitted)
         runs = plan_runs(study, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
         pass_plan(plan, CACHE / "plans", os.environ)
         counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        if not (call.is_dry or call.is_submitted):
+            check_devices(study, plan, CACHE, asks_torch=image is None)
         decisions.write([*planned_records(plan.runs, study.latency), *counts])
     container = study.container if image is None else image.url
     return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
+
+
+def _over(below: Any, given: Any) -> Any:
+    """A key of the command line over that of the file, as Snakemake puts it there."""
+    if isinstance(below, Mapping) and isinstance(given, Mapping):
+        return {**below, **{key: _over(below.get(key), value) for key, value in given.items()}}
+    return given
 
 
 def _collector(study: StudyConfig, image: Image | None, *, is_submitted: bool) -> Choice:
@@ -243,52 +262,3 @@ def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
     options += " --again" if os.environ.get(AGAIN) else ""
     return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
-
-
-def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
-    """Checks settings, resolutions and variants of all foreign methods of a study.
-
-    Args:
-        study: its configuration.
-        cache: folder for answers.
-
-    Raises:
-        StudyConfigError: a method cannot be imported, or does not accept what is asked.
-    """
-    methods = [method for method in study.methods if method.spec.foreign]
-    if not methods or importlib.util.find_spec("torch") is None:
-        return
-    question = json.dumps([_question(method) for method in methods], sort_keys=True)
-    code = "".join(method_digest(method.spec, "profiling.cli.study") for method in methods)
-    key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
-    file = cache / f"foreign-methods-{key}.json"
-    if not file.is_file():
-        write_text(file, _ask(question))
-    faults: list[Sequence[str]] = json.loads(file.read_text(encoding="utf-8"))
-    if faults:
-        raise StudyConfigError([UserError(*fault) for fault in faults])
-
-
-def _question(method: MethodConfig) -> dict[str, Any]:
-    return {
-        "label": method.label,
-        "target": method.spec.target,
-        "settings": dict(method.settings),
-        "resolutions": method.resolutions_px,
-        "variants": method.variants,
-    }
-
-
-def _ask(question: str) -> str:
-    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "profiling", "check", question],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ConfigError("methods", f"a method of yours ended the check ({last})", "mend it")
-    return done.stdout.splitlines()[-1]

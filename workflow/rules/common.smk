@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
@@ -24,6 +25,7 @@ from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
 from analysis.figures.draw import TABLES as FIGURE_TABLES
 from analysis.registry import TABLE_JOBS, TABLES
+from profiling.study.checks import remove_damaged
 from profiling.study.estimates import Costs
 from profiling.study.failed import missing_words
 from profiling.study.finished import RESULTS, closing_words, opening_words
@@ -40,6 +42,8 @@ CALL = Call(
     is_submitted=workflow.resource_settings.nodes is not None
     and workflow.resource_settings.default_resources is not None,
     is_dry=workflow.dryrun,
+    files=[Path(file) for file in CONFIG_FILES],
+    given=workflow.config_settings.overwrite_config,
 )
 
 try:
@@ -71,6 +75,17 @@ SETTINGS = {
     "hardware": HARDWARE_JSON,
 }
 TABLE_RULES = [(job, table_rule(job, STUDY_FILES, SETTINGS)) for job in TABLE_JOBS]
+
+# What is cut off and follows from what was measured, is made again.
+DERIVED = [
+    *(file for _, rule in TABLE_RULES for file in rule.output.values()),
+    *expand("results/figures/{name}.{kind}", name=FIGURES, kind=["pdf", "csv", "png"]),
+    *("results/report.html", "results/summary.txt"),
+    *expand("results/{run}/{name}.parquet", run=RUNS, name=["ranges", "kernels"]),
+    *(expand("results/{run}/profile.sqlite", run=RUNS) if COLLECTOR.nsys else []),
+]
+if workflow.is_main_process and not workflow.dryrun:
+    remove_damaged(DERIVED)
 
 # what to ask a cluster for; on one machine nothing comes of it
 COSTS = Costs(RUNS, RESULTS)
