@@ -75,6 +75,7 @@ class StudyConfig:
     nsys: str | None
     foreign_processes: Literal["flag", "error"]
     container: str
+    environment: tuple[str, ...]
     extrapolate_to_px: int
     extrapolate_beyond_limit: bool
     skip_margin: float | None
@@ -318,6 +319,7 @@ def _study(
         nsys=full.nsys,
         foreign_processes=full.device.foreign_processes,
         container=full.container,
+        environment=full.environment,
         extrapolate_to_px=full.extrapolate_to_px,
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,

@@ -240,6 +240,15 @@ class ConfigFile:
         description="Path of the nsys program; null: looked for in PATH and where its packages "
         "install it.",
     )
+    environment: Annotated[
+        tuple[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], ...], EachOnce
+    ] = Field(
+        default=(),
+        description="Names of further variables of the environment that measured programs get, "
+        "where they are set. Others than those that docs/running.md lists they do not get: nsys "
+        "writes all of them with their values into its reports. Nothing is measured again when "
+        "this is changed.",
+    )
     container: Text = Field(
         default="build/adscale.sif",
         description="Image in which a study called with --use-singularity runs: a .sif (`make "

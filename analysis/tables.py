@@ -124,13 +124,14 @@ def _check_whole(path: Path) -> None:
     with suppress(OSError, pa.ArrowException):
         fault = damage(path)
         if fault is not None:
-            raise ResultsError(path, fault, remedy)
+            raise ResultsError(path, f"is not the expected table ({fault})", remedy)
         if path.suffix == ".csv" and beside.is_file():
             rows = pq.read_metadata(beside).num_rows
             with path.open(encoding="utf-8", newline="") as file:
                 found = sum(1 for _ in csv.reader(file)) - 1
             if found < rows:
-                what = f"is cut off: {found} rows, {beside.name} beside it has {rows}"
+                cut = f"is cut off: {found} rows, {beside.name} beside it has {rows}"
+                what = f"is not the expected table ({cut})"
                 raise ResultsError(path, what, remedy)
 
 

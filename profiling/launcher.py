@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from adscale.errors import CollectorError, DeviceError
@@ -62,7 +65,11 @@ def check_container(request: RunRequest) -> None:
 
 
 def launch(
-    request: RunRequest, folder: Path, nsys: Path | None, hardware: str | None = None
+    request: RunRequest,
+    folder: Path,
+    nsys: Path | None,
+    hardware: str | None = None,
+    passed_on: Sequence[str] = (),
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -73,6 +80,7 @@ def launch(
         folder: the run's folder.
         nsys: the program, where the request's collector is nsys.
         hardware: part of the name of the hardware that must be here; None: any may be.
+        passed_on: names of variables that the process gets besides those of ``PASSED_ON``.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -86,7 +94,7 @@ def launch(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        returncode = _start(request, unfinished, nsys, hardware)
+        returncode = _start(request, unfinished, nsys, hardware, passed_on)
         if returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before)
         profile = PROFILE_NAMES.get(request.collector)
@@ -102,11 +110,17 @@ def _usual_mode() -> int:
     return 0o666 & ~umask
 
 
-def _start(request: RunRequest, unfinished: Path, nsys: Path | None, hardware: str | None) -> int:
+def _start(
+    request: RunRequest,
+    unfinished: Path,
+    nsys: Path | None,
+    hardware: str | None,
+    passed_on: Sequence[str],
+) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     command += [] if hardware is None else ["--hardware", hardware]
-    environment = _environment(request)
+    environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))
     command += ["--nsys-version", nsys_version(nsys)]
@@ -119,18 +133,51 @@ def _start(request: RunRequest, unfinished: Path, nsys: Path | None, hardware: s
     )
 
 
-def _environment(request: RunRequest) -> dict[str, str]:
-    """Threads are set before torch and its libraries start; Snakemake sets them to its own."""
+PASSED_ON = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR", "MPLCONFIGDIR", "ADSCALE_*", "COVERAGE_*",
+    "CUDA_*", "CUDNN_*", "CUBLAS_*", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_TF32_OVERRIDE", "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "DNNL_*", "ONEDNN_*", "OPENBLAS_*",
+    "MALLOC_*", "TORCH_*", "TORCHINDUCTOR_*", "PYTORCH_*", "HF_HOME", "HF_HUB_OFFLINE",
+    "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER",
+)  # fmt: skip
+"""Variables of the environment that a measured program gets, where they are set; ``*`` stands for
+any ending. nsys writes all variables of a program with their values into its report, and so into
+every export of it: what is not needed, such as somebody's password, does not get there."""
+
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|PRIVATE", re.IGNORECASE)
+"""Names that no pattern of ours lets through."""
+
+
+def measured_environment(
+    request: RunRequest, around: Mapping[str, str], passed_on: Sequence[str] = ()
+) -> dict[str, str]:
+    """All of the environment of a measuring process.
+
+    Threads are set before torch and its libraries start; Snakemake sets them to its own.
+
+    Args:
+        request: the run.
+        around: the environment of this process.
+        passed_on: names that the user adds to ``PASSED_ON``.
+    """
     threads = str(request.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(CHECKOUT), *filter(None, [around.get("PYTHONPATH")])])
     # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
     extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if request.execution.deterministic:
         extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS is not, and torch refuses
     if request.gpu is not None:
         extra["CUDA_VISIBLE_DEVICES"] = request.gpu
-    return {**os.environ, **dict.fromkeys(names, threads), **extra}
+    needed = {
+        name: value
+        for name, value in around.items()
+        if name in passed_on
+        or (not SECRET.search(name) and any(fnmatchcase(name, one) for one in PASSED_ON))
+    }
+    return {**needed, **dict.fromkeys(names, threads), **extra}
 
 
 def _exit_code(finished: Finished) -> int:

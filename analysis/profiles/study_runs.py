@@ -104,7 +104,25 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
     Raises:
         ResultsError: the state of the machine cannot be used.
     """
-    return judge(machine_state(run), check_steadiness(times.image_ms, processes), run.device_type)
+    found = judge(machine_state(run), check_steadiness(times.image_ms, processes), run.device_type)
+    doubt = _beyond_quota(run)
+    if doubt is None:
+        return found
+    if run.device_type == "cpu" and found.verdict in ("steady", "drifting"):
+        said = () if found.verdict == "steady" else (found.evidence,)
+        return RunVerdict("throttled", doubt, (*said, *found.remarks))
+    return RunVerdict(found.verdict, found.evidence, (*found.remarks, doubt))
+
+
+def _beyond_quota(run: Run) -> str | None:
+    """Say that more threads computed than a control group lets run all the time."""
+    hardware = run.record.hardware
+    if hardware.cpu_quota is None or hardware.threads <= hardware.cpu_quota:
+        return None
+    return (
+        f"{hardware.threads} threads with a quota of {hardware.cpu_quota:g} CPUs: they are stopped "
+        "for a part of each period"
+    )
 
 
 def machine_state(run: Run) -> MachineState | None:

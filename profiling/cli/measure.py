@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +18,9 @@ from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
+
+THREADS_S = 10.0
+"""How long threads of a method are waited for under nsys."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,3 +109,26 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
     write_record(folder / record_name(request.collector), record)
+    _leave_threads(under_nsys=nsys_version is not None)
+
+
+def _leave_threads(*, under_nsys: bool) -> None:
+    """Ends the process where the method has left a thread that Python would wait for.
+
+    Raises:
+        DeviceError: nsys records, which loses ranges of a process that ends so.
+    """
+    own = threading.main_thread(), threading.current_thread()
+    left = [one for one in threading.enumerate() if one not in own and not one.daemon]
+    if not left:
+        return
+    what = f"the method has left the thread {left[0].name} running, which is not waited for"
+    print(what, file=sys.stderr, flush=True)
+    if not under_nsys:
+        sys.stdout.flush()
+        os._exit(0)
+    for one in left:
+        one.join(timeout=THREADS_S)
+    if any(one.is_alive() for one in left):
+        remedy = "end it, make it a daemon, or choose the embedded collector"
+        raise DeviceError("method", what, remedy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import platform
 import sys
 import time
@@ -66,6 +67,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--images", default=None, help="folder of images")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--environment",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="further variables that the measured program gets (docs/running.md has the others)",
+    )
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
     parser.add_argument(
         "--plan", type=Path, help="plan of the study: refuse to measure with other code than its"
@@ -131,6 +139,8 @@ def _planned(args: argparse.Namespace, request: RunRequest) -> int:
     """One process of a study, unless it was measured while this one waited for its folder."""
     record = args.out / record_name(request.collector)
     began_s = time.monotonic()
+    if not args.keep_going:
+        _check(args, request)  # before a folder is made
     with alone_in(_folder(args.out)):
         if args.plan is not None and not args.again and is_measured(args.plan, request, args.out):
             print(f"{record}: measured already as it is planned", flush=True)
@@ -171,12 +181,15 @@ def _measure_or_note(args: argparse.Namespace, request: RunRequest, record: Path
     return False
 
 
-def _measure(args: argparse.Namespace, request: RunRequest) -> None:
+def _check(args: argparse.Namespace, request: RunRequest) -> None:
     check_container(request)
-    hardware = None
     if args.plan is not None:
         check_sources(args.plan, request.target)
-        hardware = expected_hardware(args.plan, request.device)
+
+
+def _measure(args: argparse.Namespace, request: RunRequest) -> None:
+    _check(args, request)
+    hardware = None if args.plan is None else expected_hardware(args.plan, request.device)
     _launch(args, [request], _choice(request, args.nsys), hardware)
 
 
@@ -187,12 +200,26 @@ def _launch(
     hardware: str | None = None,
 ) -> None:
     check_named_files(requests[0])
+    check_threads(requests[0].threads)
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
-        launch(dataclasses.replace(request, **_options(args)), args.out, nsys, hardware)
+        asked = dataclasses.replace(request, **_options(args))
+        launch(asked, args.out, nsys, hardware, passed_on=args.environment)
+
+
+def check_threads(threads: int) -> None:
+    """Refuses more threads than could be of use, which exhaust what the machine can start.
+
+    Raises:
+        ConfigError: they are too many.
+    """
+    most = max(64, 4 * (os.cpu_count() or 1))
+    if threads > most:
+        what = f"{threads} is far more than this machine has CPUs"
+        raise ConfigError("threads", what, f"expected: at most {most}, better {usable_cpus()}")
 
 
 def check_named_files(request: RunRequest) -> None:

@@ -91,6 +91,35 @@ def check_devices(study: StudyConfig, plan: Plan, cache: Path, *, asks_torch: bo
     raise ConfigError("device.type", what, remedy)
 
 
+def check_collector(study: StudyConfig, plan: Plan, results: Path = RESULTS) -> None:
+    """Refuses to measure all anew because nsys came or went, unless the user says so.
+
+    Args:
+        study: its configuration.
+        plan: of it.
+        results: folder of the records.
+
+    Raises:
+        ConfigError: nothing was said of the collector, and what is there is another's.
+    """
+    if study.collector != "auto":
+        return
+    for run in plan.runs:
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            record = json.loads((results / run / "run.json").read_text(encoding="utf-8"))
+            before = record["request"]["collector"]
+            if before != plan.collector:
+                what = f"{results / run} was measured with {before}, which is {_why(before)} now"
+                keep = "name it (nsys: PATH)" if before == "nsys" else "say collector: embedded"
+                remedy = f"{keep}, or say collector: {plan.collector} to measure all of it again"
+                raise ConfigError("collector", what, remedy)
+            return
+
+
+def _why(collector: str) -> str:
+    return "not found or cannot be used" if collector == "nsys" else "not the first choice"
+
+
 def _lacks_gpu() -> bool:
     if importlib.util.find_spec("torch") is None:
         return False

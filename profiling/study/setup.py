@@ -36,6 +36,7 @@ from adscale.yaml_text import read_yaml, typed
 
 from ..collectors.nsys import Choice, choose, planned_choice
 from .checks import (
+    check_collector,
     check_devices,
     check_foreign_methods,
     check_images,
@@ -62,6 +63,8 @@ def run_options(study: StudyConfig) -> str:
     options = []
     if study.skip_margin is not None:
         options.append(f"--skip-predicted-out-of-memory --memory-margin {study.skip_margin!r}")
+    if study.environment:
+        options.append(f"--environment {' '.join(study.environment)}")
     if study.foreign_processes != "flag":
         options.append(f"--foreign-processes {study.foreign_processes}")
     return " ".join(options)
@@ -232,6 +235,7 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
         pass_plan(plan, CACHE / "plans", os.environ)
         counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        check_collector(study, plan)
         if not (call.is_dry or call.is_submitted):
             check_devices(study, plan, CACHE, asks_torch=image is None)
         decisions.write([*planned_records(plan.runs, study.latency), *counts])

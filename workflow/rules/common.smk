@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from adscale.devices import scheduler_resources
+from adscale.devices import measurement_resources, scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
 from adscale.figures import planned_figures
@@ -90,6 +90,14 @@ if workflow.is_main_process and not workflow.dryrun:
 # what to ask a cluster for; on one machine nothing comes of it
 COSTS = Costs(RUNS, RESULTS)
 SCHEDULER = scheduler_resources(STUDY.devices)
+
+
+def needed_by(rule):
+    """Resources of a rule that measures, where its jobs are submitted."""
+    if not CALL.is_submitted:
+        return {}
+    overwritten = workflow.resource_settings.overwrite_resources
+    return measurement_resources(STUDY.devices, overwritten.get(rule, ()))
 
 
 wildcard_constraints:

@@ -38,6 +38,7 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **needed_by(f"profile{NUMBER}"),
             **COSTS.measuring(),
             quiet=100,
         params:
@@ -62,6 +63,7 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **needed_by(f"latency{NUMBER}"),
             **COSTS.measuring(),
             quiet=100,
         params:
