@@ -173,23 +173,25 @@ def _row(one: Missing, sides_px: Sequence[int], schema: Mapping[str, str]) -> di
 
 def missing_words(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
     """What is missing in words such as ``Small reference-fp32 at 256, 288 px (problem)``."""
-    sides: dict[tuple[str, ...], list[int]] = {}
+    sides: dict[tuple[str, ...], set[int]] = {}
+    passes: dict[tuple[str, ...], set[str]] = {}
     for one in missing:
-        by_pass = "latency pass" if one.get("pass") == "latency" else ""
-        key = (*(str(one.get(name, "")) for name in ("method", "variant", "device")), by_pass,
-               str(one["missing"]))  # fmt: skip
-        found = sides.setdefault(key, [])
-        if one.get("resolution_px") is not None and one["resolution_px"] not in found:
-            found.append(int(one["resolution_px"]))
-    words = [_words(*key, sides_px=px) for key, px in sides.items()]
+        problem = str(one["missing"]).removeprefix("latency pass: ")
+        by_pass = "latency" if problem != one["missing"] else str(one.get("pass", "profiled"))
+        key = (*(str(one.get(name, "")) for name in ("method", "variant", "device")), problem)
+        passes.setdefault(key, set()).add(by_pass)
+        side_px = one.get("resolution_px")
+        sides.setdefault(key, set()).update([] if side_px is None else [int(side_px)])
+    words = [_words(*key, passes=passes[key], sides_px=px) for key, px in sides.items()]
     more = len(words) - named
     return words if more <= 0 else [*words[:named], f"{more} more"]
 
 
 def _words(
-    method: str, variant: str, device: str, by_pass: str, problem: str, *, sides_px: list[int]
+    method: str, variant: str, device: str, problem: str, *, passes: set[str], sides_px: set[int]
 ) -> str:
     name = " ".join(filter(None, (method, variant)))
     at = f" at {', '.join(f'{side:,}' for side in sorted(sides_px))} px" if sides_px else ""
+    by_pass = "latency pass" if passes == {"latency"} else ""
     where = ", ".join(filter(None, (by_pass, f"on {device}" if device else "")))
     return f"{name}{at}{f', {where}' if where else ''} ({problem})"

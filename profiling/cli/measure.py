@@ -109,14 +109,13 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
     write_record(folder / record_name(request.collector), record)
-    _leave_threads(under_nsys=nsys_version is not None)
+    _leave_threads(folder, under_nsys=nsys_version is not None)
 
 
-def _leave_threads(*, under_nsys: bool) -> None:
+def _leave_threads(folder: Path, *, under_nsys: bool) -> None:
     """Ends the process where the method has left a thread that Python would wait for.
 
-    Raises:
-        DeviceError: nsys records, which loses ranges of a process that ends so.
+    Under nsys, which loses ranges of a process that ends so, that is an error.
     """
     own = threading.main_thread(), threading.current_thread()
     left = [one for one in threading.enumerate() if one not in own and not one.daemon]
@@ -131,4 +130,7 @@ def _leave_threads(*, under_nsys: bool) -> None:
         one.join(timeout=THREADS_S)
     if any(one.is_alive() for one in left):
         remedy = "end it, make it a daemon, or choose the embedded collector"
-        raise DeviceError("method", what, remedy)
+        error = DeviceError("method", what, remedy)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        write_text(folder / PROBLEM_NAME, str(error))
+        os._exit(2)
