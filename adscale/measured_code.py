@@ -35,7 +35,12 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.collectors.embedded.*",
         "profiling.collectors.nsys.run",
     ),
-    "machine": ("profiling.machine.*", "profiling.processes", "profiling.fingerprint"),
+    "machine": (
+        "profiling.machine.*",
+        "profiling.processes",
+        "profiling.seclusion",
+        "profiling.fingerprint",
+    ),
     "measured memory": (
         "profiling.measured_memory",
         "profiling.memory_limits",

@@ -149,11 +149,14 @@ def _config_error(error: ErrorDetails, model: type[object], where: str) -> Confi
     loc = error["loc"]
     if loc and loc[-1] == "[key]":  # the fault is in the key before it
         loc = loc[:-2]
+    if error["type"] == "invalid_key":
+        loc = loc[:-1]
     place = ".".join([*([where] if where else []), *(str(part) for part in loc)])
     kind = error["type"]
-    if error["loc"][-1:] == ("[key]",) and not isinstance(error["input"], str):
+    is_key = error["loc"][-1:] == ("[key]",)
+    if kind == "invalid_key" or (is_key and not isinstance(error["input"], str)):
         what = f"the key {error['input']!r} is no text"  # YAML reads on, 5 and 2026-01-01 so
-        return ConfigError(place, what, "put it in quotes")
+        return ConfigError(place or "configuration", what, "put it in quotes")
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         allowed = sorted(_schema_at(model, loc[:-1]).get("properties", {}))
         remedy = f"allowed here: {', '.join(allowed)}{nearest(str(loc[-1]), allowed)}"

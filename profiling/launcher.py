@@ -130,6 +130,7 @@ def _start(
         command,
         trace_cuda=request.device_type == "cuda",
         environment=environment,
+        secluded=request.lock_clocks is None,
     )
 
 

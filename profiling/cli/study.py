@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -329,9 +331,25 @@ def _export(nsys: Path, report: Path, output: Path) -> None:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
             remedy = f"remove {report.parent} and start the study again"
             raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
+        _forget_processes(unfinished)
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _forget_processes(sqlite: Path) -> None:
+    """Overwrites the environments of processes, which nsys puts among its texts.
+
+    They are of all processes that it could look into when it recorded, see
+    ``profiling.seclusion``; none of what we read refers to them.
+    """
+    with closing(sqlite3.connect(sqlite)) as database, database:
+        database.execute("PRAGMA secure_delete = ON")
+        with suppress(sqlite3.OperationalError):  # a report without any text
+            database.execute(
+                "UPDATE StringIds SET value = '' "
+                "WHERE instr(value, char(0)) > 0 AND instr(value, '=') > 0"
+            )
 
 
 def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
