@@ -1,12 +1,27 @@
 # The study: measure, count, fit, draw. Edit config/config.yaml; see docs/ for the rest.
 
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
+sys.path.insert(0, workflow.basedir)
+
+from adscale.errors import UserError
+from adscale.yaml_text import read_yaml
+from snakemake.exceptions import WorkflowError
+
 # A file named on the command line takes the place of ours rather than being mixed with it,
 # so that the methods of the one do not appear in the study of the other.
+CONFIG_FILES = workflow.overwrite_configfiles or ["config/config.yaml"]
+
 if not workflow.overwrite_configfiles:
+    try:  # what Snakemake says of such a file is a traceback
+        read_yaml(Path("config/config.yaml"))
+    except UserError as error:
+        raise WorkflowError(f"configuration:\n{error}") from None
 
     configfile: "config/config.yaml"
 
@@ -31,6 +46,8 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        # all of it, so that what is missing is made again though what it is for is there
+        STUDY_FILES.all,
         [list(rule.output.values()) for _, rule in TABLE_RULES],
         rules.figures.output,
         rules.report.output,
@@ -38,16 +55,26 @@ rule all:
 
 
 onstart:
+    if (
+        workflow.dag_settings.forceall
+        or workflow.dag_settings.forcerun
+        or workflow.dag_settings.forcetargets
+    ):
+        os.environ[AGAIN] = "1"
+        shell.prefix(PREFIX + 'RUN_OPTIONS="$RUN_OPTIONS --again"; ')
     print(*STUDY.notes, COLLECTOR.reason, opening_words(PLAN, CACHE), sep="\n")
 
 
 onsuccess:
     print(closing_words(PLAN, CACHE))
+    if missing := missing_words(PLAN, COUNTS, since_s=STARTED_S):
+        raise WorkflowError("\n".join(missing))
 
 
 onerror:
     print(
         opening_words(PLAN, CACHE),
+        *missing_words(PLAN, COUNTS, since_s=STARTED_S),
         "study: finished measurements are kept; what failed is told above and in results/logs",
         sep="\n",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from .methods.registry import check_resolution, check_settings, get_spec, parse_
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
 from .request import Execution, Sampling
+from .yaml_text import parse_yaml, read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
 HARDWARE_FILE = PRESET_FOLDER.with_name("hardware.yaml")
@@ -74,6 +76,7 @@ class StudyConfig:
     nsys: str | None
     foreign_processes: Literal["flag", "error"]
     container: str
+    environment: tuple[str, ...]
     extrapolate_to_px: int
     extrapolate_beyond_limit: bool
     skip_margin: float | None
@@ -133,23 +136,6 @@ def read_config(path: Path) -> StudyConfig:
     return load_config(read_yaml(path))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a configuration file and does not check it.
-
-    Raises:
-        ConfigError: it cannot be read, is no YAML, or holds no keys.
-    """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "holds no keys", "see config/config.yaml for an example")
-    return data
-
-
 def _merged(user: Mapping[str, Any]) -> dict[str, Any]:
     """The user's keys over those of the preset and of the lists of hardware."""
     name = user.get("preset", "quick")
@@ -193,14 +179,16 @@ def _default_hardware() -> dict[str, Any]:
     """The lists of ``HARDWARE_FILE``, which users may edit, too.
 
     Raises:
-        StudyConfigError: the file is no YAML.
+        StudyConfigError: the file cannot be read, or is no YAML.
     """
     try:
-        lists = yaml.safe_load(HARDWARE_FILE.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        what = f"is no YAML ({error})"
-        raise StudyConfigError([ConfigError(str(HARDWARE_FILE), what, "mend the syntax")]) from None
-    return {"gpus": [], "sensors": [], **(lists or {})}
+        lists = parse_yaml(HARDWARE_FILE) or {}
+    except ConfigError as error:
+        raise StudyConfigError([error]) from None
+    if not isinstance(lists, dict):
+        fault = ConfigError(str(HARDWARE_FILE), "holds no keys", "name gpus and sensors in it")
+        raise StudyConfigError([fault])
+    return {"gpus": [], "sensors": [], **lists}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,6 +206,7 @@ def _method(label: str, entry: MethodEntry, study: ConfigFile) -> MethodConfig:
     try:
         spec = get_spec(entry.target, where=f"{where}.target")
         settings = check_settings(spec, entry.settings, where=where)
+        _check_plain(settings, where)
     except UserError as error:
         raise StudyConfigError([error]) from None
     resolutions, resolutions_from = study.resolutions, "resolutions"
@@ -237,6 +226,20 @@ def _method(label: str, entry: MethodEntry, study: ConfigFile) -> MethodConfig:
     if errors:
         raise StudyConfigError(errors)
     return MethodConfig(label, spec, settings, variants, resolutions)
+
+
+def _check_plain(settings: Mapping[str, Any], where: str) -> None:
+    """Refuses settings that a record cannot hold, such as dates, which YAML has and JSON has not.
+
+    Raises:
+        ConfigError: one is of such a kind.
+    """
+    for key, value in settings.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            remedy = "expected: text, finite numbers, true, false, null, or lists and maps of them"
+            raise ConfigError(f"{where}.{key}", f"{value!r} cannot be used", remedy) from None
 
 
 def _resolution_errors(
@@ -329,6 +332,7 @@ def _study(
         nsys=full.nsys,
         foreign_processes=full.device.foreign_processes,
         container=full.container,
+        environment=full.environment,
         extrapolate_to_px=full.extrapolate_to_px,
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from .models import CLOSED, OPEN, Count, EachOnce, Flag, Integer, Name, Number, Positive, Text
+from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Text
 from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
 
 DEFAULT_MARGIN = 0.1
@@ -28,10 +28,17 @@ def _not_taken(name: str) -> str:
     return name
 
 
-DeviceName = Annotated[Name, AfterValidator(_not_taken)]
+MethodName = Annotated[Name, Field(max_length=80)]
+DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
+Side = Annotated[Positive, Field(le=100_000)]
+"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
+
+Threads = Annotated[Positive, Field(le=8192)]
+"""As many CPUs as Linux knows at most."""
+
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
 Label = Annotated[str, Field(min_length=1, max_length=40)]
-Resolutions = Annotated[tuple[Positive, ...], Field(min_length=1), EachOnce]
+Resolutions = Annotated[tuple[Side, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
 ]
@@ -55,7 +62,7 @@ class Device:
         description="UUID of the GPU to measure on (`nvidia-smi -L` lists them); null: the first "
         "that CUDA shows. Numbers are not taken: they change.",
     )
-    threads: Positive | None = Field(
+    threads: Threads | None = Field(
         default=None,
         description="CPU threads inside one operator; null: as many as this process may use.",
     )
@@ -78,7 +85,7 @@ class ClusterDevice:
 
     name: DeviceName = Field(description="As of `device`.")
     type: Literal["cpu", "cuda"] = Field(description="Kind of device.")
-    threads: Positive = Field(
+    threads: Threads = Field(
         description="CPU threads inside one operator, and CPUs that a job asks for."
     )
     hardware: Text | None = Field(
@@ -126,7 +133,9 @@ class Gpu:
     """A GPU by whose memory methods are judged."""
 
     name: Label = Field(description="Written at the line.")
-    memory_gib: Annotated[Number, Field(gt=0)] = Field(description="Memory in GiB (2^30 bytes).")
+    memory_gib: Annotated[Finite, Field(gt=0, le=1_000_000)] = Field(
+        description="Memory in GiB (2^30 bytes)."
+    )
     source: Text | None = Field(
         default=None,
         description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
@@ -138,7 +147,7 @@ class Sensor:
     """An image sensor by whose pixels methods are judged."""
 
     name: Label = Field(description="Written at the mark.")
-    megapixels: Annotated[Number, Field(gt=0)] = Field(description="Pixels in millions.")
+    megapixels: Annotated[Finite, Field(gt=0, le=10_000)] = Field(description="Pixels in millions.")
     source: Text | None = Field(
         default=None,
         description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
@@ -149,10 +158,10 @@ class Sensor:
 class FigureStyle:
     """How figures look; nothing here causes a measurement."""
 
-    width_mm: Annotated[Number, Field(ge=60, le=400)] = Field(
+    width_mm: Annotated[Finite, Field(ge=60, le=400)] = Field(
         default=130, description="Width of a figure in mm."
     )
-    font_pt: Annotated[Number, Field(ge=4, le=30)] = Field(
+    font_pt: Annotated[Finite, Field(ge=4, le=30)] = Field(
         default=8, description="Size of the text in points."
     )
     png_dpi: Annotated[Integer, Field(ge=50, le=1200)] = Field(
@@ -178,7 +187,7 @@ class ConfigFile:
         description="Several kinds of hardware, in place of `device`: every run is measured on "
         "each, by jobs of a cluster (docs/cluster.md).",
     )
-    methods: Annotated[Mapping[Name, MethodEntry], Field(min_length=1)] = Field(
+    methods: Annotated[Mapping[MethodName, MethodEntry], Field(min_length=1)] = Field(
         description="Your label of each method, with the class behind it and its settings. One "
         "class may appear under several labels."
     )
@@ -197,7 +206,7 @@ class ConfigFile:
         "reference-fp32 unless their entry says otherwise.",
     )
     sampling: Sampling = Field(description="How many images a run measures.")
-    processes: Positive = Field(
+    processes: Annotated[Positive, Field(le=1000)] = Field(
         default=1,
         description="Fresh processes in which each run is measured, one after the other: the first "
         "of all runs, then the second of all runs. What differs from process to process, as where "
@@ -218,7 +227,7 @@ class ConfigFile:
         description="Folder of images (PNG, JPEG, BMP, TIFF; an MVTec AD folder is recognised); "
         "null: photographs that come with scikit-image.",
     )
-    max_image_megapixels: Annotated[Number, Field(gt=0)] = Field(
+    max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS,
         description="Images with more pixels, in millions, are left out, which is said: a file of "
         "a few kilobytes may hold more than memory does.",
@@ -236,6 +245,15 @@ class ConfigFile:
         description="Path of the nsys program; null: looked for in PATH and where its packages "
         "install it.",
     )
+    environment: Annotated[
+        tuple[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], ...], EachOnce
+    ] = Field(
+        default=(),
+        description="Names of further variables of the environment that measured programs get, "
+        "where they are set. Others than those that docs/running.md lists they do not get: nsys "
+        "writes all of them with their values into its reports. Nothing is measured again when "
+        "this is changed.",
+    )
     container: Text = Field(
         default="build/adscale.sif",
         description="Image in which a study called with --use-singularity runs: a .sif (`make "
@@ -249,12 +267,12 @@ class ConfigFile:
         "is recorded as predicted_out_of_memory, never as measured. What has been measured is not "
         "measured again when this is switched; what was left out is, once it no longer would be.",
     )
-    memory_margin: Annotated[Number, Field(ge=0)] = Field(
+    memory_margin: Annotated[Finite, Field(ge=0, le=1000)] = Field(
         default=DEFAULT_MARGIN,
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
     )
-    extrapolate_to_px: Positive = Field(
+    extrapolate_to_px: Side = Field(
         default=3000,
         description="Side length in px to which fits are extrapolated and memory is counted.",
     )

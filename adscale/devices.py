@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -111,6 +112,26 @@ def scheduler_resources(
     return {key: resource(key) for key in sorted({key for each in asked.values() for key in each})}
 
 
+def measurement_resources(
+    devices: Iterable[DeviceConfig], overwritten: Container[str]
+) -> dict[str, str | Callable[[RunWildcards], int]]:
+    """Return what a measurement on a cluster cannot do without: a GPU, and the node for itself.
+
+    It stands in the profile for SLURM, too, but a resource that the command line sets takes the
+    place of all that the profile has of its kind.
+
+    Args:
+        devices: of the study.
+        overwritten: resources that profile or command line set for the rule: a GPU is asked for in
+            one form only.
+    """
+    types = {device.name: device.type for device in devices}
+    needed: dict[str, str | Callable[[RunWildcards], int]] = {"slurm_extra": "--exclusive"}
+    if "gres" not in overwritten and "cuda" in types.values():
+        needed["gpu"] = lambda run: int(types[_device_of(run, types)] == "cuda")
+    return needed
+
+
 def _device_of(wildcards: RunWildcards, names: Container[str]) -> str:
     name = wildcards.run.partition("/")[0]
     return name if name in names else name.removesuffix(IN_CONTAINER)
@@ -149,9 +170,52 @@ def _gpu_errors(where: str, entry: Device | ClusterDevice) -> Iterator[UserError
 DeviceType = Literal["cpu", "cuda"]
 
 
-def usable_cpus() -> int:
-    """Logical CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0))
+def usable_cpus(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPUs that this process may keep busy: those it may run on, or the quota of its control group.
+
+    Of a quota that is no whole number the part of a CPU does not count: threads that exceed it are
+    stopped for a part of each period.
+
+    Args:
+        proc: where Linux describes processes.
+        cgroup: where the control groups are mounted.
+    """
+    allowed, quota = len(os.sched_getaffinity(0)), cpu_quota(proc, cgroup)
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def cpu_quota(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """The CPU time that control groups leave this process, in CPUs; None: no bound.
+
+    Args:
+        proc: where Linux describes processes.
+        cgroup: where the control groups are mounted, of version 1, 2 or both.
+    """
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found: list[float] = []
+    for line in lines:
+        number, controllers, own = line.split(":", 2)
+        if number == "0":
+            found += _quotas(cgroup, own, ("cpu.max",))
+        elif "cpu" in controllers.split(","):
+            found += _quotas(cgroup / "cpu", own, ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+    return min(found, default=None)
+
+
+def _quotas(root: Path, own: str, names: tuple[str, ...]) -> Iterator[float]:
+    """The quotas of a group and of every group around it; inside a container some are not seen."""
+    folder = root / own.lstrip("/")
+    for group in (folder, *folder.parents):
+        if root not in (group, *group.parents):
+            return
+        with suppress(OSError, ValueError):
+            words = " ".join((group / name).read_text(encoding="utf-8") for name in names).split()
+            quota_us, period_us = float(words[0]), float(words[1])  # "max": there is none
+            if quota_us > 0:
+                yield quota_us / period_us
 
 
 def detect_device_type() -> DeviceType:

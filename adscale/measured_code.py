@@ -37,7 +37,12 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.collectors.embedded.*",
         "profiling.collectors.nsys.run",
     ),
-    "machine": ("profiling.machine.*", "profiling.processes", "profiling.fingerprint"),
+    "machine": (
+        "profiling.machine.*",
+        "profiling.processes",
+        "profiling.seclusion",
+        "profiling.fingerprint",
+    ),
     "measured memory": (
         "profiling.measured_memory",
         "profiling.memory_limits",
@@ -78,11 +83,13 @@ _FOR_PEOPLE = "says how it goes, between the images"
 
 NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
+    "adscale.damage": "looks at files after the measurement",
     "adscale.digest": "tells what has changed",
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
     "adscale.errors": "a run that ends with one of them measures nothing",
+    "adscale.failure": "tells of a run that has no measurement",
     "adscale.first_convolution": "how a record is laid out, after the measurement",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
@@ -95,6 +102,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",
     "adscale.tables": _FOR_PEOPLE,
+    "adscale.yaml_text": _FOR_PLANNING,
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",

@@ -158,6 +158,14 @@ class MemoryCount:
 
 
 @dataclass(frozen=True, config=CLOSED)
+class RefusedCount:
+    """A resolution at which nothing could be counted."""
+
+    resolution_px: Positive = Field(description="Side length of the square image.")
+    reason: Text = Field(description="Why, in a line.")
+
+
+@dataclass(frozen=True, config=CLOSED)
 class MemoryRecord:
     """Exact counts of one method and variant at some resolutions."""
 
@@ -172,6 +180,10 @@ class MemoryRecord:
         description="Where the inference is thought to happen. It decides which tensors are "
         "copied and which lie on the host."
     )
-    resolutions: Annotated[tuple[MemoryCount, ...], Field(min_length=1)] = Field(
-        description="One count per resolution."
+    resolutions: tuple[MemoryCount, ...] = Field(
+        description="One count per resolution. Empty where the count failed as a whole; it is "
+        "tried again when the study is called again."
+    )
+    refused: tuple[RefusedCount, ...] = Field(
+        default=(), description="Resolutions that were asked for and could not be counted."
     )

@@ -10,7 +10,15 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    ConfigDict,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .errors import ConfigError
@@ -28,6 +36,7 @@ Integer = Annotated[int, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Positive = Annotated[int, Strict(), Field(ge=1)]
 Number = Annotated[float, Strict()]
+Finite = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -140,8 +149,14 @@ def _config_error(error: ErrorDetails, model: type[object], where: str) -> Confi
     loc = error["loc"]
     if loc and loc[-1] == "[key]":  # the fault is in the key before it
         loc = loc[:-2]
+    if error["type"] == "invalid_key":
+        loc = loc[:-1]
     place = ".".join([*([where] if where else []), *(str(part) for part in loc)])
     kind = error["type"]
+    is_key = error["loc"][-1:] == ("[key]",)
+    if kind == "invalid_key" or (is_key and not isinstance(error["input"], str)):
+        what = f"the key {error['input']!r} is no text"  # YAML reads on, 5 and 2026-01-01 so
+        return ConfigError(place or "configuration", what, "put it in quotes")
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         allowed = sorted(_schema_at(model, loc[:-1]).get("properties", {}))
         remedy = f"allowed here: {', '.join(allowed)}{nearest(str(loc[-1]), allowed)}"
@@ -179,6 +194,8 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             return f"expected: at {end} {length} character{'' if length == 1 else 's'}"
         case "string_pattern_mismatch":
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
+        case "finite_number":
+            return "expected: a finite number"
         case "each_once" | "taken":
             return f"expected: {error['msg']}" if error["type"] == "each_once" else error["msg"]
         case _:

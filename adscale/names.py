@@ -11,6 +11,10 @@ DRAFT_NAME = "draft.json"
 """The record of a run as it stands if Linux kills the measuring process for its memory."""
 
 
+PROBLEM_NAME = "problem.txt"
+"""The error that ended a measuring process, in a line, for the process that waits for it."""
+
+
 def record_name(collector: str) -> str:
     """The record of a process: of the latency pass, which nobody records, it has its own name."""
     return "latency.json" if collector == "none" else "run.json"

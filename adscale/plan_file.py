@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,6 +92,26 @@ def folder_lists(environment: Mapping[str, str]) -> dict[str, str]:
     """
     file = Path(environment[VARIABLE])
     return {name: f"@{_list_file(file, name)}" for name in (PROCESS_FOLDERS, RUN_FOLDERS)}
+
+
+def figure_list(names: Iterable[str], environment: Mapping[str, str] = os.environ) -> str:
+    """An argument that stands for names of figures, ``@FILE`` for the reason above.
+
+    The file is named by its content, so that other names are another argument.
+
+    Args:
+        names: of the figures.
+        environment: names the plan, beside which the file is.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    text = "".join(f"{name}\n" for name in names)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    file = Path(environment[VARIABLE]).with_name(f"figures-{digest}.txt")
+    if not file.is_file():
+        write_text(file, text)
+    return f"@{file}"
 
 
 def _folders(plan: Plan) -> dict[str, list[str]]:

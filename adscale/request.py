@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .models import CLOSED, Count, Flag, Name, Number, Positive, checked, jsonable
+from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
@@ -32,10 +32,10 @@ class Sampling:
     min_images: Positive = Field(
         description="Measured images, at least, whatever the time budget says."
     )
-    time_budget_s: Annotated[Number, Field(gt=0)] | None = Field(
+    time_budget_s: Annotated[Finite, Field(gt=0)] | None = Field(
         description="Seconds after which a run stops measuring; null: no limit."
     )
-    target_precision: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+    target_precision: Annotated[Finite, Field(gt=0, lt=1)] | None = Field(
         default=None,
         description="A run stops measuring once half of the 95 % interval of the mean of every "
         "submodule and of the whole image is at most this share of it, such as 0.01; null: "
@@ -97,7 +97,7 @@ class RunRequest:
     execution: Execution = Field(
         default=Execution(), description="Settings that change what is measured."
     )
-    max_image_megapixels: Annotated[Number, Field(gt=0)] = Field(
+    max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
     lock_clocks: Positive | None = Field(
@@ -109,7 +109,7 @@ class RunRequest:
         description="What is done about processes of others on the GPU: recorded, or the run "
         "fails. Does not have a run measured again by itself.",
     )
-    skip_margin: Annotated[Number, Field(ge=0)] | None = Field(
+    skip_margin: Annotated[Finite, Field(ge=0)] | None = Field(
         default=None,
         description="Share of the device's memory by which the count must exceed it for the run to "
         "be left out; null: it is begun whatever the count says. Does not have a run measured "

@@ -303,6 +303,11 @@ class Hardware:
     threads: Positive = Field(description="Threads torch used inside an operator.")
     memory_bytes: Positive = Field(description="Main memory.")
     gpu: Gpu | None = Field(description="null on a CPU device.")
+    cpu_quota: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None,
+        description="CPU time that control groups leave the process, in CPUs; null: no bound, or "
+        "an older record.",
+    )
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .tables import Argument, Mark, TableJob
+from .tables import Argument, Mark, Source, TableJob
 
 TABLES = "results/tables"
 """Folder of the tables."""
@@ -28,6 +28,16 @@ class StudyFiles:
     records: Sequence[str]
     runs: Sequence[str]
     counts: Sequence[str]
+
+    @property
+    def all(self) -> list[str]:
+        """All of these files."""
+        inputs = (_inputs(Argument(source, source=source), self) for source in _READ)
+        return [file for one in inputs for files in one.values() for file in files]
+
+
+_READ: tuple[Source, ...] = ("processes", "counts")
+"""Sources of arguments that stand for files of a study, without those among others."""
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,15 @@ def schema_of(columns: Columns) -> Schema:
     return {column.name: column.type for column in columns}
 
 
+MISSING = text(
+    "missing",
+    means="why there are no numbers: a measurement or count that failed, or a resolution that "
+    "cannot be counted. Such a row has its names and nothing else, and no figure or fit reads it; "
+    "null in all other rows",
+)
+"""The last column of every table."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a study, `results/tables/<name>.csv` with the Parquet file beside it.
@@ -157,7 +166,7 @@ class Table:
     Attributes:
         name: without extension.
         row: what a row is, for docs/results.md.
-        columns: in their order.
+        columns: in their order; `MISSING` is added.
         category: under which Snakemake's report files it.
         contents: label of it there, in a few words.
         caption: beneath it there: what it shows, and in a paragraph of its own whether that is
@@ -176,6 +185,10 @@ class Table:
     page: str = "definitions.md"
     in_report: bool = False
     not_in_report: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Add the column that every table has."""
+        object.__setattr__(self, "columns", join(self.columns, MISSING))
 
     @cached_property
     def schema(self) -> Schema:

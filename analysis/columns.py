@@ -37,7 +37,11 @@ PART = join(
 
 CLOCK = text("clock", means="by which the times of the row are measured, see above")
 
-STATUS = text("status", means="`ok`, `out_of_memory` or `predicted_out_of_memory`, see below")
+STATUS = text(
+    "status",
+    means="`ok`, `out_of_memory` or `predicted_out_of_memory`, see below; `failed` "
+    "where nothing was measured for another reason, see `missing`",
+)
 
 COLLECTOR = text(
     "collector",

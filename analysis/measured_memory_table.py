@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from adscale.failure import read_failure
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, pick, real, text
 
 from .columns import INCOMPLETE, PART, RUN, STATUS
@@ -97,7 +98,8 @@ def measured_memory_table(runs: Sequence[Path], counts: Sequence[Path]) -> pd.Da
     from .tables import make_table
 
     counted = _read_counts(counts)
-    all_runs = [read_run(folder / "run.json") for folder in runs]
+    there = [folder for folder in runs if read_failure(folder / "run.json") is None]
+    all_runs = [read_run(folder / "run.json") for folder in there]
     all_runs.sort(key=lambda run: run.key)
     rows = [
         {**dict.fromkeys(MEASURED_MEMORY.schema), **row}

@@ -72,6 +72,8 @@ RUNS = Table(
         text("lock_problem", means="why it was not locked"),
         text("cpu_model", "cpus", means="model, and the logical CPUs that the process may use"),
         integer("cpu_count", "online_cpus", means="their number, and that of the machine"),
+        real("cpu_quota", means="CPU time that a container or control group leaves the process, in "
+             "CPUs; null: no bound", unit=""),
         text("gpu_driver", means="version of the driver"),
         integer("machine_samples", means="samples of the machine's state taken while images were "
                 "measured; the next eight columns, and the share of others, are over these"),
@@ -166,6 +168,7 @@ def _record(run: Run) -> dict[str, Any]:
         "cpus": hardware.cpus,
         "cpu_count": hardware.cpu_count,
         "online_cpus": hardware.online_cpus,
+        "cpu_quota": hardware.cpu_quota,
         "gpu_driver": hardware.gpu and hardware.gpu.driver,
         "container": request.container,
         **{f"{name}_version": getattr(record.software, name) for name in VERSIONS},

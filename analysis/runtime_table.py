@@ -87,7 +87,7 @@ def _run_kernels(run: StudyRun) -> pd.DataFrame:
         "processes": len(processes),
         "images": sum(process.measured_images for process in processes),
     }
-    rows = kernels_per_image(run).assign(**about)
+    rows = kernels_per_image(run).assign(**about, missing=None)
     return rows[list(KERNELS.schema)].astype(dict(KERNELS.schema))
 
 

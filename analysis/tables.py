@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from adscale.damage import damage
 from adscale.errors import OutputError, ResultsError
 from adscale.files import write_output
-from adscale.tables import Schema
+from adscale.tables import MISSING, Schema, names_of
+
+_OF_ALL = names_of(MISSING)
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
@@ -24,10 +29,10 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
         KeyError: a row lacks a column, or has another one (a fault of the program).
     """
     for row in rows:
-        if row.keys() != schema.keys():
-            raise KeyError(*(row.keys() ^ schema.keys()))
+        if {*row, *_OF_ALL} != {*schema, *_OF_ALL}:
+            raise KeyError(*({*row, *_OF_ALL} ^ {*schema, *_OF_ALL}))
     columns = {
-        name: pd.array([row[name] for row in rows], dtype=kind) for name, kind in schema.items()
+        name: pd.array([row.get(name) for row in rows], dtype=kind) for name, kind in schema.items()
     }
     return pd.DataFrame(columns)
 
@@ -68,23 +73,66 @@ def write_both(table: pd.DataFrame, csv_path: Path) -> None:
 
 
 def read_csv(path: Path, schema: Schema) -> pd.DataFrame:
-    """Read a table that `write_csv` wrote.
+    """Read a table that `write_csv` wrote, without the rows of what is missing.
 
     Raises:
-        ResultsError: the file is missing or does not hold the schema's columns.
+        ResultsError: the file is missing, cut off, or does not hold the schema's columns.
     """
-    remedy = "make the table again with python -m analysis"
+    table = _read_csv(path, schema)
+    if "missing" in schema:
+        table = table[table["missing"].isna()].reset_index(drop=True)
+    return table
+
+
+def read_missing(path: Path, schema: Schema) -> pd.DataFrame:
+    """Read the rows of what is missing in a table.
+
+    Raises:
+        ResultsError: as `read_csv` does.
+    """
+    table = _read_csv(path, schema)
+    return table[table["missing"].notna()].reset_index(drop=True)
+
+
+def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
+    _check_whole(path)
     try:
         # Only an empty field is null: a method may be called "NA".
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
     except OSError as error:
-        raise ResultsError(path, f"cannot be opened ({error.strerror})", remedy) from error
+        raise ResultsError(path, f"cannot be opened ({error.strerror})", _AGAIN) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
-        raise ResultsError(path, f"is not the expected table ({error})", remedy) from error
-    missing = [name for name in schema if name not in table.columns]
-    if missing:
-        raise ResultsError(path, f"has no column {', '.join(missing)}", remedy)
+        raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
+    if "missing" in schema and "missing" not in table.columns:  # made before there was one
+        table["missing"] = pd.array([None] * len(table), dtype="string")
+    absent = [name for name in schema if name not in table.columns]
+    if absent:
+        raise ResultsError(path, f"has no column {', '.join(absent)}", _AGAIN)
     return table[list(schema)]
+
+
+_AGAIN = "make the table again with python -m analysis"
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a table that was cut off; one beside its Parquet file may be cut between two lines."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    beside = path.with_suffix(".parquet")
+    remedy = f"remove it and start the study again, or {_AGAIN}"
+    with suppress(OSError, pa.ArrowException):
+        fault = damage(path)
+        if fault is not None:
+            raise ResultsError(path, f"is not the expected table ({fault})", remedy)
+        if path.suffix == ".csv" and beside.is_file():
+            rows = pq.read_metadata(beside).num_rows
+            with path.open(encoding="utf-8", newline="") as file:
+                found = sum(1 for _ in csv.reader(file)) - 1
+            if found < rows:
+                cut = f"is cut off: {found} rows, {beside.name} beside it has {rows}"
+                what = f"is not the expected table ({cut})"
+                raise ResultsError(path, what, remedy)
 
 
 def read_parquet(path: Path, schema: Schema, remedy: str) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -9,7 +9,7 @@ from adscale.errors import UserError
 
 from .cli import measure, memory, run, study
 from .ending import end_in_time
-from .launcher import MeasurementFailedError
+from .launcher import INTERRUPTED, MeasurementFailedError
 from .trail import error_place
 
 SUBCOMMANDS = (
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except MeasurementFailedError as error:
-        if not error.told:
+        if not error.told and error.returncode not in INTERRUPTED:
             print(f"error: {error}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     except SystemExit as ending:  # called by a method of the user's

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import adscale
-from adscale.devices import usable_cpus
+from adscale.devices import cpu_quota
 
 from .machine.nvml import driver_version
 
@@ -21,11 +21,12 @@ def hardware(device_type: str) -> dict[str, Any]:
     """CPU, memory and, on a CUDA device, the GPU; for ``run.json``."""
     return {
         "cpu_model": cpu_model(),
-        "cpu_count": usable_cpus(),
+        "cpu_count": len(os.sched_getaffinity(0)),
         "cpus": cpu_list(os.sched_getaffinity(0)),
         "online_cpus": os.cpu_count() or 1,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpu": _gpu() if device_type == "cuda" else None,
+        "cpu_quota": cpu_quota(),
     }
 
 

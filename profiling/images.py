@@ -50,6 +50,21 @@ def limit_images(max_megapixels: float) -> None:
     _max_megapixels.set(max_megapixels)
 
 
+def check_folder(folder: Path, max_megapixels: float = MAX_IMAGE_MEGAPIXELS) -> None:
+    """Refuses a folder without an image that can be read, by decoding no more than it takes.
+
+    Args:
+        folder: any folder, or one in the layout of MVTec AD.
+        max_megapixels: larger images count as unreadable, in 10⁶ pixels.
+
+    Raises:
+        ImageFolderError: the folder is missing or cannot be listed, or holds no such image.
+    """
+    limit_images(max_megapixels)
+    if all(_unreadable_because(file) is not None for file in find_images(folder).files):
+        ImageSet.from_folder(folder)  # says it
+
+
 class ImageTooLargeError(Exception):
     """An image has more pixels than the configuration admits."""
 

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from adscale.errors import CollectorError, DeviceError, MethodError
 from adscale.files import read_record, write_record
-from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.run_record import Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .memory_limits import kernel_kills
-from .processes import Finished, run_forwarding
-from .trail import PROBLEM_NAME, fault_place, last_range
+from .processes import FORWARDED, Finished, run_forwarding
+from .trail import fault_place, last_range
 
 CHECKOUT = Path(__file__).parents[1]
+
+
+INTERRUPTED = tuple(128 + number for number in FORWARDED)
+"""Exit codes of a measurement that was asked to end."""
 
 
 class MeasurementFailedError(Exception):
@@ -41,6 +48,7 @@ class MeasurementFailedError(Exception):
     def __init__(self, returncode: int, problem: str, *, told: bool) -> None:
         super().__init__(problem)
         self.returncode = returncode
+        self.problem = problem
         self.told = told
 
 
@@ -62,6 +70,7 @@ def launch(
     nsys: Path | None,
     hardware: str | None = None,
     log: str | None = None,
+    passed_on: Sequence[str] = (),
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -73,6 +82,7 @@ def launch(
         nsys: the program, where the request's collector is nsys.
         hardware: part of the name of the hardware that must be here; None: any may be.
         log: file that holds what the process prints; None: it was seen.
+        passed_on: names of variables that the process gets besides those of ``PASSED_ON``.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -86,7 +96,7 @@ def launch(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        returncode = _start(request, unfinished, nsys, hardware)
+        returncode = _start(request, unfinished, nsys, hardware, passed_on)
         if returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before, log)
         profile = PROFILE_NAMES.get(request.collector)
@@ -102,11 +112,17 @@ def _usual_mode() -> int:
     return 0o666 & ~umask
 
 
-def _start(request: RunRequest, unfinished: Path, nsys: Path | None, hardware: str | None) -> int:
+def _start(
+    request: RunRequest,
+    unfinished: Path,
+    nsys: Path | None,
+    hardware: str | None,
+    passed_on: Sequence[str],
+) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     command += [] if hardware is None else ["--hardware", hardware]
-    environment = _environment(request)
+    environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))
     command += ["--nsys-version", nsys_version(nsys)]
@@ -116,21 +132,55 @@ def _start(request: RunRequest, unfinished: Path, nsys: Path | None, hardware: s
         command,
         trace_cuda=request.device_type == "cuda",
         environment=environment,
+        secluded=request.lock_clocks is None,
     )
 
 
-def _environment(request: RunRequest) -> dict[str, str]:
-    """Threads are set before torch and its libraries start; Snakemake sets them to its own."""
+PASSED_ON = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR", "MPLCONFIGDIR", "ADSCALE_*", "COVERAGE_*",
+    "CUDA_*", "CUDNN_*", "CUBLAS_*", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_TF32_OVERRIDE", "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "DNNL_*", "ONEDNN_*", "OPENBLAS_*",
+    "MALLOC_*", "TORCH_*", "TORCHINDUCTOR_*", "PYTORCH_*", "HF_HOME", "HF_HUB_OFFLINE",
+    "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER",
+)  # fmt: skip
+"""Variables of the environment that a measured program gets, where they are set; ``*`` stands for
+any ending. nsys writes all variables of a program with their values into its report, and so into
+every export of it: what is not needed, such as somebody's password, does not get there."""
+
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|PRIVATE", re.IGNORECASE)
+"""Names that no pattern of ours lets through."""
+
+
+def measured_environment(
+    request: RunRequest, around: Mapping[str, str], passed_on: Sequence[str] = ()
+) -> dict[str, str]:
+    """All of the environment of a measuring process.
+
+    Threads are set before torch and its libraries start; Snakemake sets them to its own.
+
+    Args:
+        request: the run.
+        around: the environment of this process.
+        passed_on: names that the user adds to ``PASSED_ON``.
+    """
     threads = str(request.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(CHECKOUT), *filter(None, [around.get("PYTHONPATH")])])
     # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
     extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if request.execution.deterministic:
         extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS is not, and torch refuses
     if request.gpu is not None:
         extra["CUDA_VISIBLE_DEVICES"] = request.gpu
-    return {**os.environ, **dict.fromkeys(names, threads), **extra}
+    needed = {
+        name: value
+        for name, value in around.items()
+        if name in passed_on
+        or (not SECRET.search(name) and any(fnmatchcase(name, one) for one in PASSED_ON))
+    }
+    return {**needed, **dict.fromkeys(names, threads), **extra}
 
 
 def _exit_code(finished: Finished) -> int:
@@ -165,7 +215,7 @@ def _explain(
     problem = Problem(phase="unknown", message=message, requested_bytes=None)
     record = dataclasses.replace(record, problem=problem)
     write_record(unfinished / record_name(request.collector), record)
-    _write_empty_profile(unfinished, request)
+    write_empty_profile(unfinished, request)
 
 
 def _ending(returncode: int, unfinished: Path, request: RunRequest, log: str | None) -> MethodError:
@@ -181,8 +231,13 @@ def _ending(returncode: int, unfinished: Path, request: RunRequest, log: str | N
     return MethodError(request.target, what, f"see {log or 'what it has printed'}")
 
 
-def _write_empty_profile(folder: Path, request: RunRequest) -> None:
-    """The profile of a process that was killed, where its collector left none."""
+def write_empty_profile(folder: Path, request: RunRequest) -> None:
+    """The profile of a process that ended early, where there is none.
+
+    Args:
+        folder: for it.
+        request: names the collector.
+    """
     name = PROFILE_NAMES.get(request.collector)
     if name is None or (folder / name).is_file():
         return

@@ -53,6 +53,30 @@ def measurement_lock(key: str, holder: str, folder: Path = LOCK_FOLDER) -> Itera
         os.close(file)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process measures into a folder, such as one that outlived its study.
+
+    Where the file system has no such locks, it does not wait.
+
+    Args:
+        folder: of a run; it is made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                what = f"waiting for another process that measures into {folder}"
+                print(what, file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
 def _acquire(path: Path) -> int:
     """The open lock file, locked."""
     while True:

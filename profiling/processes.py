@@ -38,6 +38,7 @@ def run_forwarding(
     output: IO[bytes] | None = None,
     grace_s: float = 10.0,
     timeout_s: float | None = None,
+    first: Callable[[], None] | None = None,
 ) -> Finished:
     """Runs a program in a session of its own and waits for it.
 
@@ -51,6 +52,7 @@ def run_forwarding(
         output: takes its standard output and errors; None: it shares ours.
         grace_s: seconds between asking to end and killing.
         timeout_s: seconds after which it is ended as by a signal; None: never.
+        first: called in the new process before the program starts: system calls only.
 
     Raises:
         OSError: the program cannot be started.
@@ -64,7 +66,7 @@ def run_forwarding(
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C comes to us alone, once
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, no locks
+            preexec_fn=_end_with_parent(first),  # noqa: PLW1509 - one system call, no locks
         )
         return run.wait(timeout_s)
 
@@ -138,13 +140,15 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
             signal.signal(signum, earlier)
 
 
-def _end_with_parent() -> Callable[[], None]:
+def _end_with_parent(also: Callable[[], None] | None) -> Callable[[], None]:
     """The new process first asks Linux for a SIGTERM when we are killed outright."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # loaded here: not between fork and exec
 
     def ask() -> None:
         if prctl is not None:
             prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if also is not None:
+            also()
 
     return ask
 

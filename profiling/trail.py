@@ -19,7 +19,7 @@ from adscale.names import IMAGE
 
 from .annotation import Annotate
 
-TRAIL_NAME, FAULT_NAME, PROBLEM_NAME = "trail", "fault.txt", "problem.txt"
+TRAIL_NAME, FAULT_NAME = "trail", "fault.txt"
 """Files in the folder of a run that is not finished."""
 
 PHASES = {"warmup": "warm-up image", "measure": "measured image", "memory": "memory image"}

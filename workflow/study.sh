@@ -3,7 +3,8 @@
 #
 # Snakemake locks its working directory with files, which a kill leaves behind. The lock here is
 # one of the operating system and ends with the process: whoever holds it knows that no other
-# study of ours runs in this directory, and may remove those files.
+# study of ours runs in this directory, and may remove those files. Snakemake itself holds it: what
+# called it may be killed and leave it working. Its jobs do not inherit the file.
 set -eu
 
 snakemake=$1
@@ -17,4 +18,4 @@ fi
 if [ -n "$(ls .snakemake/locks 2>/dev/null)" ]; then
     "$snakemake" "$@" --unlock 9>&-
 fi
-"$snakemake" "$@" 9>&-
+exec "$snakemake" "$@"

@@ -6,8 +6,11 @@ A method is a module beside this one that defines ``SPEC``.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from .foreign import is_foreign, planned_spec
@@ -27,6 +30,7 @@ __all__ = [
     "Variant",
     "all_specs",
     "check_countable",
+    "check_files",
     "check_implementation",
     "check_resolution",
     "check_settings",
@@ -34,6 +38,40 @@ __all__ = [
     "get_spec",
     "parse_variant",
 ]
+
+
+FILES, FOLDERS = ("weights", "checkpoint"), ("normal_images",)
+"""Settings of methods that name files and folders of the user."""
+
+
+def check_files(spec: MethodSpec, settings: Mapping[str, Any], *, where: str = "settings") -> None:
+    """Refuses settings that name a file or folder which is not there.
+
+    What a foreign method takes under such a name may be something else than a file: it is refused
+    only where it looks like a path.
+
+    Args:
+        spec: of the method.
+        settings: of the method.
+        where: the place they come from, such as ``methods.MyLabel``.
+
+    Raises:
+        ConfigError: there is no such file, or no such folder.
+    """
+    for key in (*FILES, *FOLDERS):
+        value = settings.get(key)
+        if not isinstance(value, str) or (spec.foreign and not _is_like_a_path(value)):
+            continue
+        # these have no errors of their own, whatever the text is and whoever may read it
+        is_there = os.path.isdir(value) if key in FOLDERS else os.path.isfile(value)  # noqa: PTH112, PTH113
+        if not is_there:
+            kind = "folder" if key in FOLDERS else "file"
+            what = f"no such {kind} {value}"
+            raise ConfigError(f"{where}.{key}", what, f"correct the path, or leave {key} out")
+
+
+def _is_like_a_path(text: str) -> bool:
+    return "/" in text or Path(text).suffix.lower() in {".pt", ".pth", ".ckpt", ".safetensors"}
 
 
 TARGETS = ("ddad", "efficientad", "patchcore")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
+from adscale.failure import or_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,11 @@ def add_parser(subparsers: Subparsers) -> None:
         default="auto",
         help="sqlite3: do without the Arrow driver; slower, same results",
     )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="with --run: take note of a failure beside it, and end without an error",
+    )
     parser.set_defaults(run_command=_main)
 
 
@@ -82,7 +88,8 @@ def _main(options: argparse.Namespace) -> None:
         what = "is a table of the submodules of a run, and no run is named"
         raise ArgumentError("--kernel-table", what, "add --run run.json, or use --kernels")
     if options.run:
-        _write_run(options)
+        record = options.run if options.keep_going else None
+        or_note(record, lambda: _write_run(options), lambda: _write_nothing(options))
     else:
         _show_profile(options)
 
@@ -118,6 +125,19 @@ def _write_run(options: argparse.Namespace) -> None:
     if options.kernel_table:
         write_parquet(found.kernels, options.kernel_table)
     write_parquet(found.table, options.output, metadata)
+
+
+def _write_nothing(options: argparse.Namespace) -> None:
+    """Tables without rows, where none are of an earlier measurement."""
+    from ..profiles.kernel_table import RUN_KERNEL_COLUMNS
+    from ..profiles.range_table import RANGE_COLUMNS
+    from ..tables import make_table, write_parquet
+
+    for path, columns in (
+        (options.output, RANGE_COLUMNS), (options.kernel_table, RUN_KERNEL_COLUMNS),
+    ):  # fmt: skip
+        if path is not None and not path.exists():
+            write_parquet(make_table([], columns), path)
 
 
 def _warn(run: Run, warning: str | None) -> None:

@@ -38,6 +38,13 @@ def add_parser(subparsers: Subparsers) -> None:
         "--only", metavar="NAME", action="append", help="draw this figure only; may be repeated"
     )
     parser.add_argument(
+        "--planned",
+        metavar="NAME",
+        nargs="+",
+        default=(),
+        help="figures that are drawn in any case: those without any number say so",
+    )
+    parser.add_argument(
         "--style",
         metavar="JSON",
         help="width_mm, font_pt, png_dpi: a JSON file, or the JSON text itself",
@@ -55,11 +62,13 @@ def _main(options: argparse.Namespace) -> None:
     from ..figures.canvas import Style
     from ..figures.draw import draw_figures, study_figures
     from ..hardware import Hardware
+    from ..missing import read_rows
     from ..tables import read_csv
 
     style = Style.from_json(json_text("--style", options.style))
     hardware = Hardware.from_json(json_text("--hardware", options.hardware))
     files = {table: getattr(options, _ARGUMENTS[table.name].name) for table in TABLES}
     tables = {table.name: read_csv(file, table.schema) for table, file in files.items() if file}
-    figures = study_figures(tables, hardware, style)
+    missing = {table.name: read_rows(file, table) for table, file in files.items() if file}
+    figures = study_figures(tables, hardware, style, missing, options.planned)
     draw_figures(figures, options.output, style, options.only or ())

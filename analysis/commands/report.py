@@ -48,7 +48,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _conclude(options: argparse.Namespace) -> None:
     from ..feasibility.tables import FEASIBILITY
-    from ..report.summary import three_lines
+    from ..report.summary import missing_sentences, three_lines
     from ..runs_table import RUNS
     from ..runtime_table import RUNTIME
     from ..tables import read_csv
@@ -57,7 +57,8 @@ def _conclude(options: argparse.Namespace) -> None:
     runtime, runs, feasibility = (
         read_csv(folder / table.file, table.schema) for table in (RUNTIME, RUNS, FEASIBILITY)
     )
-    text = "\n".join(three_lines(runtime, runs, feasibility, folder.parent))
+    missing = list(missing_sentences(folder, named=3))
+    text = "\n".join(three_lines(runtime, runs, feasibility, folder.parent, missing))
     if options.output is None:
         print(text)
     else:

@@ -43,12 +43,14 @@ def run_job(job: TableJob, options: argparse.Namespace) -> None:
         ResultsError: a table that is read is missing or is not what it should be.
         OutputError: nothing can be written where it was asked for.
     """
+    from ..missing import add_missing, missing_of_job
     from ..tables import write_both
 
     first: Path | None = getattr(options, job.outputs[0].name)
     if first is None:
         _answer(job, options)
         return
+    missing = missing_of_job(job, vars(options))
     arguments = {one.name: _value(one, getattr(options, one.name)) for one in job.arguments}
     positional = job.step(**arguments) if job.step else ()
     named = {} if job.step else arguments
@@ -56,7 +58,7 @@ def run_job(job: TableJob, options: argparse.Namespace) -> None:
         path = _path(output, getattr(options, output.name), first)
         if path is not None:
             table: pd.DataFrame = output.make(*positional, **named)
-            write_both(table, path)
+            write_both(add_missing(table, missing), path)
     for line in _warnings(job, positional):
         print(f"warning: {line}", file=sys.stderr)
 

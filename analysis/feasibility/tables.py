@@ -163,7 +163,7 @@ def limits_table(table: pd.DataFrame) -> pd.DataFrame:
             for name, of_one in among.groupby(by, sort=False):
                 best = _extreme(of_one[of_one["verdict"] == "fits"], other)
                 row = {"limit": limit, by: name, other: best, "method": method, "variant": variant}
-                rows.append({column: row[column] for column in FEASIBILITY_LIMITS.schema})
+                rows.append({column: row.get(column) for column in FEASIBILITY_LIMITS.schema})
     return make_table(rows, FEASIBILITY_LIMITS.schema)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class Style:
     width_mm: float = 130.0
     font_pt: float = 8.0
     png_dpi: int = 200
+    remark: str = field(default="", init=False)
+    """A sentence behind every caption."""
 
     @property
     def width_in(self) -> float:
@@ -160,7 +163,7 @@ def new_figure(style: Style, height_mm: float, caption: str) -> Figure:
     from matplotlib.figure import Figure
 
     per_line = int(style.width_in * 72 / ((style.font_pt - 1) * CHARACTER_WIDTH))
-    lines = textwrap.wrap(_unbreakable(caption), per_line)
+    lines = textwrap.wrap(_unbreakable(f"{caption}{style.remark}"), per_line)
     line_in = (style.font_pt - 1) * CAPTION_LINE / 72
     caption_in = (len(lines) + 0.7) * line_in
     height_in = height_mm / 25.4 + caption_in
@@ -183,6 +186,28 @@ def legend_name(name: str) -> str:
     """
     plain = name.replace("$", r"\$")
     return f" {plain}" if plain.startswith("_") else plain
+
+
+def with_remark(style: Style, remark: str) -> Style:
+    """The same style, with a sentence behind every caption."""
+    other = copy.copy(style)
+    object.__setattr__(other, "remark", remark)
+    return other
+
+
+def empty_drawing(name: str, words: str, style: Style) -> Drawing:
+    """A figure for which there are no numbers at all, and which says so."""
+    import pandas as pd
+
+    figure = new_figure(style, EMPTY_MM, words)
+    axes: Axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "nothing to draw", ha="center", va="center", color="#8C8C8C")
+    data = pd.DataFrame({"missing": [style.remark.strip() or words]}, dtype="string")
+    return Drawing(name, figure, data)
+
+
+EMPTY_MM = 30
 
 
 def add_legend(figure: Figure, axes: Axes, style: Style, most_columns: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,11 @@ from adscale.figures import ROWS, FigureKind, Labels
 from adscale.tables import Table
 
 from ..hardware import Hardware
+from ..missing import Missing, missing_words
 from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from . import clocks, feasibility, fit_check, memory, ratios, scaling, shares
-from .canvas import Drawing, Style, rc_parameters, save
+from .canvas import Drawing, Style, empty_drawing, rc_parameters, save, with_remark
 from .marks import with_runs
 
 if TYPE_CHECKING:
@@ -41,23 +42,52 @@ Figures = dict[str, Callable[[], Drawing]]
 """The function that draws each figure."""
 
 
-def study_figures(tables: Mapping[str, pd.DataFrame], hardware: Hardware, style: Style) -> Figures:
-    """The figures that these tables allow, by name.
+def study_figures(
+    tables: Mapping[str, pd.DataFrame],
+    hardware: Hardware,
+    style: Style,
+    missing: Mapping[str, Sequence[Missing]] | None = None,
+    planned: Collection[str] = (),
+) -> Figures:
+    """The figures that these tables allow, by name, and those that a study has planned besides.
 
     Args:
         tables: of the study, by name. A figure of which a table is missing is not there; without
             `runs`, captions do not say how the runs were executed.
         hardware: GPUs and sensors to read memory against.
         style: sizes and fonts.
+        missing: what each table says is missing, by its name; captions name it.
+        planned: names of figures to be drawn in any case, without contents if need be.
     """
+    lost = missing or {}
     told = {RUNTIME.name: with_runs(tables[RUNTIME.name], tables.get(RUNS.name))}
     tables = {**tables, **told}
-    return {
-        kind.name(labels): partial(kind.draw, *rows, *([hardware] * kind.with_hardware), style)
-        for kind in FIGURES
-        if all(table.name in tables for table in kind.reads)
-        for labels, rows in _drawn(kind, [tables[table.name] for table in kind.reads])
-    }
+    found: Figures = {}
+    for kind in FIGURES:
+        if all(table.name in tables for table in kind.reads):
+            lacks = [one for table in kind.reads for one in lost.get(table.name, ())]
+            for labels, rows in _drawn(kind, [tables[table.name] for table in kind.reads]):
+                own = with_remark(style, _remark(lacks, labels))
+                given = (*rows, *([hardware] * kind.with_hardware), own)
+                found[kind.name(labels)] = partial(kind.draw, *given)
+    every = with_remark(style, _remark([one for some in lost.values() for one in some], {}))
+    words = "Nothing was measured or counted for this figure."
+    for name in planned:
+        found.setdefault(name, partial(empty_drawing, name, words, every))
+    return found
+
+
+def _remark(missing: Sequence[Missing], labels: Labels) -> str:
+    """A sentence on what is missing among what has these labels, or nothing."""
+    own = [one for one in missing if _has(one, labels)]
+    words = missing_words({tuple(sorted(one.items())): one for one in own}.values())
+    return f" missing: {'; '.join(words)}." if words else ""
+
+
+def _has(one: Missing, labels: Labels) -> bool:
+    """Whether it belongs to a figure; what it does not name decides nothing."""
+    named = {**one, "precision": str(one.get("variant", "")).partition("-")[2]}
+    return all(named.get(label) in (None, "", value) for label, value in labels.items())
 
 
 def _drawn(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adscale.errors import ResultsError
+from adscale.failure import read_failure
 
 from ..machine import MachineState, RunVerdict, judge, judge_processes, read_state
 from ..statistics.steadiness import check_steadiness
@@ -109,7 +110,14 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
     """
     steadiness = check_steadiness(times.image_ms, processes)
     found = judge(machine_state(run), steadiness, run.device_type, altered_words(run))
-    return replace(found, remarks=(*found.remarks, *_unread_images(run)))
+    found = replace(found, remarks=(*found.remarks, *_unread_images(run)))
+    doubt = _beyond_quota(run)
+    if doubt is None:
+        return found
+    if run.device_type == "cpu" and found.verdict in ("steady", "drifting"):
+        said = () if found.verdict == "steady" else (found.evidence,)
+        return RunVerdict("throttled", doubt, (*said, *found.remarks))
+    return replace(found, remarks=(*found.remarks, doubt))
 
 
 def _unread_images(run: Run) -> Iterator[str]:
@@ -129,6 +137,17 @@ def altered_words(run: Run) -> str | None:
         precision = run.variant.rpartition("-")[2]
         found.append(record.first_convolution.sentence(run.resolution_px, precision))
     return "; ".join(filter(None, found)) or None
+
+
+def _beyond_quota(run: Run) -> str | None:
+    """Say that more threads computed than a control group lets run all the time."""
+    hardware = run.record.hardware
+    if hardware.cpu_quota is None or hardware.threads <= hardware.cpu_quota:
+        return None
+    return (
+        f"{hardware.threads} threads with a quota of {hardware.cpu_quota:g} CPUs: they are stopped "
+        "for a part of each period"
+    )
 
 
 def machine_state(run: Run) -> MachineState | None:
@@ -212,13 +231,14 @@ def read_study_runs(folders: Sequence[Path], with_latency: bool = True) -> list[
         with_latency: whether to read `latency.json`.
 
     Returns:
-        Runs by device, method, variant and resolution.
+        Runs by device, method, variant and resolution; processes that failed are left out.
 
     Raises:
         ResultsError: a file is missing or damaged, a process is named twice, or processes of one
             run do not measure the same.
     """
-    records = [read_run(folder / "run.json") for folder in folders]
+    there = [folder for folder in folders if read_failure(folder / "run.json") is None]
+    records = [read_run(folder / "run.json") for folder in there]
     records.sort(key=lambda run: (run.key, run.process))
     _check_distinct(records)
     return [
@@ -240,7 +260,7 @@ def _study_run(processes: tuple[Run, ...], with_latency: bool) -> StudyRun:
     passes = []
     for profiled in processes if with_latency else ():
         path = profiled.path.with_name("latency.json")
-        if path.exists():
+        if path.exists() and read_failure(path) is None:
             passes.append(read_run(path))
             check_latency(profiled, passes[-1])
     return StudyRun(

@@ -14,13 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from adscale.tables import Table
+from adscale.tables import MISSING, Table, names_of
 
 from ..figures.canvas import OKABE_ITO, submodule_colour
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
 from ..tables import read_csv
-from .summary import study_warnings
+from .summary import missing_sentences, study_warnings
 
 DIGITS = 6
 """Significant digits of a real number in the page."""
@@ -89,7 +89,7 @@ def read_content(folder: Path, title: str) -> StudyContent:
     return StudyContent(
         title=title,
         about=_about(tables["runtime"]),
-        warnings=tuple(study_warnings(tables)),
+        warnings=(*missing_sentences(folder), *study_warnings(tables)),
         footer=_footer(),
         tables=tables,
         files={name: str(folder / SHOWN[name].file) for name in tables},
@@ -99,7 +99,7 @@ def read_content(folder: Path, title: str) -> StudyContent:
 
 def _read(folder: Path, table: Table) -> pd.DataFrame:
     found = read_csv(folder / table.file, table.schema)
-    return found.drop(columns=list(table.not_in_report))
+    return found.drop(columns=[*table.not_in_report, *names_of(MISSING)])
 
 
 def _about(runtime: pd.DataFrame) -> str:

@@ -14,7 +14,10 @@ from typing import Any
 import pandas as pd
 
 from ..feasibility.rows import END_TO_END, LATENCY
+from ..memory_table import MEMORY_METHODS
+from ..missing import missing_words, read_rows
 from ..profiles.times import MAIN_CLOCK
+from ..runs_table import RUNS
 from ..runtime_table import MUCH_SLOWER
 from ..statistics.summary import Estimate
 
@@ -40,6 +43,21 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     yield from _uncovered(runtime)
     if "fits" in tables:
         yield from _fits(tables["fits"])
+
+
+def missing_sentences(folder: Path, named: int = 100) -> Iterator[str]:
+    """A sentence for each run and count that failed, as the tables of a study name it.
+
+    Args:
+        folder: of the tables; those of runs and of counts, where they are there.
+        named: so many are named, at most.
+
+    Raises:
+        ResultsError: a table is damaged.
+    """
+    tables = [table for table in (RUNS, MEMORY_METHODS) if (folder / table.file).exists()]
+    missing = [one for table in tables for one in read_rows(folder / table.file, table)]
+    yield from (f"missing: {words}." for words in missing_words(missing, named))
 
 
 def _not_steady(runtime: pd.DataFrame) -> Iterator[str]:
@@ -141,7 +159,11 @@ class Candidate:
 
 
 def three_lines(
-    runtime: pd.DataFrame, runs: pd.DataFrame, feasibility: pd.DataFrame, results: Path
+    runtime: pd.DataFrame,
+    runs: pd.DataFrame,
+    feasibility: pd.DataFrame,
+    results: Path,
+    missing: Sequence[str] = (),
 ) -> list[str]:
     """The three lines.
 
@@ -150,11 +172,12 @@ def three_lines(
         runs: `runs.csv`.
         feasibility: `feasibility.csv`.
         results: folder of the study's results, as it shall be named.
+        missing: a sentence for each thing that failed.
     """
     fastest = list(_fastest(runtime, feasibility)) or ["no time was measured"]
     return [
         f"Fastest: {'; '.join(fastest)}.",
-        f"Doubts: {_doubts(runs, runtime)}.",
+        f"Doubts: {_doubts(runs, runtime)}.{''.join(f' {one}' for one in missing)}",
         f"Look: {results}/report.html (all in one page), {results}/figures, {results}/tables.",
     ]
 

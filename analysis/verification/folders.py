@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adscale.errors import ResultsError
+from adscale.failure import read_failure
 from adscale.files import read_record, shown_version
 from adscale.request import RunRequest
 from adscale.run_record import SCHEMA_VERSION, RunRecord
@@ -152,6 +153,10 @@ def key_of(place: Path) -> RunKey | None:
 def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     """The record of a run, or why it cannot be used."""
     path = folder.path / "run.json"
+    failure = read_failure(path)
+    if failure is not None:
+        what = f"its latest measurement failed ({failure.problem})"
+        return Finding(folder.place, what, "start the study again, or remove the folder")
     if not path.is_file():
         remedy = "start the study again, copy the rest of it, or remove the folder"
         return Finding(folder.place, "holds no run.json: the run is not finished", remedy)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from adscale.damage import damage
 from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.request import RunRequest
@@ -30,7 +31,6 @@ from .folders import (
     run_folders,
 )
 
-SQLITE_HEADER = b"SQLite format 3\0"
 COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
 ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
 """Files that attribution makes of a profile."""
@@ -78,7 +78,7 @@ def _has_latency(run: RecordedRun) -> bool:
 def _profile(folder: RunFolder) -> Iterator[Finding]:
     profile = folder.path / "profile.sqlite"
     if profile.is_file():
-        fault = _sqlite_fault(profile)
+        fault = damage(profile)
         if fault is not None:
             yield Finding(f"{folder.place}/{profile.name}", fault, COPY_OR_RUN)
     elif (folder.path / "profile.nsys-rep").is_file():
@@ -86,19 +86,6 @@ def _profile(folder: RunFolder) -> Iterator[Finding]:
         yield Finding(folder.place, what, "start the study again")
     else:
         yield Finding(folder.place, "holds no profile.sqlite", COPY_OR_RUN)
-
-
-def _sqlite_fault(path: Path) -> str | None:
-    """Read the header, which says how long the file is (https://sqlite.org/fileformat2.html)."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if len(header) < 100 or not header.startswith(SQLITE_HEADER):
-        return "is no SQLite database"
-    page_bytes = int.from_bytes(header[16:18], "big")
-    page_bytes = 65536 if page_bytes == 1 else page_bytes
-    expected = page_bytes * int.from_bytes(header[28:32], "big")
-    size = path.stat().st_size
-    return None if size >= expected else f"is cut off: {size} of {expected} bytes"
 
 
 def _parquet_fault(path: Path) -> str | None:

@@ -6,15 +6,16 @@ import argparse
 from contextlib import suppress
 from pathlib import Path
 
-from adscale.errors import DeviceError, MethodError, UserError
-from adscale.files import write_record
-from adscale.names import DRAFT_NAME, PROFILE_NAMES, record_name
+from adscale.errors import DeviceError, MethodError
+from adscale.failure import one_line
+from adscale.files import write_record, write_text
+from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
-from ..trail import PROBLEM_NAME, Trail, error_place, last_range
+from ..trail import Trail, error_place, last_range
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,22 +31,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def main(args: argparse.Namespace) -> int:
     """Holds the device's lock, measures, and writes the record (and the embedded profile)."""
     request = RunRequest.from_json(args.request)
+    try:
+        _hold_and_measure(request, args)
+    except SystemExit as ending:
+        error = _exit_error(request, ending, args.out)
+        _keep_problem(args.out, error)
+        raise error from ending
+    except Exception as error:
+        _keep_problem(args.out, error)
+        raise
+    return 0
+
+
+def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # torch is imported under the lock where the CPU is measured: importing it is work, too
     key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        try:
-            _measure(request, args.out, args.nsys_version)
-        except SystemExit as ending:
-            error = _exit_error(request, ending, args.out)
-            _keep_problem(args.out, error)
-            raise error from ending
-        except Exception as error:
-            _keep_problem(args.out, error)
-            raise
-    return 0
+        _measure(request, args.out, args.nsys_version)
 
 
 def _exit_error(request: RunRequest, ending: SystemExit, folder: Path) -> MethodError:
@@ -56,10 +61,8 @@ def _exit_error(request: RunRequest, ending: SystemExit, folder: Path) -> Method
 
 def _keep_problem(folder: Path, error: Exception) -> None:
     """Keeps what ends the run for the process that has started this one."""
-    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    text = " ".join(f"{kind}{error}".split())
-    with suppress(OSError):
-        (folder / PROBLEM_NAME).write_text(text, encoding="utf-8")
+    with suppress(OSError):  # a full disk, perhaps: the error itself is raised all the same
+        write_text(folder / PROBLEM_NAME, one_line(error))
 
 
 def check_hardware(expected: str, device_type: str) -> None:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError
+from adscale.errors import ConfigError, OutputError
 from adscale.files import write_record
-from adscale.memory_record import MemoryCount, MemoryRecord, SubmoduleCount
+from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, Variant, check_countable
 from adscale.models import jsonable
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
 
+from ..processes import run_forwarding
 from .study import add_method_arguments, find_method
 
 MIB = 2**20
@@ -173,6 +176,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--json", action="store_true", help="print memory.json instead of a table")
     parser.add_argument("-o", "--output", type=Path, default=None, help="write memory.json there")
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="with --label, --settings and -o: where counting fails, write down why, and end "
+        "without an error",
+    )
     parser.set_defaults(main=main)
 
 
@@ -182,6 +191,10 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         UserError: the method, a setting, the variant, a resolution or the file cannot be used.
     """
+    if args.keep_going:
+        return _count_or_note(args)
+    if args.output is not None and (args.output.is_dir() or not args.output.name):
+        raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
@@ -206,6 +219,38 @@ def main(args: argparse.Namespace) -> int:
     print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
     for warning in warnings_of(report):
         print(warning, file=sys.stderr)
+    return 0
+
+
+def _count_or_note(args: argparse.Namespace) -> int:
+    """Counts in a process of its own: whatever ends that, a method of the user's has its record."""
+    command = [word for word in sys.argv[1:] if word != "--keep-going"]
+    with tempfile.TemporaryFile() as said:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = run_forwarding(
+            [sys.executable, "-m", "profiling", *command], environment, output=said
+        )
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    print(text, end="", flush=True)
+    if done.received is not None:
+        return 128 + done.received
+    if done.returncode == 0 and args.output.is_file():
+        return 0
+    lines = text.strip().splitlines() if done.returncode > 0 else []
+    problem = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+    record = MemoryRecord(
+        schema_version=SCHEMA_VERSION,
+        method=args.label,
+        target=args.method,
+        settings=json.loads(args.settings),
+        variant=args.variant,
+        device_type="cpu" if args.device_type == "cpu" else "cuda",
+        resolutions=(),
+        refused=tuple(RefusedCount(side_px, problem) for side_px in args.resolution),
+    )
+    write_record(args.output, record)
+    print(f"study: {args.label} {args.variant} cannot be counted: {problem}", flush=True)
     return 0
 
 

@@ -9,22 +9,33 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
-from adscale.errors import ConfigError
-from adscale.methods.registry import check_resolution, parse_variant
+from adscale.errors import ConfigError, OutputError
+from adscale.failure import begin, end, fail, one_line
+from adscale.methods.registry import check_files, check_resolution, get_spec, parse_variant
+from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import MAX_IMAGE_MEGAPIXELS, RunRequest
 
 from ..collectors.nsys import Choice, choose
-from ..launcher import check_container, launch
-from ..study.finished import finish
+from ..launcher import (
+    INTERRUPTED,
+    MeasurementFailedError,
+    check_container,
+    launch,
+    write_empty_profile,
+)
+from ..lock import alone_in
+from ..study.finished import finish, is_measured
 from .study import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
@@ -60,6 +71,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="leave out images with more pixels, in millions (%(default)g)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--environment",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="further variables that the measured program gets (docs/running.md has the others)",
+    )
     parser.add_argument("--request", help="the whole run as JSON, in place of the options above")
     parser.add_argument(
         "--plan", type=Path, help="plan of the study: refuse to measure with other code than its"
@@ -76,8 +94,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SHARE",
         help="share of the device's memory by which the count must exceed it (%(default)s)",
     )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="with --request: take note of a failure beside the record, and end without an error",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="with --plan: also where it is measured as planned"
+    )
     parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run's files")
+    parser.add_argument("--out", required=True, type=_named, help="folder of the run's files")
     parser.set_defaults(main=main)
 
 
@@ -103,30 +129,130 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
-    began_s = time.monotonic()
-    hardware = None
     if args.request is not None:
-        requests = [RunRequest.from_json(args.request)]
-        check_container(requests[0])
+        return _planned(args, RunRequest.from_json(args.request))
+    choice = choose(args.collector, args.nsys, CACHE_FOLDER)
+    requests = [_request(args, "nsys" if choice.nsys else "embedded")]
+    if args.latency:
+        requests.append(dataclasses.replace(requests[0], collector="none"))
+    with alone_in(_folder(args.out)):
+        _launch(args, requests, choice)
+    return 0
+
+
+def _planned(args: argparse.Namespace, request: RunRequest) -> int:
+    """One process of a study, unless it was measured while this one waited for its folder."""
+    record = args.out / record_name(request.collector)
+    began_s = time.monotonic()
+    if not args.keep_going:
+        _check(args, request)  # before a folder is made
+    with alone_in(_folder(args.out)):
+        if args.plan is not None and not args.again and is_measured(args.plan, request, args.out):
+            print(f"{record}: measured already as it is planned", flush=True)
+            return 0
+        if not args.keep_going:
+            _measure(args, request)
+        elif not _measure_or_note(args, request, record):
+            return 0
         if args.plan is not None:
-            check_sources(args.plan, requests[0].target)
-            hardware = expected_hardware(args.plan, requests[0].device)
-        choice = _choice(requests[0], args.nsys)
+            print(finish(args.plan, request, args.out, time.monotonic() - began_s), flush=True)
+        end(record)
+    return 0
+
+
+def _measure_or_note(args: argparse.Namespace, request: RunRequest, record: Path) -> bool:
+    """Whether it was measured. What was measured before stays in any case.
+
+    Raises:
+        MeasurementFailedError: it was asked to end, which is no fault of the run.
+        OSError: no note can be written.
+    """
+    begin(record, request)
+    try:
+        _measure(args, request)
+    except MeasurementFailedError as error:
+        if error.returncode in INTERRUPTED:
+            raise
+        problem = error.problem
+    except Exception as error:  # noqa: BLE001 - whatever it is: other runs do not depend on it
+        problem = one_line(error)
+        print(f"error: {problem}", file=sys.stderr)
     else:
-        choice = choose(args.collector, args.nsys, CACHE_FOLDER)
-        requests = [_request(args, "nsys" if choice.nsys else "embedded")]
-        if args.latency:
-            requests.append(dataclasses.replace(requests[0], collector="none"))
+        return True
+    fail(record, request, problem)
+    write_empty_profile(args.out, request)
+    what = f"{request.method} {request.variant} {request.resolution_px} px"
+    print(f"study: {what} failed: {problem}; the rest of the study goes on", flush=True)
+    return False
+
+
+def _check(args: argparse.Namespace, request: RunRequest) -> None:
+    check_container(request)
+    if args.plan is not None:
+        check_sources(args.plan, request.target)
+
+
+def _measure(args: argparse.Namespace, request: RunRequest) -> None:
+    _check(args, request)
+    hardware = None if args.plan is None else expected_hardware(args.plan, request.device)
+    _launch(args, [request], _choice(request, args.nsys), hardware)
+
+
+def _launch(
+    args: argparse.Namespace,
+    requests: Sequence[RunRequest],
+    choice: Choice | None,
+    hardware: str | None = None,
+) -> None:
+    check_named_files(requests[0])
+    check_threads(requests[0].threads)
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log)
-    if args.plan is not None:
-        print(finish(args.plan, requests[0], args.out, time.monotonic() - began_s), flush=True)
-    return 0
+        launch(asked, args.out, nsys, hardware, args.log, passed_on=args.environment)
+
+
+def check_threads(threads: int) -> None:
+    """Refuses more threads than could be of use, which exhaust what the machine can start.
+
+    Raises:
+        ConfigError: they are too many.
+    """
+    most = max(64, 4 * (os.cpu_count() or 1))
+    if threads > most:
+        what = f"{threads} is far more than this machine has CPUs"
+        raise ConfigError("threads", what, f"expected: at most {most}, better {usable_cpus()}")
+
+
+def check_named_files(request: RunRequest) -> None:
+    """Refuses a run whose images or weights are not there, before it waits for the device.
+
+    Raises:
+        UserError: there is no image that can be read, or no such file.
+    """
+    check_files(get_spec(request.target), request.settings)
+    if request.images is not None:
+        from ..images import check_folder  # numpy and Pillow come with it
+
+        check_folder(Path(request.images), request.max_image_megapixels)
+
+
+def _folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"is no folder and cannot be made one ({error.strerror})"
+        raise OutputError(f"--out {out}", what, "name another folder") from None
+    return out
+
+
+def _named(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("no folder is named")
+    return Path(text)
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:

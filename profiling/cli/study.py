@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from adscale.config import MethodConfig, StudyConfig, load_config, read_config, read_yaml
+from adscale.config import (
+    MethodConfig,
+    StudyConfig,
+    load_config,
+    read_config,
+)
 from adscale.devices import IN_CONTAINER
-from adscale.errors import CollectorError, ConfigError, UserError
+from adscale.errors import CollectorError, ConfigError, OutputError, UserError
+from adscale.failure import or_note
 from adscale.files import write_text
 from adscale.methods.registry import (
     Variant,
@@ -30,6 +38,7 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec
 from adscale.models import json_schema
 from adscale.plan import plan_runs
+from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
 
@@ -102,7 +111,7 @@ def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {text}", "is no setting", "write it as key=value")
-    return key, yaml.safe_load(value)
+    return key, parse_value(value, f"--set {key}")
 
 
 def _lines(spec: MethodSpec) -> list[str]:
@@ -275,23 +284,41 @@ def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPa
     parser.add_argument("report", type=Path)
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
     parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="take note of a failure beside the report, and end without an error",
+    )
     parser.set_defaults(main=export)
 
 
 def export(args: argparse.Namespace) -> int:
     """Exports; the file appears when it is complete."""
+    record = args.report.with_name("run.json") if args.keep_going else None
+    or_note(record, lambda: _export_report(args), lambda: write_empty(args.output))
+    return 0
+
+
+def write_empty(path: Path) -> None:
+    """Has a file be there, empty where it was not."""
+    if not path.exists():
+        write_text(path, "")
+
+
+def _export_report(args: argparse.Namespace) -> None:
+    if args.output.is_dir() or not args.output.name:
+        raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     if not args.report.is_file():
         raise CollectorError(str(args.report), "no such file", "name a report of nsys")
     if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher
         from ..collectors.embedded import EmbeddedCollector
 
         EmbeddedCollector("cpu").write(args.output)
-        return 0
+        return
     nsys = find_nsys(args.nsys)
     if nsys is None:
         raise CollectorError(str(args.report), "no nsys was found", "name it with --nsys")
     _export(nsys, args.report, args.output)
-    return 0
 
 
 def _export(nsys: Path, report: Path, output: Path) -> None:
@@ -304,9 +331,25 @@ def _export(nsys: Path, report: Path, output: Path) -> None:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
             remedy = f"remove {report.parent} and start the study again"
             raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
+        _forget_processes(unfinished)
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _forget_processes(sqlite: Path) -> None:
+    """Overwrites the environments of processes, which nsys puts among its texts.
+
+    They are of all processes that it could look into when it recorded, see
+    ``profiling.seclusion``; none of what we read refers to them.
+    """
+    with closing(sqlite3.connect(sqlite)) as database, database:
+        database.execute("PRAGMA secure_delete = ON")
+        with suppress(sqlite3.OperationalError):  # a report without any text
+            database.execute(
+                "UPDATE StringIds SET value = '' "
+                "WHERE instr(value, char(0)) > 0 AND instr(value, '=') > 0"
+            )
 
 
 def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -177,7 +177,7 @@ def prepare_environment(
         before = filter(None, environment.get(f"{program}_BIND", "").split(","))
         # a job on a cluster inherits those of the process that submitted it
         environment[f"{program}_BIND"] = ",".join(dict.fromkeys([*before, *binds]))
-        for name in PASSED_ON:
+        for name in (*PASSED_ON, *study.environment):
             if name in environment:
                 environment[f"{program}ENV_{name}"] = environment[name]
 

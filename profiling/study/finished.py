@@ -15,9 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from adscale.damage import damage
 from adscale.errors import UserError
+from adscale.failure import is_whole, read_failure, status_of
 from adscale.files import read_record, write_text
-from adscale.names import record_name
+from adscale.names import PROFILE_NAMES, record_name
 from adscale.plan import PlannedRun, planned_records
 from adscale.plan_file import Plan, read_plan
 from adscale.request import RunRequest
@@ -36,6 +38,9 @@ SUMMARY = "summary.txt"
 
 OPTIONS = ("foreign_processes", "skip_margin", "settings")
 """Keys of a recorded request: options of the study, and settings that may gain defaults."""
+
+MEASURED = ("ok", "out_of_memory")
+"""Statuses of what was measured, rather than left out."""
 
 FAULTS = (UserError, OSError, ValueError, LookupError, TypeError, ArithmeticError)
 """Errors of files that are not as they should be: nothing is told, and the study goes on."""
@@ -106,6 +111,24 @@ def read_completion(plan: Plan, results: Path, notes: Path) -> Completion:
     return Completion(len(measurements), len(found), left)
 
 
+def unfinished_measurements(plan: Plan, results: Path, notes: Path) -> list[Measurement]:
+    """The measurements of a plan that are not finished as they are planned now.
+
+    Args:
+        plan: of the study.
+        results: folder of the records.
+        notes: folder of the notes; those of older records are added.
+
+    Raises:
+        OSError: the notes cannot be written.
+    """
+    return [
+        measurement
+        for record, measurement in planned_measurements(plan).items()
+        if _read_finished(record, measurement, results, notes) is None
+    ]
+
+
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
     """How far a study has come, in a line for a user, or that this is not known.
 
@@ -172,6 +195,53 @@ def finish(plan_file: Path, request: RunRequest, folder: Path, wall_s: float) ->
     return f"study: {progress.count()}, {what}; {progress.rest()}"
 
 
+def is_measured(plan_file: Path, request: RunRequest, folder: Path) -> bool:
+    """Whether a run was measured as it is planned, from its note; copies have none.
+
+    Args:
+        plan_file: of the study.
+        request: what is to be measured.
+        folder: of the process.
+    """
+    try:
+        plan = read_plan(plan_file)
+        run = plan.runs[PlannedRun(request, "").path]
+        name = record_name(request.collector)
+        note = plan_file.parents[1] / NOTES / run.path / name
+        data = json.loads(note.read_text(encoding="utf-8"))
+        measured_ns = (folder / name).stat().st_mtime_ns
+        changed = [file for file in run.files if Path(file).stat().st_mtime_ns > measured_ns]
+    except FAULTS:
+        return False
+    planned = _measurement(run, request.collector == "none")
+    is_planned = data.get("digest") == planned.digest and not changed
+    return is_planned and data.get("status") in MEASURED and due_again(folder / name) is None
+
+
+def due_again(record: Path) -> str | None:
+    """Why a record that is there does not count, and its run is to be measured; None: it counts.
+
+    Args:
+        record: ``run.json`` or ``latency.json`` of a process.
+    """
+    failure = read_failure(record)
+    if failure is not None:
+        return f"failed at {failure.failed_utc}: {failure.problem}"
+    if not record.is_file():
+        return None
+    file, fault = record, None if is_whole(record) else "holds no measurement"
+    if fault is None and record.name == "run.json":
+        by_nsys, by_us = (record.with_name(PROFILE_NAMES[who]) for who in ("nsys", "embedded"))
+        file = by_nsys if by_nsys.is_file() else by_us
+        fault = damage(file) if file.is_file() and not _may_be_empty(file, record) else None
+    return None if fault is None else f"{file.name} {fault}, of {file.stat().st_mtime_ns}"
+
+
+def _may_be_empty(profile: Path, record: Path) -> bool:
+    """Whether a report of nsys is empty for a reason, see `profiling.launcher`."""
+    return profile.stat().st_size == 0 and status_of(record) != "ok"
+
+
 def planned_measurements(plan: Plan) -> dict[str, Measurement]:
     """All measurements of a plan by their records below the results."""
     return {
@@ -192,7 +262,7 @@ def _read_finished(
 ) -> Finished | None:
     """A measurement, if it is finished as it is planned now."""
     file, note = results / record, notes / record
-    if not file.is_file():
+    if not file.is_file() or read_failure(file) is not None:
         return None
     with suppress(OSError, ValueError, LookupError, TypeError):
         data = json.loads(note.read_text(encoding="utf-8"))

@@ -10,37 +10,38 @@ profiling run`` besides the request, which Snakemake compares: what has been mea
 measured, with any option. One kind of run does depend on one of them: that which was left out for
 its memory. Each record has a small file among its job's inputs, its decision. It is as old as can
 be, so it causes nothing, unless the run was left out and would not be now: then it is new, and
-Snakemake runs the job again.
+Snakemake runs the job again. The same has what failed, or is damaged, tried again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from adscale.config import (
-    MethodConfig,
     StudyConfig,
-    StudyConfigError,
     check_submission,
     load_config,
 )
-from adscale.digest import method_digest, source_digest
-from adscale.errors import ConfigError, UserError
+from adscale.digest import source_digest
 from adscale.files import write_text
-from adscale.plan import plan_runs, planned_records
+from adscale.plan import plan_counts, plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 from adscale.run_record import Prediction
+from adscale.yaml_text import read_yaml, typed
 
 from ..collectors.nsys import Choice, choose, planned_choice
+from .checks import (
+    check_collector,
+    check_devices,
+    check_foreign_methods,
+    check_images,
+    check_named_files,
+)
 from .environment import (
     Image,
     choose_in_image,
@@ -50,7 +51,7 @@ from .environment import (
     host_prefix,
     prepare_environment,
 )
-from .finished import RESULTS
+from .finished import RESULTS, due_again
 
 
 def run_options(study: StudyConfig) -> str:
@@ -62,9 +63,16 @@ def run_options(study: StudyConfig) -> str:
     options = []
     if study.skip_margin is not None:
         options.append(f"--skip-predicted-out-of-memory --memory-margin {study.skip_margin!r}")
+    if study.environment:
+        options.append(f"--environment {' '.join(study.environment)}")
     if study.foreign_processes != "flag":
         options.append(f"--foreign-processes {study.foreign_processes}")
     return " ".join(options)
+
+
+AGAIN = "ADSCALE_AGAIN"
+"""Variable of the environment: Snakemake was told to make again what is there. A measurement that
+is there as it is planned is not taken then. Jobs on a cluster inherit it."""
 
 
 STANDS = "What was recorded of this run, if anything, stands.\n"
@@ -90,7 +98,8 @@ class Decisions:
         """The decision on a record.
 
         Args:
-            record: below the results: a run's folder/run.json, or latency.json.
+            record: below the results: a run's folder/run.json or latency.json, or memory.json of
+            a count.
         """
         return self._folder / record
 
@@ -102,19 +111,37 @@ class Decisions:
         """
         for record in records:
             file = self.file(record)
-            if self._is_outdated(record):
+            reason = self._outdated(self._results / record)
+            if reason is not None:
                 # Snakemake takes a new file for an old one where its content is
-                _write(file, f"Decide anew: margin {self._margin}, counting {self._counting}.\n")
+                _write(file, f"Decide anew: {reason}.\n")
             else:
                 _write(file, STANDS)
                 os.utime(file, (0, 0))
 
-    def _is_outdated(self, record: str) -> bool:
-        """Whether a run was left out, and by the present option or counting might not be."""
-        prediction = _left_out(self._results / record)
+    def _outdated(self, record: Path) -> str | None:
+        """Why a record that is there is to be made anew; None: it stands, or there is none."""
+        if record.name == "memory.json":
+            return _count_failed(record)
+        again = due_again(record)
+        if again is not None:
+            return again
+        prediction = _left_out(record)
         if prediction is None:
-            return False
-        return prediction.counted_by != self._counting or not prediction.rules_out(self._margin)
+            return None
+        if prediction.counted_by == self._counting and prediction.rules_out(self._margin):
+            return None
+        return f"margin {self._margin}, counting {self._counting}"
+
+
+def _count_failed(record: Path) -> str | None:
+    """Why a count is to be made anew: it failed as a whole, or its file is damaged."""
+    if not record.is_file():
+        return None
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if json.loads(record.read_text(encoding="utf-8"))["resolutions"]:
+            return None
+    return f"nothing is counted, of {record.stat().st_mtime_ns}"
 
 
 def _left_out(path: Path) -> Prediction | None:
@@ -148,6 +175,12 @@ class Call(NamedTuple):
     """By itself, on the machine that measures."""
     is_submitted: bool
     """With a profile for a cluster, whose machines measure."""
+    is_dry: bool = False
+    """Only to tell what would be done."""
+    files: Sequence[Path] = ()
+    """The configuration files that it has read."""
+    given: Mapping[str, Any] = {}
+    """Keys that the command line puts over them."""
 
 
 class Setup(NamedTuple):
@@ -178,6 +211,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         UserError: the configuration cannot be used, or what it names is not there.
         OSError: the working directory cannot be written.
     """
+    for file in () if call.is_job else call.files:
+        read_yaml(file)  # Snakemake, which has read it, keeps the last of two keys of one name
+    given = {key: typed(value) for key, value in call.given.items()}
+    user = {**user, **{key: _over(user.get(key), value) for key, value in given.items()}}
     study = load_config(user)
     if call.is_submitted and not call.is_job:
         check_submission(user, call.in_container)
@@ -191,13 +228,26 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         assert plan.collector != "none", "a plan says who records the profiled pass"
         collector = planned_choice(plan.collector, study.nsys)
     else:
+        check_named_files(study)
+        check_images(study)
         collector = _collector(study, image, is_submitted=call.is_submitted)
         runs = plan_runs(study, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
         pass_plan(plan, CACHE / "plans", os.environ)
-        decisions.write(planned_records(plan.runs, study.latency))
+        counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        check_collector(study, plan)
+        if not (call.is_dry or call.is_submitted):
+            check_devices(study, plan, CACHE, asks_torch=image is None)
+        decisions.write([*planned_records(plan.runs, study.latency), *counts])
     container = study.container if image is None else image.url
     return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
+
+
+def _over(below: Any, given: Any) -> Any:
+    """A key of the command line over that of the file, as Snakemake puts it there."""
+    if isinstance(below, Mapping) and isinstance(given, Mapping):
+        return {**below, **{key: _over(below.get(key), value) for key, value in given.items()}}
+    return given
 
 
 def _collector(study: StudyConfig, image: Image | None, *, is_submitted: bool) -> Choice:
@@ -214,53 +264,5 @@ def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
     on_host = image is None
     place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
+    options += " --again" if os.environ.get(AGAIN) else ""
     return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
-
-
-def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
-    """Checks settings, resolutions and variants of all foreign methods of a study.
-
-    Args:
-        study: its configuration.
-        cache: folder for answers.
-
-    Raises:
-        StudyConfigError: a method cannot be imported, or does not accept what is asked.
-    """
-    methods = [method for method in study.methods if method.spec.foreign]
-    if not methods or importlib.util.find_spec("torch") is None:
-        return
-    question = json.dumps([_question(method) for method in methods], sort_keys=True)
-    code = "".join(method_digest(method.spec, "profiling.cli.study") for method in methods)
-    key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
-    file = cache / f"foreign-methods-{key}.json"
-    if not file.is_file():
-        write_text(file, _ask(question))
-    faults: list[Sequence[str]] = json.loads(file.read_text(encoding="utf-8"))
-    if faults:
-        raise StudyConfigError([UserError(*fault) for fault in faults])
-
-
-def _question(method: MethodConfig) -> dict[str, Any]:
-    return {
-        "label": method.label,
-        "target": method.spec.target,
-        "settings": dict(method.settings),
-        "resolutions": method.resolutions_px,
-        "variants": method.variants,
-    }
-
-
-def _ask(question: str) -> str:
-    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "profiling", "check", question],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ConfigError("methods", f"a method of yours ended the check ({last})", "mend it")
-    return done.stdout.splitlines()[-1]

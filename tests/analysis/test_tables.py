@@ -9,10 +9,12 @@ import pytest
 
 from adscale.errors import OutputError, ResultsError
 from adscale.files import write_output
+from analysis.missing import add_missing
 from analysis.tables import (
     Schema,
     make_table,
     read_csv,
+    read_missing,
     read_parquet,
     write_both,
 )
@@ -45,6 +47,43 @@ def test_null_is_an_empty_field(tmp_path: Path) -> None:
         make_table([{"name": "a", "count": None, "mean_ms": None}], SCHEMA), tmp_path / "t.csv"
     )
     assert (tmp_path / "t.csv").read_text() == "name,count,mean_ms\na,,\n"
+
+
+@pytest.mark.parametrize("end", [-1, -9, 22])
+def test_a_table_that_was_cut_is_told(tmp_path: Path, end: int) -> None:
+    """Also between two lines: the Parquet file beside it knows how many there were."""
+    write_both(make_table([ROWS[0], ROWS[0]], SCHEMA), tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text()
+    kept = text[:end] if end != 22 else "".join(text.splitlines(keepends=True)[:2])
+    (tmp_path / "t.csv").write_text(kept)
+    with pytest.raises(ResultsError, match=r"is cut off.*; remove it and start the study again"):
+        read_csv(tmp_path / "t.csv", SCHEMA)
+
+
+def test_rows_of_what_is_missing_are_read_by_those_who_ask(tmp_path: Path) -> None:
+    schema: Schema = {"method": "string", "resolution_px": "Int64", "missing": "string"}
+    table = make_table([{"method": "A", "resolution_px": 64}], schema)
+    lost = [
+        {"method": "B", "resolution_px": 64, "process": 1, "pass": "latency", "missing": "boom"},
+        {"method": "B", "resolution_px": 96, "process": 2, "missing": "boom"},
+    ]
+    write_both(add_missing(table, lost), tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "t.csv", schema), table)
+    missing = read_missing(tmp_path / "t.csv", schema)
+    assert missing[["method", "resolution_px"]].to_numpy().tolist() == [["B", 64], ["B", 96]]
+    assert missing["missing"].tolist() == [
+        "missing: latency pass: boom",
+        "missing: process 2: boom",
+    ]
+    fits = make_table([], {"method": "string", "missing": "string"})
+    sides = [{"method": "B", "resolution_px": side, "missing": "boom"} for side in (64, 96)]
+    assert add_missing(fits, sides)["missing"].tolist() == ["missing: 64, 96 px: boom"]
+
+
+def test_a_table_without_the_column_is_of_before_there_was_one(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("method\nA\n")
+    table = read_csv(tmp_path / "t.csv", {"method": "string", "missing": "string"})
+    assert table["missing"].isna().all()
 
 
 @pytest.mark.parametrize("row", [{"name": "a", "count": 1}, {**ROWS[0], "extra": 1}])

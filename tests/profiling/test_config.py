@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import yaml
 from adscale.config import StudyConfigError, load_config, read_config
 from adscale.describe import load_schema, reference
 from adscale.devices import usable_cpus
+from adscale.errors import ConfigError
 from adscale.request import Execution
 from profiling.sampling import StopRule
 
@@ -226,6 +229,34 @@ def test_threads_default_to_the_usable_cpus() -> None:
             ["sensors.1.name: 'A' is named already"],
         ),
         ({"figures": {"width_mm": 10}}, ["figures.width_mm: 10", "at least 60"]),
+        # kinds that YAML has and nobody means, and numbers that no machine has
+        ({"processes": 2.0}, ["processes: 2.0", "integer"]),
+        ({"seed": 1.0}, ["seed: 1.0", "integer"]),
+        ({"resolutions": [256.0]}, ["resolutions.0: 256.0", "integer"]),
+        ({"resolutions": [10**6]}, ["resolutions.0: 1000000", "at most 100000"]),
+        ({"extrapolate_to_px": 10**12}, ["extrapolate_to_px", "at most 100000"]),
+        ({"processes": 10**6}, ["processes: 1000000", "at most 1000"]),
+        ({"device": {"type": "cpu", "threads": 2.0}}, ["device.threads: 2.0", "integer"]),
+        ({"device": {"type": "cpu", "threads": 12345678}}, ["device.threads", "at most 8192"]),
+        ({"methods": {True: {"target": "ddad"}}}, ["methods: the key True", "in quotes"]),
+        (
+            {"methods": {date(2026, 1, 1): {"target": "ddad"}}},
+            ["methods: the key datetime.date(2026, 1, 1)", "in quotes"],
+        ),
+        ({"figures": {5: 3}}, ["figures: the key 5 is no text", "in quotes"]),
+        ({"methods": {"A" * 300: {"target": "ddad"}}}, ["methods", "at most 80 characters"]),
+        (
+            {"methods": {"A": {"target": "torch.nn:Flatten", "start_dim": date(2026, 1, 1)}}},
+            ["methods.A.start_dim: datetime.date(2026, 1, 1)", "expected: text"],
+        ),
+        ({"sensors": [{"name": "A", "megapixels": math.inf}]}, ["sensors.0.megapixels: inf"]),
+        ({"sensors": [{"name": "A", "megapixels": 1e300}]}, ["sensors.0.megapixels: 1e+300"]),
+        ({"gpus": [{"name": "A", "memory_gib": math.inf}]}, ["gpus.0.memory_gib: inf"]),
+        ({"gpus": [{"name": "A", "memory_gib": math.nan}]}, ["gpus.0.memory_gib: nan"]),
+        ({"memory_margin": math.inf}, ["memory_margin: inf"]),
+        ({"sampling": {"time_budget_s": math.inf}}, ["sampling.time_budget_s: inf", "finite"]),
+        ({"environment": ["A B"]}, ["environment.0: 'A B'"]),
+        ({"images": "a\0b"}, ["images", "no folder"]),
     ],
 )
 def test_each_fault_is_one_line_with_place_and_remedy(
@@ -235,6 +266,29 @@ def test_each_fault_is_one_line_with_place_and_remedy(
     assert len(lines) == 1
     for part in parts:
         assert part in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"preset: smoke # caf\xe9\n", "is not in UTF-8 (byte 20)"),
+        (b"seed: 1\nseed: 2\n", "'seed' is named twice"),
+        (b"methods:\n  A: {target: ddad}\n  A: {target: ddad}\n", "'A' is named twice"),
+        (b"seed: 2026-13-45\n", "is no YAML"),
+        (b"seed: [1\n", "is no YAML"),
+        (b"- 5\n", "holds no keys"),
+        (b"", "holds no keys"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line(
+    content: bytes, what: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_config(file)
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_gpus_and_sensors_are_those_of_the_file_unless_the_user_has_some() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 
 from adscale.config import load_config
 from adscale.digest import source_digest
+from adscale.failure import end, fail
+from adscale.request import Sampling
 from profiling.study.setup import Decisions, run_options
+from tests.study_requests import plain_request
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,10 @@ def test_what_a_run_is_told(changes: dict[str, Any], words: list[str]) -> None:
     methods = {"A": {"target": "efficientad"}}
     study = load_config({"device": {"type": "cpu"}, "methods": methods, **changes})
     assert run_options(study).split() == words
+
+
+def measured(images: int) -> Sampling:
+    return Sampling(0, images, 1, None)
 
 
 RECORD = "local/M/reference-fp32/256/run.json"
@@ -100,8 +109,54 @@ def test_what_was_measured_stays_whatever_the_option(
     assert not is_new(decide(tmp_path, margin), record)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"status": "predicted_out_of_memory"}'])
-def test_a_record_that_is_not_there_or_cannot_be_read_decides_nothing(
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "failed"}'])
+def test_a_record_that_is_damaged_is_measured_again(tmp_path: Path, content: str) -> None:
+    record = write_record(tmp_path)
+    record.write_text(content)
+    assert is_new(decide(tmp_path, None), record)
+
+
+@pytest.mark.parametrize("cut", [0, 50, 4096])
+def test_a_profile_that_is_cut_is_measured_again(tmp_path: Path, cut: int) -> None:
+    record = write_record(tmp_path, "ok")
+    profile = record.with_name("profile.sqlite")
+    with closing(sqlite3.connect(profile)) as database:
+        database.execute("CREATE TABLE t (a)")
+        database.commit()
+    assert not is_new(decide(tmp_path, None), record)
+    with profile.open("r+b") as file:
+        file.truncate(cut)
+    assert is_new(decide(tmp_path, None), record)
+
+
+def test_what_failed_is_tried_again_each_time(tmp_path: Path) -> None:
+    record = write_record(tmp_path, "ok")
+    said = []
+    for problem in ("first", "second"):
+        fail(record, plain_request(measured(5)), problem)
+        decision = decide(tmp_path, None)
+        assert is_new(decision, record)
+        said.append(decision.read_text())
+    assert said[0] != said[1], "Snakemake passes over a file with the content that it knows"
+    end(record)
+    assert not is_new(decide(tmp_path, None), record)
+
+
+@pytest.mark.parametrize(
+    ("content", "again"),
+    [('{"resolutions": []}', True), ("{", True), ('{"resolutions": [1]}', False)],
+)
+def test_a_count_that_failed_is_tried_again(tmp_path: Path, content: str, again: bool) -> None:
+    record = tmp_path / "results" / "counts/M/reference-fp32/memory.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(content)
+    decisions = Decisions(None, tmp_path / "results", tmp_path / "decisions")
+    decisions.write(["counts/M/reference-fp32/memory.json"])
+    assert is_new(decisions.file("counts/M/reference-fp32/memory.json"), record) == again
+
+
+@pytest.mark.parametrize("content", [None, '{"status": "predicted_out_of_memory"}'])
+def test_a_record_that_is_not_there_or_says_no_more_decides_nothing(
     tmp_path: Path, content: str | None
 ) -> None:
     record = write_record(tmp_path)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from adscale.config import StudyConfigError, check_submission, load_config
-from adscale.devices import scheduler_resources
+from adscale.devices import (
+    cpu_quota,
+    measurement_resources,
+    scheduler_resources,
+    usable_cpus,
+)
 from adscale.errors import DeviceError
 from adscale.plan import plan_runs
 from profiling.cli.measure import check_hardware
@@ -88,6 +96,55 @@ def test_a_submitted_study_says_what_the_submitting_machine_cannot_know(
     with pytest.raises(StudyConfigError) as caught:
         check_submission({**STUDY, **changes}, in_container=False)
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == places
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "quota"),
+    [
+        ("0::/a/b", {"cpu.max": "max 100000", "a/cpu.max": "150000 100000"}, 1.5),
+        ("0::/a/b", {"a/b/cpu.max": "50000 100000", "a/cpu.max": "200000 100000"}, 0.5),
+        ("0::/a", {"cpu.max": "200000 100000"}, 2.0),
+        (
+            "3:cpu,cpuacct:/a\n1:memory:/a",
+            {"cpu/a/cpu.cfs_quota_us": "100000", "cpu/a/cpu.cfs_period_us": "100000"},
+            1.0,
+        ),
+        (
+            "3:cpu,cpuacct:/a",
+            {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"},
+            None,
+        ),
+        ("0::/a", {"a/cpu.max": "max 100000"}, None),
+        ("0::/a", {}, None),
+    ],
+)
+def test_a_quota_of_cpu_time_counts_like_cpus(
+    lines: str, files: dict[str, str], quota: float | None, tmp_path: Path
+) -> None:
+    proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "self/cgroup").write_text(f"{lines}\n")
+    for name, text in files.items():
+        (cgroup / name).parent.mkdir(parents=True, exist_ok=True)
+        (cgroup / name).write_text(f"{text}\n")
+    assert cpu_quota(proc, cgroup) == quota
+    allowed = len(os.sched_getaffinity(0))
+    assert usable_cpus(proc, cgroup) == (
+        allowed if quota is None else max(1, min(allowed, math.floor(quota)))
+    )
+
+
+def test_what_a_measurement_asks_a_cluster_for_does_not_rest_on_the_profile() -> None:
+    devices = load_config({**STUDY, "devices": [BIG, {**SMALL, "type": "cpu", "hardware": "x",
+                                                       "constraint": None}]}).devices  # fmt: skip
+    needed = measurement_resources(devices, ())
+    assert needed["slurm_extra"] == "--exclusive"
+    gpus = needed["gpu"]
+    assert callable(gpus)
+    assert [
+        gpus(SimpleNamespace(run=f"{name}/S/reference-fp32/256")) for name in ("big", "small")
+    ] == [1, 0]
+    assert "gpu" not in measurement_resources(devices, ("gres",))
 
 
 def test_in_a_container_the_collector_is_the_images() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adscale.config import load_config
+from adscale.devices import detect_device_type
 from adscale.errors import UserError
+from adscale.methods.registry import check_files
 from adscale.plan_file import VARIABLE
+from profiling.collectors.nsys import find_nsys
 from profiling.study.setup import Call, set_up
+from tests.gpu_profiles import GpuRun, run_document
 
 CONFIG = {
     "preset": "smoke", "device": {"type": "cpu", "threads": 2}, "collector": "embedded",
@@ -69,3 +75,105 @@ def test_in_a_container_runs_are_those_of_its_image(tmp_path: Path) -> None:
 def test_a_cluster_needs_a_configuration_that_means_the_same_there() -> None:
     with pytest.raises(UserError, match="auto"):
         set_up(config(collector="auto"), HERE._replace(is_submitted=True))
+
+
+def refused(changes: dict[str, Any], call: Call = HERE) -> str:
+    """The refusal, before which no plan was made."""
+    with pytest.raises(UserError) as caught:
+        set_up(config(**changes), call)
+    assert not list(Path(".snakemake").rglob("decided"))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("call", [HERE, HERE._replace(is_dry=True)])
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"weights": "nowhere.pth"}, "methods.S.weights: no such file nowhere.pth"),
+        ({"weights": "."}, "methods.S.weights: no such file"),
+        (
+            {"target": "patchcore", "normal_images": "nowhere"},
+            "methods.S.normal_images: no such folder nowhere",
+        ),
+        (
+            {"target": "torch.nn:Flatten", "weights": "a/b.pt"},
+            "methods.S.weights: no such file a/b.pt",
+        ),
+    ],
+)
+def test_files_of_a_method_that_are_not_there_are_told(
+    settings: dict[str, Any], place: str, call: Call
+) -> None:
+    methods = {"S": {"target": "efficientad", **settings}}
+    assert refused({"methods": methods}, call).startswith(place)
+
+
+def test_what_is_no_path_of_a_foreign_method_is_left_to_it() -> None:
+    methods = {"S": {"target": "torch.nn:Flatten", "weights": "DEFAULT"}}
+    spec = load_config(config(methods=methods)).methods[0]
+    check_files(spec.spec, spec.settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [({}, "there is no image in it"), ({"a.png": b"broken"}, "none of 1 images can be read")],
+)
+def test_a_folder_without_images_is_told_before_any_job(
+    content: dict[str, bytes], what: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    told = refused({"images": str(folder)})
+    assert told.startswith("images: ")
+    assert what in told
+
+
+GPU = {"device": {"type": "cuda", "threads": 2}}
+no_gpu = pytest.mark.skipif(detect_device_type() == "cuda", reason="an NVIDIA driver is here")
+
+
+@no_gpu
+def test_a_gpu_that_is_not_there_is_told_before_any_job() -> None:
+    assert refused(GPU).startswith("device.type: cuda was asked for")
+    set_up(config(**GPU), HERE._replace(is_dry=True))  # only to look
+    set_up(config(**GPU, latency=False), HERE._replace(is_submitted=True))  # it is elsewhere
+
+
+@no_gpu
+def test_what_was_measured_on_a_gpu_needs_none_for_its_tables(tmp_path: Path) -> None:
+    plan = set_up(config(**GPU, latency=False), HERE._replace(is_dry=True)).plan
+    (run,) = plan.runs.values()
+    document = run_document(GpuRun("S", 256, ("a",), lambda _name, _image: 4),
+                            request=run.request.as_dict())  # fmt: skip
+    file = tmp_path / "results" / run.path / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(document))
+    set_up(config(**GPU, latency=False), HERE)
+
+
+def test_another_collector_than_before_is_taken_only_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("ADSCALE_NSYS", raising=False)
+    if find_nsys(None) is not None:
+        pytest.skip("nsys is installed here")
+    file = tmp_path / "results/local/S/reference-fp32/256/run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"status": "ok", "request": {"collector": "nsys"}}))
+    assert "was measured with nsys, which is not found" in refused({"collector": "auto"})
+    set_up(config(collector="embedded"), HERE)
+
+
+def test_keys_named_twice_and_lists_of_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("methods:\n  S: {target: ddad}\n  S: {target: efficientad}\n")
+    assert "'S' is named twice" in refused({}, HERE._replace(files=[file]))
+    # Snakemake leaves texts in lists, and has put them over the file's already
+    given = {"resolutions": ["256", "288"], "device": {"threads": "1"}}
+    setup = set_up(config(resolutions=["256", "288"]), HERE._replace(given=given))
+    assert setup.study.methods[0].resolutions_px == (256, 288)
+    assert setup.study.devices[0].threads == 1
+    assert setup.study.devices[0].type == "cpu"

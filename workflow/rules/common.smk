@@ -2,11 +2,14 @@
 # are called. Everything of substance is in profiling/study, typed and tested.
 
 import json
+import os
 import sys
+import time
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from adscale.devices import scheduler_resources
+from adscale.devices import measurement_resources, scheduler_resources
 from adscale.digest import code_digest
 from adscale.errors import UserError
 from adscale.figures import planned_figures
@@ -16,17 +19,21 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
+from adscale.plan_file import figure_list
 from adscale.table_rules import StudyFiles, table_rule
 from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
 from analysis.figures.draw import TABLES as FIGURE_TABLES
 from analysis.registry import TABLE_JOBS, TABLES
+from profiling.study.checks import remove_damaged
 from profiling.study.estimates import Costs
+from profiling.study.failed import missing_words
 from profiling.study.finished import RESULTS, closing_words, opening_words
-from profiling.study.setup import CACHE, Call, set_up
+from profiling.study.setup import AGAIN, CACHE, Call, set_up
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+STARTED_S = time.time()
 CALL = Call(
     in_container=DeploymentMethod.APPTAINER
     in workflow.deployment_settings.deployment_method,
@@ -34,6 +41,9 @@ CALL = Call(
     # both come from a profile for a cluster; which executor will run is not known yet
     is_submitted=workflow.resource_settings.nodes is not None
     and workflow.resource_settings.default_resources is not None,
+    is_dry=workflow.dryrun,
+    files=[Path(file) for file in CONFIG_FILES],
+    given=workflow.config_settings.overwrite_config,
 )
 
 try:
@@ -66,9 +76,28 @@ SETTINGS = {
 }
 TABLE_RULES = [(job, table_rule(job, STUDY_FILES, SETTINGS)) for job in TABLE_JOBS]
 
+# What is cut off and follows from what was measured, is made again.
+DERIVED = [
+    *(file for _, rule in TABLE_RULES for file in rule.output.values()),
+    *expand("results/figures/{name}.{kind}", name=FIGURES, kind=["pdf", "csv", "png"]),
+    *("results/report.html", "results/summary.txt"),
+    *expand("results/{run}/{name}.parquet", run=RUNS, name=["ranges", "kernels"]),
+    *(expand("results/{run}/profile.sqlite", run=RUNS) if COLLECTOR.nsys else []),
+]
+if workflow.is_main_process and not workflow.dryrun:
+    remove_damaged(DERIVED)
+
 # what to ask a cluster for; on one machine nothing comes of it
 COSTS = Costs(RUNS, RESULTS)
 SCHEDULER = scheduler_resources(STUDY.devices)
+
+
+def needed_by(rule):
+    """Resources of a rule that measures, where its jobs are submitted."""
+    if not CALL.is_submitted:
+        return {}
+    overwritten = workflow.resource_settings.overwrite_resources
+    return measurement_resources(STUDY.devices, overwritten.get(rule, ()))
 
 
 wildcard_constraints:

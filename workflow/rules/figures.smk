@@ -23,6 +23,7 @@ rule figures:
         style=json.dumps(STUDY.figures, sort_keys=True),
         hardware=HARDWARE_JSON,
         code=code_digest("analysis.commands.figures"),
+        planned=figure_list(FIGURES),
     shell:
         "python -m analysis figures {params.tables:q} --style {params.style:q}"
-        " --hardware {params.hardware:q} -o results/figures > {log:q} 2>&1"
+        " --hardware {params.hardware:q} --planned {params.planned:q} -o results/figures > {log:q} 2>&1"

@@ -9,6 +9,10 @@
 # A rule per process, because priorities are those of rules: the first process of every run comes
 # before the second of any, so that what drifts in the meantime is seen between processes.
 #
+# A measurement that fails does not fail its job: it leaves a note beside its record and files
+# without contents, so that tables, figures and the page are made of all others. Its decision has
+# the next call try it again. `update`: what was measured before stays until the new is whole.
+#
 # What is told by RUN_OPTIONS (common.smk) rather than by a parameter must not measure anything
 # again when it is switched. What was left out for its memory, `decision` runs again.
 for PROCESS in range(1, STUDY.processes + 1):
@@ -21,8 +25,8 @@ for PROCESS in range(1, STUDY.processes + 1):
             files=lambda wildcards: RUNS[wildcards.run].files,
             decision=lambda wildcards: DECISIONS.file(f"{wildcards.run}/run.json"),
         output:
-            run="results/{run}/run.json",
-            profile=(
+            run=update("results/{run}/run.json"),
+            profile=update(
                 "results/{run}/profile.nsys-rep"
                 if COLLECTOR.nsys
                 else "results/{run}/profile.sqlite"
@@ -34,6 +38,7 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **needed_by(f"profile{NUMBER}"),
             **COSTS.measuring(),
             quiet=100,
         params:
@@ -41,7 +46,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
         shell:
             "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
-            " --log {log:q} --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
+            " --keep-going --log {log:q} --out $(dirname {output.run:q}) 2>&1 | tee {log:q}"
 
     rule:
         name:
@@ -50,7 +55,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             files=lambda wildcards: RUNS[wildcards.run].files,
             decision=lambda wildcards: DECISIONS.file(f"{wildcards.run}/latency.json"),
         output:
-            "results/{run}/latency.json",
+            update("results/{run}/latency.json"),
         log:
             "results/logs/latency/{run}.log",
         wildcard_constraints:
@@ -58,6 +63,7 @@ for PROCESS in range(1, STUDY.processes + 1):
         priority: 1 + STUDY.processes - PROCESS
         resources:
             **SCHEDULER,
+            **needed_by(f"latency{NUMBER}"),
             **COSTS.measuring(),
             quiet=100,
         params:
@@ -65,7 +71,7 @@ for PROCESS in range(1, STUDY.processes + 1):
             code=lambda wildcards: RUNS[wildcards.run].code_digest,
         shell:
             "python -m profiling run --request {params.request:q} $RUN_OPTIONS"
-            " --log {log:q} --out $(dirname {output:q}) 2>&1 | tee {log:q}"
+            " --keep-going --log {log:q} --out $(dirname {output:q}) 2>&1 | tee {log:q}"
 
 
 if COLLECTOR.nsys:
@@ -81,7 +87,7 @@ if COLLECTOR.nsys:
             **COSTS.reading(),
             quiet=1,
         shell:
-            "python -m profiling export {input:q} -o {output:q} > {log:q} 2>&1"
+            "python -m profiling export {input:q} --keep-going -o {output:q} > {log:q} 2>&1"
 
 
 rule attribute:
@@ -100,4 +106,5 @@ rule attribute:
         code=code_digest("analysis.commands.attribute"),
     shell:
         "python -m analysis attribute {input.profile:q} --run {input.run:q}"
-        " -o {output.ranges:q} --kernel-table {output.kernels:q} 2>&1 | tee {log:q}"
+        " -o {output.ranges:q} --kernel-table {output.kernels:q} --keep-going"
+        " 2>&1 | tee {log:q}"

@@ -3,6 +3,10 @@
 
 # Counts need no image and no GPU: the same for every device.
 rule count_memory:
+    input:
+        decision=lambda wildcards: DECISIONS.file(
+            "counts/{method}/{variant}/memory.json".format(**wildcards)
+        ),
     output:
         "results/counts/{method}/{variant}/memory.json",
     log:
@@ -17,7 +21,8 @@ rule count_memory:
             "counts/{method}/{variant}".format(**wildcards)
         ].code_digest,
     shell:
-        "python -m profiling memory {params.arguments:q} -o {output:q} > {log:q} 2>&1"
+        "python -m profiling memory {params.arguments:q} --keep-going -o {output:q}"
+        " > {log:q} 2>&1"
 
 
 # The jobs of analysis.registry, each with the tables that it makes in one go.

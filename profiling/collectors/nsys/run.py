@@ -14,6 +14,7 @@ from typing import IO
 from adscale.errors import CollectorError
 
 from ...processes import Finished, run_forwarding
+from ...seclusion import seclusion
 
 VERSION_TIMEOUT_S = 60
 
@@ -82,6 +83,7 @@ def run_profiled(
     log: IO[bytes] | None = None,
     grace_s: float = 10.0,
     timeout_s: float | None = None,
+    secluded: bool = True,
 ) -> int:
     """Runs a program under nsys and puts the report at ``output``, replacing what is there.
 
@@ -96,6 +98,8 @@ def run_profiled(
         log: takes what the program and nsys print; None: it passes through.
         grace_s: seconds that all processes get to end after a signal before they are killed.
         timeout_s: seconds after which the program is ended.
+        secluded: whether nsys is kept from looking into other processes, whose environments it
+            would write into the report; root's right to set a GPU's clocks goes with it.
 
     Returns:
         The program's own exit code, or 128 + n where signal n ended it. A failed program may
@@ -113,7 +117,12 @@ def run_profiled(
         with _temporary_folder(output.parent) as tmpdir:
             variables = profile_environment(tmpdir, environment)
             finished = run_forwarding(
-                argv, variables, output=log, grace_s=grace_s, timeout_s=timeout_s
+                argv,
+                variables,
+                output=log,
+                grace_s=grace_s,
+                timeout_s=timeout_s,
+                first=seclusion() if secluded and _is_driver_loaded(trace_cuda) else None,
             )
         return _publish(nsys, finished, unfinished, output)
     except OSError as error:
@@ -122,6 +131,11 @@ def run_profiled(
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _is_driver_loaded(needed: bool) -> bool:
+    """Whether CUDA need not load a part of its driver, for which it starts a program as root."""
+    return not needed or Path("/dev/nvidia-uvm").exists()
 
 
 def _publish(nsys: Path, finished: Finished, unfinished: Path, output: Path) -> int:

@@ -1,0 +1,89 @@
+"""YAML of users, from files and from the command line: what is wrong with it in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a configuration file and does not check it.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds no keys.
+    """
+    data = parse_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), "holds no keys", "see config/config.yaml for an example")
+    return data
+
+
+def parse_yaml(path: Path) -> Any:
+    """The content of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from None
+    except UnicodeDecodeError as error:
+        what = f"is not in UTF-8 (byte {error.start + 1})"
+        raise ConfigError(str(path), what, "save it in UTF-8") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that names a key twice, of which the last would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node.
+
+        Raises:
+            yaml.YAMLError: it names a key twice.
+        """
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and names.count(key.value) > 1:
+                what = f"{key.value!r} is named twice"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def typed(given: Any) -> Any:
+    """Values of the command line as YAML has them: Snakemake leaves all in lists as text.
+
+    Args:
+        given: the value of ``--config key=value``.
+
+    Raises:
+        ConfigError: a text in it is no YAML.
+    """
+    if isinstance(given, Mapping):
+        return {typed(key): typed(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [typed(value) for value in given]
+    return parse_value(given, "--config") if isinstance(given, str) else given
+
+
+def parse_value(text: str, where: str) -> Any:
+    """A value of the command line, as YAML reads it.
+
+    Args:
+        text: of the user.
+        where: the argument.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(where, f"{text!r} is no YAML ({error})", "mend the value") from None

@@ -1,0 +1,197 @@
+"""What a study lacks: runs and counts that failed, named in each table, figure and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adscale.failure import FAILED, read_failure
+from adscale.files import read_record
+from adscale.memory_record import MemoryRecord
+from adscale.tables import Argument, Table, TableJob
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from adscale.failure import Failure
+
+Missing = Mapping[str, Any]
+"""Columns that name a run or count, and the problem in `missing`."""
+
+NAMES = ("device", "method", "variant", "resolution_px", "process", "pass")
+BEGIN = "missing: "
+NAMED = 6
+"""So many are named in a caption one by one."""
+
+
+def missing_of_job(job: TableJob, given: Mapping[str, Any]) -> list[Missing]:
+    """What the inputs of a job lack.
+
+    Args:
+        job: of the registry.
+        given: values of its arguments by their names, as the command line has them.
+
+    Raises:
+        ResultsError: an input cannot be read.
+    """
+    found: list[Missing] = []
+    for argument in job.arguments:
+        value = given.get(argument.name)
+        if value is None:
+            continue
+        if argument.source in ("processes", "runs"):
+            found += _of_folders(value, with_latency=not given.get("no_latency"))
+        elif argument.source == "counts":
+            found += _of_counts(value)
+        else:
+            found += _of_tables(argument, value)
+    return found
+
+
+def _of_folders(folders: Iterable[Path], with_latency: bool) -> Iterator[Missing]:
+    for folder in folders:
+        for name, by_pass in (("run.json", "profiled"), ("latency.json", "latency")):
+            failure = read_failure(folder / name) if with_latency or name == "run.json" else None
+            if failure is not None:
+                yield _of_failure(failure, by_pass)
+
+
+def _of_failure(failure: Failure, by_pass: str) -> Missing:
+    request = failure.request
+    return {
+        "device": request.device,
+        "device_type": request.device_type,
+        "method": request.method,
+        "variant": request.variant,
+        "resolution_px": request.resolution_px,
+        "pixels": request.resolution_px**2,
+        "process": request.process,
+        "pass": by_pass,
+        "status": FAILED,
+        "missing": failure.problem,
+    }
+
+
+def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
+    for file in files:
+        record = read_record(file, MemoryRecord, "count again with python -m profiling memory")
+        for one in record.refused:
+            yield {
+                "method": record.method,
+                "variant": record.variant,
+                "resolution_px": one.resolution_px,
+                "pixels": one.resolution_px**2,
+                "missing": f"not counted: {one.reason}",
+            }
+
+
+def _of_tables(argument: Argument, value: Any) -> Iterator[Missing]:
+    if argument.source == "table":
+        yield from read_rows(value, argument.reads[0])
+    elif argument.source == "tables":
+        for table in argument.reads:
+            if (value / table.file).exists():
+                yield from read_rows(value / table.file, table)
+
+
+def read_rows(file: Path, table: Table) -> list[Missing]:
+    """What a table of a study says is missing.
+
+    Raises:
+        ResultsError: the table cannot be read.
+    """
+    import pandas as pd
+
+    from .tables import read_missing
+
+    rows = read_missing(file, table.schema).to_dict("records")
+    known = (*NAMES, "device_type", "pixels", "status", "missing")
+    return [
+        {
+            **{str(k): v for k, v in row.items() if k in known and not pd.isna(v)},
+            "missing": str(row["missing"]).removeprefix(BEGIN),
+        }
+        for row in rows
+    ]
+
+
+def add_missing(table: pd.DataFrame, missing: Sequence[Missing]) -> pd.DataFrame:
+    """A table with a row behind the others for each run or count that is missing.
+
+    What the table has no column for is said in words.
+
+    Args:
+        table: with the column `missing`.
+        missing: what its job lacks.
+    """
+    import pandas as pd
+
+    from .tables import make_table
+
+    schema = {str(name): str(kind) for name, kind in table.dtypes.items()}
+    if not {"method", "missing"} <= schema.keys():
+        return table
+    rows = [_row(one, sides, schema) for one, sides in _alike(missing, schema)]
+    if not rows:
+        return table
+    more = make_table(rows, schema)  # type: ignore[arg-type] # types of our own tables
+    return pd.concat([table, more.drop_duplicates()], ignore_index=True)
+
+
+def _alike(
+    missing: Iterable[Missing], schema: Mapping[str, str]
+) -> Iterator[tuple[Missing, list[int]]]:
+    """What is told in one row, and the sides that it tells of in words."""
+    groups: dict[tuple[Any, ...], tuple[Missing, list[int]]] = {}
+    for one in missing:
+        key = tuple(one.get(name) for name in (*NAMES, "missing") if _own_row(name, schema))
+        _, sides = groups.setdefault(key, (one, []))
+        side_px = one.get("resolution_px")
+        if "resolution_px" not in schema and side_px is not None and side_px not in sides:
+            sides.append(int(side_px))
+    yield from groups.values()
+
+
+def _own_row(name: str, schema: Mapping[str, str]) -> bool:
+    return name != "resolution_px" or name in schema
+
+
+def _row(one: Missing, sides_px: Sequence[int], schema: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(schema)
+    row |= {name: value for name, value in one.items() if name in schema}
+    if "precision" in schema:
+        row["precision"] = str(one.get("variant")).partition("-")[2] or None
+    said = [f"{', '.join(map(str, sides_px))} px"] if sides_px else []
+    if "pass" not in schema and one.get("pass") == "latency":
+        said.append("latency pass")
+    if "process" not in schema and one.get("process", 1) > 1:
+        said.append(f"process {one['process']}")
+    row["missing"] = BEGIN + ": ".join([*said, one["missing"]])
+    return row
+
+
+def missing_words(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
+    """What is missing in words such as ``Small reference-fp32 at 256, 288 px (problem)``."""
+    sides: dict[tuple[str, ...], set[int]] = {}
+    passes: dict[tuple[str, ...], set[str]] = {}
+    for one in missing:
+        problem = str(one["missing"]).removeprefix("latency pass: ")
+        by_pass = "latency" if problem != one["missing"] else str(one.get("pass", "profiled"))
+        key = (*(str(one.get(name, "")) for name in ("method", "variant", "device")), problem)
+        passes.setdefault(key, set()).add(by_pass)
+        side_px = one.get("resolution_px")
+        sides.setdefault(key, set()).update([] if side_px is None else [int(side_px)])
+    words = [_words(*key, passes=passes[key], sides_px=px) for key, px in sides.items()]
+    more = len(words) - named
+    return words if more <= 0 else [*words[:named], f"{more} more"]
+
+
+def _words(
+    method: str, variant: str, device: str, problem: str, *, passes: set[str], sides_px: set[int]
+) -> str:
+    name = " ".join(filter(None, (method, variant)))
+    at = f" at {', '.join(f'{side:,}' for side in sorted(sides_px))} px" if sides_px else ""
+    by_pass = "latency pass" if passes == {"latency"} else ""
+    where = ", ".join(filter(None, (by_pass, f"on {device}" if device else "")))
+    return f"{name}{at}{f', {where}' if where else ''} ({problem})"

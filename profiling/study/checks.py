@@ -1,0 +1,201 @@
+"""What can be known of a study before its first job. No torch, numpy or Pillow in here.
+
+What needs them is asked of another process, where they are installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from adscale.config import MethodConfig, StudyConfig, StudyConfigError
+from adscale.damage import damage
+from adscale.devices import IN_CONTAINER, detect_device_type
+from adscale.digest import method_digest
+from adscale.errors import ConfigError, UserError
+from adscale.files import write_text
+from adscale.methods.registry import check_files
+from adscale.plan_file import Plan
+
+from .finished import NOTES, RESULTS, unfinished_measurements
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def check_named_files(study: StudyConfig) -> None:
+    """Refuses methods whose weights or other files are not there.
+
+    Raises:
+        StudyConfigError: every one is listed.
+    """
+    faults: list[UserError] = []
+    for method in study.methods:
+        try:
+            check_files(method.spec, method.settings, where=f"methods.{method.label}")
+        except ConfigError as fault:
+            faults.append(fault)
+    if faults:
+        raise StudyConfigError(faults)
+
+
+def check_images(study: StudyConfig) -> None:
+    """Refuses a folder of images of which none can be read.
+
+    Raises:
+        ConfigError: it is such a folder.
+    """
+    if study.images is None or importlib.util.find_spec("PIL") is None:
+        return
+    code = "import sys; from pathlib import Path; from profiling.images import check_folder; "
+    call = "check_folder(Path(sys.argv[1]), float(sys.argv[2]))"
+    done = _python("-c", code + call, study.images, str(study.max_image_megapixels))
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1].partition(": ")[2]
+        raise ConfigError("images", last, "name a folder of images, or null")
+
+
+def check_devices(study: StudyConfig, plan: Plan, cache: Path, *, asks_torch: bool) -> None:
+    """Refuses to measure on a GPU where none can be used.
+
+    What is measured already needs none: tables and figures of it can be made anywhere.
+
+    Args:
+        study: its configuration.
+        plan: of it.
+        cache: folder of the notes of finished measurements.
+        asks_torch: whether the torch of this Python will measure.
+
+    Raises:
+        ConfigError: something is left to be measured on such a device.
+    """
+    names = {device.name for device in study.devices if device.type == "cuda"}
+    if not names:
+        return
+    left = {one.request.device for one in unfinished_measurements(plan, RESULTS, cache / NOTES)}
+    if not names & {name.removesuffix(IN_CONTAINER) for name in left}:
+        return
+    if detect_device_type() != "cuda":
+        what = "cuda was asked for, but no NVIDIA driver is loaded here"
+    elif asks_torch and _lacks_gpu():
+        what = "cuda was asked for, but the torch that is installed here sees no usable GPU"
+    else:
+        return
+    remedy = "set device.type: cpu, or start the study where a GPU is; nothing was changed"
+    raise ConfigError("device.type", what, remedy)
+
+
+def check_collector(study: StudyConfig, plan: Plan, results: Path = RESULTS) -> None:
+    """Refuses to measure all anew because nsys came or went, unless the user says so.
+
+    Args:
+        study: its configuration.
+        plan: of it.
+        results: folder of the records.
+
+    Raises:
+        ConfigError: nothing was said of the collector, and what is there is another's.
+    """
+    if study.collector != "auto":
+        return
+    for run in plan.runs:
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            record = json.loads((results / run / "run.json").read_text(encoding="utf-8"))
+            before = record["request"]["collector"]
+            if before != plan.collector:
+                what = f"{results / run} was measured with {before}, which is {_why(before)} now"
+                keep = "name it (nsys: PATH)" if before == "nsys" else "say collector: embedded"
+                remedy = f"{keep}, or say collector: {plan.collector} to measure all of it again"
+                raise ConfigError("collector", what, remedy)
+            return
+
+
+def _why(collector: str) -> str:
+    return "not found or cannot be used" if collector == "nsys" else "not the first choice"
+
+
+def _lacks_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    done = _python("-m", "profiling", "environment")
+    with suppress(ValueError, KeyError):
+        return done.returncode == 0 and not json.loads(done.stdout)["gpu"]
+    return False
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def remove_damaged(files: Iterable[str]) -> None:
+    """Removes files that are cut off and follow from others, so that they are made again.
+
+    Records and what was measured stay; the decisions have these measured again.
+
+    Args:
+        files: outputs of jobs that only read what was measured.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for file in map(Path, files):
+        fault = damage(file) if file.is_file() else None
+        if fault is not None:
+            print(f"study: {file} {fault}; it is made again", file=sys.stderr)
+            file.unlink()
+
+
+def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
+    """Checks settings, resolutions and variants of all foreign methods of a study.
+
+    Args:
+        study: its configuration.
+        cache: folder for answers.
+
+    Raises:
+        StudyConfigError: a method cannot be imported, or does not accept what is asked.
+    """
+    methods = [method for method in study.methods if method.spec.foreign]
+    if not methods or importlib.util.find_spec("torch") is None:
+        return
+    question = json.dumps([_question(method) for method in methods], sort_keys=True)
+    code = "".join(method_digest(method.spec, "profiling.cli.study") for method in methods)
+    key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
+    file = cache / f"foreign-methods-{key}.json"
+    if not file.is_file():
+        write_text(file, _ask(question))
+    faults: list[Sequence[str]] = json.loads(file.read_text(encoding="utf-8"))
+    if faults:
+        raise StudyConfigError([UserError(*fault) for fault in faults])
+
+
+def _question(method: MethodConfig) -> dict[str, Any]:
+    return {
+        "label": method.label,
+        "target": method.spec.target,
+        "settings": dict(method.settings),
+        "resolutions": method.resolutions_px,
+        "variants": method.variants,
+    }
+
+
+def _ask(question: str) -> str:
+    done = _python("-m", "profiling", "check", question)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ConfigError("methods", f"a method of yours ended the check ({last})", "mend it")
+    return done.stdout.splitlines()[-1]

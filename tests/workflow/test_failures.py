@@ -1,0 +1,161 @@
+"""A method that fails, wholly or at one size, takes nothing else with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.shared_folders import Share
+from tests.workflow.conftest import planned, run_study, write_config
+
+pytestmark = pytest.mark.study
+
+OWN = """
+from torch import nn
+
+
+class Good(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image):
+        return self.first(image)
+
+
+class Partly(Good):
+    def forward(self, image):
+        if image.shape[-1] == 96 and image.is_cpu:  # it is counted for a GPU
+            raise RuntimeError("too much of it")
+        return super().forward(image)
+
+
+class Never(Good):
+    def __init__(self):
+        raise ValueError("never built")
+"""
+CONFIG: dict[str, Any] = {
+    "methods": {
+        "Good": {"target": "own_networks:Good"},
+        "Partly": {"target": "own_networks:Partly"},
+        "Never": {"target": "own_networks:Never", "resolutions": [64]},
+    },
+    "resolutions": [64, 96],
+    "latency": False,
+    "extrapolate_to_px": 96,
+    "sensors": [{"name": "64 px", "megapixels": 0.004096}],
+}
+LOST = {("Partly", 96), ("Never", 64)}
+
+
+@pytest.fixture(scope="module")
+def ended(share: Share) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A study of which some runs have failed, and how it ended."""
+
+    def fill(folder: Path) -> None:
+        (folder / "own_networks.py").write_text(OWN, encoding="utf-8")
+        write_config(folder, CONFIG)
+        done = run_study(folder)
+        data = {"args": [], "returncode": done.returncode, "stdout": done.stdout}
+        (folder / "ended.json").write_text(json.dumps({**data, "stderr": done.stderr}))
+
+    folder = share("failures", fill)
+    text = (folder / "ended.json").read_text()
+    return folder, subprocess.CompletedProcess(**json.loads(text))
+
+
+@pytest.fixture
+def study(ended: tuple[Path, object], tmp_path: Path) -> Path:
+    copy = tmp_path / "study"
+    shutil.copytree(ended[0], copy, copy_function=shutil.copy2)
+    return copy
+
+
+def test_it_ends_with_a_line_for_each_failure(
+    ended: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = ended
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("missing: ")]
+    expected = (
+        ("counts/Never/reference-fp32/memory.json", "ValueError: never built"),
+        ("test/Never/reference-fp32/64/run.json", "ValueError: never built"),
+        ("test/Partly/reference-fp32/96/run.json", "RuntimeError: too much of it"),
+    )
+    for line, parts in zip(sorted(lines), expected, strict=True):
+        assert [part for part in parts if part not in line] == []
+
+
+def test_tables_hold_what_there_is_and_name_what_is_missing(
+    ended: tuple[Path, object],
+) -> None:
+    tables = ended[0] / "results/tables"
+    runtime = pd.read_csv(tables / "runtime.csv")
+    measured = runtime[runtime["mean_ms"].notna()]
+    found = set(measured[["method", "resolution_px"]].itertuples(index=False, name=None))
+    assert found == {("Good", 64), ("Good", 96), ("Partly", 64)}
+    for name in ("runtime", "runs", "memory_measured"):
+        table = pd.read_csv(tables / f"{name}.csv")
+        lost = table[table["status"] == "failed"]
+        assert set(lost[["method", "resolution_px"]].itertuples(index=False, name=None)) == LOST
+        assert lost["missing"].str.startswith("missing: ").all()
+        assert table.loc[table["status"] == "ok", "missing"].isna().all()
+    for name in ("memory", "memory_methods", "fits", "fit_curves", "feasibility", "flops"):
+        table = pd.read_csv(tables / f"{name}.csv")
+        assert set(table.loc[table["missing"].notna(), "method"]) >= {"Never"}, name
+        assert "Good" in set(table.loc[table["missing"].isna(), "method"]), name
+    counted = pd.read_csv(tables / "memory.csv")
+    assert set(counted.loc[counted["missing"].isna(), "method"]) >= {"Good"}
+
+
+def test_figures_and_page_are_there_and_name_it(ended: tuple[Path, object]) -> None:
+    results = ended[0] / "results"
+    figures = {path.name for path in (results / "figures").glob("*.pdf")}
+    assert {
+        "runtime_share_test_Good_reference-fp32.pdf",
+        "runtime_share_test_Never_reference-fp32.pdf",
+        "memory_share_Never_reference-fp32.pdf",
+        "feasibility_reference-fp32.pdf",
+    } <= figures
+    told = pd.read_csv(results / "figures/runtime_share_test_Never_reference-fp32.csv")
+    assert "never built" in told["missing"].iloc[0]
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "missing: Partly reference-fp32 at 96 px, on test (RuntimeError: too much of it)" in page
+    assert "missing: Never reference-fp32 at 64 px, on test (ValueError: never built)" in page
+    assert "missing: Partly" in (results / "summary.txt").read_text(encoding="utf-8")
+
+
+def test_a_later_call_makes_only_what_is_missing(study: Path) -> None:
+    jobs = planned(study)
+    assert {rule: jobs.get(rule, 0) for rule in ("profile", "attribute", "count_memory")} == {
+        "profile": 2, "attribute": 2, "count_memory": 1,
+    }  # fmt: skip
+    text = OWN.replace('raise RuntimeError("too much of it")', "pass")
+    (study / "own_networks.py").write_text(
+        text.replace('raise ValueError("never built")', "super().__init__()")
+    )
+    record = "results/test/Partly/reference-fp32/96/run.json"
+    done = run_study(study, record)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((study / record).read_text())["status"] == "ok"
+    assert not (study / record).with_name("run.failed.json").exists()
+
+
+def test_what_was_measured_stays_when_its_method_fails_later(study: Path) -> None:
+    record = study / "results/test/Good/reference-fp32/64/run.json"
+    files = (record, record.with_name("profile.sqlite"))
+    before = [file.read_bytes() for file in files]
+    text = OWN.replace("return self.first(image)", 'raise OSError(28, "No space left on device")')
+    (study / "own_networks.py").write_text(text)
+    done = run_study(study, str(record.relative_to(study)))
+    assert done.returncode != 0
+    assert "missing: test/Good/reference-fp32/64/run.json: OSError: " in done.stderr
+    assert [file.read_bytes() for file in files] == before
+    again = run_study(study, str(record.relative_to(study)), "-n", "--quiet", "rules")
+    assert "profile" in again.stdout + again.stderr, "it counts as not made"
