@@ -76,6 +76,7 @@ _FOR_PEOPLE = "says how it goes, between the images"
 NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
     "adscale.digest": "tells what has changed",
+    "adscale.command_line": _COMMAND,
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,

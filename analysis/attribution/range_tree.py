@@ -34,7 +34,7 @@ class PathTree(NamedTuple):
     label: npt.NDArray[np.generic]
 
     def texts(self, separator: str) -> list[str]:
-        """Each path as text, the outermost label first."""
+        """Each path as text, the outermost label first; labels stand in it as they are."""
         texts: list[str] = []
         for parent, label in zip(self.parent.tolist(), self.label.tolist(), strict=True):
             texts.append(f"{texts[parent]}{separator}{label}" if parent >= 0 else str(label))

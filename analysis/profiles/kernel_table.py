@@ -17,7 +17,8 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
-from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork, RunWork
+from .run_work import RunWork
+from .work import NS_PER_MS, NS_PER_US, ProfileWork, path_texts
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
@@ -66,7 +67,7 @@ def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
     table = _longest_first(table, "kernel_sum_ms")
     if most is not None:
         table = table.groupby("rank", sort=False).head(most)
-    table["path"] = np.array(work.paths.texts(SEPARATOR), dtype=object)[table["path"]]
+    table["path"] = path_texts(work.paths)[table["path"]]
     return _typed(table, KERNEL_COLUMNS)
 
 
