@@ -60,9 +60,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--depth",
         type=_count,
-        default=32,
         metavar="N",
-        help="in the text, show ranges on the outermost N levels (%(default)s; 0 for all)",
+        help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
     )
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
     parser.add_argument(
@@ -156,11 +155,13 @@ def _show_profile(options: argparse.Namespace) -> None:
     from ..profiles.work import without_forgotten, work_of
 
     work = work_of(without_forgotten(_read(options)))
-    coverage = ProfileCoverage(work)
-    ranges = profile_table(work, options.by)
+    is_text = not (options.json or options.csv or options.output)
+    levels = (32 if is_text else 0) if options.depth is None else options.depth
+    coverage = ProfileCoverage(work, levels or None)
+    ranges = profile_table(work, options.by, levels or None)
     kernels = None
     if options.kernels is not None:
-        kernels = kernel_table(work, options.kernels or None)
+        kernels = kernel_table(work, options.kernels or None, levels or None)
     _write(options, ranges, kernels, coverage)
 
 
@@ -189,7 +190,7 @@ def _write(
     elif options.json:
         print(json_text(ranges, kernels, coverage))
     else:
-        print_profile(ranges, kernels, coverage, options.depth or None)
+        print_profile(ranges, kernels, coverage)
         return
     if options.csv or ending == ".csv":  # it has no place for notes
         for note in coverage.notes():

@@ -41,9 +41,10 @@ class ProfileCoverage:
 
     Args:
         work: of the profile.
+        levels: how many levels of ranges the tables show; None for all.
     """
 
-    def __init__(self, work: ProfileWork) -> None:
+    def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
         profile = work.profile
         self.kinds = {kind: work.kinds[kind].coverage for kind in KINDS}
         self.capture = profile.capture
@@ -52,6 +53,9 @@ class ProfileCoverage:
         self.forgotten_ranges = profile.forgotten_ranges
         self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
         self.nested_otherwise = nested_otherwise(work)
+        depths = work.paths.depths()
+        self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
+        self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
 
     @property
     def coverage(self) -> Coverage:
@@ -79,6 +83,7 @@ class ProfileCoverage:
             "cross_thread_ranges": self.cross_thread_ranges,
             "open_ranges": self.open_ranges,
             "open_ranges_left_out": self.forgotten_ranges,
+            "deeper_paths": self.deeper_paths,
             "lost_events": list(self.capture.lost),
             **others,
             "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
@@ -137,6 +142,11 @@ class ProfileCoverage:
             )
         if self.cross_thread_ranges:
             notes.append(f"{self.cross_thread_ranges} ranges ended on another thread: left out.")
+        if self.deeper_paths:
+            notes.append(
+                f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
+                f"inside each other, up to {self.deepest}; --depth 0 shows all."
+            )
         if self.nested_otherwise:
             notes.append(_nested_note(self.nested_otherwise))
         return [note for note in notes if note] + self.warnings()

@@ -99,12 +99,15 @@ class RunRanges(NamedTuple):
     kernels: pd.DataFrame
 
 
-def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
+def profile_table(
+    work: ProfileWork, by: By | None = None, levels: int | None = None
+) -> pd.DataFrame:
     """Add up the ranges of a profile by their path.
 
     Args:
         work: of the profile; read with its streams for `by` device or stream.
         by: what to tell apart besides.
+        levels: leave out paths of more names; None for none.
 
     Returns:
         Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
@@ -121,8 +124,10 @@ def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
         rows = _each_path(work)
         if by:
             rows[by] = _labels(work.profile.ranges, by)[work.nesting.order]
+    if levels is not None:
+        rows = rows[work.paths.depths()[rows["path"]] < levels]
     table = _in_ms(_added_up(rows, ["path", by] if by else ["path"]))
-    table["path"] = path_texts(work.paths)[table["path"]]
+    table["path"] = path_texts(work.paths, levels)[table["path"]]
     worked = table["kernels"] + table["copies"] + table["memsets"]
     table.loc[worked == 0, "projected_ms"] = np.nan
     return _typed(table, profile_columns(by), work.profile.capture.knows_kernels)

@@ -13,7 +13,7 @@ import pandas as pd
 from adscale.tables import text_table
 
 from .coverage import ProfileCoverage
-from .work import SEPARATOR, path_names
+from .work import path_names
 
 _RANGES = {
     "path": "range",
@@ -83,40 +83,17 @@ def _json_rows(table: pd.DataFrame) -> str:
 
 
 def print_profile(
-    ranges: pd.DataFrame,
-    kernels: pd.DataFrame | None,
-    coverage: ProfileCoverage,
-    levels: int | None = None,
+    ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage
 ) -> None:
-    """Print the tables and what they leave out; wider where the output is no terminal.
-
-    Args:
-        ranges: of all paths.
-        kernels: of all paths, None where they were not asked for.
-        coverage: of the profile.
-        levels: how many levels of ranges to show; None for all.
-    """
+    """Print the tables and what they leave out; wider where the output is no terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    shown = _outermost(ranges, levels)
-    print(_text(shown, _RANGES, width))
+    print(_text(ranges, _RANGES, width))
     if kernels is not None:
-        of_shown = _outermost(kernels, levels)
-        repeated = of_shown["path"].duplicated()
-        of_shown = of_shown.assign(path=of_shown["path"].mask(repeated, ""))
-        print(f"\n{_text(of_shown, _KERNELS, width)}")
-    if len(shown) < len(ranges):
-        depth = int(ranges["path"].str.count(SEPARATOR).max()) + 1
-        print(
-            f"{len(ranges) - len(shown)} of {len(ranges)} rows are not shown, those of ranges "
-            f"below level {levels}, down to level {depth}: --depth 0 shows them, and CSV, JSON and "
-            "Parquet have them."
-        )
+        repeated = kernels["path"].duplicated()
+        shown = kernels.assign(path=kernels["path"].mask(repeated, ""))
+        print(f"\n{_text(shown, _KERNELS, width)}")
     for note in coverage.notes():
-        print(printable(note))
-
-
-def _outermost(table: pd.DataFrame, levels: int | None) -> pd.DataFrame:
-    return table if levels is None else table[table["path"].str.count(SEPARATOR) < levels]
+        print(shortened(printable(note)))
 
 
 def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:
