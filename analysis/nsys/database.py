@@ -30,7 +30,7 @@ _KNOWN_TABLES = (
     "CUPTI_ACTIVITY_KIND_RUNTIME",
     "CUPTI_ACTIVITY_KIND_KERNEL",
 )
-_REMEDY = "export the report again: nsys export --type sqlite --force-overwrite true REPORT"
+_REMEDY = "export the report again: nsys export --type sqlite -o NEW.sqlite REPORT.nsys-rep"
 
 
 class Database:
@@ -211,7 +211,7 @@ def open_database(
     except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
         # the latter mean text or real numbers in columns of integers: damaged or foreign
         is_locked = "locked" in str(error)
-        remedy = "close the program that writes to it, or copy the file" if is_locked else _REMEDY
+        remedy = "close the program that writes to it, then try again" if is_locked else _REMEDY
         raise ProfileError(path, f"the profile cannot be read ({error})", remedy) from error
 
 

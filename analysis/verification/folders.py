@@ -153,9 +153,9 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     """The record of a run, or why it cannot be used."""
     path = folder.path / "run.json"
     if not path.is_file():
-        remedy = "start the study again, copy the rest of it, or remove the folder"
+        remedy = "start the study again, or copy the rest of it"
         return Finding(folder.place, "holds no run.json: the run is not finished", remedy)
-    remedy = "remove the folder and measure again, or copy it again"
+    remedy = "copy it again, or measure the run again"
     try:
         record = read_record(path, RunRecord, remedy)
     except ResultsError as error:
@@ -203,18 +203,22 @@ def check_duplicates(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     for first, *others in by_key.values():
         for run in others:
             what = f"is {run.key.path}, as is {first.folder.place}"
-            yield Finding(run.folder.place, what, "remove one of the two folders")
+            yield Finding(
+                run.folder.place, what, "keep one in the results, move the other one elsewhere"
+            )
     copied = set()
     for first, *others in by_time.values():
         for run in _of_other_devices(first, others):
             copied.add(run.folder.place)
             what = f"is the measurement of {first.folder.place} under another device's name"
-            yield Finding(run.folder.place, what, "remove one of the two folders")
+            yield Finding(
+                run.folder.place, what, "keep one in the results, move the other one elsewhere"
+            )
     for first, *others in by_gpu.values():
         for run in _of_other_devices(first, others):
             if run.folder.place not in copied:
                 what = f"was measured on the GPU of {first.folder.place} ({run.gpu_uuid})"
-                remedy = "remove one of the two, or use one name of the device for both"
+                remedy = "move one of the two elsewhere, or use one name of the device for both"
                 yield Finding(run.folder.place, what, remedy)
 
 

@@ -31,7 +31,7 @@ from .folders import (
 )
 
 SQLITE_HEADER = b"SQLite format 3\0"
-COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
+COPY_OR_RUN = "copy it again, or measure the run again"
 ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
 """Files that attribution makes of a profile."""
 
@@ -44,7 +44,9 @@ def left_overs(folder: RunFolder) -> Iterator[Finding]:
     """Parts of measurements that were killed."""
     for path in sorted(folder.path.glob(".unfinished-*")):
         what = "is left of a measurement that was killed, or one is going on"
-        yield Finding(f"{folder.place}/{path.name}", what, "remove it once nothing measures there")
+        yield Finding(
+            f"{folder.place}/{path.name}", what, "the next measurement of this run removes it"
+        )
 
 
 def check_files(run: RecordedRun) -> Iterator[Finding]:
@@ -56,7 +58,11 @@ def check_files(run: RecordedRun) -> Iterator[Finding]:
         if not table.is_file():
             yield Finding(folder.place, f"holds no {name}: it is not attributed", ATTRIBUTE)
         elif (fault := _parquet_fault(table)) is not None:
-            yield Finding(f"{folder.place}/{name}", fault, f"remove it and {ATTRIBUTE}")
+            yield Finding(
+                f"{folder.place}/{name}",
+                fault,
+                "copy it again, or make it again with python -m analysis attribute",
+            )
     if (folder.path / "latency.json").is_file():
         yield from _latency(run)
 
