@@ -248,6 +248,7 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
     Raises:
         ResultsError: the file is missing, is no JSON, or no record of this version.
     """
+    note_input(path)
     try:
         return adapter(model).validate_json(path.read_bytes())
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.errors import OutputError, ResultsError
-from adscale.files import write_output
+from adscale.files import note_input, write_output
 from adscale.tables import Schema
 
 
@@ -74,6 +74,7 @@ def read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         ResultsError: the file is missing or does not hold the schema's columns.
     """
     remedy = "make the table again with python -m analysis"
+    note_input(path)
     try:
         # Only an empty field is null: a method may be called "NA".
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
@@ -96,6 +97,7 @@ def read_parquet(path: Path, schema: Schema, remedy: str) -> tuple[pd.DataFrame,
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    note_input(path)
     try:
         columns = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

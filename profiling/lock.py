@@ -152,6 +152,5 @@ def _holder(content: bytes) -> str | None:
 
 
 def _no_lock(path: Path, what: str) -> DeviceError:
-    return DeviceError(
-        str(path), what, "if it is yours, move it elsewhere: nothing else may have its name"
-    )
+    remedy = "if it is yours, move it elsewhere: nothing else may have its name"
+    return DeviceError(str(path), what, remedy)

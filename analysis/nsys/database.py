@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from adscale.errors import ProfileError
+from adscale.files import note_input
 
 from .bulk import Advance, Field, Query, Reader, connect, read_columns, read_only
 from .records import Column, Int64s
@@ -200,6 +201,7 @@ def open_database(
         ProfileError: the file is missing, empty, truncated, locked, or no export of nsys.
     """
     _check_file(path)
+    note_input(path)
     try:
         uri = _readable(path)
         with closing(connect(uri)) as connection:

@@ -176,6 +176,9 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     return RecordedRun(folder, key, record)
 
 
+KEEP_ONE = "keep one in the results, and move the other elsewhere"
+
+
 def foreign_place(folder: RunFolder) -> Iterator[Finding]:
     """Files of a run in a folder that is none of a run."""
     if folder.key is None:
@@ -203,17 +206,13 @@ def check_duplicates(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     for first, *others in by_key.values():
         for run in others:
             what = f"is {run.key.path}, as is {first.folder.place}"
-            yield Finding(
-                run.folder.place, what, "keep one in the results, move the other one elsewhere"
-            )
+            yield Finding(run.folder.place, what, KEEP_ONE)
     copied = set()
     for first, *others in by_time.values():
         for run in _of_other_devices(first, others):
             copied.add(run.folder.place)
             what = f"is the measurement of {first.folder.place} under another device's name"
-            yield Finding(
-                run.folder.place, what, "keep one in the results, move the other one elsewhere"
-            )
+            yield Finding(run.folder.place, what, KEEP_ONE)
     for first, *others in by_gpu.values():
         for run in _of_other_devices(first, others):
             if run.folder.place not in copied:

@@ -59,7 +59,7 @@ DETAILS = "CREATE TABLE ANALYSIS_DETAILS (globalVid INTEGER, duration INTEGER)"
 def test_ranges_that_end_with_the_capture_were_never_closed(
     tmp_path: Path, shift: int, end: int, are_open: int
 ) -> None:
-    """nsys 2023.4.4 closes them there; `nsys export --ts-shift` moves them and not the duration."""
+    """There nsys 2023.4.4 closes them; `export --ts-shift` moves them and not the duration."""
     path = Events().write(tmp_path / "p.sqlite")
     rows = [(0, end), (5, end), (10, 490), (20, 30)]
     change(
@@ -186,6 +186,7 @@ TRACED = (
     "INSERT INTO META_DATA_CAPTURE VALUES ('PROCESS_0:COLLECT_CUDA_TRACE', '{}')",
 )
 DROPPED = [f"DROP TABLE {table}" for table in TABLES.values()]
+NO_NAMES = "ALTER TABLE CUPTI_ACTIVITY_KIND_RUNTIME DROP COLUMN nameId"
 NO_CALLS = "DELETE FROM CUPTI_ACTIVITY_KIND_RUNTIME"
 
 
@@ -203,7 +204,7 @@ NO_CALLS = "DELETE FROM CUPTI_ACTIVITY_KIND_RUNTIME"
             [NO_CALLS, TRACED[0], TRACED[1].format("true")],
             "no calls", None, "CUDA was traced, but none of its calls was recorded",
         ),
-        (["ALTER TABLE CUPTI_ACTIVITY_KIND_RUNTIME DROP COLUMN nameId"], "unknown", None, "unknown"),
+        ([NO_NAMES], "unknown", None, "GPU times are unknown"),
     ],
 )  # fmt: skip
 def test_no_kernels_is_zero_only_where_they_would_have_been_recorded(
