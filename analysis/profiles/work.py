@@ -44,7 +44,7 @@ UNKNOWN = -1
 def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.object_]:
     r"""Each path as text, from which `path_names` gets its names back.
 
-    In a name `\` stands before each `\`, and before a `>` next to a space or an end of the name.
+    In a name `\` stands before each `\`, and before a `>` that stands alone, between spaces.
 
     Args:
         paths: the paths.
@@ -75,7 +75,7 @@ def _escaped(name: str) -> str:
 
 
 _MOST_CHARACTERS = 200_000_000
-_TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>|>(?=\s|\Z)")
+_TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>(?=\s|\Z)")
 
 
 def path_names(text: str) -> list[str]:
