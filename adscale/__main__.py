@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 
+from .command_line import prepare_streams
+
 PARTS = ("profiling", "analysis")
 HELP = ("-h", "--help")
 
@@ -24,6 +26,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code of the command; 2 where there is none of that name.
     """
+    prepare_streams()
     if not arguments or arguments[0] in HELP:
         return _list()
     if arguments[0] in PARTS:
@@ -49,7 +52,11 @@ def _list() -> int:
 def _listing(part: str) -> str:
     """The lines of a part's help that name its commands."""
     text = subprocess.run(
-        [sys.executable, "-m", part, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", part, "--help"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
     ).stdout
     return "\n".join(line for line in text.splitlines() if re.match(r" {4}\S| {12,}\S", line))
 

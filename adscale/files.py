@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
-from collections.abc import Callable
-from pathlib import Path
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path, PosixPath
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -16,11 +23,17 @@ from .memory_record import MemoryRecord
 from .models import adapter, jsonable
 from .run_record import RunRecord
 
+_MOST_LINKS = 40
+"""Links that Linux follows from one path."""
+
 AnyRecord = TypeVar("AnyRecord", RunRecord, MemoryRecord)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file under a temporary name beside it, then renames it.
+
+    A link stays: what it points to is written. Devices and pipes, such as ``/dev/stdout``, are
+    written to and never replaced.
 
     Args:
         path: the file; its folder is made where it is missing.
@@ -29,6 +42,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: the folder cannot be written or the disk is full; no file is left behind.
     """
+    if _is_written_through(path):
+        with TemporaryDirectory() as folder:
+            temporary = Path(folder) / f"output{path.suffix}"
+            write(temporary)
+            # append: what a shell has redirected there is not cut off
+            with temporary.open("rb") as filled, path.open("ab") as stream:
+                copyfileobj(filled, stream)
+        return
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # several machines may write to one folder, and processes of theirs have the same number
     writer = f"{platform.node()}.{os.getpid()}"
@@ -42,17 +66,157 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _is_written_through(path: Path) -> bool:
+    """Whether a path is a device or a pipe, or a descriptor such as ``/dev/fd/1``.
+
+    Raises:
+        OSError: it is a disk or a socket, where no file belongs.
+    """
+    if path.is_block_device() or path.is_socket():
+        raise OSError(errno.EINVAL, "is a disk or a socket", str(path))
+    if path.exists() and not path.is_file():
+        return not path.is_dir()
+    link = path
+    for _ in range(_MOST_LINKS):
+        if re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", os.path.realpath(link.parent)):
+            return True
+        if not link.is_symlink():
+            break
+        link = link.parent / link.readlink()
+    return False
+
+
+class OutputFile(PosixPath):
+    """A file that an argument of the command line has a command write.
+
+    Attributes:
+        endings: of its name, which say its format; the first is that of devices and pipes.
+    """
+
+    endings: tuple[str, ...] = ()
+
+    @property
+    def ending(self) -> str:
+        """The format in which it is written."""
+        ending = self.suffix.lower()
+        return ending if ending in self.endings else self.endings[0]
+
+
+def output_file(*endings: str) -> Callable[[str], OutputFile]:
+    """The type of an argument that names an output.
+
+    Args:
+        endings: of the name, of which each is a format, such as ``.csv``.
+    """
+
+    def named(text: str) -> OutputFile:
+        file = OutputFile(text)
+        file.endings = endings
+        return file
+
+    return named
+
+
+@dataclass
+class _CommandFiles:
+    """The files of the command that runs.
+
+    Attributes:
+        inputs: device and inode of what it reads.
+        written: what it has written, links followed.
+    """
+
+    inputs: set[tuple[int, int]]
+    written: set[str]
+
+
+_command: ContextVar[_CommandFiles | None] = ContextVar("_command", default=None)
+
+
+@contextmanager
+def files_of_command(options: Mapping[str, object]) -> Iterator[None]:
+    """Keeps a command from writing over its inputs, and from writing two outputs to one file.
+
+    Args:
+        options: its parsed arguments; ``OutputFile`` are outputs, other files are inputs.
+
+    Raises:
+        OutputError: an output is an input, another output or a folder, or its name has another
+            ending than those of its formats.
+    """
+    named = [
+        value
+        for option in options.values()
+        for value in (option if isinstance(option, list | tuple) else [option])
+    ]
+    token = _command.set(_CommandFiles(set(), set()))
+    try:
+        for value in named:
+            if isinstance(value, str | Path) and not isinstance(value, OutputFile):
+                note_input(Path(value))
+        seen: set[str] = set()
+        for value in named:
+            if isinstance(value, OutputFile):
+                _check_output(value, seen)
+                if not _is_device(value) and not value.suffix.lower().endswith(value.endings):
+                    what = f"does not end in {' or '.join(value.endings)}"
+                    raise OutputError(value, what, "the ending says the format: name it so")
+                seen.add(os.path.realpath(value))
+        yield
+    finally:
+        _command.reset(token)
+
+
+def note_input(path: Path) -> None:
+    """Remembers that the command which runs reads a file; it is then not written over."""
+    files = _command.get()
+    try:
+        if files is not None and path.is_file():
+            found = path.stat()
+            files.inputs.add((found.st_dev, found.st_ino))
+    except (OSError, ValueError):  # a text that is no path at all
+        return
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        return _is_written_through(path)
+    except OSError as error:
+        raise OutputError(path, f"cannot be written ({error.strerror})", "name a file") from error
+
+
+def _check_output(path: Path, others: Collection[str]) -> None:
+    """Refuses a folder, an input of the command, and what is one of its other outputs."""
+    files = _command.get()
+    if path.is_dir():
+        raise OutputError(path, "is a folder", "name a file")
+    if _is_device(path):
+        return
+    if os.path.realpath(path) in others:
+        raise OutputError(path, "is the name of two outputs", "give each another name")
+    if files is not None and path.is_file():
+        found = path.stat()
+        if (found.st_dev, found.st_ino) in files.inputs:
+            what = "is read by this command, and would be written over"
+            raise OutputError(path, what, "name another output")
+
+
 def write_output(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file that the user has asked for, as ``write_atomically`` does.
 
     Raises:
-        OutputError: the folder does not exist or cannot be written.
+        OutputError: the folder does not exist or cannot be written, the file is a folder, or the
+            command reads it or has written it already.
     """
+    files = _command.get()
+    _check_output(path, files.written if files else ())
     try:
         write_atomically(path, write)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise OutputError(path, what, "choose another output or free the disk") from error
+    if files is not None:
+        files.written.add(os.path.realpath(path))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,6 +248,7 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
     Raises:
         ResultsError: the file is missing, is no JSON, or no record of this version.
     """
+    note_input(path)
     try:
         return adapter(model).validate_json(path.read_bytes())
     except OSError as error:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from adscale.errors import UserError
+from adscale.command_line import prepare_streams, run_command
 
 from .commands import attribute, checks, figures, report, tables
 from .gpu_check import command as gpu_check
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The subcommand's own exit code, 0 of those that have none.
     """
+    prepare_streams()
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description=__doc__,
@@ -42,15 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for add_parser in COMMANDS:
         add_parser(subparsers)
     options = parser.parse_args(arguments)
-    try:
-        code: int | None = options.run_command(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of a pipe has gone
-        sys.stderr.close()
-        return 1
-    return code or 0
+    return run_command(lambda: options.run_command(options), vars(options))
 
 
 if __name__ == "__main__":

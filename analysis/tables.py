@@ -12,7 +12,7 @@ import pandas as pd
 
 from adscale.damage import damage
 from adscale.errors import OutputError, ResultsError
-from adscale.files import write_output
+from adscale.files import note_input, write_output
 from adscale.tables import MISSING, Schema, names_of
 
 _OF_ALL = names_of(MISSING)
@@ -96,6 +96,7 @@ def read_missing(path: Path, schema: Schema) -> pd.DataFrame:
 
 def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     _check_whole(path)
+    note_input(path)
     try:
         # Only an empty field is null: a method may be called "NA".
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
@@ -144,6 +145,7 @@ def read_parquet(path: Path, schema: Schema, remedy: str) -> tuple[pd.DataFrame,
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    note_input(path)
     try:
         columns = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

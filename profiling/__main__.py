@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from adscale.errors import UserError
+from adscale.command_line import prepare_streams, run_command
 
 from .cli import measure, memory, run, study
 from .ending import end_in_time
@@ -26,16 +26,14 @@ SUBCOMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
+    prepare_streams()
     parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_parser in SUBCOMMANDS:
         add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:
-        returncode: int = args.main(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return run_command(lambda: args.main(args), vars(args))
     except MeasurementFailedError as error:
         if not error.told and error.returncode not in INTERRUPTED:
             print(f"error: {error}", file=sys.stderr)
@@ -44,10 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
         where = error_place(ending)
         print(f"error: sys.exit({ending.code!r}) is called ({where}); take it out", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of a pipe has gone
-        sys.stderr.close()
-        return 1
-    return returncode
 
 
 def run_and_end() -> None:

@@ -176,4 +176,5 @@ def _holder(content: bytes) -> str | None:
 
 
 def _no_lock(path: Path, what: str) -> DeviceError:
-    return DeviceError(str(path), what, "remove it if it is a left-over; nothing may have its name")
+    remedy = "if it is yours, move it elsewhere: nothing else may have its name"
+    return DeviceError(str(path), what, remedy)

@@ -91,10 +91,7 @@ def _innermost(chains: PathTree, node: Integers, kernels: Operations, names: int
 
 def _per_path(chains: PathTree, counts: _Counts, names: int) -> list[_Counts]:
     """The counts of each chain added to all chains around it, by path and name."""
-    depths: list[int] = []
-    for parent in chains.parent.tolist():  # outer before inner
-        depths.append(depths[parent] + 1 if parent >= 0 else 0)
-    depth = np.array(depths, np.int64)
+    depth = chains.depths()
     path = chains.label.astype(np.int64)
     at = depth[counts.key // names]
     found: list[_Counts] = []

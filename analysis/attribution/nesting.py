@@ -83,6 +83,9 @@ class Nesting:
         order: positions of all ranges, outer before inner.
         parent: position of the innermost other range of the thread that encloses each range,
             −1 for none. Of equal ranges, the one with the larger rowid is the inner one.
+        tightest: position of the shortest other range of the thread that encloses each range, −1
+            for none: its parent in the reports of nsys. It differs from `parent` only where two
+            ranges overlap and both enclose a third.
         depth: number of parents up to the outermost.
         rank: position of each range in `order`, and −1 at its end, for "no range".
     """
@@ -90,6 +93,7 @@ class Nesting:
     layers: tuple[Layer, ...]
     order: Int64s
     parent: Int64s
+    tightest: Int64s
     depth: Int64s
     rank: Int64s
 
@@ -100,32 +104,41 @@ def nest(ranges: Ranges) -> Nesting:
     order = np.lexsort(keys).astype(np.int64)
     rank = np.r_[np.argsort(order), -1]
     layers = _layers(ranges, order)
-    parent = _parents(layers, rank)
-    return Nesting(layers, order, parent, _depths(layers, order, parent), rank)
+    parent, tightest = _parents(layers, rank)
+    return Nesting(layers, order, parent, tightest, _depths(layers, order, parent), rank)
 
 
-def innermost_range(
+def enclosing_ranges(
     layers: Sequence[Layer], rank: Int64s, start_ns: Int64s, end_ns: Int64s
-) -> Int64s:
-    """Position of the innermost range around each interval of a thread, −1 for none.
+) -> tuple[Int64s, Int64s]:
+    """Positions of the innermost and of the shortest range around each interval of a thread.
 
-    Of overlapping ranges that both enclose the interval, the inner one is the one that starts
-    later, then the one that ends earlier, then the one with the larger rowid.
+    They differ where ranges overlap and both enclose the interval: the innermost is the one that
+    starts later, then the one that ends earlier, then the one with the larger rowid.
 
     Args:
         layers: the ranges of the thread to search.
         rank: see `Nesting.rank`.
         start_ns: starts of the intervals.
         end_ns: their ends.
+
+    Returns:
+        Both are −1 where no range encloses the interval; of two equally short ones the innermost.
     """
-    found = np.full(len(start_ns), -1, np.int64)
+    innermost = np.full(len(start_ns), -1, np.int64)
+    shortest = innermost.copy()
+    innermost_ns = np.full(len(start_ns), np.iinfo(np.int64).max)
+    shortest_ns = innermost_ns.copy()
     for layer in layers:
         node = layer.innermost(start_ns, end_ns)
         at = np.flatnonzero(node >= 0)
         candidate = layer.member[node[at]]
-        better = rank[candidate] > rank[found[at]]
-        found[at[better]] = candidate[better]
-    return found
+        candidate_ns = (layer.end_ns - layer.start_ns)[node[at]]
+        better = rank[candidate] > rank[innermost[at]]
+        innermost[at[better]], innermost_ns[at[better]] = candidate[better], candidate_ns[better]
+        shorter = candidate_ns < shortest_ns[at]
+        shortest[at[shorter]], shortest_ns[at[shorter]] = candidate[shorter], candidate_ns[shorter]
+    return innermost, np.where(innermost_ns == shortest_ns, innermost, shortest)
 
 
 class _Builder:
@@ -222,18 +235,24 @@ def _finished(ranges: Ranges, thread: int, builder: _Builder) -> Layer:
     )
 
 
-def _parents(layers: Sequence[Layer], rank: Int64s) -> Int64s:
-    """The innermost of the parent within the range's own layer and the ranges of the others."""
+def _parents(layers: Sequence[Layer], rank: Int64s) -> tuple[Int64s, Int64s]:
+    """The innermost and the shortest of the ranges around each, in its own layer and in others."""
     parent = np.full(len(rank) - 1, -1, np.int64)
+    tightest = parent.copy()
+    length_ns = np.full(len(rank), np.iinfo(np.int64).max)  # at its end of "no range"
     of_thread: dict[int, list[Layer]] = {}
     for layer in layers:
         of_thread.setdefault(layer.thread, []).append(layer)
+        length_ns[layer.member] = layer.end_ns - layer.start_ns
     for own in layers:
-        inside = own.parent >= 0
-        parent[own.member[inside]] = own.member[own.parent[inside]]
+        around = np.where(own.parent >= 0, own.member[own.parent], -1)
+        parent[own.member] = tightest[own.member] = around
         others = [layer for layer in of_thread[own.thread] if layer is not own]
         if others:
-            outside = innermost_range(others, rank, own.start_ns, own.end_ns)
-            inner = rank[outside] > rank[parent[own.member]]
+            outside, shortest = enclosing_ranges(others, rank, own.start_ns, own.end_ns)
+            inner = rank[outside] > rank[around]
             parent[own.member[inner]] = outside[inner]
-    return parent
+            shorter = length_ns[shortest] < length_ns[around]
+            tightest[own.member[shorter]] = shortest[shorter]
+    equal = length_ns[tightest] == length_ns[parent]
+    return parent, np.where(equal, parent, tightest)

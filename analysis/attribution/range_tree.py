@@ -33,8 +33,15 @@ class PathTree(NamedTuple):
     parent: Int64s
     label: npt.NDArray[np.generic]
 
+    def depths(self) -> Int64s:
+        """Number of labels above the last one of each path."""
+        depths: list[int] = []
+        for parent in self.parent.tolist():
+            depths.append(depths[parent] + 1 if parent >= 0 else 0)
+        return np.array(depths, np.int64)
+
     def texts(self, separator: str) -> list[str]:
-        """Each path as text, the outermost label first."""
+        """Each path as text, the outermost label first; labels stand in it as they are."""
         texts: list[str] = []
         for parent, label in zip(self.parent.tolist(), self.label.tolist(), strict=True):
             texts.append(f"{texts[parent]}{separator}{label}" if parent >= 0 else str(label))

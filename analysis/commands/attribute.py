@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
 from adscale.failure import or_note
+from adscale.files import output_file, write_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from .arguments import Subparsers
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
-Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet.
+Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet; the ending
+of the output's name says which.
 With --run: one row per range of one of our runs, as Parquet, and with --kernel-table one row per
 submodule and kernel name.
 All columns are defined in docs/attribution.md."""
@@ -34,7 +36,13 @@ def add_parser(subparsers: Subparsers) -> None:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON instead of a table")
     output.add_argument("--csv", action="store_true", help="print CSV instead of a table")
-    output.add_argument("-o", "--output", type=Path, metavar="FILE.parquet", help="write Parquet")
+    output.add_argument(
+        "-o",
+        "--output",
+        type=output_file(".parquet", ".csv", ".json"),
+        metavar="FILE.parquet",
+        help="write Parquet, or CSV or JSON if the name ends in .csv or .json",
+    )
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument(
         "--kernels",
@@ -50,10 +58,16 @@ def add_parser(subparsers: Subparsers) -> None:
         choices=("thread", "device", "stream", "category"),
         help="tell the rows of a range apart by this as well",
     )
+    parser.add_argument(
+        "--depth",
+        type=_count,
+        metavar="N",
+        help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
+    )
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
     parser.add_argument(
         "--kernel-table",
-        type=Path,
+        type=output_file(".parquet"),
         metavar="kernels.parquet",
         help="with --run: write the kernels of its submodules as well",
     )
@@ -77,10 +91,19 @@ def _names(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels, such as 32")
+    return int(text)
+
+
 def _main(options: argparse.Namespace) -> None:
     if options.run and not options.output:
         what = "the ranges of a run are written as Parquet, and no file is named"
         raise ArgumentError("--run", what, "add -o ranges.parquet")
+    if options.run and options.output.ending != ".parquet":
+        what = f"the ranges of a run are written as Parquet, not to {options.output}"
+        raise ArgumentError("--run", what, "name the output X.parquet")
     if options.run and (options.by or options.kernels is not None):
         what = "--by and --kernels are for tables of any profile"
         raise ArgumentError("--run", what, "leave one of them out")
@@ -149,14 +172,16 @@ def _show_profile(options: argparse.Namespace) -> None:
     from ..profiles.coverage import ProfileCoverage
     from ..profiles.kernel_table import kernel_table
     from ..profiles.range_table import profile_table
-    from ..profiles.work import work_of
+    from ..profiles.work import without_forgotten, work_of
 
-    work = work_of(_read(options))
-    coverage = ProfileCoverage(work)
-    ranges = profile_table(work, options.by)
+    work = work_of(without_forgotten(_read(options)))
+    is_text = not (options.json or options.csv or options.output)
+    levels = (32 if is_text else 0) if options.depth is None else options.depth
+    coverage = ProfileCoverage(work, levels or None)
+    ranges = profile_table(work, options.by, levels or None)
     kernels = None
     if options.kernels is not None:
-        kernels = kernel_table(work, options.kernels or None)
+        kernels = kernel_table(work, options.kernels or None, levels or None)
     _write(options, ranges, kernels, coverage)
 
 
@@ -168,25 +193,32 @@ def _write(
 ) -> None:
     import json
 
+    from ..profiles.text import csv_text, json_text, print_profile
+
     table = ranges if kernels is None else kernels
-    if options.output:
+    ending = options.output.ending if options.output else None
+    if ending == ".parquet":
         from ..tables import write_parquet
 
         write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
+    elif ending == ".csv":
+        _save(options.output, csv_text(table))
+    elif ending == ".json":
+        _save(options.output, f"{json_text(ranges, kernels, coverage)}\n")
     elif options.csv:
-        print(table.to_csv(index=False, lineterminator="\n", float_format="%.12g"), end="")
+        print(csv_text(table), end="")
+    elif options.json:
+        print(json_text(ranges, kernels, coverage))
+    else:
+        print_profile(ranges, kernels, coverage)
+        return
+    if options.csv or ending == ".csv":  # it has no place for notes
         for note in coverage.notes():
             print(note, file=sys.stderr)
-    elif options.json:
-        parts = [f'"coverage": {json.dumps(coverage.as_dict())}', f'"ranges": {_json(ranges)}']
-        parts += [] if kernels is None else [f'"kernels": {_json(kernels)}']
-        print("{" + ",\n".join(parts) + "}")
     else:
-        from ..profiles.text import print_profile
+        for warning in coverage.warnings():
+            print(f"warning: {warning}", file=sys.stderr)
 
-        print_profile(ranges, kernels, coverage)
 
-
-def _json(table: pd.DataFrame) -> str:
-    text: str = table.to_json(orient="records", indent=1, double_precision=15)
-    return text
+def _save(path: Path, text: str) -> None:
+    write_output(path, lambda file: file.write_bytes(text.encode("utf-8")))

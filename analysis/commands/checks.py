@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
+from adscale.files import output_file
 
 from .arguments import positive, side_px
 
@@ -52,7 +53,7 @@ def add_compare_parser(subparsers: Subparsers) -> None:
         metavar="PERCENT",
         help="what makes less of a difference counts as the same (%(default)g)",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="comparison.csv")
+    parser.add_argument("-o", "--output", type=output_file(".csv"), metavar="comparison.csv")
     parser.add_argument(
         "--figure", type=Path, metavar="DIR", help="draw the ratios: PDF, PNG and CSV"
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adscale.files import write_output
+from adscale.files import output_file, write_output
 
 if TYPE_CHECKING:
     from .arguments import Subparsers
@@ -21,7 +21,9 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     _add_tables(report)
     report.add_argument("--title", default="adscale: cost over image resolution")
-    report.add_argument("-o", "--output", type=Path, required=True, metavar="report.html")
+    report.add_argument(
+        "-o", "--output", type=output_file(".html"), required=True, metavar="report.html"
+    )
     report.set_defaults(run_command=_report)
     conclude = subparsers.add_parser(
         "conclude",
@@ -31,7 +33,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     _add_tables(conclude)
     conclude.add_argument(
-        "-o", "--output", type=Path, metavar="summary.txt", help="default: printed only"
+        "-o",
+        "--output",
+        type=output_file(".txt"),
+        metavar="summary.txt",
+        help="default: printed only",
     )
     conclude.set_defaults(run_command=_conclude)
 

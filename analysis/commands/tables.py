@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
+from adscale.files import output_file
 from adscale.tables import Argument, Output, TableJob
 
 if TYPE_CHECKING:
@@ -25,13 +26,19 @@ def add_parser(subparsers: Subparsers, job: TableJob) -> None:
         parser.add_argument(argument.flag, **argument.settings)
     first, *others = job.outputs
     parser.add_argument(
-        "-o", first.option, type=Path, required=job.answer is None, metavar=first.table.file
+        "-o",
+        first.option,
+        type=output_file(".csv"),
+        required=job.answer is None,
+        metavar=first.table.file,
     )
     for output in others:
         help_text = output.help
         if output.beside is not None:
             help_text = help_text or f"where its table goes (default: {output.beside} beside it)"
-        parser.add_argument(output.option, type=Path, metavar=output.table.file, help=help_text)
+        parser.add_argument(
+            output.option, type=output_file(".csv"), metavar=output.table.file, help=help_text
+        )
     parser.set_defaults(run_command=lambda options: run_job(job, options))
 
 

@@ -15,7 +15,7 @@ from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
 from ..nsys.reading import read_profile
 from ..profiles.range_table import RANGE_COLUMNS
-from ..profiles.work import own_ranges
+from ..profiles.run_work import own_ranges
 from ..statistics.steadiness import check_steadiness
 from ..tables import read_parquet
 from .steps import NO_GPU, Check, checked, unchecked

@@ -34,11 +34,21 @@ class UnsuitedError(Exception):
     """The driver is absent, failed, or made of a column something else than was asked for."""
 
 
-def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
+def read_only(path: Path, *, without_locks: bool = False) -> str:
+    """The URI under which SQLite opens a file for reading only.
+
+    Args:
+        path: the file.
+        without_locks: take no locks, for file systems that have none; nobody may write to it.
+    """
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if without_locks else ''}"
+
+
+def arrow_chunks(uri: str, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
     """The columns of a query, some rows at a time.
 
     Args:
-        path: the SQLite file; opened read-only.
+        uri: of the SQLite file, see `read_only`.
         sql: a query without NULL in its result.
         texts: whether each column is text; the others are integers.
 
@@ -52,7 +62,6 @@ def arrow_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]
     except ImportError as error:
         raise UnsuitedError(str(error)) from error
     try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
         # Not through the driver's DB-API: where a query fails in its first rows, closing the
         # statement fails as well (driver 1.12). A cursor then counts as open and is closed again
         # when it is collected, which raises where nobody can catch it. Here each handle is closed
@@ -93,22 +102,25 @@ def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
 CHUNK_ROWS = 65_536
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(uri: str) -> sqlite3.Connection:
     """Open a file for reading only; text that is no UTF-8 is read all the same.
+
+    Args:
+        uri: of the SQLite file, see `read_only`.
 
     Raises:
         sqlite3.Error: it cannot be opened.
     """
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(uri, uri=True)
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     return connection
 
 
-def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
+def row_chunks(uri: str, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
     """The columns of a query, some rows at a time.
 
     Args:
-        path: the SQLite file; opened read-only.
+        uri: of the SQLite file, see `read_only`.
         sql: a query without NULL in its result.
         texts: whether each column is text; the others are integers.
 
@@ -116,7 +128,7 @@ def row_chunks(path: Path, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
         sqlite3.Error: the file cannot be read.
         TypeError: a column of integers holds something else.
     """
-    with closing(connect(path)) as connection:
+    with closing(connect(uri)) as connection:
         cursor = connection.execute(sql)
         while rows := cursor.fetchmany(CHUNK_ROWS):
             columns = zip(zip(*rows, strict=True), texts, strict=True)
@@ -199,11 +211,11 @@ class Query:
             yield f"{select} WHERE {' AND '.join(within)}", last - first + 1
 
 
-def read_columns(path: Path, query: Query, reader: Reader, advance: Advance) -> list[Column]:
+def read_columns(uri: str, query: Query, reader: Reader, advance: Advance) -> list[Column]:
     """Read the columns of a query, in the order of the rowids.
 
     Args:
-        path: the SQLite file.
+        uri: of the SQLite file, see `read_only`.
         query: what to read.
         reader: `sqlite3` leaves the Arrow driver aside.
         advance: told of the progress.
@@ -214,24 +226,24 @@ def read_columns(path: Path, query: Query, reader: Reader, advance: Advance) -> 
     """
     rowids = sum(count for _, count in query.parts())
     columns = [Growing(field.kind, rowids) for field in query.fields]
-    for chunks in _parts(path, query, reader, advance):
+    for chunks in _parts(uri, query, reader, advance):
         for chunk in chunks:
             for column, values in zip(columns, chunk, strict=True):
                 column.append(values)
     return [column.column() for column in columns]
 
 
-def discard_columns(path: Path, query: Query, reader: Reader) -> None:
+def discard_columns(uri: str, query: Query, reader: Reader) -> None:
     """Read the columns of a query and keep nothing: what reading alone costs."""
-    for _chunks in _parts(path, query, reader, lambda _rows: None):
+    for _chunks in _parts(uri, query, reader, lambda _rows: None):
         pass
 
 
-def _parts(path: Path, query: Query, reader: Reader, advance: Advance) -> Iterator[list[Chunk]]:
+def _parts(uri: str, query: Query, reader: Reader, advance: Advance) -> Iterator[list[Chunk]]:
     """The parts of a query in their order, each as its chunks; few are there at a time."""
 
     def read(part: tuple[str, int]) -> list[Chunk]:
-        chunks = _read_part(path, part[0], query.fields, reader)
+        chunks = _read_part(uri, part[0], query.fields, reader)
         advance(part[1])
         return chunks
 
@@ -245,11 +257,11 @@ def _parts(path: Path, query: Query, reader: Reader, advance: Advance) -> Iterat
             waiting.extend(pool.submit(read, part) for part in islice(parts, 1))
 
 
-def _read_part(path: Path, sql: str, fields: Sequence[Field], reader: Reader) -> list[Chunk]:
+def _read_part(uri: str, sql: str, fields: Sequence[Field], reader: Reader) -> list[Chunk]:
     texts = [field.kind == "text" for field in fields]
     if reader == "auto":
         try:
-            return list(arrow_chunks(path, sql, texts))
+            return list(arrow_chunks(uri, sql, texts))
         except UnsuitedError:
             pass
-    return list(row_chunks(path, sql, texts))
+    return list(row_chunks(uri, sql, texts))

@@ -145,10 +145,11 @@ class Ranges:
     Attributes:
         row_id: rowid in NVTX_EVENTS (the RangeId of nsys' trace report).
         start_ns: opening of the range on the CPU clock of the profile; can be negative.
-        end_ns: closing; for a range never closed the largest range timestamp of the profile.
+        end_ns: closing; for a range never closed the end that nsys has given it, or else the
+            largest range timestamp of the profile.
         thread: `globalTid` of the thread that opened it.
         is_push_pop: True for push/pop, False for start/end ranges.
-        is_open: True where the profile ended before the range.
+        is_open: True where the range was never closed.
         domain: name of the NVTX domain, `""` for the default domain.
         category: name of the category within the domain, its number where it has no name, `""`
             for none.
@@ -183,9 +184,9 @@ class Ranges:
         )
 
     def labels(self) -> list[str]:
-        """Names as nsys prints them: the domain in front, `TensorRT:Conv_1`."""
+        """Names as nsys prints them, the domain in front: `TensorRT:Conv_1`; `""` for no name."""
         pairs = zip(self.domain, self.name, strict=True)
-        return [f"{domain}:{name}" if domain else str(name) for domain, name in pairs]
+        return [f"{domain}:{name}" if domain and name else str(name) for domain, name in pairs]
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,40 @@ class Operations:
         )
 
 
+CudaTrace = Literal["recorded", "no kernels", "no calls", "lost", "not traced", "unknown"]
+"""What became of the kernels. `recorded`: the profile has a table of them, or whole graphs of them;
+`no kernels`: CUDA was traced, and none was launched; `no calls`: CUDA was traced, and none of its
+calls was recorded; `lost`: launches were recorded, but no kernel; `not traced`: CUDA was not;
+`unknown`: the profile does not say."""
+
+CALLS, KERNELS = "CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_KERNEL"
+"""The tables of API calls and of kernels."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What an export says of the capture itself.
+
+    Attributes:
+        schema_version: version of the export schema, None where the file does not say.
+        messages: what nsys left about NVTX among its strings.
+        lost: what nsys says that it may have lost events of, such as `NVTX` and `CUDA`.
+        cuda: what became of the kernels.
+        lost_launches: API calls that launch kernels, in a profile that holds none.
+    """
+
+    schema_version: str | None
+    messages: tuple[str, ...]
+    lost: tuple[str, ...]
+    cuda: CudaTrace
+    lost_launches: int
+
+    @property
+    def knows_kernels(self) -> bool:
+        """Whether no kernel means zero; else it means unknown."""
+        return self.cuda in ("recorded", "no kernels")
+
+
 @dataclass(frozen=True)
 class Profile:
     """One export of nsys, or a file in the same schema.
@@ -256,30 +291,35 @@ class Profile:
     Attributes:
         path: the file.
         tables: names of all tables in it; an absent table means "not recorded", not zero.
-        schema_version: version of the export schema, None where the file does not say.
+        capture: what the export says of the capture itself.
         ranges: NVTX ranges that end on the thread that opened them.
         cross_thread_ranges: ranges left out because another thread ended them (as in nsys).
         calls: CUDA API calls.
         kernels: kernel executions.
-        copies: GPU copies.
+        copies: GPU copies, without migrations.
+        migrations: number of copies between the memories that the driver made by itself (unified
+            memory); they have no launch.
+        migration_ns: sum of their durations.
         memsets: GPU memsets.
         graphs: CUDA graphs traced as a whole, whose kernels are unknown.
-        kernel_names: full kernel name of every `name_id` of `kernels`.
-        messages: what nsys left about NVTX among its strings.
+        kernel_names: full kernel name of every `name_id` of `kernels`; no name has two ids.
+        forgotten_ranges: ranges left out because they were opened and never closed again and again.
     """
 
     path: Path
     tables: frozenset[str]
-    schema_version: str | None
+    capture: Capture
     ranges: Ranges
     cross_thread_ranges: int
     calls: Calls
     kernels: Operations
     copies: Operations
+    migrations: int
+    migration_ns: int
     memsets: Operations
     graphs: Operations
     kernel_names: dict[int, str]
-    messages: tuple[str, ...]
+    forgotten_ranges: int = 0
 
     @property
     def whole_graphs(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,17 @@ from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
 from ..nsys.records import Bools, Int64s, Profile
-from .work import KERNEL_TABLE, KINDS, NS_PER_MS, Kind, ProfileWork, RunWork
+from .run_work import RunWork
+from .work import (
+    KINDS,
+    MOST_OPEN,
+    NS_PER_MS,
+    SEPARATOR,
+    Kind,
+    ProfileWork,
+    path_names,
+    path_texts,
+)
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",
@@ -26,17 +37,25 @@ ENOUGH = 0.99
 
 
 class ProfileCoverage:
-    """Work that belongs to no range, and ranges that are not in the table.
+    """Work that belongs to no range, ranges that are not in the table, and what was lost.
 
     Args:
         work: of the profile.
+        levels: how many levels of ranges the tables show; None for all.
     """
 
-    def __init__(self, work: ProfileWork) -> None:
+    def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
+        profile = work.profile
         self.kinds = {kind: work.kinds[kind].coverage for kind in KINDS}
-        self.has_kernels = KERNEL_TABLE in work.profile.tables
-        self.cross_thread_ranges = work.profile.cross_thread_ranges
-        self.open_ranges = int(work.profile.ranges.is_open.sum())
+        self.capture = profile.capture
+        self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
+        self.cross_thread_ranges = profile.cross_thread_ranges
+        self.forgotten_ranges = profile.forgotten_ranges
+        self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
+        self.nested_otherwise = nested_otherwise(work)
+        depths = work.paths.depths()
+        self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
+        self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
 
     @property
     def coverage(self) -> Coverage:
@@ -58,21 +77,51 @@ class ProfileCoverage:
         return {
             **self.coverage._asdict(),
             "share": self.coverage.share,
-            "kernel_table": self.has_kernels,
+            "cuda": self.capture.cuda,
+            "lost_launches": self.capture.lost_launches,
             "whole_graphs": self.kinds["graphs"].kernels,
             "cross_thread_ranges": self.cross_thread_ranges,
             "open_ranges": self.open_ranges,
+            "open_ranges_left_out": self.forgotten_ranges,
+            "deeper_paths": self.deeper_paths,
+            "lost_events": list(self.capture.lost),
             **others,
+            "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
+            "nested_otherwise_by_nsys": [one._asdict() for one in self.nested_otherwise],
+            "warnings": self.warnings(),
         }
 
+    def warnings(self) -> list[str]:
+        """What was not recorded as it happened, a sentence each: it belongs to every output."""
+        found = []
+        if self.capture.cuda == "lost":
+            found.append(
+                f"{self.capture.lost_launches} launches of kernels were recorded, but no kernel: "
+                "GPU times are unknown, not zero."
+            )
+        if self.capture.lost:
+            found.append(
+                f"Events were lost: nsys says that not all {' and '.join(self.capture.lost)} "
+                "events might have been collected, as where a process was killed; what is missing "
+                "is in no row."
+            )
+        if self.open_ranges:
+            found.append(
+                f"{self.open_ranges} ranges were never closed: they count up to the last timestamp "
+                "of all ranges, which is not their own."
+            )
+        if self.forgotten_ranges:
+            found.append(
+                f"{self.forgotten_ranges} of the ranges that were never closed are left out, since "
+                "their thread left several of one name open, or more than "
+                f"{MOST_OPEN}: each would enclose all later ones. Work in no other range counts as "
+                "outside."
+            )
+        return found
+
     def notes(self) -> list[str]:
-        """Return notes to a reader of the tables, a sentence each."""
-        if not self.has_kernels:
-            notes = ["The profile holds no table of kernels: GPU times are unknown, not zero."]
-        elif not self.coverage.kernels:
-            notes = ["The profile holds no kernels."]
-        else:
-            notes = [_note("kernels", self.coverage)]
+        """Return notes to a reader of the tables, a sentence each; the warnings among them."""
+        notes = [_note("kernels", self.coverage) if self.coverage.kernels else self._no_kernels()]
         notes += [
             _note(_WORDS[kind], found)
             for kind, found in self.kinds.items()
@@ -85,14 +134,75 @@ class ProfileCoverage:
                 f"({graphs.kernel_ns / NS_PER_MS:.3f} ms); their kernels are unknown and not in "
                 "the kernel times; record with --cuda-graph-trace=node to see them."
             )
+        if self.migrations:
+            notes.append(
+                f"{self.migrations} copies were migrations of unified memory "
+                f"({self.migration_ns / NS_PER_MS:.3f} ms): no call launches them, and they are in "
+                "no row."
+            )
         if self.cross_thread_ranges:
             notes.append(f"{self.cross_thread_ranges} ranges ended on another thread: left out.")
-        if self.open_ranges:
+        if self.deeper_paths:
             notes.append(
-                f"{self.open_ranges} ranges were never closed: they count up to the last timestamp "
-                "of all ranges."
+                f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
+                f"inside each other, up to {self.deepest}; --depth 0 shows all."
             )
-        return notes
+        if self.nested_otherwise:
+            notes.append(_nested_note(self.nested_otherwise))
+        return [note for note in notes if note] + self.warnings()
+
+    def _no_kernels(self) -> str:
+        return {
+            "recorded": "The profile holds no kernels.",
+            "no kernels": "CUDA was traced, and no kernel was launched.",
+            "no calls": "CUDA was traced, but none of its calls was recorded: the program did not "
+            "use it, or tracing failed. GPU times are unknown, not zero.",
+            "lost": "",
+            "not traced": "CUDA was not traced: GPU times are unknown, not zero.",
+            "unknown": "The profile holds no table of kernels: GPU times are unknown, not zero.",
+        }[self.capture.cuda]
+
+
+class NestedOtherwise(NamedTuple):
+    """Calls of a path that lie in two ranges which overlap each other.
+
+    Attributes:
+        path: names from the outermost range down.
+        nsys_parent: path of the range that nsys' reports have them in.
+        calls: their number.
+    """
+
+    path: list[str]
+    nsys_parent: list[str]
+    calls: int
+
+
+def nested_otherwise(work: ProfileWork) -> list[NestedOtherwise]:
+    """The paths that nsys' reports nest otherwise, those with the most calls first."""
+    nesting, code = work.nesting, work.paths.code
+    at = np.flatnonzero(nesting.parent != nesting.tightest)
+    if not len(at):
+        return []
+    pairs, calls = np.unique(
+        np.stack([code[at], code[nesting.tightest[at]]]), axis=1, return_counts=True
+    )
+    texts = path_texts(work.paths)
+    return [
+        NestedOtherwise(path_names(texts[path]), path_names(texts[parent]), int(count))
+        for (path, parent), count in sorted(
+            zip(pairs.T.tolist(), calls.tolist(), strict=True), key=lambda found: -found[1]
+        )
+    ]
+
+
+def _nested_note(found: Sequence[NestedOtherwise]) -> str:
+    calls = sum(one.calls for one in found)
+    first = found[0]
+    return (
+        f"{calls} calls lie in two ranges that overlap, and are in the one that starts last; nsys' "
+        f"reports have them in the shorter one: {SEPARATOR.join(first.path)} in "
+        f"{SEPARATOR.join(first.nsys_parent)}{', and others' if len(found) > 1 else ''}."
+    )
 
 
 def _note(kind: str, found: Coverage) -> str:

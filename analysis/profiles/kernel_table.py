@@ -17,7 +17,8 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
-from .work import NS_PER_MS, NS_PER_US, SEPARATOR, ProfileWork, RunWork
+from .run_work import RunWork
+from .work import NS_PER_MS, NS_PER_US, ProfileWork, path_texts
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
@@ -50,12 +51,13 @@ images, `total_ms`, `mean_us` and `max_us` are of their durations."""
 _US_PER_MS = 1e3
 
 
-def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
+def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None) -> pd.DataFrame:
     """The kernels of each path by name, those with the largest sums first.
 
     Args:
         work: of the profile.
         most: names per path; None for all.
+        levels: leave out paths of more names; None for none.
 
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
@@ -66,7 +68,9 @@ def kernel_table(work: ProfileWork, most: int | None) -> pd.DataFrame:
     table = _longest_first(table, "kernel_sum_ms")
     if most is not None:
         table = table.groupby("rank", sort=False).head(most)
-    table["path"] = np.array(work.paths.texts(SEPARATOR), dtype=object)[table["path"]]
+    if levels is not None:
+        table = table[work.paths.depths()[table["path"]] < levels]
+    table = table.assign(path=path_texts(work.paths, levels)[table["path"]])
     return _typed(table, KERNEL_COLUMNS)
 
 

@@ -1,6 +1,6 @@
 """The ranges of any profile, added up by their path; and each range of a run.
 
-GPU times are null where the profile holds no table of kernels or was recorded on a CPU device,
+GPU times are null where the profile does not know the kernels or was recorded on a CPU device,
 spans and shares where no kernel was launched.
 """
 
@@ -17,20 +17,8 @@ from adscale.tables import Schema
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
-from .work import (
-    KERNEL_TABLE,
-    NS_PER_MS,
-    PHASES,
-    SEPARATOR,
-    By,
-    Kind,
-    ProfileWork,
-    RunWork,
-    check_kernels,
-    check_ranges,
-    work_by,
-    work_of_run,
-)
+from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
+from .work import NS_PER_MS, By, Kind, ProfileWork, path_texts, work_by
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
@@ -111,12 +99,15 @@ class RunRanges(NamedTuple):
     kernels: pd.DataFrame
 
 
-def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
+def profile_table(
+    work: ProfileWork, by: By | None = None, levels: int | None = None
+) -> pd.DataFrame:
     """Add up the ranges of a profile by their path.
 
     Args:
         work: of the profile; read with its streams for `by` device or stream.
         by: what to tell apart besides.
+        levels: leave out paths of more names; None for none.
 
     Returns:
         Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
@@ -133,11 +124,13 @@ def profile_table(work: ProfileWork, by: By | None = None) -> pd.DataFrame:
         rows = _each_path(work)
         if by:
             rows[by] = _labels(work.profile.ranges, by)[work.nesting.order]
+    if levels is not None:
+        rows = rows[work.paths.depths()[rows["path"]] < levels]
     table = _in_ms(_added_up(rows, ["path", by] if by else ["path"]))
-    table["path"] = np.array(work.paths.texts(SEPARATOR), dtype=object)[table["path"]]
+    table["path"] = path_texts(work.paths, levels)[table["path"]]
     worked = table["kernels"] + table["copies"] + table["memsets"]
     table.loc[worked == 0, "projected_ms"] = np.nan
-    return _typed(table, profile_columns(by), KERNEL_TABLE in work.profile.tables)
+    return _typed(table, profile_columns(by), work.profile.capture.knows_kernels)
 
 
 def profile_columns(by: By | None) -> Schema:

@@ -149,8 +149,16 @@ class Run:
 
     @property
     def remeasure(self) -> str:
-        """The remedy for a run that cannot be used."""
-        return f"remove the folder {self.path.parent} and measure again"
+        """The remedy for a pass of a run that cannot be used; what was measured is kept."""
+        return f"measure it again; in a study, move {self.path} elsewhere and start the study again"
+
+    @property
+    def reattribute(self) -> str:
+        """The remedy for tables that are made of the profile of a run."""
+        profile, ranges = (self.path.with_name(n) for n in ("profile.sqlite", "ranges.parquet"))
+        return (
+            f"make it again: python -m analysis attribute {profile} --run {self.path} -o {ranges}"
+        )
 
 
 def read_run(path: Path) -> Run:
@@ -159,5 +167,5 @@ def read_run(path: Path) -> Run:
     Raises:
         ResultsError: the file is missing or no record of this version.
     """
-    remedy = f"remove the folder {path.parent} and measure again"
+    remedy = "name the record of a run; if this is one, measure the run again"
     return Run(path, read_record(path, RunRecord, remedy))

@@ -28,7 +28,7 @@ COLLECTOR = frozenset({"request.collector", "collector.name", "collector.version
 NAMED = 3
 """So many images that could not be read are named."""
 
-_REMEDY = "remove the folder of the older one and measure again"
+_REMEDY = "they must be measured in one way: measure the older one again"
 
 
 def check_processes(processes: Sequence[Run]) -> None:
@@ -52,10 +52,10 @@ def check_latency(profiled: Run, latency: Run) -> None:
     """
     if latency.collector != "none":
         what = f"was measured with the collector {latency.collector}, not without a profiler"
-        raise ResultsError(latency.path, what, f"remove {latency.path} and measure again")
+        raise ResultsError(latency.path, what, latency.remeasure)
     if latency.process != profiled.process:
         what = f"is of process {latency.process}, {profiled.path} of process {profiled.process}"
-        raise ResultsError(latency.path, what, f"remove {latency.path} and measure again")
+        raise ResultsError(latency.path, what, latency.remeasure)
     _check(profiled, latency, but=COLLECTOR)
 
 

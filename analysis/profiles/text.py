@@ -1,7 +1,8 @@
-"""The tables of a profile as text."""
+"""The tables of a profile as text: for people, as CSV and as JSON."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import pandas as pd
 from adscale.tables import text_table
 
 from .coverage import ProfileCoverage
+from .work import path_names
 
 _RANGES = {
     "path": "range",
@@ -50,8 +52,34 @@ _TEXTS = frozenset({"path", "kernel", "thread", "device", "stream", "category"})
 _FOLDED = frozenset({"path", "kernel"})
 _SHARES = frozenset({"launch_bound_share", "share"})
 _WIDTH = 200
+_LONGEST = 1000
 _LEAST_WIDTH = 24
 _GAP = 2
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV with line feeds; null is an empty field, reals have 12 digits."""
+    text: str = table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
+    return text
+
+
+def json_text(ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage) -> str:
+    """The tables and the coverage as one JSON object, a row in each line.
+
+    A `path` is a list of names, the outermost first.
+    """
+    parts = [f'"coverage": {json.dumps(coverage.as_dict())}', f'"ranges": {_json_rows(ranges)}']
+    parts += [] if kernels is None else [f'"kernels": {_json_rows(kernels)}']
+    return "{" + ",\n".join(parts) + "}"
+
+
+def _json_rows(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "[]"
+    paths = {path: json.dumps(path_names(path)) for path in table["path"].unique().tolist()}
+    lines = table.drop(columns="path").to_json(orient="records", lines=True, double_precision=15)
+    rows = zip(table["path"].tolist(), lines.rstrip("\n").split("\n"), strict=True)
+    return "[\n" + ",\n".join(f'{{"path":{paths[path]},{line[1:]}' for path, line in rows) + "\n]"
 
 
 def print_profile(
@@ -65,7 +93,7 @@ def print_profile(
         shown = kernels.assign(path=kernels["path"].mask(repeated, ""))
         print(f"\n{_text(shown, _KERNELS, width)}")
     for note in coverage.notes():
-        print(note)
+        print(shortened(printable(note)))
 
 
 def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:
@@ -95,12 +123,25 @@ def _pieces(text: str, width: int) -> list[str]:
     return [text[at : at + width] for at in range(0, len(text), width)] or [""]
 
 
+def printable(text: str) -> str:
+    """The text with a sign in place of what would move the cursor or colour the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end where it is longer than `_LONGEST` characters."""
+    left_out = len(text) - _LONGEST
+    if left_out <= 0:
+        return text
+    half = _LONGEST // 2
+    return f"{text[:half]} … ({left_out} characters) … {text[-half:]}"
+
+
 def _shown(column: str, value: object) -> str:
     if value is pd.NA:
         return "–"
     if not isinstance(value, float):
-        text = str(value)
-        return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+        return shortened(printable(str(value)))
     if column in _SHARES:
         return f"{value:.1%}"
     return f"{value:.1f}" if column == "kernels_per_call" else f"{value:.3f}"

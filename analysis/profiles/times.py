@@ -106,7 +106,7 @@ def profiled_times(run: Run) -> PassTimes:
         ResultsError: the file cannot be read, or lacks a part of the run.
     """
     file = run.path.with_name("ranges.parquet")
-    ranges, texts = read_parquet(file, RANGE_COLUMNS, remedy=run.remeasure)
+    ranges, texts = read_parquet(file, RANGE_COLUMNS, run.reattribute)
     measured = ranges[ranges["phase"] == "measure"]
     sums = measured.groupby(["path", "image_index"])[_SUMMED].sum(min_count=1)
     parts: list[PartTimes] = []
@@ -116,7 +116,7 @@ def profiled_times(run: Run) -> PassTimes:
         if len(of_part):
             parts += _by_clock(run, name, role, of_part)
         elif role != "outside":
-            raise ResultsError(file, f"holds no measured range {path}", run.remeasure)
+            raise ResultsError(file, f"holds no measured range {path}", run.reattribute)
     whole = {part.clock: part.times_ms for part in parts if part.role == "image"}
     waiting = sums[sums.index.get_level_values("path") == WAITING]["host_ms"]
     waiting_ms = float(waiting.sum()) / len(whole["host"]) if run.clock == "gpu" else 0.0
@@ -138,18 +138,18 @@ def latency_times(run: Run) -> PassTimes:
     """
     times = run.record.latency
     if times is None:
-        raise ResultsError(run.path, "latency is null", f"remove {run.path} and measure again")
+        raise ResultsError(run.path, "latency is null", run.remeasure)
     parts = []
     for name, role in LATENCY_PARTS.items():
         values = getattr(times, f"{name}_ms")
         if values is not None:
             if len(values) != run.measured_images:
                 what = f"{name}_ms has {len(values)} times for {run.measured_images} images"
-                raise ResultsError(run.path, what, f"remove {run.path} and measure again")
+                raise ResultsError(run.path, what, run.remeasure)
             parts.append(PartTimes(name, role, "latency", np.array(values, np.float64)))
     image_ms = parts[0].times_ms
     if not len(image_ms):
-        raise ResultsError(run.path, "no image was measured", f"remove {run.path} and try again")
+        raise ResultsError(run.path, "no image was measured", run.remeasure)
     return PassTimes(tuple(parts), image_ms, float(image_ms.mean()))
 
 

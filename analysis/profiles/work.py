@@ -1,35 +1,31 @@
-"""All GPU work of a profile attributed to its ranges, kind by kind, and by device or stream.
-
-Of a run also the phase, image and path of each range. Ranges can vanish from a profile without a
-word, so that they are counted.
-"""
+"""All GPU work of a profile attributed to its ranges, kind by kind, and by device or stream."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from adscale.errors import ProfileError
-from adscale.names import DOMAIN, IMAGE
+from adscale.errors import ArgumentError
 
 from ..attribution.attribute import Attribution, attribute_kinds, projection
 from ..attribution.intervals import IntervalStatistics
 from ..attribution.nesting import Nesting, nest
 from ..attribution.range_tree import PathTree, levels_of, path_tree
-from ..nsys.records import THREAD_BITS, Bools, Coded, Int64s, Operations, Profile, Ranges, Strings
-
-if TYPE_CHECKING:
-    from .record import Run
-
+from ..nsys.records import THREAD_BITS, Coded, Int64s, Operations, Profile
 
 SEPARATOR = " > "
 """Stands between the names of a path."""
 
-KERNEL_TABLE = "CUPTI_ACTIVITY_KIND_KERNEL"
+MOST_OPEN = 16
+"""Ranges of a thread that a profile may leave open before they are taken for forgotten."""
+
 NS_PER_MS, NS_PER_US = 1e6, 1e3
 
 By = Literal["thread", "device", "stream", "category"]
@@ -43,6 +39,72 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 UNKNOWN = -1
 """Number of what the profile does not say."""
+
+
+def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.object_]:
+    r"""Each path as text, from which `path_names` gets its names back.
+
+    In a name `\` stands before each `\`, and before a `>` that stands alone, between spaces.
+
+    Args:
+        paths: the paths.
+        levels: those of more names get no text; None: all get one.
+
+    Raises:
+        ArgumentError: they would take more memory than there is.
+    """
+    shown = paths.depths() < (len(paths.label) if levels is None else levels)
+    texts: list[str] = []
+    characters = 0
+    for parent, label, is_shown in zip(
+        paths.parent.tolist(), paths.label.tolist(), shown.tolist(), strict=True
+    ):
+        text = _escaped(str(label)) if is_shown else ""
+        texts.append(f"{texts[parent]}{SEPARATOR}{text}" if is_shown and parent >= 0 else text)
+        characters += len(texts[-1])
+        if characters > _MOST_CHARACTERS:
+            what = f"the paths of ranges up to {paths.depths().max() + 1} deep do not fit in memory"
+            raise ArgumentError("--depth", what, "show fewer levels, such as --depth 32")
+    found = np.empty(len(texts), object)
+    found[:] = texts
+    return found
+
+
+def _escaped(name: str) -> str:
+    return _TO_ESCAPE.sub(r"\\\g<0>", name) if ">" in name or "\\" in name else name
+
+
+_MOST_CHARACTERS = 200_000_000
+_TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>(?=\s|\Z)")
+
+
+def path_names(text: str) -> list[str]:
+    """The names of a path that `path_texts` wrote."""
+    names = text.split(SEPARATOR)
+    return [re.sub(r"\\([\\>])", r"\1", name) for name in names] if "\\" in text else names
+
+
+def without_forgotten(profile: Profile) -> Profile:
+    """The profile without ranges that its program opened again and again and never closed.
+
+    Each of them encloses all that follows, up to the end of the profile: every later range would
+    have a path of its own. They are those that were never closed and have the name of another
+    such range of their thread, and all such ranges of a thread with more than `MOST_OPEN`. A
+    profile that was cut off in the middle of ordinary ranges loses none or few.
+    """
+    ranges = profile.ranges
+    at = np.flatnonzero(ranges.is_open)
+    if len(at) < 2:
+        return profile
+    still_open = pd.DataFrame(
+        {"thread": ranges.thread[at], "label": ranges.select(at).labels()}, index=at
+    )
+    forgotten = still_open.duplicated(keep=False)
+    others = still_open[~forgotten]
+    forgotten[others.index[others.groupby("thread")["label"].transform("size") > MOST_OPEN]] = True
+    keep = np.ones(len(ranges), np.bool_)
+    keep[at[forgotten.to_numpy()]] = False
+    return replace(profile, ranges=ranges.select(keep), forgotten_ranges=int(forgotten.sum()))
 
 
 @dataclass(frozen=True)
@@ -179,170 +241,3 @@ def _process_names(processes: set[int]) -> dict[int, str]:
 
 def _number(number: int) -> str:
     return "?" if number == UNKNOWN else str(number)
-
-
-PHASES = ("warmup", "measure")
-"""The ranges at the top, each at most once."""
-
-_BEFORE_IMAGE = frozenset({"load", "prepare", "copy_to_device", "flush"})
-
-
-_CUT_SHORT = "profile and run.json do not belong together, or recording was cut short"
-_NVTX_IS_NEWER = (
-    "the package nvtx may be newer than this nsys understands "
-    "(nvtx 0.2.12 and later record nothing under nsys 2023.4.4)"
-)
-_MEND_NVTX = "pin nvtx==0.2.11 or install a newer nsys-cli, then "
-
-
-@dataclass(frozen=True)
-class RunWork:
-    """The kernels of a run by its own ranges; the arrays have one element per range.
-
-    Attributes:
-        run: what was measured.
-        work: of the profile without the ranges of others; of kernels only.
-        phase: name of the phase, `""` for ranges outside the phases and for phases.
-        image: the number of the image within its phase, from 0.
-        path: names from below the phase down to the range, joined by `/`.
-        depth: 0 directly under the phase, −1 outside the phases.
-        top: position of the range's ancestor directly under the phase, or of itself.
-    """
-
-    run: Run
-    work: ProfileWork
-    phase: Strings
-    image: Int64s
-    path: Strings
-    depth: Int64s
-    top: Int64s
-
-    @property
-    def ranges(self) -> Ranges:
-        """Those in our domain."""
-        return self.work.profile.ranges
-
-    @property
-    def measured(self) -> Bools:
-        """Whether each range belongs to the measured phase."""
-        return np.asarray(self.phase == "measure", np.bool_)
-
-    @property
-    def images(self) -> Int64s:
-        """Positions of the ranges of measured images."""
-        return np.flatnonzero(self.measured & (self.path == IMAGE))
-
-
-def own_ranges(ranges: Ranges) -> Ranges:
-    """The ranges in our domain."""
-    return ranges.select(np.flatnonzero(ranges.domain == DOMAIN))
-
-
-def work_of_run(run: Run, profile: Profile) -> RunWork:
-    """Attribute the kernels of a run to its ranges, and find phase, image and path of each.
-
-    Raises:
-        ProfileError: a phase occurs twice, as when two runs share one profile.
-    """
-    own = replace(profile, ranges=own_ranges(profile.ranges))
-    work = work_of(own, ("kernels",), own.ranges.name.tolist())
-    phase, top = _ancestors(work.nesting, _phase_positions(run, work))
-    below = np.empty(len(work.paths.parent), dtype=object)
-    below[:] = [full.partition("/")[2] for full in work.paths.texts("/")]
-    return RunWork(
-        run=run,
-        work=work,
-        phase=np.append(own.ranges.name, "")[phase],
-        image=_image_numbers(own.ranges, phase, top),
-        path=below[work.paths.code],
-        depth=np.where(phase >= 0, work.nesting.depth - 1, -1),
-        top=top,
-    )
-
-
-def _phase_positions(run: Run, work: ProfileWork) -> list[int]:
-    positions = []
-    for phase in PHASES:
-        is_phase = (work.profile.ranges.name == phase) & (work.nesting.depth == 0)
-        found = np.flatnonzero(is_phase).tolist()
-        if len(found) > 1:
-            what = f"the profile holds the range {phase} {len(found)} times instead of once"
-            raise ProfileError(run.path.parent, what, run.remeasure)
-        positions.extend(found)
-    return positions
-
-
-def _ancestors(nesting: Nesting, phases: list[int]) -> tuple[Int64s, Int64s]:
-    """Each range's phase and its ancestor directly under the phase, −1 for none."""
-    phase = np.full(len(nesting.parent), -1, np.int64)
-    top = np.full(len(nesting.parent), -1, np.int64)
-    for level in levels_of(nesting.depth)[1:]:  # outer before inner
-        parent = nesting.parent[level]
-        below = np.isin(parent, phases)
-        phase[level] = np.where(below, parent, phase[parent])
-        top[level] = np.where(below, level, top[parent])
-    return phase, top
-
-
-def _image_numbers(ranges: Ranges, phase: Int64s, top: Int64s) -> Int64s:
-    """Number of the image to which each range belongs.
-
-    What comes before an `image` range belongs to the next one, everything else to the last one.
-    """
-    number = np.full(len(ranges), -1, np.int64)
-    for at in np.unique(phase[phase >= 0]):
-        inside = np.flatnonzero(phase == at)
-        tops = inside[top[inside] == inside]
-        starts_ns = np.sort(ranges.start_ns[tops[ranges.name[tops] == IMAGE]])
-        started = np.searchsorted(starts_ns, ranges.start_ns[top[inside]], side="right")
-        before = np.isin(ranges.name[top[inside]].astype(str), list(_BEFORE_IMAGE))
-        number[inside] = np.where(before, started, started - 1)
-    return number
-
-
-def check_ranges(of_run: RunWork) -> None:
-    """Refuse a profile that does not hold the measured images × submodules of its run.
-
-    Raises:
-        ProfileError: an `ok` run whose ranges are not those that were measured.
-    """
-    run, profile = of_run.run, of_run.work.profile
-    if run.status != "ok":
-        return
-    paths = [f"{IMAGE}/{submodule}" for submodule in run.submodules]
-    at = np.flatnonzero(of_run.measured & np.isin(of_run.path.astype(str), paths))
-    found = len(set(zip(of_run.image[at].tolist(), of_run.path[at].tolist(), strict=True)))
-    expected, images = run.measured_images * len(run.submodules), len(of_run.images)
-    if found == expected and images == run.measured_images:
-        return
-    said = "; ".join(f'"{message}"' for message in profile.messages)
-    said = f"; nsys says: {said}" if said else ""
-    cause, mend = (_CUT_SHORT, "") if len(of_run.ranges) else (_NVTX_IS_NEWER, _MEND_NVTX)
-    what = (
-        f"the profile holds {found} of {expected} submodule ranges and {images} of "
-        f"{run.measured_images} images that run.json says were measured; {cause}{said}"
-    )
-    raise ProfileError(profile.path, what, f"{mend}{run.remeasure}")
-
-
-def check_kernels(of_run: RunWork, measured_kernels: int) -> None:
-    """Refuse a GPU run whose kernel times would be too small, or zero, without a word.
-
-    Args:
-        of_run: the run.
-        measured_kernels: kernels launched in the measured images.
-
-    Raises:
-        ProfileError: no kernel was recorded, or CUDA graphs were traced as a whole.
-    """
-    run, profile = of_run.run, of_run.work.profile
-    if run.clock != "gpu" or run.status != "ok":
-        return
-    if profile.whole_graphs:
-        what = f"{profile.whole_graphs} CUDA graphs were traced as a whole, without their kernels"
-        remedy = f"record with --cuda-graph-trace=node: {run.remeasure}"
-        raise ProfileError(profile.path, what, remedy)
-    if not measured_kernels:
-        what = f"no measured image launched a kernel ({len(profile.kernels)} in the whole profile)"
-        remedy = f"trace CUDA as well (nsys profile -t cuda,nvtx): {run.remeasure}"
-        raise ProfileError(profile.path, what, remedy)

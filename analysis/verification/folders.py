@@ -158,9 +158,9 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
         what = f"its latest measurement failed ({failure.problem})"
         return Finding(folder.place, what, "start the study again, or remove the folder")
     if not path.is_file():
-        remedy = "start the study again, copy the rest of it, or remove the folder"
+        remedy = "start the study again, or copy the rest of it"
         return Finding(folder.place, "holds no run.json: the run is not finished", remedy)
-    remedy = "remove the folder and measure again, or copy it again"
+    remedy = "copy it again, or measure the run again"
     try:
         record = read_record(path, RunRecord, remedy)
     except ResultsError as error:
@@ -179,6 +179,9 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
         process=request.process,
     )
     return RecordedRun(folder, key, record)
+
+
+KEEP_ONE = "keep one in the results, and move the other elsewhere"
 
 
 def foreign_place(folder: RunFolder) -> Iterator[Finding]:
@@ -208,18 +211,18 @@ def check_duplicates(runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     for first, *others in by_key.values():
         for run in others:
             what = f"is {run.key.path}, as is {first.folder.place}"
-            yield Finding(run.folder.place, what, "remove one of the two folders")
+            yield Finding(run.folder.place, what, KEEP_ONE)
     copied = set()
     for first, *others in by_time.values():
         for run in _of_other_devices(first, others):
             copied.add(run.folder.place)
             what = f"is the measurement of {first.folder.place} under another device's name"
-            yield Finding(run.folder.place, what, "remove one of the two folders")
+            yield Finding(run.folder.place, what, KEEP_ONE)
     for first, *others in by_gpu.values():
         for run in _of_other_devices(first, others):
             if run.folder.place not in copied:
                 what = f"was measured on the GPU of {first.folder.place} ({run.gpu_uuid})"
-                remedy = "remove one of the two, or use one name of the device for both"
+                remedy = "move one of the two elsewhere, or use one name of the device for both"
                 yield Finding(run.folder.place, what, remedy)
 
 

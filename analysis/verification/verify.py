@@ -31,11 +31,13 @@ from .folders import (
     run_folders,
 )
 
-COPY_OR_RUN = "copy it again, or remove the folder and start the study again"
+KEPT_UNTIL = "the next measurement of this run removes it"
+COPY_OR_RUN = "copy it again, or measure the run again"
 ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
 """Files that attribution makes of a profile."""
 
 ATTRIBUTE = "start the study again"
+REATTRIBUTE = "copy it again, or make it again with python -m analysis attribute"
 ONLY_IN_LATENCY = ("collector",)
 """Keys in which the request of the latency pass differs from that of the profiled one."""
 
@@ -44,7 +46,7 @@ def left_overs(folder: RunFolder) -> Iterator[Finding]:
     """Parts of measurements that were killed."""
     for path in sorted(folder.path.glob(".unfinished-*")):
         what = "is left of a measurement that was killed, or one is going on"
-        yield Finding(f"{folder.place}/{path.name}", what, "remove it once nothing measures there")
+        yield Finding(f"{folder.place}/{path.name}", what, KEPT_UNTIL)
 
 
 def check_files(run: RecordedRun) -> Iterator[Finding]:
@@ -56,7 +58,7 @@ def check_files(run: RecordedRun) -> Iterator[Finding]:
         if not table.is_file():
             yield Finding(folder.place, f"holds no {name}: it is not attributed", ATTRIBUTE)
         elif (fault := _parquet_fault(table)) is not None:
-            yield Finding(f"{folder.place}/{name}", fault, f"remove it and {ATTRIBUTE}")
+            yield Finding(f"{folder.place}/{name}", fault, REATTRIBUTE)
     if (folder.path / "latency.json").is_file():
         yield from _latency(run)
 

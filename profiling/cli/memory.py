@@ -11,12 +11,11 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
 from adscale.errors import ConfigError, OutputError
-from adscale.files import write_record
+from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, Variant, check_countable
@@ -175,7 +174,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     parser.add_argument("--json", action="store_true", help="print memory.json instead of a table")
-    parser.add_argument("-o", "--output", type=Path, default=None, help="write memory.json there")
+    parser.add_argument(
+        "-o", "--output", type=output_file(".json"), default=None, help="write memory.json there"
+    )
     parser.add_argument(
         "--keep-going",
         action="store_true",
@@ -211,11 +212,7 @@ def main(args: argparse.Namespace) -> int:
         device_type = "cuda" if is_gpu_imaginable() else "cpu"
     report = count_report(label, spec, settings, variant, args.resolution, device_type)
     if args.output is not None:
-        try:
-            write_record(args.output, report)
-        except OSError as problem:
-            what = f"cannot be written ({problem.strerror})"
-            raise ConfigError(str(args.output), what, "name another file with -o") from problem
+        write_output(args.output, lambda file: write_record(file, report))
     print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
     for warning in warnings_of(report):
         print(warning, file=sys.stderr)

@@ -26,7 +26,7 @@ from adscale.config import (
 from adscale.devices import IN_CONTAINER
 from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
-from adscale.files import write_text
+from adscale.files import output_file, write_output, write_text
 from adscale.methods.registry import (
     Variant,
     all_specs,
@@ -274,7 +274,8 @@ def plan(args: argparse.Namespace) -> int:
 
 def _write(path: Path, part: dict[str, Any]) -> None:
     runs = len(plan_runs(load_config(part), "embedded"))
-    write_text(path, yaml.safe_dump(part, sort_keys=False))
+    text = yaml.safe_dump(part, sort_keys=False)
+    write_output(path, lambda file: file.write_text(text, encoding="utf-8"))
     print(f"{path}: {runs} runs")
 
 
@@ -283,7 +284,7 @@ def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPa
     parser = subparsers.add_parser("export", help="export a report of nsys to SQLite")
     parser.add_argument("report", type=Path)
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
-    parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.add_argument("-o", "--output", required=True, type=output_file(".sqlite"))
     parser.add_argument(
         "--keep-going",
         action="store_true",
@@ -313,28 +314,22 @@ def _export_report(args: argparse.Namespace) -> None:
     if args.report.stat().st_size == 0:  # of a run that Linux killed, see profiling.launcher
         from ..collectors.embedded import EmbeddedCollector
 
-        EmbeddedCollector("cpu").write(args.output)
+        write_output(args.output, EmbeddedCollector("cpu").write)
         return
     nsys = find_nsys(args.nsys)
     if nsys is None:
         raise CollectorError(str(args.report), "no nsys was found", "name it with --nsys")
-    _export(nsys, args.report, args.output)
+    write_output(args.output, lambda file: _export(nsys, args.report, file))
 
 
 def _export(nsys: Path, report: Path, output: Path) -> None:
-    unfinished = output.with_name(f".{output.name}.unfinished")
-    try:
-        done = subprocess.run(
-            export_command(nsys, report, unfinished), capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0 or not unfinished.is_file():
-            said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-            remedy = f"remove {report.parent} and start the study again"
-            raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
-        _forget_processes(unfinished)
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    command = export_command(nsys, report, output)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0 or not output.is_file():
+        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+        remedy = "is it whole, and of this nsys or an older one? Else measure it again"
+        raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
+    _forget_processes(output)
 
 
 def _forget_processes(sqlite: Path) -> None:

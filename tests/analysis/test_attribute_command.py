@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import pytest
 from adscale.progress import progress_bar
 from analysis.profiles.kernel_table import KERNEL_COLUMNS
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_columns
+from analysis.profiles.work import SEPARATOR
 from tests.analysis.conftest import FIXTURES
 from tests.analysis.reference import THREADS, Call, Events, Operation, Range
 from tests.bench.big_profiles import KERNELS_PER_STEP, write_big_profile
@@ -39,7 +41,9 @@ def test_text_csv_json_and_parquet_hold_the_same_rows(analysis: Analysis, profil
     parquet = pd.read_parquet(output)
     assert list(parquet.columns) == list(PROFILE_COLUMNS)
     found = json.loads(document)
-    from_json = pd.DataFrame(found["ranges"]).astype(dict(PROFILE_COLUMNS))
+    from_json = pd.DataFrame(found["ranges"])
+    from_json["path"] = from_json["path"].map(SEPARATOR.join)
+    from_json = from_json.astype(dict(PROFILE_COLUMNS))
     from_csv = pd.read_csv(io.StringIO(csv), dtype=dict(PROFILE_COLUMNS))
     for table in (from_json, from_csv):
         pd.testing.assert_frame_equal(table, parquet, check_exact=False)
@@ -48,9 +52,14 @@ def test_text_csv_json_and_parquet_hold_the_same_rows(analysis: Analysis, profil
     assert json.loads(pq.read_schema(output).metadata[b"coverage"]) == found["coverage"]
 
 
+def by_text(out: str) -> dict[str, dict[str, Any]]:
+    """The rows of JSON by their paths as text."""
+    return {SEPARATOR.join(row["path"]): row for row in json.loads(out)["ranges"]}
+
+
 def test_copies_are_told_apart_from_kernels(analysis: Analysis, profile: Path) -> None:
     _, out, _ = analysis("attribute", profile, "--json")
-    by_path = {row["path"]: row for row in json.loads(out)["ranges"]}
+    by_path = by_text(out)
     copy = by_path["adscale:measure > adscale:copy_to_device"]
     assert (copy["copies"], copy["copy_sum_ms"], copy["projected_ms"]) == (5, 0.1, 0.1)
     assert (copy["kernels"], copy["kernel_sum_ms"], copy["span_ms"]) == (0, 0, None)
@@ -96,7 +105,8 @@ def test_kernels_by_name(analysis: Analysis, profile: Path) -> None:
     assert teacher["share"].tolist() == pytest.approx([0.4, 0.2])
     assert teacher["mean_us"].tolist() == teacher["median_us"].tolist() == [200, 100]
     _, out, _ = analysis("attribute", profile, "--kernels", "0", "--json")
-    assert len([row for row in json.loads(out)["kernels"] if row["path"] == TEACHER]) == 4
+    paths = [SEPARATOR.join(row["path"]) for row in json.loads(out)["kernels"]]
+    assert paths.count(TEACHER) == 4
     _, out, _ = analysis("attribute", profile, "--kernels")
     assert out.count("teacher_gemm") == 6  # in two phases, images and submodules
     output = profile.with_name("kernels.parquet")
@@ -122,7 +132,7 @@ def test_rows_by_category(analysis: Analysis, tmp_path: Path) -> None:
                globalTid=writer.rows["NVTX_EVENTS"][0]["globalTid"])  # fmt: skip
     writer.write(tmp_path / "p.sqlite")
     _, out, _ = analysis("attribute", tmp_path / "p.sqlite", "--by", "category", "--json")
-    rows = [row for row in json.loads(out)["ranges"] if row["path"] == "adscale:step"]
+    rows = [row for row in json.loads(out)["ranges"] if row["path"] == ["adscale:step"]]
     assert [row["category"] for row in rows] == ["named", "4", ""]
     assert [row["kernels"] for row in rows] == [4, 4, 4]
 
@@ -141,10 +151,11 @@ def test_every_real_profile_gives_a_table(
 def test_two_processes_and_gpus_are_told_apart(analysis: Analysis) -> None:
     path = FIXTURES / "nsys" / "nsysai_mfu2gpu_2proc_2026.2.1.sqlite"
     _, out, _ = analysis("attribute", path, "--json")
-    whole = pd.DataFrame(json.loads(out)["ranges"]).set_index("path")
+    whole = pd.DataFrame(by_text(out)).T
     for by in ("thread", "device", "stream"):
         _, out, _ = analysis("attribute", path, "--by", by, "--json")
         rows = pd.DataFrame(json.loads(out)["ranges"])
+        rows["path"] = rows["path"].map(SEPARATOR.join)
         assert len(set(rows[by])) > 1
         summed = rows.groupby("path")[["kernels", "copies", "memsets"]].sum()
         expected = whole.loc[summed.index, summed.columns]
@@ -157,12 +168,12 @@ def test_a_profile_of_the_bench(analysis: Analysis, tmp_path: Path, streams: int
     _, out, _ = analysis("attribute", tmp_path / "p.sqlite", "--json", "--kernels", "0")
     found = json.loads(out)
     step = found["ranges"][0]
-    assert (step["path"], step["calls"], step["kernels"]) == ("step", 3, 3 * KERNELS_PER_STEP)
+    assert (step["path"], step["calls"], step["kernels"]) == (["step"], 3, 3 * KERNELS_PER_STEP)
     assert len(found["ranges"]) == 1 + 10 + 10
     assert found["coverage"]["share"] == 1.0
     overlap = step["kernel_sum_ms"] - step["busy_ms"]
     assert overlap > 0 if streams == 2 else overlap == 0
-    assert sum(r["kernels"] for r in found["kernels"] if r["path"] == "step") == step["kernels"]
+    assert sum(r["kernels"] for r in found["kernels"] if r["path"] == ["step"]) == step["kernels"]
 
 
 @pytest.mark.parametrize(

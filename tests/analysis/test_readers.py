@@ -15,7 +15,7 @@ import pytest
 
 from adscale.errors import ProfileError
 from analysis.nsys import bulk
-from analysis.nsys.bulk import UnsuitedError, arrow_chunks
+from analysis.nsys.bulk import UnsuitedError, arrow_chunks, read_only
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import Coded, Growing, Profile
 from tests.gpu_profiles import GpuRun, record
@@ -69,7 +69,9 @@ def test_the_same_of_every_real_profile(real_profile: Path) -> None:
 def test_the_arrow_driver_reads_a_profile_without_help(tmp_path: Path) -> None:
     """So that comparing the readers compares two, not the fallback with itself."""
     record(RUN).write(tmp_path / "p.sqlite")
-    (chunk,) = arrow_chunks(tmp_path / "p.sqlite", f"SELECT start FROM {KERNEL}", [False])
+    (chunk,) = arrow_chunks(
+        read_only(tmp_path / "p.sqlite"), f"SELECT start FROM {KERNEL}", [False]
+    )
     assert len(chunk[0]) == 56
 
 
@@ -160,9 +162,9 @@ def test_the_arrow_driver_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
     path = kernels_table(tmp_path / "p.sqlite", "(1, 2, NULL, 'x')")
     for sql in (f"SELECT globalPid FROM {KERNEL}", f"SELECT correlationId FROM {KERNEL}"):
         with pytest.raises(UnsuitedError):
-            list(arrow_chunks(path, sql, [False]))
+            list(arrow_chunks(read_only(path), sql, [False]))
     with pytest.raises(UnsuitedError):
-        list(arrow_chunks(tmp_path / "absent.sqlite", "SELECT 1", [False]))
+        list(arrow_chunks(read_only(tmp_path / "absent.sqlite"), "SELECT 1", [False]))
 
 
 @pytest.mark.parametrize("damaged", [0.1, 0.9])
@@ -181,7 +183,7 @@ def test_of_a_damaged_table_nothing_stays_open_or_fails_later(
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the driver warns of what it could not close
         with pytest.raises(UnsuitedError, match="malformed"):
-            list(arrow_chunks(path, f"SELECT start FROM {KERNEL}", [False]))
+            list(arrow_chunks(read_only(path), f"SELECT start FROM {KERNEL}", [False]))
         gc.collect()
     assert unraisable == []
     assert path not in {file.resolve() for file in Path("/proc/self/fd").iterdir()}

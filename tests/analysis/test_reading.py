@@ -105,7 +105,7 @@ def test_columns_and_tables_that_older_schemas_lack(tmp_path: Path) -> None:
     assert profile.ranges.labels() == ["old"]
     assert profile.ranges.start_ns.tolist() == [-5]
     assert profile.kernels.correlation.tolist() == [-1]
-    assert profile.schema_version is None
+    assert profile.capture.schema_version is None
     assert "CUPTI_ACTIVITY_KIND_RUNTIME" not in profile.tables
 
 
@@ -116,7 +116,7 @@ def test_schema_version(tmp_path: Path, table: str) -> None:
         f"CREATE TABLE {table} (name TEXT, value TEXT)",
         f"INSERT INTO {table} VALUES ('EXPORT_SCHEMA_VERSION', '3.7.2')",
     )
-    assert read_profile(path).schema_version == "3.7.2"
+    assert read_profile(path).capture.schema_version == "3.7.2"
 
 
 def test_what_nsys_says_about_nvtx_is_kept_and_other_strings_are_not(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_nsys_says_about_nvtx_is_kept_and_other_strings_are_not(tmp_path: P
         "CREATE TABLE StringIds (id INTEGER PRIMARY KEY, value TEXT)",
         f"INSERT INTO StringIds VALUES (1, 'void kernel()'), (2, '{said}'), (3, 'NVTX_EVENTS')",
     )
-    assert read_profile(path).messages == (said,)
+    assert read_profile(path).capture.messages == (said,)
 
 
 def test_a_column_that_cannot_be_missed(tmp_path: Path) -> None:

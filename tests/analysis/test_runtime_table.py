@@ -317,7 +317,7 @@ def test_processes_that_do_not_measure_the_same(
         inner = inner[key]
     inner[place[-1]] = value
     path.write_text(json.dumps(document))
-    with pytest.raises(ResultsError, match=rf"process-2/run.json: {told}.*measure again"):
+    with pytest.raises(ResultsError, match=rf"process-2/run.json: {told}.*measure the older"):
         runtime_table(folders)
 
 

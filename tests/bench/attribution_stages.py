@@ -32,7 +32,8 @@ def main(path: Path) -> None:
         import pyarrow as pa
 
         from analysis.nsys.database import open_database
-        from analysis.nsys.reading import read_profile, read_ranges
+        from analysis.nsys.ranges import read_ranges
+        from analysis.nsys.reading import read_profile
         from analysis.profiles.kernel_table import kernel_table
         from analysis.profiles.range_table import profile_table
         from analysis.profiles.work import work_of

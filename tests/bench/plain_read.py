@@ -23,9 +23,8 @@ def main(path: str, reader: Reader) -> None:
     """Reads them all."""
     with open_database(Path(path), reader) as database:
         for table, columns in TABLES.items():
-            discard_columns(
-                Path(path), database.query([Field(column) for column in columns], table), reader
-            )
+            query = database.query([Field(column) for column in columns], table)
+            discard_columns(database.uri, query, reader)
 
 
 if __name__ == "__main__":

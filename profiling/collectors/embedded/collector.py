@@ -47,7 +47,8 @@ def write_export(path: Path, tables: Iterable[Rows]) -> None:
 
 
 def _fill(path: Path, tables: Iterable[Rows]) -> None:
-    with closing(sqlite3.connect(path)) as database:
+    # without locks: nobody else has this file, and some file systems have none
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?nolock=1", uri=True)) as database:
         database.execute("PRAGMA journal_mode = OFF")  # an unfinished file is thrown away
         database.execute("PRAGMA synchronous = OFF")
         for table, columns, rows in tables:
