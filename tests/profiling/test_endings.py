@@ -15,13 +15,14 @@ import pytest
 from adscale.errors import ConfigError, MethodError
 from adscale.methods.registry import get_spec
 from adscale.methods.spec import MethodSpec
+from adscale.names import PROBLEM_NAME
 from adscale.request import RunRequest, Sampling
 from profiling.__main__ import main
 from profiling.annotation import no_range
 from profiling.launcher import _ending
 from profiling.methods.loading import resolve
 from profiling.runner import measure
-from profiling.trail import FAULT_NAME, PROBLEM_NAME, Trail, fault_place, last_range
+from profiling.trail import FAULT_NAME, Trail, fault_place, last_range
 from tests.conftest import CHECKOUT
 from tests.profiling.test_as_asked import as_before, asked_run  # noqa: F401 - a fixture
 
