@@ -138,6 +138,7 @@ def test_a_thread_that_a_method_leaves_running_is_not_waited_for(
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_measurement_that_outlived_its_study_is_waited_for_and_taken(
     networks: Path, tmp_path: Path, checkout_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
