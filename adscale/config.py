@@ -299,8 +299,8 @@ def _folder_errors(key: str, folder: str) -> Iterator[ConfigError]:
     except PermissionError as error:
         what = f"{folder!r} cannot be read ({error.strerror})"
         yield ConfigError(key, what, "make it, and the folders above it, readable")
-    except OSError as error:
-        what = f"{folder!r} is no folder ({error.strerror})"
+    except (OSError, ValueError) as error:  # of a name with a zero byte
+        what = f"{folder!r} is no folder ({getattr(error, 'strerror', error)})"
         yield ConfigError(key, what, "name a folder, or null")
 
 

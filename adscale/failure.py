@@ -112,6 +112,9 @@ def or_note(
     if record is None:
         action()
         return
+    if read_failure(record) is not None and not is_whole(record):
+        otherwise()  # there is nothing to read
+        return
     try:
         action()
     except Exception as error:  # noqa: BLE001 - whatever it is: other runs do not depend on it

@@ -305,9 +305,17 @@ class Hardware:
     gpu: Gpu | None = Field(description="null on a CPU device.")
     cpu_quota: Annotated[Number, Field(gt=0)] | None = Field(
         default=None,
-        description="CPU time that control groups leave the process, in CPUs; null: no bound, or "
-        "an older record.",
+        description="CPU time that control groups leave the process, in CPUs; absent: no bound, "
+        "or an older record.",
     )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: Any) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in serialize(self).items()
+            if name != "cpu_quota" or value is not None
+        }
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -275,7 +275,8 @@ def _draw_submodule(axes: Axes, points: pd.DataFrame, column: str, fit: pd.Serie
     import pandas as pd
 
     colour = submodule_colour(fit["submodule"])
-    fitted_px = [int(side) for side in str(fit["fitted_at_px"]).split()]
+    named = fit["fitted_at_px"]  # null where none of the paper's sides was counted
+    fitted_px = [] if pd.isna(named) else [int(side) for side in str(named).split()]
     points = points[points["resolution_px"] >= min(fitted_px, default=0)]
     is_fitted = points["resolution_px"].isin(fitted_px)
     for part, face in ((points[is_fitted], colour), (points[~is_fitted], "white")):

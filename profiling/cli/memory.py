@@ -15,6 +15,7 @@ from typing import Any
 
 from adscale.devices import DeviceType
 from adscale.errors import ConfigError, OutputError
+from adscale.failure import one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
@@ -43,6 +44,8 @@ def count_report(
     variant: Variant,
     resolutions_px: Iterable[int],
     device_type: DeviceType,
+    *,
+    each: bool = False,
 ) -> MemoryRecord:
     """Counts a method at several resolutions.
 
@@ -53,26 +56,34 @@ def count_report(
         variant: its precision does not matter here: fp32 and TF32 both occupy four bytes.
         resolutions_px: side lengths of the square image; each is counted once.
         device_type: see ``count_memory``.
+        each: whether a resolution that cannot be counted is left out, and why is written down.
 
     Raises:
-        UnsupportedResolutionError: the architecture does not run at one of the resolutions;
-            nothing is counted then.
+        UnsupportedResolutionError: the architecture does not run at one of the resolutions (with
+            `each`: at none of them); nothing is counted then.
     """
     from ..memory.counting import count_memory  # torch comes with it
 
     sides_px = list(dict.fromkeys(resolutions_px))
-    for side_px in sides_px:
+    for side_px in () if each else sides_px:
         check_countable(spec, settings, side_px)
-    counts = (
-        count_memory(
-            spec,
-            settings,
-            resolution_px=side_px,
-            implementation=variant.implementation,
-            device_type=device_type,
-        )
-        for side_px in sides_px
-    )
+    counts: list[MemoryCount] = []
+    refused: list[RefusedCount] = []
+    for side_px in sides_px:
+        try:
+            count = count_memory(
+                spec,
+                settings,
+                resolution_px=side_px,
+                implementation=variant.implementation,
+                device_type=device_type,
+            )
+        except Exception as error:
+            if not each or (side_px == sides_px[-1] and not counts):
+                raise
+            refused.append(RefusedCount(side_px, one_line(error)))
+        else:
+            counts.append(count)
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=label,
@@ -81,6 +92,7 @@ def count_report(
         variant=str(variant),
         device_type=device_type,
         resolutions=tuple(counts),
+        refused=tuple(refused),
     )
 
 
@@ -124,11 +136,9 @@ def _peak_words(count: MemoryCount) -> list[str]:
 
 def warnings_of(report: MemoryRecord) -> list[str]:
     """A line for each resolution of which something is not in the count."""
-    return [
-        f"warning: {report.method} at {count.resolution_px} px: {count.incomplete}"
-        for count in report.resolutions
-        if count.incomplete is not None
-    ]
+    told = [(count.resolution_px, count.incomplete) for count in report.resolutions]
+    told += [(one.resolution_px, f"not counted: {one.reason}") for one in report.refused]
+    return [f"warning: {report.method} at {side} px: {why}" for side, why in told if why]
 
 
 def _row(side_px: str, name: str, parts: Sequence[SubmoduleCount]) -> tuple[str, ...]:
@@ -178,6 +188,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "-o", "--output", type=output_file(".json"), default=None, help="write memory.json there"
     )
     parser.add_argument(
+        "--each",
+        action="store_true",
+        help="leave out resolutions that cannot be counted, and write down why",
+    )
+    parser.add_argument(
         "--keep-going",
         action="store_true",
         help="with --label, --settings and -o: where counting fails, write down why, and end "
@@ -210,7 +225,9 @@ def main(args: argparse.Namespace) -> int:
     device_type = args.device_type
     if device_type == "auto":
         device_type = "cuda" if is_gpu_imaginable() else "cpu"
-    report = count_report(label, spec, settings, variant, args.resolution, device_type)
+    report = count_report(
+        label, spec, settings, variant, args.resolution, device_type, each=args.each
+    )
     if args.output is not None:
         write_output(args.output, lambda file: write_record(file, report))
     print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
@@ -225,7 +242,7 @@ def _count_or_note(args: argparse.Namespace) -> int:
     with tempfile.TemporaryFile() as said:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = run_forwarding(
-            [sys.executable, "-m", "profiling", *command], environment, output=said
+            [sys.executable, "-m", "profiling", *command, "--each"], environment, output=said
         )
         said.seek(0)
         text = said.read().decode(errors="replace")

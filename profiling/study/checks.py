@@ -155,7 +155,7 @@ def remove_damaged(files: Iterable[str]) -> None:
     for file in map(Path, files):
         fault = damage(file) if file.is_file() else None
         if fault is not None:
-            print(f"study: {file} {fault}; it is made again", file=sys.stderr)
+            print(f"study: {file} {fault}; it is removed, to be made again", file=sys.stderr)
             file.unlink()
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adscale.devices import DeviceType
 from adscale.errors import ResultsError
 from adscale.models import checked, jsonable
 from adscale.run_record import RunRecord
-from analysis.profiles.study_runs import read_study_runs
-from analysis.profiles.times import image_energy
+from analysis.profiles.record import read_run
+from analysis.profiles.study_runs import judge_process, read_study_runs
+from analysis.profiles.times import image_energy, profiled_times
 from analysis.runs_table import RUNS, runs_table
 from tests.analysis.test_runtime_table import RUN, measured, study
 from tests.gpu_profiles import (
@@ -101,6 +103,24 @@ def test_records_without_the_newer_fields_are_read(tmp_path: Path) -> None:
         del document[name]
     read = checked(RunRecord, {**document, "flags": flags})
     assert (read.changed_switches, read.first_convolution, read.flags.autocast) == ((), None, None)
+
+
+@pytest.mark.parametrize(("device_type", "verdict"), [("cpu", "throttled"), ("cuda", "steady")])
+@pytest.mark.parametrize("quota", [2.5, 3.0, None])
+def test_threads_beyond_a_quota_are_a_doubt(
+    quota: float | None, device_type: DeviceType, verdict: str, tmp_path: Path
+) -> None:
+    measured(tmp_path)
+    hardware = {**run_document(RUN)["hardware"], "threads": 3, "cpu_quota": quota}
+    write_run_json(tmp_path / "run.json", RUN, hardware=hardware)
+    record = read_run(tmp_path / "run.json")
+    request = replace(record.record.request, device_type=device_type)
+    read = replace(record, record=replace(record.record, request=request))
+    found = judge_process(read, profiled_times(record), 1)
+    said = [found.evidence, *found.remarks]
+    assert any("3 threads with a quota of 2.5 CPUs" in one for one in said) == (quota == 2.5)
+    if quota == 2.5:
+        assert found.verdict == verdict
 
 
 def test_the_machine_is_that_of_the_measured_images(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_method_that_ends_the_process_is_told_in_one_line(
     )  # fmt: skip
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
-    assert "the method ended the measuring process with exit code 0" in done.stderr
+    assert "alone_networks:Exits: calls sys.exit(0) " in done.stderr
     assert not list((tmp_path / "run").iterdir())
 
 
@@ -134,10 +134,11 @@ def test_a_thread_that_a_method_leaves_running_is_not_waited_for(
         text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "the thread forgotten running" in done.stderr
+    assert "left running are not waited for: forgotten" in done.stderr
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_measurement_that_outlived_its_study_is_waited_for_and_taken(
     networks: Path, tmp_path: Path, checkout_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.shared_folders import Share
-from tests.workflow.conftest import planned, run_study, write_config
+from tests.workflow.conftest import CHECKOUT, planned, run_study, write_config
 
 pytestmark = pytest.mark.study
 
@@ -36,6 +38,13 @@ class Partly(Good):
         return super().forward(image)
 
 
+class OneSize(Good):
+    def forward(self, image):
+        if image.shape[-1] != 64:
+            raise ValueError("64 px only")
+        return super().forward(image)
+
+
 class Never(Good):
     def __init__(self):
         raise ValueError("never built")
@@ -44,6 +53,7 @@ CONFIG: dict[str, Any] = {
     "methods": {
         "Good": {"target": "own_networks:Good"},
         "Partly": {"target": "own_networks:Partly"},
+        "OneSize": {"target": "own_networks:OneSize", "resolutions": [64]},
         "Never": {"target": "own_networks:Never", "resolutions": [64]},
     },
     "resolutions": [64, 96],
@@ -99,7 +109,7 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
     runtime = pd.read_csv(tables / "runtime.csv")
     measured = runtime[runtime["mean_ms"].notna()]
     found = set(measured[["method", "resolution_px"]].itertuples(index=False, name=None))
-    assert found == {("Good", 64), ("Good", 96), ("Partly", 64)}
+    assert found == {("Good", 64), ("Good", 96), ("Partly", 64), ("OneSize", 64)}
     for name in ("runtime", "runs", "memory_measured"):
         table = pd.read_csv(tables / f"{name}.csv")
         lost = table[table["status"] == "failed"]
@@ -110,8 +120,11 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
         table = pd.read_csv(tables / f"{name}.csv")
         assert set(table.loc[table["missing"].notna(), "method"]) >= {"Never"}, name
         assert "Good" in set(table.loc[table["missing"].isna(), "method"]), name
-    counted = pd.read_csv(tables / "memory.csv")
-    assert set(counted.loc[counted["missing"].isna(), "method"]) >= {"Good"}
+    # a network of one size is counted there, and at sizes of sensors a row says why not
+    sized = pd.read_csv(tables / "memory_methods.csv").set_index("method").loc["OneSize"]
+    assert sized.loc[sized["missing"].isna(), "resolution_px"].tolist() == [64]
+    assert 96 in set(sized.loc[sized["missing"].notna(), "resolution_px"])
+    assert sized["missing"].dropna().str.contains("64 px only").all()
 
 
 def test_figures_and_page_are_there_and_name_it(ended: tuple[Path, object]) -> None:
@@ -131,6 +144,7 @@ def test_figures_and_page_are_there_and_name_it(ended: tuple[Path, object]) -> N
     assert "missing: Partly" in (results / "summary.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_later_call_makes_only_what_is_missing(study: Path) -> None:
     jobs = planned(study)
     assert {rule: jobs.get(rule, 0) for rule in ("profile", "attribute", "count_memory")} == {
@@ -147,6 +161,55 @@ def test_a_later_call_makes_only_what_is_missing(study: Path) -> None:
     assert not (study / record).with_name("run.failed.json").exists()
 
 
+def test_what_is_missing_or_damaged_is_made_again(finished_study: Path, tmp_path: Path) -> None:
+    """Nothing of it is newer than what was made of it, which is all that Snakemake looks at."""
+    copy = tmp_path / "study"
+    shutil.copytree(finished_study, copy, copy_function=shutil.copy2)
+    runs = copy / "results/test/Small/reference-fp32"
+    (runs / "256/run.json").unlink()
+    (runs / "256/latency.json").write_text("{")
+    with (runs / "288/profile.sqlite").open("r+b") as profile:
+        profile.truncate(5000)
+    (runs / "288/kernels.parquet").unlink()
+    (copy / "results/counts/Small/reference-fp32/memory.json").unlink()
+    jobs = planned(copy)
+    asked = ("profile", "latency", "attribute", "count_memory")
+    assert [jobs.get(rule, 0) for rule in asked] == [2, 1, 2, 1]
+
+
+@pytest.mark.slow
+def test_a_table_that_was_cut_is_made_again_and_that_is_told(
+    finished_study: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(finished_study, copy, copy_function=shutil.copy2)
+    table = copy / "results/tables/runtime.csv"
+    whole = table.read_bytes()
+    with table.open("r+b") as file:
+        file.truncate(3000)
+    done = run_study(copy, "results/tables/runtime.csv")
+    assert done.returncode == 0, done.stderr
+    assert "results/tables/runtime.csv is cut off" in done.stderr
+    assert table.read_bytes() == whole
+
+
+def test_the_lock_of_a_study_is_held_by_what_works(tmp_path: Path) -> None:
+    """Whoever called it is killed alone, and it works on."""
+    script = CHECKOUT / "workflow/study.sh"
+    study = ["sh", str(script), "sh", "-c", "touch works; sleep 8; exit 0"]
+    caller = subprocess.Popen(["sh", "-c", f"{shlex.join(study)}; true"], cwd=tmp_path)
+    while not (tmp_path / "works").exists():
+        time.sleep(0.05)
+    caller.kill()
+    caller.wait()
+    second = subprocess.run(
+        ["sh", str(script), "true"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert second.returncode == 1
+    assert "another study runs in this directory" in second.stderr
+
+
+@pytest.mark.slow
 def test_what_was_measured_stays_when_its_method_fails_later(study: Path) -> None:
     record = study / "results/test/Good/reference-fp32/64/run.json"
     files = (record, record.with_name("profile.sqlite"))

@@ -102,3 +102,18 @@ def test_the_machine_that_submits_needs_no_nsys(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "results/far/Small/reference-fp32/256/profile.nsys-rep" in done.stdout
+
+
+@needs_plugin
+def test_a_resource_of_the_command_line_takes_neither_gpu_nor_node_away(tmp_path: Path) -> None:
+    write_config(tmp_path, {"device": {"name": "far", "type": "cuda", "threads": 2}})
+    profile = str(CHECKOUT / "profiles/slurm")
+    more = ["--set-resources", "profile:runtime=120"]
+    done = run_study(tmp_path, "-n", "--workflow-profile", profile, *more)
+    assert done.returncode == 0, done.stderr
+    for rule in ("profile", "latency"):
+        block = done.stdout.split(f"\nrule {rule}:")[1].split("\n[")[0]
+        (asked,) = (line for line in block.splitlines() if "resources: " in line)
+        assert "gpu=1" in asked
+        assert "slurm_extra=--exclusive" in asked
+        assert ("runtime=120" in asked) == (rule == "profile")
