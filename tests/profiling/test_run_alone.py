@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from tests.profiling.running import FEW
 from tests.study_requests import plain_request
 
 NETWORKS = """
-import os, sys, threading, time
+import os, time
 from torch import nn
 
 
@@ -37,19 +36,6 @@ class Slow(nn.Module):
         time.sleep(float(os.environ.get("ADSCALE_TEST_SLEEP_S", 0)))
         return self.first(image)
 
-
-class Exits(Slow):
-    def forward(self, image):
-        if image.is_cpu:  # it is counted for a GPU
-            sys.exit(0)
-        return super().forward(image)
-
-
-class LeavesThread(Slow):
-    def forward(self, image):
-        if image.is_cpu and threading.active_count() < 40:
-            threading.Thread(target=time.sleep, args=(3600,), name="forgotten").start()
-        return super().forward(image)
 """
 SECRET = "do-not-write-me-anywhere"
 
@@ -107,35 +93,6 @@ def test_no_other_value_is_in_report_export_or_record(
         assert SECRET.encode() not in file.read_bytes(), file
     if seclusion() is not None:  # nsys cannot look into other processes
         assert SECRET.encode() not in raw.read_bytes()
-
-
-def test_a_method_that_ends_the_process_is_told_in_one_line(
-    networks: Path, tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    environment = dict(checkout_environment)
-    command = own("Exits", networks, environment, "--collector", "embedded")
-    done = subprocess.run(
-        [*command, "--out", "run"], env=environment, cwd=tmp_path, capture_output=True,
-        text=True, timeout=900,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    assert "alone_networks:Exits: calls sys.exit(0) " in done.stderr
-    assert not list((tmp_path / "run").iterdir())
-
-
-def test_a_thread_that_a_method_leaves_running_is_not_waited_for(
-    networks: Path, tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    environment = dict(checkout_environment)
-    command = own("LeavesThread", networks, environment, "--collector", "embedded")
-    done = subprocess.run(
-        [*command, "--out", "run"], env=environment, cwd=tmp_path, capture_output=True,
-        text=True, timeout=900,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "left running are not waited for: forgotten" in done.stderr
-    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "ok"
 
 
 @pytest.mark.slow
