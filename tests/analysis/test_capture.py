@@ -179,6 +179,36 @@ def test_a_profile_that_was_cut_off_keeps_its_outer_ranges(
     assert paths[-1] == [*(f"level {n}" for n in range(MOST_OPEN)), "adscale:step"]
 
 
+LEFT_OPEN = """
+import nvtx
+nvtx.push_range("train")
+for _ in range(100):
+    with nvtx.annotate("step"):
+        pass
+"""
+
+
+@pytest.mark.nsys
+@pytest.mark.parametrize(
+    ("program", "still_open", "lost"),
+    [(LEFT_OPEN, 1, []), (f"{LEFT_OPEN}\nimport os\nos._exit(0)", None, ["NVTX"])],
+)
+def test_what_nsys_itself_makes_of_them(
+    analysis: Analysis, nsys: Path, tmp_path: Path, program: str, still_open: int | None,
+    lost: list[str],
+) -> None:  # fmt: skip
+    report, sqlite = tmp_path / "p.nsys-rep", tmp_path / "p.sqlite"
+    python = [sys.executable, "-c", program]
+    options = ["-t", "nvtx", "--sample=none", "--cpuctxsw=none", "-f", "true", "-o", str(report)]
+    subprocess.run([str(nsys), "profile", *options, *python], check=True, capture_output=True)
+    export = ["--type", "sqlite", "-o", str(sqlite), str(report)]
+    subprocess.run([str(nsys), "export", *export], check=True, capture_output=True)
+    coverage = document(analysis, sqlite)["coverage"]
+    assert (coverage["lost_events"], coverage["cuda"]) == (lost, "not traced")
+    assert still_open in (None, coverage["open_ranges"])
+    assert coverage["warnings"]
+
+
 # Kernels that are not there
 
 TRACED = (

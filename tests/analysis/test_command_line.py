@@ -228,3 +228,65 @@ def test_analysis_imports_neither_torch_nor_profiling() -> None:
         [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_remedy_harms_nothing(analysis: Analysis, run_folder: Path, tmp_path: Path) -> None:
+    profile = run_folder / "profile.sqlite"
+    (run_folder / "other.json").write_text("{}")
+    for run in ("/absent.json", "/", run_folder / "other.json", profile):
+        code, _, err = analysis("attribute", profile, "--run", run, "-o", tmp_path / "r.parquet")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "remove" not in err
+    (run_folder / "ranges.parquet").write_text("damaged")
+    code, _, err = analysis("summarize", run_folder, "-o", tmp_path / "runtime.csv")
+    assert code == 2
+    assert f"python -m analysis attribute {profile} --run" in err
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("csv", "path,calls"), ("json", '{"coverage"')])
+def test_the_format_follows_the_ending(
+    analysis: Analysis, run_folder: Path, tmp_path: Path, ending: str, magic: str
+) -> None:
+    output = tmp_path / f"x.{ending}"
+    assert analysis("attribute", run_folder / "profile.sqlite", "-o", output)[0] == 0
+    assert output.read_text().startswith(magic)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        (("-o", "p.sqlite"), "is read by this command"),
+        (("-o", "x.xlsx"), "does not end in .parquet or .csv or .json"),
+        (("--run", "run.json", "-o", "x.csv"), "name the output X.parquet"),
+        (
+            ("--run", "run.json", "-o", "x.parquet", "--kernel-table", "./x.parquet"),
+            "is the name of two outputs",
+        ),
+    ],
+)
+def test_outputs_that_are_refused(
+    analysis: Analysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: tuple[str, ...],
+    told: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    ProfileWriter().write(tmp_path / "p.sqlite")
+    before = (tmp_path / "p.sqlite").read_bytes()
+    code, out, err = analysis("attribute", "p.sqlite", *outputs)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert [file.name for file in tmp_path.iterdir()] == ["p.sqlite"]
+    assert (tmp_path / "p.sqlite").read_bytes() == before
+
+
+def test_a_table_beside_a_run_does_not_replace_its_ranges(
+    analysis: Analysis, run_folder: Path
+) -> None:
+    profile, run, ranges = (
+        run_folder / name for name in ("profile.sqlite", "run.json", "ranges.parquet")
+    )
+    analysis("attribute", profile, "--run", run, "-o", ranges)
+    before = ranges.read_bytes()
+    code, _, err = analysis("summarize", run_folder, "-o", run_folder / "ranges.csv")
+    assert code == 2
+    assert "is read by this command" in err
+    assert ranges.read_bytes() == before

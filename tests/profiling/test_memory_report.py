@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.errors import OutputError, UnsupportedResolutionError, UserError
 from adscale.files import read_record, write_record
 from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
@@ -186,5 +186,5 @@ def test_cli_says_where_it_cannot_write(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     target = tmp_path / "file" / "memory.json"
-    with pytest.raises(ConfigError, match=r"memory\.json: cannot be written"):
+    with pytest.raises(OutputError, match=r"memory\.json: cannot be written"):
         run_cli("--method", "efficientad", "--resolution", "256", "-o", str(target))
