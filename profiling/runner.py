@@ -14,8 +14,8 @@ The ranges of a run, in the order in which they open::
     memory                    CUDA devices only, once, behind them: the same for one image more,
                               whose memory is measured and whose times count for nothing
 
-Before all of it the memory of the run is predicted, in no range. The latency pass, which nobody
-records, runs the same without `memory`.
+Before all of it the memory of the run is counted, in another process. The latency pass, which
+nobody records, runs the same without `memory`.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ from .measured_memory import MemoryWatch, TorchAllocator
 from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
-from .prediction import predict
+from .prediction import Need, predict
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
 
 
 def measure(
     request: RunRequest,
+    need: Need | str,
     annotate: Annotate,
     nsys_version: str | None,
     on_start: Callable[[RunRecord], None],
@@ -59,6 +60,8 @@ def measure(
 
     Args:
         request: what to run. Its threads and precision are set for the whole process.
+        need: what an inference needs of the device's memory, counted in another process; or why
+            that is not known.
         annotate: receives the ranges; in the latency pass, those of the phases only.
         nsys_version: version of the nsys that records this process, None without one.
         on_start: receives the record as it shall stand if Linux kills this process for its
@@ -81,7 +84,7 @@ def measure(
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
     with _machine_watch(request) as machine:
-        prediction = _predict(request, spec)
+        prediction = predict(need, request.device_type)
         memory.begin()
         start = RunStart(request, images, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
@@ -101,16 +104,6 @@ def _machine_watch(request: RunRequest) -> MachineWatch:
     gpu_uuid = measured_gpu_uuid(request.gpu) if request.device_type == "cuda" else None
     return MachineWatch(
         request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
-    )
-
-
-def _predict(request: RunRequest, spec: MethodSpec) -> Prediction | str:
-    return predict(
-        spec,
-        request.settings,
-        resolution_px=request.resolution_px,
-        implementation=parse_variant(request.variant, spec).implementation,
-        device_type=request.device_type,
     )
 
 

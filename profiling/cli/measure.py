@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adscale.errors import DeviceError
 from adscale.files import write_record
@@ -13,6 +14,9 @@ from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
+
+if TYPE_CHECKING:
+    from ..prediction import CountingProcess, Need
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,14 +32,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def main(args: argparse.Namespace) -> int:
     """Holds the device's lock, measures, and writes the record (and the embedded profile)."""
     request = RunRequest.from_json(args.request)
-    # torch is imported under the lock where the CPU is measured: importing it is work, too
-    key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
+    # torch is imported under the lock where the CPU is measured: importing it is work, too. On a
+    # GPU the counting process is forked before anything asks for one, and counts under the lock.
+    counting = None if request.device_type == "cpu" else _counting(request)
+    key = "cpu" if counting is None else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        _measure(request, args.out, args.nsys_version)
+        need = (counting or _counting(request)).need()
+        _measure(request, need, args.out, args.nsys_version)
     return 0
+
+
+def _counting(request: RunRequest) -> CountingProcess:
+    from ..prediction import CountingProcess
+
+    return CountingProcess(request)
 
 
 def check_hardware(expected: str, device_type: str) -> None:
@@ -73,21 +86,21 @@ def _gpu_key(asked: str | None) -> str:
     return gpu_uuid()
 
 
-def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
+def _measure(request: RunRequest, need: Need | str, folder: Path, nsys_version: str | None) -> None:
     from ..runner import measure
 
     def keep_draft(record: RunRecord) -> None:
         write_record(folder / DRAFT_NAME, record)
 
     if request.collector == "nsys":
-        record = measure(request, NvtxAnnotator(), nsys_version, keep_draft)
+        record = measure(request, need, NvtxAnnotator(), nsys_version, keep_draft)
     elif request.collector == "none":
-        record = measure(request, no_range, None, keep_draft)
+        record = measure(request, need, no_range, None, keep_draft)
     else:
         from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
-            record = measure(request, collector.annotate, None, keep_draft)
+            record = measure(request, need, collector.annotate, None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
