@@ -143,8 +143,9 @@ class MemoryCount:
         description="What takes memory and is in none of the figures."
     )
     incomplete: Text | None = Field(
-        description="Up to where a method of the user's was counted, and why not further; null: "
-        "everything is in the count."
+        description="What of a method of the user's is not in the figures, and why: all from where "
+        "it was interrupted, the layers of what is scripted, the work of operators without a "
+        "formula; null: everything is in the count."
     )
     needed_bytes: Count = Field(
         description="What the device must hold: parameters, buffers, input image, the largest "
@@ -155,6 +156,14 @@ class MemoryCount:
     def largest_peak(self) -> SubmoduleCount:
         """The submodule whose peak is the largest."""
         return max(self.submodules, key=lambda part: part.peak.bytes)
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Refused:
+    """A resolution at which a method of the user's does not run."""
+
+    resolution_px: Positive = Field(description="Side length of the square image.")
+    reason: Text = Field(description="Why, in words.")
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -174,4 +183,8 @@ class MemoryRecord:
     )
     resolutions: Annotated[tuple[MemoryCount, ...], Field(min_length=1)] = Field(
         description="One count per resolution."
+    )
+    refused: tuple[Refused, ...] = Field(
+        default=(),
+        description="Resolutions that a method of the user's refuses. Absent from older files.",
     )

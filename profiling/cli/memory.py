@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError
+from adscale.errors import ConfigError, UserError
 from adscale.files import write_record
-from adscale.memory_record import MemoryCount, MemoryRecord, SubmoduleCount
+from adscale.memory_record import MemoryCount, MemoryRecord, Refused, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, Variant, check_countable
 from adscale.models import jsonable
@@ -54,23 +54,34 @@ def count_report(
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at one of the resolutions;
-            nothing is counted then.
+            nothing is counted then. Of a method of the user's: at none of them.
+        ConfigError: a method of the user's cannot be built at any of them.
     """
     from ..memory.counting import count_memory  # torch comes with it
 
     sides_px = list(dict.fromkeys(resolutions_px))
+    if not spec.foreign:  # of a user's method a study asks for sizes that nobody knows it to have
+        for side_px in sides_px:
+            check_countable(spec, settings, side_px)
+    counts: list[MemoryCount] = []
+    refused: list[tuple[int, UserError]] = []
     for side_px in sides_px:
-        check_countable(spec, settings, side_px)
-    counts = (
-        count_memory(
-            spec,
-            settings,
-            resolution_px=side_px,
-            implementation=variant.implementation,
-            device_type=device_type,
-        )
-        for side_px in sides_px
-    )
+        try:
+            counts.append(
+                count_memory(
+                    spec,
+                    settings,
+                    resolution_px=side_px,
+                    implementation=variant.implementation,
+                    device_type=device_type,
+                )
+            )
+        except UserError as problem:
+            if not spec.foreign:
+                raise
+            refused.append((side_px, problem))
+    if not counts:
+        raise refused[0][1]
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=label,
@@ -79,6 +90,7 @@ def count_report(
         variant=str(variant),
         device_type=device_type,
         resolutions=tuple(counts),
+        refused=tuple(Refused(side_px, problem.what) for side_px, problem in refused),
     )
 
 
@@ -89,12 +101,15 @@ def format_table(report: MemoryRecord) -> str:
         side_px = str(count.resolution_px)
         rows += [_row(side_px, part.submodule, [part]) for part in count.submodules]
         rows.append(_row(side_px, "method", count.submodules))
+    for one in report.refused:
+        rows.append((str(one.resolution_px), "refused", *[""] * (len(HEAD) - 2)))
     head = (
         f"{report.method} ({report.target}), {report.variant}, batch 1, counted for "
         f"{report.device_type}"
     )
     notes = [line for count in report.resolutions for line in _peak_words(count)]
-    listed = "; ".join(report.resolutions[0].not_counted)
+    # of what depends on the resolution, what the last one has
+    listed = "; ".join(report.resolutions[-1].not_counted)
     return "\n".join(
         [head, text_table(HEAD, rows, ["submodule"]), "", *notes, f"not counted: {listed}"]
     )
@@ -121,11 +136,13 @@ def _peak_words(count: MemoryCount) -> list[str]:
 
 
 def warnings_of(report: MemoryRecord) -> list[str]:
-    """A line for each resolution of which something is not in the count."""
+    """A line for each resolution of which something is not in the count, or nothing is."""
+    missing = [(count.resolution_px, count.incomplete) for count in report.resolutions]
+    missing += [(one.resolution_px, f"refused: {one.reason}") for one in report.refused]
     return [
-        f"warning: {report.method} at {count.resolution_px} px: {count.incomplete}"
-        for count in report.resolutions
-        if count.incomplete is not None
+        f"warning: {report.method} at {side_px} px: {reason}"
+        for side_px, reason in missing
+        if reason is not None
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,8 @@ from .shapes import take_contents
 from .tracing import Trace
 
 MIB = 2**20
+MOST_LETTERS = 300
+"""Of an error that is quoted."""
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (
@@ -66,8 +69,8 @@ def count_memory(
     """Counts one inference of a method.
 
     Weights are not read: a checkpoint that fits has the sizes that are counted. A foreign method
-    may need contents that are not there (a memory bank, a number read from a tensor): it is counted
-    up to the submodule that does.
+    may need contents that are not there (a memory bank, a number read from a tensor), or refuse the
+    resolution: it is counted up to the submodule that does, and ``incomplete`` says so.
 
     Args:
         spec: of the method.
@@ -79,8 +82,8 @@ def count_memory(
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution.
-        ConfigError: the method has no such implementation, nothing of it can be counted, or this
-            torch does not count for a CUDA device that is absent.
+        ConfigError: the method has no such implementation, cannot be built, or this torch does not
+            count for a CUDA device that is absent.
     """
     if device_type == "cuda" and not is_gpu_imaginable():
         what = f"torch {torch.__version__} cannot count for a GPU where there is none"
@@ -91,16 +94,27 @@ def count_memory(
     }
     # by its number: asked for the current one, torch 2.6 looks for a driver
     device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
-    torch.compiler.set_stance("force_eager")  # what is compiled is counted as it was written
-    try:
+    with _counting():
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
             method = _built(spec, unread, resolution_px, implementation)
             held = take_contents(method, mode, device)
             trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
             return _count(method, trace, spec, settings, resolution_px, device)
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    """Counts what is compiled as it was written; torch does not print what is told in a line."""
+    told = logging.getLogger("torch._subclasses.fake_tensor")
+    level = told.level
+    told.setLevel(logging.CRITICAL)
+    torch.compiler.set_stance("force_eager")
+    try:
+        yield
     finally:
         torch.compiler.set_stance("default")
+        told.setLevel(level)
 
 
 @cache
@@ -131,13 +145,29 @@ def _built(
     if not spec.foreign:
         with _WithoutFilling():  # type: ignore[no-untyped-call]
             return build()
+    with suppress(_WithContentsError):
+        return _without_contents(build)
+    try:
+        with unset_fake_temporarily():
+            return build()
+    except UserError:
+        raise
+    except Exception as problem:  # what the user's code raises
+        what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
+        raise ConfigError("memory", what, "mend it, or its settings") from problem
+
+
+class _WithContentsError(Exception):
+    """A method cannot be built without contents."""
+
+
+def _without_contents(build: Callable[[], Method]) -> Method:
     try:
         return build()
     except (UserError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 - whatever a tensor without contents leads to
-        with unset_fake_temporarily():
-            return build()
+    except Exception as problem:  # whatever a tensor without contents leads to
+        raise _WithContentsError from problem
 
 
 _FILLING = frozenset(
@@ -184,7 +214,7 @@ def _count(
     except Exception as problem:
         if not spec.foreign:
             raise
-        missing.append(_interrupted(spec, trace.recorder, problem))
+        missing.append(_interrupted(trace.recorder, problem))
     missing += _not_seen(method, trace.recorder)
     # of ours, what lies behind an interruption belongs to where it happened
     otherwise = BETWEEN if spec.foreign else trace.recorder.interrupted
@@ -209,12 +239,16 @@ def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
-def _interrupted(spec: MethodSpec, recorder: Recorder, problem: Exception) -> str:
-    what = " ".join(f"{type(problem).__name__}: {problem}".split())
+def _interrupted(recorder: Recorder, problem: Exception) -> str:
+    what = _in_a_line(problem)
     if not recorder.calls:
-        remedy = "leave the method out, or see why it needs the contents of tensors"
-        raise ConfigError("memory", f"{spec.target} cannot be counted ({what})", remedy)
+        return f"parameters and buffers only: the network ended with {what}"
     return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
+
+
+def _in_a_line(problem: Exception) -> str:
+    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+    return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
 
 
 def _not_seen(method: Method, recorder: Recorder) -> list[str]:

@@ -60,13 +60,16 @@ def _multi_head_attention(given: Arguments) -> tuple[torch.Tensor, torch.Tensor]
     del projected
     weights = _aten.bmm(packed[0].flatten(0, 1), packed[1].flatten(0, 1).transpose(1, 2))
     if mask is not None:  # without one, in place
+        spread = torch.empty_like(weights, dtype=torch.bool)
         weights = torch.empty_like(weights)
+        del spread
     kept = weights if given["need_weights"] else query.new_empty(0)
     del weights
     context = packed[0].transpose(1, 2).clone(memory_format=torch.contiguous_format)
     result = _aten.addmm(
         given["proj_bias"], context.reshape(-1, dimension), given["proj_weight"].t()
     )
+    del context
     if given["need_weights"] and given["average_attn_weights"]:
         kept = kept.view(batch, heads, length, length).sum(1).div_(heads)
     elif given["need_weights"]:

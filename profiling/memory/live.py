@@ -185,13 +185,19 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         for follower in self._followers:
             follower.repeated(again, self._on_device, self._on_host, self._live)
-        self._is_paused = True
-        try:
+        with self.paused():
             result = make()
-        finally:
-            self._is_paused = False
         self._add(result, origin)
         return result
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes no note of anything while it is entered."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
 
     def origin(self, tensor: torch.Tensor) -> Origin | None:
         """The origin of a tensor; None: it was there before."""

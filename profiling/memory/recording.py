@@ -160,6 +160,27 @@ class Recorder:
         if name in self._called:
             return
         self._called.add(name)
+        if isinstance(module, nn.TransformerEncoderLayer):
+            self._add_fused(name, module, submodule, output)
+        self._add(name, module, submodule, output)
+
+    def _add_fused(
+        self, path: str, module: nn.TransformerEncoderLayer, submodule: str, output: Any
+    ) -> None:
+        """The layers of one that torch runs as a single operator, where they are not called."""
+        if not isinstance(output, torch.Tensor):
+            return
+        for part, layer in module.named_children():
+            name = f"{path}.{part}"
+            if name in self._called or not isinstance(layer, (nn.Linear, nn.LayerNorm)):
+                continue
+            self._called.add(name)
+            self.submodule_of.setdefault(name, submodule)
+            width = layer.out_features if isinstance(layer, nn.Linear) else output.shape[-1]
+            with self.live.paused():
+                self._add(name, layer, submodule, output.new_empty(*output.shape[:-1], width))
+
+    def _add(self, name: str, module: nn.Module, submodule: str, output: Any) -> None:
         leaves = {id(leaf): leaf for leaf in tree_leaves(output)}.values()
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         self.calls.append(

@@ -40,25 +40,31 @@ def take_contents(
         return bare.to(device) if moves and device.type != "cpu" else bare
 
     for module in method.modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            continue
-        for name, parameter in module._parameters.items():  # noqa: SLF001 - not through properties
+        for name, parameter in list(module._parameters.items()):  # noqa: SLF001 - no property's
             if parameter is None:
                 continue
             if id(parameter) not in replaced:
                 kept.append(parameter)
                 bare = nn.Parameter(without(parameter, moves=True), requires_grad=False)
                 replaced[id(parameter)] = bare
-            module._parameters[name] = replaced[id(parameter)]  # type: ignore[assignment] # noqa: SLF001
-        for name, buffer in module._buffers.items():  # noqa: SLF001
+            _put(module, module._parameters, name, replaced[id(parameter)])  # noqa: SLF001
+        for name, buffer in list(module._buffers.items()):  # noqa: SLF001
             if buffer is not None:
                 kept.append(buffer)
-                replaced[id(buffer)] = module._buffers[name] = without(buffer, moves=True)  # noqa: SLF001
+                replaced[id(buffer)] = without(buffer, moves=True)
+                _put(module, module._buffers, name, replaced[id(buffer)])  # noqa: SLF001
     return {
         own_name(path): held
         for path, module in method.named_modules()
         if (held := _replace_attributes(module, replaced, without))
     }
+
+
+def _put(module: nn.Module, slots: Any, name: str, tensor: torch.Tensor) -> None:
+    if isinstance(module, torch.jit.ScriptModule):  # it holds them where Python does not reach
+        setattr(module, name, tensor)
+    else:
+        slots[name] = tensor
 
 
 def _replace_attributes(module: nn.Module, replaced: dict[int, torch.Tensor], without: Any) -> Any:

@@ -10,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
@@ -86,7 +87,7 @@ class ModuleMethod(Method):
         self.network = _evaluated(network)
         _make_lazy_layers(network, resolution_px)
         self._division = Division(network)
-        if self._division.whole is not None:
+        if self._division.whole not in (None, "network"):
             _tell_of(self._division.whole)
 
     @property
@@ -180,6 +181,7 @@ def _make_lazy_layers(network: nn.Module, resolution_px: int) -> None:
     _evaluated(network)
 
 
+@cache
 def _tell_of(submodule: str) -> None:
     print(
         f"the network is measured as one submodule, {submodule!r}: what runs in it cannot be told "
