@@ -96,7 +96,7 @@ class Attends(nn.Module):
         self.embed, self.out = nn.Conv2d(3, 64, 8, 8), nn.Linear(64, 64)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        tokens = self.embed(image).flatten(2).transpose(1, 2)
+        tokens = self.embed(image).flatten(2).transpose(1, 2).contiguous()
         attend = functional.scaled_dot_product_attention
         heads = tokens.view(1, -1, 4, 16).transpose(1, 2)
         length = tokens.shape[1]
@@ -140,14 +140,16 @@ class Tokens(nn.Module):
 class MultiHead(nn.Module):
     """``nn.MultiheadAttention`` behind patches."""
 
-    def __init__(self, width: int = 512, need_weights: bool = False) -> None:
+    def __init__(self, width: int = 512, need_weights: bool = False, ordered: bool = True) -> None:
         super().__init__()
+        self.ordered = ordered
         self.embed = nn.Conv2d(3, width, 8, 8)
         self.attention = nn.MultiheadAttention(width, 8, batch_first=True)
         self.need_weights = need_weights
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         tokens = self.embed(image).flatten(2).transpose(1, 2)
+        tokens = tokens.contiguous() if self.ordered else tokens
         result: torch.Tensor
         result, _ = self.attention(tokens, tokens, tokens, need_weights=self.need_weights)
         return result
