@@ -22,7 +22,7 @@ _aten = torch.ops.aten
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
     """Replaces the operators for tensors on CUDA devices while it is entered."""
-    library = torch.library.Library("aten", "IMPL")
+    library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     try:
         library.impl("scaled_dot_product_attention", _attention, "AutogradCUDA")
         for name, mode in (("rnn_relu", 0), ("rnn_tanh", 1), ("gru", 3)):

@@ -128,7 +128,8 @@ _MANY_ROWS = 25
 
 
 def _distances(given: Arguments) -> torch.Tensor:
-    first, second = given["x1"], given["x2"]
+    first: torch.Tensor = given["x1"]
+    second: torch.Tensor = given["x2"]
     shape = (*first.shape[:-1], second.shape[-2])
     mode = given["compute_mode"] or 0
     many = first.shape[-2] > _MANY_ROWS or second.shape[-2] > _MANY_ROWS

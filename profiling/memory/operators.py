@@ -104,7 +104,7 @@ def _attention(given: Arguments, _result: Any) -> int:
     """Both products: shapes (…, queries, d), (…, keys, d) and (…, keys, e)."""
     *batch, queries, dimension = given["query"].shape
     keys, values = given["key"].shape[-2], given["value"].shape[-1]
-    return 2 * math.prod(batch) * queries * keys * (dimension + values)
+    return int(2 * math.prod(batch) * queries * keys * (dimension + values))
 
 
 def _whole_attention(given: Arguments, _result: Any) -> int:
@@ -120,7 +120,7 @@ def _projected_attention(shape: Sequence[int]) -> int:
 def _transformer_layer(given: Arguments, _result: Any) -> int:
     batch, length, dimension = given["src"].shape
     hidden = given["ffn_weight_1"].shape[0]
-    return _projected_attention(given["src"].shape) + 4 * batch * length * dimension * hidden
+    return _projected_attention(given["src"].shape) + int(4 * batch * length * dimension * hidden)
 
 
 def _distances(given: Arguments, result: Any) -> int:
@@ -143,7 +143,7 @@ def _cudnn_rnn(given: Arguments, _result: Any) -> int:
 
 def _deformable_convolution(given: Arguments, result: Any) -> int:
     """As a convolution of the sampled values; the sampling works on single elements."""
-    return 2 * int(result.numel()) * math.prod(given["weight"].shape[1:])
+    return int(2 * result.numel() * math.prod(given["weight"].shape[1:]))
 
 
 def _matrix_vector(given: Arguments, _result: Any) -> int:

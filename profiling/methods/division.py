@@ -270,12 +270,12 @@ class _FirstCall:
     def begin_gap(self, behind: _Position) -> None:
         """The network itself runs from here on."""
         self._noticing = _Noticing(behind, self.gaps)
-        self._noticing.__enter__()
+        self._noticing.__enter__()  # type: ignore[no-untyped-call]
 
     def end_gap(self) -> None:
         """It does not any more."""
         if self._noticing is not None:
-            self._noticing.__exit__(None, None, None)
+            self._noticing.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             self._noticing = None
 
     def has_compiled(self) -> bool:
