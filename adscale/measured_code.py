@@ -72,7 +72,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 """By target, with the settings and their defaults."""
 
-FOREIGN = ("profiling.methods.foreign",)
+FOREIGN = ("profiling.methods.foreign", "profiling.methods.division")
 """The modules that run a user's method. Its own module, loaded by name, and what that imports from
 beside it are in the digest as well; of an installed package its version is."""
 

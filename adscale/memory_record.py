@@ -143,8 +143,9 @@ class MemoryCount:
         description="What takes memory and is in none of the figures."
     )
     incomplete: Text | None = Field(
-        description="Up to where a method of the user's was counted, and why not further; null: "
-        "everything is in the count."
+        description="What of a method of the user's is not in the figures, and why: all from where "
+        "it was interrupted, the layers of what is scripted, the work of operators without a "
+        "formula; null: everything is in the count."
     )
     needed_bytes: Count = Field(
         description="What the device must hold: parameters, buffers, input image, the largest "

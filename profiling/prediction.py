@@ -1,70 +1,109 @@
-"""Counts what a run will need of its device's memory, in the process that will measure it.
+"""Counts what a run will need of its device's memory, in a process of its own, before it is begun.
 
-The measurement must not notice. The count has shapes and no contents (``profiling.memory``), so it
-leaves no tensor behind; what it does leave is seen to here: random states, torch's cache of shapes,
-a block of the GPU, and the many objects of the modules that it imports.
+The measurement must not notice. Counting calls the network with tensors that have shapes and no
+contents (``profiling.memory``), and a network may keep what it has computed: a cache of positions
+filled by the count would have nothing in it when images are measured. So the count never runs in
+the process that measures. That process forks once torch is imported, before it has used anything of
+it, for importing torch takes longer than counting; and it waits while its child counts.
 """
 
 from __future__ import annotations
 
-import gc
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import ctypes
+import json
+import os
+import signal
+import warnings
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adscale.digest import source_digest
-from adscale.methods.spec import MethodSpec
+from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.request import RunRequest
 from adscale.run_record import Prediction
 
-from .memory.counting import count_memory
 from .memory_limits import available_host_bytes, total_host_bytes
+from .processes import PR_SET_PDEATHSIG
 
 
-def predict(
-    spec: MethodSpec,
-    settings: Mapping[str, Any],
-    *,
-    resolution_px: int,
-    implementation: str,
-    device_type: str,
-) -> Prediction | str:
-    """Counts what one inference of a method needs, and looks up what the device has.
+@dataclass(frozen=True)
+class Need:
+    """What the device must hold for one inference, as counted."""
 
-    Neither checkpoints nor fitted memory banks are read.
+    needed_bytes: int
+    incomplete: str | None
+    """What is not in it, and why; None: nothing."""
+
+
+class CountingProcess:
+    """Counts one inference of a run, when it is asked, in a child of this process.
+
+    It is forked at once, so this has to be before anything of CUDA is used here: what a process has
+    of it does not outlive a fork.
 
     Args:
-        spec: of the method.
-        settings: of the method, defaults filled in.
-        resolution_px: side length of the square image.
-        implementation: such as ``reference``.
+        request: of the run.
+    """
+
+    def __init__(self, request: RunRequest) -> None:
+        asked, self._ask = os.pipe()
+        self._told, tell = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of threads, which libraries start when they are imported; the child
+            # uses none
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._ask)
+            os.close(self._told)
+            _serve(request, asked, tell)
+        os.close(asked)
+        os.close(tell)
+
+    def need(self) -> Need | str:
+        """Has it count, and waits until it has ended. To be called once.
+
+        Neither checkpoints nor fitted memory banks are read.
+
+        Returns:
+            The count; or why there is none. A method that cannot be counted can be run all the
+            same, so that is no error.
+        """
+        with suppress(BrokenPipeError):  # it has ended before; its status tells how
+            os.write(self._ask, b"x")
+        os.close(self._ask)
+        with os.fdopen(self._told, "rb") as pipe:
+            told = pipe.read()
+        _, status = os.waitpid(self._pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code or not told:
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            return f"the counting process ended without an answer ({how})"
+        answer: dict[str, Any] = json.loads(told)
+        return answer["problem"] if "problem" in answer else Need(**answer)
+
+
+def predict(need: Need | str, device_type: str) -> Prediction | str:
+    """Looks up what the device has beside what a run needs.
+
+    Args:
+        need: as counted; or why it could not be.
         device_type: ``cpu`` or ``cuda``, the current CUDA device.
 
     Returns:
-        The prediction; or why there is none. A method that cannot be counted can be run all the
-        same, so that is no error.
+        The prediction; or why there is none.
     """
-    try:
-        with _undisturbed(device_type):
-            count = count_memory(
-                spec,
-                settings,
-                resolution_px=resolution_px,
-                implementation=implementation,
-                device_type=device_type,
-            )
-    except Exception as problem:  # noqa: BLE001 - of whatever class: the run shall go on
-        return " ".join(f"{type(problem).__name__}: {problem}".split())
+    if isinstance(need, str):
+        return need
     total_bytes, available_bytes = _device_memory(device_type)
     return Prediction(
-        needed_bytes=count.needed_bytes,
+        needed_bytes=need.needed_bytes,
         device_memory_bytes=total_bytes,
         available_bytes=available_bytes,
-        incomplete=count.incomplete,
+        incomplete=need.incomplete,
         counted_by=source_digest("profiling.prediction"),
     )
 
@@ -77,21 +116,49 @@ def _device_memory(device_type: str) -> tuple[int, int]:
     return total_host_bytes(), available_host_bytes()
 
 
-@contextmanager
-def _undisturbed(device_type: str) -> Iterator[None]:
-    """Leaves the process as it was found, but for modules that were imported."""
-    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - others may use it
+def _serve(request: RunRequest, asked: int, tell: int) -> NoReturn:
+    """All that the child does. It leaves without ending what it shares with its parent."""
+    status = 1
     try:
-        with torch.random.fork_rng(devices=[0] if device_type == "cuda" else []):
-            yield
+        _end_with_parent()
+        if os.read(asked, 1):  # nothing: the parent has ended
+            answer = json.dumps(_answer(request)).encode()
+            while answer:
+                answer = answer[os.write(tell, answer) :]
+        status = 0
     finally:
-        random.setstate(python)
-        np.random.set_state(numbers)  # noqa: NPY002
-        FakeTensorMode.cache_clear()
-        gc.collect()
-        # Garbage collection walks all objects. Those of the modules that the count has imported
-        # would make it longer, in the middle of a measured image.
-        gc.freeze()
-        if device_type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+        os._exit(status)
+
+
+def _answer(request: RunRequest) -> dict[str, Any]:
+    # what the user's code prints it prints again where it is measured
+    silent = os.open(os.devnull, os.O_RDWR)
+    for shared in (0, 1, 2):
+        os.dup2(silent, shared)
+    torch.set_num_threads(1)  # threads that libraries have started in the parent are not here
+    try:
+        return asdict(_need(request))
+    except Exception as problem:  # noqa: BLE001 - of whatever class: the run shall go on
+        return {"problem": " ".join(f"{type(problem).__name__}: {problem}".split())}
+
+
+def _need(request: RunRequest) -> Need:
+    # imported here: the process that measures does not need them
+    from .memory.counting import count_memory
+    from .methods.loading import resolve
+
+    spec = resolve(get_spec(request.target))
+    count = count_memory(
+        spec,
+        check_settings(spec, request.settings),
+        resolution_px=request.resolution_px,
+        implementation=parse_variant(request.variant, spec).implementation,
+        device_type=request.device_type,
+    )
+    return Need(count.needed_bytes, count.incomplete)
+
+
+def _end_with_parent() -> None:
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))

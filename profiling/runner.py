@@ -14,8 +14,8 @@ The ranges of a run, in the order in which they open::
     memory                    CUDA devices only, once, behind them: the same for one image more,
                               whose memory is measured and whose times count for nothing
 
-Before all of it the memory of the run is predicted, in no range. The latency pass, which nobody
-records, runs the same without `memory`.
+Before all of it the memory of the run is counted, in another process. The latency pass, which
+nobody records, runs the same without `memory`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -47,7 +49,7 @@ from .measured_memory import MemoryWatch, TorchAllocator
 from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
-from .prediction import predict
+from .prediction import Need, predict
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
 from .switches import (
@@ -64,6 +66,7 @@ logger = logging.getLogger(__name__)
 
 def measure(
     request: RunRequest,
+    need: Need | str,
     annotate: Annotate,
     nsys_version: str | None,
     on_start: Callable[[RunRecord], None],
@@ -72,6 +75,8 @@ def measure(
 
     Args:
         request: what to run. Its threads and precision are set for the whole process.
+        need: what an inference needs of the device's memory, counted in another process; or why
+            that is not known.
         annotate: receives the ranges; in the latency pass, those of the phases only.
         nsys_version: version of the nsys that records this process, None without one.
         on_start: receives the record as it shall stand if Linux kills this process for its
@@ -95,7 +100,7 @@ def measure(
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
     with _machine_watch(request) as machine:
-        prediction = _predict(request, spec)
+        prediction = predict(need, request.device_type)
         memory.begin()
         start = RunStart(request, images, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
@@ -131,16 +136,6 @@ def _machine_watch(request: RunRequest) -> MachineWatch:
     gpu_uuid = measured_gpu_uuid(request.gpu) if request.device_type == "cuda" else None
     return MachineWatch(
         request.device_type, gpu_uuid, request.lock_clocks, request.foreign_processes
-    )
-
-
-def _predict(request: RunRequest, spec: MethodSpec) -> Prediction | str:
-    return predict(
-        spec,
-        request.settings,
-        resolution_px=request.resolution_px,
-        implementation=parse_variant(request.variant, spec).implementation,
-        device_type=request.device_type,
     )
 
 
@@ -204,6 +199,24 @@ def _title(request: RunRequest) -> str:
     title = f"{request.method} {request.variant} {request.resolution_px} px"
     process = f" process {request.process}" if request.process > 1 else ""
     return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
+
+
+def _of_the_user(error: Exception, request: RunRequest) -> ConfigError:
+    """What went wrong in the code of a user's method, and in which of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = (
+        [frame for frame in frames if not _is_of_a_library(frame.filename)]
+        or [frame for frame in frames if "/torch/" not in frame.filename]
+        or frames
+    )
+    place = f"{theirs[-1].filename}:{theirs[-1].lineno}"
+    what = f"{request.target} at {request.resolution_px} px: {type(error).__name__}: {error}"
+    remedy = f"see {place}; does it run at this resolution?"
+    return ConfigError(f"methods.{request.method}", what, remedy)
+
+
+def _is_of_a_library(file: str) -> bool:
+    return "site-packages" in file or file.startswith((str(Path(__file__).parent), "<"))
 
 
 def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:

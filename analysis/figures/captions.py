@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..runtime_table import MUCH_SLOWER
@@ -118,7 +119,11 @@ def on_device(counts: pd.DataFrame) -> str:
 
 def not_counted(methods: pd.DataFrame) -> str:
     """A sentence on what takes memory and is in no count, or nothing."""
-    named = [each for text in methods["not_counted"].dropna().unique() for each in text.split("; ")]
+    named = [
+        re.sub(r" \([\d.,]+ MiB\)$", "", each)  # a size is that of one resolution
+        for text in methods["not_counted"].dropna().unique()
+        for each in text.split("; ")
+    ]
     if not named:
         return ""
     return f" Not counted: {'; '.join(dict.fromkeys(named))}."

@@ -120,7 +120,8 @@ def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
     from .series import WHOLE_METHOD
 
     for quantity, (column, together) in QUANTITIES.items():
-        for (method, variant), rows in memory.groupby(["method", "variant"], sort=False):
+        for (method, variant), every in memory.groupby(["method", "variant"], sort=False):
+            rows = _as_whole_as_any(every)
             whole = rows.groupby("resolution_px", as_index=False)[column].agg(together)
             parts = [*rows.groupby("submodule", sort=False), (WHOLE_METHOD, whole)]
             incomplete = rows["incomplete"].dropna()
@@ -135,6 +136,12 @@ def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
                 }
                 sides, sizes = part["resolution_px"].tolist(), part[column].tolist()
                 yield _Series(names, dict(zip(sides, sizes, strict=True)))
+
+
+def _as_whole_as_any(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the sizes at which a network ended early, where it did not at others."""
+    is_whole = rows["incomplete"].isna()
+    return rows[is_whole] if is_whole.any() else rows
 
 
 def _rows(series: _Series, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:

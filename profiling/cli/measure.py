@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adscale.errors import DeviceError, MethodError
 from adscale.failure import one_line
@@ -16,6 +17,9 @@ from adscale.run_record import RunRecord
 from ..annotation import NvtxAnnotator, no_range
 from ..lock import measurement_lock
 from ..trail import Trail, error_place, last_range
+
+if TYPE_CHECKING:
+    from ..prediction import CountingProcess, Need
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,13 +48,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
-    # torch is imported under the lock where the CPU is measured: importing it is work, too
-    key = "cpu" if request.device_type == "cpu" else _gpu_key(request.gpu)
+    # torch is imported under the lock where the CPU is measured: importing it is work, too. On a
+    # GPU the counting process is forked before anything asks for one, and counts under the lock.
+    counting = None if request.device_type == "cpu" else _counting(request)
+    key = "cpu" if counting is None else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        _measure(request, args.out, args.nsys_version)
+        need = (counting or _counting(request)).need()
+        _measure(request, need, args.out, args.nsys_version)
 
 
 def _exit_error(request: RunRequest, ending: SystemExit, folder: Path) -> MethodError:
@@ -63,6 +70,12 @@ def _keep_problem(folder: Path, error: Exception) -> None:
     """Keeps what ends the run for the process that has started this one."""
     with suppress(OSError):  # a full disk, perhaps: the error itself is raised all the same
         write_text(folder / PROBLEM_NAME, one_line(error))
+
+
+def _counting(request: RunRequest) -> CountingProcess:
+    from ..prediction import CountingProcess
+
+    return CountingProcess(request)
 
 
 def check_hardware(expected: str, device_type: str) -> None:
@@ -100,7 +113,7 @@ def _gpu_key(asked: str | None) -> str:
     return gpu_uuid()
 
 
-def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> None:
+def _measure(request: RunRequest, need: Need | str, folder: Path, nsys_version: str | None) -> None:
     from ..runner import measure
 
     def keep_draft(record: RunRecord) -> None:
@@ -108,14 +121,14 @@ def _measure(request: RunRequest, folder: Path, nsys_version: str | None) -> Non
 
     trail = Trail(folder)
     if request.collector == "nsys":
-        record = measure(request, trail.follow(NvtxAnnotator()), nsys_version, keep_draft)
+        record = measure(request, need, trail.follow(NvtxAnnotator()), nsys_version, keep_draft)
     elif request.collector == "none":
-        record = measure(request, trail.follow(no_range), None, keep_draft)
+        record = measure(request, need, trail.follow(no_range), None, keep_draft)
     else:
         from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
-            record = measure(request, trail.follow(collector.annotate), None, keep_draft)
+            record = measure(request, need, trail.follow(collector.annotate), None, keep_draft)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)

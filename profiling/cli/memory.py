@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError, OutputError
+from adscale.errors import ConfigError, OutputError, UserError
 from adscale.failure import one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
@@ -59,13 +59,15 @@ def count_report(
         each: whether a resolution that cannot be counted is left out, and why is written down.
 
     Raises:
-        UnsupportedResolutionError: the architecture does not run at one of the resolutions (with
-            `each`: at none of them); nothing is counted then.
+        UnsupportedResolutionError: the architecture does not run at one of the resolutions (of a
+            method of the user's, or with `each`: at none of them); nothing is counted then.
+        ConfigError: a method of the user's cannot be built at any of them.
     """
     from ..memory.counting import count_memory  # torch comes with it
 
     sides_px = list(dict.fromkeys(resolutions_px))
-    for side_px in () if each else sides_px:
+    # of a user's method a study asks for sizes that nobody knows it to have
+    for side_px in () if each or spec.foreign else sides_px:
         check_countable(spec, settings, side_px)
     counts: list[MemoryCount] = []
     refused: list[RefusedCount] = []
@@ -79,7 +81,8 @@ def count_report(
                 device_type=device_type,
             )
         except Exception as error:
-            if not each or (side_px == sides_px[-1] and not counts):
+            left_out = each or (spec.foreign and isinstance(error, UserError))
+            if not left_out or (side_px == sides_px[-1] and not counts):
                 raise
             refused.append(RefusedCount(side_px, one_line(error)))
         else:
@@ -103,12 +106,15 @@ def format_table(report: MemoryRecord) -> str:
         side_px = str(count.resolution_px)
         rows += [_row(side_px, part.submodule, [part]) for part in count.submodules]
         rows.append(_row(side_px, "method", count.submodules))
+    for one in report.refused:
+        rows.append((str(one.resolution_px), "refused", *[""] * (len(HEAD) - 2)))
     head = (
         f"{report.method} ({report.target}), {report.variant}, batch 1, counted for "
         f"{report.device_type}"
     )
     notes = [line for count in report.resolutions for line in _peak_words(count)]
-    listed = "; ".join(report.resolutions[0].not_counted)
+    # of what depends on the resolution, what the last one has
+    listed = "; ".join(report.resolutions[-1].not_counted)
     return "\n".join(
         [head, text_table(HEAD, rows, ["submodule"]), "", *notes, f"not counted: {listed}"]
     )

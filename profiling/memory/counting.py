@@ -1,61 +1,34 @@
-"""Attention as a CUDA device would compute it, where there is none.
-
-Which kernel ``scaled_dot_product_attention`` takes is decided by the device, and fake tensors on an
-absent GPU fall back to the plain one, which holds the whole matrix of weights. A GPU takes the
-memory-efficient kernel in 32-bit floats (torch, SDPA backends), which does not.
-"""
+"""Counts of one inference of a method, on tensors that have shapes and no contents."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adscale.errors import ConfigError, UnsupportedResolutionError
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
 from ..methods.base import Method
+from ..methods.division import BETWEEN, indivisible, own_name
 from ..methods.loading import load_method_class
+from .absent_gpu import as_on_a_gpu
 from .recording import Recorder, size_bytes
-from .tracing import OUTSIDE, Trace
+from .shapes import take_contents
+from .tracing import Trace
 
-_EFFICIENT = torch.ops.aten._scaled_dot_product_efficient_attention  # noqa: SLF001 -- an operator
-
-
-class _CudaAttention(TorchFunctionMode):
-    """Attention as a CUDA device would compute it, where there is none.
-
-    Which kernel ``scaled_dot_product_attention`` takes is decided by the device, and fake tensors
-    on an absent GPU fall back to the plain one, which holds the whole matrix of weights. A GPU
-    takes the memory-efficient kernel in 32-bit floats (torch, SDPA backends), which does not.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: Any = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            query, key, value, *others = args
-            mask = others[0] if others else kwargs.get("attn_mask")
-            if query.device.type == "cuda":
-                return _EFFICIENT(query, key, value, mask, compute_log_sumexp=False)[0]
-        return func(*args, **kwargs)
-
+MIB = 2**20
+MOST_LETTERS = 300
+"""Of an error that is quoted."""
 
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (
@@ -96,8 +69,8 @@ def count_memory(
     """Counts one inference of a method.
 
     Weights are not read: a checkpoint that fits has the sizes that are counted. A foreign method
-    may need contents that are not there (a memory bank, a number read from a tensor): it is counted
-    up to the submodule that does.
+    may need contents that are not there (a memory bank, a number read from a tensor), or refuse the
+    resolution: it is counted up to the submodule that does, and ``incomplete`` says so.
 
     Args:
         spec: of the method.
@@ -109,8 +82,8 @@ def count_memory(
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution.
-        ConfigError: the method has no such implementation, nothing of it can be counted, or this
-            torch does not count for a CUDA device that is absent.
+        ConfigError: the method has no such implementation, cannot be built, or this torch does not
+            count for a CUDA device that is absent.
     """
     if device_type == "cuda" and not is_gpu_imaginable():
         what = f"torch {torch.__version__} cannot count for a GPU where there is none"
@@ -119,13 +92,82 @@ def count_memory(
     unread = {
         key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
     }
-    # a foreign method may hold tensors that it made in ways which fake tensors cannot follow
-    with FakeTensorMode(allow_non_fake_inputs=spec.foreign), torch.no_grad():
+    # by its number: asked for the current one, torch 2.6 looks for a driver
+    device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
+    with _counting():
+        mode = _mode(foreign=spec.foreign)
+        with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
+            method = _built(spec, unread, resolution_px, implementation)
+            held = take_contents(method, mode, device)
+            trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
+            return _count(method, trace, spec, settings, resolution_px, device)
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    """Counts what is compiled as it was written; torch does not print what is told in a line."""
+    told = logging.getLogger("torch._subclasses.fake_tensor")
+    level = told.level
+    told.setLevel(logging.CRITICAL)
+    torch.compiler.set_stance("force_eager")
+    try:
+        yield
+    finally:
+        torch.compiler.set_stance("default")
+        told.setLevel(level)
+
+
+@cache
+def _mode(*, foreign: bool) -> FakeTensorMode:
+    """One for all counts of a process: what a network keeps in a cache is met in the next count.
+
+    Args:
+        foreign: whether tensors with contents may be met, which a user's method may have made in
+            ways that cannot be followed.
+    """
+    return FakeTensorMode(allow_non_fake_inputs=foreign)
+
+
+def _built(
+    spec: MethodSpec, settings: Mapping[str, Any], resolution_px: int, implementation: str
+) -> Method:
+    """The method; of a user's, with contents where it does not get along without.
+
+    A network always has contents here, see ``ModuleMethod``: it may read numbers from them.
+    """
+    cls = load_method_class(spec)
+
+    def build() -> Method:
+        return cls.build(
+            settings, resolution_px=resolution_px, implementation=implementation, seed=0
+        )
+
+    if not spec.foreign:
         with _WithoutFilling():  # type: ignore[no-untyped-call]
-            method = load_method_class(spec).build(
-                unread, resolution_px=resolution_px, implementation=implementation, seed=0
-            )
-        return _count(method, spec, settings, resolution_px, device_type)
+            return build()
+    with suppress(_WithContentsError):
+        return _without_contents(build)
+    try:
+        with unset_fake_temporarily():
+            return build()
+    except UserError:
+        raise
+    except Exception as problem:  # what the user's code raises
+        what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
+        raise ConfigError("memory", what, "mend it, or its settings") from problem
+
+
+class _WithContentsError(Exception):
+    """A method cannot be built without contents."""
+
+
+def _without_contents(build: Callable[[], Method]) -> Method:
+    try:
+        return build()
+    except (UserError, MemoryError):
+        raise
+    except Exception as problem:  # whatever a tensor without contents leads to
+        raise _WithContentsError from problem
 
 
 _FILLING = frozenset(
@@ -155,21 +197,16 @@ class _WithoutFilling(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _count(
     method: Method,
+    trace: Trace,
     spec: MethodSpec,
     settings: Mapping[str, Any],
     resolution_px: int,
-    device_type: str,
+    device: torch.device,
 ) -> MemoryCount:
-    # by its number: asked for the current one, torch 2.6 looks for a driver
-    device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
-    _move(method, device)
     image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
-    trace = Trace(method, None if spec.foreign else spec.submodules, device_type)
-    attention = _CudaAttention() if device_type == "cuda" else nullcontext()
-    incomplete = None
+    missing = []
     try:
-        with attention:
-            trace.follow(image, counted_once=method.counted_once)
+        trace.follow(image, counted_once=method.counted_once)
     except UnsupportedResolutionError:
         # the networks run, but not together: what does not run takes no memory
         if spec.resolution_problem(settings, resolution_px) is None:
@@ -177,9 +214,10 @@ def _count(
     except Exception as problem:
         if not spec.foreign:
             raise
-        incomplete = _incomplete(spec, trace.recorder, problem)
+        missing.append(_interrupted(trace.recorder, problem))
+    missing += _not_seen(method, trace.recorder)
     # of ours, what lies behind an interruption belongs to where it happened
-    otherwise = OUTSIDE if spec.foreign else trace.recorder.interrupted
+    otherwise = BETWEEN if spec.foreign else trace.recorder.interrupted
     parts = tuple(
         dataclasses.replace(part, complexity=spec.complexity.get(part.submodule, "unknown"))
         for part in trace.submodules(otherwise)
@@ -189,8 +227,8 @@ def _count(
         resolution_px=resolution_px,
         image_bytes=image_bytes,
         submodules=parts,
-        not_counted=NOT_COUNTED[device_type],
-        incomplete=incomplete,
+        not_counted=(*NOT_COUNTED[device.type], *_copies(trace.recorder)),
+        incomplete="; ".join(missing) or None,
         needed_bytes=image_bytes + _needed_bytes(parts),
     )
 
@@ -201,21 +239,42 @@ def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
-def _move(method: nn.Module, device: torch.device) -> None:
-    """Moves the tensors of a method to a device that need not exist."""
-    if device.type == "cpu":
-        return
-    for module in method.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            moved = nn.Parameter(parameter.to(device), requires_grad=False)
-            module.register_parameter(name, moved)
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, buffer.to(device))  # it stays a buffer
-
-
-def _incomplete(spec: MethodSpec, recorder: Recorder, problem: Exception) -> str:
-    what = " ".join(f"{type(problem).__name__}: {problem}".split())
+def _interrupted(recorder: Recorder, problem: Exception) -> str:
+    what = _in_a_line(problem)
     if not recorder.calls:
-        remedy = "leave the method out, or see why it needs the contents of tensors"
-        raise ConfigError("memory", f"{spec.target} cannot be counted ({what})", remedy)
-    return f"counted up to {recorder.interrupted or OUTSIDE} ({what})"
+        return f"parameters and buffers only: the network ended with {what}"
+    return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
+
+
+def _in_a_line(problem: Exception) -> str:
+    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+    return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
+
+
+def _not_seen(method: Method, recorder: Recorder) -> list[str]:
+    """What ran and is not in the figures."""
+    said = []
+    closed = [
+        own_name(path).partition(".")[2] or "the network"
+        for path, module in method.named_modules()
+        if isinstance(module, torch.jit.ScriptModule) and not _is_inside_a_scripted(method, path)
+    ]
+    if closed:
+        said.append(f"activations without the layers of {', '.join(closed)} (scripted or traced)")
+    calls = recorder.live.without_formula
+    if calls:
+        named = ", ".join(f"{name} ({count} calls)" for name, count in sorted(calls.items()))
+        said.append(f"FLOPs without those of {named}, for which there is no formula")
+    return said
+
+
+def _is_inside_a_scripted(method: Method, path: str) -> bool:
+    around, _, _ = path.rpartition(".")
+    return bool(around) and indivisible(method.get_submodule(around)) in ("scripted", "traced")
+
+
+def _copies(recorder: Recorder) -> list[str]:
+    return [
+        f"a copy of its input in {name} ({size / MIB:,.1f} MiB)"
+        for name, size in sorted(recorder.live.copied.items())
+    ]

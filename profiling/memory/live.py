@@ -8,17 +8,14 @@ contents, and on real ones.
 torch's own tracker (``torch.distributed._tools.mem_tracker``) does not follow a network that is
 called several times, as DDAD's U-Net is, and does not tell what is alive.
 
-Floating-point operations are twice the multiply-adds of convolutions, matrix products and
-attention, as usual in the field; what works on single elements (activations, norms, sums) counts
-nothing. The formulas are those of ``torch.utils.flop_counter``, with the operators added that it
-does not know.
+Work is counted by operator, see ``operators``. A few operators that hold far more inside themselves
+than they return are followed step by step where they have no contents, see ``fused``.
 """
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -26,33 +23,11 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
-_ON_CPU = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001 -- an operator
-
-
-def operator_flops(
-    operator: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
-) -> int:
-    """Floating-point operations of one call; 0 for operators that are not counted.
-
-    Args:
-        operator: that was called.
-        args: its positional arguments.
-        kwargs: its arguments by name.
-        result: what it returned.
-    """
-    packet = operator.overloadpacket
-    if packet is _ON_CPU:
-        return _attention_flops(*(tensor.shape for tensor in args[:3]))
-    formula = flop_registry.get(packet)
-    return 0 if formula is None else int(formula(*args, **kwargs, out_val=result))
-
-
-def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
-    """Both products: shapes (…, queries, d), (…, keys, d) and (…, keys, e)."""
-    *batch, queries, dimension = query
-    return 2 * math.prod(batch) * queries * key[-2] * (dimension + value[-1])
+from ..methods.base import is_fake
+from ..methods.division import computes
+from .fused import STEPS
+from .operators import Arguments, arguments_of, copied_bytes, operator_flops, operator_name
 
 
 class Position(NamedTuple):
@@ -108,6 +83,8 @@ class Section:
     """Sum of every storage that an operator returned newly."""
     flops: int = 0
     """Floating-point operations, see ``operator_flops``."""
+    is_working: bool = False
+    """Whether anything was computed, even if nothing of it was allocated or has multiply-adds."""
 
 
 class _Follower:
@@ -170,6 +147,11 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._on_device = self._on_host = 0
         self._followers: list[_Follower] = []
         self._is_paused = False
+        self._is_in_steps = False
+        self.without_formula: dict[str, int] = {}
+        """Operators that multiply and add, but have no formula, with their numbers of calls."""
+        self.copied: dict[str, int] = {}
+        """Operators that copy what does not lie in order, with the most bytes of one copy."""
 
     def ignore(self, tensors: Iterable[torch.Tensor]) -> None:
         """Leaves out tensors that were there before: weights, buffers, the input."""
@@ -203,13 +185,19 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         for follower in self._followers:
             follower.repeated(again, self._on_device, self._on_host, self._live)
-        self._is_paused = True
-        try:
+        with self.paused():
             result = make()
-        finally:
-            self._is_paused = False
         self._add(result, origin)
         return result
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes no note of anything while it is entered."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
 
     def origin(self, tensor: torch.Tensor) -> Origin | None:
         """The origin of a tensor; None: it was there before."""
@@ -263,7 +251,11 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Runs the operator, then looks at what it returned."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        steps = STEPS.get(operator_name(func))
+        if steps is not None and is_fake(args[0]) and not self._is_paused:
+            result = self._in_steps(steps, arguments_of(func, args, kwargs))
+        else:
+            result = func(*args, **kwargs)
         if self._is_paused:
             return result
         if isinstance(result, torch.Tensor):
@@ -271,19 +263,47 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         if tensors:
-            position = (
-                Position(None, None) if self._whereabouts is None else self._whereabouts.position()
-            )
-            origin = Origin(position.submodule, _name(func), position.layer)
-            for tensor in tensors:
-                self._see(tensor, origin)
-            flops = operator_flops(func, args, kwargs, result)
-            if flops:
-                self.add_flops(flops)
+            self._note(func, args, kwargs, tensors)
+            if not self._is_in_steps:
+                self._add_work(func, args, kwargs, result)
         return result
 
+    def _in_steps(self, steps: Callable[[Arguments], Any], given: Arguments) -> Any:
+        is_outer, self._is_in_steps = not self._is_in_steps, True
+        try:
+            with self:
+                return steps(given)
+        finally:
+            self._is_in_steps = not is_outer
 
-def _name(operator: torch._ops.OpOverload) -> str:
-    """Return the name as profilers write it: ``aten::bmm``."""
-    name: str = operator.name()  # type: ignore[no-untyped-call]
-    return name.partition(".")[0]
+    def _note(
+        self,
+        func: torch._ops.OpOverload,
+        args: Any,
+        kwargs: Mapping[str, Any],
+        tensors: list[torch.Tensor],
+    ) -> None:
+        position = (
+            Position(None, None) if self._whereabouts is None else self._whereabouts.position()
+        )
+        name = operator_name(func)
+        origin = Origin(position.submodule, name, position.layer)
+        for tensor in tensors:
+            self._see(tensor, origin)
+        size_bytes = copied_bytes(name, args)
+        if size_bytes > self.copied.get(name, 0):
+            self.copied[name] = size_bytes
+        if any(not one.section.is_working for one in self._followers):
+            working = computes(func, (args, kwargs), tensors)
+            for follower in self._followers:
+                follower.section.is_working |= working
+
+    def _add_work(
+        self, func: torch._ops.OpOverload, args: Any, kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        flops = operator_flops(func, args, kwargs, result)
+        if flops is None:
+            name = operator_name(func)
+            self.without_formula[name] = self.without_formula.get(name, 0) + 1
+        elif flops:
+            self.add_flops(flops)

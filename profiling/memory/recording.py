@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_leaves
 
+from ..methods.division import BETWEEN, own_name, unwatch, watch
 from .live import LiveTensors, Position, Section
 
 
@@ -61,11 +63,12 @@ class Recorder:
         self.sections: dict[str, list[Section]] = {}
         """The sections of each submodule, one for each of its ranges."""
         self.live = LiveTensors(device_type, self)
-        self._names = {module: name for name, module in method.named_modules() if name}
+        self._names = {module: own_name(name) for name, module in method.named_modules() if name}
         self._submodules = submodules
         self._open: list[str] = []
         self._running: list[tuple[str, str]] = []
         self._called: set[str] = set()
+        self._gap: AbstractContextManager[Section] | None = None
 
     def annotate(self, name: str) -> AbstractContextManager[object]:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
@@ -73,22 +76,40 @@ class Recorder:
 
     def position(self) -> Position:
         """The submodule and the innermost module that are running."""
-        submodule = self._open[0] if self._open else None
+        between = BETWEEN if self._submodules is None else None
+        submodule = self._open[0] if self._open else between
         return Position(submodule, self._running[-1][0] if self._running else None)
 
     @contextmanager
     def attach(self) -> Iterator[None]:
         """Watches modules and tensors while it is entered."""
-        handles = []
         for module in self._names:
-            handles.append(module.register_forward_pre_hook(self._before))
-            handles.append(module.register_forward_hook(self._after))
+            watch(module, self)
         try:
-            with self.live:
+            with self.live, self._between():
                 yield
         finally:
-            for handle in handles:
-                handle.remove()
+            for module in self._names:
+                unwatch(module, self)
+
+    @contextmanager
+    def _between(self) -> Iterator[None]:
+        """Follows what a method of a user's does outside of all ranges."""
+        self._begin_gap()
+        try:
+            yield
+        finally:
+            self._end_gap()
+
+    def _begin_gap(self) -> None:
+        if self._submodules is None:
+            self._gap = self.live.follow()
+            self.sections.setdefault(BETWEEN, []).append(self._gap.__enter__())
+
+    def _end_gap(self) -> None:
+        if self._gap is not None:
+            self._gap.__exit__(None, None, None)
+            self._gap = None
 
     @contextmanager
     def _range(self, name: str) -> Iterator[None]:
@@ -102,6 +123,7 @@ class Recorder:
         if self._submodules is not None and name not in self._submodules:
             msg = f"range {name!r} is none of the submodules {', '.join(self._submodules)}"
             raise RuntimeError(msg)
+        self._end_gap()
         self._open.append(name)
         try:
             with self.live.follow() as section:
@@ -112,25 +134,53 @@ class Recorder:
             raise
         finally:
             self._open.pop()
+            self._begin_gap()
 
-    def _before(self, module: nn.Module, _args: Any) -> None:
+    def before(self, module: nn.Module) -> None:
+        """See ``Watcher``."""
         name = self._names[module]
-        if not self._open:
-            if next(module.children(), None) is None:
-                raise RuntimeError(f"layer {name} is called outside every submodule")
+        if self._open:
+            submodule = self._open[0]
+        elif not is_childless(module):
             return  # a network around its submodules
-        self.submodule_of.setdefault(name, self._open[0])
+        elif self._submodules is None:
+            submodule = BETWEEN
+        else:
+            raise RuntimeError(f"layer {name} is called outside every submodule")
+        self.submodule_of.setdefault(name, submodule)
         # as it is called: a range that the call itself opens may be closed at its end
-        self._running.append((name, self._open[0]))
+        self._running.append((name, submodule))
 
-    def _after(self, module: nn.Module, _args: Any, output: Any) -> None:
+    def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
+        """See ``Watcher``."""
         name = self._names[module]
-        if not self._running or self._running[-1][0] != name:
+        if failed or not self._running or self._running[-1][0] != name:
             return
         _, submodule = self._running.pop()
         if name in self._called:
             return
         self._called.add(name)
+        if isinstance(module, nn.TransformerEncoderLayer):
+            self._add_fused(name, module, submodule, output)
+        self._add(name, module, submodule, output)
+
+    def _add_fused(
+        self, path: str, module: nn.TransformerEncoderLayer, submodule: str, output: Any
+    ) -> None:
+        """The layers of one that torch runs as a single operator, where they are not called."""
+        if not isinstance(output, torch.Tensor):
+            return
+        for part, layer in module.named_children():
+            name = f"{path}.{part}"
+            if name in self._called or not isinstance(layer, (nn.Linear, nn.LayerNorm)):
+                continue
+            self._called.add(name)
+            self.submodule_of.setdefault(name, submodule)
+            width = layer.out_features if isinstance(layer, nn.Linear) else output.shape[-1]
+            with self.live.paused():
+                self._add(name, layer, submodule, output.new_empty(*output.shape[:-1], width))
+
+    def _add(self, name: str, module: nn.Module, submodule: str, output: Any) -> None:
         leaves = {id(leaf): leaf for leaf in tree_leaves(output)}.values()
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         self.calls.append(
@@ -138,12 +188,30 @@ class Recorder:
                 submodule=submodule,
                 name=name,
                 module=module,
-                is_leaf=next(module.children(), None) is None,
+                is_leaf=is_childless(module),
                 output_shape=tuple(tensors[0].shape) if tensors else (),
                 output_bytes=size_bytes(tensors),
-                parameters_bytes=size_bytes(module.parameters(recurse=False)),
+                parameters_bytes=size_bytes(_own_parameters(module)),
             )
         )
+
+
+def is_childless(module: nn.Module) -> bool:
+    """Whether a module is a layer: it has no children but what makes its own weights."""
+    weights = _parametrizations(module)
+    return all(child is weights for child in module.children())
+
+
+def _own_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    yield from module.parameters(recurse=False)
+    weights = _parametrizations(module)
+    if weights is not None:
+        yield from weights.parameters()
+
+
+def _parametrizations(module: nn.Module) -> nn.Module | None:
+    found = getattr(module, "parametrizations", None) if is_parametrized(module) else None
+    return found if isinstance(found, nn.Module) else None
 
 
 def size_bytes(tensors: Iterable[torch.Tensor]) -> int:

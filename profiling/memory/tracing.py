@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -26,8 +27,9 @@ from adscale.memory_record import (
 )
 
 from ..methods.base import LibraryWork, Method, watching_libraries
+from ..methods.division import BETWEEN, own_name
 from .live import Block, LiveTensors, Origin, Section
-from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters, size_bytes
+from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters
 
 
 def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
@@ -62,29 +64,37 @@ def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = No
 
 
 def resident_bytes(
-    method: nn.Module, submodule_of: Mapping[str, str], otherwise: str | None = None
+    method: nn.Module,
+    submodule_of: Mapping[str, str],
+    otherwise: str | None = None,
+    held: Mapping[str, Sequence[torch.Tensor]] = MappingProxyType({}),
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes of the parameters, and of the buffers, by submodule; shared tensors count once.
+    """Bytes of the parameters, and of the buffers, by submodule; shared memory counts once.
 
     Args:
         method: the method.
         submodule_of: see ``owner``.
         otherwise: see ``owner``.
+        held: tensors that modules hold as plain attributes, by the module's path; they count as
+            buffers.
     """
     parameters: dict[str, int] = {}
     buffers: dict[str, int] = {}
-    seen: set[int] = set()
+    seen: set[torch.UntypedStorage] = set()
     for path, module in method.named_modules():
+        name = own_name(path)
         for sums, tensors in (
             (parameters, module.parameters(recurse=False)),
             (buffers, module.buffers(recurse=False)),
+            (buffers, held.get(name, ())),
         ):
             for tensor in tensors:
-                if id(tensor) in seen:
+                storage = tensor.untyped_storage()
+                if storage in seen:
                     continue
-                seen.add(id(tensor))
-                name = owner(path, submodule_of, otherwise)
-                sums[name] = sums.get(name, 0) + size_bytes([tensor])
+                seen.add(storage)
+                belongs_to = owner(name, submodule_of, otherwise)
+                sums[belongs_to] = sums.get(belongs_to, 0) + storage.nbytes()
     return parameters, buffers
 
 
@@ -145,10 +155,6 @@ def _shape(leaf: Any) -> Hashable:
     return value
 
 
-OUTSIDE = "outside"
-"""Stands for tensors of a foreign network that belong to none of its submodules."""
-
-
 class Trace:
     """Follows one inference, on fake tensors or on real ones.
 
@@ -157,11 +163,22 @@ class Trace:
         submodules: the names of the ranges that partition the inference; None where they are not
             known beforehand.
         device_type: of the inference.
+        held: tensors that modules hold as plain attributes, by the module's path.
     """
 
-    def __init__(self, method: Method, submodules: Sequence[str] | None, device_type: str) -> None:
+    def __init__(
+        self,
+        method: Method,
+        submodules: Sequence[str] | None,
+        device_type: str,
+        held: Mapping[str, Sequence[torch.Tensor]] = MappingProxyType({}),
+    ) -> None:
         self.recorder = Recorder(method, submodules, device_type)
         self._method = method
+        self._held = {
+            path: [one for one in tensors if one.device.type == device_type]
+            for path, tensors in held.items()
+        }
         self._libraries: dict[str, list[LibraryWork]] = {}
 
     def follow(self, image: torch.Tensor, *, counted_once: Sequence[str] = ()) -> None:
@@ -172,7 +189,8 @@ class Trace:
             counted_once: see ``Method.counted_once``; for fake tensors only.
         """
         method, recorder = self._method, self.recorder
-        recorder.live.ignore([*method.parameters(), *method.buffers(), image])
+        held = [one for tensors in self._held.values() for one in tensors]
+        recorder.live.ignore([*method.parameters(), *method.buffers(), *held, image])
         with (
             recorder.attach(),
             counting_once(method, counted_once, recorder.live),
@@ -181,7 +199,7 @@ class Trace:
             method.infer(image, recorder.annotate)
 
     def _take_note(self, work: LibraryWork) -> None:
-        submodule = self.recorder.position().submodule or OUTSIDE
+        submodule = self.recorder.position().submodule or BETWEEN
         self._libraries.setdefault(submodule, []).append(work)
         self.recorder.live.add_flops(work.flops)
 
@@ -192,10 +210,15 @@ class Trace:
             otherwise: the submodule of tensors of which nothing tells where they belong.
         """
         recorder = self.recorder
-        parameters, buffers = resident_bytes(self._method, recorder.submodule_of, otherwise)
-        names = list(self._method.submodules)
-        if otherwise in {*parameters, *buffers} - set(names):
-            names.append(OUTSIDE)
+        parameters, buffers = resident_bytes(
+            self._method, recorder.submodule_of, otherwise, self._held
+        )
+        names = dict.fromkeys(self._method.submodules)
+        if otherwise == BETWEEN:
+            names |= dict.fromkeys(name for name in recorder.sections if name != BETWEEN)
+            names.pop(BETWEEN, None)  # it comes last
+            if self._is_between(parameters, buffers):
+                names[BETWEEN] = None
         return tuple(
             _submodule(
                 name,
@@ -206,6 +229,15 @@ class Trace:
                 self._libraries.get(name, []),
             )
             for name in names
+        )
+
+    def _is_between(self, *resident: Mapping[str, int]) -> bool:
+        """Whether anything of a user's method is in none of its submodules."""
+        recorder = self.recorder
+        return (
+            any(BETWEEN in sums for sums in (*resident, self._libraries))
+            or any(section.is_working for section in recorder.sections.get(BETWEEN, ()))
+            or BETWEEN in recorder.submodule_of.values()
         )
 
 

@@ -1,13 +1,15 @@
 """Networks and models of others as methods: any ``torch.nn.Module``, any image model of anomalib.
 
-The children of the network are the submodules.
+The children of the network are the submodules, see ``division``.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
@@ -18,15 +20,17 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.nn.parameter import is_lazy
 
 from adscale.errors import ConfigError
 from adscale.models import OPEN
 from adscale.progress import Progress
 
-from ..annotation import Annotate, child_name
+from ..annotation import Annotate
 from ..images import ImageSet
 from .base import Detection, Method
 from .checkpoints import read_tensors
+from .division import Division
 from .preparation import imagenet_tensor
 from .weights import check_kind, compare_names, load_weights
 
@@ -60,10 +64,11 @@ class ModuleSettings:
 
 
 class ModuleMethod(Method):
-    """A network whose children each run in a range of their name.
+    """A network whose children each run in a range of their name, see ``Division``.
 
-    A subclass says how the network is made. What the network does outside of its children is in no
-    submodule; a run of which that takes more than 1 % is reported.
+    A subclass says how the network is made. What the network does between its children runs in a
+    range of its own. A network that is compiled or scripted as a whole is one submodule, and the
+    name of that says why.
 
     Args:
         network: in any mode; evaluated here.
@@ -79,19 +84,16 @@ class ModuleMethod(Method):
     def __init__(self, network: nn.Module, resolution_px: int) -> None:
         super().__init__()
         self.resolution_px = resolution_px
-        self.network = _evaluated(network).requires_grad_(requires_grad=False)
-        self._annotate: Annotate | None = None
-        self._open: list[AbstractContextManager[object]] = []
-        self._depth = 0
-        self._called: dict[str, None] = {}
-        for name, module in _ranges(network):
-            module.register_forward_pre_hook(self._opener(name))
-            module.register_forward_hook(self._close, always_call=True)
+        self.network = _evaluated(network)
+        _make_lazy_layers(network, resolution_px)
+        self._division = Division(network)
+        if self._division.whole not in (None, "network"):
+            _tell_of(self._division.whole)
 
     @property
     def submodules(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Children that were called so far, in the order of their first call."""
-        return tuple(self._called)
+        """What ran so far, in the order of the first call; what runs between children last."""
+        return self._division.submodules
 
     @classmethod
     def build(
@@ -108,7 +110,8 @@ class ModuleMethod(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                network = cls.make_network(**arguments)
+                with unset_fake_temporarily():  # where memory is counted: it may read numbers
+                    network = cls.make_network(**arguments)
             except TypeError as problem:  # an unknown or missing argument
                 what = f"{cls.__name__} does not accept these settings ({problem})"
                 raise ConfigError("settings", what, "see the arguments of the network") from problem
@@ -131,31 +134,12 @@ class ModuleMethod(Method):
             image: shape (1, 3, s, s), float32.
             annotate: opens a range for each child of the network when it is called.
         """
-        self._annotate = annotate
-        try:
-            output = self.network(image)
-        finally:
-            self._annotate = None
+        output = self._division(annotate, image)
         anomaly_map = _find(output, "anomaly_map")
         return Detection(
             anomaly_map=_first(output) if anomaly_map is None else anomaly_map,
             score=_find(output, "pred_score"),
         )
-
-    def _opener(self, name: str) -> Callable[[nn.Module, Any], None]:
-        def open_range(_module: nn.Module, _args: Any) -> None:
-            self._depth += 1
-            if self._depth == 1 and self._annotate is not None:
-                self._called.setdefault(name)
-                self._open.append(self._annotate(name))
-                self._open[-1].__enter__()
-
-        return open_range
-
-    def _close(self, _module: nn.Module, _args: Any, _output: Any) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._open:
-            self._open.pop().__exit__(None, None, None)
 
 
 def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
@@ -179,22 +163,32 @@ def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
 
 
 def _evaluated(network: nn.Module) -> nn.Module:
-    try:
-        return network.eval()
-    except NotImplementedError:  # exported: it stays as it was when it was exported
-        return network
+    with suppress(NotImplementedError):  # an exported program stays as it was exported
+        network.eval()
+    for parameter in network.parameters():  # scripted modules refuse requires_grad_ of their own
+        if not is_lazy(parameter):
+            parameter.requires_grad_(False)
+    return network
 
 
-def _ranges(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules that are submodules, with their names.
+def _make_lazy_layers(network: nn.Module, resolution_px: int) -> None:
+    """Has layers that wait for their input's shape make their weights, which moving them needs."""
+    if not any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        return
+    # where memory is counted as well: weights made of shapes alone cannot be moved
+    with unset_fake_temporarily(), torch.no_grad():
+        network(torch.zeros(1, 3, resolution_px, resolution_px))
+    _evaluated(network)
 
-    Lists and dictionaries of modules are never called themselves; their members are.
-    """
-    for name, child in network.named_children():
-        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            yield from ((child_name(name), inner) for _, inner in _ranges(child))
-        else:
-            yield child_name(name), child
+
+@cache
+def _tell_of(submodule: str) -> None:
+    print(
+        f"the network is measured as one submodule, {submodule!r}: what runs in it cannot be told "
+        "apart",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _find(output: Any, name: str) -> torch.Tensor | None:

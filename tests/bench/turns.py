@@ -17,6 +17,7 @@ from adscale.names import PROFILE_NAMES
 from adscale.request import RunRequest
 from profiling.annotation import Annotate, NvtxAnnotator
 from profiling.collectors.embedded import EmbeddedCollector
+from profiling.prediction import CountingProcess
 from profiling.runner import measure
 
 
@@ -50,13 +51,14 @@ class Turns:
 def main(collector: str, request_json: str, out: str, mine: str, other: str) -> None:
     """Measures as the runner does, with ranges that wait for their turn."""
     request, folder = RunRequest.from_json(request_json), Path(out)
+    need = CountingProcess(request).need()
     if collector == "nsys":
         turns = Turns(NvtxAnnotator(), mine, other)
-        record = measure(request, turns, "unknown", lambda _draft: None)
+        record = measure(request, need, turns, "unknown", lambda _draft: None)
     else:
         with EmbeddedCollector(request.device_type) as embedded:
             turns = Turns(embedded.annotate, mine, other)
-            record = measure(request, turns, None, lambda _draft: None)
+            record = measure(request, need, turns, None, lambda _draft: None)
         embedded.write(folder / PROFILE_NAMES["embedded"])
     write_record(folder / "run.json", record)
 

@@ -92,6 +92,10 @@ def test_a_network_with_everything_odd() -> None:
     detection = method.infer(random_image(8), annotate)  # type: ignore[arg-type]
     assert opened == ["blocks", "twice", "blocks", "twice"]
     assert method.submodules == ("blocks", "twice")
+    opened.clear()
+    method.infer(random_image(8), annotate)  # type: ignore[arg-type]
+    assert opened == ["blocks", "twice", "blocks", "twice", "between submodules"]
+    assert method.submodules == ("blocks", "twice", "between submodules")
     assert detection.anomaly_map is not None
     assert detection.anomaly_map.shape == (1, 3, 8, 8)
     assert detection.score is not None
@@ -121,7 +125,7 @@ def test_tensors_in_no_child_are_counted_apart(
     spec = resolve(get_spec("odd_network:Odd"))
     counts = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
     held = {count.submodule: count.parameters_bytes // 4 for count in counts.submodules}
-    assert held == {"blocks": 24, "twice": 12, "outside": 7 + 110}
+    assert held == {"blocks": 24, "twice": 12, "between submodules": 7 + 110}
 
 
 class Reading(nn.Module):

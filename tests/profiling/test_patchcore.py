@@ -325,3 +325,14 @@ def test_prepare_keeps_the_aspect_ratio() -> None:
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = ((1 - mean) / std).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     torch.testing.assert_close(found, expected)
+
+
+def test_a_bank_has_the_rows_of_the_reference_for_any_share() -> None:
+    """Which takes the integer part of a product in floating point."""
+    for hundredths in range(1, 101):
+        share = hundredths / 100
+        for side_px in (9, 80, 256, 1000):
+            for images in (1, 25, 209):
+                patches = images * patches_per_image(side_px)
+                found = bank_rows(training_images=images, side_px=side_px, coreset_fraction=share)
+                assert found == max(1, int(patches * share))
