@@ -42,6 +42,24 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE.parquet",
         help="write Parquet, or CSV or JSON if the name ends in .csv or .json",
     )
+    _add_details(parser)
+    parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
+    parser.add_argument(
+        "--kernel-table",
+        type=output_file(".parquet"),
+        metavar="kernels.parquet",
+        help="with --run: write the kernels of its submodules as well",
+    )
+    parser.add_argument(
+        "--reader",
+        choices=("auto", "sqlite3"),
+        default="auto",
+        help="sqlite3: do without the Arrow driver; slower, same results",
+    )
+    parser.set_defaults(run_command=_main)
+
+
+def _add_details(parser: argparse.ArgumentParser) -> None:
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument(
         "--kernels",
@@ -63,20 +81,6 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="N",
         help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
     )
-    parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
-    parser.add_argument(
-        "--kernel-table",
-        type=output_file(".parquet"),
-        metavar="kernels.parquet",
-        help="with --run: write the kernels of its submodules as well",
-    )
-    parser.add_argument(
-        "--reader",
-        choices=("auto", "sqlite3"),
-        default="auto",
-        help="sqlite3: do without the Arrow driver; slower, same results",
-    )
-    parser.set_defaults(run_command=_main)
 
 
 def _names(text: str) -> int:
@@ -98,8 +102,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and options.output.ending != ".parquet":
         what = f"the ranges of a run are written as Parquet, not to {options.output}"
         raise ArgumentError("--run", what, "name the output X.parquet")
-    if options.run and (options.by or options.kernels is not None):
-        what = "--by and --kernels are for tables of any profile"
+    if options.run and (options.by or options.kernels is not None or options.depth is not None):
+        what = "--by, --kernels and --depth are for tables of any profile"
         raise ArgumentError("--run", what, "leave one of them out")
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
