@@ -43,27 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE.parquet",
         help="write Parquet, or CSV or JSON if the name ends in .csv or .json",
     )
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument(
-        "--kernels",
-        nargs="?",
-        type=_names,
-        const=5,
-        metavar="N",
-        help="the N kernels (5; 0 for all) with the most time in each range, by name; "
-        "as CSV and Parquet instead of the ranges",
-    )
-    detail.add_argument(
-        "--by",
-        choices=("thread", "device", "stream", "category"),
-        help="tell the rows of a range apart by this as well",
-    )
-    parser.add_argument(
-        "--depth",
-        type=_count,
-        metavar="N",
-        help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
-    )
+    _add_details(parser)
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
     parser.add_argument(
         "--kernel-table",
@@ -85,6 +65,30 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.set_defaults(run_command=_main)
 
 
+def _add_details(parser: argparse.ArgumentParser) -> None:
+    detail = parser.add_mutually_exclusive_group()
+    detail.add_argument(
+        "--kernels",
+        nargs="?",
+        type=_names,
+        const=5,
+        metavar="N",
+        help="the N kernels (5; 0 for all) with the most time in each range, by name; "
+        "as CSV and Parquet instead of the ranges",
+    )
+    detail.add_argument(
+        "--by",
+        choices=("thread", "device", "stream", "category"),
+        help="tell the rows of a range apart by this as well",
+    )
+    parser.add_argument(
+        "--depth",
+        type=_count,
+        metavar="N",
+        help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
+    )
+
+
 def _names(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of kernel names, such as 5")
@@ -104,8 +108,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and options.output.ending != ".parquet":
         what = f"the ranges of a run are written as Parquet, not to {options.output}"
         raise ArgumentError("--run", what, "name the output X.parquet")
-    if options.run and (options.by or options.kernels is not None):
-        what = "--by and --kernels are for tables of any profile"
+    if options.run and (options.by or options.kernels is not None or options.depth is not None):
+        what = "--by, --kernels and --depth are for tables of any profile"
         raise ArgumentError("--run", what, "leave one of them out")
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
