@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
 
-from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION, whole_counts
 from ..memory_table import MEMORY, MEMORY_METHODS
 from .canvas import (
     CHARACTER_WIDTH,
@@ -222,7 +222,8 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     panels = grid.reshape(len(methods), len(PANELS))
     labels: list[EdgeLabels] = []
     for row, method in zip(panels, methods, strict=True):
-        counts, fits = memory[memory["method"] == method], last[last["method"] == method]
+        counts = whole_counts(memory[memory["method"] == method])
+        fits = last[last["method"] == method]
         labels.extend(_draw_method(row, counts, fits, style))
     for axes in panels.flat:
         _set_title(axes, style, columns)
@@ -274,7 +275,8 @@ def _draw_submodule(axes: Axes, points: pd.DataFrame, column: str, fit: pd.Serie
     import pandas as pd
 
     colour = submodule_colour(fit["submodule"])
-    fitted_px = [int(side) for side in str(fit["fitted_at_px"]).split()]
+    fitted_at = fit["fitted_at_px"]  # null: of too few sizes
+    fitted_px = [] if pd.isna(fitted_at) else [int(side) for side in str(fitted_at).split()]
     points = points[points["resolution_px"] >= min(fitted_px, default=0)]
     is_fitted = points["resolution_px"].isin(fitted_px)
     for part, face in ((points[is_fitted], colour), (points[~is_fitted], "white")):
@@ -301,6 +303,8 @@ def _set_title(axes: Axes, style: Style, columns: int) -> None:
 
 def _span_words(at_px: pd.Series) -> str:
     """Return words such as `3,000 px` or `3,000 to 3,008 px`."""
+    if at_px.empty:
+        return "which there is none of"
     low, high = at_px.min(), at_px.max()
     return f"{low:,} px" if low == high else f"{low:,} to {high:,} px"
 

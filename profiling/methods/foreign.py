@@ -167,7 +167,7 @@ def _evaluated(network: nn.Module) -> nn.Module:
         network.eval()
     for parameter in network.parameters():  # scripted modules refuse requires_grad_ of their own
         if not is_lazy(parameter):
-            parameter.requires_grad_(False)  # noqa: FBT003 - torch's own name for it differs
+            parameter.requires_grad_(False)
     return network
 
 
