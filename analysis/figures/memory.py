@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
 
-from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION
+from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION, whole_counts
 from ..memory_table import MEMORY, MEMORY_METHODS
 from .canvas import (
     CHARACTER_WIDTH,
@@ -223,7 +223,8 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     panels = grid.reshape(len(methods), len(PANELS))
     labels: list[EdgeLabels] = []
     for row, method in zip(panels, methods, strict=True):
-        counts, fits = memory[memory["method"] == method], last[last["method"] == method]
+        counts = whole_counts(memory[memory["method"] == method])
+        fits = last[last["method"] == method]
         labels.extend(_draw_method(row, counts, fits, style))
     for axes in panels.flat:
         _set_title(axes, style, columns)
@@ -303,6 +304,8 @@ def _set_title(axes: Axes, style: Style, columns: int) -> None:
 
 def _span_words(at_px: pd.Series) -> str:
     """Return words such as `3,000 px` or `3,000 to 3,008 px`."""
+    if at_px.empty:
+        return "which there is none of"
     low, high = at_px.min(), at_px.max()
     return f"{low:,} px" if low == high else f"{low:,} to {high:,} px"
 

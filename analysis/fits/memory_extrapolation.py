@@ -121,7 +121,7 @@ def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
 
     for quantity, (column, together) in QUANTITIES.items():
         for (method, variant), every in memory.groupby(["method", "variant"], sort=False):
-            rows = _as_whole_as_any(every)
+            rows = whole_counts(every)
             whole = rows.groupby("resolution_px", as_index=False)[column].agg(together)
             parts = [*rows.groupby("submodule", sort=False), (WHOLE_METHOD, whole)]
             incomplete = rows["incomplete"].dropna()
@@ -138,8 +138,12 @@ def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
                 yield _Series(names, dict(zip(sides, sizes, strict=True)))
 
 
-def _as_whole_as_any(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the sizes at which a network ended early, where it did not at others."""
+def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the sizes at which a network ended early, where it did not at others.
+
+    Args:
+        rows: of ``memory.csv``, of one method and variant.
+    """
     is_whole = rows["incomplete"].isna()
     return rows[is_whole] if is_whole.any() else rows
 

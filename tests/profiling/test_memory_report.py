@@ -3,20 +3,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from adscale.errors import OutputError, UnsupportedResolutionError, UserError
 from adscale.files import read_record, write_record
 from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.methods.spec import ResolutionProblem
 from adscale.models import jsonable
 from profiling.cli import memory
 from profiling.cli.memory import count_report, format_table
 from profiling.memory.counting import is_gpu_imaginable
+from profiling.methods.base import Method
 
 SPEC = get_spec("efficientad")
 DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
@@ -188,3 +192,74 @@ def test_cli_says_where_it_cannot_write(tmp_path: Path, monkeypatch: pytest.Monk
     target = tmp_path / "file" / "memory.json"
     with pytest.raises(OutputError, match=r"memory\.json: cannot be written"):
         run_cli("--method", "efficientad", "--resolution", "256", "-o", str(target))
+
+
+NETWORKS = "tests.profiling.networks"
+
+
+def test_one_size_that_a_network_refuses_does_not_end_the_count(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sizes = ["--resolution", "64", "224", "256"]
+    assert run_cli("--method", f"{NETWORKS}:Fixed", *sizes, "--json") == 0
+    told = capsys.readouterr()
+    counts = json.loads(told.out)["resolutions"]
+    assert [count["resolution_px"] for count in counts] == [64, 224, 256]
+    assert [count["incomplete"] is None for count in counts] == [False, True, False]
+    assert told.err.count("warning: Fixed at ") == 2
+    assert "Traceback" not in told.err
+
+
+class Sized(Method):
+    """A user's method that says itself where it runs."""
+
+    submodules = ("all",)
+
+    @classmethod
+    def resolution_problem(
+        cls, _settings: Mapping[str, Any], side_px: int
+    ) -> ResolutionProblem | None:
+        return None if side_px == 32 else ResolutionProblem("it is for 32 px", (32,))
+
+    @classmethod
+    def build(cls, *_args: Any, **_more: Any) -> Sized:
+        made = cls()
+        made.layer = torch.nn.Conv2d(3, 3, 1)
+        return made
+
+    def prepare(self, image: Any) -> torch.Tensor:
+        raise NotImplementedError
+
+    def infer(self, image: torch.Tensor, annotate: Any) -> Any:
+        with annotate("all"):
+            return self.layer(image)
+
+
+def test_sizes_that_a_users_method_refuses_are_rows_with_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "memory.json"
+    target = f"{__name__}:Sized"
+    assert run_cli("--method", target, "--resolution", "16", "32", "-o", str(file)) == 0
+    told = capsys.readouterr()
+    assert ["16", "refused"] in [line.split() for line in told.out.splitlines()]
+    assert "warning: Sized at 16 px: refused: " in told.err
+    found = read_record(file, MemoryRecord, "count again")
+    assert [count.resolution_px for count in found.resolutions] == [32]
+    assert [(one.resolution_px, "32 px" in one.reason) for one in found.refused] == [(16, True)]
+    with pytest.raises(UnsupportedResolutionError, match="16 px"):
+        run_cli("--method", target, "--resolution", "16")
+
+
+def test_a_record_of_an_earlier_version_has_no_refused_sizes(
+    tmp_path: Path, report: dict[str, Any]
+) -> None:
+    earlier = {key: value for key, value in report.items() if key != "refused"}
+    file = tmp_path / "memory.json"
+    file.write_text(json.dumps(earlier))
+    assert read_record(file, MemoryRecord, "count again").refused == ()
+
+
+def test_a_network_that_cannot_be_built_ends_in_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"Failing cannot be built \(KeyError: 'no such thing'\)"):
+        run_cli("--method", f"{NETWORKS}:Failing", "--resolution", "64")

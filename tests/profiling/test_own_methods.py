@@ -287,6 +287,27 @@ def test_a_setting_that_is_wrong_ends_a_run_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Fixed", ["RuntimeError: mat1 and mat2 shapes", "networks.py:", "at this resolution?"]),
+        ("Failing", ["KeyError: 'no such thing'", "networks.py:"]),
+    ],
+)
+def test_an_error_in_a_network_ends_a_run_in_one_line_that_names_its_place(
+    tmp_path: Path, name: str, parts: list[str]
+) -> None:
+    done = run_program(
+        tmp_path, "run", "--method", f"tests.profiling.networks:{name}", "--resolution", "64",
+        "--device-type", "cpu", "--collector", "embedded", "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"error: methods.{name}: tests.profiling.networks:{name} at 64 px: ")
+    assert [part for part in parts if part not in last] == []
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.anomalib
 @pytest.mark.skipif(not HAS_ANOMALIB, reason="anomalib is not installed (envs/anomalib.txt)")
 @pytest.mark.parametrize(
