@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from adscale.errors import OutputError, UnsupportedResolutionError, UserError
+from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError
 from adscale.files import read_record, write_record
 from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
