@@ -4,7 +4,8 @@ The measuring process itself holds the lock, so that no scheduler's settings can
 It is an advisory lock of the operating system (flock): it ends with the process, however that
 ends, and holds between all containers and users that share the folder of lock files.
 
-That folder is /tmp, where anybody may put anything. So a lock file is opened without following
+That folder is /tmp, or what ``ADSCALE_LOCK_FOLDER`` names where each job has a /tmp of its own.
+Anybody may put anything there. So a lock file is opened without following
 links; an existing one without O_CREAT, which Linux refuses to all but the owner where
 ``fs.protected_regular`` is set; and what is no lock file of ours is left as it is.
 The file stays when the lock is released: who deletes it takes it from those who wait for it.
@@ -24,25 +25,27 @@ from pathlib import Path
 
 from adscale.errors import DeviceError
 
-LOCK_FOLDER = Path("/tmp")  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
+USUAL_FOLDER = "/tmp"  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
+ENVIRONMENT_VARIABLE = "ADSCALE_LOCK_FOLDER"
 POLL_S = 0.2
 NOTE_EVERY_S = 10.0
 NOTE_BYTES = 4096
 
 
 @contextmanager
-def measurement_lock(key: str, holder: str, folder: Path = LOCK_FOLDER) -> Iterator[None]:
+def measurement_lock(key: str, holder: str, folder: Path | None = None) -> Iterator[None]:
     """Waits until nobody measures on the device, then holds it.
 
     Args:
         key: ``cpu``, or the UUID of a GPU.
         holder: who measures, for the message that others see.
-        folder: where lock files lie; one folder for the machine.
+        folder: where lock files lie; one folder for the machine. None: the usual one, or that of
+            the environment.
 
     Raises:
         DeviceError: the lock file cannot be opened, or something else has its name.
     """
-    path = folder / f"adscale-{key}.lock"
+    path = (folder or lock_folder()) / f"adscale-{key}.lock"
     file = _acquire(path)
     try:
         _write_note(file, json.dumps({"pid": os.getpid(), "holder": holder}))
@@ -51,6 +54,19 @@ def measurement_lock(key: str, holder: str, folder: Path = LOCK_FOLDER) -> Itera
         _write_note(file, "")
         fcntl.flock(file, fcntl.LOCK_UN)  # also where a child has inherited the file
         os.close(file)
+
+
+def lock_folder() -> Path:
+    """The folder of lock files.
+
+    Raises:
+        DeviceError: the environment names one that is not there.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named and not os.path.isdir(named):  # noqa: PTH112 - no error of its own
+        remedy = "name one that all measurements on this machine see, or take the variable away"
+        raise DeviceError(f"{ENVIRONMENT_VARIABLE}={named}", "there is no such folder", remedy)
+    return Path(named or USUAL_FOLDER)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 
 from profiling.collectors.nsys import find_nsys
+from profiling.lock import ENVIRONMENT_VARIABLE as LOCKS
 from tests.shared_folders import Share, share_in, shared_base
 
 CHECKOUT = Path(__file__).parents[1]
@@ -82,6 +84,17 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests wait for no other measurement on this machine, be it of another worker or a user's.
+
+    What they check of a run are its record and its files, which a busy machine does not change.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOCKS, str(tmp_path_factory.mktemp("locks")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from adscale.errors import DeviceError
-from profiling.lock import measurement_lock
+from profiling.lock import ENVIRONMENT_VARIABLE, lock_folder, measurement_lock
 
 HOLD = """
 import os, sys, time
@@ -213,3 +213,17 @@ def test_what_is_no_lock_file_stays_as_it_is(tmp_path: Path) -> None:
     lock_file(tmp_path).unlink()
     lock_file(tmp_path).mkdir()
     refused(tmp_path)
+
+
+def test_the_folder_is_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each job has a /tmp of its own, another folder must be named that all of them see."""
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    with measurement_lock("cpu", "me"):
+        assert "me" in lock_file(tmp_path).read_text()
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "absent"))
+    with pytest.raises(DeviceError, match=r"ADSCALE_LOCK_FOLDER=.*absent: there is no such folder"):
+        lock_folder()
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE)
+    assert lock_folder() == Path("/tmp")
