@@ -15,6 +15,7 @@ from analysis.__main__ import main
 from analysis.fits.memory_extrapolation import (
     MEMORY_EXTRAPOLATION,
     memory_extrapolation_table,
+    whole_counts,
 )
 from analysis.memory_table import memory_table, read_counts
 from analysis.tables import read_csv, write_csv
@@ -189,3 +190,17 @@ def test_both_implementations_are_judged(tmp_path: Path) -> None:
         ("reference-fp32", 2048): False,
         ("reference-fp32", 3000): False,
     }
+
+
+def test_sizes_at_which_a_network_ended_early_are_left_out(tmp_path: Path) -> None:
+    """A network of one size says nothing of others; without a whole count all are kept."""
+    counts = (
+        Count("M", (Part("a", peak=per_pixel(1)),), incomplete=why).write(tmp_path / name, sides)
+        for name, why, sides in (("one.json", None, [256]), ("more.json", "ended", [512, 1024]))
+    )
+    memory = memory_table(read_counts(list(counts)))
+    assert whole_counts(memory)["resolution_px"].tolist() == [256]
+    assert len(whole_counts(memory[memory["resolution_px"] > 256])) == 2
+    table = memory_extrapolation_table(memory, 3000)
+    assert set(table["resolutions"]) == {1}
+    assert table["incomplete"].isna().all()

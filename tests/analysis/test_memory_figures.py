@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
@@ -14,6 +15,7 @@ from matplotlib.text import Annotation, Text
 
 from adscale.errors import ArgumentError
 from analysis.figures.canvas import Drawing, Style, darker, rc_parameters, submodule_colour
+from analysis.figures.captions import not_counted
 from analysis.figures.memory import HELD, KEPT, OTHER
 from analysis.hardware import Gpu, Hardware, Sensor
 from tests.analysis.drawings import (
@@ -312,6 +314,18 @@ def test_counts_too_few_for_a_parabola_are_points_without_one() -> None:
     peak = draw(f"memory_extrapolation_{VARIANT}", counts=counts).figure.axes[0]
     assert {line.get_linestyle() for line in peak.lines} == {"None"}
     assert set(annotations(peak)) == {"net", "attention"}
+
+
+def test_counts_at_no_size_of_the_paper_are_drawn() -> None:
+    peak = draw(f"memory_extrapolation_{VARIANT}", counts=read(JUDGED, [224])).figure.axes[0]
+    assert {x for x, _, _ in marks(peak)} == {224}
+
+
+def test_what_is_not_counted_is_told_once_whatever_its_size_is() -> None:
+    texts = ["the context; a copy of its input in aten::pool (1.5 MiB)"]
+    texts.append("the context; a copy of its input in aten::pool (1,006.0 MiB)")
+    told = not_counted(pd.DataFrame({"not_counted": texts}))
+    assert told == " Not counted: the context; a copy of its input in aten::pool."
 
 
 def test_what_is_counted_at_small_resolutions_only_ends_there() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from profiling.annotation import no_range
+from profiling.annotation import NvtxAnnotator, no_range
 from profiling.methods.foreign import ModuleMethod, method_around
 from tests.profiling import networks
 from tests.profiling.tensors import random_image, recorded_ranges
@@ -94,6 +94,16 @@ def test_what_is_compiled_runs_as_it_was_compiled(name: str) -> None:
     networks.GRAPHS.clear()
     assert ranges_of(built(name), images=3)
     assert alone == networks.GRAPHS
+
+
+@pytest.mark.parametrize("name", ["compiled_in_place", "Decorated", "CompiledParts"])
+def test_ranges_of_nsys_go_around_what_is_compiled(name: str) -> None:
+    """Torch refuses to trace nvtx' annotations."""
+    torch._dynamo.reset()
+    method = built(name)
+    for _ in range(2):
+        with torch.inference_mode():
+            assert method.infer(random_image(SIDE_PX), NvtxAnnotator()).anomaly_map is not None
 
 
 def operators(call: Any) -> list[str]:
