@@ -91,6 +91,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.devices": _FOR_PLANNING,
     "adscale.errors": "a run that ends with one of them measures nothing",
     "adscale.failure": "tells of a run that has no measurement",
+    "adscale.fingerprint": "how a record is laid out, after the measurement",
     "adscale.first_convolution": "how a record is laid out, after the measurement",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",

@@ -111,12 +111,16 @@ def measure(
         outcome = Outcome()
         submodules = _run(request, spec, images, annotate, memory, machine, outcome)
         memory.end()
-    if outcome.switches is not None:
-        outcome.changed = changed_switches(asked_switches(request, spec), outcome.switches)
-    _warn(request, outcome)
+    _compare_switches(request, spec, outcome)
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
     return start.record(outcome, submodules)
+
+
+def _compare_switches(request: RunRequest, spec: MethodSpec, outcome: Outcome) -> None:
+    if outcome.switches is not None:
+        outcome.changed = changed_switches(asked_switches(request, spec), outcome.switches)
+    _warn(request, outcome)
 
 
 def _warn(request: RunRequest, outcome: Outcome) -> None:

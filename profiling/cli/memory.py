@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from adscale.devices import DeviceType
@@ -69,24 +70,14 @@ def count_report(
     # of a user's method a study asks for sizes that nobody knows it to have
     for side_px in () if each or spec.foreign else sides_px:
         check_countable(spec, settings, side_px)
-    counts: list[MemoryCount] = []
-    refused: list[RefusedCount] = []
-    for side_px in sides_px:
-        try:
-            count = count_memory(
-                spec,
-                settings,
-                resolution_px=side_px,
-                implementation=variant.implementation,
-                device_type=device_type,
-            )
-        except Exception as error:
-            left_out = each or (spec.foreign and isinstance(error, UserError))
-            if not left_out or (side_px == sides_px[-1] and not counts):
-                raise
-            refused.append(RefusedCount(side_px, one_line(error)))
-        else:
-            counts.append(count)
+    count = partial(
+        count_memory,
+        spec,
+        settings,
+        implementation=variant.implementation,
+        device_type=device_type,
+    )
+    counts, refused = _counted(count, sides_px, _leave_out(spec, each))
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=label,
@@ -94,9 +85,33 @@ def count_report(
         settings=settings,
         variant=str(variant),
         device_type=device_type,
-        resolutions=tuple(counts),
-        refused=tuple(refused),
+        resolutions=counts,
+        refused=refused,
     )
+
+
+def _leave_out(spec: MethodSpec, each: bool) -> tuple[type[Exception], ...]:
+    """Errors that leave out a resolution."""
+    if each:
+        return (Exception,)
+    return (UserError,) if spec.foreign else ()
+
+
+def _counted(
+    count: Callable[..., MemoryCount],
+    sides_px: Sequence[int],
+    leave_out: tuple[type[Exception], ...],
+) -> tuple[tuple[MemoryCount, ...], tuple[RefusedCount, ...]]:
+    counts: list[MemoryCount] = []
+    refused: list[RefusedCount] = []
+    for side_px in sides_px:
+        try:
+            counts.append(count(resolution_px=side_px))
+        except leave_out as error:
+            if side_px == sides_px[-1] and not counts:
+                raise
+            refused.append(RefusedCount(side_px, one_line(error)))
+    return tuple(counts), tuple(refused)
 
 
 def format_table(report: MemoryRecord) -> str:

@@ -71,6 +71,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="leave out images with more pixels, in millions (%(default)g)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
+    _add_study_arguments(parser)
+    parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
+    parser.add_argument("--out", required=True, type=_named, help="folder of the run's files")
+    parser.set_defaults(main=main)
+
+
+def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment",
         nargs="+",
@@ -102,9 +109,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--again", action="store_true", help="with --plan: also where it is measured as planned"
     )
-    parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
-    parser.add_argument("--out", required=True, type=_named, help="folder of the run's files")
-    parser.set_defaults(main=main)
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:

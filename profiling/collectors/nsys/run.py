@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -111,19 +112,13 @@ def run_profiled(
     # one fixed name: what a killed run left behind is overwritten by the next
     unfinished = output.with_name(f".{output.stem}.unfinished.nsys-rep")
     argv = profile_command(nsys, unfinished, trace_cuda, command)
+    first = seclusion() if secluded and _is_driver_loaded(trace_cuda) else None
+    run = partial(run_forwarding, output=log, grace_s=grace_s, timeout_s=timeout_s, first=first)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)
         with _temporary_folder(output.parent) as tmpdir:
-            variables = profile_environment(tmpdir, environment)
-            finished = run_forwarding(
-                argv,
-                variables,
-                output=log,
-                grace_s=grace_s,
-                timeout_s=timeout_s,
-                first=seclusion() if secluded and _is_driver_loaded(trace_cuda) else None,
-            )
+            finished = run(argv, profile_environment(tmpdir, environment))
         return _publish(nsys, finished, unfinished, output)
     except OSError as error:
         remedy = "check the path of nsys, and that its folders can be written and have room"
