@@ -243,7 +243,7 @@ def test_sizes_that_a_users_method_refuses_are_rows_with_their_reason(
     assert run_cli("--method", target, "--resolution", "16", "32", "-o", str(file)) == 0
     told = capsys.readouterr()
     assert ["16", "refused"] in [line.split() for line in told.out.splitlines()]
-    assert "warning: Sized at 16 px: refused: " in told.err
+    assert "warning: Sized at 16 px: not counted: " in told.err
     found = read_record(file, MemoryRecord, "count again")
     assert [count.resolution_px for count in found.resolutions] == [32]
     assert [(one.resolution_px, "32 px" in one.reason) for one in found.refused] == [(16, True)]
