@@ -26,6 +26,7 @@ from profiling.memory.counting import count_memory
 from profiling.methods.loading import load_method_class, resolve
 from profiling.runner import measure
 from profiling.switches import asked_switches, found_switches, set_switches
+from tests.profiling.running import NOT_COUNTED
 from tests.study_requests import plain_request
 
 SIDE_PX = 64
@@ -53,7 +54,7 @@ def asked_run(name: str, **changes: Any) -> RunRequest:
 
 
 def measured(name: str, **changes: Any) -> RunRecord:
-    return measure(asked_run(name, **changes), no_range, None, lambda _draft: None)
+    return measure(asked_run(name, **changes), NOT_COUNTED, no_range, None, lambda _draft: None)
 
 
 def verdict_words(record: RunRecord) -> str | None:
@@ -168,7 +169,9 @@ def test_a_network_that_resizes_is_told(
 def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
     """In the ranges of a run, in its record, and in the count."""
     recorder = RangeRecorder()
-    record = measure(asked_run("OurNames", collector="embedded"), recorder, None, lambda _: None)
+    record = measure(
+        asked_run("OurNames", collector="embedded"), NOT_COUNTED, recorder, None, lambda _: None
+    )
     expected = ("network.image", "network.method", "network.load", "_neck", "head")
     assert record.submodules == expected
     calls = Counter(one.name for one in recorder.ranges)
@@ -186,7 +189,7 @@ def test_the_whole_image_is_timed_beside_a_child_of_that_name() -> None:
     sampling = dataclasses.replace(request.sampling, target_precision=0.5, measured_images=2)
     sampling = dataclasses.replace(sampling, min_images=2)
     request = dataclasses.replace(request, sampling=sampling)
-    assert measure(request, RangeRecorder(), None, lambda _: None).status == "ok"
+    assert measure(request, NOT_COUNTED, RangeRecorder(), None, lambda _: None).status == "ok"
 
 
 def test_a_range_that_a_method_calls_image_itself_does_not_end_the_process() -> None:

@@ -24,6 +24,7 @@ from profiling.methods.loading import resolve
 from profiling.runner import measure
 from profiling.trail import FAULT_NAME, Trail, fault_place, last_range
 from tests.conftest import CHECKOUT
+from tests.profiling.running import NOT_COUNTED
 from tests.profiling.test_as_asked import as_before, asked_run  # noqa: F401 - a fixture
 
 NETWORKS = "tests.profiling.odd_networks"
@@ -88,7 +89,7 @@ def test_nor_does_nsys_lose_ranges_of_such_a_run(
 
 def test_an_error_of_the_method_is_one_line_with_its_place() -> None:
     with pytest.raises(MethodError) as caught:
-        measure(three_images("Raising"), no_range, None, lambda _draft: None)
+        measure(three_images("Raising"), NOT_COUNTED, no_range, None, lambda _draft: None)
     line = str(caught.value)
     assert line.startswith(f"{NETWORKS}:Raising: RuntimeError: shape '[2]' is invalid")
     assert "odd_networks.py, line " in line
@@ -96,7 +97,9 @@ def test_an_error_of_the_method_is_one_line_with_its_place() -> None:
 
 
 def test_out_of_memory_without_a_word_is_recorded_as_such() -> None:
-    record = measure(three_images("WithoutMemory"), no_range, None, lambda _draft: None)
+    record = measure(
+        three_images("WithoutMemory"), NOT_COUNTED, no_range, None, lambda _draft: None
+    )
     assert record.status == "out_of_memory"
     assert record.problem is not None
     assert record.problem.message == "MemoryError without a word of its size"

