@@ -4,7 +4,8 @@ The measurement must not notice. Counting calls the network with tensors that ha
 contents (``profiling.memory``), and a network may keep what it has computed: a cache of positions
 filled by the count would have nothing in it when images are measured. So the count never runs in
 the process that measures. That process forks once torch is imported, before it has used anything of
-it, for importing torch takes longer than counting; and it waits while its child counts.
+it, for importing torch takes longer than counting; of a method of ours once its libraries are, too.
+It waits while its child counts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from adscale.request import RunRequest
 from adscale.run_record import Prediction
 
 from .memory_limits import available_host_bytes, total_host_bytes
+from .methods.loading import load_method_class
 from .processes import PR_SET_PDEATHSIG
 
 
@@ -49,6 +51,9 @@ class CountingProcess:
     """
 
     def __init__(self, request: RunRequest) -> None:
+        spec = get_spec(request.target)
+        if not spec.foreign:  # both processes need its libraries, which take seconds to import
+            load_method_class(spec)
         asked, self._ask = os.pipe()
         self._told, tell = os.pipe()
         with warnings.catch_warnings():
