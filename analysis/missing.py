@@ -41,7 +41,9 @@ def missing_of_job(job: TableJob, given: Mapping[str, Any]) -> list[Missing]:
         if value is None:
             continue
         if argument.source in ("processes", "runs"):
-            found += _of_folders(value, with_latency=not given.get("no_latency"))
+            # jobs that read runs alone may be carried out while latency passes are under way
+            reads_latency = argument.source == "processes" and not given.get("no_latency")
+            found += _of_folders(value, with_latency=reads_latency)
         elif argument.source == "counts":
             found += _of_counts(value)
         else:

@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
+from adscale.failure import begin
+from adscale.files import read_record
+from adscale.run_record import RunRecord
 from analysis.measured_memory_table import MEASURED_MEMORY, measured_memory_table
 from tests.gpu_profiles import GpuRun, run_document
 
@@ -222,3 +225,16 @@ def test_the_command_writes_both_files(tmp_path: Path, analysis: Any) -> None:
     pd.testing.assert_frame_equal(
         pd.read_parquet(output.with_suffix(".parquet")), measured_memory_table([run], [counts])
     )
+
+
+def test_a_latency_pass_under_way_is_no_failure_of_the_run(tmp_path: Path, analysis: Any) -> None:
+    """The table rests on `run.json` alone, so it may be made while the other pass measures."""
+    folder = write_run(tmp_path / "run")
+    request = read_record(folder / "run.json", RunRecord, "").request
+    output = tmp_path / "measured.csv"
+    begin(folder / "latency.json", request)
+    analysis("measured-memory", folder, "-o", output)
+    assert pd.read_csv(output)["missing"].isna().all()
+    begin(folder / "run.json", request)
+    analysis("measured-memory", folder, "-o", output)
+    assert pd.read_csv(output)["missing"].notna().any()

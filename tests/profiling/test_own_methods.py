@@ -290,8 +290,7 @@ def test_a_setting_that_is_wrong_ends_a_run_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("Fixed", ["RuntimeError: mat1 and mat2 shapes", "networks.py:", "at this resolution?"]),
-        ("Failing", ["KeyError: 'no such thing'", "networks.py:"]),
+        ("Failing", ["KeyError: 'no such thing'", "networks.py, line"]),
     ],
 )
 def test_an_error_in_a_network_ends_a_run_in_one_line_that_names_its_place(
@@ -303,7 +302,7 @@ def test_an_error_in_a_network_ends_a_run_in_one_line_that_names_its_place(
     )  # fmt: skip
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"error: methods.{name}: tests.profiling.networks:{name} at 64 px: ")
+    assert last.startswith(f"error: tests.profiling.networks:{name}: ")
     assert [part for part in parts if part not in last] == []
     assert "Traceback" not in done.stderr
 
