@@ -173,3 +173,15 @@ def test_an_output_that_is_a_folder_is_refused(
     words = {"export": [str(report)], "memory": ["--method", "efficientad", "--resolution", "256"]}
     assert main([command, *words[command], "-o", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_nsys_is_not_secluded_where_address_space_is_limited() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40));"
+        "from profiling.seclusion import seclusion; print(seclusion())"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "None"
