@@ -152,15 +152,16 @@ def _planned(args: argparse.Namespace, request: RunRequest) -> int:
         _check(args, request)  # before a folder is made
     with alone_in(_folder(args.out)):
         if args.plan is not None and not args.again and is_measured(args.plan, request, args.out):
+            end(record)
             print(f"{record}: measured already as it is planned", flush=True)
             return 0
         if not args.keep_going:
             _measure(args, request)
         elif not _measure_or_note(args, request, record):
             return 0
+        end(record)  # first, since what is noted as failed is not counted as measured
         if args.plan is not None:
             print(finish(args.plan, request, args.out, time.monotonic() - began_s), flush=True)
-        end(record)
     return 0
 
 
