@@ -32,6 +32,7 @@ def judged(folder: Path, target: str, variant: str, last_px: int) -> pd.DataFram
     return table[table["quantity"] == "peak"].set_index(["submodule", "at_px"])
 
 
+@pytest.mark.slow
 def test_the_peak_of_ddads_unet_grows_with_the_fourth_power(tmp_path: Path) -> None:
     rows = judged(tmp_path, "ddad", "reference-fp32", 3008)
     unet = rows.loc["denoising_unet"]

@@ -19,6 +19,8 @@ from tests.analysis.known_laws import (
     write_study,
 )
 
+pytestmark = pytest.mark.slow
+
 THREE_PX = (256, 512, 1024)
 """The paper's shape of data."""
 CLOCKS = {"busy": 1.0, "kernel_sum": 1.25, "span": 1.0}

@@ -84,6 +84,7 @@ def test_json_in_a_script_is_itself_and_ends_nothing(value: object) -> None:
     assert not set(text) & {"<", ">", "&", "\u2028", "\u2029"}
 
 
+@pytest.mark.slow
 def test_a_study_of_the_size_promised_stays_below_ten_megabytes(tmp_path: Path) -> None:
     methods = ["PatchCore-10", "EfficientAD-S", "EfficientAD-M", "DDAD-10"]
     sides = tuple(range(256, 256 + 12 * 64, 64))

@@ -18,9 +18,9 @@ from profiling.images import ImageSet
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling import efficientad_formulas as formulas
 
-FEW = [("S", 256, True), ("S", 257, False), ("S", 320, True), ("M", 257, True)]
+FEW = [("S", 256, True), ("S", 257, False), ("S", 320, True)]
 MORE = [("S", 256, False), ("S", 257, True), ("S", 300, False), ("S", 300, True),
-        ("S", 320, False), ("M", 256, False)]  # fmt: skip
+        ("S", 320, False), ("M", 256, False), ("M", 257, True)]  # fmt: skip
 CASES = [*FEW, *(pytest.param(case, marks=pytest.mark.slow) for case in MORE)]
 STATISTICS = ("teacher_statistics.mean", "teacher_statistics.std")
 

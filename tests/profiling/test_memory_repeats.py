@@ -24,9 +24,14 @@ def count(side_px: int, implementation: str, paths: tuple[str, ...]) -> tuple[Su
         return trace.submodules()
 
 
-@pytest.mark.parametrize("implementation", ["reference", "optimized"])
+FEW = [(32, "optimized"), (512, "reference")]
+MORE = [(32, "reference"), (512, "optimized"),
+        *((side_px, name) for side_px in (96, 256) for name in ("reference", "optimized"))]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "side_px", [32, *(pytest.param(side, marks=pytest.mark.slow) for side in (96, 256)), 512]
+    ("side_px", "implementation"),
+    [*FEW, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)],
 )
 def test_one_call_of_the_unet_stands_for_ten(side_px: int, implementation: str) -> None:
     """At 32 px other tensors make the peak than at 512, where attention does."""
