@@ -26,7 +26,7 @@ def count(side_px: int, implementation: str, paths: tuple[str, ...]) -> tuple[Su
 
 FEW = [(32, "optimized"), (512, "reference")]
 MORE = [(32, "reference"), (512, "optimized"),
-        *((side_px, name) for side_px in (96, 256) for name in ("reference", "optimized"))]  # fmt: skip
+        *((px, name) for px in (96, 256) for name in ("reference", "optimized"))]  # fmt: skip
 
 
 @pytest.mark.parametrize(
