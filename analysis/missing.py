@@ -21,6 +21,10 @@ Missing = Mapping[str, Any]
 
 NAMES = ("device", "method", "variant", "resolution_px", "process", "pass")
 BEGIN = "missing: "
+NOT_COUNTED = "not counted: "
+MOST_SIDES = 3
+"""So many resolutions are named one by one."""
+
 NAMED = 6
 """So many are named in a caption one by one."""
 
@@ -84,7 +88,7 @@ def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
                 "variant": record.variant,
                 "resolution_px": one.resolution_px,
                 "pixels": one.resolution_px**2,
-                "missing": f"not counted: {one.reason}",
+                "missing": f"{NOT_COUNTED}{one.reason}",
             }
 
 
@@ -171,6 +175,33 @@ def _row(one: Missing, sides_px: Sequence[int], schema: Mapping[str, str]) -> di
         said.append(f"process {one['process']}")
     row["missing"] = BEGIN + ": ".join([*said, one["missing"]])
     return row
+
+
+def missing_names(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
+    """What is missing, without the reasons: ``Small reference-fp32 (not measured at 288 px)``.
+
+    Args:
+        missing: as tables say it; the same failure may stand in several of them.
+        named: so many methods are named; of the others their number.
+    """
+    found: dict[str, dict[str, set[int]]] = {}
+    for one in missing:
+        name = " ".join(str(one[key]) for key in ("method", "variant") if one.get(key))
+        what = "not counted" if NOT_COUNTED in str(one["missing"]) else "not measured"
+        sides = found.setdefault(name, {}).setdefault(what, set())
+        sides.update([] if one.get("resolution_px") is None else [int(one["resolution_px"])])
+    words = [
+        f"{name} ({', '.join(f'{what}{_at(px)}' for what, px in parts.items())})"
+        for name, parts in found.items()
+    ]
+    more = len(words) - named
+    return words if more <= 0 else [*words[:named], f"{more} more"]
+
+
+def _at(sides_px: set[int]) -> str:
+    if len(sides_px) > MOST_SIDES:
+        return f" at {len(sides_px)} resolutions"
+    return f" at {', '.join(f'{side:,}' for side in sorted(sides_px))} px" if sides_px else ""
 
 
 def missing_words(missing: Iterable[Missing], named: int = NAMED) -> list[str]:

@@ -12,7 +12,7 @@ from adscale.figures import ROWS, FigureKind, Labels
 from adscale.tables import Table
 
 from ..hardware import Hardware
-from ..missing import Missing, missing_words
+from ..missing import Missing, missing_names
 from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from . import clocks, feasibility, fit_check, memory, ratios, scaling, shares
@@ -80,8 +80,8 @@ def study_figures(
 def _remark(missing: Sequence[Missing], labels: Labels) -> str:
     """A sentence on what is missing among what has these labels, or nothing."""
     own = [one for one in missing if _has(one, labels)]
-    words = missing_words({tuple(sorted(one.items())): one for one in own}.values())
-    return f" missing: {'; '.join(words)}." if words else ""
+    words = missing_names(own)
+    return f" missing: {'; '.join(words)}; the tables say why." if words else ""
 
 
 def _has(one: Missing, labels: Labels) -> bool:

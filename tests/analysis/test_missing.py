@@ -1,0 +1,38 @@
+"""How captions name what a study lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.missing import missing_names
+
+
+def lost(method: str, side_px: int | None, problem: str) -> dict[str, Any]:
+    return {
+        "method": method, "variant": "reference-fp32", "resolution_px": side_px, "missing": problem,
+    }  # fmt: skip
+
+
+def test_a_failure_that_stands_in_several_tables_is_named_once_and_without_its_reason() -> None:
+    found = missing_names([
+        lost("A", 64, "ValueError: a long reason"),
+        lost("A", None, "64 px: ValueError: a long reason"),
+        lost("B", 1096, "latency pass: b"),
+        lost("B", 96, "b"),
+    ])  # fmt: skip
+    assert found == [
+        "A reference-fp32 (not measured at 64 px)",
+        "B reference-fp32 (not measured at 96, 1,096 px)",
+    ]
+
+
+def test_what_was_not_counted_is_told_apart_and_many_sides_are_a_number() -> None:
+    found = missing_names([
+        lost("A", 64, "x"), *(lost("A", side_px, "not counted: y") for side_px in range(64, 69)),
+    ])  # fmt: skip
+    assert found == ["A reference-fp32 (not measured at 64 px, not counted at 5 resolutions)"]
+
+
+def test_of_many_methods_the_others_are_a_number() -> None:
+    found = missing_names([lost(name, 64, "x") for name in "ABCDE"], named=2)
+    assert found[1:] == ["B reference-fp32 (not measured at 64 px)", "3 more"]
