@@ -17,6 +17,7 @@ import pytest
 
 from adscale.errors import CollectorError
 from profiling.collectors.nsys import export_command, run_profiled
+from profiling.seclusion import seclusion
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.nsys
@@ -210,3 +211,23 @@ def test_signal_handlers_are_put_back(nsys: Path, tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.nsys
+def test_a_report_that_nsys_loses_in_seclusion_is_recorded_once_more(
+    nsys: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if seclusion() is None:
+        pytest.skip("this Linux cannot seclude a program")
+    losing = tmp_path / "nsys"
+    losing.write_text(
+        f'#!/bin/sh\n[ -e "{tmp_path}/lost" ] && exec "{nsys}" "$@"\ntouch "{tmp_path}/lost"\n'
+    )
+    losing.chmod(0o755)
+    report = tmp_path / "a.nsys-rep"
+    command = [sys.executable, "-c", "print('once')"]
+    assert run_profiled(losing, report, command, trace_cuda=False) == 0
+    assert report.stat().st_size > 0
+    said = capfd.readouterr()
+    assert said.out.splitlines().count("once") == 1
+    assert "once more, not secluded" in said.err
