@@ -39,6 +39,17 @@ TIMM = (
 )  # fmt: skip
 """Of each family one: backbones of anomaly detection, attention of several kinds, odd layers."""
 
+AS_PUBLISHED: dict[str, dict[str, Any]] = {
+    "googlenet": {"aux_logits": False},
+    "vit_h_14": {"image_size": 518},
+    **{
+        f"{head}_{backbone}": {"aux_loss": True}
+        for head in ("deeplabv3", "fcn")
+        for backbone in ("resnet50", "resnet101", "mobilenet_v3_large")
+    },
+}
+"""Settings by which weights change a network."""
+
 GIGA = 1e9
 
 
@@ -59,7 +70,7 @@ def main(rounds: int) -> None:
     del rounds
     rows, faults = [], []
     for network in (*_of_torchvision(), *_of_timm()):
-        row, found = _row(network)
+        row, found = row_of(network)
         rows.append(row)
         faults += [f"{network.target} {network.settings or ''}: {fault}" for fault in found]
         print(f"{len(rows)} {' '.join(row)}", flush=True)
@@ -68,7 +79,7 @@ def main(rounds: int) -> None:
     print("\n".join(faults))
 
 
-def _row(network: Network) -> tuple[tuple[str, ...], list[str]]:
+def row_of(network: Network) -> tuple[tuple[str, ...], list[str]]:
     """The cells of a network, and a line for each thing that failed."""
     faults: list[str] = []
 
@@ -136,6 +147,7 @@ def _of_torchvision() -> Iterator[Network]:
             side_px = getattr(transforms, "crop_size", transforms.resize_size)[0]
             # of segmentation, the builder would fetch a trained backbone
             settings = {"weights_backbone": None} if module is models.segmentation else {}
+            settings |= AS_PUBLISHED.get(name, {})
             yield Network(
                 target=f"{module.__name__}:{name}",
                 settings=settings,
