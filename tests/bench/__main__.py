@@ -17,6 +17,7 @@ from tests.bench import (
     networks,
     scale,
     statistics,
+    truth,
 )
 
 BENCHES: dict[str, Callable[[int], None]] = {
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[[int], None]] = {
     "annotation": annotation.main,
     "statistics": statistics.main,
     "fits": fits.main,
+    "truth": truth.main,
     "machine": machine.main,
     "scale": scale.main,
 }

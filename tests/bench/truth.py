@@ -1,0 +1,43 @@
+"""Does each documented claim about numbers hold where the truth is known?
+
+Series, laws and comparisons are simulated with a known truth, counted, and printed beside what is
+wanted of them. The pages under docs claim only what this prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One experiment beside what is wanted of it.
+
+    Attributes:
+        experiment: what was simulated, with its size.
+        number: what was counted, with its unit.
+        wanted: in words, such as "at least 93".
+        found: as counted.
+        holds: whether found is as wanted; None where nothing is wanted and the row informs.
+    """
+
+    experiment: str
+    number: str
+    wanted: str
+    found: str
+    holds: bool | None
+
+
+PARTS: dict[str, Callable[[int], Iterable[Row]]] = {}
+"""Experiments by heading; each is given the number of draws in percent of its usual one."""
+
+
+def main(rounds: int) -> None:
+    """Prints all tables; the usual number of draws at 16 rounds."""
+    for heading, rows in PARTS.items():
+        print(f"\n### {heading}\n")
+        print("| experiment | number | wanted | found | holds |")
+        print("|---|---|---|---|---|")
+        for row in rows(100 * rounds // 16):
+            said = {True: "yes", False: "**no**", None: ""}[row.holds]
+            print(f"| {row.experiment} | {row.number} | {row.wanted} | {row.found} | {said} |")
