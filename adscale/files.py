@@ -29,6 +29,17 @@ _MOST_LINKS = 40
 AnyRecord = TypeVar("AnyRecord", RunRecord, MemoryRecord)
 
 
+def cache_folder() -> Path:
+    """The folder for what takes long to make: ``$ADSCALE_CACHE``, or one in the user's cache.
+
+    Raises:
+        RuntimeError: neither a variable nor the system says where that is.
+    """
+    own = os.environ.get("ADSCALE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "adscale"
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file under a temporary name beside it, then renames it.
 

@@ -98,6 +98,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.memory_record": _FOR_COUNTING,
     "adscale.methods": "empty",
     "adscale.methods.foreign": "finds a user's method; what it finds is in the digest",
+    "adscale.module_code": "tells what has changed",
     "adscale.models": "a request that is refused measures nothing",
     "adscale.names": "names of files, after the measurement",
     "adscale.plan": _FOR_PLANNING,

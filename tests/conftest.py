@@ -87,13 +87,15 @@ def _has_gpu() -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests wait for no other measurement on this machine, be it of another worker or a user's.
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks of each worker, so that it waits for no other measurement on this machine; one cache.
 
     What they check of a run are its record and its files, which a busy machine does not change.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(LOCKS, str(tmp_path_factory.mktemp("locks")))
+        # what one process has made there, all can use; a user's own is left alone
+        patch.setenv("ADSCALE_CACHE", str(shared_base(tmp_path_factory) / "cache"))
         yield
 
 

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from adscale.digest import without_texts
+from adscale.module_code import without_texts
 
 
 def left(code: str) -> str:

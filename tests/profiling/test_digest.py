@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adscale.digest import code_digest, reachable_modules, source_digest
+from adscale.module_code import module_code
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -121,3 +122,34 @@ def test_the_two_packages_do_not_import_each_other(package: str, other: str) -> 
     found = reachable_modules(*names)
     assert len(found) >= len(names)
     assert not [name for name in found if name.split(".")[0] == other]
+
+
+def test_what_a_file_says_is_kept_until_the_file_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADSCALE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "a.py"
+
+    def read(text: str) -> tuple[str, list[str]]:
+        file.write_text(text)
+        module_code.cache_clear()
+        code = module_code(file)
+        return code.text, [one.module for one in code.imports]
+
+    assert read("import os\nx = 1  # one") == ("import os\nx = 1", ["os"])
+    (kept,) = (tmp_path / "cache/code").iterdir()
+    kept.write_text(kept.read_text().replace("x = 1", "x = 'kept'"))
+    assert read("import os\nx = 1  # one") == ("import os\nx = 'kept'", ["os"])
+    assert read("import re\nx = 2") == ("import re\nx = 2", ["re"])
+    for damaged in ("", "{}", "[1]", '{"key": 1'):
+        kept.write_text(damaged)
+        assert read("import re\nx = 2") == ("import re\nx = 2", ["re"])
+
+
+def test_without_a_place_to_keep_it_a_file_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ADSCALE_CACHE", str(tmp_path / "file"))
+    (tmp_path / "a.py").write_text("x = 1")
+    assert module_code(tmp_path / "a.py").text == "x = 1"

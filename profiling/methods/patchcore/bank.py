@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 
 from adscale.errors import ConfigError
-from adscale.files import write_atomically
+from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
 
 from ...images import ImageSet
@@ -140,13 +139,6 @@ def fit_bank(
     if not _read(file, bank):
         bank.copy_(_coreset(images, embed, len(bank), seed))
         write_atomically(file, lambda stream: np.save(stream, bank.numpy(), allow_pickle=False))
-
-
-def cache_folder() -> Path:
-    """Where fitted banks are kept: ``$ADSCALE_CACHE``, or ``adscale`` in the user's cache."""
-    own = os.environ.get("ADSCALE_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "adscale"
 
 
 def _key(
