@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -15,8 +16,8 @@ from adscale.memory_record import MemoryRecord
 from adscale.models import checked
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing, Style, rc_parameters
-from analysis.figures.draw import study_figures
-from analysis.fits.fitted import fit_all
+from analysis.figures.draw import FIGURES, study_figures
+from analysis.fits.fitted import Fitted, fit_all
 from analysis.fits.memory_extrapolation import memory_extrapolation_table
 from analysis.fits.series import memory_series, runtime_series
 from analysis.fits.tables import fit_curves_table, fit_models_table, fits_table
@@ -70,26 +71,37 @@ def study_tables(
     runs: pd.DataFrame | None = None,
     *,
     beyond_limit: bool = True,
+    only: Collection[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """All tables of a study; by default of one method, its times extrapolated as far as asked."""
+    """Tables of a study; by default of one method, its times extrapolated as far as asked.
+
+    With `only`, those of these names: fitting takes longer than drawing.
+    """
     runtime = runtime_table() if runtime is None else runtime
     counts = read(count_of()) if counts is None else counts
     memory = memory_table(counts)
     methods = memory_methods_table(counts)
-    series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
-    fitted = fit_all(series, beyond_limit=beyond_limit)
-    return {
-        "runtime": runtime,
-        "memory": memory,
-        "memory_methods": methods,
-        "fits": fits_table(fitted, LAST_PX),
-        "fit_models": fit_models_table(fitted, LAST_PX),
-        "fit_curves": fit_curves_table(fitted, LAST_PX),
-        "implementations": implementations_table(runtime, memory),
-        "memory_extrapolation": memory_extrapolation_table(memory, LAST_PX),
-        "feasibility": feasibility_table(FeasibilityTables(methods, memory, runtime), HARDWARE),
-        **({} if runs is None else {"runs": runs}),
+
+    @cache
+    def fitted() -> list[Fitted]:
+        series = [*runtime_series(runtime, memory), *memory_series(memory, runtime, None, LAST_PX)]
+        return fit_all(series, beyond_limit=beyond_limit)
+
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "runtime": lambda: runtime,
+        "memory": lambda: memory,
+        "memory_methods": lambda: methods,
+        "fits": lambda: fits_table(fitted(), LAST_PX),
+        "fit_models": lambda: fit_models_table(fitted(), LAST_PX),
+        "fit_curves": lambda: fit_curves_table(fitted(), LAST_PX),
+        "implementations": lambda: implementations_table(runtime, memory),
+        "memory_extrapolation": lambda: memory_extrapolation_table(memory, LAST_PX),
+        "feasibility": lambda: feasibility_table(
+            FeasibilityTables(methods, memory, runtime), HARDWARE
+        ),
+        **({} if runs is None else {"runs": lambda: runs}),
     }
+    return {name: make() for name, make in tables.items() if only is None or name in only}
 
 
 def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: Any) -> Any:
@@ -185,7 +197,12 @@ def draw(
     beyond_limit: bool = True,
 ) -> Drawing:
     """One figure of the study."""
-    tables = study_tables(runtime, counts, runs, beyond_limit=beyond_limit)
+    read_tables = [
+        RUNS,
+        *(t for kind in FIGURES if name.startswith(kind.begins) for t in kind.reads),
+    ]
+    only = {RUNTIME.name, *(table.name for table in read_tables)}
+    tables = study_tables(runtime, counts, runs, beyond_limit=beyond_limit, only=only)
     with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
         return study_figures(tables, hardware, style)[name]()
 
