@@ -305,13 +305,15 @@ def test_png_has_the_resolution_asked_for(tmp_path: Path) -> None:
     from PIL import Image
 
     style = Style(width_mm=88, png_dpi=100)
-    figures = study_figures(study_tables(), Hardware(), style)
+    figures = study_figures(study_tables(only=["runtime", "memory"]), Hardware(), style)
     _, png, _ = draw_figures(figures, tmp_path, style, [f"memory_share_M_{VARIANT}"])
     assert Image.open(png).width == pytest.approx(88 / 25.4 * 100, abs=1)
 
 
 def test_a_figure_that_does_not_exist(tmp_path: Path) -> None:
-    figures = study_figures(study_tables(), Hardware(), STYLE)
+    figures = study_figures(
+        study_tables(only=["runtime", "memory_methods", "fit_curves"]), Hardware(), STYLE
+    )
     with pytest.raises(ArgumentError, match=r"no figure 'pie'.*scaling_memory"):
         draw_figures(figures, tmp_path, STYLE, ["pie"])
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from adscale.methods.registry import check_settings, get_spec
 from profiling.__main__ import main
 from profiling.memory.counting import count_memory
 from profiling.memory_limits import total_host_bytes
-from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, command, ranges, record, run
+from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, TINY, command, ranges, record, run
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +129,11 @@ def test_the_machine_is_watched_while_images_are_measured(embedded: Path) -> Non
         assert set(map(len, machine["samples"].values())) == {len(machine["samples"]["time_ms"])}
 
 
-FAST = ["--method", "examples.small_autoencoder:SmallAutoencoder", "--resolution", "32"]
-
-
 def test_an_adaptive_run_ends_once_its_means_are_precise(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
     done = run(
-        *FAST, "--device-type", "cpu", "--threads", "1", "--collector", "embedded", "--out", "run",
+        *TINY, "--threads", "1", "--collector", "embedded", "--out", "run",
         "--warmup-images", "5", "--measured-images", "3000", "--min-images", "4",
         "--time-budget-s", "0", "--target-precision", "0.5",
         environment=checkout_environment, cwd=tmp_path,
@@ -158,35 +149,33 @@ def test_an_adaptive_run_ends_once_its_means_are_precise(
     assert len(latency["latency"]["image_ms"]) == latency["sampling"]["measured_images"]
 
 
-def test_a_precision_that_is_out_of_reach_ends_at_the_number_of_images(
-    tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, checkout_environment: dict[str, str]) -> Path:
+    """The folder of a run whose means cannot be as precise as they were asked to be."""
+    cwd = tmp_path_factory.mktemp("tiny")
     done = run(
-        *FAST, *FEW, "--device-type", "cpu", "--collector", "embedded", "--out", "run",
-        "--measured-images", "6", "--time-budget-s", "0", "--target-precision", "1e-9",
-        environment=checkout_environment, cwd=tmp_path,
+        *TINY, *FEW, "--collector", "embedded", "--cudnn-benchmark", "--deterministic",
+        "--cache", "cold", "--time-budget-s", "0", "--target-precision", "1e-9", "--out", "run",
+        environment=checkout_environment, cwd=cwd,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert record(tmp_path / "run")["sampling"]["stop_reason"] == "image_count"
+    return cwd / "run"
 
 
-def test_settings_of_the_execution_are_applied_and_recorded(
-    tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    done = run(
-        *FAST, *FEW, "--latency", "--device-type", "cpu", "--collector", "embedded",
-        "--cudnn-benchmark", "--deterministic", "--cache", "cold", "--out", "run",
-        environment=checkout_environment, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for name in ("run.json", "latency.json"):
-        data = record(tmp_path / "run", name)
-        assert data["request"]["execution"] == {
-            "cudnn_benchmark": True, "deterministic": True, "cache": "cold",
-        }  # fmt: skip
-        for flag in ("cudnn_benchmark", "cudnn_deterministic", "deterministic_algorithms"):
-            assert data["flags"][flag] is True
-    found = [name for name, _, _ in ranges(tmp_path / "run" / "profile.sqlite")]
+def test_a_precision_that_is_out_of_reach_ends_at_the_number_of_images(tiny: Path) -> None:
+    assert record(tiny)["sampling"] == {
+        "warmup_images": 1, "measured_images": 2, "stop_reason": "image_count",
+    }  # fmt: skip
+
+
+def test_settings_of_the_execution_are_applied_and_recorded(tiny: Path) -> None:
+    data = record(tiny)
+    assert data["request"]["execution"] == {
+        "cudnn_benchmark": True, "deterministic": True, "cache": "cold",
+    }  # fmt: skip
+    for flag in ("cudnn_benchmark", "cudnn_deterministic", "deterministic_algorithms"):
+        assert data["flags"][flag] is True
+    found = [name for name, _, _ in ranges(tiny / "profile.sqlite")]
     parts = [name for name in found if name not in data["submodules"]]
     per_image = ["load", "prepare", "flush", "image"]
     assert parts == ["warmup", *per_image, "measure", *per_image * 2]
@@ -194,10 +183,10 @@ def test_settings_of_the_execution_are_applied_and_recorded(
 
 @pytest.mark.nsys
 def test_nsys_records_the_same_ranges(
-    embedded: Path, nsys: Path, tmp_path: Path, checkout_environment: dict[str, str]
+    tiny: Path, nsys: Path, tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
     done = run(
-        *SMALL, *FEW, "--resolution", "256", "--collector", "nsys", "--out", "run",
+        *TINY, *FEW, "--collector", "nsys", "--cache", "cold", "--out", "run",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -211,151 +200,15 @@ def test_nsys_records_the_same_ranges(
         [*export, "-o", "profile.sqlite"], cwd=tmp_path, env=checkout_environment, check=True
     )
     by_nsys = [name for name, _, _ in ranges(tmp_path / "profile.sqlite")]
-    assert by_nsys == [name for name, _, _ in ranges(embedded / "profile.sqlite")]
-
-
-ADDRESS_SPACE_BYTES = 9 * 10**9
-
-
-def limit_address_space() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
-
-
-def test_out_of_memory_is_a_recorded_result(
-    tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    """Without the option to leave it out a run is begun, whatever was predicted."""
-    done = run(
-        *SMALL, *FEW, "--latency", "--resolution", "6000", "--collector", "embedded",
-        "--out", "run",
-        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    latency = record(tmp_path / "run", "latency.json")
-    assert (latency["status"], latency["latency"]) == ("out_of_memory", None)
-    data = record(tmp_path / "run")
-    assert data["status"] == data["sampling"]["stop_reason"] == "out_of_memory"
-    assert data["machine"]["measured_ms"] is None
-    assert data["problem"]["phase"] == "warmup"
-    # PDN-S: the first allocation of 128 channels of 5997² floats
-    assert data["problem"]["requested_bytes"] >= 128 * 5990**2 * 4
-    assert (tmp_path / "run" / "profile.sqlite").is_file()
-    assert data["prediction"]["device_memory_bytes"] == ADDRESS_SPACE_BYTES
-    assert data["prediction"]["needed_bytes"] > 128 * 5990**2 * 4 > ADDRESS_SPACE_BYTES
-    assert data["memory"]["host"]["peak_bytes"] is not None
-
-
-@pytest.mark.parametrize("collector", ["embedded", pytest.param("nsys", marks=pytest.mark.nsys)])
-def test_a_run_that_cannot_fit_is_left_out_and_says_why(
-    collector: str, tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    def call(package: str, *arguments: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", package, *arguments],
-            env=checkout_environment, cwd=tmp_path, check=True, timeout=300,
-        )  # fmt: skip
-
-    done = run(
-        *SMALL, *FEW, *SKIP, "--latency", "--resolution", "6000", "--collector", collector,
-        "--out", "run",
-        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    data = record(tmp_path / "run")
-    assert data["status"] == data["sampling"]["stop_reason"] == "predicted_out_of_memory"
-    assert data["sampling"]["warmup_images"] == data["sampling"]["measured_images"] == 0
-    assert data["problem"]["phase"] == "prediction"
-    assert data["problem"]["requested_bytes"] is None
-    needed_bytes = data["prediction"]["needed_bytes"]
-    assert needed_bytes > 1.1 * ADDRESS_SPACE_BYTES
-    assert data["prediction"]["device_memory_bytes"] == ADDRESS_SPACE_BYTES
-    assert data["request"]["skip_margin"] == 0.1
-    assert data["submodules"] == SUBMODULES
-    assert f"{needed_bytes:,}" in data["problem"]["message"]
-    assert data["problem"]["message"] in done.stdout
-    assert data["memory"]["host"]["peak_bytes"] is None  # of a run that was not
-    assert data["machine"] is None
-    latency = record(tmp_path / "run", "latency.json")
-    assert (latency["status"], latency["latency"]) == ("predicted_out_of_memory", None)
-    assert latency["prediction"]["needed_bytes"] == needed_bytes
-    if collector == "nsys":
-        call("profiling", "export", "run/profile.nsys-rep", "-o", "run/profile.sqlite")
-    else:
-        assert ranges(tmp_path / "run" / "profile.sqlite") == []
-    call("analysis", "attribute", "run/profile.sqlite", "--run", "run/run.json", "-o", "r.parquet")
-    assert pd.read_parquet(tmp_path / "r.parquet").empty
-
-
-def test_within_the_margin_of_the_option_a_run_is_begun(
-    tmp_path: Path, checkout_environment: dict[str, str]
-) -> None:
-    margin = ["--memory-margin", "1e6"]
-    done = run(
-        *SMALL, *FEW, *SKIP, *margin, "--resolution", "6000", "--collector", "embedded",
-        "--out", "run",
-        environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    data = record(tmp_path / "run")
-    assert data["status"] == "out_of_memory"
-    assert data["problem"]["phase"] == "warmup"
-    assert data["prediction"]["needed_bytes"] > ADDRESS_SPACE_BYTES
-
-
-GROUP_BYTES = 2**30
-
-
-@pytest.fixture
-def memory_group(tmp_path: Path) -> Iterator[Path]:
-    """A control group that may use a gibibyte, after which Linux kills."""
-    for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
-        group = root / f"adscale-test-{os.getpid()}"
-        limit = "memory.limit_in_bytes" if root.name == "memory" else "memory.max"
-        try:
-            group.mkdir()
-            (group / limit).write_text(str(GROUP_BYTES))
-        except OSError:
-            shutil.rmtree(group, ignore_errors=True)
-            continue
-        yield group
-        deadline = time.monotonic() + 30
-        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        group.rmdir()
-        return
-    pytest.skip("no control group for memory can be made here (needs root)")
-
-
-def test_a_process_that_linux_kills_for_its_memory_is_a_recorded_result(
-    tmp_path: Path, memory_group: Path, checkout_environment: dict[str, str]
-) -> None:
-    def join() -> None:
-        (memory_group / "cgroup.procs").write_text(str(os.getpid()))
-
-    done = run(
-        *SMALL, *FEW, "--latency", "--resolution", "2000", "--collector", "embedded",
-        "--out", "run",
-        environment=checkout_environment, cwd=tmp_path, preexec_fn=join,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    data = record(tmp_path / "run")
-    assert record(tmp_path / "run", "latency.json")["problem"]["phase"] == "unknown"
-    assert data["status"] == "out_of_memory"
-    assert data["problem"]["phase"] == "unknown"
-    assert "Linux killed" in data["problem"]["message"]
-    assert data["prediction"]["device_memory_bytes"] == GROUP_BYTES
-    assert data["prediction"]["needed_bytes"] > GROUP_BYTES
-    assert data["memory"]["host"]["resident_before_build_bytes"] < GROUP_BYTES
-    assert data["memory"]["host"]["peak_bytes"] is None  # nobody was left to look
-    assert ranges(tmp_path / "run" / "profile.sqlite") == []
+    assert by_nsys == [name for name, _, _ in ranges(tiny / "profile.sqlite")]
 
 
 def test_a_killed_run_leaves_no_result_and_no_process(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
-    arguments = [*SMALL, "--measured-images", "100000", "--time-budget-s", "0"]
+    arguments = [*TINY, "--measured-images", "100000", "--min-images", "100000"]
     process = subprocess.Popen(
-        command(*arguments, "--resolution", "256", "--collector", "embedded", "--out", "run"),
+        command(*arguments, "--collector", "embedded", "--out", "run"),
         cwd=tmp_path, env=checkout_environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

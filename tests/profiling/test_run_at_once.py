@@ -7,15 +7,14 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from tests.profiling.running import FEW, SMALL, command, ranges, record
+from tests.profiling.running import FEW, TINY, command, ranges, record
 
 PHASES = ("warmup", "measure")
 
 
 def start(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(*SMALL, *FEW, "--device", name, "--resolution", "256",
-                "--collector", "embedded", "--out", name),
+        command(*TINY, *FEW, "--device", name, "--collector", "embedded", "--out", name),
         env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -40,4 +39,6 @@ def test_two_runs_at_once_follow_each_other(
     assert all(record(tmp_path / name)["status"] == "ok" for name in names)
     first, second = sorted(names, key=lambda name: working_ns(tmp_path / name))
     assert working_ns(tmp_path / first)[1] < working_ns(tmp_path / second)[0]
-    assert f"waiting for the measurement of {first}/efficientad/reference-fp32/256" in said[second]
+    assert (
+        f"waiting for the measurement of {first}/SmallAutoencoder/reference-fp32/32" in said[second]
+    )
