@@ -206,6 +206,7 @@ class Reference:
     """The rule, word by word."""
 
     def __init__(self, given: Events) -> None:
+        self.given = given
         ends = [moment for row in given.ranges for moment in (row.start, row.end)]
         latest = max((moment for moment in ends if moment is not None), default=0)
         self.ranges = [
