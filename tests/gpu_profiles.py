@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.nsys_schema import SCHEMA
+
 GPU_NAME = "generated GPU"
 GAP_NS = 1_000
 LAUNCH_NS = 2_000
@@ -29,43 +31,6 @@ MAIN_THREAD = PROCESS | 4242
 OTHER_THREAD = PROCESS | 4243
 DOMAIN_ID = 1
 STREAM, SIDE_STREAM = 7, 13
-
-SCHEMA = """
-CREATE TABLE StringIds (id INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE META_DATA_EXPORT (name TEXT NOT NULL, value TEXT);
-CREATE TABLE NVTX_EVENTS (
-    start INTEGER NOT NULL, end INTEGER, eventType INTEGER NOT NULL, rangeId INTEGER,
-    category INTEGER, color INTEGER, text TEXT, globalTid INTEGER, endGlobalTid INTEGER,
-    textId INTEGER, domainId INTEGER, uint64Value INTEGER, int64Value INTEGER, doubleValue REAL,
-    uint32Value INTEGER, int32Value INTEGER, floatValue REAL, jsonTextId INTEGER, jsonText TEXT);
-CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (
-    start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, globalTid INTEGER,
-    correlationId INTEGER, nameId INTEGER NOT NULL, returnValue INTEGER NOT NULL,
-    callchainId INTEGER);
-CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (
-    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
-    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
-    correlationId INTEGER, globalPid INTEGER, demangledName INTEGER NOT NULL,
-    shortName INTEGER NOT NULL, mangledName INTEGER, launchType INTEGER, cacheConfig INTEGER,
-    registersPerThread INTEGER NOT NULL, gridX INTEGER NOT NULL, gridY INTEGER NOT NULL,
-    gridZ INTEGER NOT NULL, blockX INTEGER NOT NULL, blockY INTEGER NOT NULL,
-    blockZ INTEGER NOT NULL, staticSharedMemory INTEGER NOT NULL,
-    dynamicSharedMemory INTEGER NOT NULL, localMemoryPerThread INTEGER NOT NULL,
-    localMemoryTotal INTEGER NOT NULL, gridId INTEGER NOT NULL, sharedMemoryExecuted INTEGER,
-    graphNodeId INTEGER, sharedMemoryLimitConfig INTEGER);
-CREATE TABLE CUPTI_ACTIVITY_KIND_MEMCPY (
-    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
-    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
-    correlationId INTEGER, globalPid INTEGER, bytes INTEGER NOT NULL, copyKind INTEGER NOT NULL,
-    deprecatedSrcId INTEGER, srcKind INTEGER, dstKind INTEGER, srcDeviceId INTEGER,
-    srcContextId INTEGER, dstDeviceId INTEGER, dstContextId INTEGER, migrationCause INTEGER,
-    graphNodeId INTEGER, virtualAddress INTEGER);
-CREATE TABLE CUPTI_ACTIVITY_KIND_MEMSET (
-    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
-    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
-    correlationId INTEGER, globalPid INTEGER, value INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    graphNodeId INTEGER, memKind INTEGER);
-"""
 
 
 class KernelTimes(NamedTuple):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.gpu_profiles import SCHEMA
+from tests.nsys_schema import SCHEMA
 
 GRAPH_TRACE = """
 CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (

@@ -114,7 +114,7 @@ def test_a_table_is_absent_or_empty(
 
 
 def columns_of(table: str) -> list[str]:
-    from tests.gpu_profiles import SCHEMA
+    from tests.nsys_schema import SCHEMA
 
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA + GRAPH_TRACE)

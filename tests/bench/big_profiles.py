@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tests.gpu_profiles import MAIN_THREAD, PROCESS, SCHEMA, SIDE_STREAM, STREAM
+from tests.gpu_profiles import MAIN_THREAD, PROCESS, SIDE_STREAM, STREAM
+from tests.nsys_schema import SCHEMA
 
 Int64s = npt.NDArray[np.int64]
 
