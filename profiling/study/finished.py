@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,11 +101,7 @@ def read_completion(plan: Plan, results: Path, notes: Path) -> Completion:
         OSError: the notes cannot be written.
     """
     measurements = planned_measurements(plan)
-    found = {
-        record: finished
-        for record, measurement in measurements.items()
-        if (finished := _read_finished(record, measurement, results, notes)) is not None
-    }
+    found = _finished(measurements, results, notes)
     rest = [one.request for record, one in measurements.items() if record not in found]
     requests = [one.request for one in measurements.values()]
     left = time_left(rest, list(found.values()), work_of(requests, results))
@@ -122,11 +119,20 @@ def unfinished_measurements(plan: Plan, results: Path, notes: Path) -> list[Meas
     Raises:
         OSError: the notes cannot be written.
     """
-    return [
-        measurement
-        for record, measurement in planned_measurements(plan).items()
-        if _read_finished(record, measurement, results, notes) is None
-    ]
+    measurements = planned_measurements(plan)
+    found = _finished(measurements, results, notes)
+    return [one for record, one in measurements.items() if record not in found]
+
+
+def _finished(
+    measurements: Mapping[str, Measurement], results: Path, notes: Path
+) -> dict[str, Finished]:
+    """Those measurements that are finished as they are planned now, by record."""
+    return {
+        record: finished
+        for record, measurement in measurements.items()
+        if (finished := _read_finished(record, measurement, results, notes)) is not None
+    }
 
 
 def opening_words(plan: Plan, cache: Path, results: Path = RESULTS) -> str:
