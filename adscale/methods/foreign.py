@@ -18,6 +18,8 @@ import importlib.machinery
 import importlib.metadata
 import re
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -102,10 +104,16 @@ def module_file(module: str) -> Path | None:
 def installed_version(module: str) -> str | None:
     """``name version`` of the installed distribution that a module belongs to, None without one."""
     top_level = module.split(".", maxsplit=1)[0]
-    names = importlib.metadata.packages_distributions().get(top_level)
+    names = _distributions(tuple(sys.path)).get(top_level)
     if not names:
         return None
     return f"{names[0]} {importlib.metadata.version(names[0])}"
+
+
+@cache
+def _distributions(_path: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """Installed distributions by module; reads the list of files of each, which takes a while."""
+    return importlib.metadata.packages_distributions()
 
 
 def _check_name(file: Path, name: str, where: str) -> None:

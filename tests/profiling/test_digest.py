@@ -141,6 +141,9 @@ def test_what_a_file_says_is_kept_until_the_file_is_another(
     kept.write_text(kept.read_text().replace("x = 1", "x = 'kept'"))
     assert read("import os\nx = 1  # one") == ("import os\nx = 'kept'", ["os"])
     assert read("import re\nx = 2") == ("import re\nx = 2", ["re"])
+    kept.write_text(kept.read_text().replace("x = 2", "x = 'of another reader'"))
+    monkeypatch.setattr("adscale.module_code._reader", lambda: b"changed code")
+    assert read("import re\nx = 2") == ("import re\nx = 2", ["re"])
     for damaged in ("", "{}", "[1]", '{"key": 1'):
         kept.write_text(damaged)
         assert read("import re\nx = 2") == ("import re\nx = 2", ["re"])

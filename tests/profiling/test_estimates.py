@@ -123,6 +123,16 @@ def test_a_time_budget_bounds_the_minutes() -> None:
     )
 
 
+def test_reading_a_profile_is_asked_for_by_its_images() -> None:
+    """Fifty images a minute at the least, of which each takes 4 MB."""
+    small, large = (
+        Costs.of_profile(planned(sampling=Sampling(10, images - 10, 2, None)))
+        for images in (50, 550)
+    )
+    assert large.minutes - small.minutes == 10
+    assert large.memory_mb - small.memory_mb == 2000
+
+
 def test_it_is_told_without_torch(checkout_environment: dict[str, str]) -> None:
     program = "import sys, profiling.study.estimates; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], env=checkout_environment).returncode == 0

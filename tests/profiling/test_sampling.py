@@ -26,6 +26,8 @@ def test_the_budget_ends_a_slow_run_but_not_before_the_least_number() -> None:
     assert run(StopRule.for_measurement(sampling), 0.5) == (10, "time_budget")
     assert run(StopRule.for_measurement(sampling), 60.0) == (4, "time_budget")
     assert run(StopRule.for_warmup(sampling), 60.0) == (1, "time_budget")
+    # a quarter of it, on top
+    assert run(StopRule.for_warmup(Sampling(100, 100, 1, 40.0)), 1.0) == (10, "time_budget")
 
 
 def test_no_warmup_where_none_was_asked_for() -> None:
