@@ -23,7 +23,7 @@ Analysis = Callable[..., tuple[int, str, str]]
 RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 4000)
 THREAD = (1 << 24) | 1
 READ_TABLES = ("NVTX_EVENTS", "StringIds", "CUPTI_ACTIVITY_KIND_RUNTIME", *TABLES.values())
-FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

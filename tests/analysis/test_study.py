@@ -89,7 +89,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not main(["implementations", *tables, "-o", implementations])
     assert not main(["flops", *tables, "-o", f"{root}/flops.csv"])
     assert not main(["extrapolation", *tables[2:], "--extrapolate-to", "3000", "-o", judged])
-    lines = ["--hardware", HARDWARE, "--runs", runs]
+    lines = ["--hardware", HARDWARE, "--runs", runs, "--style", '{"png_dpi": 72}']
     assert not main(["figures", *tables, *drawn, *lines, "-o", f"{root}/figures"])
     return root
 

@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
     "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
     "collector": "embedded",
     "extrapolate_to_px": 1024,
+    "figures": {"png_dpi": 72},
     "sensors": [{"name": "1024 px", "megapixels": 1.048576}],
 }
 
