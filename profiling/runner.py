@@ -23,10 +23,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -203,24 +201,6 @@ def _title(request: RunRequest) -> str:
     title = f"{request.method} {request.variant} {request.resolution_px} px"
     process = f" process {request.process}" if request.process > 1 else ""
     return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
-
-
-def _of_the_user(error: Exception, request: RunRequest) -> ConfigError:
-    """What went wrong in the code of a user's method, and in which of its lines."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = (
-        [frame for frame in frames if not _is_of_a_library(frame.filename)]
-        or [frame for frame in frames if "/torch/" not in frame.filename]
-        or frames
-    )
-    place = f"{theirs[-1].filename}:{theirs[-1].lineno}"
-    what = f"{request.target} at {request.resolution_px} px: {type(error).__name__}: {error}"
-    remedy = f"see {place}; does it run at this resolution?"
-    return ConfigError(f"methods.{request.method}", what, remedy)
-
-
-def _is_of_a_library(file: str) -> bool:
-    return "site-packages" in file or file.startswith((str(Path(__file__).parent), "<"))
 
 
 def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:

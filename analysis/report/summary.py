@@ -211,8 +211,10 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
 def _rest(rows: pd.DataFrame, compared: int) -> str:
     """Tell the result of the methods and variants that were not compared."""
     lost = int((rows["verdict"] == "does_not_fit").sum())
-    more = len(rows) - compared - lost
+    refused = int((rows["verdict"] == "refused").sum())
+    more = len(rows) - compared - lost - refused
     parts = [f"{lost} do not fit"] if lost else []
+    parts += [f"{refused} refuse the size"] if refused else []
     parts += [f"{more} not known"] if more else []
     return f", of {len(rows)} methods and variants {', '.join(parts)}" if parts else ""
 

@@ -59,6 +59,10 @@ class Method(nn.Module, ABC):
     """Paths of modules that are called many times an image, each call with the same cost: where
     memory is counted, one call stands for all. They return one new tensor and keep nothing."""
 
+    is_filled: bool = True
+    """False where an instance that was built for counting lacks what one that runs has, such as a
+    memory bank that is fitted to images."""
+
     @classmethod
     def resolution_problem(
         cls, settings: Mapping[str, Any], side_px: int

@@ -242,11 +242,16 @@ class AnomalibMethod(ModuleMethod):
             torch.manual_seed(seed)
             with unset_fake_temporarily():  # where memory is counted; its building needs contents
                 model = cls._make(arguments)
+            is_filled = not hasattr(model, "fit")
             if settings["checkpoint"] is not None:
                 _load(model, Path(settings["checkpoint"]))
-            elif hasattr(model, "fit") and detect_fake_mode() is None:
+                is_filled = True
+            elif not is_filled and detect_fake_mode() is None:
                 _collect(model, settings["normal_images"], resolution_px)
-        return cls(model.model, resolution_px)
+                is_filled = True
+        method = cls(model.model, resolution_px)
+        method.is_filled = is_filled
+        return method
 
     @classmethod
     def _make(cls, arguments: Mapping[str, Any]) -> Any:
