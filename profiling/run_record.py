@@ -44,6 +44,8 @@ class Outcome:
     """After the last image; None where it was not reached."""
     first_convolution: FirstConvolution | None = None
     """Of a method of the user's."""
+    inner_ranges: tuple[tuple[str, ...], ...] = ()
+    empty_range_ns: float | None = None
     changed: tuple[str, ...] = ()
     """Those that are not as the run asks for, in words."""
 
@@ -124,6 +126,8 @@ class RunStart:
                 "stop_reason": outcome.stop_reason,
             },
             "submodules": submodules,
+            "inner_ranges": outcome.inner_ranges,
+            "empty_range_ns": outcome.empty_range_ns,
             "clock": "gpu" if request.device_type == "cuda" else "host",
             "collector": {"name": request.collector, "version": recorder[request.collector]},
             "images": {

@@ -8,11 +8,12 @@ The ranges of a run, in the order in which they open::
       copy_to_device          CUDA devices only
       flush                   cold caches only: the device's last-level cache is overwritten
       image                   the inference
-        <submodule>           as the method names them
+        <submodule>           as the method names them, perhaps with others inside
       synchronize             CUDA devices only: the end of the work that `image` launched
       copy_to_host            CUDA devices only
     memory                    CUDA devices only, once, behind them: the same for one image more,
                               whose memory is measured and whose times count for nothing
+    empty range               some, behind the images: what the ranges themselves cost
 
 Before all of it the memory of the run is counted, in another process. The latency pass, which
 nobody records, runs the same without `memory`.
@@ -173,6 +174,9 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
+        outcome.inner_ranges = method.inner_ranges
+        if request.collector != "none":
+            outcome.empty_range_ns = method.empty_range_ns(annotate)
     except Exception as error:
         if isinstance(error, UserError):
             raise
@@ -183,7 +187,7 @@ def _run(
             outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
             return submodules
         if spec.foreign:
-            raise _method_error(spec, error) from error
+            raise _method_error(request, error) from error
         raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
@@ -191,10 +195,11 @@ def _run(
     return submodules
 
 
-def _method_error(spec: MethodSpec, error: Exception) -> MethodError:
+def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    return MethodError(spec.target, what, "mend the method; nothing was measured")
+    remedy = f"mend the method, or leave out {request.resolution_px} px; nothing was measured"
+    return MethodError(request.target, what, remedy)
 
 
 def _title(request: RunRequest) -> str:

@@ -21,8 +21,9 @@ from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
 from ..methods.base import Method
-from ..methods.division import BETWEEN, indivisible, own_name
+from ..methods.division import BETWEEN
 from ..methods.loading import load_method_class
+from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
 from .recording import Recorder, size_bytes
