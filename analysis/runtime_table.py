@@ -132,7 +132,7 @@ RUNTIME = Table(
              "warned about when a run is attributed, and told in the figure's caption"),
         real("ranges_share", means="share of the image's host time that its ranges take, by their "
              "number and what an empty one was measured to cost in that process: a lower bound; on "
-             "rows of the whole image by `host`. More than 1 % is warned about, and told in captions"),
+             "rows of the whole image by `host`. More than 1 % is warned about, and in captions"),
         real("profiled_over_latency", means="mean time of an image in the profiled pass, from its "
              "begin until the device is done (`image` and, on a GPU, `synchronize`), over that "
              "without a profiler; on the rows of `image` by `latency` only. More than 1.05 is "

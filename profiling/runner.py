@@ -174,9 +174,7 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
-        outcome.inner_ranges = method.inner_ranges
-        if request.collector != "none":
-            outcome.empty_range_ns = method.empty_range_ns(annotate)
+        outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):
             raise
