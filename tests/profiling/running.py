@@ -16,6 +16,8 @@ from adscale.run_record import RunRecord
 
 SUBMODULES = ["teacher", "student", "autoencoder", "anomaly_map"]
 SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
+EMPTY_RANGES = ["empty range"] * 100
+"""Behind the images of a profiled run: what a range costs."""
 NOT_COUNTED = "of this test the memory is no matter"
 """In place of a count, where a test measures within its own process."""
 SKIP = ["--skip-predicted-out-of-memory"]
