@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from adscale.errors import ConfigError
 from adscale.models import nearest
 
-from ..annotation import EMPTY, Annotate, child_name, empty_range_ns
+from ..annotation import EMPTY, Annotate, child_name, empty_range_ns, no_range
 from .watching import indivisible, inner_modules, own_name, unwatch, watch, whole
 
 BETWEEN = "between submodules"
@@ -353,5 +353,5 @@ def division_range_ns(annotate: Annotate) -> float:
     """
     bare, divided = _Nothing(), _Nothing()
     division = Division(divided)
-    division(annotate)  # the first call notices what later ones do not look for any more
+    division(no_range)  # the first call notices what later ones do not look for any more
     return empty_range_ns(lambda: division(annotate), bare)

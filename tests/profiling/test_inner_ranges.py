@@ -228,4 +228,4 @@ def test_an_empty_range_is_opened_as_those_of_modules() -> None:
     cost_ns = nested(depth=2).empty_range_ns(recorder)
     assert cost_ns > 0
     assert {one.name for one in recorder.ranges} == {EMPTY}
-    assert len(recorder.ranges) == TURNS + 1
+    assert len(recorder.ranges) == TURNS
