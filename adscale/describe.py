@@ -42,7 +42,9 @@ HEADER = """\
 `config/config.yaml` is the one file to edit. A key that is left out takes the value of the preset
 (`config/presets/`), or else the default given here. `--configfile FILE` on the command line takes
 the place of `config/config.yaml`; `--config key=value` is put over it. Every fault is told before
-any job starts, in one line, with the key's path and what is allowed.
+any job starts, in one line, with the key's path and what is allowed. (Snakemake called by hand
+reads `--configfile` before anything of ours: of a file that is not in UTF-8 it prints a traceback,
+whose last line says so.)
 
 This page is made from `adscale/config_file.py`.
 """

@@ -96,33 +96,71 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split()).removesuffix(":")
 
 
-def or_note(
-    record: Path | None, action: Callable[[], object], otherwise: Callable[[], object]
-) -> None:
-    """Reads a profile; in a study, what goes wrong there is noted and the study goes on.
+class JobError(Exception):
+    """A job of a run came to no end.
 
     Args:
-        record: of the run whose profile it is; None: errors are raised.
-        action: reads it, and writes what it finds.
+        problem: what ended it, in one line.
+        told: whether it has printed that itself.
+        interrupted: whether it was asked to end, which is no fault of the run.
+    """
+
+    def __init__(self, problem: str, *, told: bool, interrupted: bool) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.told = told
+        self.interrupted = interrupted
+
+
+def or_note(
+    record: Path | None,
+    action: Callable[[], object],
+    otherwise: Callable[[], object],
+    measured: RunRequest | None = None,
+) -> str | None:
+    """Carries out a job of a run; in a study, what goes wrong is noted and the study goes on.
+
+    Args:
+        record: of the run; None: errors are raised.
+        action: measures it, or reads its profile, and writes what it finds.
         otherwise: writes outputs without contents where there are none.
+        measured: the request that ``action`` measures, of which there is a note from its begin on,
+            since nobody can say so if it is killed; None: it reads a profile.
+
+    Returns:
+        Why there is nothing, in a line; None where it was carried out.
 
     Raises:
+        JobError: it was asked to end.
         OSError: the record cannot be read, or a file not be written.
     """
     if record is None:
         action()
-        return
-    if read_failure(record) is not None and not is_whole(record):
+        return None
+    failure = read_failure(record)
+    if measured is not None:
+        begin(record, measured)
+    elif failure is not None and not is_whole(record):
         otherwise()  # there is nothing to read
-        return
+        return failure.problem
     try:
         action()
-    except Exception as error:  # noqa: BLE001 - whatever it is: other runs do not depend on it
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        if not note_of(record).is_file():
+    except Exception as error:
+        # whatever it is: other runs do not depend on it
+        of_job = error if isinstance(error, JobError) else None
+        if of_job is not None and of_job.interrupted:
+            raise
+        problem = one_line(error) if of_job is None else of_job.problem
+        if of_job is None or not of_job.told:
+            print(f"error: {problem}", file=sys.stderr)
+        if measured is not None:
+            fail(record, measured, problem)
+        elif failure is None:
             request = json.loads(record.read_text(encoding="utf-8"))["request"]
-            _write(note_of(record), RunRequest.from_dict(request), one_line(error))
+            _write(note_of(record), RunRequest.from_dict(request), problem)
         otherwise()
+        return problem
+    return None
 
 
 def _write(note: Path, request: RunRequest, problem: str) -> None:

@@ -72,7 +72,12 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 """By target, with the settings and their defaults."""
 
-FOREIGN = ("profiling.methods.foreign", "profiling.methods.division")
+FOREIGN = (
+    "profiling.methods.foreign",
+    "profiling.methods.arguments",
+    "profiling.methods.division",
+    "profiling.methods.watching",
+)
 """The modules that run a user's method. Its own module, loaded by name, and what that imports from
 beside it are in the digest as well; of an installed package its version is."""
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from .methods.spec import Complexity
-from .models import CLOSED, Count, Integer, Positive, Text
+from .models import CLOSED, Count, Flag, Integer, Positive, Text
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -144,7 +144,7 @@ class MemoryCount:
     )
     incomplete: Text | None = Field(
         description="What of a method of the user's is not in the figures, and why: all from where "
-        "it was interrupted, the layers of what is scripted, the work of operators without a "
+        "it needs contents, the layers of what is scripted, the work of operators without a "
         "formula; null: everything is in the count."
     )
     needed_bytes: Count = Field(
@@ -164,6 +164,11 @@ class RefusedCount:
 
     resolution_px: Positive = Field(description="Side length of the square image.")
     reason: Text = Field(description="Why, in a line.")
+    by_method: Flag = Field(
+        default=False,
+        description="Whether the method itself cannot be built or called at this resolution; "
+        "false: it could only not be counted.",
+    )
 
 
 @dataclass(frozen=True, config=CLOSED)

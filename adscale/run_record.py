@@ -336,3 +336,14 @@ class RunRecord:
         description="Of a method of the user's, to be compared with the resolution asked for; null "
         "where no convolution was seen, or no warm-up image was run.",
     )
+    inner_ranges: tuple[tuple[Text, ...], ...] = Field(
+        default=(),
+        description="Ranges inside of submodules, each with the names of those around it, the "
+        "submodule first. They are parts of it, and make up no whole.",
+    )
+    empty_range_ns: Annotated[Number, Field(ge=0)] | None = Field(
+        default=None,
+        description="Host time of a range without anything in it, opened as those of an image: of "
+        "a network with what watches its modules. Median, measured behind the images, each time "
+        "after the CPU's inner caches were filled; null in latency.json and in older records.",
+    )

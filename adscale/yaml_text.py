@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,23 @@ def parse_yaml(path: Path) -> Any:
         raise ConfigError(str(path), what, "save it in UTF-8") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(str(path), f"is no YAML ({error})", "mend the syntax") from None
+
+
+def check_config_files(arguments: Sequence[str]) -> None:
+    """Reads the files that Snakemake will be given, before it does: of some it tells a traceback.
+
+    Args:
+        arguments: of Snakemake.
+
+    Raises:
+        ConfigError: a file of ``--configfile`` cannot be used.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
+    with suppress(argparse.ArgumentError):  # which Snakemake tells
+        given, _ = parser.parse_known_args(arguments)
+        for path in given.configfile:
+            read_yaml(path)
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,3 +107,10 @@ def parse_value(text: str, where: str) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(where, f"{text!r} is no YAML ({error})", "mend the value") from None
+
+
+if __name__ == "__main__":
+    try:
+        check_config_files(sys.argv[1:])
+    except ConfigError as fault:
+        sys.exit(f"configuration: {fault}")

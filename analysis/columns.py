@@ -30,7 +30,8 @@ RUN = join(
 PART = join(
     RUN,
     SUBMODULE,
-    text("role", means="`submodule`; `image` for a whole inference; `outside` for what surrounds "
+    text("role", means="`submodule`; `inner` for a range inside of one, which is part of "
+         "it; `image` for a whole inference; `outside` for what surrounds "
          "it; `end_to_end`"),
 )  # fmt: skip
 """Which run, and which part of it, a row is of."""

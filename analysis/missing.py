@@ -22,6 +22,8 @@ Missing = Mapping[str, Any]
 NAMES = ("device", "method", "variant", "resolution_px", "process", "pass")
 BEGIN = "missing: "
 NOT_COUNTED = "not counted: "
+REFUSED = f"{NOT_COUNTED}refused: "
+"""Begins what is said of a resolution at which a method does not run."""
 MOST_SIDES = 3
 """So many resolutions are named one by one."""
 
@@ -88,7 +90,7 @@ def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
                 "variant": record.variant,
                 "resolution_px": one.resolution_px,
                 "pixels": one.resolution_px**2,
-                "missing": f"{NOT_COUNTED}{one.reason}",
+                "missing": f"{REFUSED if one.by_method else NOT_COUNTED}{one.reason}",
             }
 
 
@@ -120,6 +122,12 @@ def read_rows(file: Path, table: Table) -> list[Missing]:
         }
         for row in rows
     ]
+
+
+def refusal(one: Missing) -> str | None:
+    """Why a method does not run at a resolution; None where something else is missing."""
+    said = str(one["missing"])
+    return said.removeprefix(REFUSED) if said.startswith(REFUSED) else None
 
 
 def add_missing(table: pd.DataFrame, missing: Sequence[Missing]) -> pd.DataFrame:
@@ -187,7 +195,9 @@ def missing_names(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
     found: dict[str, dict[str, set[int]]] = {}
     for one in missing:
         name = " ".join(str(one[key]) for key in ("method", "variant") if one.get(key))
-        what = "not counted" if NOT_COUNTED in str(one["missing"]) else "not measured"
+        said = str(one["missing"])
+        what = "not counted" if NOT_COUNTED in said else "not measured"
+        what = "refused" if REFUSED in said else what
         sides = found.setdefault(name, {}).setdefault(what, set())
         sides.update([] if one.get("resolution_px") is None else [int(one["resolution_px"])])
     words = [

@@ -95,6 +95,12 @@ RUNS = Table(
         real("kernel_time_coverage", means="share of the kernel time of measured images that "
              "submodules account for (GPU, profiled)"),
         real("uncovered_share", means="as in `runtime.csv`, of this process"),
+        real("empty_range_ns", means="host time of a range without anything in it, measured in "
+             "this process behind its images (`run.json`); null in the latency pass, which has no "
+             "ranges, and for runs measured before", unit="ns"),
+        real("ranges_per_image", means="ranges that an image opens, with its own", unit=""),
+        real("ranges_share", means="their number × what an empty one takes, over the mean host "
+             "time of an image"),
         text("container", means="digest of the image in which it was measured"),
         text(*(f"{name}_version" for name in VERSIONS), means="software"),
         text("started_utc", "finished_utc", means="when"),
@@ -162,6 +168,7 @@ def _record(run: Run) -> dict[str, Any]:
         "asked_deterministic": request.execution.deterministic,
         **asdict(record.flags),
         "changed_switches": "; ".join(record.changed_switches) or None,
+        "empty_range_ns": record.empty_range_ns,
         "first_convolution": _given(record.first_convolution),
         "asked_sm_clock_mhz": request.lock_clocks,
         "cpu_model": hardware.cpu_model,
@@ -264,4 +271,6 @@ def _found(times: PassTimes | None) -> dict[str, Any]:
     return {
         "kernel_time_coverage": times.kernel_time_coverage,
         "uncovered_share": times.uncovered_share,
+        "ranges_per_image": times.ranges_per_image,
+        "ranges_share": times.ranges_share,
     }

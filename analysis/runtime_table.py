@@ -130,6 +130,9 @@ RUNTIME = Table(
         real("uncovered_share", means="share of the image's host time in no submodule (median "
              "over the images), on rows of the whole image on a CPU device. More than 1 % is "
              "warned about when a run is attributed, and told in the figure's caption"),
+        real("ranges_share", means="share of the image's host time that its ranges take, by their "
+             "number and what an empty one was measured to cost in that process: a lower bound; on "
+             "rows of the whole image by `host`. More than 1 % is warned about, and in captions"),
         real("profiled_over_latency", means="mean time of an image in the profiled pass, from its "
              "begin until the device is done (`image` and, on a GPU, `synchronize`), over that "
              "without a profiler; on the rows of `image` by `latency` only. More than 1.05 is "
@@ -149,6 +152,9 @@ say.""",
 
 _PIXELS_PER_MS = 1e3
 """In 10⁶ pixels per second."""
+
+COSTLY_RANGES = 0.01
+"""Share of an image's host time that its ranges take from which a run is warned about."""
 
 MUCH_SLOWER = 1.05
 """Profiled over unprofiled time of an image from which a run is warned about."""
@@ -212,7 +218,7 @@ def _lost_rows(measured: Pass) -> Iterator[dict[str, Any]]:
     run = max(measured.processes, key=lambda one: len(one.submodules))
     parts = LATENCY_PARTS.items() if measured.name == "latency" else parts_of(run)
     clock = "latency" if measured.name == "latency" else MAIN_CLOCK[run.device_type]
-    for submodule, role in parts:
+    for submodule, role, *_ in parts:
         if role != "outside":
             about = {"submodule": submodule, "role": role, "clock": clock}
             yield {**_about(measured), **about, "processes": 0, "images": 0}
@@ -229,6 +235,7 @@ def _pass_rows(run: StudyRun, measured: Pass) -> Iterator[dict[str, Any]]:
         if first.role == "image" and first.clock == "host":
             shares = [times.uncovered_share for times in measured.times]
             row["uncovered_share"] = _mean(shares)
+            row["ranges_share"] = _mean([times.ranges_share for times in measured.times])
         if first.role == "image" and first.clock == "latency":
             row["profiled_over_latency"] = slowed_down(run)
         if first.clock == "latency" and row.get("mean_ms"):
@@ -303,9 +310,20 @@ def _read(folders: Sequence[Path], *, no_latency: bool) -> tuple[list[StudyRun]]
 
 def _warnings(runs: Sequence[StudyRun]) -> Iterator[str]:
     for run in runs:
-        warning = profiler_warning(run)
-        if warning:
-            yield f"{run.first.name}: {warning}"
+        for warning in (profiler_warning(run), _ranges_warning(run)):
+            if warning:
+                yield f"{run.first.name}: {warning}"
+
+
+def _ranges_warning(run: StudyRun) -> str | None:
+    share = _mean([times.ranges_share for times in run.profiled.times])
+    if share is None or share <= COSTLY_RANGES:
+        return None
+    ranges = _mean([times.ranges_per_image for times in run.profiled.times])
+    return (
+        f"its {ranges:.0f} ranges take {share:.1%} of an image's host time by what an empty one "
+        "costs here: name fewer modules, or a smaller depth"
+    )
 
 
 SUMMARIZE = TableJob(

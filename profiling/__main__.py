@@ -9,7 +9,7 @@ from adscale.command_line import prepare_streams, run_command
 
 from .cli import measure, memory, run, study
 from .ending import end_in_time
-from .launcher import INTERRUPTED, MeasurementFailedError
+from .launcher import MeasurementFailedError
 from .trail import error_place
 
 SUBCOMMANDS = (
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return run_command(lambda: args.main(args), vars(args))
     except MeasurementFailedError as error:
-        if not error.told and error.returncode not in INTERRUPTED:
+        if not error.told and not error.interrupted:
             print(f"error: {error}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     except SystemExit as ending:  # called by a method of the user's

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from adscale.errors import CollectorError, DeviceError, MethodError
+from adscale.failure import JobError
 from adscale.files import read_record, write_record
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
@@ -36,7 +37,7 @@ INTERRUPTED = tuple(128 + number for number in FORWARDED)
 """Exit codes of a measurement that was asked to end."""
 
 
-class MeasurementFailedError(Exception):
+class MeasurementFailedError(JobError):
     """The measuring process ended with an error.
 
     Args:
@@ -46,10 +47,8 @@ class MeasurementFailedError(Exception):
     """
 
     def __init__(self, returncode: int, problem: str, *, told: bool) -> None:
-        super().__init__(problem)
+        super().__init__(problem, told=told, interrupted=returncode in INTERRUPTED)
         self.returncode = returncode
-        self.problem = problem
-        self.told = told
 
 
 def check_container(request: RunRequest) -> None:

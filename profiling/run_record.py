@@ -22,9 +22,11 @@ from adscale.run_record import (
 )
 
 from . import fingerprint
+from .annotation import Annotate
 from .images import ImageSet
 from .measured_memory import MemoryWatch
 from .memory_limits import requested_bytes
+from .methods.base import Method
 from .methods.weights import weights_record
 from .switches import found_switches
 
@@ -44,6 +46,8 @@ class Outcome:
     """After the last image; None where it was not reached."""
     first_convolution: FirstConvolution | None = None
     """Of a method of the user's."""
+    inner_ranges: tuple[tuple[str, ...], ...] = ()
+    empty_range_ns: float | None = None
     changed: tuple[str, ...] = ()
     """Those that are not as the run asks for, in words."""
 
@@ -67,6 +71,17 @@ class Outcome:
     def _without_images(cls, status: LeftOut, phase: Phase, message: str) -> Outcome:
         problem = Problem(phase, message, requested_bytes=None)
         return cls(status, problem, stop_reason=status)
+
+    def note_ranges(self, method: Method, annotate: Annotate | None) -> None:
+        """Notes the ranges inside of submodules, and what a range costs.
+
+        Args:
+            method: whose images were run.
+            annotate: receives ranges; None: nobody does.
+        """
+        self.inner_ranges = method.inner_ranges
+        if annotate is not None:
+            self.empty_range_ns = method.empty_range_ns(annotate)
 
     def run_out(self, message: str) -> None:
         """Memory ran out in the phase that the run has reached.
@@ -124,6 +139,8 @@ class RunStart:
                 "stop_reason": outcome.stop_reason,
             },
             "submodules": submodules,
+            "inner_ranges": outcome.inner_ranges,
+            "empty_range_ns": outcome.empty_range_ns,
             "clock": "gpu" if request.device_type == "cuda" else "host",
             "collector": {"name": request.collector, "version": recorder[request.collector]},
             "images": {

@@ -8,11 +8,12 @@ The ranges of a run, in the order in which they open::
       copy_to_device          CUDA devices only
       flush                   cold caches only: the device's last-level cache is overwritten
       image                   the inference
-        <submodule>           as the method names them
+        <submodule>           as the method names them, perhaps with others inside
       synchronize             CUDA devices only: the end of the work that `image` launched
       copy_to_host            CUDA devices only
     memory                    CUDA devices only, once, behind them: the same for one image more,
                               whose memory is measured and whose times count for nothing
+    empty range               some, behind the images: what the ranges themselves cost
 
 Before all of it the memory of the run is counted, in another process. The latency pass, which
 nobody records, runs the same without `memory`.
@@ -23,10 +24,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -175,6 +174,7 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
+        outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):
             raise
@@ -185,7 +185,7 @@ def _run(
             outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
             return submodules
         if spec.foreign:
-            raise _method_error(spec, error) from error
+            raise _method_error(request, error) from error
         raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
@@ -193,34 +193,17 @@ def _run(
     return submodules
 
 
-def _method_error(spec: MethodSpec, error: Exception) -> MethodError:
+def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    return MethodError(spec.target, what, "mend the method; nothing was measured")
+    remedy = f"mend the method, or leave out {request.resolution_px} px; nothing was measured"
+    return MethodError(request.target, what, remedy)
 
 
 def _title(request: RunRequest) -> str:
     title = f"{request.method} {request.variant} {request.resolution_px} px"
     process = f" process {request.process}" if request.process > 1 else ""
     return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
-
-
-def _of_the_user(error: Exception, request: RunRequest) -> ConfigError:
-    """What went wrong in the code of a user's method, and in which of its lines."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = (
-        [frame for frame in frames if not _is_of_a_library(frame.filename)]
-        or [frame for frame in frames if "/torch/" not in frame.filename]
-        or frames
-    )
-    place = f"{theirs[-1].filename}:{theirs[-1].lineno}"
-    what = f"{request.target} at {request.resolution_px} px: {type(error).__name__}: {error}"
-    remedy = f"see {place}; does it run at this resolution?"
-    return ConfigError(f"methods.{request.method}", what, remedy)
-
-
-def _is_of_a_library(file: str) -> bool:
-    return "site-packages" in file or file.startswith((str(Path(__file__).parent), "<"))
 
 
 def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:

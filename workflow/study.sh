@@ -9,6 +9,12 @@ set -eu
 
 snakemake=$1
 shift
+case " $* " in
+*" --configf"*) # what Snakemake says of a file that is not in UTF-8 is a traceback
+    PYTHONPATH=$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH} \
+        "$(dirname "$snakemake")/python" -m adscale.yaml_text "$@"
+    ;;
+esac
 mkdir -p .snakemake
 exec 9>.snakemake/study.lock
 if ! flock --nonblock 9; then

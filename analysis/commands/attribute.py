@@ -44,6 +44,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="write Parquet, or CSV or JSON if the name ends in .csv or .json",
     )
     _add_details(parser)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="print every row; without it the text has those with the most time "
+        "(all other outputs have every row)",
+    )
     parser.add_argument("--run", type=Path, metavar="run.json", help="what the profile recorded")
     parser.add_argument(
         "--kernel-table",
@@ -108,8 +114,10 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and options.output.ending != ".parquet":
         what = f"the ranges of a run are written as Parquet, not to {options.output}"
         raise ArgumentError("--run", what, "name the output X.parquet")
-    if options.run and (options.by or options.kernels is not None or options.depth is not None):
-        what = "--by, --kernels and --depth are for tables of any profile"
+    if options.run and (
+        options.by or options.kernels is not None or options.depth is not None or options.all
+    ):
+        what = "--by, --kernels, --depth and --all are for tables of any profile"
         raise ArgumentError("--run", what, "leave one of them out")
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
@@ -197,7 +205,7 @@ def _write(
 ) -> None:
     import json
 
-    from ..profiles.text import csv_text, json_text, print_profile
+    from ..profiles.text import MOST_ROWS, csv_text, json_text, print_profile
 
     table = ranges if kernels is None else kernels
     ending = options.output.ending if options.output else None
@@ -214,7 +222,7 @@ def _write(
     elif options.json:
         print(json_text(ranges, kernels, coverage))
     else:
-        print_profile(ranges, kernels, coverage)
+        print_profile(ranges, kernels, coverage, None if options.all else MOST_ROWS)
         return
     if options.csv or ending == ".csv":  # it has no place for notes
         for note in coverage.notes():

@@ -84,6 +84,9 @@ def answer(
         measured: rows of the same method, variant and sensor on each device that was measured,
             whose latencies are told beside each other; None: the device is that of `row`.
     """
+    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['sensor_px']} px)"
+    if row["verdict"] == "refused":
+        return f"{named}: {row['reason']}"
     verdicts = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
     parts = [f"{verdicts[row['verdict']]}, {row['reason']}", _memory_words(row)]
     if measured is None:
@@ -92,7 +95,6 @@ def answer(
         parts += [_timed_words(one, cycle_ms) for one in measured]
         if not measured:
             parts.append("no runtime: nothing was measured")
-    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['sensor_px']} px)"
     return f"{named}, {row['gpu']}: {'; '.join(part for part in parts if part)}"
 
 

@@ -22,7 +22,7 @@ from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from ..fits.series import MEAN_COLUMNS, complexities_of, relative_std
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
-from .fitting import GIB, Need, Target, fits, measured_context, need_at, observed
+from .fitting import GIB, RAN, Need, Target, fits, measured_context, need_at, observed
 from .tables import FeasibilityTables
 
 LATENCY, END_TO_END = "latency", "end_to_end"
@@ -166,6 +166,12 @@ class _Pair:
         self._names = {"method": method, "variant": variant}
         self._counts = counts
         self._target = target
+        ran = _ran_at(tables.runtime, method, variant)
+        self._refused = {
+            side_px: reason
+            for (*of, side_px), reason in tables.refused.items()
+            if of == [method, variant] and side_px not in ran
+        }
         self._context = measured_context(tables.measured, target.hardware, method, variant)
         self._runs: pd.DataFrame | None = None
         if tables.runtime is not None and target.device is not None:
@@ -176,9 +182,14 @@ class _Pair:
 
     def row(self, sensor: Sensor) -> dict[str, Any]:
         target, side_px = self._target, sensor_side_px(sensor.megapixels)
-        need = need_at(self._counts, side_px, self._context)
-        verdict, basis, reason = self._verdict(need)
-        speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.side_px)
+        refused = self._refusal(side_px)
+        need: Need | None = None
+        speed: Speed | str | None = refused
+        verdict, basis, reason = "refused", "counted", str(refused)
+        if refused is None:
+            need = need_at(self._counts, side_px, self._context)
+            speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.side_px)
+            verdict, basis, reason = self._verdict(need)
         return {
             "gpu": target.name,
             "device_type": target.device_type,
@@ -187,7 +198,7 @@ class _Pair:
             "megapixels": sensor.megapixels,
             **self._names,
             "sensor_px": side_px,
-            "resolution_px": need.side_px,
+            "resolution_px": side_px if need is None else need.side_px,
             "verdict": verdict,
             "verdict_basis": basis,
             "reason": reason,
@@ -197,6 +208,11 @@ class _Pair:
             **_speed_values(None if isinstance(speed, str) else speed),
             "latency_problem": speed if isinstance(speed, str) else None,
         }
+
+    def _refusal(self, side_px: int) -> str | None:
+        """Why the method does not run at a side; a run anywhere outweighs what its count says."""
+        reason = self._refused.get(side_px)
+        return None if reason is None else f"refused: {reason}"
 
     def _verdict(self, need: Need) -> tuple[str, str, str]:
         """Verdict, basis and reason: a run that was measured outweighs a count."""
@@ -218,22 +234,34 @@ class _Pair:
         return verdict, "counted", reason
 
 
+def _ran_at(runtime: pd.DataFrame | None, method: str, variant: str) -> set[int]:
+    """Sides in px at which a method was run on any device."""
+    if runtime is None:
+        return set()
+    own = (runtime["method"] == method) & (runtime["variant"] == variant)
+    return set(runtime.loc[own & (runtime["status"] == RAN), "resolution_px"])
+
+
 def _prior(memory: pd.DataFrame | None, method: str, variant: str) -> Prior:
     if memory is None:
         return NOTHING_KNOWN
     return prior_of_whole(complexities_of(memory).get((method, variant), {}))
 
 
-def _need_values(need: Need, target: Target) -> dict[str, Any]:
-    """Null where the count is for another type of device."""
-    holds = need.device_type == target.device_type
+def _need_values(need: Need | None, target: Target) -> dict[str, Any]:
+    """Null where the method does not run, or the count is for another type of device."""
+    if need is None or need.device_type != target.device_type:
+        return dict.fromkeys(
+            ("counted_low_bytes", "counted_high_bytes", "needed_low_bytes", "needed_high_bytes",
+             "memory_basis", "context_basis")
+        )  # fmt: skip
     return {
-        "counted_low_bytes": need.counted_low if holds else None,
-        "counted_high_bytes": need.counted_high if holds else None,
-        "needed_low_bytes": need.low if holds else None,
-        "needed_high_bytes": need.high if holds else None,
-        "memory_basis": need.basis if holds else None,
-        "context_basis": need.context.basis if holds else None,
+        "counted_low_bytes": need.counted_low,
+        "counted_high_bytes": need.counted_high,
+        "needed_low_bytes": need.low,
+        "needed_high_bytes": need.high,
+        "memory_basis": need.basis,
+        "context_basis": need.context.basis,
     }
 
 

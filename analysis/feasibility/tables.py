@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ..columns import METHOD, RUN
 from ..commands.arguments import json_text, positive
 from ..measured_memory_table import MEASURED_MEMORY
 from ..memory_table import MEMORY, MEMORY_METHODS
+from ..missing import read_rows, refusal
 from ..runtime_table import RUNTIME
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ FEASIBILITY = Table(
         integer("sensor_px", means="side of the square image with as many pixels, rounded up"),
         integer("resolution_px", means="side that is judged: the same, or the one to which the "
                 "method rounds it up"),
-        text("verdict", means="`fits`, `does_not_fit`, `uncertain`"),
+        text("verdict", means="`fits`, `does_not_fit`, `uncertain`, `refused`"),
         text("verdict_basis", means="`measured`: by a run on the device; `counted`: by the two "
              "ends"),
         text("reason", means="of the verdict, in words"),
@@ -114,12 +116,15 @@ class FeasibilityTables:
         memory: `memory.csv`, for how the submodules grow; None: nothing is known of that.
         runtime: `runtime.csv`; None: nothing is said of time.
         measured: `memory_measured.csv`; None: contexts are assumed.
+        refused: why a method in a variant does not run at a side, by method, variant and side in
+            px.
     """
 
     counts: pd.DataFrame
     memory: pd.DataFrame | None = None
     runtime: pd.DataFrame | None = None
     measured: pd.DataFrame | None = None
+    refused: Mapping[tuple[str, str, int], str] = field(default_factory=dict)
 
 
 def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
@@ -188,11 +193,17 @@ def read_tables(folder: Path) -> FeasibilityTables:
         file = folder / table.file
         return read_csv(file, table.schema) if file.exists() else None
 
+    counts = folder / MEMORY_METHODS.file
     return FeasibilityTables(
-        counts=read_csv(folder / MEMORY_METHODS.file, MEMORY_METHODS.schema),
+        counts=read_csv(counts, MEMORY_METHODS.schema),
         memory=optional(MEMORY),
         runtime=optional(RUNTIME),
         measured=optional(MEASURED_MEMORY),
+        refused={
+            (one["method"], one["variant"], one["resolution_px"]): reason
+            for one in read_rows(counts, MEMORY_METHODS)
+            if (reason := refusal(one)) is not None
+        },
     )
 
 

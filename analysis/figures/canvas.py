@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +50,8 @@ class Style:
     width_mm: float = 130.0
     font_pt: float = 8.0
     png_dpi: int = 200
-    remark: str = field(default="", init=False)
-    """A sentence behind every caption."""
+    remark: str = ""
+    """A sentence behind every caption, which is ours and no choice of the user's."""
 
     @property
     def width_in(self) -> float:
@@ -69,9 +68,12 @@ class Style:
         if text is None:
             return cls()
         try:
-            return cls(**json.loads(text))
+            given = json.loads(text)
+            if "remark" in given:
+                raise TypeError("remark is no choice")  # noqa: TRY301 - told as all others are
+            return cls(**given)
         except (json.JSONDecodeError, TypeError) as error:
-            allowed = ", ".join(cls.__dataclass_fields__)
+            allowed = ", ".join(one.name for one in fields(cls) if one.name != "remark")
             raise ArgumentError("--style", str(error), f"give a JSON object of {allowed}") from None
 
 
@@ -190,9 +192,7 @@ def legend_name(name: str) -> str:
 
 def with_remark(style: Style, remark: str) -> Style:
     """The same style, with a sentence behind every caption."""
-    other = copy.copy(style)
-    object.__setattr__(other, "remark", remark)
-    return other
+    return replace(style, remark=remark)
 
 
 def empty_drawing(name: str, words: str, style: Style) -> Drawing:

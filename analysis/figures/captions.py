@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..runtime_table import MUCH_SLOWER
+from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +89,16 @@ def uncovered(rows: pd.DataFrame) -> str:
     if pd.isna(share) or share <= 0.01:
         return ""
     return f" Up to {share:.1%} of an image's host time is in no submodule."
+
+
+def costly_ranges(rows: pd.DataFrame) -> str:
+    """A sentence on what the ranges themselves take where that is more than 1 %, or nothing."""
+    import pandas as pd
+
+    share = rows["ranges_share"].max()
+    if pd.isna(share) or share <= COSTLY_RANGES:
+        return ""
+    return f" Ranges take up to {share:.1%} of an image's host time."
 
 
 def slowed_down(rows: pd.DataFrame) -> str:

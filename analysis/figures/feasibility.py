@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adscale.figures import FigureKind
@@ -50,6 +50,7 @@ LOOKS = {
     "fits": Look("#0072B2", "#FFFFFF", "✓", "fits"),
     "uncertain": Look("#F0E442", "#000000", "?", "uncertain", "////", "#D3C830"),
     "does_not_fit": Look("#E4E4E4", "#333333", "×", "does not fit"),
+    "refused": Look("#FFFFFF", "#333333", "–", "size refused", "\\\\\\\\", "#BBBBBB"),
 }
 
 
@@ -74,11 +75,12 @@ def feasibility(table: pd.DataFrame, style: Style) -> Drawing:
         lowest = number + columns >= len(methods)
         _draw(axes, of_method, style, with_gpus=number % columns == 0, with_sensors=lowest)
         axes.set_title(str(name))
-    _add_legend(figure, style)
+    _add_legend(figure, style, set(table["verdict"]))
     return Drawing(f"feasibility_{table['variant'].iloc[0]}", figure, table)
 
 
-def _add_legend(figure: Figure, style: Style) -> None:
+def _add_legend(figure: Figure, style: Style, verdicts: Container[str]) -> None:
+    """Explains what there may be, and a refused size only where there is one."""
     from matplotlib.patches import Patch
 
     handles = [
@@ -86,7 +88,8 @@ def _add_legend(figure: Figure, style: Style) -> None:
             facecolor=look.fill, edgecolor=look.hatched, hatch=look.hatch, linewidth=0,
             label=f"{look.symbol}  {look.words}",
         )
-        for look in LOOKS.values()
+        for verdict, look in LOOKS.items()
+        if verdict != "refused" or verdict in verdicts
     ]  # fmt: skip
     handles.append(Patch(fill=False, linewidth=FRAME_PT, label="framed: measured at this size"))
     labels = [str(handle.get_label()) for handle in handles]

@@ -23,6 +23,7 @@ from .canvas import (
 )
 from .captions import (
     STATUS_WORDS,
+    costly_ranges,
     incomplete,
     measured_on,
     out_of_memory,
@@ -108,7 +109,7 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
         f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image"
         f"{uncertainty(rows)}; below: share of each submodule."
         f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}"
-        f"{uncovered(runtime)}{out_of_memory(rows)}{slowed_down(runtime)}"
+        f"{uncovered(runtime)}{costly_ranges(runtime)}{out_of_memory(rows)}{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "runtime per image in ms", style)

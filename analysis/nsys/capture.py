@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from .database import Database
-from .records import CALLS, KERNELS, Capture, CudaTrace
+from .records import CALLS, KERNELS, Capture, CudaTrace, Operations, process_of
 
 _LOST = re.compile(r"Not all (.+?) events might have been collected")
 _ABOUT_EVENTS = ("events collected", "compatib", "extension", "support", "have been collected")
 _LAUNCHES = ("%LaunchKernel%", "%LaunchCooperativeKernel%", "%GraphLaunch%")
 """Names of API calls that launch kernels, as patterns of LIKE."""
+_WITHOUT_KERNELS = ("%StreamBeginCapture%", "%ProfilerStop%")
+"""Of calls by which launches may rightly have no kernel: a graph is made, recording pauses."""
 
 
-def read_capture(database: Database, kernels: int, graphs: int) -> Capture:
+def read_capture(database: Database, kernels: Operations, graphs: int) -> Capture:
     """Return what an export says of its capture.
 
     Args:
         database: the export.
-        kernels: number of kernels in it.
+        kernels: in it.
         graphs: number of CUDA graphs in it that were traced as a whole.
     """
     messages = _messages(database)
     lost = {found[1] for message in messages if (found := _LOST.search(message))}
-    launches = _launches(database) if kernels + graphs == 0 else 0
+    launches = _launches(database) if len(kernels) + graphs == 0 else 0
     return Capture(
         schema_version=_schema_version(database),
         messages=tuple(message for message in messages if "NVTX" in message),
         lost=tuple(sorted(lost)),
-        cuda=_cuda_trace(database, kernels + graphs, launches),
+        cuda=_cuda_trace(database, len(kernels) + graphs, launches),
         lost_launches=launches or 0,
+        missing_kernels=missing_kernels(database, kernels),
     )
 
 
@@ -71,10 +76,55 @@ def _launches(database: Database) -> int | None:
         return None
     if not {"id", "value"} <= database.columns("StringIds"):
         return None
-    launching = " OR ".join(f"value LIKE '{pattern}'" for pattern in _LAUNCHES)
-    ids = ", ".join(str(row[0]) for row in database.rows(["id"], "StringIds", launching))
+    ids = ", ".join(_named_like(database, *_LAUNCHES))
     ((count,),) = database.rows(["COUNT(*)"], CALLS, f"nameId IN ({ids})")
     return int(count)
+
+
+def missing_kernels(database: Database, kernels: Operations) -> int:
+    """Launches whose kernel is missing though it must have run while kernels were recorded.
+
+    A launch at the end of a capture has none, since its kernel ran later; so a launch counts only
+    if every stream of its process has a kernel that was launched after it (correlation ids rise
+    within a process). Where streams are captured into graphs, calls launch nothing, and none
+    counts; nor where recording was paused, nor in exports without the columns to tell. So this is a
+    lower bound.
+
+    Args:
+        database: the export.
+        kernels: all of it.
+    """
+    streams = ("globalPid", "deviceId", "contextId", "streamId")
+    named = {"nameId", "globalTid", "correlationId"} <= database.columns(CALLS)
+    if not (named and {"correlationId", *streams} <= database.columns(KERNELS) and len(kernels)):
+        return 0
+    launching = f"nameId IN ({', '.join(_named_like(database, *_LAUNCHES[:2]))})"
+    unclear = f"nameId IN ({', '.join(_named_like(database, *_WITHOUT_KERNELS))})"
+    columns = [f"COALESCE(SUM({one}), 0)" for one in (launching, unclear)]
+    ((launches, captures),) = database.rows(columns, CALLS)
+    if captures or launches <= len(kernels):  # none is missing, and a look at each takes time
+        return 0
+    if "returnValue" in database.columns(CALLS):
+        launching += " AND returnValue = 0"
+    rows = database.rows(["globalTid", "correlationId"], CALLS, launching)
+    called = np.array(rows, np.int64).reshape(-1, 2)
+    newest: dict[int, int] = {}
+    by_stream = f"correlationId IS NOT NULL GROUP BY {', '.join(streams)}"
+    for process, last in database.rows(["globalPid", "MAX(correlationId)"], KERNELS, by_stream):
+        newest[process] = min(last, newest.get(process, last))
+    missing = 0
+    for process, last in newest.items():
+        own = called[(process_of(called[:, 0]) == process) & (called[:, 1] < last), 1]
+        missing += int((~np.isin(own, kernels.correlation[kernels.process[:] == process])).sum())
+    return missing
+
+
+def _named_like(database: Database, *patterns: str) -> list[str]:
+    """Ids of the strings that match one of some patterns of LIKE."""
+    if not {"id", "value"} <= database.columns("StringIds"):
+        return []
+    alike = " OR ".join(f"value LIKE '{pattern}'" for pattern in patterns)
+    return [str(row[0]) for row in database.rows(["id"], "StringIds", alike)]
 
 
 def _messages(database: Database) -> list[str]:

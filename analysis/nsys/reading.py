@@ -64,7 +64,7 @@ def read_profile(
         return Profile(
             path=path,
             tables=database.tables,
-            capture=read_capture(database, len(kernels), len(graphs)),
+            capture=read_capture(database, kernels, len(graphs)),
             ranges=ranges,
             cross_thread_ranges=cross_thread_ranges,
             calls=calls,

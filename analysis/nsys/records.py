@@ -270,6 +270,7 @@ class Capture:
         lost: what nsys says that it may have lost events of, such as `NVTX` and `CUDA`.
         cuda: what became of the kernels.
         lost_launches: API calls that launch kernels, in a profile that holds none.
+        missing_kernels: launches whose kernel is missing among others, at least.
     """
 
     schema_version: str | None
@@ -277,6 +278,7 @@ class Capture:
     lost: tuple[str, ...]
     cuda: CudaTrace
     lost_launches: int
+    missing_kernels: int
 
     @property
     def knows_kernels(self) -> bool:

@@ -79,6 +79,7 @@ class ProfileCoverage:
             "share": self.coverage.share,
             "cuda": self.capture.cuda,
             "lost_launches": self.capture.lost_launches,
+            "missing_kernels": self.capture.missing_kernels,
             "whole_graphs": self.kinds["graphs"].kernels,
             "cross_thread_ranges": self.cross_thread_ranges,
             "open_ranges": self.open_ranges,
@@ -98,6 +99,12 @@ class ProfileCoverage:
             found.append(
                 f"{self.capture.lost_launches} launches of kernels were recorded, but no kernel: "
                 "GPU times are unknown, not zero."
+            )
+        if self.capture.missing_kernels:
+            found.append(
+                f"At least {self.capture.missing_kernels} kernels are missing: their launches were "
+                "recorded, and kernels that were launched after them in every stream. Kernel times "
+                "are lower bounds."
             )
         if self.capture.lost:
             found.append(

@@ -72,6 +72,11 @@ class Run:
         return self.record.submodules
 
     @property
+    def inner_ranges(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the ranges from a submodule down to each one inside of it."""
+        return self.record.inner_ranges
+
+    @property
     def clock(self) -> str:
         """`host` on a CPU device, else `gpu`."""
         return self.record.clock

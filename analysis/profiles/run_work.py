@@ -150,10 +150,11 @@ def check_ranges(of_run: RunWork) -> None:
     if run.status != "ok":
         return
     _check_none_lost(of_run)
-    paths = [f"{IMAGE}/{submodule}" for submodule in run.submodules]
+    inner = ["/".join(names) for names in run.inner_ranges]
+    paths = [f"{IMAGE}/{name}" for name in (*run.submodules, *inner)]
     at = np.flatnonzero(of_run.measured & np.isin(of_run.path.astype(str), paths))
     found = len(set(zip(of_run.image[at].tolist(), of_run.path[at].tolist(), strict=True)))
-    expected, images = run.measured_images * len(run.submodules), len(of_run.images)
+    expected, images = run.measured_images * len(paths), len(of_run.images)
     if found == expected and images == run.measured_images:
         return
     said = "; ".join(f'"{message}"' for message in profile.capture.messages)

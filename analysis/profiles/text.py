@@ -54,6 +54,8 @@ _SHARES = frozenset({"launch_bound_share", "share"})
 _WIDTH = 200
 _LONGEST = 1000
 _LEAST_WIDTH = 24
+MOST_ROWS = 200
+"""Of a table for people, unless they ask for all."""
 _GAP = 2
 
 
@@ -83,17 +85,46 @@ def _json_rows(table: pd.DataFrame) -> str:
 
 
 def print_profile(
-    ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage
+    ranges: pd.DataFrame,
+    kernels: pd.DataFrame | None,
+    coverage: ProfileCoverage,
+    most: int | None = MOST_ROWS,
 ) -> None:
-    """Print the tables and what they leave out; wider where the output is no terminal."""
+    """Print the tables and what they leave out; wider where the output is no terminal.
+
+    Args:
+        ranges: of the profile.
+        kernels: of its ranges; None: they were not asked for.
+        coverage: what is in neither.
+        most: rows of a table that are shown, those with the most time; None: all.
+    """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    print(_text(ranges, _RANGES, width))
+    time = "kernel_sum_ms" if (ranges["kernel_sum_ms"] > 0).any() else "host_ms"
+    shown = _longest(ranges, time, most)
+    print(_text(shown, _RANGES, width))
+    _tell_of_others(len(ranges) - len(shown), "ranges", time)
     if kernels is not None:
-        repeated = kernels["path"].duplicated()
-        shown = kernels.assign(path=kernels["path"].mask(repeated, ""))
-        print(f"\n{_text(shown, _KERNELS, width)}")
+        shown = _longest(kernels, "kernel_sum_ms", most)
+        repeated = shown["path"].duplicated()
+        print(f"\n{_text(shown.assign(path=shown['path'].mask(repeated, '')), _KERNELS, width)}")
+        _tell_of_others(len(kernels) - len(shown), "kernels", "kernel_sum_ms")
     for note in coverage.notes():
         print(shortened(printable(note)))
+
+
+def _longest(table: pd.DataFrame, time: str, most: int | None) -> pd.DataFrame:
+    """The rows with the most time, in the order in which they were."""
+    if most is None or len(table) <= most:
+        return table
+    return table.sort_values(time, ascending=False, kind="stable").head(most).sort_index()
+
+
+def _tell_of_others(left_out: int, what: str, time: str) -> None:
+    if left_out > 0:
+        print(
+            f"… and {left_out:,} more {what} with less {time.partition('_')[0]} time: --all "
+            "prints every row, -o FILE.csv writes them."
+        )
 
 
 def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:

@@ -16,6 +16,7 @@ from ..tables import read_parquet
 from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
 from .record import Run
+from .work import NS_PER_MS
 
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}
 """The clock that counts as a run's runtime, by the type of its device."""
@@ -55,8 +56,9 @@ class PartTimes:
     """Times of one part of an image by one clock, in ms; several calls in an image are added up.
 
     Attributes:
-        submodule: name of the part: a submodule, `image`, a range around it, `end_to_end`.
-        role: `submodule`, `image`, `outside` or `end_to_end`.
+        submodule: name of the part: a submodule, a range inside of one, `image`, a range around
+            it, `end_to_end`.
+        role: `submodule`, `inner`, `image`, `outside` or `end_to_end`.
         clock: what was read.
         times_ms: one per image that has one; images without a kernel have no span.
         kernels_per_image: mean number of kernels; None where none are recorded.
@@ -80,6 +82,9 @@ class PassTimes:
         image_ms: of whole images by the main clock, or without a profiler: by which the pass is
             judged.
         until_done_ms: mean host time of an image until the device has finished it.
+        ranges_per_image: opened in an image, its own among them; of a profile only.
+        ranges_share: share of the image's host time that these take by what an empty one was
+            measured to cost; None where it was not.
         uncovered_share: share of the image's host time in no submodule; of a CPU's profile only.
         kernel_time_coverage: share of the kernel time of images that submodules account for; of a
             GPU's profile only.
@@ -88,15 +93,21 @@ class PassTimes:
     parts: tuple[PartTimes, ...]
     image_ms: Floats
     until_done_ms: float
+    ranges_per_image: float | None = None
+    ranges_share: float | None = None
     uncovered_share: float | None = None
     kernel_time_coverage: float | None = None
 
 
-def parts_of(run: Run) -> Iterator[tuple[str, str]]:
-    """Name and role of every part that a profile tells of, in the order of a run."""
-    yield from ((name, "submodule") for name in run.submodules)
-    yield ("image", "image")
-    yield from ((name, "outside") for name in OUTSIDE)
+def parts_of(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Name, role and path of every part that a profile tells of, in the order of a run."""
+    for name in run.submodules:
+        yield name, "submodule", f"image/{name}"
+        for names in run.inner_ranges:
+            if names[0] == name:
+                yield names[-1], "inner", "/".join(("image", *names))
+    yield "image", "image", "image"
+    yield from ((name, "outside", name) for name in OUTSIDE)
 
 
 def profiled_times(run: Run) -> PassTimes:
@@ -110,8 +121,7 @@ def profiled_times(run: Run) -> PassTimes:
     measured = ranges[ranges["phase"] == "measure"]
     sums = measured.groupby(["path", "image_index"])[_SUMMED].sum(min_count=1)
     parts: list[PartTimes] = []
-    for name, role in parts_of(run):
-        path = f"image/{name}" if role == "submodule" else name
+    for name, role, path in parts_of(run):
         of_part = sums[sums.index.get_level_values("path") == path]
         if len(of_part):
             parts += _by_clock(run, name, role, of_part)
@@ -121,10 +131,16 @@ def profiled_times(run: Run) -> PassTimes:
     waiting = sums[sums.index.get_level_values("path") == WAITING]["host_ms"]
     waiting_ms = float(waiting.sum()) / len(whole["host"]) if run.clock == "gpu" else 0.0
     coverage = texts.get("kernel_time_coverage")
+    in_images = (measured["path"] == "image") | measured["path"].str.startswith("image/")
+    ranges_per_image = float(in_images.sum()) / len(whole["host"])
+    host_ns = float(whole["host"].mean()) * NS_PER_MS
+    empty_ns = run.record.empty_range_ns
     return PassTimes(
         parts=tuple(parts),
         image_ms=whole[MAIN_CLOCK[run.device_type]],
         until_done_ms=float(whole["host"].mean()) + waiting_ms,
+        ranges_per_image=ranges_per_image,
+        ranges_share=None if empty_ns is None else ranges_per_image * empty_ns / host_ns,
         uncovered_share=uncovered_share(ranges) if run.clock == "host" else None,
         kernel_time_coverage=float(coverage) if coverage else None,
     )

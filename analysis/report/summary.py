@@ -18,7 +18,7 @@ from ..memory_table import MEMORY_METHODS
 from ..missing import missing_words, read_rows
 from ..profiles.times import MAIN_CLOCK
 from ..runs_table import RUNS
-from ..runtime_table import MUCH_SLOWER
+from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.summary import Estimate
 
 MOST_NAMED = 6
@@ -41,6 +41,7 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     yield from _lost(runtime)
     yield from _profiler(runtime)
     yield from _uncovered(runtime)
+    yield from _ranges(runtime)
     if "fits" in tables:
         yield from _fits(tables["fits"])
 
@@ -108,6 +109,16 @@ def _uncovered(runtime: pd.DataFrame) -> Iterator[str]:
     if len(rows):
         most = rows["uncovered_share"].max()
         yield f"Up to {most:.1%} of an image's host time is in no submodule, in: {_named(rows)}."
+
+
+def _ranges(runtime: pd.DataFrame) -> Iterator[str]:
+    rows = runtime[runtime["ranges_share"] > COSTLY_RANGES]
+    if len(rows):
+        most = rows["ranges_share"].max()
+        yield (
+            f"Ranges take up to {most:.1%} of an image's host time by what an empty one costs, in: "
+            f"{_named(rows)}."
+        )
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -211,8 +222,10 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
 def _rest(rows: pd.DataFrame, compared: int) -> str:
     """Tell the result of the methods and variants that were not compared."""
     lost = int((rows["verdict"] == "does_not_fit").sum())
-    more = len(rows) - compared - lost
+    refused = int((rows["verdict"] == "refused").sum())
+    more = len(rows) - compared - lost - refused
     parts = [f"{lost} do not fit"] if lost else []
+    parts += [f"{refused} refuse the size"] if refused else []
     parts += [f"{more} not known"] if more else []
     return f", of {len(rows)} methods and variants {', '.join(parts)}" if parts else ""
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError, OutputError, UserError
+from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError
 from adscale.failure import one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
@@ -110,7 +110,10 @@ def _counted(
         except leave_out as error:
             if side_px == sides_px[-1] and not counts:
                 raise
-            refused.append(RefusedCount(side_px, one_line(error)))
+            # what to do about a size that is refused is plain: ask for others
+            is_size = isinstance(error, UnsupportedResolutionError)
+            reason = " ".join(error.args[1].split()) if is_size else one_line(error)
+            refused.append(RefusedCount(side_px, reason, by_method=isinstance(error, UserError)))
     return tuple(counts), tuple(refused)
 
 

@@ -20,21 +20,20 @@ from typing import Any
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError, OutputError
-from adscale.failure import begin, end, fail, one_line
-from adscale.methods.registry import check_files, check_resolution, get_spec, parse_variant
+from adscale.failure import end, or_note
+from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import MAX_IMAGE_MEGAPIXELS, RunRequest
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import (
-    INTERRUPTED,
-    MeasurementFailedError,
     check_container,
     launch,
     write_empty_profile,
 )
 from ..lock import alone_in
+from ..study.checks import check_files_of_run
 from ..study.finished import finish, is_measured
 from .study import add_method_arguments, find_method
 
@@ -155,40 +154,20 @@ def _planned(args: argparse.Namespace, request: RunRequest) -> int:
             end(record)
             print(f"{record}: measured already as it is planned", flush=True)
             return 0
-        if not args.keep_going:
-            _measure(args, request)
-        elif not _measure_or_note(args, request, record):
+        problem = or_note(
+            record if args.keep_going else None,
+            lambda: _measure(args, request),
+            lambda: write_empty_profile(args.out, request),
+            measured=request,
+        )
+        if problem is not None:
+            what = f"{request.method} {request.variant} {request.resolution_px} px"
+            print(f"study: {what} failed: {problem}; the rest of the study goes on", flush=True)
             return 0
         end(record)  # first, since what is noted as failed is not counted as measured
         if args.plan is not None:
             print(finish(args.plan, request, args.out, time.monotonic() - began_s), flush=True)
     return 0
-
-
-def _measure_or_note(args: argparse.Namespace, request: RunRequest, record: Path) -> bool:
-    """Whether it was measured. What was measured before stays in any case.
-
-    Raises:
-        MeasurementFailedError: it was asked to end, which is no fault of the run.
-        OSError: no note can be written.
-    """
-    begin(record, request)
-    try:
-        _measure(args, request)
-    except MeasurementFailedError as error:
-        if error.returncode in INTERRUPTED:
-            raise
-        problem = error.problem
-    except Exception as error:  # noqa: BLE001 - whatever it is: other runs do not depend on it
-        problem = one_line(error)
-        print(f"error: {problem}", file=sys.stderr)
-    else:
-        return True
-    fail(record, request, problem)
-    write_empty_profile(args.out, request)
-    what = f"{request.method} {request.variant} {request.resolution_px} px"
-    print(f"study: {what} failed: {problem}; the rest of the study goes on", flush=True)
-    return False
 
 
 def _check(args: argparse.Namespace, request: RunRequest) -> None:
@@ -209,7 +188,7 @@ def _launch(
     choice: Choice | None,
     hardware: str | None = None,
 ) -> None:
-    check_named_files(requests[0])
+    check_files_of_run(requests[0])
     check_threads(requests[0].threads)
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
@@ -230,19 +209,6 @@ def check_threads(threads: int) -> None:
     if threads > most:
         what = f"{threads} is far more than this machine has CPUs"
         raise ConfigError("threads", what, f"expected: at most {most}, better {usable_cpus()}")
-
-
-def check_named_files(request: RunRequest) -> None:
-    """Refuses a run whose images or weights are not there, before it waits for the device.
-
-    Raises:
-        UserError: there is no image that can be read, or no such file.
-    """
-    check_files(get_spec(request.target), request.settings)
-    if request.images is not None:
-        from ..images import check_folder  # numpy and Pillow come with it
-
-        check_folder(Path(request.images), request.max_image_megapixels)
 
 
 def _folder(out: Path) -> Path:

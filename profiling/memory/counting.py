@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
 import torch
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,8 +21,10 @@ from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
 from ..methods.base import Method
-from ..methods.division import BETWEEN, indivisible, own_name
+from ..methods.division import BETWEEN
 from ..methods.loading import load_method_class
+from ..methods.watching import indivisible, own_name
+from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
 from .recording import Recorder, size_bytes
 from .shapes import take_contents
@@ -69,8 +73,9 @@ def count_memory(
     """Counts one inference of a method.
 
     Weights are not read: a checkpoint that fits has the sizes that are counted. A foreign method
-    may need contents that are not there (a memory bank, a number read from a tensor), or refuse the
-    resolution: it is counted up to the submodule that does, and ``incomplete`` says so.
+    may need contents that are not there (a memory bank, a number read from a tensor): it is counted
+    up to the submodule that does, and ``incomplete`` says so. Any other error is one that it raises
+    in a run, too: it refuses the resolution.
 
     Args:
         spec: of the method.
@@ -81,7 +86,8 @@ def count_memory(
             needed.
 
     Raises:
-        UnsupportedResolutionError: the architecture does not run at this resolution.
+        UnsupportedResolutionError: the architecture does not run at this resolution, as it says
+            itself or by an error when it is called.
         ConfigError: the method has no such implementation, cannot be built, or this torch does not
             count for a CUDA device that is absent.
     """
@@ -214,6 +220,8 @@ def _count(
     except Exception as problem:
         if not spec.foreign:
             raise
+        if method.is_filled and not _is_of_the_count(problem):
+            raise _refusal(spec, resolution_px, problem) from problem
         missing.append(_interrupted(trace.recorder, problem))
     missing += _not_seen(method, trace.recorder)
     # of ours, what lies behind an interruption belongs to where it happened
@@ -237,6 +245,45 @@ def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
     """Bytes that the device must hold beside the image; what ``not_counted`` lists comes on top."""
     resident = sum(part.parameters_bytes + part.buffers_bytes for part in parts)
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
+
+
+_OF_THE_COUNT = (
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.FakeTensorDeviceMismatchError,
+    fake_tensor.MetadataMismatchError,
+    fake_tensor.UnsupportedFakeTensorException,
+    fake_tensor.UnsupportedMutationAliasingException,
+    fake_tensor.UnsupportedOperatorException,
+    NotImplementedError,  # an operator without a rule for shapes
+    MemoryError,
+)
+"""Errors for want of contents, or of what torch can do without them."""
+
+_WORDS_OF_THE_COUNT = re.compile(
+    r"fake ?tensor|meta tensor|tensor subclass|data pointer|\bNYI\b|pickle|cuda|nvidia|triton",
+    re.IGNORECASE,
+)
+"""The same where torch raises a plain RuntimeError, TypeError or AssertionError."""
+
+
+def _is_of_the_count(problem: BaseException | None) -> bool:
+    """Whether an error, or one behind it, has come only because there are no contents."""
+    while problem is not None:
+        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(str(problem)):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+def _refusal(
+    spec: MethodSpec, resolution_px: int, problem: Exception
+) -> UnsupportedResolutionError:
+    what = f"{spec.target} does not run at {resolution_px} px ({_in_a_line(problem)}"
+    place = error_place(problem)
+    return UnsupportedResolutionError(
+        "resolution", f"{what}; {place})" if place else f"{what})", "ask for sizes that it takes"
+    )
 
 
 def _interrupted(recorder: Recorder, problem: Exception) -> str:

@@ -15,7 +15,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..methods.base import is_fake
-from ..methods.division import own_name
+from ..methods.watching import own_name
 
 
 def take_contents(

@@ -27,7 +27,8 @@ from adscale.memory_record import (
 )
 
 from ..methods.base import LibraryWork, Method, watching_libraries
-from ..methods.division import BETWEEN, own_name
+from ..methods.division import BETWEEN
+from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
 from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters
 

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
 
-from ..annotation import Annotate
+from ..annotation import EMPTY, Annotate, empty_range_ns
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,6 +58,14 @@ class Method(nn.Module, ABC):
     counted_once: ClassVar[tuple[str, ...]] = ()
     """Paths of modules that are called many times an image, each call with the same cost: where
     memory is counted, one call stands for all. They return one new tensor and keep nothing."""
+
+    inner_ranges: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Ranges that are opened inside of submodules in each image, each with the names of those
+    around it, the submodule first."""
+
+    is_filled: bool = True
+    """False where an instance that was built for counting lacks what one that runs has, such as a
+    memory bank that is fitted to images."""
 
     @classmethod
     def resolution_problem(
@@ -113,6 +121,19 @@ class Method(nn.Module, ABC):
             image: what ``prepare`` returned, on the method's device.
             annotate: opens a range. Every operation happens inside exactly one submodule's range.
         """
+
+    def empty_range_ns(self, annotate: Annotate) -> float:
+        """Time in ns of a range without anything in it, opened as ``infer`` opens them.
+
+        Args:
+            annotate: opens ranges.
+        """
+
+        def opening() -> None:
+            with annotate(EMPTY):
+                pass
+
+        return empty_range_ns(opening, lambda: None)
 
 
 def is_fake(tensor: torch.Tensor) -> bool:

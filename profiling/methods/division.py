@@ -3,170 +3,122 @@
 A submodule is a child of the network, with all that lies in it. Often its layers are called from
 outside, one by one (``for layer in self.features``): each then runs in the child's range. What the
 network does itself, such as adding two outputs, is a submodule of its own, ``between submodules``.
+Modules further down have ranges inside of these where they are asked for, see ``range_paths``.
 
-Modules are watched from around their calls, not by torch's hooks: where a layer has hooks, torch
-does not take the fused paths that it has for attention, and other operators would be measured than
-those that run without us. Which modules are called from outside is seen in the first image, in
-which all are watched; later only these.
+Which modules are called from outside is seen in the first image, in which all are watched; later
+only these, and what has a range.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..annotation import Annotate, child_name
+from adscale.errors import ConfigError
+from adscale.models import nearest
+
+from ..annotation import EMPTY, Annotate, child_name, empty_range_ns, no_range
+from .watching import indivisible, inner_modules, own_name, unwatch, watch, whole
 
 BETWEEN = "between submodules"
 """The submodule of what runs in no child."""
 
-_COMPILED = "_orig_mod"
-"""The name by which ``torch.compile`` keeps the network that it was given."""
+Depth = int | Sequence[str]
+"""Which modules have ranges: those of so many levels below the network, or its children and the
+modules of these paths."""
 
-_SLOT = "_compiled_call_impl"
-"""What a module calls in place of its own ``_call_impl``, where it is set."""
-
-
-class Watcher(Protocol):
-    """Is told when a module is called."""
-
-    def before(self, module: nn.Module) -> None:
-        """A call begins."""
-
-    def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
-        """A call has ended; without an output where it has failed."""
+_Chain = tuple[str, ...]
+"""Names of the ranges around what a module does, outermost first."""
 
 
-class _Watched:
-    """A module's call, with those who watch it around it; its hooks are inside."""
+def range_paths(network: nn.Module, depth: Depth) -> Collection[str]:
+    """Paths of the modules that have ranges of their own.
 
-    def __init__(self, module: nn.Module, call: Callable[..., Any]) -> None:
-        self.module = module
-        self.call = call
-        self.watchers: tuple[Watcher, ...] = ()
+    Args:
+        network: whose children always have one, unless it cannot be divided.
+        depth: which others have one.
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():  # nothing of ours belongs into a compiled graph
-            return self.call(*args, **kwargs)
-        module, watchers = self.module, self.watchers
-        for watcher in watchers:
-            watcher.before(module)
-        output, failed = None, True
-        try:
-            output = self.call(*args, **kwargs)
-            failed = False
-        finally:
-            for watcher in reversed(watchers):
-                watcher.after(module, output, failed=failed)
-        return output
+    Raises:
+        ConfigError: a path is that of no module, or of one that cannot be told apart.
+    """
+    modules = {} if whole(network) else dict(inner_modules(network))
+    if isinstance(depth, int):
+        return {path for path in modules if path.count(".") < depth}
+    for name in depth:
+        if name not in modules:
+            raise _no_range_of(name, network, modules)
+    return {*depth, *(path for path in modules if "." not in path)}
 
 
-def watch(module: nn.Module, watcher: Watcher) -> None:
-    """Has a watcher told of every call of a module, within those who watch it already."""
-    slots = module.__dict__  # a scripted module refuses to have its attributes set
-    found = getattr(module, _SLOT, None)
-    if not isinstance(found, _Watched):
-        found = slots[_SLOT] = _Watched(module, found or module._call_impl)  # noqa: SLF001 - a slot
-    found.watchers += (watcher,)
+def _no_range_of(name: str, network: nn.Module, modules: Mapping[str, nn.Module]) -> ConfigError:
+    """Why a module cannot have a range of its own."""
+    named: dict[str, nn.Module] = {}
+    for path, one in network.named_modules(remove_duplicate=False):
+        named.setdefault(own_name(path), one)  # the outer one, of what torch.compile wraps
+    if name not in named:
+        known = nearest(name, modules or named)
+        return ConfigError("settings.depth", f"there is no module {name!r}{known}", _SEE_NAMES)
+    for path in ("", *_around(name)):
+        reason = indivisible(named.get(path, network))
+        if reason is not None:
+            where = repr(path) if path else "the network"
+            what = f"{name!r} lies in {where}, which is {reason}: its parts cannot be told apart"
+            return ConfigError("settings.depth", what, "leave the name out")
+    same = [path for path, one in modules.items() if one is named[name]]
+    what = f"{name!r} cannot be told apart"
+    if same:
+        what = f"{name!r} is the same module as {same[0]!r}"
+    return ConfigError("settings.depth", what, f"name {same[0]!r}" if same else _SEE_NAMES)
 
 
-def unwatch(module: nn.Module, watcher: Watcher) -> None:
-    """Ends ``watch``; the module is as before once nobody watches it."""
-    found = module.__dict__.get(_SLOT)
-    if not isinstance(found, _Watched):
-        return
-    found.watchers = tuple(one for one in found.watchers if one is not watcher)
-    if found.watchers:
-        return
-    del module.__dict__[_SLOT]
-    if getattr(found.call, "__func__", None) is not nn.Module._call_impl:  # noqa: SLF001 - a slot
-        module.__dict__[_SLOT] = found.call
+_SEE_NAMES = "network.named_modules() lists the names"
 
 
-def own_name(path: str) -> str:
-    """The path of a module as its author knows it, whatever ``torch.compile`` has put around."""
-    return ".".join(part for part in path.split(".") if part != _COMPILED)
-
-
-def indivisible(module: nn.Module) -> str | None:
-    """Why the children of a module cannot be told apart while it runs; None: they can."""
-    if isinstance(module, torch.jit.ScriptModule):
-        # torch.jit.trace makes modules of such a class only
-        return "traced" if "Traced" in type(module).__name__ else "scripted"
-    if _is_compiled(module):
-        return "compiled"
-    if isinstance(module, fx.GraphModule) and not any(
-        node.op == "call_module" for node in module.graph.nodes
-    ):
-        return "a graph of operators"
-    return None
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    found = getattr(module, _SLOT, None)
-    if found is not None and not isinstance(found, _Watched):
-        return True
-    forward = getattr(module, "forward", None)
-    return _COMPILED in module.__dict__.get("_modules", {}) or hasattr(
-        forward, "_torchdynamo_orig_callable"
-    )
-
-
-def whole(network: nn.Module) -> str | None:
-    """The name of the only submodule of a network that cannot be divided; None: it can be."""
-    reason = indivisible(network)
-    if reason is not None:
-        return f"network ({reason})"
-    return None if any(True for _ in network.children()) else "network"
-
-
-def inner_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules of a network that are called one by one, with their paths, each once."""
-    seen = {network}
-
-    def below(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-        for name, child in module.named_children():
-            if child in seen:
-                continue
-            seen.add(child)
-            inner = f"{path}.{name}" if path else name
-            yield inner, child
-            if indivisible(child) is None:
-                yield from below(child, inner)
-
-    return below(network, "")
+def _chain(path: str, with_range: Collection[str]) -> _Chain:
+    """The ranges around a module, with its own."""
+    found = [one for one in (*_around(path), path) if one in with_range]
+    return tuple(child_name(one) if "." not in one else one for one in found)
 
 
 class Division:
-    """Opens the range of a child around its calls, and of ``between submodules`` around the rest.
+    """Opens ranges around the calls of modules, and ``between submodules`` around the rest.
 
     Args:
         network: whose calls are divided, from now on.
+        depth: which modules have ranges inside of those of the network's children.
+
+    Raises:
+        ConfigError: see ``range_paths``.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, depth: Depth = 1) -> None:
         self.whole = whole(network)
-        self._network = network
+        with_range = range_paths(network, depth)
+        self._network, self._depth = network, depth
         self._annotate: Annotate | None = None
-        self._open: AbstractContextManager[object] | None = None
-        self._depth = 0
+        self._gap: AbstractContextManager[object] | None = None
+        self._open: list[tuple[str, AbstractContextManager[object]]] = []
+        self._opened: list[int] = []
+        """How many ranges each call that is watched has opened, the innermost last."""
         self._times: dict[nn.Module, int] = {}
         self._called: dict[str, None] = {}
-        self._child: dict[nn.Module, str] = {}
+        self._inner: dict[_Chain, None] = {}
+        self._chains: dict[nn.Module, _Chain] = {}
         self._paths: dict[nn.Module, str] = {}
         self._first = _FirstCall()
         if self.whole is None:
             for path, module in inner_modules(network):
                 self._paths[module] = path
-                self._child[module] = child_name(path.partition(".")[0])
+                self._chains[module] = _chain(path, with_range)
                 watch(module, self)
+        self._asked = {chain for chain in self._chains.values() if len(chain) > 1}
 
     @property
     def submodules(self) -> tuple[str, ...]:
@@ -174,6 +126,26 @@ class Division:
         if self.whole is not None:
             return (self.whole,)
         return tuple(sorted(self._called, key=lambda name: name == BETWEEN))
+
+    @property
+    def inner_ranges(self) -> tuple[_Chain, ...]:
+        """What was opened inside of submodules so far, with the names of the ranges around it."""
+        return tuple(self._inner)
+
+    @property
+    def undivided(self) -> Mapping[str, str]:
+        """Modules that stay one range though levels below them were asked for, and why."""
+        return {
+            path: reason
+            for module, path in self._paths.items()
+            if isinstance(self._depth, int) and path.count(".") + 1 < self._depth
+            if (reason := indivisible(module)) is not None
+        }
+
+    @property
+    def never_opened(self) -> tuple[str, ...]:
+        """The modules with ranges inside of submodules that were not called so far."""
+        return tuple(sorted({chain[-1] for chain in self._asked - self._inner.keys()}))
 
     def __call__(self, annotate: Annotate, *inputs: Any) -> Any:
         """Calls the network.
@@ -194,28 +166,44 @@ class Division:
         finally:
             self._end_gap()
             self._annotate = None
-            self._depth = 0
+            self._opened.clear()
             if is_first:
                 self._forget_inner()
 
     def before(self, module: nn.Module) -> None:
         """See ``Watcher``."""
-        self._depth += 1
-        if self._depth == 1 and self._annotate is not None:
-            self._end_gap()
-            name = self._child[module]
+        is_outer = not self._opened
+        opened = 0
+        if self._annotate is not None:
+            if is_outer:
+                self._end_gap()
+            # a module that another one calls which does not hold it belongs to that one
+            chain, around = self._chains[module], len(self._open)
+            pairs = zip(self._open, chain, strict=False)
+            if all(name == inner for (name, _), inner in pairs):
+                for name in chain[around:]:
+                    self._begin(name, self._annotate)
+                    opened += 1
+        if opened:
+            self._first.openers.add(module)
+        self._opened.append(opened)
+
+    def _begin(self, name: str, annotate: Annotate) -> None:
+        if self._open:
+            self._inner.setdefault((*(around for around, _ in self._open), name))
+        else:
             self._called.setdefault(name)
-            self._first.roots.add(module)
-            self._open = self._annotate(name)
-            self._open.__enter__()
+        opening = annotate(name)
+        opening.__enter__()
+        self._open.append((name, opening))
 
     def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
         """See ``Watcher``."""
         del output, failed
-        self._depth -= 1
-        if self._depth == 0 and self._open is not None:
-            self._open.__exit__(None, None, None)
-            self._open = None
+        for _ in range(self._opened.pop() if self._opened else 0):
+            _, opened = self._open.pop()
+            opened.__exit__(None, None, None)
+        if not self._opened and self._annotate is not None:
             times = self._times[module] = self._times.get(module, 0) + 1
             self._begin_gap((module, times))
 
@@ -224,25 +212,26 @@ class Division:
             self._first.begin_gap(behind)
         elif behind in self._first.gaps and self._annotate is not None:
             self._called.setdefault(BETWEEN)
-            self._open = self._annotate(BETWEEN)
-            self._open.__enter__()
+            self._gap = self._annotate(BETWEEN)
+            self._gap.__enter__()
 
     def _end_gap(self) -> None:
         if not self._first.is_over:
             self._first.end_gap()
-        elif self._open is not None:
-            self._open.__exit__(None, None, None)
-            self._open = None
+        elif self._gap is not None:
+            self._gap.__exit__(None, None, None)
+            self._gap = None
 
     def _forget_inner(self) -> None:
-        """Leaves modules alone that run inside others."""
+        """Leaves modules alone that run inside others and have no range of their own there."""
         first = self._first
         first.is_over = True
         if first.has_compiled():
             return  # another change of a module would compile again what has just been compiled
-        roots = {self._paths[module] for module in first.roots}
+        opened = {(self._paths[module], self._chains[module]) for module in first.openers}
         for module, path in self._paths.items():
-            if module not in first.roots and any(around in roots for around in _around(path)):
+            chain = self._chains[module]
+            if module not in first.openers and any((one, chain) in opened for one in _around(path)):
                 unwatch(module, self)
 
 
@@ -260,8 +249,8 @@ class _FirstCall:
 
     def __init__(self) -> None:
         self.is_over = False
-        self.roots: set[nn.Module] = set()
-        """Modules that were called while no other ran."""
+        self.openers: set[nn.Module] = set()
+        """Modules whose calls have opened ranges."""
         self.gaps: set[_Position] = set()
         """Where the network does something itself."""
         self._noticing: _Noticing | None = None
@@ -338,3 +327,31 @@ def computes(operator: torch._ops.OpOverload, inputs: Any, result: Any) -> bool:
 def _storages(values: Any) -> set[int]:
     tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
     return {tensor.untyped_storage()._cdata for tensor in tensors}  # noqa: SLF001 - its identity
+
+
+class _Nothing(nn.Module):
+    """Calls a module that does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module(EMPTY, _Empty())
+
+    def forward(self) -> None:
+        self.get_submodule(EMPTY)()
+
+
+class _Empty(nn.Module):
+    def forward(self) -> None:
+        """Does nothing."""
+
+
+def division_range_ns(annotate: Annotate) -> float:
+    """Time of a module's range in ns if the module does nothing, with all that opens it.
+
+    Args:
+        annotate: opens ranges.
+    """
+    bare, divided = _Nothing(), _Nothing()
+    division = Division(divided)
+    division(no_range)  # the first call notices what later ones do not look for any more
+    return empty_range_ns(lambda: division(annotate), bare)

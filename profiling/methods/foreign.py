@@ -1,15 +1,15 @@
 """Networks and models of others as methods: any ``torch.nn.Module``, any image model of anomalib.
 
-The children of the network are the submodules, see ``division``.
+The children of the network are the submodules, see ``division``. Which modules further down have
+ranges inside of theirs is a setting, see ``arguments``.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
@@ -28,14 +28,18 @@ from adscale.progress import Progress
 
 from ..annotation import Annotate
 from ..images import ImageSet
+from .arguments import Arguments, tell
 from .base import Detection, Method
 from .checkpoints import read_tensors
-from .division import Division
+from .division import Depth, Division, division_range_ns
 from .preparation import imagenet_tensor
 from .weights import check_kind, compare_names, load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+_DEPTH = "Levels of modules that have ranges (1: the children), or names of modules"
 
 
 @dataclass(frozen=True, config=OPEN)
@@ -51,6 +55,8 @@ class ModelSettings:
         description="Folder of normal images for models that collect statistics; null: some "
         "photographs that come with scikit-image.",
     )
+    depth: Any = Field(default=None, description=f"{_DEPTH}; null: 1.")
+    range_depth: Any = Field(default=None, description="As depth, where that is an argument.")
 
 
 @dataclass(frozen=True, config=OPEN)
@@ -61,6 +67,8 @@ class ModuleSettings:
         default=None,
         description="Checkpoint of the network; null: as its own code draws them.",
     )
+    depth: Any = Field(default=None, description=f"{_DEPTH}; null: 1.")
+    range_depth: Any = Field(default=None, description="As depth, where that is an argument.")
 
 
 class ModuleMethod(Method):
@@ -73,6 +81,10 @@ class ModuleMethod(Method):
     Args:
         network: in any mode; evaluated here.
         resolution_px: side length of the images.
+        depth: which modules have ranges inside of those of the children.
+
+    Raises:
+        ConfigError: one of them cannot have one.
     """
 
     settings: ClassVar[type[Any]] = ModuleSettings
@@ -81,19 +93,31 @@ class ModuleMethod(Method):
     make_network: ClassVar[Callable[..., nn.Module]]
     """Makes the network from the settings, other than ``weights``, as keyword arguments."""
 
-    def __init__(self, network: nn.Module, resolution_px: int) -> None:
+    def __init__(self, network: nn.Module, resolution_px: int, depth: Depth = 1) -> None:
         super().__init__()
         self.resolution_px = resolution_px
         self.network = _evaluated(network)
         _make_lazy_layers(network, resolution_px)
-        self._division = Division(network)
+        self._division = Division(network, depth)
         if self._division.whole not in (None, "network"):
-            _tell_of(self._division.whole)
+            tell(
+                f"the network is measured as one submodule, {self._division.whole!r}: what runs in "
+                "it cannot be told apart"
+            )
+        for path, reason in self._division.undivided.items():
+            tell(f"{path!r} stays one range: it is {reason}, its parts cannot be told apart")
 
     @property
     def submodules(self) -> tuple[str, ...]:  # type: ignore[override]
         """What ran so far, in the order of the first call; what runs between children last."""
         return self._division.submodules
+
+    @property
+    def inner_ranges(self) -> tuple[tuple[str, ...], ...]:  # type: ignore[override]
+        """See ``Method``; those of modules that are never called are told."""
+        for name in self._division.never_opened:
+            tell(f"{name!r} has no range: it was never called")
+        return self._division.inner_ranges
 
     @classmethod
     def build(
@@ -106,18 +130,18 @@ class ModuleMethod(Method):
             WeightsError: the checkpoint cannot be read or does not fit the network.
         """
         del implementation  # there is one
-        arguments = {key: value for key, value in settings.items() if key != "weights"}
+        arguments = Arguments(settings, ours=("weights",))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
                 with unset_fake_temporarily():  # where memory is counted: it may read numbers
-                    network = cls.make_network(**arguments)
+                    network = arguments.make(cls.make_network, cls.__name__)
             except TypeError as problem:  # an unknown or missing argument
                 what = f"{cls.__name__} does not accept these settings ({problem})"
                 raise ConfigError("settings", what, "see the arguments of the network") from problem
         if settings.get("weights"):
             load_weights(network, Path(settings["weights"]))
-        return cls(network, resolution_px)
+        return cls(network, resolution_px, **arguments.given_depth)
 
     def prepare(self, image: Image) -> torch.Tensor:
         """Resizes to s×s (bilinear, antialiased) and normalises with ImageNet's statistics.
@@ -141,6 +165,10 @@ class ModuleMethod(Method):
             score=_find(output, "pred_score"),
         )
 
+    def empty_range_ns(self, annotate: Annotate) -> float:
+        """See ``Method``; what watches the calls of modules is in it."""
+        return division_range_ns(annotate)
+
 
 def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
     """A method around a network.
@@ -150,6 +178,7 @@ def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
         make: called with the settings as keyword arguments; must return a ``torch.nn.Module``.
     """
 
+    @functools.wraps(make, updated=())
     def make_network(**settings: Any) -> nn.Module:
         network = make(**settings)
         if not isinstance(network, nn.Module):
@@ -179,16 +208,6 @@ def _make_lazy_layers(network: nn.Module, resolution_px: int) -> None:
     with unset_fake_temporarily(), torch.no_grad():
         network(torch.zeros(1, 3, resolution_px, resolution_px))
     _evaluated(network)
-
-
-@cache
-def _tell_of(submodule: str) -> None:
-    print(
-        f"the network is measured as one submodule, {submodule!r}: what runs in it cannot be told "
-        "apart",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 def _find(output: Any, name: str) -> torch.Tensor | None:
@@ -236,24 +255,28 @@ class AnomalibMethod(ModuleMethod):
             ImageFolderError: no normal image can be read.
         """
         del implementation
-        own = ("checkpoint", "normal_images")
-        arguments = {key: value for key, value in settings.items() if key not in own}
+        arguments = Arguments(settings, ours=("checkpoint", "normal_images"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             with unset_fake_temporarily():  # where memory is counted; its building needs contents
-                model = cls._make(arguments)
+                model = cls._make(settings, arguments)
+            is_filled = not hasattr(model, "fit")
             if settings["checkpoint"] is not None:
                 _load(model, Path(settings["checkpoint"]))
-            elif hasattr(model, "fit") and detect_fake_mode() is None:
+                is_filled = True
+            elif not is_filled and detect_fake_mode() is None:
                 _collect(model, settings["normal_images"], resolution_px)
-        return cls(model.model, resolution_px)
+                is_filled = True
+        method = cls(model.model, resolution_px, **arguments.given_depth)
+        method.is_filled = is_filled
+        return method
 
     @classmethod
-    def _make(cls, arguments: Mapping[str, Any]) -> Any:
-        downloads = arguments.get("pre_trained", False)
+    def _make(cls, settings: Mapping[str, Any], arguments: Arguments) -> Any:
+        downloads = settings.get("pre_trained", False)
         try:
             with nullcontext() if downloads else _drawn_backbones():
-                return cls.model_class(**arguments)
+                return arguments.make(cls.model_class, cls.model_class.__name__)
         except (TypeError, ValueError, OSError, RuntimeError) as problem:
             what = f"anomalib's {cls.model_class.__name__} does not accept these settings"
             raise ConfigError(

@@ -1,6 +1,6 @@
-"""What can be known of a study before its first job. No torch, numpy or Pillow in here.
+"""What can be known of a study, or of a run, before it begins. No torch, numpy or Pillow in here.
 
-What needs them is asked of another process, where they are installed.
+What of a study needs them is asked of another process, where they are installed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,26 @@ from adscale.devices import IN_CONTAINER, detect_device_type
 from adscale.digest import method_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
-from adscale.methods.registry import check_files
+from adscale.methods.registry import check_files, get_spec
 from adscale.plan_file import Plan
+from adscale.request import RunRequest
 
 from .finished import NOTES, RESULTS, unfinished_measurements
 
 CHECKOUT = Path(__file__).parents[2]
+
+
+def check_files_of_run(request: RunRequest) -> None:
+    """Refuses a run whose images or weights are not there, before it waits for the device.
+
+    Raises:
+        UserError: there is no image that can be read, or no such file.
+    """
+    check_files(get_spec(request.target), request.settings)
+    if request.images is not None:
+        from ..images import check_folder  # numpy and Pillow come with it
+
+        check_folder(Path(request.images), request.max_image_megapixels)
 
 
 def check_named_files(study: StudyConfig) -> None:

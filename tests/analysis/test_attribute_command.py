@@ -15,6 +15,7 @@ import pytest
 from adscale.progress import progress_bar
 from analysis.profiles.kernel_table import KERNEL_COLUMNS
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_columns
+from analysis.profiles.text import MOST_ROWS
 from analysis.profiles.work import SEPARATOR
 from tests.analysis.conftest import FIXTURES
 from tests.analysis.reference import THREADS, Call, Events, Operation, Range
@@ -242,3 +243,40 @@ def test_no_bar_for_what_is_quick() -> None:
     with progress_bar("reading", terminal) as update:
         update(1, 2)
     assert terminal.getvalue() == ""
+
+
+def test_the_text_of_a_wide_profile_has_the_rows_with_the_most_time(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    """Without kernels by their time on the host; every other output, and --all, has every row."""
+    writer = ProfileWriter()
+    for number in range(MOST_ROWS + 50):
+        with writer.range(f"step {number:03}"):
+            writer.cpu_ns += 1000 * (number + 1 if number % 2 else 10_000)
+    writer.write(tmp_path / "wide.sqlite")
+    _, text, _ = analysis("attribute", tmp_path / "wide.sqlite")
+    shown = [line.split()[0] + line.split()[1] for line in text.splitlines() if "step" in line]
+    short = {f"adscale:step{number:03}" for number in range(1, 100, 2)}
+    every = [f"adscale:step{number:03}" for number in range(MOST_ROWS + 50)]
+    assert shown == [name for name in every if name not in short]
+    assert "… and 50 more ranges with less host time: --all prints every row, -o " in text
+    _, everything, _ = analysis("attribute", tmp_path / "wide.sqlite", "--all")
+    assert everything.count("step") == len(every)
+    assert "more ranges" not in everything
+    for form in ("--csv", "--json"):
+        assert analysis("attribute", tmp_path / "wide.sqlite", form)[1].count("step") == len(every)
+
+
+def test_kernels_of_a_wide_profile_are_those_with_the_most_time(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    writer = ProfileWriter()
+    for number in range(MOST_ROWS + 7):
+        with writer.range(f"step {number}"):
+            writer.kernel(f"kernel_{number}", writer.cpu_ns + 10_000, 100 + number)
+    writer.write(tmp_path / "wide.sqlite")
+    _, text, _ = analysis("attribute", tmp_path / "wide.sqlite", "--kernels")
+    assert "… and 7 more ranges with less kernel time" in text
+    assert "… and 7 more kernels with less kernel time" in text
+    named = {line.split()[2] for line in text.splitlines() if "kernel_" in line}
+    assert named == {f"kernel_{number}" for number in range(7, MOST_ROWS + 7)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,8 +13,11 @@ import pytest
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from adscale.names import sensor_side_px
+from analysis.feasibility.answer import answer
 from analysis.feasibility.fitting import (
     GIB,
+    Target,
     measured_devices,
     on_device,
 )
@@ -24,10 +28,13 @@ from analysis.feasibility.tables import (
     FeasibilityTables,
     feasibility_table,
     limits_table,
+    read_tables,
 )
 from analysis.figures.canvas import Style, rc_parameters
 from analysis.figures.feasibility import LOOKS, feasibility, rate_text
 from analysis.hardware import Gpu, Hardware, Sensor
+from analysis.memory_table import MEMORY_METHODS
+from analysis.missing import add_missing
 from analysis.runtime_table import RUNTIME
 from analysis.tables import read_csv, write_csv
 from tests.analysis.drawings import VARIANT, caption
@@ -66,6 +73,37 @@ def test_a_run_that_was_measured_outweighs_the_count() -> None:
     found = feasibility_table(lost, HARDWARE).set_index(["gpu", "sensor"])
     assert found.loc[("RTX 4090", "IMX264"), "reason"] == "ran out of memory at 1024 px on lab"
     assert found.loc[("middle", "one"), "verdict_basis"] == "counted"
+
+
+def test_a_size_that_a_method_refuses_is_said_so_and_has_neither_memory_nor_latency() -> None:
+    side_px = sensor_side_px(5.0)
+    known = tables()
+    asked = replace(known, refused={("M", VARIANT, side_px): "it takes multiples of 14"})
+    gpu, sensors = [Target("big", "cuda", 999 * GIB)], [Sensor("odd", 5.0), Sensor("one", 1.0)]
+    row, other = feasibility_rows(asked, gpu, sensors)
+    assert (row["verdict"], row["reason"]) == ("refused", "refused: it takes multiples of 14")
+    assert row["latency_problem"] == row["reason"]
+    assert {row[name] for name in ("needed_low_bytes", "needed_high_bytes", "latency_ms")} == {None}
+    assert answer(row, 50).endswith("px): refused: it takes multiples of 14")
+    assert other["verdict"] == "fits"
+    ran = replace(asked, runtime=latency((side_px,)))
+    assert next(feasibility_rows(ran, gpu, sensors))["verdict"] == "fits"
+    table = feasibility_table(asked, Hardware((Gpu("big", 999),), (sensors[0],)))
+    assert limits_table(table)[["sensor", "gpu"]].isna().any(axis=1).all(), "it is no limit"
+    with mpl.rc_context(rc_parameters(Style())):  # type: ignore[arg-type]
+        drawing = feasibility(table, Style())
+        assert {one.get_text() for one in drawing.figure.axes[0].texts} == {"–"}
+        assert "size refused" in str([t.get_text() for t in drawing.figure.legends[0].texts])
+
+
+def test_refused_sizes_are_read_from_the_counts(tmp_path: Path) -> None:
+    about = {"method": "M", "variant": VARIANT, "resolution_px": 1001, "pixels": 1001**2}
+    lost = [
+        {**about, "missing": "not counted: refused: no"},
+        {**about, "resolution_px": 1002, "missing": "not counted: exit code 3"},
+    ]
+    write_csv(add_missing(counts({1000: GIB}), lost), tmp_path / MEMORY_METHODS.file)
+    assert read_tables(tmp_path).refused == {("M", VARIANT, 1001): "no"}
 
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])

@@ -318,7 +318,7 @@ def test_a_figure_that_does_not_exist(tmp_path: Path) -> None:
         draw_figures(figures, tmp_path, STYLE, ["pie"])
 
 
-@pytest.mark.parametrize("text", ["{", '{"colour": 1}', "[1]"])
+@pytest.mark.parametrize("text", ["{", '{"colour": 1}', "[1]", '{"remark": "x"}'])
 def test_a_style_that_cannot_be_used(text: str) -> None:
     with pytest.raises(ArgumentError, match="--style"):
         Style.from_json(text)

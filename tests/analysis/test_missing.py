@@ -33,6 +33,14 @@ def test_what_was_not_counted_is_told_apart_and_many_sides_are_a_number() -> Non
     assert found == ["A reference-fp32 (not measured at 64 px, not counted at 5 resolutions)"]
 
 
+def test_sizes_that_a_method_refuses_are_told_apart_from_those_that_could_not_be_counted() -> None:
+    found = missing_names([
+        lost("A", 64, "missing: not counted: refused: A does not run at 64 px"),
+        lost("A", 96, "missing: not counted: exit code 3"),
+    ])  # fmt: skip
+    assert found == ["A reference-fp32 (refused at 64 px, not counted at 96 px)"]
+
+
 def test_of_many_methods_the_others_are_a_number() -> None:
     found = missing_names([lost(name, 64, "x") for name in "ABCDE"], named=2)
     assert found[1:] == ["B reference-fp32 (not measured at 64 px)", "3 more"]

@@ -99,10 +99,11 @@ def test_images_that_could_not_be_read_are_counted_and_named(tmp_path: Path) -> 
 def test_records_without_the_newer_fields_are_read(tmp_path: Path) -> None:
     document = run_document(RUN)
     flags = {name: document["flags"][name] for name in FLAGS}
-    for name in ("changed_switches", "first_convolution"):
+    for name in ("changed_switches", "first_convolution", "inner_ranges", "empty_range_ns"):
         del document[name]
     read = checked(RunRecord, {**document, "flags": flags})
     assert (read.changed_switches, read.first_convolution, read.flags.autocast) == ((), None, None)
+    assert (read.inner_ranges, read.empty_range_ns) == ((), None)
 
 
 @pytest.mark.parametrize(("device_type", "verdict"), [("cpu", "throttled"), ("cuda", "steady")])

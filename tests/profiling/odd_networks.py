@@ -223,3 +223,55 @@ def compiled() -> nn.Module:
     """The same compiled."""
     made: nn.Module = torch.compile(Resizing(), backend="eager")  # type: ignore[assignment]
     return made
+
+
+class Patched(Plain):
+    """Takes multiples of 14 only, and says so."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        height = image.shape[-2]
+        assert height % 14 == 0, f"{height} is no multiple of 14"
+        return image
+
+
+class Skipping(Plain):
+    """Halves, doubles again and adds: at odd sizes these are not of one size."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return image + functional.interpolate(functional.max_pool2d(image, 2), scale_factor=2)
+
+
+class Positions(Plain):
+    """Adds what belongs to the places of one size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.zeros(1, 3, 28, 28))
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return image + self.places
+
+
+class Lazily(Patched):
+    """Makes its layers' weights when it is first called, which is before it is counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.LazyConv2d(4, 3)
+
+
+class ThroughNumpy(Plain):
+    """Goes through numpy, as steps behind a network do, and hides why it fails without numbers."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        try:
+            return torch.from_numpy(image.numpy())
+        except RuntimeError:
+            raise ValueError("no image") from None
+
+
+class Formatting(Plain):
+    """Prints a number."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        return image * len(f"{image.max():.2f}")

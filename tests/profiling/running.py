@@ -19,6 +19,8 @@ SMALL = ["--set", "size=S", "--device-type", "cpu", "--threads", "2"]
 TINY = ["--method", "examples.small_autoencoder:SmallAutoencoder", "--device-type", "cpu",
         "--resolution", "32"]  # fmt: skip
 """A network that takes no time, where a test is not about one of ours."""
+EMPTY_RANGES = ["empty range"] * 100
+"""Behind the images of a profiled run: what a range costs."""
 NOT_COUNTED = "of this test the memory is no matter"
 """In place of a count, where a test measures within its own process."""
 SKIP = ["--skip-predicted-out-of-memory"]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from profiling.annotation import NvtxAnnotator, no_range
+from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
 from tests.profiling import networks
 from tests.profiling.tensors import random_image, recorded_ranges
@@ -71,9 +72,7 @@ def test_layers_of_an_extractor_run_in_the_children_that_hold_them() -> None:
 
 
 def test_what_cannot_be_divided_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    from profiling.methods import foreign
-
-    foreign._tell_of.cache_clear()
+    tell.cache_clear()
     built("compiled")
     assert "measured as one submodule, 'network (compiled)'" in capsys.readouterr().err
     built("Childless")

@@ -11,6 +11,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
+from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.memory_record import MemoryCount
 from profiling.memory.counting import is_gpu_imaginable
 from profiling.memory.live import LiveTensors
@@ -19,6 +20,7 @@ from tests.profiling.counts import submodules
 from tests.profiling.networks import counted
 
 BETWEEN = "between submodules"
+ODD = "tests.profiling.odd_networks"
 FLOAT = 4
 DEVICES = ["cpu", *(["cuda"] if is_gpu_imaginable() else [])]
 device_types = pytest.mark.parametrize("device_type", DEVICES)
@@ -335,15 +337,36 @@ def test_outputs_hooks_and_weights_of_any_kind(name: str) -> None:
     assert counted(name).incomplete is None
 
 
-def test_sizes_that_a_network_refuses_are_told_and_the_others_counted() -> None:
-    refused, fits = counted("Fixed", 64), counted("Fixed", 224)
-    assert refused.incomplete is not None
-    assert "RuntimeError" in refused.incomplete
-    assert fits.incomplete is None
-    assert fits.needed_bytes > FLOAT * 3 * 224**2
-    early = counted("torchvision.models:vit_b_16", 64)
-    assert early.incomplete is not None
-    assert "Expected 224 but got 64" in early.incomplete
+REFUSING = {
+    "tests.profiling.networks:Fixed": (224, 64, "RuntimeError: "),
+    "torchvision.models:vit_b_16": (224, 64, "Wrong image height! Expected 224 but got 64!"),
+    f"{ODD}:Patched": (28, 30, "AssertionError: 30 is no multiple of 14; "),
+    f"{ODD}:Skipping": (28, 31, "RuntimeError: "),
+    f"{ODD}:Positions": (28, 30, "RuntimeError: "),
+}
+
+
+@pytest.mark.parametrize("target", REFUSING)
+def test_a_size_that_a_network_refuses_by_an_error_of_its_own_is_refused(target: str) -> None:
+    takes_px, refuses_px, error = REFUSING[target]
+    assert counted(target, takes_px).incomplete is None
+    with pytest.raises(UnsupportedResolutionError) as caught:
+        counted(target, refuses_px)
+    assert f"{target} does not run at {refuses_px} px (" in str(caught.value)
+    assert error in str(caught.value)
+    assert ", line " in str(caught.value)
+
+
+def test_a_size_that_is_refused_while_layers_are_made_is_refused() -> None:
+    assert counted(f"{ODD}:Lazily", 28).incomplete is None
+    with pytest.raises(ConfigError, match="30 is no multiple of 14"):
+        counted(f"{ODD}:Lazily", 30)
+
+
+@pytest.mark.parametrize("name", ["ThroughNumpy", "Formatting"])
+def test_what_fails_for_want_of_numbers_is_counted_up_to_there(name: str) -> None:
+    """Behind an error of its own, too: this one does not stand for a size."""
+    assert "parameters and buffers only" in (counted(f"{ODD}:{name}").incomplete or "")
 
 
 def test_a_copy_inside_an_operator_is_named_with_its_size() -> None:

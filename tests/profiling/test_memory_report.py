@@ -203,9 +203,11 @@ def test_one_size_that_a_network_refuses_does_not_end_the_count(
     sizes = ["--resolution", "64", "224", "256"]
     assert run_cli("--method", f"{NETWORKS}:Fixed", *sizes, "--json") == 0
     told = capsys.readouterr()
-    counts = json.loads(told.out)["resolutions"]
-    assert [count["resolution_px"] for count in counts] == [64, 224, 256]
-    assert [count["incomplete"] is None for count in counts] == [False, True, False]
+    found = json.loads(told.out)
+    (count,) = found["resolutions"]
+    assert (count["resolution_px"], count["incomplete"]) == (224, None)
+    assert [one["resolution_px"] for one in found["refused"]] == [64, 256]
+    assert {one["by_method"] for one in found["refused"]} == {True}
     assert told.err.count("warning: Fixed at ") == 2
     assert "Traceback" not in told.err
 
@@ -258,6 +260,10 @@ def test_a_record_of_an_earlier_version_has_no_refused_sizes(
     file = tmp_path / "memory.json"
     file.write_text(json.dumps(earlier))
     assert read_record(file, MemoryRecord, "count again").refused == ()
+    earlier["refused"] = [{"resolution_px": 64, "reason": "exit code 3"}]
+    file.write_text(json.dumps(earlier))
+    (one,) = read_record(file, MemoryRecord, "count again").refused
+    assert not one.by_method
 
 
 def test_a_network_that_cannot_be_built_ends_in_one_line() -> None:

@@ -14,7 +14,18 @@ from adscale.methods.registry import check_settings, get_spec
 from profiling.__main__ import main
 from profiling.memory.counting import count_memory
 from profiling.memory_limits import total_host_bytes
-from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, TINY, command, ranges, record, run
+from tests.profiling.running import (
+    EMPTY_RANGES,
+    FEW,
+    SKIP,
+    SMALL,
+    SUBMODULES,
+    TINY,
+    command,
+    ranges,
+    record,
+    run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +84,13 @@ def test_the_process_on_the_host_has_taken_more_than_the_count(embedded: Path) -
 def test_every_image_has_its_ranges_in_order(embedded: Path) -> None:
     found = ranges(embedded / "profile.sqlite")
     per_image = ["load", "prepare", "image", *SUBMODULES]
-    assert [name for name, _, _ in found] == ["warmup", *per_image, "measure", *per_image * 2]
+    expected = ["warmup", *per_image, "measure", *per_image * 2, *EMPTY_RANGES]
+    assert [name for name, _, _ in found] == expected
+
+
+def test_what_a_range_costs_is_in_the_record(embedded: Path) -> None:
+    assert 0 < record(embedded)["empty_range_ns"] < 1e6
+    assert record(embedded, "latency.json")["empty_range_ns"] is None
 
 
 def test_submodules_lie_inside_their_image_and_preparation_outside(embedded: Path) -> None:
@@ -178,7 +195,7 @@ def test_settings_of_the_execution_are_applied_and_recorded(tiny: Path) -> None:
     found = [name for name, _, _ in ranges(tiny / "profile.sqlite")]
     parts = [name for name in found if name not in data["submodules"]]
     per_image = ["load", "prepare", "flush", "image"]
-    assert parts == ["warmup", *per_image, "measure", *per_image * 2]
+    assert parts == ["warmup", *per_image, "measure", *per_image * 2, *EMPTY_RANGES]
 
 
 @pytest.mark.nsys

@@ -123,9 +123,11 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
         assert "Good" in set(table.loc[table["missing"].isna(), "method"]), name
     # a network of one size is counted there, and at sizes of sensors a row says what is not
     sized = pd.read_csv(tables / "memory_methods.csv").set_index("method").loc["OneSize"]
-    assert sized.loc[sized["incomplete"].isna(), "resolution_px"].tolist() == [64]
-    assert 96 in set(sized.loc[sized["incomplete"].notna(), "resolution_px"])
-    assert sized["incomplete"].dropna().str.contains("64 px only").all()
+    assert sized.loc[sized["missing"].isna(), "resolution_px"].tolist() == [64]
+    refused = sized[sized["missing"].notna()]
+    assert 96 in set(refused["resolution_px"])
+    assert refused["missing"].str.contains("refused: .* does not run .*64 px only").all()
+    assert refused["needed_bytes"].isna().all()
 
 
 def test_figures_and_page_are_there_and_name_it(ended: tuple[Path, object]) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from adscale.errors import ConfigError
+from adscale.yaml_text import check_config_files
 from tests.analysis.test_registry import HEAVY
-from tests.workflow.conftest import SNAKEMAKE, write_config
+from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, write_config
 
 pytestmark = pytest.mark.study
 
@@ -30,3 +32,42 @@ def test_a_dry_run_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "fits_table" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("preset: smoke\n# größe\n".encode("latin-1"), "is not in UTF-8 (byte 19); save it"),
+        (b"preset: [smoke\n", "is no YAML ("),
+        (b"text\n", "holds no keys"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_configuration_named_on_the_command_line_that_cannot_be_read_ends_in_a_line(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    """Snakemake itself reads it before anything of ours, and ends in a traceback."""
+    file = tmp_path / "other.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    script = str(CHECKOUT / "workflow/study.sh")
+    done = subprocess.run(
+        ["sh", script, *SNAKEMAKE, "-n", "--config", "seed=1", "--configfile", str(file)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"configuration: {file}: {words}")
+    assert not (tmp_path / ".snakemake").exists(), "nothing was begun"
+
+
+def test_files_of_the_command_line_are_found_as_snakemake_finds_them(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("preset: smoke\n")
+    bad.write_text("[")
+    check_config_files(["--cores", "1", "--config", str(bad), "--configfile", str(good), "-n"])
+    for before in (["--configfile"], ["--configfiles", str(good)]):
+        with pytest.raises(ConfigError, match=r"bad\.yaml: is no YAML"):
+            check_config_files([*before, str(bad), "-n"])
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        check_config_files([f"--configfile={bad}"])
