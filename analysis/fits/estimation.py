@@ -353,16 +353,20 @@ def _of_case(fit: Fit, budget: Floats, scatter: Scatter, side_px: Floats) -> Bou
     # one more measurement of the sum, whose relative error is `root` times that of the quantity
     new = scatter.new_variance[:, np.newaxis] * (root * total) ** 2
     of_law = np.maximum(np.sum(direction * gradient, axis=2), 0)
-    deviation = np.sqrt(variance * (of_law + new)) + np.finfo(float).tiny
+    deviation = np.sqrt(variance * (of_law + new))
     if case.branch_unseen:
         # a branch that starts below the floor rises at most with its highest power
         most = np.maximum(side_px / case.measured.px[-1], 1) ** (2 * case.law.degree)
         return Bounds(total - radius * deviation, (total + radius * deviation) * most)
-    step = (radius * variance / deviation)[..., np.newaxis] * direction
+    step = radius * variance / np.where(deviation > 0, deviation, np.inf)
     center = fit.coefficients[:, np.newaxis, :]
     least = -1e-9 * np.max(np.abs(center), axis=2, keepdims=True)
     up, down = (
-        np.all((center + way * step >= least) | case.may_be_negative, axis=2) for way in (1, -1)
+        np.all(
+            (center + way * step[..., np.newaxis] * direction >= least) | case.may_be_negative,
+            axis=2,
+        )
+        for way in (1, -1)
     )
     # where a full step would make a coefficient negative, the estimate itself still counts
     alone = np.where(fit.admissible[:, np.newaxis], radius * np.sqrt(variance * new), np.nan)

@@ -152,8 +152,9 @@ def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fit
     groups: dict[tuple[str | None, ...], list[Fitted]] = {}
     for one in series:
         growth = fit_growth(
-            one.side_px, one.values, one.unit, relative_std=one.relative_std, prior=one.prior
-        )
+            one.side_px, one.values, one.unit, relative_std=one.relative_std,
+            degrees_of_freedom=one.degrees_of_freedom, prior=one.prior,
+        )  # fmt: skip
         fitted = Fitted(one, growth, {}, beyond_limit or one.quantity != "runtime")
         groups.setdefault(one[:6], []).append(fitted)
     return [fitted for group in groups.values() for fitted in _with_sum(group)]
@@ -173,6 +174,7 @@ def _with_sum(group: list[Fitted]) -> Iterator[Fitted]:
         side_px=tuple(sides),
         values=tuple(float(np.sum([values[side] for values in at])) for side in sides),
         relative_std=None,
+        degrees_of_freedom=None,
         is_part=False,
     )
     growths = {name: part.growth for name, part in parts.items() if part.growth is not None}
