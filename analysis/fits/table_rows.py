@@ -129,7 +129,7 @@ def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str,
     return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
 
 
-def law_values(model: Model | None) -> dict[str, Any]:
+def law_values(model: Model | None, scatter: float | None = None) -> dict[str, Any]:
     """Values of `LAW`; null without a law."""
     if model is None:
         return dict.fromkeys(names_of(LAW))
@@ -137,16 +137,23 @@ def law_values(model: Model | None) -> dict[str, Any]:
     return {
         "law": model.law.name,
         "formula": model.law.formula,
-        "coefficients": coefficient_words(model.coefficients),
+        "coefficients": coefficient_words(model.coefficients, scatter),
         **{name: by_name.get(name) for name in "fabcdp"},
         "knee_px": model.knee_px,
         "max_relative_residual": model.max_relative_residual,
     }
 
 
-def coefficient_words(coefficients: Iterable[Coefficient]) -> str:
-    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
-    return "; ".join(f"{part.name} = {part.value:.6g} {part.unit}".strip() for part in coefficients)
+def coefficient_words(coefficients: Iterable[Coefficient], scatter: float | None) -> str:
+    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``.
+
+    Args:
+        coefficients: of a law.
+        scatter: relative, of the points; one digit more than it knows is said, six at most.
+    """
+    digits = 6 if not scatter else int(np.clip(2 - np.log10(scatter), 2, 6))
+    words = (f"{part.name} = {part.value:.{digits}g} {part.unit}" for part in coefficients)
+    return "; ".join(one.strip() for one in words)
 
 
 def back_test_values(errors: Sequence[float | None]) -> dict[str, float | None]:
@@ -177,7 +184,7 @@ def number(value: float) -> float | None:
 def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
     series, growth, curve = one.series, one.growth, one.curve(side_px)
     sides, chosen = series.side_px, growth.chosen if growth else None
-    law = law_values(chosen)
+    law = law_values(chosen, growth.relative_scatter if growth else None)
     if growth is None and not one.interval_refused:
         law = {**law, "law": SUM}
     return {
@@ -222,6 +229,7 @@ def _paper_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
     low, high = None, None
     if len(series.side_px) >= ENOUGH_FOR_INTERVAL and predicted is not None:
         low, high = (float(np.squeeze(bound)) for bound in fit.prediction_interval(side_px))
+        low = low if predicted < 0 else max(low, 0.0)
     values = (*fit.coefficients, fit.max_relative_residual, predicted, low, high)
     return {
         **nothing,
@@ -250,7 +258,7 @@ def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
     for model in growth.models:
         yield {
             **one.key,
-            **law_values(model),
+            **law_values(model, growth.relative_scatter),
             "score": model.score,
             **back_test_values(model.back_test_errors),
             "band_share": model.band_share,
@@ -280,8 +288,14 @@ def _paper_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
         **one.key,
         "law": MODEL,
         "formula": "a + b·s + c·s²",
-        "coefficients": f"a = {b0:.6g} {unit}; b = {b1:.6g} {unit} per px of side; "
-        f"c = {b2:.6g} {unit} per px² of side",
+        "coefficients": coefficient_words(
+            (
+                Coefficient("a", b0, unit),
+                Coefficient("b", b1, f"{unit} per px of side"),
+                Coefficient("c", b2, f"{unit} per px² of side"),
+            ),
+            growth.relative_scatter,
+        ),
         "a": b0,
         "b": b1,
         "c": b2,
