@@ -237,6 +237,7 @@ class Weighed(NamedTuple):
         score: misfit in σ² plus price of that case: laws × series.
         chosen: index of the law with the lowest score, of each series.
         budgets: what each case may lose before it is refuted, in σ²: cases × series.
+        shares: of its interval that each law may use for the band, 0 to 1: laws × series.
     """
 
     points: Points
@@ -247,6 +248,7 @@ class Weighed(NamedTuple):
     score: Floats
     chosen: npt.NDArray[np.int64]
     budgets: Floats
+    shares: Floats
 
     def predict(self, side_px: Floats) -> Floats:
         """Estimates of the best case of each law: laws × series × sides."""
@@ -263,13 +265,6 @@ class Weighed(NamedTuple):
         bounds = envelope(self.fits, self.budgets, self.scatter, side_px)
         wider = 1 + self.scatter.discrepancy[:, np.newaxis] * beyond(side_px, self.points.measured)
         return Bounds(bounds.low / wider, bounds.high * wider)
-
-    @property
-    def shares(self) -> Floats:
-        """Share of its interval that each law may use for the band: laws × series."""
-        reference = np.take_along_axis(self.score, self.chosen[np.newaxis], axis=0)
-        lost = (self.score - reference) / self.scatter.quantile**2
-        return np.asarray(np.sqrt(np.clip(1 - lost, 0, 1)), np.float64)
 
 
 def beyond(side_px: Floats, measured: Sides) -> Floats:
@@ -309,10 +304,14 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
     rank = 1e3 * np.array([[law.complications] for law in fitted]) + np.round(score, 6)
     chosen = np.argmin(np.where(tied, rank, np.inf), axis=0)
     # measured from the law chosen, so that it has its whole interval where it won a tie
-    reference = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
-    budgets = scatter.quantile**2 + reference - by_case
+    of_chosen = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
+    # a law that bends where it likes follows the noise, too: to refute others it pays once more
+    doubt = price * np.array([[law in (TWO_SLOPES, POWER)] for law in fitted])
+    left = scatter.quantile**2 + np.maximum(of_chosen, np.min(score + doubt, axis=0))
+    budgets = np.minimum(left - by_case, scatter.quantile**2 + TIE)
+    shares = np.sqrt(np.clip((left - score) / scatter.quantile**2, 0, 1))
     best = np.argmin(of_laws, axis=1)
-    return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets)
+    return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets, shares)
 
 
 def envelope(fits: Sequence[Fit], budgets: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
