@@ -127,7 +127,11 @@ def knowing(truth: Truth, points: Points) -> Bounds:
     weighted = design / points.values[..., np.newaxis]
     covariance = np.linalg.inv(np.swapaxes(weighted, 1, 2) @ weighted)
     coefficients = np.einsum("dpq,dmq->dp", covariance, weighted)
-    misfit = np.sum((coefficients @ design.T / points.values - 1) ** 2, axis=1)
+    fitted = coefficients @ design.T
+    if truth.on_floor:  # the law is the larger of both, also where the parts do not meet
+        branch = coefficients[:, 1:] @ np.array([_term(one, points.side_px) for one in truth.terms])
+        fitted = np.maximum(coefficients[:, :1], branch)
+    misfit = np.sum((fitted / points.values - 1) ** 2, axis=1)
     freedom, predicted = points.values.shape[1] - len(target), coefficients @ target
     variance = misfit / freedom * (target @ covariance @ target + predicted**2)
     half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(variance)
