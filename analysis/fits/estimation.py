@@ -307,9 +307,9 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
     of_chosen = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
     # a law that bends where it likes follows the noise, too: to refute others it pays once more
     doubt = price * np.array([[law in (TWO_SLOPES, POWER)] for law in fitted])
-    left = scatter.quantile**2 + np.maximum(of_chosen, np.min(score + doubt, axis=0))
-    budgets = np.minimum(left - by_case, scatter.quantile**2 + TIE)
-    shares = np.sqrt(np.clip((left - score) / scatter.quantile**2, 0, 1))
+    squared, reference = scatter.quantile**2, np.maximum(of_chosen, np.min(score + doubt, axis=0))
+    budgets = np.minimum(squared + reference - by_case, squared + TIE)
+    shares = np.sqrt(np.clip(1 - (score - reference) / squared, 0, 1))
     best = np.argmin(of_laws, axis=1)
     return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets, shares)
 
@@ -374,9 +374,7 @@ def _of_case(fit: Fit, budget: Floats, scatter: Scatter, side_px: Floats) -> Bou
     return Bounds(np.maximum(low, 0) ** (1 / root), np.maximum(high, 0) ** (1 / root))
 
 
-def doubtful_branch(
-    weighed: Weighed,
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def doubtful_branch(weighed: Weighed) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Whether the branch of a floor may be unseen, or seen at fewer than three resolutions.
 
     Returns:

@@ -23,10 +23,7 @@ from .series import WHOLE_METHOD, Series
 
 
 def total_curve(
-    parts: Mapping[str, Growth],
-    side_px: npt.ArrayLike,
-    *,
-    beyond_limit: bool = False,
+    parts: Mapping[str, Growth], side_px: npt.ArrayLike, *, beyond_limit: bool = False
 ) -> Curve:
     """The sum of submodules at some sides.
 

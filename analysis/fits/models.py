@@ -96,16 +96,7 @@ TWO_SLOPES = Law(
 )  # fmt: skip
 POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
 
-RIVALS = (
-    LINEAR,
-    QUADRATIC,
-    SIDE,
-    FLOOR_LINEAR,
-    FLOOR_QUADRATIC,
-    ROUNDED_FLOOR,
-    TWO_SLOPES,
-    POWER,
-)
+RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES, POWER)
 """The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
 
@@ -127,8 +118,7 @@ PIXELS = Prior(
     "its work is declared to be the same for each pixel",
 )
 PIXELS_SQUARED = Prior(
-    (QUADRATIC, FLOOR_QUADRATIC),
-    "it is declared to compare each position with every other",
+    (QUADRATIC, FLOOR_QUADRATIC), "it is declared to compare each position with every other"
 )
 FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
 COUNTED = Prior((LINEAR, QUADRATIC, SIDE), "counted bytes have no floor of launches")

@@ -66,7 +66,9 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
 
 def _back_test(model: Model) -> str:
     errors = [error for error in model.back_test_errors if error is not None]
-    return f"largest error in the back-test {max(errors, key=abs, default=np.nan):+.1%}"
+    return (
+        f"largest error in the back-test {max(errors, key=abs):+.1%}" if errors else "no back-test"
+    )
 
 
 def _of_paper(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
