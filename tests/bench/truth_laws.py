@@ -103,11 +103,14 @@ UNLISTED: dict[str, Law] = {
 """Laws that are not, but show it at the points or are near to one that is."""
 
 UNKNOWABLE: dict[str, Law] = {
+    "0.2 + 0.8 g^0.9": power(0.2, 0.9),
+    "0.2 + 0.8 g^1.2": power(0.2, 1.2),
+    "0.2 + 0.8 g^1.5": power(0.2, 1.5),
     "slope doubles beyond 1300 px": cliff(1300, 0.98),
     "sides of 32 are 10 % faster": aligned(32),
     "slope doubles beyond 600 px, and 0.2 g²": lambda side: cliff(600)(side) + 0.2 * g(side) ** 2,
 }
-"""What no point shows: nothing is wanted of them."""
+"""What no point shows, or hardly beyond the noise: nothing is wanted of them."""
 
 
 class Outcome(NamedTuple):
