@@ -79,36 +79,39 @@ class Latencies:
         mean = _predicted(self._mean, side_px)
         if isinstance(mean, str):
             return mean
-        p99 = _predicted(self._p99, side_px)
         factor = (side_px / float(rows["resolution_px"].max())) ** 2
         return Speed(
             mean,
-            None if isinstance(p99, str) else self._with_known_ends(p99),
+            self._p99(mean),
             "extrapolated" if factor > 1 else "interpolated",
             factor,
             *_runs(rows),
         )
 
-    def _with_known_ends(self, p99: Estimate) -> Estimate:
-        """Leave out ends where a measured p99 has none: a law makes it no surer than it was."""
-        return p99 if self._rows["p99_high_ms"].notna().all() else Estimate(p99.value)
+    def _p99(self, mean: Estimate) -> Estimate | None:
+        """The p99 that belongs to a predicted mean, by their ratio at the measured resolutions.
+
+        A law of its own would follow the few largest images of each run, and may fall below the
+        mean. The value is by the median ratio; the ends by the smallest and the largest one that
+        the intervals of the measured p99 allow. A law makes it no surer than it was: where one of
+        these has no end, neither has the prediction.
+        """
+        rows = self._rows[self._rows["p99_ms"].notna()]
+        if rows.empty:
+            return None
+        ratio, low, high = (rows[name].div(rows["mean_ms"]).clip(lower=1) for name in P99_COLUMNS)
+        value = mean.value * float(ratio.median())
+        if high.isna().any() or low.isna().any() or mean.low is None or mean.high is None:
+            return Estimate(value)
+        return Estimate(value, mean.low * float(low.min()), mean.high * float(high.max()))
 
     @cached_property
     def _mean(self) -> Growth:
-        return self._fit(MEAN_COLUMNS)
-
-    @cached_property
-    def _p99(self) -> Growth:
-        return self._fit(P99_COLUMNS)
-
-    def _fit(self, columns: tuple[str, str, str]) -> Growth:
-        value = columns[0]
-        rows = self._rows[self._rows[value].notna()]
         return fit_growth(
-            rows["resolution_px"].astype(float).tolist(),
-            rows[value].astype(float).tolist(),
+            self._rows["resolution_px"].astype(float).tolist(),
+            self._rows["mean_ms"].astype(float).tolist(),
             "ms",
-            relative_std=relative_std(rows, columns),
+            relative_std=relative_std(self._rows),
             prior=self._prior,
         )
 

@@ -5,33 +5,25 @@ Submodules summed to the whole method.
 Their bands are added end to end unless told otherwise: lower ends make the lower end of the sum,
 upper ends the upper. That takes the errors of the submodules as going together, which is the
 cautious assumption: they were measured in the same runs, under the same clock and temperature, and
-what is wrong with a law (a floor not left, a bend not seen) may be wrong with all of them. Taken as
-independent, half-widths add in squares, separately upwards and downwards.
+what is wrong with a law (a floor not left, a bend not seen) may be wrong with all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .estimation import Bounds
 from .growth import Curve, Growth, fit_growth
-from .models import Floats
 from .series import WHOLE_METHOD, Series
-
-Errors = Literal["together", "independent"]
 
 
 def total_curve(
-    parts: Mapping[str, Growth],
-    side_px: npt.ArrayLike,
-    *,
-    errors: Errors = "together",
-    beyond_limit: bool = False,
+    parts: Mapping[str, Growth], side_px: npt.ArrayLike, *, beyond_limit: bool = False
 ) -> Curve:
     """The sum of submodules at some sides.
 
@@ -42,7 +34,6 @@ def total_curve(
     Args:
         parts: submodules by name, at least one, all in one unit.
         side_px: where, in px.
-        errors: how those of the submodules go with each other.
         beyond_limit: answer beyond the limit of extrapolation too.
 
     Raises:
@@ -52,34 +43,13 @@ def total_curve(
         raise ValueError("a sum needs submodules, all in one unit")
     curves = {name: part.curve(side_px, beyond_limit=beyond_limit) for name, part in parts.items()}
     some = list(curves.values())
-    predicted = _sum(some, lambda curve: curve.predicted)
-    return Curve(
-        side_px=some[0].side_px,
-        factor=np.max([curve.factor for curve in some], axis=0),
-        paper=_sum(some, lambda curve: curve.paper),
-        predicted=predicted,
-        interval=_bounds(some, predicted, lambda curve: curve.interval, errors),
-        spread=_bounds(some, predicted, lambda curve: curve.spread, errors),
-        band=_bounds(some, predicted, lambda curve: curve.band, errors),
-        refused=tuple(_reason(curves, index) for index in range(len(some[0].side_px))),
-    )
-
-
-def _sum(curves: list[Curve], values: Callable[[Curve], Floats]) -> Floats:
-    return np.asarray(np.sum([values(curve) for curve in curves], axis=0), np.float64)
-
-
-def _bounds(
-    curves: list[Curve], predicted: Floats, bounds: Callable[[Curve], Bounds], errors: Errors
-) -> Bounds:
-    if errors == "together":
-        return Bounds(
-            _sum(curves, lambda curve: bounds(curve).low),
-            _sum(curves, lambda curve: bounds(curve).high),
-        )
-    down = _sum(curves, lambda curve: (curve.predicted - bounds(curve).low) ** 2)
-    up = _sum(curves, lambda curve: (bounds(curve).high - curve.predicted) ** 2)
-    return Bounds(predicted - np.sqrt(down), predicted + np.sqrt(up))
+    values = np.array([[curve.paper, curve.predicted] for curve in some])
+    ends = np.array([[curve.interval, curve.spread, curve.band] for curve in some])
+    refused = tuple(_reason(curves, index) for index in range(len(some[0].side_px)))
+    factor = np.max([curve.factor for curve in some], axis=0)
+    paper, predicted = np.sum(values, axis=0)
+    interval, spread, band = (Bounds(*both) for both in np.sum(ends, axis=0))
+    return Curve(some[0].side_px, factor, paper, predicted, interval, spread, band, refused)
 
 
 def _reason(curves: Mapping[str, Curve], index: int) -> str:
@@ -152,8 +122,9 @@ def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fit
     groups: dict[tuple[str | None, ...], list[Fitted]] = {}
     for one in series:
         growth = fit_growth(
-            one.side_px, one.values, one.unit, relative_std=one.relative_std, prior=one.prior
-        )
+            one.side_px, one.values, one.unit, relative_std=one.relative_std,
+            degrees_of_freedom=one.degrees_of_freedom, prior=one.prior,
+        )  # fmt: skip
         fitted = Fitted(one, growth, {}, beyond_limit or one.quantity != "runtime")
         groups.setdefault(one[:6], []).append(fitted)
     return [fitted for group in groups.values() for fitted in _with_sum(group)]
@@ -173,6 +144,7 @@ def _with_sum(group: list[Fitted]) -> Iterator[Fitted]:
         side_px=tuple(sides),
         values=tuple(float(np.sum([values[side] for values in at])) for side in sides),
         relative_std=None,
+        degrees_of_freedom=None,
         is_part=False,
     )
     growths = {name: part.growth for name, part in parts.items() if part.growth is not None}

@@ -1,133 +1,102 @@
-"""Laws that a cost may follow over the resolution: their terms, their floors, their cases.
+"""Laws that a cost may follow over the resolution: their terms, their cases, which are admitted.
 
-A law is a sum of terms in the pixels n (or the side s) whose coefficients cannot be negative, with
-or without a floor: max(f, sum), the launch-bound start. Given coefficients that cannot be negative,
-a least squares fit sets some of them to zero; given a floor, some of the measured resolutions lie
-on it and the rest on the branch. A `Form` is one such case: it is linear in its coefficients, so
-that it has a closed solution, and the forms of a law together are the law.
+A law is a sum of terms in the pixels n (or the side s), or the larger of two sums: a floor is one
+whose lower part is a constant. Coefficients cannot be negative, but for the constant of the steeper
+of two lines. A least squares fit sets some of them to zero, and some of the smallest measured
+resolutions lie on the lower part. A `Case` is one choice of both: it is linear in its coefficients,
+so that it has a closed solution, and the cases of a law together are the law.
 
 Terms are scaled by the measured range, so that all coefficients are in units of y:
 
-    term   value
-    "1"    1
-    "n"    s² / s_max²
-    "m"    the same again, where a law has it both beyond a floor and beside it
-    "n²"   (s² / s_max²)²
-    "u"    (s - s_min/4) / s_max
-    "u²"   ((s - s_min/4) / s_max)²
+    term    value
+    1.5     (s² / s_max²)^1.5, and so on: the power of the pixels
+    "±1"    1, with a coefficient of any sign
+    "u"     (s - s_min/4) / s_max
+    "u²"    ((s - s_min/4) / s_max)²
 
 The parabola in the side is written in u, not in s: its value, slope and curvature at a quarter of
 the smallest measured side cannot be negative, its coefficients in s may. Layers without padding are
 of that kind: EfficientAD's maps have (s/4 - 8)² values, which is 0 at 32 px. To allow more, a slope
 of 0 at the smallest measured side, would let the parabola pass for a floor.
+
+The power of the pixels is the sum of two that are neighbours among `POWERS`: with coefficients that
+are not negative it is one power between them to 0.3 % at ten times the pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache
+from itertools import combinations, pairwise, product
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Term = Literal["1", "n", "m", "n²", "u", "u²"]
+Term = float | Literal["±1", "u", "u²"]
 
 TESTED_BRANCH = 3
 """Resolutions on the branch of a floor from which on they say something of its shape."""
 
-
-class MeasuredRange(NamedTuple):
-    """Smallest and largest measured side in px: the scale of the terms."""
-
-    smallest_px: float
-    largest_px: float
-
-    @property
-    def origin_px(self) -> float:
-        """Where the parabola in the side has its smallest admissible slope."""
-        return self.smallest_px / 4
+POWERS = tuple(round(0.3 + 0.1 * step, 1) for step in range(18))
+"""Powers of the pixels, 0.3 to 2, between neighbours of which the power of a law lies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """A law of growth.
 
     Attributes:
         name: in tables and figures.
         formula: in n (pixels) or s (side in px).
-        terms: of the sum, or of the branch above a floor.
-        floor: whether there is one.
+        symbols: of its coefficients in the formula: of the lower part, the terms, those beside.
+        terms: of the sum, or of the part that is larger beyond the lower one.
         complications: what it has beyond a line in the pixels, a term that bends it and a floor
             counting one each. A law with more of them has to fit better to be preferred, or to be
-            in the band (`analysis.fits.selection`).
+            in the band (`analysis.fits.estimation`).
         degree: highest power of the pixels in it, which bounds a branch that was not seen.
-        beside: terms that are added to floor and branch alike.
+        lower: terms of the part that is larger at the smallest resolutions.
+        beside: terms that are added to both parts.
         root: 2 where the sum is that of the square of the quantity, else 1.
     """
 
     name: str
     formula: str
+    symbols: str
     terms: tuple[Term, ...]
-    floor: bool
     complications: int
     degree: int
+    lower: tuple[Term, ...] = ()
     beside: tuple[Term, ...] = ()
     root: int = 1
 
-    @property
-    def coefficients(self) -> int:
-        """Coefficients of the law, zero or not."""
-        return len(self.terms) + self.floor
 
-
-CONSTANT = Law("constant", "a", ("1",), floor=False, complications=0, degree=0)
-LINEAR = Law("linear in pixels", "a + b·n", ("1", "n"), floor=False, complications=0, degree=1)
-QUADRATIC = Law(
-    "quadratic in pixels",
-    "a + b·n + c·n²",
-    ("1", "n", "n²"),
-    floor=False,
-    complications=1,
-    degree=2,
-)
-SIDE = Law(
-    "quadratic in side", "a + b·s + c·s²", ("1", "u", "u²"), floor=False, complications=1, degree=1
-)
-FLOOR_LINEAR = Law(
-    "floor, then linear", "max(f, a + b·n)", ("1", "n"), floor=True, complications=1, degree=1
-)
+CONSTANT = Law("constant", "a", "a", (0,), 0, 0)
+LINEAR = Law("linear in pixels", "a + b·n", "ab", (0, 1), 0, 1)
+QUADRATIC = Law("quadratic in pixels", "a + b·n + c·n²", "abc", (0, 1, 2), 1, 2)
+SIDE = Law("quadratic in side", "a + b·s + c·s²", "abc", (0, "u", "u²"), 1, 1)
+FLOOR_LINEAR = Law("floor, then linear", "max(f, a + b·n)", "fab", (0, 1), 1, 1, lower=(0,))
 FLOOR_QUADRATIC = Law(
-    "floor, then quadratic",
-    "max(f, a + b·n + c·n²)",
-    ("1", "n", "n²"),
-    floor=True,
-    complications=2,
-    degree=2,
+    "floor, then quadratic", "max(f, a + b·n + c·n²)", "fabc", (0, 1, 2), 2, 2, lower=(0,)
 )
 # the sum of a floor and of what is quadratic, as of a backbone and a search
 FLOOR_BESIDE_QUADRATIC = Law(
-    "floor beside quadratic",
-    "max(f, a + b·n) + d·n + c·n²",
-    ("1", "n", "m", "n²"),
-    floor=True,
-    complications=2,
-    degree=2,
-    beside=("m", "n²"),
-)
+    "floor beside quadratic", "max(f, a + b·n) + d·n + c·n²", "fabdc", (0, 1), 2, 2,
+    lower=(0,), beside=(1, 2),
+)  # fmt: skip
 ROUNDED_FLOOR = Law(
-    "rounded floor, then linear",
-    "√(a + b·n + c·n²)",
-    ("1", "n", "n²"),
-    floor=False,
-    complications=1,
-    degree=1,
-    root=2,
+    "rounded floor, then linear", "√(a + b·n + c·n²)", "abc", (0, 1, 2), 1, 1, root=2
 )
+# data that outgrow a cache, or a switch from computing to moving them
+TWO_SLOPES = Law(
+    "linear, then steeper", "max(a + b·n, c + d·n)", "abcd", ("±1", 1), 2, 1,
+    lower=(0, 1),
+)  # fmt: skip
+POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
 
-RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR)
+RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES, POWER)
 """The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
 
@@ -145,12 +114,11 @@ class Prior(NamedTuple):
 
 NOTHING_KNOWN = Prior(RIVALS, "")
 PIXELS = Prior(
-    (LINEAR, SIDE, FLOOR_LINEAR, ROUNDED_FLOOR),
+    (LINEAR, SIDE, FLOOR_LINEAR, ROUNDED_FLOOR, TWO_SLOPES),
     "its work is declared to be the same for each pixel",
 )
 PIXELS_SQUARED = Prior(
-    (QUADRATIC, FLOOR_QUADRATIC),
-    "it is declared to compare each position with every other",
+    (QUADRATIC, FLOOR_QUADRATIC), "it is declared to compare each position with every other"
 )
 FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
 COUNTED = Prior((LINEAR, QUADRATIC, SIDE), "counted bytes have no floor of launches")
@@ -178,115 +146,145 @@ def prior_of_whole(complexities: Mapping[str, str]) -> Prior:
     return Prior((*PIXELS_SQUARED.laws, FLOOR_BESIDE_QUADRATIC), reason)
 
 
-@dataclass(frozen=True)
-class Form:
-    """One case of a law: which coefficients are not zero, and which resolutions are on the floor.
+class Sides(NamedTuple):
+    """The measured sides.
+
+    Attributes:
+        px: ascending.
+    """
+
+    px: tuple[float, ...]
+
+    @property
+    def origin_px(self) -> float:
+        """Where the parabola in the side has its smallest admissible slope."""
+        return self.px[0] / 4
+
+
+class Case(NamedTuple):
+    """One case of a law: which coefficients are not zero, and what lies on the lower part.
 
     Attributes:
         law: whose case it is.
-        terms: those with a coefficient.
-        on_floor: how many of the smallest measured resolutions the floor covers, 0 without a floor.
-        points: measured resolutions in all.
+        terms: those with a coefficient: of the lower part, of the upper one, and beside them.
+        below: how many of the smallest measured resolutions lie on the lower part.
+        measured: the sides.
     """
 
     law: Law
-    terms: tuple[Term, ...]
-    on_floor: int
-    points: int
+    terms: tuple[tuple[Term, ...], ...]
+    below: int
+    measured: Sides
 
     @property
     def coefficients(self) -> int:
-        """How many it has; that of the floor comes first."""
-        return len(self.terms) + (self.on_floor > 0)
+        """How many it has, in the order of `terms`."""
+        return sum(map(len, self.terms))
 
     @property
-    def on_branch(self) -> int:
-        """Resolutions beyond the floor."""
-        return self.points - self.on_floor
-
-    @property
-    def branch(self) -> tuple[Term, ...]:
-        """Terms that hold beyond the floor only."""
-        return tuple(term for term in self.terms if term not in self.law.beside)
+    def may_be_negative(self) -> npt.NDArray[np.bool_]:
+        """Which of the coefficients have any sign."""
+        return np.array([term == "±1" for part in self.terms for term in part], np.bool_)
 
     @property
     def branch_unseen(self) -> bool:
         """Whether all that was measured lies on a floor."""
-        return self.on_floor > 0 and self.on_branch == 0
+        return self.below == len(self.measured.px)
 
     @property
     def branch_untested(self) -> bool:
         """Whether too little lies beyond the floor to tell a straight branch from a bent one."""
-        return self.on_floor > 0 and self.on_branch < TESTED_BRANCH
-
-    def design(self, side_px: Floats, measured: MeasuredRange) -> Floats:
-        """Columns of the linear model at the measured sides: sides × coefficients."""
-        terms = _terms(self.terms, side_px, measured)
-        if not self.on_floor:
-            return terms
-        on_floor = np.arange(len(side_px)) < self.on_floor
-        masked = on_floor[:, np.newaxis] & self._of_branch
-        return np.column_stack([on_floor, terms * ~masked]).astype(np.float64)
-
-    def curve(self, coefficients: Floats, side_px: Floats, measured: MeasuredRange) -> Floats:
-        """The law at any side: series × sides, for coefficients of series × coefficients."""
-        terms, of_branch = _terms(self.terms, side_px, measured), self._of_branch
-        found = coefficients[:, bool(self.on_floor) :]
-        if not self.on_floor:
-            # a case with a negative coefficient may have no root
-            whole = found @ terms.T
-            return np.maximum(whole, 0) ** (1 / self.law.root) if self.law.root > 1 else whole
-        branch = found[:, of_branch] @ terms[:, of_branch].T
-        beside = found[:, ~of_branch] @ terms[:, ~of_branch].T
-        return np.maximum(coefficients[:, :1], branch) + beside
-
-    def gradient(self, on_branch: bool, side_px: Floats, measured: MeasuredRange) -> Floats:
-        """Derivatives of the floor or of the branch by the coefficients: sides × coefficients."""
-        terms = _terms(self.terms, side_px, measured)
-        if not self.on_floor:
-            return terms
-        floor = np.full((len(side_px), 1), not on_branch, np.float64)
-        return np.column_stack([floor, terms * (on_branch | ~self._of_branch)])
+        above = len(self.measured.px) - self.below
+        return len(self.law.lower) == 1 and self.below > 0 and above < TESTED_BRANCH
 
     @property
-    def _of_branch(self) -> npt.NDArray[np.bool_]:
-        """Which of the terms hold beyond the floor only."""
-        return np.array([term in self.branch for term in self.terms], np.bool_)
+    def price(self) -> float:
+        """The complications for which it counts.
+
+        A floor over everything has one coefficient and no branch to be complicated. With fewer
+        than three resolutions on the branch of a floor nothing tells a straight one from a bent
+        one: both count alike; on the steeper of two lines they count one more. A power below 1.5
+        without a constant counts one. A fourth coefficient costs a little more.
+        """
+        law, above = self.law, len(self.measured.px) - self.below
+        if self.branch_unseen:
+            return 0
+        if self.branch_untested:
+            return min(law.complications, 1)
+        if law is POWER:
+            return 1 if 0 not in self.terms[1] and self.terms[1] <= (1.5,) else 2
+        untested = law is TWO_SLOPES and above < TESTED_BRANCH
+        return law.complications + FOURTH_COEFFICIENT * (self.coefficients > 3) + untested
+
+    def parts(self, side_px: Floats) -> Floats:
+        """Columns of the lower and of the upper part: 2 × sides × coefficients."""
+        lower, upper, beside = (_columns(terms, side_px, self.measured) for terms in self.terms)
+        return np.stack([
+            np.hstack([lower, 0 * upper, beside]), np.hstack([0 * lower, upper, beside])
+        ])  # fmt: skip
+
+    def design(self, side_px: Floats) -> Floats:
+        """Columns of the linear model at the measured sides: sides × coefficients."""
+        on_lower = np.arange(len(side_px))[:, np.newaxis] < self.below
+        lower, upper = self.parts(side_px)
+        return np.asarray(np.where(on_lower, lower, upper), np.float64)
+
+    def curve(self, coefficients: Floats, side_px: Floats) -> Floats:
+        """The law at any side: series × sides, for coefficients of series × coefficients."""
+        sums = coefficients @ np.swapaxes(self.parts(side_px), 1, 2)
+        return np.asarray(np.max(np.maximum(sums, 0), axis=0) ** (1 / self.law.root), np.float64)
 
 
-def forms(law: Law, points: int) -> Iterator[Form]:
-    """The cases of a law that so many resolutions determine.
+FOURTH_COEFFICIENT = 0.1
+"""Complications that a fourth coefficient counts for."""
 
-    A branch needs as many resolutions as it has coefficients. A branch that is a constant would be
-    a step, and is no case; a floor over everything has a branch that was not seen.
+
+@lru_cache(maxsize=256)
+def cases(law: Law, measured: Sides) -> tuple[Case, ...]:
+    """The cases of a law that the measured sides determine.
+
+    A part needs as many resolutions as it has coefficients, the steeper of two lines not less than
+    two. A branch that is a constant would be a step, and is no case; a floor over everything has a
+    branch that was not seen.
     """
-    for on_floor in range(1, points + 1) if law.floor else (0,):
-        for count in range(len(law.terms) + 1):
-            for terms in combinations(law.terms, count):
-                form = Form(law, terms, on_floor, points)
-                if _is_case(form):
-                    yield form
-
-
-def _is_case(form: Form) -> bool:
-    if form.branch_unseen:
-        return not form.terms
-    if not form.terms or (form.on_floor and form.branch in ((), ("1",))):
-        return False
-    return len(form.branch) <= form.on_branch
-
-
-def _terms(terms: tuple[Term, ...], side_px: Floats, measured: MeasuredRange) -> Floats:
-    pixels = (side_px / measured.largest_px) ** 2
-    beyond = (side_px - measured.origin_px) / measured.largest_px
-    values = {
-        "1": np.ones_like(pixels),
-        "n": pixels,
-        "n²": pixels**2,
-        "m": pixels,
-        "u": beyond,
-        "u²": beyond**2,
-    }
-    return (
-        np.array([values[term] for term in terms], np.float64).reshape(len(terms), len(side_px)).T
+    least, count = len(law.lower), len(measured.px)
+    all_cases = (
+        Case(law, terms, below, measured)
+        for below in (range(least, count + 1 - 2 * (law is TWO_SLOPES)) if least else (0,))
+        for terms in product(*map(_subsets, (law.lower, law.terms, law.beside)))
     )
+    return tuple(case for case in all_cases if _is_case(case))
+
+
+def _subsets(terms: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
+    """Which of the terms have a coefficient; of powers two neighbours or one."""
+    if POWERS[-2] in terms:
+        for power in (*pairwise(POWERS), *((power,) for power in POWERS)):
+            yield from (power, (0, *power))
+        return
+    for count in range(len(terms) + 1):
+        yield from combinations(terms, count)
+
+
+def _is_case(case: Case) -> bool:
+    lower, upper, beside = case.terms
+    if case.branch_unseen:
+        return bool(lower) and not upper and not beside
+    if not (upper or beside) or (case.below and (not lower or set(upper) <= {0, "±1"})):
+        return False
+    # whether the terms are independent at the resolutions; weights do not change that
+    if case.coefficients > len(case.measured.px):
+        return False
+    design = case.design(np.array(case.measured.px))
+    return bool(np.linalg.matrix_rank(design) == case.coefficients)
+
+
+def _columns(terms: tuple[Term, ...], side_px: Floats, measured: Sides) -> Floats:
+    beyond = (side_px - measured.origin_px) / measured.px[-1]
+    pixels = (side_px / measured.px[-1]) ** 2
+    columns = [
+        pixels**term if isinstance(term, (int, float))
+        else {"±1": np.ones_like(beyond), "u": beyond, "u²": beyond**2}[term]
+        for term in terms
+    ]  # fmt: skip
+    return np.array(columns, np.float64).reshape(len(terms), len(side_px)).T

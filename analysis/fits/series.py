@@ -48,6 +48,7 @@ class Series(NamedTuple):
         values: one per resolution.
         counted: exact value at the resolution extrapolated to, None where unknown.
         relative_std: standard error of each value over the value, None where not all were measured.
+        degrees_of_freedom: of each of these; None where they count as known exactly.
         prior: laws to admit.
         is_part: whether it is a submodule whose runtimes are summed to the method's.
         unsteady: the runs among them that were not steady, in words; empty: none.
@@ -64,6 +65,7 @@ class Series(NamedTuple):
     values: tuple[float, ...]
     counted: int | None = None
     relative_std: tuple[float, ...] | None = None
+    degrees_of_freedom: tuple[float, ...] | None = None
     prior: Prior = NOTHING_KNOWN
     is_part: bool = False
     unsteady: str = ""

@@ -9,41 +9,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from adscale.tables import names_of
 
 from .coefficients import Coefficient
-from .estimation import Bounds
+from .estimation import Bounds, doubtful_branch
 from .fitted import Fitted
 from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
 from .models import TESTED_BRANCH
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
-from .selection import FittedLaw, Selection
 from .tables import BACK_TEST, FIT_MODELS, LAW
 
 APART = 1.25
 """Ratio of the estimates of two laws in the band from which on they are said to differ."""
 
-MISFIT = 3.0
-"""Ratio of scatter to measured deviation from which on no law is said to fit."""
+LARGE_SCATTER = 0.2
+"""Relative scatter from which on no law is said to explain the points, whatever was measured."""
 
 
 def why_chosen(growth: Growth) -> str:
     """One sentence on the choice; empty where there is none."""
-    chosen = growth.chosen
-    if chosen is None or growth.evidence is None:
+    if growth.chosen is None:
         return ""
-    parts = [_back_test(chosen)]
-    if len(growth.models) > 1:
-        by_aicc = bool(growth.evidence.selection.by_aicc[0])
-        parts.append(
-            "as good as others by misfit and number of terms, lower AICc"
-            if by_aicc
-            else "least misfit for its number of terms"
-        )
-    if growth.prior.reason:
-        parts.append(f"admitted because {growth.prior.reason}")
+    parts = [
+        *(["least misfit for its number of terms"] if len(growth.models) > 1 else ()),
+        _back_test(growth.chosen),
+        *([f"admitted because {growth.prior.reason}"] if growth.prior.reason else ()),
+    ]
     return "; ".join(parts)
 
 
@@ -51,8 +43,6 @@ def verdict(model: Model) -> str:
     """Say what became of one law."""
     if model.chosen:
         return f"chosen; {_back_test(model)}"
-    if model.passed is False:
-        return f"out: {_back_test(model)}"
     if model.band_share <= 0:
         return "refuted by the fit: too large a misfit for its number of terms"
     return f"not refuted: in the band with {model.band_share:.0%} of its interval"
@@ -67,36 +57,18 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
         index: which side of the curve.
     """
     found = list(_of_paper(growth, curve, index))
-    if growth.evidence and not np.isnan(curve.band.high[index]):
-        found += _of_back_test(growth)
-        found += _of_branch(growth)
+    if growth.weighed and not np.isnan(curve.band.high[index]):
         found += _of_scatter(growth)
+        found += _of_branch(growth)
         found += _of_rivals(growth, curve, index)
     return found
 
 
-def doubtful_branch(
-    fitted: Sequence[FittedLaw], selection: Selection
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether the branch of a floor may be unseen, or seen at fewer than three resolutions.
-
-    Returns:
-        both, of each series: whether a case of that kind is not refuted.
-    """
-    fits = [fit for one in fitted for fit in one.fits]
-    credible = (selection.budgets > 0) & np.array([fit.admissible for fit in fits])
-    unseen = np.array([fit.form.branch_unseen for fit in fits])
-    untested = np.array([fit.form.branch_untested for fit in fits]) & ~unseen
-    return np.any(credible[unseen], axis=0), np.any(credible[untested], axis=0)
-
-
 def _back_test(model: Model) -> str:
     errors = [error for error in model.back_test_errors if error is not None]
-    if model.passed is None or not errors:
-        return "no back-test"
-    largest = max(errors, key=abs)
-    passes = "within" if model.passed else "not within"
-    return f"{passes} its own bounds in the back-test, largest error {largest:+.1%}"
+    return (
+        f"largest error in the back-test {max(errors, key=abs):+.1%}" if errors else "no back-test"
+    )
 
 
 def _of_paper(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
@@ -105,16 +77,10 @@ def _of_paper(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
         yield "the study's model is not positive here: it does not hold"
 
 
-def _of_back_test(growth: Growth) -> Iterator[str]:
-    if not any(model.passed for model in growth.models):
-        yield "no law passes the back-test: the largest resolutions do not follow from the others"
-
-
 def _of_branch(growth: Growth) -> Iterator[str]:
-    assert growth.evidence is not None
-    unseen, untested = doubtful_branch(growth.evidence.fitted, growth.evidence.selection)
-    largest_px = growth.side_px[-1]
-    some = TESTED_BRANCH
+    assert growth.weighed is not None
+    unseen, untested = doubtful_branch(growth.weighed)
+    largest_px, some = growth.side_px[-1], TESTED_BRANCH
     if unseen[0]:
         yield (
             f"flat up to {largest_px:g} px within its scatter: constant, or a floor (launch-bound) "
@@ -128,13 +94,16 @@ def _of_branch(growth: Growth) -> Iterator[str]:
 
 
 def _of_scatter(growth: Growth) -> Iterator[str]:
-    assert growth.evidence is not None
-    ratio = float(np.sqrt(growth.evidence.scatter.variance[0]))
-    if growth.evidence.points.variance_measured and ratio > MISFIT:
+    assert growth.weighed is not None
+    scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
+    if scatter.discrepancy[0] > 0:
         yield (
-            f"scatter around the best law is {ratio:.0f} times what was measured: "
-            "resolutions differ by more than repetition, or no law here is the true one"
+            f"scatter around the best law is {np.sqrt(scatter.variance[0]):.1f} times what was "
+            "measured: resolutions differ by more than repetition, or no law here is the true one; "
+            "the band is wider for it"
         )
+    elif relative > LARGE_SCATTER:
+        yield f"scatter of {relative:.0%} around the best law: no law here explains the points"
 
 
 def _of_rivals(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
@@ -162,7 +131,7 @@ def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str,
     return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
 
 
-def law_values(model: Model | None) -> dict[str, Any]:
+def law_values(model: Model | None, scatter: float | None = None) -> dict[str, Any]:
     """Values of `LAW`; null without a law."""
     if model is None:
         return dict.fromkeys(names_of(LAW))
@@ -170,16 +139,23 @@ def law_values(model: Model | None) -> dict[str, Any]:
     return {
         "law": model.law.name,
         "formula": model.law.formula,
-        "coefficients": coefficient_words(model.coefficients),
-        **{name: by_name.get(name) for name in "fabcd"},
+        "coefficients": coefficient_words(model.coefficients, scatter),
+        **{name: by_name.get(name) for name in "fabcdp"},
         "knee_px": model.knee_px,
         "max_relative_residual": model.max_relative_residual,
     }
 
 
-def coefficient_words(coefficients: Iterable[Coefficient]) -> str:
-    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``."""
-    return "; ".join(f"{part.name} = {part.value:.6g} {part.unit}" for part in coefficients)
+def coefficient_words(coefficients: Iterable[Coefficient], scatter: float | None) -> str:
+    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``.
+
+    Args:
+        coefficients: of a law.
+        scatter: relative, of the points; one digit more than it knows is said, six at most.
+    """
+    digits = 6 if not scatter else int(np.clip(2 - np.log10(scatter), 2, 6))
+    words = (f"{part.name} = {part.value:.{digits}g} {part.unit}" for part in coefficients)
+    return "; ".join(one.strip() for one in words)
 
 
 def back_test_values(errors: Sequence[float | None]) -> dict[str, float | None]:
@@ -210,7 +186,7 @@ def number(value: float) -> float | None:
 def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
     series, growth, curve = one.series, one.growth, one.curve(side_px)
     sides, chosen = series.side_px, growth.chosen if growth else None
-    law = law_values(chosen)
+    law = law_values(chosen, growth.relative_scatter if growth else None)
     if growth is None and not one.interval_refused:
         law = {**law, "law": SUM}
     return {
@@ -255,6 +231,7 @@ def _paper_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
     low, high = None, None
     if len(series.side_px) >= ENOUGH_FOR_INTERVAL and predicted is not None:
         low, high = (float(np.squeeze(bound)) for bound in fit.prediction_interval(side_px))
+        low = low if predicted < 0 else max(low, 0.0)
     values = (*fit.coefficients, fit.max_relative_residual, predicted, low, high)
     return {
         **nothing,
@@ -283,11 +260,9 @@ def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
     for model in growth.models:
         yield {
             **one.key,
-            **law_values(model),
+            **law_values(model, growth.relative_scatter),
             "score": model.score,
-            "aicc": model.aicc,
             **back_test_values(model.back_test_errors),
-            "passed": model.passed,
             "band_share": model.band_share,
             "chosen": model.chosen,
             "extrapolate_to_px": side_px,
@@ -299,9 +274,9 @@ def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
 
 
 def _predicted(growth: Growth, model: Model, side_px: int) -> float:
-    assert growth.evidence is not None
-    (found,) = (fit for fit in growth.evidence.fitted if fit.law is model.law)
-    return float(found.predict(np.array([side_px], np.float64))[0, 0])
+    assert growth.weighed is not None
+    estimates = growth.weighed.predict(np.array([side_px], np.float64))
+    return float(estimates[growth.weighed.laws.index(model.law), 0, 0])
 
 
 def _paper_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
@@ -315,8 +290,14 @@ def _paper_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
         **one.key,
         "law": MODEL,
         "formula": "a + b·s + c·s²",
-        "coefficients": f"a = {b0:.6g} {unit}; b = {b1:.6g} {unit} per px of side; "
-        f"c = {b2:.6g} {unit} per px² of side",
+        "coefficients": coefficient_words(
+            (
+                Coefficient("a", b0, unit),
+                Coefficient("b", b1, f"{unit} per px of side"),
+                Coefficient("c", b2, f"{unit} per px² of side"),
+            ),
+            growth.relative_scatter,
+        ),
         "a": b0,
         "b": b1,
         "c": b2,

@@ -51,7 +51,8 @@ LAW = join(
     text("coefficients", means="its coefficients in words with their units"),
     real("f", "a", "b", "c", "d", means="the same as numbers, per pixel or px as the law has it",
          unit=""),
-    real("knee_px", means="side at which it leaves its floor"),
+    real("p", means="exponent of the pixels where the law has a free one", unit=""),
+    real("knee_px", means="side at which it leaves its floor, or at which it becomes steeper"),
     real("max_relative_residual", means="largest |observed − fitted| / observed"),
 )  # fmt: skip
 """Columns of a fitted law."""
@@ -60,7 +61,7 @@ BACK_TEST = join(
     real("back_test_one_out", means="predicted / observed − 1 of the largest resolution, by the "
          "law fitted without it"),
     real("back_test_two_out_lower", "back_test_two_out_upper", means="the same of the second "
-         "largest and of the largest, fitted without both"),
+         "largest and of the largest, fitted without both; informs, and decides nothing"),
 )  # fmt: skip
 """Columns of a law's errors at the largest resolutions, fitted without them."""
 
@@ -126,11 +127,7 @@ FIT_MODELS = Table(
         LAW,
         real("score", means="misfit in squared scatters plus a price for each complication, less "
              "that of the law chosen; null for the paper's model, which is not weighed"),
-        real("aicc", means="corrected Akaike criterion; decides between scores that differ by "
-             "less than 1"),
         BACK_TEST,
-        flag("passed", means="whether all values left out in the back-test lie within what the "
-             "law allows"),
         real("band_share", means="share of its interval with which the law is in the band, 0 to "
              "1"),
         flag("chosen", means="whether it is the one"),

@@ -45,6 +45,21 @@ def test_elsewhere_it_is_predicted_with_a_band_around_the_truth(side_px: int, ba
         assert estimate.low < truth_ms(side_px) * factor < estimate.high
 
 
+def test_a_p99_is_never_predicted_below_the_mean() -> None:
+    """Its ratio to the mean falls, so that a law of its own would cross that of the mean."""
+    table = latency(wobble=0)
+    ratio = 1.01 + 0.5 * (256 / table["resolution_px"].astype(float)) ** 2
+    for column, factor in (("p99_ms", 1.0), ("p99_low_ms", 0.9), ("p99_high_ms", 1.1)):
+        table[column] = table["mean_ms"] * ratio * factor
+    for side_px in (700, 2000, 3000):
+        speed = at(table, side_px)
+        assert speed.p99 is not None
+        for mean_ms, p99_ms in zip(speed.mean, speed.p99, strict=True):
+            assert mean_ms is not None
+            assert p99_ms is not None
+            assert p99_ms >= mean_ms
+
+
 def test_a_p99_that_has_no_interval_where_it_was_measured_has_none_elsewhere() -> None:
     few = latency()
     few.loc[few["resolution_px"] == 256, "p99_high_ms"] = pd.NA

@@ -7,7 +7,15 @@ import pytest
 from scipy.optimize import nnls
 from scipy.stats import t
 
-from analysis.fits.estimation import Scatter, best_forms, envelope, fit_form, fit_law, make_points
+from analysis.fits.estimation import (
+    Points,
+    Scatter,
+    beyond,
+    envelope,
+    fit_case,
+    fit_laws,
+    make_points,
+)
 from analysis.fits.models import (
     CONSTANT,
     FLOOR_LINEAR,
@@ -16,9 +24,11 @@ from analysis.fits.models import (
     QUADRATIC,
     ROUNDED_FLOOR,
     SIDE,
+    Case,
     Floats,
-    Form,
     Law,
+    Sides,
+    Term,
 )
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
@@ -27,7 +37,11 @@ G = (SIDES_PX / 1024) ** 2
 
 
 def scatter(variance: float, new: float, series: int = 1) -> Scatter:
-    return Scatter(*(np.full(series, value) for value in (variance, new, 2.0, 5.0)))
+    return Scatter(*(np.full(series, value) for value in (variance, new, 2.0, 0.0)))
+
+
+def case(law: Law, terms: tuple[Term, ...], points: Points, below: int = 0) -> Case:
+    return Case(law, ((0,) if below else (), terms, ()), below, points.measured)
 
 
 def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
@@ -37,9 +51,9 @@ def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
     of non-negative least squares, the prediction being one more row with a large weight.
     """
     points = make_points(SIDES_PX, observed)
-    form = Form(law, law.terms, 0, 7)
-    design = form.design(SIDES_PX, points.measured) / observed[:, None]
-    target = form.design(TARGET_PX, points.measured)[0]
+    form = case(law, law.terms, points)
+    design = form.design(SIDES_PX) / observed[:, None]
+    target = form.design(TARGET_PX)[0]
 
     def least_misfit(predicted: float) -> float:
         rows = np.vstack([design, 1e4 * target / predicted])
@@ -62,9 +76,9 @@ def test_the_envelope_of_the_cases_is_the_optimum_under_signs(seed: int, law: La
     random = np.random.default_rng(seed)
     # some of the laws have coefficients at zero, where the sign matters
     observed = (0.1 + 0.9 * G + (seed % 3) * 0.05 * G**2) * random.normal(1, 0.01, 7)
-    fits = fit_law(law, make_points(SIDES_PX, observed))
+    fits = fit_laws([law], make_points(SIDES_PX, observed))
     misfit = np.array([fit.misfit for fit in fits])
-    least = best_forms(fits)[1]
+    least = min(fit.misfit[0] for fit in fits if fit.admissible[0])
     variance, budget = 1e-4, 6.0
     budgets = budget - (misfit - least) / variance
     bounds = envelope(fits, budgets, scatter(variance, 0), TARGET_PX)
@@ -78,7 +92,7 @@ def test_a_constant_has_the_textbook_prediction_interval() -> None:
     """Relative residuals, so equal values: half-width t · s · √(1 + 1/n)."""
     observed = np.array([0.98, 1.01, 1.0, 1.02, 0.99, 1.0, 1.0])
     points = make_points(SIDES_PX, observed)
-    fits = fit_law(CONSTANT, points)
+    fits = fit_laws([CONSTANT], points)
     variance, quantile = float(fits[0].misfit[0]) / 6, float(t.ppf(0.975, 6))
     bounds = envelope(fits, np.full((1, 1), quantile**2), scatter(variance, 1), TARGET_PX)
     mean, weights = fits[0].coefficients[0, 0], np.sum(observed**-2)
@@ -88,14 +102,14 @@ def test_a_constant_has_the_textbook_prediction_interval() -> None:
 
 
 def test_no_budget_no_bounds() -> None:
-    fits = fit_law(LINEAR, make_points(SIDES_PX, 1 + G))
+    fits = fit_laws([LINEAR], make_points(SIDES_PX, 1 + G))
     bounds = envelope(fits, np.full((len(fits), 1), -1.0), scatter(1e-4, 1), TARGET_PX)
     assert np.isnan(bounds.low).all()
     assert np.isnan(bounds.high).all()
 
 
 def test_no_budget_in_one_series_of_two() -> None:
-    fits = fit_law(LINEAR, make_points(SIDES_PX, [1 + G, 1 + G]))
+    fits = fit_laws([LINEAR], make_points(SIDES_PX, [1 + G, 1 + G]))
     budgets = np.tile([4.0, -1.0], (len(fits), 1))
     bounds = envelope(fits, budgets, scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isfinite(bounds.low[0, 0])
@@ -104,7 +118,8 @@ def test_no_budget_in_one_series_of_two() -> None:
 
 def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_one_more() -> None:
     """Steps so long that a coefficient becomes negative either way, and no other case to speak."""
-    fit = fit_form(Form(QUADRATIC, ("n", "n²"), 0, 7), make_points(SIDES_PX, G + G**2))
+    points = make_points(SIDES_PX, G + G**2)
+    fit = fit_case(case(QUADRATIC, (1, 2), points, below=0), points)
     bounds = envelope([fit], np.array([[4.0]]), scatter(1, 1), TARGET_PX)
     value = float(fit.predict(TARGET_PX)[0, 0])
     assert bounds.high[0, 0] == pytest.approx(value + 2 * value)
@@ -112,14 +127,16 @@ def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_on
 
 
 def test_an_unseen_branch_without_budget_in_one_series_of_two() -> None:
-    fit = fit_form(Form(FLOOR_LINEAR, (), 7, 7), make_points(SIDES_PX, np.ones((2, 7))))
+    points = make_points(SIDES_PX, np.ones((2, 7)))
+    fit = fit_case(case(FLOOR_LINEAR, (), points, below=7), points)
     bounds = envelope([fit], np.array([[4.0, -1.0]]), scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isnan(bounds.high).tolist() == [[False], [True]]
 
 
 @pytest.mark.parametrize(("law", "power"), [(FLOOR_LINEAR, 1), (FLOOR_QUADRATIC, 2)])
 def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: int) -> None:
-    fit = fit_form(Form(law, (), 7, 7), make_points(SIDES_PX, np.ones(7)))
+    points = make_points(SIDES_PX, np.ones(7))
+    fit = fit_case(case(law, (), points, below=7), points)
     sides = np.array([512.0, 1024.0, 3000.0])
     bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), sides)
     half_width = 2 * np.sqrt(1e-4 * (1 + 1 / 7))
@@ -130,7 +147,8 @@ def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: i
 
 def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch() -> None:
     """max(1, a + b·g + c·g²) that is 1 up to 1024 px: any such, at 3000 px."""
-    fit = fit_form(Form(FLOOR_QUADRATIC, (), 7, 7), make_points(SIDES_PX, np.ones(7)))
+    points = make_points(SIDES_PX, np.ones(7))
+    fit = fit_case(case(FLOOR_QUADRATIC, (), points, below=7), points)
     high = envelope([fit], np.array([[1e-9]]), scatter(1e-12, 0), TARGET_PX).high[0, 0]
     random = np.random.default_rng(1)
     a, b, c = random.dirichlet(np.ones(3), 1000).T
@@ -141,7 +159,8 @@ def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch()
 
 def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
     observed = np.sqrt(1 + 16 * G**2)
-    fit = fit_form(Form(ROUNDED_FLOOR, ("1", "n²"), 0, 7), make_points(SIDES_PX, observed))
+    points = make_points(SIDES_PX, observed)
+    fit = fit_case(case(ROUNDED_FLOOR, (0, 2), points, below=0), points)
     bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), TARGET_PX)
     # the sum is fitted with twice the relative error
     design = np.column_stack([np.ones(7), G**2]) / (2 * observed[:, None] ** 2)
@@ -155,8 +174,18 @@ def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
 
 def test_on_the_floor_the_bounds_are_those_of_the_floor() -> None:
     observed = np.maximum(0.25, G)
-    fit = fit_form(Form(FLOOR_LINEAR, ("n",), 3, 7), make_points(SIDES_PX, observed))
+    points = make_points(SIDES_PX, observed)
+    fit = fit_case(case(FLOOR_LINEAR, (1,), points, below=3), points)
     bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), np.array([256.0, 3000.0]))
     floor_half = 2 * 0.01 * 0.25 * np.sqrt(1 + 1 / 3)
     branch_half = 2 * 0.01 * (3000 / 1024) ** 2 * np.sqrt(1 + 1 / 4)
     assert (bounds.high - bounds.low)[0] / 2 == pytest.approx([floor_half, branch_half])
+
+
+def test_an_unknown_deviation_grows_as_the_second_chebyshev_polynomial() -> None:
+    """T₂(x) - 1 in ln n from -1 to 1 over the points: none at them, 2·(2² - 1) one range beyond."""
+    at = beyond(np.array([256.0, 700.0, 1024.0, 2048.0]), Sides((256.0, 512.0, 1024.0)))
+    assert at == pytest.approx([0, 0, 0, 2 * (2**2 - 1)])
+    x = 1 + np.log(3000 / 1024) / np.log(2)
+    chebyshev = np.cosh(2 * np.arccosh(x))
+    assert beyond(TARGET_PX, Sides((256.0, 1024.0)))[0] == pytest.approx(chebyshev - 1)

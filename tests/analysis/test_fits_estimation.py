@@ -6,30 +6,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 from analysis.fits.coefficients import knee_px, physical_coefficients
 from analysis.fits.estimation import (
-    FormFit,
+    PRIOR_FREEDOM,
+    Fit,
     Points,
     PointsError,
-    best_forms,
-    fit_form,
-    fit_law,
+    fit_case,
+    fit_laws,
     make_points,
 )
 from analysis.fits.models import (
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
     LINEAR,
+    POWER,
     QUADRATIC,
     ROUNDED_FLOOR,
     SIDE,
+    TWO_SLOPES,
+    Case,
     Floats,
-    Form,
     Law,
-    forms,
-    prior_of_whole,
 )
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
@@ -37,9 +37,9 @@ values = st.lists(st.floats(0.1, 100), min_size=7, max_size=7)
 deviations = st.lists(st.floats(0.001, 0.1), min_size=7, max_size=7)
 
 
-def best(law: Law, points: Points) -> FormFit:
-    fits = fit_law(law, points)
-    return fits[int(best_forms(fits)[0][0])]
+def best(law: Law, points: Points) -> Fit:
+    able = [fit for fit in fit_laws([law], points) if fit.admissible[0]]
+    return min(able, key=lambda fit: float(fit.misfit[0]))
 
 
 @given(values, deviations)
@@ -48,24 +48,49 @@ def test_the_best_case_is_the_solution_of_non_negative_least_squares(
 ) -> None:
     points = make_points(SIDES_PX, observed, relative_std)
     for law in (LINEAR, QUADRATIC, SIDE):
-        design = Form(law, law.terms, 0, 7).design(SIDES_PX, points.measured)
+        design = Case(law, ((), law.terms, ()), 0, points.measured).design(SIDES_PX)
         weight = 1 / (np.array(observed) * relative_std)
         expected, norm = nnls(design * weight[:, None], np.array(observed) * weight)
         fit = best(law, points)
         found = dict.fromkeys(law.terms, 0.0) | dict(
-            zip(fit.form.terms, fit.coefficients[0], strict=True)
+            zip(fit.case.terms[1], fit.coefficients[0], strict=True)
         )
         assert fit.misfit[0] == pytest.approx(norm**2, rel=1e-6, abs=1e-9)
         assert list(found.values()) == pytest.approx(list(expected), rel=1e-4, abs=1e-5)
+
+
+@given(values, st.integers(2, 5))
+@settings(max_examples=30)
+def test_two_lines_are_the_solution_of_bounded_least_squares(
+    observed: list[float], below: int
+) -> None:
+    """Of the parts at their resolutions; the constant of the steeper one has any sign."""
+    points = make_points(SIDES_PX, observed)
+    form = Case(TWO_SLOPES, ((0, 1), ("±1", 1), ()), below, points.measured)
+    weight = 1 / np.array(observed)
+    expected = lsq_linear(
+        form.design(SIDES_PX) * weight[:, None], np.ones(7), ([0, 0, -np.inf, 0], np.inf)
+    )
+    every = [
+        fit
+        for fit in fit_laws([TWO_SLOPES], points)
+        if fit.case.below == below and fit.admissible[0]
+    ]
+    misfits = [
+        float(np.sum((fit.case.design(SIDES_PX) @ fit.coefficients[0] * weight - 1) ** 2))
+        for fit in every
+    ]
+    if expected.x[3] > 1e-6 and max(expected.x[:2]) > 1e-6:
+        assert min(misfits) == pytest.approx(2 * expected.cost, rel=1e-5, abs=1e-8)
 
 
 @given(values)
 @settings(max_examples=30)
 def test_a_batch_is_many_single_series(observed: list[float]) -> None:
     both = make_points(SIDES_PX, [observed, observed[::-1]])
-    for law in (QUADRATIC, FLOOR_QUADRATIC, ROUNDED_FLOOR):
-        single = fit_law(law, make_points(SIDES_PX, [observed[::-1]]))
-        for one, other in zip(fit_law(law, both), single, strict=True):
+    for law in (QUADRATIC, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES):
+        single = fit_laws([law], make_points(SIDES_PX, [observed[::-1]]))
+        for one, other in zip(fit_laws([law], both), single, strict=True):
             assert one.misfit[1] == pytest.approx(other.misfit[0])
             assert one.coefficients[1] == pytest.approx(other.coefficients[0])
 
@@ -73,11 +98,11 @@ def test_a_batch_is_many_single_series(observed: list[float]) -> None:
 def test_weights_in_closed_form() -> None:
     """A constant through 1 and 2 with relative deviations of 1 and 2: weights 1 and 1/16."""
     points = make_points([256, 512], [1, 2], [1, 2])
-    fit = fit_form(Form(LINEAR, ("1",), 0, 2), points)
+    fit = fit_case(Case(LINEAR, ((), (0,), ()), 0, points.measured), points)
     mean = (1 + 2 / 16) / (1 + 1 / 16)
     assert fit.coefficients[0, 0] == pytest.approx(mean)
     assert fit.misfit[0] == pytest.approx((1 - mean) ** 2 + (2 - mean) ** 2 / 16)
-    assert fit.reach(np.array([3000.0])).variance[0, 0] == pytest.approx(1 / (1 + 1 / 16))
+    assert fit.covariance[0, 0, 0] == pytest.approx(1 / (1 + 1 / 16))
 
 
 def linear(side: Floats) -> Floats:
@@ -104,6 +129,14 @@ def rounded(side: Floats) -> Floats:
     return np.sqrt(4 + (side / 500) ** 4)
 
 
+def two_slopes(side: Floats) -> Floats:
+    return np.maximum(1 + 4e-6 * side**2, 1 - 4e-6 * 600**2 + 8e-6 * side**2)
+
+
+def power(side: Floats) -> Floats:
+    return np.asarray(2 + 1e-7 * side**2.6)
+
+
 @pytest.mark.parametrize(
     ("law", "truth", "coefficients", "knee"),
     [
@@ -113,6 +146,8 @@ def rounded(side: Floats) -> Floats:
         (FLOOR_LINEAR, floor, {"f": 0.5 + 2e-6 * 448**2, "a": 0.5, "b": 2e-6}, 448),
         (FLOOR_QUADRATIC, bent_floor, {"f": 1, "a": 0, "b": 0, "c": 600**-4}, 600),
         (ROUNDED_FLOOR, rounded, {"a": 4, "b": 0, "c": 500**-4}, None),
+        (TWO_SLOPES, two_slopes, {"a": 1, "b": 4e-6, "c": -0.44, "d": 8e-6}, 600),
+        (POWER, power, {"a": 2, "b": 1e-7, "p": 1.3}, None),
     ],
 )
 def test_a_law_without_noise_is_recovered_with_its_coefficients(
@@ -122,7 +157,7 @@ def test_a_law_without_noise_is_recovered_with_its_coefficients(
     fit = best(law, make_points(SIDES_PX, truth(SIDES_PX)))
     found = {name: value for name, value, _ in physical_coefficients(fit, "ms")}
     assert list(found) == list(coefficients)
-    largest = {"a": 1.0, "f": 1.0, "b": 1e-6, "c": 1e-12}
+    largest = {"a": 1.0, "f": 1.0, "b": 1e-6, "c": 1e-12, "d": 1e-6, "p": 1.0}
     for name, expected in coefficients.items():
         assert found[name] == pytest.approx(expected, rel=1e-6, abs=1e-9 * largest[name])
     assert knee_px(fit) == (None if knee is None else pytest.approx(knee, rel=1e-6))
@@ -134,18 +169,19 @@ def test_units_of_the_coefficients() -> None:
     points = make_points(SIDES_PX, linear(SIDES_PX))
     units = {
         law.name: [part.unit for part in physical_coefficients(best(law, points), "ms")]
-        for law in (QUADRATIC, SIDE, ROUNDED_FLOOR)
+        for law in (QUADRATIC, SIDE, ROUNDED_FLOOR, POWER)
     }
     assert units == {
         QUADRATIC.name: ["ms", "ms per pixel", "ms per pixel²"],
         SIDE.name: ["ms", "ms per px of side", "ms per px² of side"],
         ROUNDED_FLOOR.name: ["(ms)²", "(ms)² per pixel", "(ms)² per pixel²"],
+        POWER.name: ["ms", "ms per pixel^p", ""],
     }
 
 
 def test_a_floor_over_everything_has_a_floor_and_no_more() -> None:
-    fits = fit_law(FLOOR_LINEAR, make_points(SIDES_PX, np.full(7, 2.0)))
-    unseen = next(fit for fit in fits if fit.form.branch_unseen)
+    fits = fit_laws([FLOOR_LINEAR], make_points(SIDES_PX, np.full(7, 2.0)))
+    unseen = next(fit for fit in fits if fit.case.branch_unseen)
     assert physical_coefficients(unseen, "ms") == (("f", pytest.approx(2), "ms"),)
     assert knee_px(unseen) is None
 
@@ -153,8 +189,8 @@ def test_a_floor_over_everything_has_a_floor_and_no_more() -> None:
 def test_a_case_whose_parts_do_not_meet_is_judged_by_the_law() -> None:
     """Floor over the first three, straight line after: but the line is higher at the third."""
     truth = linear(SIDES_PX)
-    fits = fit_law(FLOOR_LINEAR, make_points(SIDES_PX, truth))
-    three = next(fit for fit in fits if fit.form.on_floor == 3 and len(fit.form.terms) == 2)
+    fits = fit_laws([FLOOR_LINEAR], make_points(SIDES_PX, truth))
+    three = next(fit for fit in fits if fit.case.below == 3 and fit.case.coefficients == 3)
     floor_value = three.coefficients[0, 0]
     expected = np.sum((np.maximum(floor_value, truth) / truth - 1) ** 2)
     assert three.misfit[0] == pytest.approx(expected)
@@ -180,21 +216,13 @@ def test_points_that_follow_no_law(
         make_points(side_px, observed, relative_std)
 
 
-@pytest.mark.parametrize("count", range(1, 8))
-def test_cases_that_the_points_do_not_determine_are_left_out(count: int) -> None:
-    """Where a floor and a bend add up, one case has twice the same column: "n" and "m"."""
-    points = make_points(SIDES_PX[:count], np.linspace(1, 2, count) ** 2)
-    laws = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
-    for law in laws:
-        for fit in fit_law(law, points):
-            design = fit.form.design(points.side_px, points.measured)
-            assert np.linalg.matrix_rank(design) == fit.form.coefficients
-            assert np.all(np.abs(fit.coefficients) < 1e6)
-    if count == 7:
-        left_out = [
-            form
-            for law in laws
-            for form in forms(law, count)
-            if form not in [fit.form for fit in fit_law(law, points)]
-        ]
-        assert left_out
+def test_variances_of_few_values_stand_beside_the_mean_of_their_series() -> None:
+    """Two degrees of freedom each: a third of its own, two thirds of the mean of all."""
+    std = [0.01, 0.02, 0.03]
+    points = make_points([256, 512, 768], [1, 2, 3], std, [2, 2, 2])
+    own, weight = np.array(std) ** 2, 2 / (2 + PRIOR_FREEDOM)
+    expected = weight * own + (1 - weight) * np.mean(own)
+    assert points.relative_variance[0] == pytest.approx(expected)
+    assert points.degrees_of_freedom == 6
+    known = make_points([256, 512, 768], [1, 2, 3], std)
+    assert known.relative_variance[0] == pytest.approx(own)

@@ -11,24 +11,34 @@ from analysis.fits.models import (
     CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
+    FOURTH_COEFFICIENT,
     LINEAR,
+    POWER,
+    POWERS,
     QUADRATIC,
     RIVALS,
     ROUNDED_FLOOR,
     SIDE,
-    Form,
+    TWO_SLOPES,
+    Case,
     Law,
-    MeasuredRange,
-    forms,
+    Sides,
+    Term,
+    cases,
+    prior_of_whole,
 )
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
-MEASURED = MeasuredRange(256, 1024)
+MEASURED = Sides(tuple(SIDES_PX.tolist()))
 coefficient = st.floats(0, 100)
 
 
+def case(law: Law, terms: tuple[Term, ...], below: int = 0, lower: tuple[Term, ...] = (0,)) -> Case:
+    return Case(law, (lower if below else (), terms, ()), below, MEASURED)
+
+
 @pytest.mark.parametrize(
-    ("law", "cases"),
+    ("law", "count"),
     [
         (CONSTANT, 1),
         (LINEAR, 3),  # 1; n; both
@@ -39,58 +49,109 @@ coefficient = st.floats(0, 100)
         (FLOOR_LINEAR, 2 * 5 + 1 + 1),
         # 7 subsets less the constant; without the full one over 5; n and n² alone over 6; none
         (FLOOR_QUADRATIC, 6 * 4 + 5 + 2 + 1),
+        # three lower lines, two steeper ones, 2 to 5 resolutions below
+        (TWO_SLOPES, 3 * 2 * 4),
+        # 18 powers and 17 pairs of neighbours, each with a constant or without
+        (POWER, 2 * (18 + 17)),
     ],
 )
-def test_number_of_cases(law: Law, cases: int) -> None:
-    found = list(forms(law, 7))
-    assert len(found) == len(set(found)) == cases
+def test_number_of_cases(law: Law, count: int) -> None:
+    found = cases(law, MEASURED)
+    assert len(found) == len(set(found)) == count
 
 
-def test_no_case_has_more_coefficients_than_resolutions_or_a_step_for_a_branch() -> None:
-    for law in RIVALS:
-        for form in forms(law, 7):
-            assert 0 < form.coefficients <= 7
-            assert form.on_floor == 0 or form.terms != ("1",)
-            assert len(form.terms) <= form.on_branch
+@pytest.mark.parametrize("count", range(1, 8))
+def test_every_case_is_determined_by_the_resolutions_and_no_branch_is_a_step(count: int) -> None:
+    """Where a floor and a bend add up, one case has twice the same column."""
+    measured = Sides(tuple(SIDES_PX[:count].tolist()))
+    whole = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
+    for law in (*RIVALS, *whole):
+        for found in cases(law, measured):
+            design = found.design(SIDES_PX[:count])
+            assert np.linalg.matrix_rank(design) == found.coefficients > 0
+            assert not found.below or found.branch_unseen or set(found.terms[1]) != {0}
 
 
 @given(coefficient, coefficient, coefficient)
 def test_the_design_is_the_curve_at_the_measured_sides(a: float, b: float, c: float) -> None:
     for law in (QUADRATIC, SIDE):
-        form = Form(law, law.terms, 0, 7)
-        design = form.design(SIDES_PX, MEASURED)
-        curve = form.curve(np.array([[a, b, c]]), SIDES_PX, MEASURED)
-        assert design @ [a, b, c] == pytest.approx(curve[0])
+        form = case(law, law.terms)
+        curve = form.curve(np.array([[a, b, c]]), SIDES_PX)
+        assert form.design(SIDES_PX) @ [a, b, c] == pytest.approx(curve[0])
 
 
 def test_terms_in_units_of_the_range() -> None:
     sides = np.array([64.0, 512.0, 1024.0])
-    pixels = Form(QUADRATIC, ("1", "n", "n²"), 0, 7).design(sides, MEASURED)
+    pixels = case(QUADRATIC, (0, 1, 2)).design(sides)
     assert pixels.tolist() == [[1, 1 / 256, 1 / 65536], [1, 1 / 4, 1 / 16], [1, 1, 1]]
     # the origin of the side is at a quarter of the smallest, 64 px
-    side = Form(SIDE, ("u", "u²"), 0, 7).design(sides, MEASURED)
+    side = case(SIDE, ("u", "u²")).design(sides)
     assert side.tolist() == [[0, 0], [7 / 16, 49 / 256], [15 / 16, 225 / 256]]
+    assert case(POWER, (0.5, 1.5)).design(sides)[1].tolist() == pytest.approx([1 / 2, 1 / 8])
 
 
 def test_a_floor_is_a_column_of_its_own_and_the_curve_the_larger_of_both() -> None:
-    form = Form(FLOOR_LINEAR, ("n",), 3, 7)
-    design = form.design(SIDES_PX, MEASURED)
+    form = case(FLOOR_LINEAR, (1,), below=3)
+    design = form.design(SIDES_PX)
     assert design[:, 0].tolist() == [1, 1, 1, 0, 0, 0, 0]
     assert design[:, 1].tolist() == [0, 0, 0, *((SIDES_PX[3:] / 1024) ** 2)]
-    curve = form.curve(np.array([[0.25, 1.0]]), np.array([256.0, 512.0, 3000.0]), MEASURED)
+    curve = form.curve(np.array([[0.25, 1.0]]), np.array([256.0, 512.0, 3000.0]))
     assert curve[0].tolist() == [0.25, 0.25, (3000 / 1024) ** 2]
 
 
+def test_the_steeper_of_two_lines_may_start_below_zero() -> None:
+    form = case(TWO_SLOPES, ("±1", 1), below=3, lower=(0, 1))
+    assert form.may_be_negative.tolist() == [False, False, True, False]
+    # 0.2 + 0.8·g and 2·g - 0.4 meet at g = 1/2
+    curve = form.curve(np.array([[0.2, 0.8, -0.4, 2.0]]), np.array([512.0, 1024 * 0.5**0.5, 2048]))
+    assert curve[0].tolist() == pytest.approx([0.4, 0.6, 7.6])
+
+
+@given(st.floats(0.3, 2), coefficient.filter(lambda value: value > 0.01))
+def test_two_neighbouring_powers_are_one_between_them(power: float, scale: float) -> None:
+    """Those with the value and the slope of n^p at the largest side, to ten times its pixels."""
+    index = int(np.clip(np.searchsorted(POWERS, power), 1, len(POWERS) - 1))
+    low, high = POWERS[index - 1], POWERS[index]
+    share = (power - low) / (high - low)
+    form = case(POWER, (low, high))
+    sides = np.array([300.0, 1024.0, 1024 * 10**0.5])
+    curve = form.curve(scale * np.array([[1 - share, share]]), sides)[0]
+    assert curve == pytest.approx(scale * (sides / 1024) ** (2 * power), rel=0.01)
+
+
 def test_a_root() -> None:
-    form = Form(ROUNDED_FLOOR, ("1", "n²"), 0, 7)
-    assert form.curve(np.array([[9.0, 16.0]]), np.array([1024.0]), MEASURED) == [[5.0]]
+    form = case(ROUNDED_FLOOR, (0, 2))
+    assert form.curve(np.array([[9.0, 16.0]]), np.array([1024.0])) == [[5.0]]
     # no root of what is negative
-    assert form.curve(np.array([[-9.0, 1.0]]), np.array([1024.0]), MEASURED) == [[0.0]]
+    assert form.curve(np.array([[-9.0, 1.0]]), np.array([1024.0])) == [[0.0]]
 
 
 def test_what_is_known_of_a_branch() -> None:
-    assert Form(FLOOR_LINEAR, (), 7, 7).branch_unseen
-    assert not Form(LINEAR, ("1",), 0, 7).branch_unseen
-    assert Form(FLOOR_LINEAR, ("n",), 5, 7).branch_untested
-    assert not Form(FLOOR_LINEAR, ("n",), 4, 7).branch_untested
-    assert not Form(LINEAR, ("1",), 0, 2).branch_untested
+    assert case(FLOOR_LINEAR, (), below=7).branch_unseen
+    assert not case(LINEAR, (0,)).branch_unseen
+    assert case(FLOOR_LINEAR, (1,), below=5).branch_untested
+    assert not case(FLOOR_LINEAR, (1,), below=4).branch_untested
+    assert not Case(LINEAR, ((), (0,), ()), 0, Sides((256.0, 512.0))).branch_untested
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (case(LINEAR, (0, 1)), 0),
+        (case(QUADRATIC, (1,)), 1),
+        (case(FLOOR_LINEAR, (0, 1), below=4), 1),
+        (case(FLOOR_QUADRATIC, (1, 2), below=4), 2),
+        (case(FLOOR_QUADRATIC, (0, 1, 2), below=4), 2 + FOURTH_COEFFICIENT),
+        # two resolutions do not tell a straight branch from a bent one
+        (case(FLOOR_LINEAR, (1,), below=5), 1),
+        (case(FLOOR_QUADRATIC, (2,), below=5), 1),
+        (case(FLOOR_QUADRATIC, (), below=7), 0),
+        (case(TWO_SLOPES, ("±1", 1), below=4, lower=(0, 1)), 2 + FOURTH_COEFFICIENT),
+        (case(TWO_SLOPES, ("±1", 1), below=5, lower=(0, 1)), 3 + FOURTH_COEFFICIENT),
+        (case(POWER, (1.1, 1.2)), 1),
+        (case(POWER, (1.5, 1.6)), 2),
+        (case(POWER, (0, 1.1, 1.2)), 2),
+    ],
+)
+def test_what_a_case_counts_for(form: Case, expected: float) -> None:
+    assert form.price == expected

@@ -1,184 +1,161 @@
-"""Scatter, price, back-test and choice."""
+"""Scatter, price, choice, back-test, and what is said of points that no law explains."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import f, t
 
-from analysis.fits.estimation import ROUNDING, Points, Scatter, make_points
+from analysis.fits.estimation import (
+    LEAST_ERRORS,
+    MISFIT_LEVEL,
+    ROUNDING,
+    TIE,
+    Weighed,
+    beyond,
+    envelope,
+    fit_laws,
+    make_points,
+    scatter_of,
+    weigh,
+)
+from analysis.fits.growth import back_test
 from analysis.fits.models import (
     CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
     LINEAR,
+    POWER,
     QUADRATIC,
     RIVALS,
     ROUNDED_FLOOR,
     SIDE,
+    TWO_SLOPES,
     Floats,
-    Form,
     Law,
-)
-from analysis.fits.selection import (
-    FOURTH_COEFFICIENT,
-    TIE,
-    BackTest,
-    Selection,
-    back_test,
-    complications,
-    corrected_aic,
-    fit_laws,
-    scatter_of,
-    select,
 )
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
+TARGET_PX = np.array([3000.0])
 G = (SIDES_PX / 1024) ** 2
 WAVE = np.array([1, -1, 1, -1, 1, -1, 1])
 """Deviations that no law here can follow."""
 
 
-def weigh(
+def weighed(
     observed: Floats, laws: tuple[Law, ...] = RIVALS, relative_std: float | None = None
-) -> tuple[Points, Selection, list[BackTest]]:
-    std = None if relative_std is None else np.full(len(observed), relative_std)
-    points = make_points(SIDES_PX[: len(observed)], observed, std)
-    fitted = fit_laws(laws, points)
-    scatter = scatter_of(fitted, points, 0.95)
-    tests = back_test(fitted, points, scatter)
-    return points, select(fitted, points, scatter, tests), tests
+) -> Weighed:
+    std = None if relative_std is None else np.full(len(SIDES_PX), relative_std)
+    return weigh(laws, make_points(SIDES_PX, observed, std))
+
+
+def misfits(found: Weighed) -> list[float]:
+    """The least of each law."""
+    return [
+        min(float(fit.misfit[0]) for fit in found.fits if fit.case.law is law and fit.admissible[0])
+        for law in found.laws
+    ]
 
 
 def test_scatter_is_that_of_the_law_with_the_least_misfit_per_degree_of_freedom() -> None:
-    points = make_points(SIDES_PX, (1 + G) * (1 + 0.01 * WAVE))
-    fitted = fit_laws((LINEAR, QUADRATIC), points)
-    scatter = scatter_of(fitted, points, 0.95)
-    variances = [
-        float(one.misfit[0]) / freedom for one, freedom in zip(fitted, (5, 4), strict=True)
-    ]
-    assert scatter.variance[0] == pytest.approx(min(variances))
+    found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
+    variances = [misfit / freedom for misfit, freedom in zip(misfits(found), (5, 4), strict=True)]
+    assert found.scatter.variance[0] == pytest.approx(min(variances))
     freedom = (5, 4)[int(np.argmin(variances))]
-    assert scatter.degrees_of_freedom[0] == freedom
-    assert scatter.quantile[0] == pytest.approx(t.ppf(0.975, freedom))
-    assert scatter.new_variance[0] == 1
+    assert found.scatter.quantile[0] == pytest.approx(t.ppf(0.975, freedom))
+    assert found.scatter.new_variance[0] == 1
+
+
+@pytest.mark.parametrize(("size", "counts"), [(0.03, False), (0.3, True)])
+def test_scatter_of_a_law_that_bends_where_it_likes_counts_if_far_smaller(
+    size: float, counts: bool
+) -> None:
+    observed = (0.1 + 0.9 * G + size * np.maximum(G - 0.3, 0)) * (1 + 0.01 * WAVE)
+    found = weighed(observed, (LINEAR, TWO_SLOPES))
+    straight, bent = misfits(found)
+    assert (bent / 3 < straight / 5 / 4) is counts
+    assert found.scatter.variance[0] == pytest.approx(bent / 3 if counts else straight / 5)
 
 
 def test_scatter_is_not_below_what_was_measured() -> None:
-    observed = (1 + G) * (1 + 0.01 * WAVE)
-    points = make_points(SIDES_PX, observed, np.full(7, 0.05))
-    scatter = scatter_of(fit_laws((LINEAR,), points), points, 0.95)
-    assert scatter.variance[0] == 1
-    assert scatter.new_variance[0] == pytest.approx(0.05**2)
+    found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR,), 0.05)
+    assert found.scatter.variance[0] == 1
+    assert found.scatter.new_variance[0] == pytest.approx(0.05**2)
+    assert found.scatter.discrepancy[0] == 0
 
 
 def test_counted_values_have_the_scatter_of_rounding() -> None:
     points = make_points(SIDES_PX, 3 + 5 * SIDES_PX**2)
-    scatter = scatter_of(fit_laws((LINEAR,), points), points, 0.95)
+    scatter = scatter_of(fit_laws((LINEAR,), points), points)
     assert scatter.variance[0] == pytest.approx(ROUNDING**2)
 
 
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [
-        (Form(LINEAR, ("1", "n"), 0, 7), 0),
-        (Form(QUADRATIC, ("n",), 0, 7), 1),
-        (Form(FLOOR_LINEAR, ("1", "n"), 4, 7), 1),
-        (Form(FLOOR_QUADRATIC, ("n", "n²"), 4, 7), 2),
-        (Form(FLOOR_QUADRATIC, ("1", "n", "n²"), 4, 7), 2 + FOURTH_COEFFICIENT),
-        # two resolutions do not tell a straight branch from a bent one
-        (Form(FLOOR_LINEAR, ("n",), 5, 7), 1),
-        (Form(FLOOR_QUADRATIC, ("n²",), 5, 7), 1),
-        (Form(FLOOR_QUADRATIC, (), 7, 7), 0),
-    ],
-)
-def test_what_a_case_counts_for(form: Form, expected: float) -> None:
-    assert complications(form) == expected
+@pytest.mark.parametrize("freedom", [None, 4.0])
+@pytest.mark.parametrize(("times", "told"), [(0.99, False), (1.01, True)])
+def test_a_misfit_beyond_chance_is_a_discrepancy(
+    times: float, told: bool, freedom: float | None
+) -> None:
+    """By the F distribution: five degrees of the line, and those of the measured variances."""
+    limit = f.ppf(MISFIT_LEVEL, 5, 7 * freedom if freedom else 1e9)
+    observed = (1 + G) * (1 + 0.01 * WAVE)
+    (misfit,) = misfits(weighed(observed, (LINEAR,)))
+    std = np.sqrt(misfit / 5 / limit / times)
+    points = make_points(SIDES_PX, observed, std, freedom)
+    scatter = weigh((LINEAR,), points).scatter
+    assert bool(scatter.discrepancy[0] > 0) is told
+    assert scatter.variance[0] == pytest.approx(times * limit)
+    if told:
+        assert scatter.discrepancy[0] ** 2 == pytest.approx((times * limit - 1) * std**2)
+
+
+def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
+    observed, sides = (1 + G) * (1 + 0.05 * WAVE), np.array([700.0, 1500.0, 3000.0])
+    found = weighed(observed, (LINEAR,), 0.01)
+    plain = envelope(found.fits, found.budgets, found.scatter, sides)
+    times = 1 + found.scatter.discrepancy[0] * beyond(sides, found.points.measured)
+    band = found.band(sides)
+    assert band.high[0] == pytest.approx(plain.high[0] * times)
+    assert band.low[0] == pytest.approx(plain.low[0] / times)
+    assert times[0] == 1 < times[1] < times[2]
 
 
 def test_a_bend_that_explains_nothing_is_heard_with_half_a_standard_error() -> None:
-    points = make_points(SIDES_PX, (1 + G) * (1 + 0.01 * WAVE))
-    fitted = fit_laws((LINEAR, QUADRATIC), points)
-    scatter = scatter_of(fitted, points, 0.95)
-    selection = select(fitted, points, scatter, None)
-    of_bend = len(fitted[0].fits) + [fit.form.terms for fit in fitted[1].fits].index(
-        ("1", "n", "n²")
-    )
-    bend = fitted[1].fits[-1]
-    gain = (fitted[0].misfit[0] - bend.misfit[0]) / scatter.variance[0]
-    assert selection.budgets[of_bend, 0] == pytest.approx(0.5**2 + gain)
-    assert selection.chosen[0] == 0
+    found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
+    bend = next(index for index, fit in enumerate(found.fits) if fit.case.coefficients == 3)
+    gain = (misfits(found)[0] - found.fits[bend].misfit[0]) / found.scatter.variance[0]
+    assert found.budgets[bend, 0] == pytest.approx(LEAST_ERRORS**2 + gain)
+    assert found.laws[found.chosen[0]] is LINEAR
 
 
 def test_the_law_chosen_has_its_whole_interval() -> None:
-    _, selection, _ = weigh((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
-    points = make_points(SIDES_PX, (1 + G) * (1 + 0.01 * WAVE))
-    quantile = scatter_of(fit_laws((LINEAR, QUADRATIC), points), points, 0.95).quantile[0]
-    assert np.max(selection.budgets) == pytest.approx(quantile**2)
-
-
-def test_akaikes_criterion_by_hand() -> None:
-    points = make_points(SIDES_PX, (1 + G) * (1 + 0.01 * WAVE))
-    (one,) = fit_laws((LINEAR,), points)
-    # two coefficients and the scatter: k = 3, 7 points
-    expected = 7 * np.log(one.misfit[0] / 7) + 6 + 2 * 3 * 4 / (7 - 3 - 1)
-    assert corrected_aic(one, points)[0] == pytest.approx(expected)
-
-
-def test_akaikes_criterion_needs_points() -> None:
-    """Five points, three coefficients and the scatter: 5 - 4 - 1 = 0."""
-    points = make_points(SIDES_PX[:5], 1 + G[:5] ** 2 + G[:5] + 0.1 * WAVE[:5] * G[:5])
-    (one,) = fit_laws((QUADRATIC,), points)
-    assert one.coefficients[0] == 3
-    assert np.isinf(corrected_aic(one, points)[0])
+    found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
+    assert np.max(found.budgets) == pytest.approx(found.scatter.quantile[0] ** 2)
+    assert found.shares[found.chosen[0], 0] == 1
 
 
 def test_a_law_with_more_coefficients_than_resolutions_is_not_fitted() -> None:
     points = make_points(SIDES_PX[:3], 1 + G[:3])
-    assert [one.law for one in fit_laws(RIVALS, points)] == [
-        law for law in RIVALS if law is not FLOOR_QUADRATIC
-    ]
+    assert {fit.case.law for fit in fit_laws(RIVALS, points)} == set(RIVALS) - {
+        FLOOR_QUADRATIC,
+        TWO_SLOPES,
+    }
 
 
 def test_back_test_errors_in_closed_form() -> None:
-    """A constant (a case of the straight line) predicts the mean of what is left."""
+    """A constant predicts the weighted mean of what is left."""
     observed = np.array([1, 1, 1, 1, 1, 1.1, 1.2])
-    points = make_points(SIDES_PX, observed)
-    fitted = fit_laws((CONSTANT,), points)
-    (test,) = back_test(fitted, points, scatter_of(fitted, points, 0.95))
+    errors = back_test(weighed(observed, (CONSTANT,)))[CONSTANT]
     weights = observed[:6] ** -2
     mean = np.sum(weights * observed[:6]) / np.sum(weights)
-    assert test.errors[0] == pytest.approx([mean / 1.2 - 1, 1 / 1.1 - 1, 1 / 1.2 - 1])
-    assert test.typical_error[0] == pytest.approx(np.sqrt(np.mean(test.errors[0] ** 2)))
+    assert errors == pytest.approx((mean / 1.2 - 1, 1 / 1.1 - 1, 1 / 1.2 - 1))
 
 
-@pytest.mark.parametrize(("times", "passed"), [(0.99, True), (1.01, False)])
-def test_the_bounds_of_the_back_test_in_closed_form(times: float, passed: bool) -> None:
-    """A constant, 1 at six resolutions: t · σ · √(1 + 1/6) with the scatter of all."""
-    scatter = Scatter(*(np.array([value]) for value in (1e-4, 1.0, 2.57, 5.0)))
-    half_width = t.ppf(0.995, 5) * 0.01 * np.sqrt(1 + 1 / 6)
-    points = make_points(SIDES_PX, np.append(np.ones(6), 1 + times * half_width))
-    (test,) = back_test(fit_laws((CONSTANT,), points), points, scatter)
-    assert test.passed[0] == passed
-
-
-def test_a_straight_line_does_not_pass_for_a_bend_nor_a_bend_for_a_floor() -> None:
-    _, selection, tests = weigh((0.1 + 0.4 * G + 0.5 * G**2) * (1 + 0.01 * WAVE))
-    passed = {test.law: bool(test.passed[0]) for test in tests}
-    assert passed[QUADRATIC]
-    assert not passed[LINEAR]
-    assert not passed[FLOOR_LINEAR]
-    assert RIVALS[int(selection.chosen[0])] is QUADRATIC
-
-
-def test_a_true_law_passes_the_back_test_in_at_least_97_of_100_cases() -> None:
-    """Three predictions, each of which a true law fails in one of a hundred."""
-    random = np.random.default_rng(5)
-    points = make_points(SIDES_PX, (0.1 + 0.9 * G) * random.normal(1, 0.02, (2000, 7)))
-    fitted = fit_laws(RIVALS, points)
-    tests = back_test(fitted, points, scatter_of(fitted, points, 0.95))
-    for test in tests:
-        assert np.mean(test.passed) > 0.97
+def test_a_law_with_too_many_coefficients_for_the_resolutions_left_is_not_tried() -> None:
+    observed = (0.1 + 0.9 * G[:5]) * (1 + 0.01 * WAVE[:5])
+    errors = back_test(weigh(RIVALS, make_points(SIDES_PX[:5], observed)))
+    # four coefficients, four resolutions left by the first trial and three by the second
+    assert errors[FLOOR_QUADRATIC][0] is not None
+    assert errors[FLOOR_QUADRATIC][1:] == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -190,61 +167,22 @@ def test_a_true_law_passes_the_back_test_in_at_least_97_of_100_cases() -> None:
         (np.maximum(0.25, G), FLOOR_LINEAR),
         (np.maximum(0.05, G**2), FLOOR_QUADRATIC),
         (np.sqrt(1 + 16 * G**2), ROUNDED_FLOOR),
+        (0.02 + 0.8 * G + 0.8 * np.maximum(G - 0.3, 0), TWO_SLOPES),
+        (G**1.3, POWER),
     ],
 )
 def test_the_true_law_is_chosen(observed: Floats, law: Law) -> None:
-    _, selection, _ = weigh(observed * (1 + 0.005 * WAVE))
-    assert RIVALS[int(selection.chosen[0])] is law
+    found = weighed(observed * (1 + 0.005 * WAVE))
+    assert found.laws[found.chosen[0]] is law
 
 
-def test_where_all_fail_none_is_out() -> None:
-    """A jump at the last resolution follows from nothing."""
-    observed = (0.1 + 0.9 * G) * np.array([1, 1, 1, 1, 1, 1, 5])
-    _, selection, tests = weigh(observed, (LINEAR, SIDE))
-    points = make_points(SIDES_PX, observed)
-    fitted = fit_laws((LINEAR, SIDE), points)
-    failed = [test._replace(passed=np.array([False])) for test in tests]
-    scatter = scatter_of(fitted, points, 0.95)
-    assert select(fitted, points, scatter, failed).allowed.all()
-    one_fails = [failed[0], failed[1]._replace(passed=np.array([True]))]
-    of_line = slice(0, len(fitted[0].fits))
-    selection = select(fitted, points, scatter, one_fails)
-    assert selection.allowed[:, 0].tolist() == [False, True]
-    assert np.isneginf(selection.budgets[of_line]).all()
-    assert selection.chosen[0] == 1
-
-
-def test_a_tie_is_decided_by_akaikes_criterion() -> None:
-    """Proportional to the pixels: a constant fits a little better and costs a coefficient."""
-    short = Law("proportional", "b·n", ("n",), floor=False, complications=0, degree=1)
-    _, selection, _ = weigh(G * (1 + 0.01 * WAVE), (LINEAR, short))
-    assert 0 < selection.score[1, 0] - selection.score[0, 0] < TIE
-    assert selection.aicc[1, 0] < selection.aicc[0, 0]
-    assert selection.by_aicc[0]
-    assert selection.chosen[0] == 1
-
-
-def test_what_is_no_tie_is_not_decided_by_akaikes_criterion() -> None:
-    """A bend of 3.5 standard errors: with seven points AICc is against a third coefficient."""
-    observed = (0.05 + 0.87 * G + 0.08 * G**2) * (1 + 0.01 * WAVE)
-    _, selection, _ = weigh(observed, (LINEAR, QUADRATIC))
-    assert selection.aicc[0, 0] < selection.aicc[1, 0]
-    assert selection.allowed.all()
-    assert not selection.by_aicc[0]
-    assert selection.chosen[0] == 1
-
-
-def test_too_few_resolutions_for_a_back_test() -> None:
-    points = make_points(SIDES_PX[:4], 1 + G[:4])
-    fitted = fit_laws((LINEAR,), points)
-    with pytest.raises(ValueError, match="too few"):
-        back_test(fitted, points, scatter_of(fitted, points, 0.95))
-
-
-def test_a_law_with_too_many_coefficients_for_the_resolutions_left_is_not_tried() -> None:
-    _, _, tests = weigh((0.1 + 0.9 * G[:5]) * (1 + 0.01 * WAVE[:5]))
-    of_floor = next(test for test in tests if test.law is FLOOR_QUADRATIC)
-    # four coefficients, four resolutions left by the first trial and three by the second
-    assert np.isfinite(of_floor.errors[0, 0])
-    assert np.isnan(of_floor.errors[0, 1:]).all()
-    assert of_floor.passed[0]
+def test_a_tie_is_decided_for_fewer_complications() -> None:
+    """A bend that is worth just its price, or a little more than one squared scatter beyond."""
+    for size, law in ((0.053, LINEAR), (0.06, QUADRATIC)):
+        observed = (0.05 + (0.95 - size) * G + size * G**2) * (1 + 0.01 * WAVE)
+        found = weighed(observed, (LINEAR, QUADRATIC))
+        gain = found.score[0, 0] - found.score[1, 0]
+        assert (0 < gain < TIE) if law is LINEAR else (gain > TIE)
+        assert found.laws[found.chosen[0]] is law
+        # the other has its whole interval, too
+        assert np.min(found.shares) > 0

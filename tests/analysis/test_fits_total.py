@@ -35,18 +35,6 @@ def test_ends_add_where_errors_go_together() -> None:
             assert getattr(total, name)[end] == pytest.approx(expected)
 
 
-def test_half_widths_add_in_squares_where_errors_are_independent() -> None:
-    parts = {"one": grow(ONE), "other": grow(OTHER)}
-    curves = [part.curve(3000) for part in parts.values()]
-    total = total_curve(parts, 3000, errors="independent")
-    up = np.hypot(*(curve.band.high[0] - curve.predicted[0] for curve in curves))
-    down = np.hypot(*(curve.predicted[0] - curve.band.low[0] for curve in curves))
-    assert total.band.high[0] == pytest.approx(total.predicted[0] + up)
-    assert total.band.low[0] == pytest.approx(total.predicted[0] - down)
-    together = total_curve(parts, 3000)
-    assert together.band.low[0] < total.band.low[0] < total.band.high[0] < together.band.high[0]
-
-
 def test_one_part_without_a_band_leaves_the_sum_without_one_and_is_named() -> None:
     parts = {"one": grow(ONE), "short": grow(OTHER[:4], SIDES_PX[:4])}
     total = total_curve(parts, 1024)

@@ -16,19 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.estimation import Bounds, Points, envelope, fit_form, make_points
-from analysis.fits.growth import LEVEL
-from analysis.fits.models import (
-    FLOOR_QUADRATIC,
-    NOTHING_KNOWN,
-    PIXELS_SQUARED,
-    QUADRATIC,
-    Form,
-    Prior,
-    Term,
-)
-from analysis.fits.selection import back_test, fit_laws, scatter_of, select
-from analysis.fits.table_rows import doubtful_branch
+from analysis.fits.estimation import LEVEL, Bounds, Points, doubtful_branch, make_points, weigh
+from analysis.fits.models import NOTHING_KNOWN, PIXELS_SQUARED, Prior
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +44,7 @@ class Truth:
 
     name: str
     law: Callable[[Floats], Floats]
-    terms: tuple[Term, ...]
+    terms: tuple[str, ...]
     on_floor: int = 0
     prior: Prior = NOTHING_KNOWN
 
@@ -75,14 +64,10 @@ class Outcome:
 
     def _analyse(self, points: Points, prior: Prior) -> None:
         target = np.array([TARGET_PX])
-        fitted = fit_laws(prior.laws, points)
-        scatter = scatter_of(fitted, points, LEVEL)
-        selection = select(fitted, points, scatter, back_test(fitted, points, scatter))
-        predictions = np.array([one.predict(target)[:, 0] for one in fitted])
-        self.predicted = np.take_along_axis(predictions, selection.chosen[np.newaxis], axis=0)[0]
-        fits = [fit for one in fitted for fit in one.fits]
-        self.band = envelope(fits, selection.budgets, scatter, target)
-        unseen, untested = doubtful_branch(fitted, selection)
+        weighed = weigh(prior.laws, points)
+        self.predicted = weighed.predicted(target)[:, 0]
+        self.band = weighed.band(target)
+        unseen, untested = doubtful_branch(weighed)
         self.said_so = float(np.mean(unseen | untested))
 
     def covers(self, bounds: Bounds) -> float:
@@ -119,7 +104,7 @@ def study_of(points: Points) -> tuple[Floats, Bounds]:
     design = np.column_stack([np.ones_like(scaled), scaled, scaled**2])
     solve = np.linalg.pinv(design)
     coefficients = points.values @ solve.T
-    freedom = points.count - 3
+    freedom = len(points.side_px) - 3
     squares = np.sum((points.values - coefficients @ design.T) ** 2, axis=1)
     half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(
         squares / freedom * (1 + np.sum((target @ solve) ** 2))
@@ -134,16 +119,29 @@ def knowing(truth: Truth, points: Points) -> Bounds:
     """95 % interval of weighted least squares with the terms of the truth."""
     from scipy.stats import t
 
-    fit = fit_form(
-        Form(FLOOR_QUADRATIC if truth.on_floor else QUADRATIC, truth.terms, truth.on_floor, 7),
-        points,
-    )
-    freedom = points.count - fit.form.coefficients
-    reach = fit.reach(np.array([TARGET_PX]))
-    new = points.new_relative_variance[:, np.newaxis] * reach.predicted**2
-    variance = (fit.misfit / freedom)[:, np.newaxis] * (reach.variance + new)
+    on_floor = np.arange(len(SIDES_PX)) < truth.on_floor
+    columns = [_term(term, points.side_px) * ~on_floor for term in truth.terms]
+    design = np.column_stack([*([on_floor] if truth.on_floor else []), *columns])
+    target = np.array([*([0.0] if truth.on_floor else []),
+                       *(_term(term, np.array(TARGET_PX)) for term in truth.terms)])  # fmt: skip
+    weighted = design / points.values[..., np.newaxis]
+    covariance = np.linalg.inv(np.swapaxes(weighted, 1, 2) @ weighted)
+    coefficients = np.einsum("dpq,dmq->dp", covariance, weighted)
+    fitted = coefficients @ design.T
+    if truth.on_floor:  # the law is the larger of both, also where the parts do not meet
+        branch = coefficients[:, 1:] @ np.array([_term(one, points.side_px) for one in truth.terms])
+        fitted = np.maximum(coefficients[:, :1], branch)
+    misfit = np.sum((fitted / points.values - 1) ** 2, axis=1)
+    freedom, predicted = points.values.shape[1] - len(target), coefficients @ target
+    variance = misfit / freedom * (target @ covariance @ target + predicted**2)
     half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(variance)
-    return Bounds(reach.predicted - half_width, reach.predicted + half_width)
+    return Bounds((predicted - half_width)[:, np.newaxis], (predicted + half_width)[:, np.newaxis])
+
+
+def _term(term: str, side_px: Floats) -> Floats:
+    side, pixels = side_px / 1024 - 1 / 16, (side_px / 1024) ** 2
+    values = {"1": np.ones_like(side), "n": pixels, "n²": pixels**2, "u": side, "u²": side**2}
+    return np.asarray(values[term], np.float64)
 
 
 def _width(bounds: Bounds) -> float:
@@ -152,7 +150,7 @@ def _width(bounds: Bounds) -> float:
 
 def polynomial(name: str, a: float, b: float, c: float) -> Truth:
     """The law a + b·g + c·g²; the fit that knows it has the n² term if c is not 0."""
-    terms: tuple[Term, ...] = ("1", "n", "n²") if c else ("1", "n")
+    terms: tuple[str, ...] = ("1", "n", "n²") if c else ("1", "n")
     return Truth(name, lambda side: _branch(side, a, b, c), terms)
 
 
@@ -162,7 +160,7 @@ def floor(name: str, knee_px: float, a: float, b: float, c: float) -> Truth:
     The fit that knows it has a constant in a straight branch, in a bent one only if there is one.
     """
     level = _branch(np.array(knee_px), a, b, c)
-    terms: tuple[Term, ...] = ("1",) if a or not c else ()
+    terms: tuple[str, ...] = ("1",) if a or not c else ()
     terms += ("n", "n²") if c else ("n",)
     on_floor = int(np.searchsorted(SIDES_PX, knee_px, side="right"))
     return Truth(name, lambda side: np.maximum(level, _branch(side, a, b, c)), terms, on_floor)

@@ -28,7 +28,13 @@ class Row(NamedTuple):
     holds: bool | None
 
 
-PARTS: dict[str, Callable[[int], Iterable[Row]]] = {}
+def _laws(percent: int) -> Iterable[Row]:
+    from tests.bench import truth_laws
+
+    return truth_laws.rows(percent)
+
+
+PARTS: dict[str, Callable[[int], Iterable[Row]]] = {"laws": _laws}
 """Experiments by heading; each is given the number of draws in percent of its usual one."""
 
 
