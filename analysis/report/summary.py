@@ -120,7 +120,7 @@ def _named(rows: pd.DataFrame) -> str:
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-SEVERITY = ("altered", "shared", "throttled", "drifting")
+SEVERITY = ("altered", "shared", "throttled", "drifting", "wandering")
 """Verdicts that are not `steady`, the worst first."""
 
 LOST = {"out_of_memory": "ran out of memory", "predicted_out_of_memory": "left out by their count"}
