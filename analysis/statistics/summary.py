@@ -30,6 +30,8 @@ from adscale.mean_error import Floats, t_quantile
 from adscale.percentiles import is_within, percentile_estimates, sample_percentiles
 from adscale.wandering import Wandering, find_wandering, series_error
 
+from .unseen import unseen_share
+
 
 class Estimate(NamedTuple):
     """A statistic with its 95 % confidence interval.
@@ -50,23 +52,6 @@ class Estimate(NamedTuple):
         if self.low is None or self.high is None or self.value == 0:
             return None
         return (self.high - self.low) / 2 / abs(self.value)
-
-
-UNSEEN_FACTOR = 10.0
-"""How many times as long an image of an unseen event takes: garbage collection, another's burst."""
-
-
-def unseen_share(images: int) -> float:
-    """What events too rare to be seen could add to a mean, as a share of the median.
-
-    Events that happened in none of n images have a rate below 3/n with 95 % (rule of three: Hanley
-    and Lippman-Hand, JAMA 249, 1983, 0.95 ≈ 1 − e⁻³). Each of them is taken to last
-    `UNSEEN_FACTOR` medians.
-
-    Args:
-        images: measured ones, at least one.
-    """
-    return min(1.0, 3 / images) * (UNSEEN_FACTOR - 1)
 
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)

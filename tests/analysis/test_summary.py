@@ -8,12 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adscale.mean_error import mean_error
-from analysis.statistics.summary import (
-    Estimate,
-    SeriesSummary,
-    summarize_series,
-    unseen_share,
-)
+from analysis.statistics.summary import Estimate, SeriesSummary, summarize_series
+from analysis.statistics.unseen import unseen_share
 from tests.analysis.series import noise
 
 times_ms = st.lists(st.floats(0.5, 500), min_size=1, max_size=60)
