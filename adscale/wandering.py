@@ -179,7 +179,7 @@ def _is_forgotten(squares: Floats) -> bool:
     return bool(count + 1 >= MEMORIES * (1 + rho) / (1 - rho))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _spectra(xp: Any, size: int) -> tuple[_Spectra, _Spectra]:
     """Of steady and of wandering series."""
     largest = _between(size, _BEARABLE_SIZES, _BEARABLE)
@@ -191,7 +191,7 @@ def _spectra(xp: Any, size: int) -> tuple[_Spectra, _Spectra]:
     return _of(xp, steady), _of(xp, _with_white(xp, slow, _SLOW_SHARES))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1)
 def _rival_spectra(xp: Any, size: int) -> tuple[_Spectra, _Spectra]:
     """Of series that are forgotten, and of those that never are."""
     waves = _waves(xp, size)

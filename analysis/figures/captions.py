@@ -62,7 +62,7 @@ def _unseen(rows: pd.DataFrame) -> str:
     if images.empty or images.min() < 1:
         return ""
     share = unseen_share(int(images.min()))
-    return f" (slow images too rare to be seen may add up to {share:.0%}, see unseen_ms)"
+    return f" (unseen rare slow images may add {share:.0%})"
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:
