@@ -274,5 +274,6 @@ def _steady_words(tests: tuple[DriftTest, ...], images: int) -> str:
     )
     return (
         f"the last third differs from the first by {thirds.change_share:+.1%} "
-        f"(p = {thirds.p_value:.2g}); no trend, step or wandering that matters, one group of times{blind}"
+        f"(p = {thirds.p_value:.2g}); no trend, step or wandering that matters, one group of "
+        f"times{blind}"
     )
