@@ -92,27 +92,32 @@ def percentile_estimates(
 def median_half_widths(series: Floats, *, cautious: bool) -> list[float]:
     """Half of the width of the 95 % interval of each series' median; infinite where it has none.
 
+    Where the level wanders and no interval would hold, twice the height that it wanders by.
+
     Args:
         series: one per row, in the order of measurement.
         cautious: whether twice as many cosines, of which the estimate scatters less, have a say.
     """
     xp, size = series.__array_namespace__(), series.shape[1]
+    wanderings = [find_wandering(values) for values in series]
     sizes = []
-    for values in series:
-        cosines = list(interval_cosines(size, find_wandering(values)))
-        if not cosines or not has_interval(size, 0.5):
-            sizes.append(0.0)
-            continue
-        more = [min(2 * cosine_count(size), size - 1)] if cautious else []
-        fewest = _fewest(values, sample_percentiles(values, [0.5]), [*cosines, *more])[0]
-        sizes.append(float(fewest))
+    for values, found in zip(series, wanderings, strict=True):
+        cosines = list(interval_cosines(size, found)) if has_interval(size, 0.5) else []
+        if cautious and cosines:
+            cosines.append(min(2 * cosine_count(size), size - 1))
+        points = sample_percentiles(values, [0.5])
+        sizes.append(float(_fewest(values, points, cosines)[0]) if cosines else 0.0)
     levels = interval_levels(xp.asarray(sizes), xp.full(len(sizes), 0.5))
     widths = []
-    for values, known, low, high in zip(series, sizes, *levels, strict=True):
+    for values, known, found, *ends in zip(series, sizes, wanderings, *levels, strict=True):
         ordered = xp.sort(values)
-        ends = [_order_statistic(ordered, float(level)) for level in (low, high)]
-        known_ends = known > 0 and ends[0] is not None and ends[1] is not None
-        widths.append((ends[1] - ends[0]) / 2 if known_ends else math.inf)  # type: ignore[operator]
+        low, high = (_order_statistic(ordered, float(level)) for level in ends)
+        if known > 0 and low is not None and high is not None:
+            widths.append((high - low) / 2)
+        elif found.refused:
+            widths.append(2 * found.height_share * abs(float(xp.mean(values))))
+        else:
+            widths.append(math.inf)
     return widths
 
 

@@ -14,7 +14,8 @@ smaller than it is, and the interval would hold the truth less often than it say
 - Then half as many images more are measured before the run ends, so that a third of what is
   reported had no say in when to stop. Should the interval be too wide then, the run goes on. At the
   first look that is spared if the interval is well below what is asked for.
-- A submodule whose level wanders (`adscale.wandering`) has no interval, or a wider one.
+- A submodule whose level wanders (`adscale.wandering`) has a wider interval; or none, and then
+  twice the height that it wanders by takes its place.
 
 With them the interval reported afterwards holds the truth in 93 to 97 of 100 runs (`make bench
 ARGS="statistics truth"`).
