@@ -139,7 +139,9 @@ def _coverages(all_series: Floats, truth: Sequence[float]) -> tuple[list[float |
                 inside[index].append(estimate.low <= truth[index] <= estimate.high)
         if found.mean.low is not None:
             widths.append((found.mean.high - found.mean.low) / _student_width(values))
-    return [100 * float(np.mean(hits)) if hits else None for hits in inside], np.mean(widths)
+    return [100 * float(np.mean(hits)) if hits else None for hits in inside], (
+        float(np.mean(widths)) if widths else float("nan")
+    )
 
 
 def _student_width(values: Floats) -> float:
