@@ -179,7 +179,7 @@ class ConfigFile:
         "config/presets/<name>.yaml. smoke: the whole way in minutes, for checking an "
         "installation. quick: a first study of this machine. paper: 100 warm-up and 1000 measured "
         "images, exactly, in each of three processes. adaptive: as many images as it takes to know "
-        "every mean to 1 %, in each of three processes.",
+        "every median to 1 %, in each of three processes.",
     )
     device: Device = Field(default=Device(), description="The hardware that is measured.")
     devices: Annotated[tuple[ClusterDevice, ...], Field(min_length=1)] | None = Field(

@@ -26,6 +26,8 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "images": ("profiling.image_files", "profiling.images"),
     "sampling": (
         "adscale.mean_error",
+        "adscale.percentiles",
+        "adscale.wandering",
         "profiling.sampling",
     ),
     "inference and its ranges": (

@@ -20,6 +20,10 @@ MAX_IMAGE_MEGAPIXELS = 1000.0
 """Decoded, such an image takes 3 GB of main memory."""
 
 
+PRECISION_IMAGES = 200
+"""Measured images before which precision does not end a run, by default."""
+
+
 @dataclass(frozen=True, config=CLOSED)
 class Sampling:
     """How many images a run measures, and for how long."""
@@ -37,9 +41,19 @@ class Sampling:
     )
     target_precision: Annotated[Finite, Field(gt=0, lt=1)] | None = Field(
         default=None,
-        description="A run stops measuring once half of the 95 % interval of the mean of every "
+        description="A run stops measuring once half of the 95 % interval of the median of every "
         "submodule and of the whole image is at most this share of it, such as 0.01; null: "
         "precision stops nothing. The limits above hold all the same.",
+    )
+    precision_min_images: Positive = Field(
+        default=PRECISION_IMAGES,
+        description="Precision does not end a run before so many images: what happens more rarely, "
+        "such as a clock that steps down later, it does not see.",
+    )
+    precision_min_s: Annotated[Finite, Field(ge=0)] = Field(
+        default=10.0,
+        description="Nor before so many seconds of measured images, because clocks and heat "
+        "change with time and not with images.",
     )
 
 

@@ -8,6 +8,7 @@ The word is `steady`, or what disturbed it, with the evidence.
 | `shared` | other processes used 5 % of the device on average, or a quarter of it in 5 % of the samples; or they had a GPU open, and how much they used of it was not recorded |
 | `throttled` | the driver held the clocks down because of heat or power in 5 % of the samples; or a GPU's clock lay 5 % below its usual value in 5 % of the samples, a CPU's frequency 10 % below in 10 % |
 | `drifting` | the times of the images drift (`analysis.statistics.steadiness`) |
+| `wandering` | their level wanders more slowly than an interval allows for |
 | `steady` | none of that |
 
 The first that holds is the verdict, in this order, because sharing explains heat and throttling
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -157,7 +158,7 @@ def _process_words(process: ForeignProcess) -> str:
     return f"{name} ({process.pid}, {when[process.seen]} the measured images)"
 
 
-Verdict = Literal["altered", "shared", "throttled", "drifting", "steady"]
+Verdict = Literal["altered", "shared", "throttled", "drifting", "wandering", "steady"]
 
 OTHERS_MEAN = 0.05
 """Share of the device that others use on average from which a run counts as shared."""
@@ -183,7 +184,7 @@ CPU_DROP, CPU_DROPS = 0.10, 0.10
 USUAL = 0.9
 """Percentile of a clock that counts as its usual value."""
 
-SEVERITY: tuple[Verdict, ...] = ("altered", "shared", "throttled", "drifting", "steady")
+SEVERITY: tuple[Verdict, ...] = get_args(Verdict)
 """The verdicts, what explains the others first; before them what was not measured at all."""
 
 
@@ -222,6 +223,7 @@ def judge(
         "shared": (_shared(seen) if seen else None) or _occupied(state),
         "throttled": _throttled(seen) if seen else None,
         "drifting": steadiness.evidence if steadiness.verdict == "drifting" else None,
+        "wandering": steadiness.evidence if steadiness.verdict == "wandering" else None,
     }
     found = [(verdict, words) for verdict, words in candidates.items() if words]
     remarks = [text for _, text in found[1:]]

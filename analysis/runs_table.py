@@ -52,6 +52,8 @@ RUNS = Table(
                 means="the numbers of images asked for"),
         real("asked_time_budget_s", means="the time asked for"),
         real("asked_target_precision", means="the width of the intervals asked for, as a share"),
+        integer("asked_precision_min_images", means="images before which that ends no run"),
+        real("asked_precision_min_s", means="seconds before which it ends none"),
         COLLECTOR,
         integer("seed", means="of the random numbers"),
         integer("threads", means="that torch used inside an operator"),

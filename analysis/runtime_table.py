@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PartTimes
-    from .statistics.summary import Estimate
 
 
 KERNELS = Table(
@@ -108,21 +107,25 @@ RUNTIME = Table(
         SAMPLE,
         MEAN,
         real(*(f"{name}{end}_ms" for name in _PERCENTILES for end in ("", "_low", "_high")),
-             means="percentiles of the images, and the ends of their 95 % intervals, null below "
-             "so many images as they need"),
+             means="percentiles of the images, null for so few in a process that they would be the "
+             "largest time (p90 below 7, p95 below 14, p99 below 67); and the ends of their 95 % "
+             "intervals, null for fewer images than they need, or for a level that wanders"),
         real("std_ms", "process_std_ms", means="standard deviation of the images (n − 1), of "
              "several processes its mean; and of the processes' means"),
         real("min_ms", "max_ms", means="smallest and largest of all images"),
         real("effective_images",
-             means="independent images that would know the mean as well; one process only"),
+             means="independent images that would know the mean as well, at most `images`; one "
+             "process only, and null where its level wanders and the mean has no interval"),
+        real("unseen_ms", means="what events too rare to be seen could add to the mean: 3 / "
+             "`images` of the images (rule of three, 95 %), each 10 times as long as the median"),
         integer("outliers", means="images more than 3 quartile ranges outside of the quartiles; "
                 "they are kept"),
-        text("steadiness", means="of this row's own times: `steady`, `drifting`, `bimodal`, "
-             "`too_short`; of several processes the worst"),
-        text("verdict", means="on the run, the same in all rows of a pass: `steady`, `drifting`, "
-             "`throttled`, `shared`, `altered`; of several processes the worst. Times that drift "
-             "are those of whole images, by `busy` on a GPU, by `host` on a CPU, by `latency` in "
-             "the latency pass"),
+        text("steadiness", means="of this row's own times: `steady`, `drifting`, `wandering`, "
+             "`bimodal`, `too_short`; of several processes the worst"),
+        text("verdict", means="on the run, the same in all rows of a pass: `steady`, `wandering`, "
+             "`drifting`, `throttled`, `shared`, `altered`; of several processes the worst. Times "
+             "that drift or wander are those of whole images, by `busy` on a GPU, by `host` on a "
+             "CPU, by `latency` in the latency pass"),
         real("kernels_per_image", means="mean number of kernels; null on a CPU device and for "
              "the clock `latency`"),
         real("launch_bound_share", means="mean of 1 − busy / span over the images; on rows of "
@@ -273,7 +276,7 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
     if not series:
         return {**row, "processes": 0, "images": 0}
     summary, steadiness = summarize_series(series), check_processes(series)
-    estimates: dict[str, Estimate] = {name: getattr(summary, name) for name in _PERCENTILES}
+    estimates = {name: getattr(summary, name) or (None, None, None) for name in _PERCENTILES}
     return {
         **row,
         "processes": summary.processes,
@@ -281,14 +284,17 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "mean_ms": summary.mean.value,
         "ci95_low_ms": summary.mean.low,
         "ci95_high_ms": summary.mean.high,
-        **{f"{name}_ms": estimate.value for name, estimate in estimates.items()},
-        **{f"{name}_low_ms": estimate.low for name, estimate in estimates.items()},
-        **{f"{name}_high_ms": estimate.high for name, estimate in estimates.items()},
+        **{
+            f"{name}{end}_ms": number
+            for name, estimate in estimates.items()
+            for end, number in zip(("", "_low", "_high"), estimate, strict=True)
+        },
         "std_ms": summary.std,
         "process_std_ms": summary.process_std,
         "min_ms": summary.minimum,
         "max_ms": summary.maximum,
         "effective_images": summary.effective_images,
+        "unseen_ms": summary.unseen,
         "outliers": steadiness.outliers,
         "steadiness": steadiness.verdict,
     }

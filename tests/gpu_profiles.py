@@ -258,6 +258,8 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
                 "min_images": 1,
                 "time_budget_s": None,
                 "target_precision": None,
+                "precision_min_images": 200,
+                "precision_min_s": 10.0,
             },
             "collector": "nsys",
             "process": run.process,

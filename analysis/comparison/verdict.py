@@ -183,8 +183,8 @@ def _of_side(side: str) -> Columns:
     name = side.upper()
     return join(
         text(*(f"{side}_{label}" for label in _LABELS), means=f"of the run of {name}"),
-        text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `drifting`, "
-             "`throttled`, `shared`, `altered`"),
+        text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `wandering`, "
+             "`drifting`, `throttled`, `shared`, `altered`"),
         integer(f"{side}_processes", f"{side}_images", means=f"size of the sample of {name}"),
         real(f"{side}_mean_ms", means=f"mean per image of {name}"),
     )  # fmt: skip

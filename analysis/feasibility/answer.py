@@ -110,20 +110,27 @@ def cycle_words(row: Mapping[str, Any], cycle_ms: float) -> str:
         "yes": f"keeps {cycle_ms:g} ms",
         "no": f"does not keep {cycle_ms:g} ms",
         "uncertain": f"may not keep {cycle_ms:g} ms: {_open_end(row)}",
-        "unknown": f"whether it keeps {cycle_ms:g} ms is not known",
+        "unknown": f"whether it keeps {cycle_ms:g} ms is not known{_without_p99(row)}",
     }
     return words[keeps_cycle(row, cycle_ms)]
+
+
+def _without_p99(row: Mapping[str, Any]) -> str:
+    return "" if pd.isna(row["latency_ms"]) else ": too few images for a p99"
 
 
 def keeps_cycle(row: Mapping[str, Any], cycle_ms: float) -> str:
     """`yes`, `no`, `uncertain` or `unknown`: the interval of p99 against the cycle time.
 
     `yes` where its upper end lies within, `no` where its lower end lies beyond. Without an upper
-    end it is never `yes`, and without a lower end the value itself decides on `no`.
+    end it is never `yes`, and without a lower end the value itself decides on `no`. Of too few
+    images for a p99 the mean can only decide on `no`.
     """
     p99, low, high = (row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high"))
     if pd.isna(p99):
-        return "unknown"
+        mean, mean_low = row["latency_ms"], row["latency_low_ms"]
+        least = mean if pd.isna(mean_low) else mean_low
+        return "no" if pd.notna(least) and least > cycle_ms else "unknown"
     if (p99 if pd.isna(low) else low) > cycle_ms:
         return "no"
     if pd.isna(high) or high > cycle_ms:

@@ -66,7 +66,7 @@ FEASIBILITY = Table(
         real("latency_ms", "latency_low_ms", "latency_high_ms", means="mean latency with its 95 % "
              "interval, or, where it was not measured, the prediction with its band"),
         real("latency_p99_ms", "latency_p99_low_ms", "latency_p99_high_ms",
-             means="the same of the 99th percentile"),
+             means="the same of the 99th percentile, null for too few images (67)"),
         real("images_per_second", means="1000 / `latency_ms`: one image after the other, with "
              "nothing overlapped", unit="1/s"),
         text("latency_basis", means="`measured`, `interpolated`, `extrapolated`"),

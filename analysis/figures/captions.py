@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
+from ..statistics.unseen import unseen_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,17 @@ def _span(numbers: pd.Series) -> str:
 
 def uncertainty(rows: pd.DataFrame) -> str:
     """Say what the whiskers at the whole image are; nothing where no sample has an interval."""
-    return " with the 95 % confidence interval of its mean" if _has_interval(rows) else ""
+    interval = " with the 95 % confidence interval of its mean" if _has_interval(rows) else ""
+    return f"{interval}{_unseen(rows)}"
+
+
+def _unseen(rows: pd.DataFrame) -> str:
+    """Say what the interval does not hold; nothing where no image was measured."""
+    images = rows.loc[rows["status"] == "ok", "images"]
+    if images.empty or images.min() < 1:
+        return ""
+    share = unseen_share(int(images.min()))
+    return f" (unseen rare slow images may add {share:.0%})"
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:

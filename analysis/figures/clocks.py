@@ -200,7 +200,7 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
     points = runtime[(runtime["clock"] == "latency") & (runtime["role"] == "end_to_end")]
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. End to end: {END_TO_END}. Thin "
-        "marks above: 99th percentile (of few images close to their largest)."
+        "marks above: 99th percentile (of 67 images and more)."
         f"{settings_words(points)}{unsteady_words(points)}{out_of_memory(points)}"
         f"{slowed_down(runtime)}"
     )
@@ -212,8 +212,8 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
         colour = method_look(number)["color"]
         axes.plot(group["resolution_px"], group["mean_ms"], "-", color=colour, linewidth=0.8)
         axes.plot(
-            group["resolution_px"], group["p99_ms"], linestyle=":", marker="_", color=colour,
-            linewidth=0.8, markersize=7,
+            group["resolution_px"], group["p99_ms"].to_numpy("float64", na_value=float("nan")),
+            linestyle=":", marker="_", color=colour, linewidth=0.8, markersize=7,
         )  # fmt: skip
     if measured.empty:
         axes.set_yticks([])
@@ -244,7 +244,8 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(end_to_end)}. "
         f"Bars: mean of each part. Black: end-to-end latency ({END_TO_END})"
-        f"{uncertainty(end_to_end)}, as numbers above the bars; dotted: its 99th percentile."
+        f"{uncertainty(end_to_end)}, as numbers above the bars; dotted: its 99th percentile "
+        "(of 67 images and more)."
         f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}{out_of_memory(rows)}"
         f"{slowed_down(rows)}"
     )
@@ -281,7 +282,8 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
         rows = whole.iloc[measured]
         ends = (measured - WIDTH / 2, measured + WIDTH / 2)
         axes.hlines(rows["mean_ms"], *ends, color="black", label="end to end")
-        axes.hlines(rows["p99_ms"], *ends, color="black", linestyle=":", label="99th percentile")
+        p99_ms = rows["p99_ms"].to_numpy("float64", na_value=np.nan)
+        axes.hlines(p99_ms, *ends, color="black", linestyle=":", label="99th percentile")
         axes.errorbar(
             measured, rows["mean_ms"], half_widths(rows), linestyle="", color="black", capsize=2.5,
             linewidth=0.8, label="_interval",
@@ -290,7 +292,7 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
         axes.set_yticks([])
     for position, (top_ms, (_, row)) in enumerate(zip(tops, whole.iterrows(), strict=True)):
         if row["status"] == "ok":
-            ends_ms = row[["p99_ms", "ci95_high_ms"]].astype("float64")
+            ends_ms = row[["p99_ms", "ci95_high_ms"]].dropna().astype("float64")
             highest_ms = np.nanmax([top_ms, *ends_ms])
             axes.annotate(
                 rounded_number(row["mean_ms"], 3), (position, highest_ms), (0, 2),

@@ -114,7 +114,7 @@ def judge_process(run: Run, times: PassTimes, processes: int) -> RunVerdict:
     doubt = _beyond_quota(run)
     if doubt is None:
         return found
-    if run.device_type == "cpu" and found.verdict in ("steady", "drifting"):
+    if run.device_type == "cpu" and found.verdict in ("steady", "drifting", "wandering"):
         said = () if found.verdict == "steady" else (found.evidence,)
         return RunVerdict("throttled", doubt, (*said, *found.remarks))
     return replace(found, remarks=(*found.remarks, doubt))

@@ -20,6 +20,7 @@ from ..profiles.times import MAIN_CLOCK
 from ..runs_table import RUNS
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.summary import Estimate
+from ..statistics.unseen import unseen_share
 
 MOST_NAMED = 6
 """Runs that a warning names one by one."""
@@ -131,7 +132,7 @@ def _named(rows: pd.DataFrame) -> str:
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-SEVERITY = ("altered", "shared", "throttled", "drifting")
+SEVERITY = ("altered", "shared", "throttled", "drifting", "wandering")
 """Verdicts that are not `steady`, the worst first."""
 
 LOST = {"out_of_memory": "ran out of memory", "predicted_out_of_memory": "left out by their count"}
@@ -163,9 +164,10 @@ class Candidate:
             "no interval" if low is None or high is None else f"95 %: {low:.4g} to {high:.4g}"
         )
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
+        rare = f"rare slow images may add {unseen_share(self.images):.0%}"
         return (
             f"{self.name}, {self.time_ms.value:.4g} ms per image ({interval}; {self.basis}, "
-            f"n = {self.images}{unsteady})"
+            f"n = {self.images}{unsteady}; {rare})"
         )
 
 

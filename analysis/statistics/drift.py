@@ -1,24 +1,20 @@
 """Does a series of times have one level, or does it drift?
 
-Four questions: is the last third slower than the first, is there a trend, is there a step
-somewhere, does the level wander up and down?
+Three questions: is the last third slower than the first, is there a trend, is there a step
+somewhere? A level that wanders up and down is found by `adscale.wandering`.
 
-The first three are contrasts: weights over the images that add up to nothing. The weighted sum,
+All are contrasts: weights over the images that add up to nothing. The weighted sum,
 over its standard error under autocorrelation, is compared with Student's t. The error comes from
 the cosines of `adscale.mean_error`, with the contrast's own part taken out of the
 series, so that a drift does not hide itself by making the noise look large; and from twice as many
-of them, because the drift has been taken out and there is less of a bias to fear. The fourth
-compares the slowest quarter of those cosines with the others (Fisher's F): if a first-order
-autocorrelation explains the series, they are alike once its spectrum has been taken out.
+of them, because the drift has been taken out and there is less of a bias to fear.
 
 All is asked of the ranks of the times and not of the times: an image that took ten times as long
 neither hides a drift nor makes one (Wilcoxon's idea; scipy's ranks, ties share theirs). How large
 the drift is, is said in times.
 
 False alarms, by simulation (`make bench ARGS=statistics`): in about 2 of 100 steady series, be they
-independent, autocorrelated at 0.3, or skewed; up to 3 of 100 at an autocorrelation of 0.6. What can
-be missed is a slow wandering below a noise that is as large: with 100 images most of it, with 1000
-hardly any that matters to the interval. Several processes are the remedy.
+independent, autocorrelated at 0.3, or skewed; up to 3 of 100 at an autocorrelation of 0.6.
 """
 
 from __future__ import annotations
@@ -36,8 +32,9 @@ from adscale.mean_error import (
     cosine_projections,
     spectrum_fall,
 )
+from adscale.wandering import LEAST_CHANGE
 
-DriftKind = Literal["thirds", "trend", "step", "wander"]
+DriftKind = Literal["thirds", "trend", "step"]
 
 FEWEST_IMAGES = 30
 """Images below which no drift worth the name could be told from noise."""
@@ -46,17 +43,10 @@ SIGNIFICANCE: dict[DriftKind, float] = {
     "thirds": 0.005,
     "trend": 0.005,
     "step": 0.001,
-    "wander": 0.002,
 }
 """Largest p-value that counts, for a step at each of its possible places.
 
 Chosen by simulation so that all of them together raise a false alarm in 2 of 100 series.
-"""
-
-LEAST_CHANGE = 0.005
-"""Smallest change, as a share of the mean, that is called a drift: half of the 1 % aimed at.
-
-With 1000 quiet images a change of a tenth of a per cent is beyond doubt, and of no interest.
 """
 
 STEP_PLACES = np.linspace(0.05, 0.95, 19)
@@ -69,7 +59,7 @@ class DriftTest(NamedTuple):
     Attributes:
         kind: which question.
         change_share: later minus earlier time as a share of the mean; for a trend, its rise over
-            the whole series; for a wandering level, about how far it is from top to bottom.
+            the whole series.
         p_value: probability of as clear a contrast in a steady series; for a step, at that place.
         limit: p-values up to this one count.
         after_images: for a step, how many images lie before it.
@@ -88,7 +78,7 @@ class DriftTest(NamedTuple):
 
 
 def drift_tests(values: Floats, series_count: int = 1) -> list[DriftTest]:
-    """Ask the four questions.
+    """Ask the three questions.
 
     Args:
         values: times in the order of measurement, at least `FEWEST_IMAGES`.
@@ -96,7 +86,7 @@ def drift_tests(values: Floats, series_count: int = 1) -> list[DriftTest]:
             run; each then has to be that much clearer (Bonferroni).
 
     Returns:
-        First against last third, trend, the clearest step, and wandering.
+        First against last third, trend, and the clearest step.
 
     Raises:
         ValueError: the series is too short.
@@ -113,7 +103,6 @@ def drift_tests(values: Floats, series_count: int = 1) -> list[DriftTest]:
         ("thirds", _difference(values, size // 3, size - size // 3), probabilities[0], None),
         ("trend", float(slope) * size, probabilities[1], None),
         ("step", _difference(values, after, after), probabilities[2 + step], after),
-        ("wander", _wandering(values), _wander_p_value(values), None),
     ]
     return [
         DriftTest(
@@ -127,26 +116,6 @@ def _difference(values: Floats, until: int, since: int) -> float:
     return float(values[since:].mean() - values[:until].mean())
 
 
-def _wandering(values: Floats) -> float:
-    """Return the height of the slow part of the times, as if that were one wave."""
-    slow = cosine_projections(values - values.mean(), _slowest(len(values)))
-    return float(2 * np.sqrt(2 * np.sum(slow**2) / len(values)))
-
-
-def _wander_p_value(values: Floats) -> float:
-    """Test the slowest quarter of the cosines against the others, without autocorrelation."""
-    from scipy.special import fdtrc
-
-    ranks, count = _centered_ranks(values), _cosines(len(values))
-    fall = spectrum_fall(autocorrelation(ranks, fitted=1), count, len(values))
-    squares = cosine_projections(ranks, count) ** 2 * fall
-    slow, other = np.split(squares, [_slowest(len(values))])
-    if not np.any(slow):
-        return 1.0
-    ratio = slow.mean() / other.mean() if np.any(other) else np.inf
-    return float(fdtrc(len(slow), len(other), ratio))
-
-
 def _centered_ranks(values: Floats) -> Floats:
     from scipy.stats import rankdata
 
@@ -155,10 +124,6 @@ def _centered_ranks(values: Floats) -> Floats:
 
 def _cosines(size: int) -> int:
     return min(2 * cosine_count(size), size // 5)
-
-
-def _slowest(size: int) -> int:
-    return max(2, _cosines(size) // 4)
 
 
 def _contrast_p_values(values: Floats) -> Floats:

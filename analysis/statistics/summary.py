@@ -14,25 +14,8 @@ The hierarchical bootstrap, which those authors use for ratios, was tried and no
 processes differ it draws from too few values, and holds the truth in 72 of 100 cases with three
 processes, in 92 with ten (`make bench ARGS=statistics`).
 
-Percentiles of a series and intervals for them that hold under autocorrelation.
-
-Point: linear interpolation between the two nearest values at the rank (n + 1/3)·p + 1/3, whose
-median bias is nil whatever the distribution (Hyndman and Fan, "Sample quantiles in statistical
-packages", American Statistician 50, 1996, type 8, the one they recommend). For the median that is
-the middle value.
-
-Interval: between two order statistics, the ranks of which follow from the binomial distribution
-alone, so that nothing is assumed about the distribution of the times. At a whole rank that is the
-textbook's exact interval; between two ranks values are interpolated, and so the probability is 95 %
-and not "at least 95 %" (fractional order statistics: Hutson, Journal of Applied Statistics 26,
-1999: P(x_(r) ≤ p-quantile) is the distribution function of Beta(r, n + 1 − r) at p).
-
-Under autocorrelation n images say as much as fewer independent ones. How many follows from the
-series of 0 and 1 that tells whether an image lies below the percentile: the variance of its mean
-under autocorrelation over that of independent images is the design effect, and n over it takes
-the place of n in the formula. The design effect is itself an estimate with few degrees of freedom,
-which (z/t)² pays for. That is how surveys make intervals for quantiles from dependent answers
-(Woodruff, JASA 47, 1952; Korn and Graubard, Survey Methodology 24, 1998).
+Percentiles and their intervals are those of `adscale.percentiles`. Where the level of a process
+wanders (`adscale.wandering`), its intervals are wider, or there are none.
 """
 
 from __future__ import annotations
@@ -43,7 +26,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adscale.mean_error import Floats, cosine_count, mean_error, t_quantile
+from adscale.mean_error import Floats, t_quantile
+from adscale.percentiles import is_within, percentile_estimates, sample_percentiles
+from adscale.wandering import Wandering, find_wandering, series_error
+
+from .unseen import unseen_share
 
 
 class Estimate(NamedTuple):
@@ -67,111 +54,6 @@ class Estimate(NamedTuple):
         return (self.high - self.low) / 2 / abs(self.value)
 
 
-FEWEST_BEYOND = 7.0
-"""Independent images expected beyond a percentile, after (z/t)², for its interval to be given.
-
-Decided by the size of the sample alone: an interval that is left out when the data look bad
-would no longer hold 95 % where it is given. At 7 it exists in 99 of 100 series up to an
-autocorrelation of 0.6.
-"""
-
-_BISECTIONS = 36
-
-
-def percentile_estimates(values: Floats, shares: Sequence[float]) -> list[Estimate]:
-    """Percentiles of one series, with 95 % intervals.
-
-    Args:
-        values: times in the order of measurement, at least one.
-        shares: the percentiles as shares: 0.5 for the median.
-
-    Returns:
-        One estimate per share; without an interval where the sample is too small to have one.
-    """
-    points = sample_percentiles(values, shares)
-    wanted = [index for index, share in enumerate(shares) if has_interval(len(values), share)]
-    estimates = [Estimate(float(point)) for point in points]
-    if not wanted:
-        return estimates
-    chosen = np.asarray(shares, np.float64)[wanted]
-    sizes = effective_sizes(values, points[wanted])
-    lows, highs = _interval_levels(sizes, chosen)
-    ordered = np.sort(values)
-    for index, low, high in zip(wanted, lows, highs, strict=True):
-        ends = _order_statistic(ordered, low), _order_statistic(ordered, high)
-        if ends[0] is not None and ends[1] is not None:
-            estimates[index] = Estimate(float(points[index]), ends[0], ends[1])
-    return estimates
-
-
-def sample_percentiles(values: Floats, shares: Sequence[float]) -> Floats:
-    """Percentiles of a sample, by rank (n + 1/3)·p + 1/3."""
-    return np.asarray(np.quantile(values, shares, method="median_unbiased"), np.float64)
-
-
-def has_interval(size: int, share: float) -> bool:
-    """Whether a percentile of one series of this size gets an interval.
-
-    From 29 images for the median, 97 for p90, 174 for p95, 755 for p99.
-    """
-    if size < 2:
-        return False
-    beyond = size * min(share, 1 - share)
-    return beyond * _price_of_estimating(cosine_count(size)) >= FEWEST_BEYOND
-
-
-def effective_sizes(values: Floats, points: Floats) -> Floats:
-    """How many independent images say as much about each percentile.
-
-    Args:
-        values: the series.
-        points: its percentiles.
-    """
-    size = len(values)
-    below = (values <= points[:, np.newaxis]).astype(np.float64)
-    held = below.mean(axis=1)
-    error = mean_error(below)
-    independent = held * (1 - held) / (size - 1)  # variance of the mean of independent 0 and 1
-    varies = independent > 0  # not where a tie makes the percentile the largest value
-    effect = np.divide(error.standard_error**2, independent, out=np.ones(len(held)), where=varies)
-    price = _price_of_estimating(error.degrees)
-    return np.asarray(size / np.maximum(effect, 1e-6) * price)
-
-
-def _price_of_estimating(degrees: int) -> float:
-    """(z/t)²: the share of a sample's size that is left when its variance has to be estimated."""
-    from scipy.special import ndtri
-
-    return float((ndtri(0.975) / t_quantile(degrees)) ** 2)
-
-
-def _interval_levels(sizes: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """Levels u at which x_(u·(n + 1)) is below, or above, the percentile with 97.5 %.
-
-    For m effective images that is where Beta(u·(m + 1), (1 − u)·(m + 1)) has 97.5 % or 2.5 % of its
-    probability below p. The function falls with u, so halving an interval finds it.
-    """
-    from scipy.special import betainc
-
-    ends = []
-    for below in (0.975, 0.025):
-        low, high = np.full(len(sizes), 1e-12), np.full(len(sizes), 1 - 1e-12)
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            left = betainc((sizes + 1) * middle, (sizes + 1) * (1 - middle), shares) > below
-            low, high = np.where(left, middle, low), np.where(left, high, middle)
-        ends.append((low + high) / 2)
-    return ends[0], ends[1]
-
-
-def _order_statistic(ordered: Floats, level: float) -> float | None:
-    """Value at rank level·(n + 1), interpolated; None beyond the smallest or largest value."""
-    rank = level * (len(ordered) + 1)
-    if not 1 <= rank <= len(ordered):
-        return None
-    return float(np.interp(rank, np.arange(1, len(ordered) + 1), ordered))
-
-
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
 """Median, p90, p95, p99."""
 
@@ -192,7 +74,7 @@ class SeriesSummary:
         images: images of all processes together.
         mean: arithmetic mean.
         median: middle value.
-        p90: 90th percentile.
+        p90: 90th percentile; None, like the next two, where it would be the largest time.
         p95: 95th percentile.
         p99: 99th percentile.
         std: standard deviation of the images within a process (n − 1); None below two images.
@@ -200,21 +82,24 @@ class SeriesSummary:
         minimum: smallest time of all.
         maximum: largest time of all.
         effective_images: independent images that would know the mean as well; fewer than `images`
-            where neighbours are alike. None below two images and with several processes.
+            where neighbours are alike, and never more. None below two images, where the mean has
+            no interval because its level wanders, and with several processes.
+        unseen: what events too rare to be seen could add to the mean, see `unseen_share`.
     """
 
     processes: int
     images: int
     mean: Estimate
     median: Estimate
-    p90: Estimate
-    p95: Estimate
-    p99: Estimate
+    p90: Estimate | None
+    p95: Estimate | None
+    p99: Estimate | None
     std: float | None
     process_std: float | None
     minimum: float
     maximum: float
     effective_images: float | None
+    unseen: float
 
 
 def summarize_series(processes: Sequence[Floats]) -> SeriesSummary:
@@ -238,13 +123,17 @@ def summarize_series(processes: Sequence[Floats]) -> SeriesSummary:
 def _summarize_one(values: Floats) -> SeriesSummary:
     mean = float(values.mean())
     std, effective, estimate = None, None, Estimate(mean)
+    wandering = find_wandering(values)
+    error = series_error(values, wandering) if len(values) > 1 else None
     if len(values) > 1:
         std = float(values.std(ddof=1))
-        error = mean_error(values)
+    if std is not None and error is not None:
         half_width, standard_error = float(error.half_width), float(error.standard_error)
         estimate = Estimate(mean, mean - half_width, mean + half_width)
-        effective = (std / standard_error) ** 2 if standard_error > 0 else float(len(values))
-    median, p90, p95, p99 = percentile_estimates(values, PERCENTILES)
+        effective = float(len(values))
+        if standard_error > 0:  # what scatters against its neighbours is no more than its images
+            effective = min(effective, (std / standard_error) ** 2)
+    median, p90, p95, p99 = _percentiles_of_one(values, wandering)
     return SeriesSummary(
         processes=1,
         images=len(values),
@@ -258,7 +147,21 @@ def _summarize_one(values: Floats) -> SeriesSummary:
         minimum=float(values.min()),
         maximum=float(values.max()),
         effective_images=effective,
+        unseen=unseen_share(len(values)) * median.value,
     )
+
+
+def _percentiles_of_one(
+    values: Floats, wandering: Wandering
+) -> tuple[Estimate, Estimate | None, Estimate | None, Estimate | None]:
+    median, *upper = (
+        Estimate(*one) for one in percentile_estimates(values, PERCENTILES, wandering)
+    )
+    p90, p95, p99 = (
+        one if is_within(len(values), share) else None
+        for one, share in zip(upper, PERCENTILES[1:], strict=True)
+    )
+    return median, p90, p95, p99
 
 
 def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
@@ -266,9 +169,13 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
     percentiles = np.array([sample_percentiles(values, PERCENTILES) for values in series])
     stds = [values.std(ddof=1) for values in series if len(values) > 1]
     fewest = min(len(values) for values in series)
-    median, p90, p95, p99 = (
+    median, *upper = (
         _over_processes(percentiles[:, column], _suffices(fewest, share))
         for column, share in enumerate(PERCENTILES)
+    )
+    p90, p95, p99 = (
+        one if is_within(fewest, share) else None
+        for one, share in zip(upper, PERCENTILES[1:], strict=True)
     )
     return SeriesSummary(
         processes=len(series),
@@ -283,6 +190,7 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
         minimum=float(min(values.min() for values in series)),
         maximum=float(max(values.max() for values in series)),
         effective_images=None,
+        unseen=unseen_share(sum(len(values) for values in series)) * median.value,
     )
 
 

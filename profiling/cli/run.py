@@ -24,7 +24,7 @@ from adscale.failure import end, or_note
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.request import MAX_IMAGE_MEGAPIXELS, RunRequest
+from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, RunRequest
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import (
@@ -120,7 +120,21 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=None,
         metavar="SHARE",
-        help="stop once the 95%% interval of every mean is within this share of it",
+        help="stop once the 95%% interval of every median is within this share of it",
+    )
+    parser.add_argument(
+        "--precision-min-images",
+        type=int,
+        default=PRECISION_IMAGES,
+        metavar="N",
+        help="but not before so many images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision-min-s",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="nor before so many seconds (default: %(default)g)",
     )
     parser.add_argument(
         "--latency",
@@ -275,6 +289,8 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
             "min_images": least,
             "time_budget_s": args.time_budget_s if args.time_budget_s > 0 else None,
             "target_precision": args.target_precision,
+            "precision_min_images": args.precision_min_images,
+            "precision_min_s": args.precision_min_s,
         },
         "execution": {
             "cudnn_benchmark": args.cudnn_benchmark,

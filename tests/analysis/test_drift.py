@@ -15,7 +15,6 @@ SHAPES = {
     "trend": np.linspace(0, 1, 300),
     "step": (np.arange(300) >= 150).astype(float),
     "warm-up": np.exp(-np.arange(300) / 60),
-    "wave": np.sin(np.arange(300) / 300 * 6 * np.pi) / 2,
 }
 
 
@@ -83,7 +82,6 @@ def test_outliers_neither_make_nor_hide_a_drift() -> None:
         ("step", 0.02, 0.0, 0.95),
         ("step", 0.02, 0.3, 0.75),
         ("warm-up", 0.04, 0.0, 0.9),
-        ("wave", 0.04, 0.0, 0.9),
     ],
 )
 def test_drifts_that_matter_are_found(shape: str, size: float, rho: float, least: float) -> None:
@@ -100,22 +98,6 @@ def test_sizes_in_closed_form() -> None:
     assert found["trend"].change_share == pytest.approx(0.30)
     assert found["trend"].p_value == pytest.approx(0)
     assert found["trend"].found
-
-
-def test_size_of_a_wave() -> None:
-    """From top to bottom: three waves of ±2, where a whole number of cosines describes them."""
-    place = (np.arange(300) + 0.5) / 300
-    found = by_kind(100 + 2 * np.cos(6 * np.pi * place))
-    assert found["wander"].change_share == pytest.approx(0.04)
-    assert found["wander"].p_value < 1e-6
-
-
-def test_a_level_that_wanders_below_the_noise_is_found() -> None:
-    """Half of the variance wanders with an autocorrelation of 0.97; contrasts find half of it."""
-    random = np.random.default_rng(10)
-    mixed = (noise(random, 200, 1000) + noise(random, 200, 1000, 0.97)) / np.sqrt(2)
-    found = [by_kind(1 + 0.03 * one)["wander"].found for one in mixed]
-    assert np.mean(found) >= 0.9
 
 
 @pytest.mark.parametrize("after", [30, 50, 80])

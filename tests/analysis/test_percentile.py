@@ -7,14 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics import summary
-from analysis.statistics.summary import (
+from adscale.percentiles import (
     effective_sizes,
     has_interval,
+    interval_levels,
+    median_half_widths,
     percentile_estimates,
     sample_percentiles,
 )
+from adscale.wandering import Wandering
 from tests.analysis.series import noise
+
+QUIET = Wandering(0.0, 1.0, 0.0, forgotten=False)
+"""A level that was not found to wander."""
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 
@@ -34,7 +39,7 @@ def test_ends_are_the_textbooks_order_statistics(share: float) -> None:
     from scipy.stats import binom
 
     size = 1000
-    low, high = summary._interval_levels(np.array([float(size)]), np.array([share]))
+    low, high = interval_levels(np.array([float(size)]), np.array([share]))
     for level, wanted in ((low[0], 0.975), (high[0], 0.025)):
         rank = level * (size + 1)
         at_least = binom.sf(np.array([np.floor(rank), np.ceil(rank)]) - 1, size, share)
@@ -46,7 +51,7 @@ def test_published_levels() -> None:
 
     R's solver stops within 1e-4.
     """
-    low, high = summary._interval_levels(np.array([59.0]), np.array([0.5]))
+    low, high = interval_levels(np.array([59.0]), np.array([0.5]))
     assert (low[0], high[0]) == pytest.approx((0.3750191, 0.6249809), abs=1e-4)
 
 
@@ -57,8 +62,8 @@ def test_smallest_samples_with_an_interval(share: float, smallest: int) -> None:
     assert has_interval(smallest, share)
     assert not has_interval(smallest - 1, share)
     values = noise(np.random.default_rng(3), 2, smallest)[0]
-    assert percentile_estimates(values, (share,))[0].low is not None
-    assert percentile_estimates(values[1:], (share,))[0].low is None
+    assert percentile_estimates(values, (share,), QUIET)[0].low is not None
+    assert percentile_estimates(values[1:], (share,), QUIET)[0].low is None
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=200))
@@ -73,7 +78,7 @@ def test_ends_enclose_the_point_and_lie_within_the_sample(values: list[float]) -
 
 def test_ends_enclose_the_point() -> None:
     for series in noise(np.random.default_rng(4), 50, 1000, 0.3):
-        for found in percentile_estimates(series, SHARES):
+        for found in percentile_estimates(series, SHARES, QUIET):
             assert found.low is not None
             assert found.high is not None
             assert found.low < found.value < found.high
@@ -110,10 +115,25 @@ def test_the_interval_holds_the_percentile_in_93_to_97_of_100_series(
     all_series = np.exp(noise(np.random.default_rng(6), 1200, images, rho))
     inside, held = 0, 0
     for series in all_series:
-        found = percentile_estimates(series, (share,))[0]
+        found = percentile_estimates(series, (share,), QUIET)[0]
         if found.low is not None and found.high is not None:
             held += 1
             inside += found.low <= truth <= found.high
     assert held >= 0.99 * len(all_series)
     error = 0.013  # two standard errors of the simulation
     assert 0.93 - error <= inside / held <= 0.97 + error
+
+
+def test_medians_of_many_series_have_the_widths_of_each() -> None:
+    all_series = 5 + noise(np.random.default_rng(7), 6, 120, 0.2)
+    found = median_half_widths(all_series, cautious=False)
+    for width, series in zip(found, all_series, strict=True):
+        alone = percentile_estimates(series, (0.5,))[0]
+        assert alone.low is not None
+        assert alone.high is not None
+        assert width == pytest.approx((alone.high - alone.low) / 2)
+    cautious = median_half_widths(all_series, cautious=True)
+    assert np.all(np.array(cautious) >= found)
+    assert median_half_widths(all_series[:, :28], cautious=True) == [np.inf] * 6
+    wave = 100 + 2 * np.cos(6 * np.pi * (np.arange(300) + 0.5) / 300)  # 4 from top to bottom
+    assert median_half_widths(wave[np.newaxis], cautious=True) == [pytest.approx(8)]

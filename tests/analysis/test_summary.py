@@ -9,19 +9,22 @@ from hypothesis import strategies as st
 
 from adscale.mean_error import mean_error
 from analysis.statistics.summary import Estimate, SeriesSummary, summarize_series
+from analysis.statistics.unseen import unseen_share
 from tests.analysis.series import noise
 
 times_ms = st.lists(st.floats(0.5, 500), min_size=1, max_size=60)
 
 
 def estimates(summary: SeriesSummary) -> list[Estimate]:
-    return [summary.mean, summary.median, summary.p90, summary.p95, summary.p99]
+    found = [summary.mean, summary.median, summary.p90, summary.p95, summary.p99]
+    return [one for one in found if one is not None]
 
 
 def test_one_image_has_no_interval() -> None:
     found = summarize_series([np.array([7.0])])
     assert (found.processes, found.images) == (1, 1)
-    assert estimates(found) == [Estimate(7.0)] * 5
+    assert (found.mean, found.median) == (Estimate(7.0), Estimate(7.0))
+    assert (found.p90, found.p95, found.p99) == (None, None, None)
     assert (found.std, found.process_std, found.effective_images) == (None, None, None)
     assert (found.minimum, found.maximum) == (7.0, 7.0)
 
@@ -105,12 +108,51 @@ def test_the_order_of_processes_does_not_matter(processes: list[list[float]], ra
 
 
 def test_the_order_of_images_does_matter() -> None:
-    """Sorted images are one long drift: their mean is known far less well."""
-    values = noise(np.random.default_rng(3), 1, 300)[0]
+    """Sorted images are one long drift: nothing tells where it would go on."""
+    values = 5 + noise(np.random.default_rng(3), 1, 300)[0]
     mixed, in_order = summarize_series([values]), summarize_series([np.sort(values)])
     assert mixed.effective_images is not None
-    assert in_order.effective_images is not None
-    assert in_order.effective_images < mixed.effective_images / 10
+    assert mixed.mean.low is not None
+    assert in_order.effective_images is None
+    assert [one.low for one in estimates(in_order)] == [None] * 5
+
+
+@pytest.mark.parametrize(("share", "images"), [("p90", 7), ("p95", 14), ("p99", 67)])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_percentile_that_would_be_the_largest_time_is_not_given(
+    share: str, images: int, processes: int
+) -> None:
+    """Rank (n + 1/3)·p + 1/3 below n: n > (p + 1)/(3·(1 − p)), as 66.33 for p99."""
+    values = list(noise(np.random.default_rng(5), 3, images))[:processes]
+    found = getattr(summarize_series(values), share)
+    assert found is not None
+    fewer = [*values[:-1], values[-1][1:]]
+    assert getattr(summarize_series(fewer), share) is None
+
+
+def test_effective_images_are_at_most_the_images() -> None:
+    """What alternates is known better than its scatter says."""
+    values = 5 + 0.1 * noise(np.random.default_rng(6), 1, 200)[0] + np.arange(200) % 2
+    assert summarize_series([values]).effective_images == 200
+
+
+@pytest.mark.parametrize("images", [30, 100, 300, 1000])
+def test_what_was_not_seen_is_in_the_interval_and_the_rest(images: int) -> None:
+    """One of 200 images takes 3 to 10 times as long, mean 1 + 0.005·5.5."""
+    random, inside = np.random.default_rng(7), []
+    for _ in range(200):
+        slow = np.where(random.uniform(size=images) < 0.005, random.uniform(3, 10, images), 1)
+        found = summarize_series([np.exp(0.03 * random.normal(size=images)) * slow])
+        low = found.mean.value if found.mean.low is None else found.mean.low
+        high = found.mean.value if found.mean.high is None else found.mean.high
+        inside.append(low <= 1.0275 * np.exp(0.03**2 / 2) <= high + found.unseen)
+    assert np.mean(inside) >= 0.95
+
+
+def test_the_rule_of_three() -> None:
+    """Of 1000 images with a rate of 3 in 1000, 1 − 0.997^1000 = 95 % see one."""
+    assert unseen_share(1000) == pytest.approx(0.003 * 9)
+    assert unseen_share(2) == 9  # any image may have been one
 
 
 @pytest.mark.parametrize("between", [0.0, 0.3, 2.0])

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from adscale.mean_error import mean_error, t_quantile
-from analysis.statistics.drift import drift_tests
+from adscale.percentiles import percentile_estimates
 from analysis.statistics.steadiness import check_steadiness
 from analysis.statistics.summary import PERCENTILES, summarize_series
 from profiling.sampling import AdaptiveRule
@@ -91,7 +91,8 @@ def _print_coverage(series: int) -> None:
     print("\ncoverage of the 95 % intervals, %, and share of series that the check flags, %")
     print(
         f"{'series':<30}{'n':>5} |{'mean':>6}{'median':>7}{'p90':>6}{'p95':>6}{'p99':>6}"
-        f" |{'drift':>6}{'groups':>7} |{'Student':>8}{'block boot.':>12} |{'width':>6}{'asked':>6}"
+        f" |{'drift':>6}{'wander':>7}{'groups':>7} |{'Student':>8}"
+        f"{'block boot.':>12} |{'width':>6}{'asked':>6}"
     )
     random, outside = np.random.default_rng(20), []
     margin = 200 * np.sqrt(0.05 * 0.95 / series)  # two standard errors, in %
@@ -100,9 +101,9 @@ def _print_coverage(series: int) -> None:
             all_series = case.make(random, series, size)
             covered, width = _coverages(all_series, case.truth)
             verdicts = [check_steadiness(values).verdict for values in all_series]
-            drifting, groups = (
+            drifting, wandering, groups = (
                 100 * np.mean([verdict == name for verdict in verdicts])
-                for name in ("drifting", "bimodal")
+                for name in ("drifting", "wandering", "bimodal")
             )
             rivals = _rivals(all_series, case.truth[0], random)
             cells = "".join(
@@ -110,7 +111,8 @@ def _print_coverage(series: int) -> None:
                 for share, place in zip(covered, (6, 7, 6, 6, 6), strict=True)
             )
             print(
-                f"{case.name:<30}{size:>5} |{cells} |{drifting:>6.1f}{groups:>7.1f} |"
+                f"{case.name:<30}{size:>5} |{cells} |"
+                f"{drifting:>6.1f}{wandering:>7.1f}{groups:>7.1f} |"
                 f"{rivals[0]:>8.1f}{rivals[1]:>12.1f} |{width:>6.2f}"
                 f"{'yes' if case.holds else 'no':>6}",
                 flush=True,
@@ -133,10 +135,13 @@ def _coverages(all_series: Floats, truth: Sequence[float]) -> tuple[list[float |
         found = summarize_series([values])
         for index, name in enumerate(NAMES):
             estimate = getattr(found, name)
-            if estimate.low is not None:
+            if estimate is not None and estimate.low is not None:
                 inside[index].append(estimate.low <= truth[index] <= estimate.high)
-        widths.append((found.mean.high - found.mean.low) / _student_width(values))
-    return [100 * float(np.mean(hits)) if hits else None for hits in inside], np.mean(widths)
+        if found.mean.low is not None:
+            widths.append((found.mean.high - found.mean.low) / _student_width(values))
+    return [100 * float(np.mean(hits)) if hits else None for hits in inside], (
+        float(np.mean(widths)) if widths else float("nan")
+    )
 
 
 def _student_width(values: Floats) -> float:
@@ -178,7 +183,8 @@ def _print_power(series: int) -> None:
 
 
 def _flagged(all_series: Floats) -> float:
-    return float(np.mean([any(one.found for one in drift_tests(row)) for row in all_series]))
+    verdicts = [check_steadiness(row).verdict for row in all_series]
+    return float(np.mean([verdict in {"drifting", "wandering"} for verdict in verdicts]))
 
 
 def _best(drift: Floats) -> float:
@@ -188,7 +194,9 @@ def _best(drift: Floats) -> float:
 
 
 def _print_adaptive(series: int) -> None:
-    print(f"\nadaptive: images until ±1 % and coverage of the interval then, {series} series")
+    print(
+        f"\nadaptive: images until ±1 % and coverage of the median's interval then, {series} series"
+    )
     print(
         f"{'autocorrelation':<16}{'variation':>10} |{'images':>8}{'5 to 95 %':>14}"
         f"{'of 1000':>9}{'precision':>10} |{'covered':>8}{'at each image':>15}"
@@ -207,8 +215,10 @@ def _print_adaptive(series: int) -> None:
                 flush=True,
             )
     print("precision: runs that stopped for it, the others at 1000 images. covered: wanted 93 to")
-    print("97 %. at each image: coverage if one stopped at the first image at which the interval")
-    print("is narrow enough, which is what the rule is there to avoid.")
+    print(
+        "97 %. at each image: coverage of the mean's interval if one stopped at the first image at"
+    )
+    print("which it is narrow enough, which is what the rule is there to avoid.")
 
 
 def _adapt(all_series: Floats) -> tuple[list[int], float, float]:
@@ -219,10 +229,11 @@ def _adapt(all_series: Floats) -> tuple[list[int], float, float]:
         while (reason := rule.check(images, 0.0)) is None:
             rule.record(values[images : images + 1].tolist())
             images += 1
-        error = mean_error(values[:images])
+        found = percentile_estimates(values[:images], (0.5,))[0]
         counts.append(images)
         reasons.append(reason == "precision")
-        inside.append(abs(values[:images].mean() - 1) <= error.half_width)
+        if found.low is not None and found.high is not None:
+            inside.append(found.low <= 1 <= found.high)
     return counts, 100 * float(np.mean(reasons)), 100 * float(np.mean(inside))
 
 

@@ -34,7 +34,23 @@ def _laws(percent: int) -> Iterable[Row]:
     return truth_laws.rows(percent)
 
 
-PARTS: dict[str, Callable[[int], Iterable[Row]]] = {"laws": _laws}
+def _series(percent: int) -> Iterable[Row]:
+    from tests.bench import truth_series  # which needs Row
+
+    return truth_series.series_rows(percent)
+
+
+def _adaptive(percent: int) -> Iterable[Row]:
+    from tests.bench import truth_series
+
+    return truth_series.adaptive_rows(percent)
+
+
+PARTS: dict[str, Callable[[int], Iterable[Row]]] = {
+    "series": _series,
+    "adaptive": _adaptive,
+    "laws": _laws,
+}
 """Experiments by heading; each is given the number of draws in percent of its usual one."""
 
 

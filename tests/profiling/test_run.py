@@ -152,7 +152,8 @@ def test_an_adaptive_run_ends_once_its_means_are_precise(
     done = run(
         *TINY, "--threads", "1", "--collector", "embedded", "--out", "run",
         "--warmup-images", "5", "--measured-images", "3000", "--min-images", "4",
-        "--time-budget-s", "0", "--target-precision", "0.5",
+        "--time-budget-s", "0", "--target-precision", "0.9",
+        "--precision-min-images", "30", "--precision-min-s", "0",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

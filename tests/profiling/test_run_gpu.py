@@ -110,7 +110,8 @@ def test_on_a_gpu_an_adaptive_run_ends_once_its_means_are_precise(
 ) -> None:
     done = run(
         *TINY, "--warmup-images", "10", "--measured-images", "3000", "--min-images", "4",
-        "--time-budget-s", "0", "--target-precision", "0.5", "--cache", cache,
+        "--time-budget-s", "0", "--target-precision", "0.9", "--cache", cache,
+        "--precision-min-images", "30", "--precision-min-s", "0",
         "--collector", "embedded", "--out", "run",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip

@@ -46,7 +46,11 @@ function decisionRows() {
 function cellVerdict(row) {
   const cycle = Number(decisionState.cycle);
   if (!cycle || row.verdict === "does_not_fit") return { verdict: row.verdict, why: row.reason };
-  if (row.latency_p99_ms === null) return { verdict: "uncertain", why: `${row.reason}; latency: ${row.latency_problem ?? "not known"}` };
+  if (row.latency_p99_ms === null) {
+    if (row.latency_ms === null) return { verdict: "uncertain", why: `${row.reason}; latency: ${row.latency_problem ?? "not known"}` };
+    if ((row.latency_low_ms ?? row.latency_ms) > cycle) return { verdict: "does_not_fit", why: `the mean ${number(row.latency_ms)} ms is longer than the cycle` };
+    return { verdict: "uncertain", why: `${row.reason}; latency: too few images for a p99` };
+  }
   if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${number(row.latency_p99_ms)} ms is longer than the cycle` };
   const high = row.latency_p99_high_ms;
   if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${number(row.latency_p99_ms)} ms, its upper end ${high === null ? "is not known" : `is ${number(high)} ms`}` };
@@ -101,7 +105,7 @@ function decisionCell(row, tell) {
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
   const speed = row.latency_ms === null ? null : `${number(row.latency_ms, 3)} ms${basis}`;
-  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}, p99 ${number(row.latency_p99_ms, 3)} ms` : ""}`;
+  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${number(row.latency_p99_ms, 3)} ms`}` : ""}`;
   const button = element(
     "button",
     { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },
