@@ -14,6 +14,7 @@ from .fits.memory_extrapolation import paper_sides
 from .fits.quadratic import COEFFICIENTS, fit_quadratic
 from .fits.series import WHOLE_METHOD
 from .memory_table import Count
+from .numbers import percent
 
 
 def is_judged(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> bool:
@@ -44,17 +45,11 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
         yield (
             "–" if r_squared is None else f"{r_squared:.4f}",
             str(side_px),
-            _percent(float(parabola.predict(side_px)) / counted - 1),
-            _percent(float(quartic.predict(side_px**2)) / counted - 1),
+            percent(float(parabola.predict(side_px)) / counted - 1, 1),
+            percent(float(quartic.predict(side_px**2)) / counted - 1, 1),
             f"{power:.2f}",
         )
         before_px = side_px
-
-
-def _percent(share: float) -> str:
-    """Return a percentage with one decimal; never a negative zero."""
-    text = f"{100 * share:.1f}"
-    return f"{'0.0' if text == '-0.0' else text} %"
 
 
 FLOAT_BYTES = 4

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from adscale.errors import ResultsError
 from adscale.run_record import ForeignProcess, Machine
 
+from .numbers import percent, unsigned_zero
 from .statistics.steadiness import Steadiness
 
 Cause = Literal["heat", "power", "the hardware"]
@@ -264,10 +265,10 @@ def _shared(state: MachineState) -> str | None:
     mean, bursts = float(others.mean()), int(np.sum(others >= OTHERS_BURST))
     if mean < OTHERS_MEAN and bursts < BURSTS * len(others):
         return None
-    return (
-        f"other processes used {mean:.0%} of the device on average, at least {OTHERS_BURST:.0%} "
-        f"of it in {bursts} of {len(others)} samples"
-    )
+    used = f"other processes used {percent(mean)} of the device on average"
+    if bursts == 0:
+        return f"{used}, never {percent(OTHERS_BURST)} of it in {len(others)} samples"
+    return f"{used}, at least {percent(OTHERS_BURST)} of it in {bursts} of {len(others)} samples"
 
 
 def _occupied(state: MachineState | None) -> str | None:
@@ -321,8 +322,8 @@ def _dropped(
     if np.sum(low) < max(1, share * len(known)):
         return None
     return (
-        f"the {name} clock fell to {known.min():.0f} MHz and lay more than {drop:.0%} below its "
-        f"{'usual' if usual_mhz is None else 'locked'} {usual:.0f} MHz in {np.sum(low)} of "
+        f"the {name} clock fell to {known.min():.0f} MHz and lay more than {percent(drop)} below "
+        f"its {'usual' if usual_mhz is None else 'locked'} {usual:.0f} MHz in {np.sum(low)} of "
         f"{len(known)} samples"
     )
 
@@ -344,7 +345,8 @@ def _range_words(name: str, values: Floats, unit: str) -> str | None:
     known = _known(values)
     if len(known) == 0:
         return None
-    return f"{name} {known.min():.0f} to {known.max():.0f} {unit}"
+    low, high = (unsigned_zero(f"{value:.0f}") for value in (known.min(), known.max()))
+    return f"{name} {low} to {high} {unit}"
 
 
 def _unseen(state: MachineState | None, device_type: str) -> list[str]:

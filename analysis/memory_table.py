@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
-from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
 
 from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE
 
@@ -136,8 +136,9 @@ MEMORY = Table(
         text("complexity", means="how the work of the submodule grows with the image, as the "
              "method declares it: `pixels`, `pixels_squared`, `fixed` or `unknown`; see fits, "
              "below"),
-        real("flops", means="twice the multiply-adds of convolutions, matrix products, attention "
-             "and search, over one inference (ten calls of DDAD's U-Net are ten)", unit="FLOP"),
+        integer("flops", means="twice the multiply-adds of convolutions, matrix products, "
+                "attention and search, over one inference (ten calls of DDAD's U-Net are ten)",
+                unit="FLOP"),
         BASIS,
         INCOMPLETE,
     ),
@@ -167,7 +168,7 @@ MEMORY_METHODS = Table(
         integer("library_bytes", means="sum over the submodules"),
         integer("needed_bytes", means="what the device must hold: parameters, buffers, image, "
                 "`peak_bytes` and libraries"),
-        real("flops", means="sum over the submodules", unit="FLOP"),
+        integer("flops", means="sum over the submodules", unit="FLOP"),
         BASIS,
         text("not_counted", means="what takes memory and is in none of these figures; it comes on "
              "top of `needed_bytes`"),

@@ -35,8 +35,8 @@ FLOPS = Table(
         CLOCK,
         STATUS,
         pick(SAMPLE, "images"),
-        real("flops", means="counted, of the whole image the sum over its submodules; null where "
-             "this resolution was not counted", unit="FLOP"),
+        integer("flops", means="counted, of the whole image the sum over its submodules; null "
+                "where this resolution was not counted", unit="FLOP"),
         MEAN,
         real("gflop_per_s", means="`flops` over `mean_ms`. Null without a time and where no FLOP "
              "is counted: copying is work, too, but not of this kind", unit="10⁹ FLOP/s"),
@@ -64,13 +64,18 @@ IMPLEMENTATIONS = Table(
         integer("reference_images", "optimized_images", means="sizes of the two samples"),
         text("reference_verdict", "optimized_verdict",
              means="on the two runs, as in `runtime.csv`"),
-        real("reference_ms", "optimized_ms", means="mean times per image by the main clock of the "
-             "device: host on a CPU, busy on a GPU"),
+        text("statistic", means="what is compared: `median`, or `mean` where a side's median has "
+             "no interval"),
+        real("reference_ms", "optimized_ms", means="these of the times per image by the main clock "
+             "of the device: host on a CPU, busy on a GPU"),
         real("time_ratio", "time_ratio_ci95_low", "time_ratio_ci95_high",
              means="optimized over reference, with the 95 % interval of "
-             "[comparison.md](comparison.md#the-ratio); null where a mean has none. The two runs "
+             "[comparison.md](comparison.md#the-ratio); null where a side has none. The two runs "
              "follow each other, so a drift of the machine is in the ratio and not in the "
              "interval; `make bench` interleaves them", unit=""),
+        text("time_verdict", "time_reason", means="`same`, `faster`, `slower` or `unclear`, and "
+             "why: as [comparison.md](comparison.md#the-verdict) says of A = reference and B = "
+             "optimized, among all rows of the table"),
         integer("reference_held_bytes", "optimized_held_bytes",
                 means="parameters and buffers, counted"),
         integer("reference_activations_bytes", "optimized_activations_bytes",
@@ -95,6 +100,7 @@ _COPIED = [
 ]
 _PAIRED = ["device", "method", "precision", "resolution_px", "submodule"]
 _SIDES = ("_reference", "_optimized")
+_JUDGED = ("ratio", "ratio_ci95_low", "ratio_ci95_high", "verdict", "reason")
 
 
 def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -191,13 +197,13 @@ def _held(memory: pd.DataFrame) -> pd.DataFrame:
 def _ratios(
     pairs: pd.DataFrame, counts: pd.DataFrame, counted_by: list[str]
 ) -> Iterator[dict[str, Any]]:
-    from .statistics.ratio import mean_of_row, ratio_of_means
+    from .comparison.verdict import judge_pairs
 
-    for pair in pairs.to_dict("records"):
+    records = pairs.to_dict("records")
+    judged = judge_pairs(records, _SIDES, names=("reference", "optimized"))
+    for pair, found in zip(records, judged, strict=True):
         key = tuple(pair[name] for name in counted_by)
         counted = counts.loc[key] if key in counts.index else None
-        reference, optimized = (mean_of_row(pair, suffix=side) for side in _SIDES)
-        ratio = ratio_of_means(reference, optimized) if reference and optimized else None
         yield {
             **{name: pair[name] for name in _PAIRED},
             **{name: pair[f"{name}_reference"] for name in ("hardware", "role", "clock")},
@@ -205,11 +211,10 @@ def _ratios(
             "optimized_images": pair["images_optimized"],
             "reference_verdict": pair["verdict_reference"],
             "optimized_verdict": pair["verdict_optimized"],
-            "reference_ms": pair["mean_ms_reference"],
-            "optimized_ms": pair["mean_ms_optimized"],
-            "time_ratio": None if ratio is None else ratio.value,
-            "time_ratio_ci95_low": None if ratio is None else ratio.low,
-            "time_ratio_ci95_high": None if ratio is None else ratio.high,
+            "statistic": found["statistic"],
+            "reference_ms": pair[f"{found['statistic']}_ms_reference"],
+            "optimized_ms": pair[f"{found['statistic']}_ms_optimized"],
+            **{f"time_{name}": found[name] for name in _JUDGED},
             **{
                 f"{side}_{what}_bytes": None if counted is None else counted[f"{what}_bytes_{side}"]
                 for what in ("held", "activations")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
 
-from .columns import CLOCK, COLLECTOR, MEAN, PART, SAMPLE, STATUS
+from .columns import CLOCK, COLLECTOR, ERRORS, MEAN, PART, SAMPLE, STATUS
+from .numbers import percent
 from .runs_table import RUNS, runs_table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PartTimes
+    from .statistics.summary import Estimate, SeriesSummary
 
 
 KERNELS = Table(
@@ -110,6 +112,7 @@ RUNTIME = Table(
              means="percentiles of the images, null for so few in a process that they would be the "
              "largest time (p90 below 7, p95 below 14, p99 below 67); and the ends of their 95 % "
              "intervals, null for fewer images than they need, or for a level that wanders"),
+        ERRORS,
         real("std_ms", "process_std_ms", means="standard deviation of the images (n − 1), of "
              "several processes its mean; and of the processes' means"),
         real("min_ms", "max_ms", means="smallest and largest of all images"),
@@ -151,6 +154,7 @@ RUNTIME = Table(
 Measured, by the clock in the column ``clock``, of as many images as ``images`` and ``processes``
 say.""",
     in_report=True,
+    not_in_report=frozenset({"process_means_ms", "process_medians_ms"}),
 )  # fmt: skip
 
 _PIXELS_PER_MS = 1e3
@@ -287,8 +291,9 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         **{
             f"{name}{end}_ms": number
             for name, estimate in estimates.items()
-            for end, number in zip(("", "_low", "_high"), estimate, strict=True)
+            for end, number in zip(("", "_low", "_high"), estimate[:3], strict=True)
         },
+        **_errors(summary),
         "std_ms": summary.std,
         "process_std_ms": summary.process_std,
         "min_ms": summary.minimum,
@@ -298,6 +303,17 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "outliers": steadiness.outliers,
         "steadiness": steadiness.verdict,
     }
+
+
+def _errors(summary: SeriesSummary) -> dict[str, Any]:
+    """The columns of `ERRORS`."""
+    found: dict[str, Any] = {}
+    for name, of_each in (("mean", summary.process_means), ("median", summary.process_medians)):
+        estimate: Estimate = getattr(summary, name)
+        found[f"{name}_standard_error_ms"] = estimate.standard_error
+        found[f"{name}_degrees_of_freedom"] = estimate.degrees
+        found[f"process_{name}s_ms"] = " ".join(f"{value:.12g}" for value in of_each) or None
+    return found
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -327,8 +343,8 @@ def _ranges_warning(run: StudyRun) -> str | None:
         return None
     ranges = _mean([times.ranges_per_image for times in run.profiled.times])
     return (
-        f"its {ranges:.0f} ranges take {share:.1%} of an image's host time by what an empty one "
-        "costs here: name fewer modules, or a smaller depth"
+        f"its {ranges:.0f} ranges take {percent(share, 1)} of an image's host time by what an "
+        "empty one costs here: name fewer modules, or a smaller depth"
     )
 
 

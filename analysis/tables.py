@@ -15,7 +15,11 @@ from adscale.errors import OutputError, ResultsError
 from adscale.files import note_input, write_output
 from adscale.tables import MISSING, Schema, names_of
 
+from .columns import ERRORS
+
 _OF_ALL = names_of(MISSING)
+_ADDED = {*_OF_ALL, *names_of(ERRORS)}
+"""Columns that tables made before lack, and that are null then."""
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
@@ -38,13 +42,37 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV with line feeds; null is an empty field, reals have 12 digits."""
-    write_output(
-        path,
-        lambda temporary: table.to_csv(
-            temporary, index=False, lineterminator="\n", float_format="%.12g"
-        ),
-    )
+    """Write a table as `csv_text` has it."""
+    write_output(path, lambda temporary: _exact(table).to_csv(temporary, **_CSV))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV with line feeds; null is an empty field.
+
+    Reals have 12 digits, whole numbers all of them, so that sums agree with their parts.
+    """
+    text: str = _exact(table).to_csv(**_CSV)
+    return text
+
+
+_CSV: dict[str, Any] = {"index": False, "lineterminator": "\n", "float_format": "%.12g"}
+_LONG = 1e12
+"""From here on whole numbers have more digits than `_CSV` writes."""
+
+
+def _exact(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with long whole numbers as text, and without negative zeros."""
+    reals = [name for name in table.columns if pd.api.types.is_float_dtype(table[name])]
+    changed = {}
+    for name in reals:
+        column = table[name] + 0.0  # which makes 0.0 of -0.0
+        is_long = (column.abs() >= _LONG).fillna(value=False).any()
+        changed[name] = column.map(_real_text, na_action="ignore") if is_long else column
+    return table.assign(**changed)
+
+
+def _real_text(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.12g}"
 
 
 def write_parquet(
@@ -104,8 +132,8 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         raise ResultsError(path, f"cannot be opened ({error.strerror})", _AGAIN) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
-    if "missing" in schema and "missing" not in table.columns:  # made before there was one
-        table["missing"] = pd.array([None] * len(table), dtype="string")
+    for name in _ADDED & schema.keys() - set(table.columns):  # made before there was one
+        table[name] = pd.array([None] * len(table), dtype=schema[name])
     absent = [name for name in schema if name not in table.columns]
     if absent:
         raise ResultsError(path, f"has no column {', '.join(absent)}", _AGAIN)

@@ -205,7 +205,8 @@ def _write(
 ) -> None:
     import json
 
-    from ..profiles.text import MOST_ROWS, csv_text, json_text, print_profile
+    from ..profiles.text import MOST_ROWS, json_text, print_profile
+    from ..tables import csv_text
 
     table = ranges if kernels is None else kernels
     ending = options.output.ending if options.output else None

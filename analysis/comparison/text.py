@@ -9,6 +9,7 @@ import pandas as pd
 
 from adscale.tables import text_table
 
+from ..numbers import known, known_interval
 from .sides import LABELS, Difference, Side
 from .verdict import ERROR_RATE
 
@@ -82,17 +83,30 @@ def _rows_lines(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _cells(row: pd.Series) -> tuple[str, ...]:
-    low, high = row["ratio_ci95_low"], row["ratio_ci95_high"]
+    ratio = shown_low = shown_high = ""
+    if pd.notna(row["ratio"]):
+        ends = row["ratio_ci95_low"], row["ratio_ci95_high"]
+        ratio, shown_low, shown_high = known_interval(row["ratio"], *ends)
+    compared = [row[f"{side}_{row['statistic']}_ms"] for side in "ab"]
     return (
         str(row["verdict"]),
-        "" if pd.isna(row["ratio"]) else f"{row['ratio']:.3f}",
-        "" if pd.isna(low) else f"{low:.3f} to {high:.3f}",
-        *("" if pd.isna(row[name]) else f"{row[name]:.4g}" for name in ("a_mean_ms", "b_mean_ms")),
+        ratio,
+        f"{shown_low} to {shown_high}" if shown_low else "",
+        *("" if pd.isna(value) else known(value) for value in compared),
         f"{row['resolution_px']}",
         str(row["submodule"]),
         str(row["clock"]),
         str(row["reason"]),
     )
+
+
+def _statistics(table: pd.DataFrame) -> str:
+    """Say which comparisons are of medians and which of means."""
+    means = int(table["statistic"].eq("mean").sum())
+    if not means:
+        return "medians of the images"
+    why = "where a median has no interval"
+    return f"medians of the images, in {means} of {len(table)} comparisons means, {why}"
 
 
 def _summary(table: pd.DataFrame, not_shown: int) -> Iterator[str]:
@@ -104,10 +118,11 @@ def _summary(table: pd.DataFrame, not_shown: int) -> Iterator[str]:
         f"same: within ±{margin:g} %. faster, slower: of these at most {ERROR_RATE * 100:g} % are "
         f"expected to be false, over {family} comparisons (Benjamini and Hochberg)."
     )
+    yield f"Compared: {_statistics(table)}."
     if table[["a_processes", "b_processes"]].min().min() < 2:
         yield (
             "Some runs have one process: how processes differ among themselves is not in those "
-            "intervals (processes: 3)."
+            "intervals (processes: 3, or 5 where 5 % matter)."
         )
     if not_shown:
         yield f"{not_shown} comparisons by other clocks are in the table (-o) and not printed."

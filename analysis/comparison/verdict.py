@@ -6,6 +6,7 @@ docs/comparison.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,9 +15,11 @@ import pandas as pd
 from adscale.tables import Columns, flag, integer, join, pick, real, schema_of, text
 
 from ..columns import CLOCK, PART
+from ..numbers import known
 from ..profiles.times import MAIN_CLOCK
-from ..statistics.ratio import Ratio, mean_of_row, ratio_of_means
+from ..statistics.ratio import Ratio
 from ..tables import make_table
+from .paired import Compared, compare_rows
 from .sides import LABELS, PAIRED, Side, nothing_matches
 
 MARGIN = 0.02
@@ -32,8 +35,14 @@ PROCESS_FACTOR = 1.1
 """Factor that processes may differ by where a side has only one; a convention.
 
 Without it equal programs, whose processes differ by 1 % (standard deviation), were called faster or
-slower in 38 of 100 comparisons, by 5 % in 86.
+slower in 38 of 100 comparisons, by 5 % in 86; and programs 3 % apart were called the same in 21.
 """
+
+ONE_PROCESS = (
+    "one process on a side: how processes differ is not in the interval, and may account for a "
+    f"factor of {PROCESS_FACTOR:g} (measure with processes: 3, or 5 where 5 % matter)"
+)
+"""Why neither equality nor a difference is told."""
 
 DISTURBANCE_FACTOR = 2.0
 """Factor of a disturbance: of two programs that want all of a device, each gets half."""
@@ -48,11 +57,12 @@ class Evidence(NamedTuple):
     """The numbers by which a comparison is judged.
 
     Attributes:
-        ratio: B over A; None where one of them has no time.
+        ratio: see `Compared`.
         statuses: of the runs of A and B.
         run_verdicts: of the runs of A and B; None where not known.
         images: of A and B.
         processes: of A and B.
+        names: of both, in words.
     """
 
     ratio: Ratio | None
@@ -60,6 +70,7 @@ class Evidence(NamedTuple):
     run_verdicts: tuple[str | None, str | None]
     images: tuple[int, int]
     processes: tuple[int, int]
+    names: tuple[str, str] = ("A", "B")
 
 
 class Verdict(NamedTuple):
@@ -111,25 +122,26 @@ def _adjusted(p_values: list[float]) -> list[float]:
 def _judge_one(each: Evidence, p_adjusted: float | None, family: int, margin: float) -> Verdict:
     ratio = each.ratio
     if ratio is None:
-        return Verdict("unclear", _no_time(each.statuses), None, p_adjusted)
+        return Verdict("unclear", _no_time(each), None, p_adjusted)
     if ratio.low is None or ratio.high is None or p_adjusted is None:
-        reason = f"too few images for an interval ({_both(each.images)})"
+        few = min(each.images) < FEW_IMAGES
+        why = "too few images for an interval" if few else "no interval, as a level wanders"
+        reason = f"{why} ({_both(each)})"
         return Verdict("unclear", reason, None, p_adjusted)
-    disturbed = _disturbed(each.run_verdicts)
+    disturbed = _disturbed(each)
     if disturbed and not _beyond(ratio, DISTURBANCE_FACTOR):
         reason = f"{disturbed}; a disturbance may account for a factor of {DISTURBANCE_FACTOR:g}"
         return Verdict("unclear", reason, None, p_adjusted)
     edge, percent = 1 + margin, f"±{margin * 100:g} %"
-    if 1 / edge <= ratio.low and ratio.high <= edge:
+    alone = min(each.processes) < 2
+    if _within(ratio, edge):
+        if alone and not _within(ratio, edge / PROCESS_FACTOR):
+            return Verdict("unclear", ONE_PROCESS, None, p_adjusted)
         return Verdict("same", f"the interval lies within {percent}", None, p_adjusted)
     if not _beyond(ratio, 1.0):
         return Verdict("unclear", _too_wide(each, ratio, percent), None, p_adjusted)
-    if min(each.processes) < 2 and not _beyond(ratio, PROCESS_FACTOR):
-        reason = (
-            "one process on a side: how processes differ is not in the interval, and may account "
-            f"for a factor of {PROCESS_FACTOR:g} (measure with processes: 3)"
-        )
-        return Verdict("unclear", reason, None, p_adjusted)
+    if alone and not _beyond(ratio, PROCESS_FACTOR):
+        return Verdict("unclear", ONE_PROCESS, None, p_adjusted)
     if p_adjusted > ERROR_RATE:
         reason = f"beyond 1 alone, but not among {family} comparisons (adjusted p {p_adjusted:.2g})"
         return Verdict("unclear", reason, None, p_adjusted)
@@ -141,6 +153,13 @@ def _judge_one(each: Evidence, p_adjusted: float | None, family: int, margin: fl
     return Verdict("slower" if ratio.low > 1 else "faster", reason, beyond, p_adjusted)
 
 
+def _within(ratio: Ratio, factor: float) -> bool:
+    """Whether the whole interval is in 1/factor … factor; never for a factor below 1."""
+    assert ratio.low is not None
+    assert ratio.high is not None
+    return 1 / factor <= ratio.low and ratio.high <= factor
+
+
 def _beyond(ratio: Ratio, factor: float) -> bool:
     """Whether the whole interval is outside of 1/factor … factor."""
     assert ratio.low is not None
@@ -148,15 +167,15 @@ def _beyond(ratio: Ratio, factor: float) -> bool:
     return ratio.low > factor or ratio.high < 1 / factor
 
 
-def _no_time(statuses: tuple[str, str]) -> str:
-    lost = [f"{name} {status}" for name, status in zip("AB", statuses, strict=True)]
+def _no_time(each: Evidence) -> str:
+    lost = [f"{name} {status}" for name, status in zip(each.names, each.statuses, strict=True)]
     named = [words.replace("_", " ") for words in lost if not words.endswith(" ok")]
     return f"no time: {', '.join(named)}" if named else "no time above zero"
 
 
-def _disturbed(run_verdicts: tuple[str | None, str | None]) -> str:
+def _disturbed(each: Evidence) -> str:
     """`A drifting, B shared`, or nothing where both were steady."""
-    named = zip("AB", run_verdicts, strict=True)
+    named = zip(each.names, each.run_verdicts, strict=True)
     return ", ".join(f"{name} {said or 'not judged'}" for name, said in named if said != "steady")
 
 
@@ -167,12 +186,17 @@ def _too_wide(each: Evidence, ratio: Ratio, percent: str) -> str:
         count < FEW_IMAGES and processes == 1
         for count, processes in zip(each.images, each.processes, strict=True)
     ]
-    why = f"too few images ({_both(each.images)})" if any(few) else "interval too wide"
-    return f"{why}: ±{reach * 100:.2g} %, so that it holds 1 and what is beyond {percent}"
+    why = f"too few images ({_both(each)})" if any(few) else "interval too wide"
+    size = f"±{known(reach * 100, digits=2)} %"
+    if reach >= 1:
+        size = f"a factor of {known(1 + reach, digits=2)} to either side"
+    return f"{why}: {size}, so that it holds 1 and what is beyond {percent}"
 
 
-def _both(counts: tuple[int, int]) -> str:
-    return f"A {counts[0]}, B {counts[1]}"
+def _both(each: Evidence) -> str:
+    return ", ".join(
+        f"{name} {images}" for name, images in zip(each.names, each.images, strict=True)
+    )
 
 
 _LABELS = ("device", "device_type", "hardware", "method", "variant", "status")
@@ -186,11 +210,27 @@ def _of_side(side: str) -> Columns:
         text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `wandering`, "
              "`drifting`, `throttled`, `shared`, `altered`"),
         integer(f"{side}_processes", f"{side}_images", means=f"size of the sample of {name}"),
-        real(f"{side}_mean_ms", means=f"mean per image of {name}"),
+        real(f"{side}_mean_ms", f"{side}_median_ms", means=f"mean and median per image of {name}"),
     )  # fmt: skip
 
 
-_OF_BOTH = (*_LABELS, "run_verdict", "processes", "images", "mean_ms")
+_OF_BOTH = (*_LABELS, "processes", "images", "mean_ms", "median_ms")
+
+JUDGED = join(
+    text("statistic", means="what is compared: `median`, or `mean` where a side's median has no "
+         "interval"),
+    real("ratio", "ratio_ci95_low", "ratio_ci95_high", means="B / A, and the ends of its 95 % "
+         "interval; null where a side has no time, or no interval"),
+    real("degrees_of_freedom", means="of the interval; null also where no time scatters"),
+    real("p_value", "p_adjusted", means="two-sided, of the ratio being 1: by itself, and among "
+         "all rows of the table"),
+    real("p_degrees_of_freedom", means="of the p-value, with those that other rows give"),
+    text("verdict", means="`same`, `faster`, `slower` or `unclear`, see above"),
+    flag("beyond_margin", means="whether the whole interval lies beyond the margin; null unless "
+         "the verdict is `faster` or `slower`"),
+    text("reason", means="of the verdict"),
+)  # fmt: skip
+"""What is found of two rows side by side."""
 
 COMPARISON = join(
     pick(PART, "resolution_px", "pixels", "submodule", "role"),
@@ -199,16 +239,8 @@ COMPARISON = join(
          "a CPU, `busy` on a GPU. Those and `latency` are printed and drawn"),
     _of_side("a"),
     _of_side("b"),
-    real("ratio", "ratio_ci95_low", "ratio_ci95_high", means="B / A, and the ends of its 95 % "
-         "interval; null where a side has no time, or no interval"),
-    real("degrees_of_freedom", means="of the interval; null also where no time scatters"),
-    real("p_value", "p_adjusted", means="two-sided, of the ratio being 1: by itself, and among "
-         "all rows of the table"),
+    JUDGED,
     real("margin", means="of equivalence, as a share"),
-    text("verdict", means="`same`, `faster`, `slower` or `unclear`, see above"),
-    flag("beyond_margin", means="whether the whole interval lies beyond the margin; null unless "
-         "the verdict is `faster` or `slower`"),
-    text("reason", means="of the verdict"),
 )  # fmt: skip
 """Columns of `comparison.csv`."""
 
@@ -241,58 +273,88 @@ def comparison_table(
         pairs = pairs[pairs["clock"].isin(clocks)]
     if pairs.empty:
         raise nothing_matches(a, b)
-    rows = [_row(pair) for pair in pairs.to_dict("records")]
-    evidence = [_evidence(row, ratio) for row, ratio in rows]
-    for (row, _), verdict in zip(rows, judge(evidence, margin), strict=True):
-        row |= {
-            "p_adjusted": verdict.p_adjusted,
-            "margin": margin,
-            "verdict": verdict.name,
-            "beyond_margin": verdict.beyond_margin,
-            "reason": verdict.reason,
-        }
-    return make_table([row for row, _ in rows], schema_of(COMPARISON))
+    records = pairs.to_dict("records")
+    rows = [
+        {**_labels(record), **judged, "margin": margin}
+        for record, judged in zip(records, judge_pairs(records, ("_a", "_b"), margin), strict=True)
+    ]
+    return make_table(rows, schema_of(COMPARISON))
 
 
 def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    shown = [
-        table[table["role"].isin(ROLES)].rename(columns={"verdict": "run_verdict"})
-        for table in (a, b)
-    ]
+    shown = [table[table["role"].isin(ROLES)] for table in (a, b)]
     pairs = shown[0].merge(shown[1], on=_KEY, suffixes=("_a", "_b"))
     same_type = pairs["device_type_a"] == pairs["device_type_b"]
     return pairs[same_type | (pairs["clock"] == "latency")]
 
 
-def _row(pair: Mapping[Hashable, Any]) -> tuple[dict[str, Any], Ratio | None]:
-    """Return the row of two rows before all are judged together."""
-    a, b = (mean_of_row(pair, suffix=suffix) for suffix in ("_a", "_b"))
-    ratio = ratio_of_means(a, b) if a and b else None
+def _labels(pair: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """What is compared with what."""
     clock = pair["clock"]
-    row = {
+    return {
         **{name: pair[name] for name in ("resolution_px", "submodule", "clock")},
         **{name: pair[f"{name}_a"] for name in ("pixels", "role")},
         "is_main_clock": clock == MAIN_CLOCK[pair["device_type_a"]],
         **{f"{side}_{name}": pair[f"{name}_{side}"] for side in "ab" for name in _OF_BOTH},
-        "ratio": None if ratio is None else ratio.value,
-        "ratio_ci95_low": None if ratio is None else ratio.low,
-        "ratio_ci95_high": None if ratio is None else ratio.high,
-        "degrees_of_freedom": None if ratio is None else ratio.degrees,
-        "p_value": None if ratio is None else ratio.p_value,
+        **{f"{side}_run_verdict": pair[f"verdict_{side}"] for side in "ab"},
     }
-    return row, ratio
 
 
-def _evidence(row: Mapping[str, Any], ratio: Ratio | None) -> Evidence:
+def judge_pairs(
+    pairs: Sequence[Mapping[Hashable, Any]],
+    suffixes: tuple[str, str],
+    margin: float = MARGIN,
+    names: tuple[str, str] = ("A", "B"),
+) -> list[dict[str, Any]]:
+    """Compare and judge all pairs of a call together.
+
+    Args:
+        pairs: two rows of `runtime.csv` each.
+        suffixes: behind the columns of the row that is divided by, and of the other.
+        margin: see `judge`.
+        names: of the two, in words.
+
+    Returns:
+        The columns of `JUDGED` of each.
+    """
+    compared = compare_rows(pairs, suffixes)
+    evidence = [
+        _evidence(*both, suffixes)._replace(names=names)
+        for both in zip(pairs, compared, strict=True)
+    ]
+    found = []
+    for one, verdict in zip(compared, judge(evidence, margin), strict=True):
+        ratio = one.ratio or Ratio(math.nan)
+        found.append(
+            {
+                "statistic": one.statistic,
+                "ratio": None if one.ratio is None else ratio.value,
+                "ratio_ci95_low": ratio.low,
+                "ratio_ci95_high": ratio.high,
+                "degrees_of_freedom": ratio.degrees,
+                "p_value": ratio.p_value,
+                "p_adjusted": verdict.p_adjusted,
+                "p_degrees_of_freedom": one.p_degrees,
+                "verdict": verdict.name,
+                "beyond_margin": verdict.beyond_margin,
+                "reason": verdict.reason,
+            }
+        )
+    return found
+
+
+def _evidence(
+    pair: Mapping[Hashable, Any], compared: Compared, suffixes: tuple[str, str]
+) -> Evidence:
     def both(name: str, absent: Any) -> tuple[Any, Any]:
-        values = (row[f"{side}_{name}"] for side in "ab")
+        values = (pair[f"{name}{suffix}"] for suffix in suffixes)
         first, second = (absent if pd.isna(value) else value for value in values)
         return first, second
 
     return Evidence(
-        ratio,
+        compared.ratio,
         statuses=both("status", "not measured"),
-        run_verdicts=both("run_verdict", None),
+        run_verdicts=both("verdict", None),
         images=both("images", 0),
         processes=both("processes", 0),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from adscale.errors import ArgumentError
 
 from ..hardware import Sensor
+from ..numbers import known, known_interval
 from .fitting import GIB, Target, measured_devices, on_device
 from .rows import feasibility_rows
 from .tables import FeasibilityTables
@@ -139,11 +140,10 @@ def keeps_cycle(row: Mapping[str, Any], cycle_ms: float) -> str:
 
 
 def _open_end(row: Mapping[str, Any]) -> str:
-    high = row["latency_p99_high_ms"]
-    if pd.isna(high):
+    _, low, high = known_interval(*(row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high")))
+    if not high:
         return "p99 has no upper end, with too few images"
-    low = row["latency_p99_low_ms"]
-    return f"p99 is at most {high:.4g} ms" + ("" if pd.isna(low) else f", at least {low:.4g} ms")
+    return f"p99 is at most {high} ms" + (f", at least {low} ms" if low else "")
 
 
 def _memory_words(row: Mapping[str, Any]) -> str:
@@ -164,16 +164,24 @@ def _speed_words(row: Mapping[str, Any]) -> str:
     if pd.isna(row["latency_ms"]):
         where = "" if pd.isna(row["device"]) else f" on {row['hardware']} (device {row['device']})"
         return f"no runtime{where}: {row['latency_problem']}"
-    low, high, p99 = (row[name] for name in ("latency_low_ms", "latency_high_ms", "latency_p99_ms"))
-    interval = "" if pd.isna(low) or pd.isna(high) else f" (95 %: {low:.4g} to {high:.4g})"
-    tail = "" if pd.isna(p99) else f", p99 {p99:.4g} ms"
+    ends = (row["latency_low_ms"], row["latency_high_ms"])
+    value, low, high = known_interval(row["latency_ms"], *ends)
+    interval = f" (95 %: {low} to {high})" if low and high else ""
+    p99 = [row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high")]
+    tail = "" if pd.isna(p99[0]) else f", p99 {known(*p99)} ms"
+    rates = [_per_second(end) for end in reversed(ends)]
+    rate = known(row["images_per_second"], rates[0], rates[1], digits=3)
     basis = row["latency_basis"]
     if basis != "measured":
         basis = f"{basis}, {row['latency_factor_pixels']:.3g} times the largest pixels measured"
     verdict = row["latency_verdict"]
     unsteady = "" if verdict == "steady" else f", not steady ({verdict})"
     return (
-        f"{row['latency_ms']:.4g} ms per image{interval}{tail}, {row['images_per_second']:.3g} "
-        f"images per second, without a profiler on {row['hardware']} (device {row['device']}), "
-        f"{basis}, n = {row['images']}{unsteady}"
+        f"{value} ms per image{interval}{tail}, {rate} images per second, without a profiler on "
+        f"{row['hardware']} (device {row['device']}), {basis}, n = {row['images']}{unsteady}"
     )
+
+
+def _per_second(time_ms: float | None) -> float | None:
+    """The rate at an end of an interval; none where that is open, or 0."""
+    return None if pd.isna(time_ms) or not time_ms else 1e3 / time_ms

@@ -127,6 +127,39 @@ def measured_context(
     return Context(max(int(known.min()), 0), int(known.max()), "measured")
 
 
+def counts_for(
+    counts: pd.DataFrame, measured: pd.DataFrame | None, device_type: str
+) -> pd.DataFrame:
+    """Counts that hold on a type of device.
+
+    A study counts for one type. Each run is counted for its own device before it begins, so that
+    there are counts at the measured sides for other types, too.
+
+    Args:
+        counts: rows of `memory_methods.csv` of one method in one variant, at least one.
+        measured: `memory_measured.csv`; None without it.
+        device_type: `cpu` or `cuda`.
+
+    Returns:
+        Rows with the columns that `need_at` reads; `counts` where nothing holds there.
+    """
+    first = counts.iloc[0]
+    if measured is None or first["device_type"] == device_type:
+        return counts
+    own = measured[
+        (measured["role"] == "run")
+        & (measured["device_type"] == device_type)
+        & (measured["method"] == first["method"])
+        & (measured["variant"] == first["variant"])
+        & measured["counted_bytes"].notna()
+    ]
+    if own.empty:
+        return counts
+    largest = own.sort_values("counted_bytes").drop_duplicates("resolution_px", keep="last")
+    largest["needed_bytes"] = largest["counted_bytes"]
+    return largest
+
+
 def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
     """Return the memory that is needed at a side.
 

@@ -19,14 +19,27 @@ from adscale.names import sensor_side_px
 
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from ..fits.series import MEAN_COLUMNS, complexities_of, relative_std
+from ..fits.series import complexities_of, point_errors
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
-from .fitting import GIB, RAN, Need, Target, fits, measured_context, need_at, observed
+from .fitting import (
+    GIB,
+    RAN,
+    Need,
+    Target,
+    counts_for,
+    fits,
+    measured_context,
+    need_at,
+    observed,
+)  # fmt: skip
 from .tables import FeasibilityTables
 
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""
+
+MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
+"""Columns of the mean with its interval."""
 
 P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
 """Columns of the 99th percentile with its interval."""
@@ -111,7 +124,7 @@ class Latencies:
             self._rows["resolution_px"].astype(float).tolist(),
             self._rows["mean_ms"].astype(float).tolist(),
             "ms",
-            relative_std=relative_std(self._rows),
+            **point_errors(self._rows)._asdict(),
             prior=self._prior,
         )
 
@@ -167,7 +180,7 @@ class _Pair:
         target: Target,
     ) -> None:
         self._names = {"method": method, "variant": variant}
-        self._counts = counts
+        self._counts = counts_for(counts, tables.measured, target.device_type)
         self._target = target
         ran = _ran_at(tables.runtime, method, variant)
         self._refused = {

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from adscale.errors import ArgumentError
 from adscale.files import write_output
 
+from ..numbers import known, unsigned_zero
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -250,12 +252,13 @@ def plain_number(value: float, _position: object = None) -> str:
 
     Matplotlib's 10^n needs a markup that would misread users' labels, and so is switched off.
     """
-    return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return unsigned_zero(f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}")
 
 
-def rounded_number(value: float, digits: int) -> str:
-    """A number beside a bar in so many significant digits: 0.0123, 831, 1,320."""
-    return plain_number(float(f"{value:.{digits}g}"))
+def mean_number(row: pd.Series, digits: int) -> str:
+    """The mean of a row of ``runtime.csv``, in the digits that are known and at most so many."""
+    ends = row["ci95_low_ms"], row["ci95_high_ms"]
+    return known(row["mean_ms"], *ends, digits=digits, most=digits)
 
 
 def log_numbers(axis: Axis) -> None:

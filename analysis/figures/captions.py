@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..numbers import percent
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.unseen import unseen_share
 
@@ -62,7 +63,7 @@ def _unseen(rows: pd.DataFrame) -> str:
     if images.empty or images.min() < 1:
         return ""
     share = unseen_share(int(images.min()))
-    return f" (unseen rare slow images may add {share:.0%})"
+    return f" (unseen rare slow images may add {percent(share)})"
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:
@@ -99,7 +100,7 @@ def uncovered(rows: pd.DataFrame) -> str:
     share = rows["uncovered_share"].max()
     if pd.isna(share) or share <= 0.01:
         return ""
-    return f" Up to {share:.1%} of an image's host time is in no submodule."
+    return f" Up to {percent(share, 1)} of an image's host time is in no submodule."
 
 
 def costly_ranges(rows: pd.DataFrame) -> str:
@@ -109,7 +110,7 @@ def costly_ranges(rows: pd.DataFrame) -> str:
     share = rows["ranges_share"].max()
     if pd.isna(share) or share <= COSTLY_RANGES:
         return ""
-    return f" Ranges take up to {share:.1%} of an image's host time."
+    return f" Ranges take up to {percent(share, 1)} of an image's host time."
 
 
 def slowed_down(rows: pd.DataFrame) -> str:

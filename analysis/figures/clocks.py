@@ -24,10 +24,10 @@ from .canvas import (
     add_legend,
     columns_that_fit,
     log_numbers,
+    mean_number,
     method_look,
     new_figure,
     plain_number,
-    rounded_number,
 )
 from .captions import (
     STATUS_WORDS,
@@ -295,7 +295,7 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
             ends_ms = row[["p99_ms", "ci95_high_ms"]].dropna().astype("float64")
             highest_ms = np.nanmax([top_ms, *ends_ms])
             axes.annotate(
-                rounded_number(row["mean_ms"], 3), (position, highest_ms), (0, 2),
+                mean_number(row, 3), (position, highest_ms), (0, 2),
                 textcoords="offset points", ha="center",
             )  # fmt: skip
         else:

@@ -86,9 +86,9 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     caption = (
         f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
         f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
-        f"it is faster. {CLOCK_WORDS[first['clock']]}, measured on {first['hardware']} (device "
-        f"“{first['device']}”), batch 1, n = {_range(images)} images. The "
-        "two were measured one after the other: a drift of the machine is not in the interval."
+        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
+        f"{first['hardware']} (device “{first['device']}”), batch 1, n = {_range(images)} images. "
+        "The two were measured one after the other: a drift of the machine is not in the interval."
         f"{_unsteady_words(implementations)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
@@ -103,6 +103,11 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
             rows["resolution_px"], ratio,
             np.array([end.to_numpy("float64", na_value=np.nan) for end in ends_of]),
             color=colour, marker="o", markersize=3, capsize=2, elinewidth=0.7,
+        )  # fmt: skip
+        unclear = rows["time_verdict"].eq("unclear").to_numpy(bool)
+        axes.plot(
+            rows["resolution_px"][unclear], ratio[unclear], "o", color=colour,
+            markerfacecolor="white", markersize=3, zorder=3,
         )  # fmt: skip
         cross_unsteady(axes, rows.assign(verdict=_worse(rows)), ratio)
         ends.append(EdgeLabel(float(ratio.iloc[-1]), part_name(str(part)), colour))

@@ -16,9 +16,9 @@ from .canvas import (
     add_legend,
     darker,
     legend_name,
+    mean_number,
     new_figure,
     plain_number,
-    rounded_number,
     submodule_colour,
 )
 from .captions import (
@@ -258,7 +258,7 @@ def _whole_image(axes: Axes, whole: pd.DataFrame) -> None:
                 position, row["mean_ms"], below_above, color="black", capsize=2.5, linewidth=0.8
             )
         axes.annotate(
-            rounded_number(row["mean_ms"], 4), (position, highest_ms), (0, 2),
+            mean_number(row, 4), (position, highest_ms), (0, 2),
             textcoords="offset points", ha="center", fontsize="small",
         )  # fmt: skip
     if (whole["status"] != "ok").all():

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..statistics.ratio import value_of_row
 from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
 
 WHOLE_METHOD = "method"
 """Name of the sum over all submodules of a method."""
-
-NORMAL_QUANTILE = 1.96
-"""Half the width of a 95 % interval in standard errors, where the sample is not tiny."""
 
 LEAST_OF_MEDIAN = 0.5
 """Share of the median standard error of its series that a point's is never taken to be below.
@@ -22,9 +20,6 @@ LEAST_OF_MEDIAN = 0.5
 What repeating an image does not show (which kernels are chosen at a resolution, how warm the
 machine was then) is no smaller where images agree. Without this one quiet run would decide a fit.
 """
-
-MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
-"""Columns of a mean with its interval in `runtime.csv`."""
 
 _RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
 _FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
@@ -100,7 +95,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
             submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
-            relative_std=relative_std(measured),
+            **point_errors(measured)._asdict(),
             prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
             if is_part
             else prior_of_whole(known),
@@ -127,27 +122,38 @@ def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str
     return found
 
 
-def relative_std(
-    measured: pd.DataFrame, columns: tuple[str, str, str] = MEAN_COLUMNS
-) -> tuple[float, ...] | None:
-    """Standard errors over their values, from intervals of 95 %.
+class PointErrors(NamedTuple):
+    """How far each point of a series is known; both None where not all of them are.
+
+    Attributes:
+        relative_std: standard error of each mean over the mean.
+        degrees_of_freedom: of each of these.
+    """
+
+    relative_std: tuple[float, ...] | None = None
+    degrees_of_freedom: tuple[float, ...] | None = None
+
+
+def point_errors(measured: pd.DataFrame) -> PointErrors:
+    """Standard errors over their means, with their degrees of freedom.
 
     Args:
-        measured: rows of `runtime.csv`, a point each.
-        columns: of the value, the lower and the upper end.
+        measured: rows of `runtime.csv` with a mean, a point each.
 
     Returns:
-        One per row; None where a point has no interval, or nothing varies.
+        No errors where a point has none, or nothing varies.
     """
-    value, low, high = columns
-    half_ms = (measured[high] - measured[low]) / 2
-    relative = (half_ms / NORMAL_QUANTILE / measured[value]).to_numpy("float64", na_value=np.nan)
-    if not len(relative) or not np.all(np.isfinite(relative)):
-        return None
+    known = [value_of_row(row, "mean") for row in measured.to_dict("records")]
+    relative = [
+        one.standard_error / one.value for one in known if one and one.standard_error is not None
+    ]
+    if not relative or len(relative) < len(known):
+        return PointErrors()
     least = LEAST_OF_MEDIAN * float(np.median(relative))
     if least <= 0:
-        return None
-    return tuple(float(value) for value in np.maximum(relative, least))
+        return PointErrors()
+    degrees = tuple(one.degrees for one in known if one)
+    return PointErrors(tuple(max(each, least) for each in relative), degrees)
 
 
 def memory_series(

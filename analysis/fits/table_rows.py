@@ -12,6 +12,7 @@ import numpy as np
 
 from adscale.tables import names_of
 
+from ..numbers import percent
 from .coefficients import Coefficient
 from .estimation import Bounds, doubtful_branch
 from .fitted import Fitted
@@ -45,7 +46,7 @@ def verdict(model: Model) -> str:
         return f"chosen; {_back_test(model)}"
     if model.band_share <= 0:
         return "refuted by the fit: too large a misfit for its number of terms"
-    return f"not refuted: in the band with {model.band_share:.0%} of its interval"
+    return f"not refuted: in the band with {percent(model.band_share)} of its interval"
 
 
 def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
@@ -67,7 +68,9 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
 def _back_test(model: Model) -> str:
     errors = [error for error in model.back_test_errors if error is not None]
     return (
-        f"largest error in the back-test {max(errors, key=abs):+.1%}" if errors else "no back-test"
+        f"largest error in the back-test {percent(max(errors, key=abs), 1, signed=True)}"
+        if errors
+        else "no back-test"
     )
 
 
@@ -103,7 +106,7 @@ def _of_scatter(growth: Growth) -> Iterator[str]:
             "the band is wider for it"
         )
     elif relative > LARGE_SCATTER:
-        yield f"scatter of {relative:.0%} around the best law: no law here explains the points"
+        yield f"scatter of {percent(relative)} around the best law: no law here explains the points"
 
 
 def _of_rivals(growth: Growth, curve: Curve, index: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ import numpy as np
 from ..attribution.attribute import attribute, attribute_kinds, projection
 from ..attribution.nesting import nest
 from ..nsys.reading import read_profile
+from ..numbers import percent
 from .run_checks import is_gpu, measured, record
 from .steps import NO_GPU, Check, checked, unchecked
 
@@ -196,16 +197,17 @@ def range_checks(bench: Mapping[str, Any]) -> list[Check]:
             continue
         text = f"median {case['median_ns'] / 1e3:.2f} µs, mean {case['mean_ns'] / 1e3:.2f} µs"
         checks.append(checked(name, title, case["within"], text, wanted))
-        name, wanted = "ranges of an image", f"at most {most_share:.0%} of its time"
+        name, wanted = "ranges of an image", f"at most {percent(most_share)} of its time"
         for label, image in case["images"].items():
             where = f"{label}, {title}"
             if image is None:
                 checks.append(unchecked(name, where, "too few processes for an interval", wanted))
                 continue
-            text = (
-                f"{image['share']:.3%} by count; measured {image['ratio'] - 1:+.2%} "
-                f"({image['low'] - 1:+.2%} to {image['high'] - 1:+.2%})"
+            ratio, low, high = (
+                percent(image[name] - 1, 2, signed=True) for name in ("ratio", "low", "high")
             )
+            by_count = percent(image["share"], 3)
+            text = f"{by_count} by count; measured {ratio} ({low} to {high})"
             holds = image["within"] != "NO" and image["share"] <= most_share
             checks.append(checked(name, where, holds, text, wanted))
     return checks

@@ -14,6 +14,7 @@ from adscale.run_record import RunRecord
 from ..machine import MachineState, judge, read_state
 from ..measured_memory_table import measured_memory_table
 from ..nsys.reading import read_profile
+from ..numbers import percent
 from ..profiles.range_table import RANGE_COLUMNS
 from ..profiles.run_work import own_ranges
 from ..statistics.steadiness import check_steadiness
@@ -75,13 +76,13 @@ def expected_ranges(run: RunRecord) -> dict[str, int]:
 
 def coverage_check(folder: Path, where: str) -> Check:
     """Do the kernels of the measured images belong to submodules?"""
-    name, wanted = "kernel time in submodules", f"at least {LEAST_COVERAGE:.0%}"
+    name, wanted = "kernel time in submodules", f"at least {percent(LEAST_COVERAGE)}"
     if not is_gpu(folder):
         return unchecked(name, where, NO_GPU, wanted)
     share = coverage_share(folder)
     if share is None:
         return checked(name, where, False, "no kernel was recorded", wanted)
-    return checked(name, where, share >= LEAST_COVERAGE, f"{share:.2%}", wanted)
+    return checked(name, where, share >= LEAST_COVERAGE, f"{percent(share, 2)}", wanted)
 
 
 def memory_check(folder: Path, where: str, count: Path) -> Check:

@@ -13,6 +13,7 @@ from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
 from ..nsys.records import Bools, Int64s, Profile
+from ..numbers import percent
 from .run_work import RunWork
 from .work import (
     KINDS,
@@ -214,7 +215,7 @@ def _nested_note(found: Sequence[NestedOtherwise]) -> str:
 
 def _note(kind: str, found: Coverage) -> str:
     whose = "the kernel" if kind == "kernels" else "their"
-    share = "" if found.share is None else f" ({found.share:.1%} of {whose} time)"
+    share = "" if found.share is None else f" ({percent(found.share, 1)} of {whose} time)"
     inside = found.kernels - found.outside - found.without_launch
     return (
         f"{inside} of {found.kernels} {kind} were launched inside ranges{share}; "
@@ -248,8 +249,8 @@ class RunCoverage(NamedTuple):
         named = ", ".join(self.stray_names[:3])
         more = f" and {len(self.stray_names) - 3} more" if len(self.stray_names) > 3 else ""
         return (
-            f"the submodules account for {self.share:.1%} of the kernel time of the measured "
-            f"images; outside them ran {named}{more}"
+            f"the submodules account for {percent(self.share, 1)} of the kernel time of the "
+            f"measured images; outside them ran {named}{more}"
         )
 
     def as_metadata(self) -> dict[str, str]:
@@ -327,6 +328,6 @@ def uncovered_warning(share: float | None) -> str | None:
     if share is None or share <= 1 - ENOUGH:
         return None
     return (
-        f"{share:.1%} of the measured images' host time is outside of all submodules: what happens "
-        "there belongs to none of them"
+        f"{percent(share, 1)} of the measured images' host time is outside of all submodules: what "
+        "happens there belongs to none of them"
     )

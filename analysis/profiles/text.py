@@ -12,6 +12,7 @@ import pandas as pd
 
 from adscale.tables import text_table
 
+from ..numbers import percent, unsigned_zero
 from .coverage import ProfileCoverage
 from .work import path_names
 
@@ -57,12 +58,6 @@ _LEAST_WIDTH = 24
 MOST_ROWS = 200
 """Of a table for people, unless they ask for all."""
 _GAP = 2
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV with line feeds; null is an empty field, reals have 12 digits."""
-    text: str = table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
-    return text
 
 
 def json_text(ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage) -> str:
@@ -174,5 +169,5 @@ def _shown(column: str, value: object) -> str:
     if not isinstance(value, float):
         return shortened(printable(str(value)))
     if column in _SHARES:
-        return f"{value:.1%}"
-    return f"{value:.1f}" if column == "kernels_per_call" else f"{value:.3f}"
+        return percent(value, 1)
+    return unsigned_zero(f"{value:.1f}" if column == "kernels_per_call" else f"{value:.3f}")

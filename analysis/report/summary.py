@@ -16,6 +16,7 @@ import pandas as pd
 from ..feasibility.rows import END_TO_END, LATENCY
 from ..memory_table import MEMORY_METHODS
 from ..missing import missing_words, read_rows
+from ..numbers import known, known_interval, percent
 from ..profiles.times import MAIN_CLOCK
 from ..runs_table import RUNS
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
@@ -76,9 +77,10 @@ def _fits(fits: pd.DataFrame) -> Iterator[str]:
         curves = rows[["device", "method", "variant"]].drop_duplicates().to_numpy()
         named = ", ".join(f"{method} {variant} ({device})" for device, method, variant in curves)
         yield f"No band for {named}: {reason}."
-    factor = runtimes["extrapolation_factor_pixels"].max()
+    told = runtimes[runtimes["refused"].fillna("") == ""]
+    factor = told["extrapolation_factor_pixels"].max()
     if pd.notna(factor) and factor > 1:
-        end = runtimes["extrapolate_to_px"].max()
+        end = told["extrapolate_to_px"].max()
         yield (
             f"Runtimes are extrapolated to {end:,} px, up to {factor:.3g} times the pixels of the "
             "largest measured resolution: such values are predictions."
@@ -108,16 +110,16 @@ def _profiler(runtime: pd.DataFrame) -> Iterator[str]:
 def _uncovered(runtime: pd.DataFrame) -> Iterator[str]:
     rows = runtime[runtime["uncovered_share"] > UNCOVERED_LIMIT]
     if len(rows):
-        most = rows["uncovered_share"].max()
-        yield f"Up to {most:.1%} of an image's host time is in no submodule, in: {_named(rows)}."
+        most = percent(rows["uncovered_share"].max(), 1)
+        yield f"Up to {most} of an image's host time is in no submodule, in: {_named(rows)}."
 
 
 def _ranges(runtime: pd.DataFrame) -> Iterator[str]:
     rows = runtime[runtime["ranges_share"] > COSTLY_RANGES]
     if len(rows):
-        most = rows["ranges_share"].max()
+        most = percent(rows["ranges_share"].max(), 1)
         yield (
-            f"Ranges take up to {most:.1%} of an image's host time by what an empty one costs, in: "
+            f"Ranges take up to {most} of an image's host time by what an empty one costs, in: "
             f"{_named(rows)}."
         )
 
@@ -159,14 +161,12 @@ class Candidate:
 
     def words(self) -> str:
         """Name, time, uncertainty, basis and sample size."""
-        low, high = self.time_ms.low, self.time_ms.high
-        interval = (
-            "no interval" if low is None or high is None else f"95 %: {low:.4g} to {high:.4g}"
-        )
+        value, low, high = known_interval(*self.time_ms[:3])
+        interval = f"95 %: {low} to {high}" if low and high else "no interval"
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
-        rare = f"rare slow images may add {unseen_share(self.images):.0%}"
+        rare = f"rare slow images may add {percent(unseen_share(self.images))}"
         return (
-            f"{self.name}, {self.time_ms.value:.4g} ms per image ({interval}; {self.basis}, "
+            f"{self.name}, {value} ms per image ({interval}; {self.basis}, "
             f"n = {self.images}{unsteady}; {rare})"
         )
 
@@ -291,7 +291,7 @@ def _words(best: Sequence[Candidate]) -> str:
     high, low = best[0].time_ms.high, second.time_ms.low
     apart = high is not None and low is not None and high < low
     told = "intervals apart" if apart else "not told apart"
-    return f"{first}; next {second.name} ({second.time_ms.value:.4g} ms), {told}"
+    return f"{first}; next {second.name} ({known(*second.time_ms[:3])} ms), {told}"
 
 
 def _doubts(runs: pd.DataFrame, runtime: pd.DataFrame) -> str:

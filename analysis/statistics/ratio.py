@@ -1,8 +1,8 @@
-"""Ratio of two means with its interval: how many times as long one thing takes as another.
+"""Ratio of two means or medians with its interval: how many times as long one takes as another.
 
-The logarithms of the means are compared. The standard error of a mean's logarithm is the standard
-error of the mean over the mean (delta method), those of the two add up as squares, and the interval
-is that of Student's t with the degrees of freedom of Welch and Satterthwaite (Welch, "The
+Their logarithms are compared. The standard error of a mean's logarithm is the standard error of the
+mean over the mean (delta method), a median's the same, those of the two add up as squares, and the
+interval is that of Student's t with the degrees of freedom of Welch and Satterthwaite (Welch, "The
 generalization of 'Student's' problem when several different population variances are involved",
 Biometrika 34, 1947). On logarithms b/a and a/b have the same interval, one the reciprocal of the
 other.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -28,10 +28,10 @@ from adscale.mean_error import cosine_count, t_quantile
 
 
 class Mean(NamedTuple):
-    """A mean of times above zero and how far it is known.
+    """A mean or median of times above zero and how far it is known.
 
     Attributes:
-        value: the mean.
+        value: the mean or median.
         standard_error: of it, in its unit; None where the sample is too small to tell.
         degrees: degrees of freedom of that error; at least 1 where there is one.
     """
@@ -59,36 +59,66 @@ class Ratio(NamedTuple):
     p_value: float | None = None
 
 
-def mean_of_row(row: Mapping[Hashable, Any], prefix: str = "", suffix: str = "") -> Mean | None:
-    """The mean of a row of `runtime.csv`, as `analysis.statistics.summary` has estimated it.
+Statistic = Literal["median", "mean"]
+"""What is compared: a rare slow image moves the mean, and hardly the median."""
 
-    With several processes they are the sample; with one, its effective images are, with as many
-    degrees of freedom as the mean's interval has.
+
+def value_of_row(
+    row: Mapping[Hashable, Any], statistic: Statistic, suffix: str = ""
+) -> Mean | None:
+    """Mean or median of a row of `runtime.csv`, and how far it is known.
+
+    Tables made before have no standard errors: there they follow from the interval, which has
+    `processes` − 1 degrees of freedom, or those of the cosines of one process.
 
     Args:
-        row: its columns `processes`, `images`, `mean_ms`, `std_ms`, `process_std_ms` and
-            `effective_images`; a missing value is None or NA.
-        prefix: before their names, in a row of two runs side by side.
-        suffix: behind them.
+        row: its columns of the statistic, `processes` and `images`; a missing value is None or NA.
+        statistic: which of both.
+        suffix: behind their names, in a row of two runs side by side.
 
     Returns:
-        None without a mean above zero.
+        None without a value above zero.
     """
 
     def number(name: str) -> float | None:
-        value = row[f"{prefix}{name}{suffix}"]
+        value = row[f"{name}{suffix}"]
         return None if pd.isna(value) else float(value)
 
-    mean, processes, images = number("mean_ms"), number("processes"), number("images")
-    if mean is None or mean <= 0:
+    value = number(f"{statistic}_ms")
+    if value is None or value <= 0:
         return None
-    several = processes is not None and processes > 1
-    scatter = number("process_std_ms" if several else "std_ms")
-    size = processes if several else number("effective_images")
-    if scatter is None or size is None or images is None:
-        return Mean(mean, None, 0)
-    degrees = size - 1 if several else cosine_count(int(images))
-    return Mean(mean, scatter / math.sqrt(size), degrees)
+    error = number(f"{statistic}_standard_error_ms")
+    degrees = number(f"{statistic}_degrees_of_freedom")
+    if error is not None and degrees is not None:
+        return Mean(value, error, degrees)
+    low, high = (number(name) for name in _ENDS[statistic])
+    processes, images = number("processes"), number("images")
+    if low is None or high is None or processes is None or images is None or images < 2:
+        return Mean(value, None, 0)
+    degrees = processes - 1 if processes > 1 else cosine_count(int(images))
+    return Mean(value, (high - low) / 2 / t_quantile(degrees), degrees)
+
+
+_ENDS: dict[Statistic, tuple[str, str]] = {
+    "mean": ("ci95_low_ms", "ci95_high_ms"),
+    "median": ("median_low_ms", "median_high_ms"),
+}
+
+
+def compared_values(
+    row: Mapping[Hashable, Any], suffixes: tuple[str, str]
+) -> tuple[Statistic, Mean | None, Mean | None]:
+    """What is compared of two rows side by side: their medians if both are known, else their means.
+
+    Args:
+        row: see `value_of_row`.
+        suffixes: of the two rows.
+    """
+    medians = [value_of_row(row, "median", suffix) for suffix in suffixes]
+    if all(one is not None and one.standard_error is not None for one in medians):
+        return "median", medians[0], medians[1]
+    below, above = (value_of_row(row, "mean", suffix) for suffix in suffixes)
+    return "mean", below, above
 
 
 def ratio_of_means(below: Mean, above: Mean) -> Ratio:

@@ -32,6 +32,7 @@ import numpy as np
 from adscale.mean_error import Floats
 from adscale.wandering import Wandering, find_wandering
 
+from ..numbers import percent
 from . import drift
 from .drift import DriftTest, drift_tests
 
@@ -238,7 +239,7 @@ def count_outliers(values: Floats) -> int:
 
 
 def _drift_words(test: DriftTest) -> str:
-    size = f"{abs(test.change_share):.1%} {'slower' if test.change_share > 0 else 'faster'}"
+    size = f"{percent(abs(test.change_share), 1)} {'slower' if test.change_share > 0 else 'faster'}"
     what = {
         "thirds": f"the last third of the images is {size} than the first",
         "trend": f"the images become {size} over the run",
@@ -250,17 +251,17 @@ def _drift_words(test: DriftTest) -> str:
 def _wandering_words(found: Wandering) -> str:
     so = "its intervals are wider" if found.forgotten else "a run this long has no interval"
     return (
-        f"the level of the times wanders by about {found.height_share:.1%}, more slowly than an "
-        f"interval of its images allows for; {so} (statistic {found.statistic:.1f}, alarm at "
-        f"{found.limit:.1f})"
+        f"the level of the times wanders by about {percent(found.height_share, 1)}, more slowly "
+        f"than an interval of its images allows for; {so} (statistic {found.statistic:.1f}, "
+        f"alarm at {found.limit:.1f})"
     )
 
 
 def _group_words(groups: Modes, mean: float) -> str:
     distance = (groups.slow - groups.fast) / mean
     return (
-        f"two groups of times with a gap between them: {groups.slow_share:.0%} of the images are "
-        f"slower than the others by {distance:.1%} of the mean "
+        f"two groups of times with a gap between them: {percent(groups.slow_share)} of the images "
+        f"are slower than the others by {percent(distance, 1)} of the mean "
         f"(statistic {groups.statistic:.1f}, alarm at {groups.limit:.1f})"
     )
 
@@ -273,7 +274,7 @@ def _steady_words(tests: tuple[DriftTest, ...], images: int) -> str:
         else f"; {images} images may miss a slow wandering, {TELLING_IMAGES} seldom do"
     )
     return (
-        f"the last third differs from the first by {thirds.change_share:+.1%} "
+        f"the last third differs from the first by {percent(thirds.change_share, 1, signed=True)} "
         f"(p = {thirds.p_value:.2g}); no trend, step or wandering that matters, one group of "
         f"times{blind}"
     )

@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adscale.mean_error import Floats, t_quantile
-from adscale.percentiles import is_within, percentile_estimates, sample_percentiles
-from adscale.wandering import Wandering, find_wandering, series_error
+from adscale.percentiles import Percentile, is_within, percentile_estimates, sample_percentiles
+from adscale.wandering import Wandering, find_wandering, interval_cosines, series_error
 
 from .unseen import unseen_share
 
@@ -38,13 +38,25 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the statistic.
-        low: lower end; None, like `high`, where the sample is too small to have an interval.
+        low: lower end, which is never below 0, as no time is; None, like all that follows, where
+            the sample is too small to have an interval, or its level wanders.
         high: upper end.
+        standard_error: half of the interval's width, or what it would be were it symmetric, over
+            the quantile of Student's t that it was made with.
+        degrees: degrees of freedom of that quantile.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
+    standard_error: float | None = None
+    degrees: float | None = None
+
+    @classmethod
+    def with_error(cls, value: float, standard_error: float, degrees: float) -> Estimate:
+        """An estimate whose interval is Student's."""
+        reach = t_quantile(degrees) * standard_error
+        return cls(value, max(value - reach, 0.0), value + reach, standard_error, degrees)
 
     @property
     def half_width_share(self) -> float | None:
@@ -79,6 +91,8 @@ class SeriesSummary:
         p99: 99th percentile.
         std: standard deviation of the images within a process (n − 1); None below two images.
         process_std: standard deviation of the processes' means; None with one process.
+        process_means: of each process; empty with one process.
+        process_medians: the same.
         minimum: smallest time of all.
         maximum: largest time of all.
         effective_images: independent images that would know the mean as well; fewer than `images`
@@ -96,6 +110,8 @@ class SeriesSummary:
     p99: Estimate | None
     std: float | None
     process_std: float | None
+    process_means: tuple[float, ...]
+    process_medians: tuple[float, ...]
     minimum: float
     maximum: float
     effective_images: float | None
@@ -128,8 +144,8 @@ def _summarize_one(values: Floats) -> SeriesSummary:
     if len(values) > 1:
         std = float(values.std(ddof=1))
     if std is not None and error is not None:
-        half_width, standard_error = float(error.half_width), float(error.standard_error)
-        estimate = Estimate(mean, mean - half_width, mean + half_width)
+        standard_error = float(error.standard_error)
+        estimate = Estimate.with_error(mean, standard_error, error.degrees)
         effective = float(len(values))
         if standard_error > 0:  # what scatters against its neighbours is no more than its images
             effective = min(effective, (std / standard_error) ** 2)
@@ -144,6 +160,8 @@ def _summarize_one(values: Floats) -> SeriesSummary:
         p99=p99,
         std=std,
         process_std=None,
+        process_means=(),
+        process_medians=(),
         minimum=float(values.min()),
         maximum=float(values.max()),
         effective_images=effective,
@@ -154,14 +172,25 @@ def _summarize_one(values: Floats) -> SeriesSummary:
 def _percentiles_of_one(
     values: Floats, wandering: Wandering
 ) -> tuple[Estimate, Estimate | None, Estimate | None, Estimate | None]:
+    cosines = interval_cosines(len(values), wandering)
+    degrees = min(cosines) if cosines else 0  # those of the more cautious interval
     median, *upper = (
-        Estimate(*one) for one in percentile_estimates(values, PERCENTILES, wandering)
+        _between_values(one, degrees)
+        for one in percentile_estimates(values, PERCENTILES, wandering)
     )
     p90, p95, p99 = (
         one if is_within(len(values), share) else None
         for one, share in zip(upper, PERCENTILES[1:], strict=True)
     )
     return median, p90, p95, p99
+
+
+def _between_values(found: Percentile, degrees: int) -> Estimate:
+    """A percentile whose interval lies between two values: (t/z)² is in the number of images."""
+    if found.low is None or found.high is None:
+        return Estimate(found.value)
+    error = (found.high - found.low) / 2 / t_quantile(degrees)
+    return Estimate(*found, error, degrees)
 
 
 def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
@@ -187,6 +216,8 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
         p99=p99,
         std=float(np.mean(stds)) if stds else None,
         process_std=float(means.std(ddof=1)),
+        process_means=tuple(means.tolist()),
+        process_medians=tuple(percentiles[:, 0].tolist()),
         minimum=float(min(values.min() for values in series)),
         maximum=float(max(values.max() for values in series)),
         effective_images=None,
@@ -204,5 +235,4 @@ def _over_processes(numbers: Floats, with_interval: bool = True) -> Estimate:
     mean, count = float(numbers.mean()), len(numbers)
     if not with_interval:
         return Estimate(mean)
-    half_width = t_quantile(count - 1) * float(numbers.std(ddof=1)) / count**0.5
-    return Estimate(mean, mean - half_width, mean + half_width)
+    return Estimate.with_error(mean, float(numbers.std(ddof=1)) / count**0.5, count - 1)

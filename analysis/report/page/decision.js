@@ -42,19 +42,31 @@ function decisionRows() {
   return (TABLES.feasibility || []).filter((row) => row.variant === variant && (method === "all" || row.method === method));
 }
 
+function latency(row) {
+  return known(row.latency_ms, row.latency_low_ms, row.latency_high_ms, 3);
+}
+
+function p99(row) {
+  return known(row.latency_p99_ms, row.latency_p99_low_ms, row.latency_p99_high_ms, 3);
+}
+
+function p99End(row) {
+  return cell(row, "latency_p99_high_ms");
+}
+
 // The verdict on memory, made worse by a cycle time that is not kept: as `analysis feasible` does.
 function cellVerdict(row) {
   const cycle = Number(decisionState.cycle);
   if (!cycle || row.verdict === "does_not_fit") return { verdict: row.verdict, why: row.reason };
   if (row.latency_p99_ms === null) {
     if (row.latency_ms === null) return { verdict: "uncertain", why: `${row.reason}; latency: ${row.latency_problem ?? "not known"}` };
-    if ((row.latency_low_ms ?? row.latency_ms) > cycle) return { verdict: "does_not_fit", why: `the mean ${number(row.latency_ms)} ms is longer than the cycle` };
+    if ((row.latency_low_ms ?? row.latency_ms) > cycle) return { verdict: "does_not_fit", why: `the mean ${latency(row)} ms is longer than the cycle` };
     return { verdict: "uncertain", why: `${row.reason}; latency: too few images for a p99` };
   }
-  if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${number(row.latency_p99_ms)} ms is longer than the cycle` };
+  if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${p99(row)} ms is longer than the cycle` };
   const high = row.latency_p99_high_ms;
-  if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${number(row.latency_p99_ms)} ms, its upper end ${high === null ? "is not known" : `is ${number(high)} ms`}` };
-  return { verdict: row.verdict, why: `${row.reason}; p99 at most ${number(high)} ms` };
+  if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${p99(row)} ms, its upper end ${high === null ? "is not known" : `is ${p99End(row)} ms`}` };
+  return { verdict: row.verdict, why: `${row.reason}; p99 at most ${p99End(row)} ms` };
 }
 
 function showDecision() {
@@ -104,8 +116,8 @@ function decisionCell(row, tell) {
   if (decisionState.verdict !== "all" && decisionState.verdict !== verdict) return element("td", {}, "");
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
-  const speed = row.latency_ms === null ? null : `${number(row.latency_ms, 3)} ms${basis}`;
-  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${number(row.latency_p99_ms, 3)} ms`}` : ""}`;
+  const speed = row.latency_ms === null ? null : `${latency(row)} ms${basis}`;
+  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}`;
   const button = element(
     "button",
     { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },

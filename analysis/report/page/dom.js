@@ -31,8 +31,56 @@ function element(tag, attributes = {}, ...children) {
 function number(value, digits = 4) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value)) return value.toLocaleString("en-US");
-  return Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumSignificantDigits: digits });
+  if (Number.isInteger(value)) return (value + 0).toLocaleString("en-US");
+  return unsignedZero(Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumSignificantDigits: digits }));
+}
+
+// As many digits as a 95 % interval leaves: the rule of analysis/numbers.py.
+function known(value, low, high, digits = 4) {
+  const place = placeOf(value, low, high);
+  return place === null ? number(value, digits) : atPlace(value, place);
+}
+
+// Decimal places to which a number with an interval is shown; null where it has none.
+function placeOf(value, low, high) {
+  const missing = [value, low, high].some((one) => one === null || one === undefined);
+  if (missing || !(high > low)) return null;
+  const largest = exponentOf(value);
+  return Math.max(Math.min(1 - exponentOf((high - low) / 2), 5 - largest), -largest);
+}
+
+function exponentOf(value) {
+  return value === 0 ? 0 : Number(value.toExponential().split("e")[1]);
+}
+
+function atPlace(value, place) {
+  const rounded = place < 0 ? Math.round(value * 10 ** place) / 10 ** place : value;
+  const shown = Math.min(Math.max(place, 0), 15);
+  return unsignedZero(rounded.toLocaleString("en-US", { minimumFractionDigits: shown, maximumFractionDigits: shown }));
+}
+
+const ENDS = {
+  mean_ms: ["ci95_low_ms", "ci95_high_ms"],
+  ...Object.fromEntries(
+    ["median", "p90", "p95", "p99", "latency", "latency_p99"].map((name) => [`${name}_ms`, [`${name}_low_ms`, `${name}_high_ms`]]),
+  ),
+  predicted: ["band_low", "band_high"],
+};
+const VALUE_OF = Object.fromEntries(
+  Object.entries(ENDS).flatMap(([value, ends]) => [value, ...ends].map((column) => [column, value])),
+);
+
+// A cell of a table: numbers with an interval, and its ends, in the digits that are known.
+function cell(row, column) {
+  const value = VALUE_OF[column];
+  if (value === undefined || typeof row[column] !== "number") return number(row[column]);
+  const [low, high] = ENDS[value].map((end) => row[end]);
+  const place = placeOf(row[value], low, high);
+  return place === null ? number(row[column]) : atPlace(row[column], Math.max(place, -exponentOf(row[column])));
+}
+
+function unsignedZero(text) {
+  return /[1-9]/.test(text) ? text : text.replace("-", "");
 }
 
 // --- controls: native elements, each with a name ---
@@ -114,7 +162,7 @@ function dataTable(rows, columns, caption, { classOf = () => null, onsort = null
         element(
           "td",
           { class: [numeric[column] ? "number" : "", long[column] ? "long" : "", classOf(row, column) || ""].join(" ").trim() || null },
-          number(row[column]),
+          cell(row, column),
         ),
       ),
     ),

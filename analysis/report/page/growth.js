@@ -6,11 +6,11 @@ function growthWords(fit) {
   const words = [];
   if (fit.formula) words.push(`Law chosen: ${fit.formula} (${fit.coefficients}), because: ${fit.why_chosen}.`);
   else words.push("Line: sum of what was fitted, or the paper's parabola where no law could be chosen.");
-  if (fit.back_test_one_out !== null) words.push(`Back-test: the largest resolution, left out, is missed by ${(100 * fit.back_test_one_out).toFixed(1)} %.`);
+  if (fit.back_test_one_out !== null) words.push(`Back-test: the largest resolution, left out, is missed by ${unsignedZero((100 * fit.back_test_one_out).toFixed(1))} %.`);
   if (fit.interval_refused) words.push(`No band: ${fit.interval_refused}.`);
   if (fit.refused) words.push(`At ${number(fit.extrapolate_to_px)} px refused: ${fit.refused}.`);
   if (fit.problems) words.push(`Note: ${fit.problems}.`);
-  words.push(`${number(fit.extrapolate_to_px)} px are ${number(fit.extrapolation_factor_pixels, 3)} times the pixels of the largest measured resolution.`);
+  if (!fit.refused) words.push(`${number(fit.extrapolate_to_px)} px are ${number(fit.extrapolation_factor_pixels, 3)} times the pixels of the largest measured resolution.`);
   return words.join(" ");
 }
 
@@ -37,7 +37,7 @@ function drawGrowth(into) {
   }
   traces.push({ type: "scatter", mode: "lines", name: "law chosen", x: curve.map((row) => row.resolution_px), y: curve.map((row) => row.predicted), line: { color: colour }, hovertemplate: "%{y:,.4~g} ms" });
   traces.push({ type: "scatter", mode: "lines", name: "paper's parabola", x: curve.map((row) => row.resolution_px), y: curve.map((row) => row.study_predicted), line: { color: cssColour("--soft"), dash: "dot" }, hovertemplate: "%{y:,.4~g} ms" });
-  traces.push({ type: "scatter", mode: "markers", name: "measured", x: points.map((row) => row.resolution_px), y: points.map((row) => row.mean_ms), error_y: whiskers(points, "mean_ms", "ci95_low_ms", "ci95_high_ms"), marker: { color: cssColour("--ink"), size: 8, symbol: points.map((row) => (row.verdict && row.verdict !== "steady" ? "circle-open" : "circle")) }, hovertemplate: "%{y:,.4~g} ms" });
+  traces.push({ type: "scatter", mode: "markers", name: "measured", x: points.map((row) => row.resolution_px), y: points.map((row) => row.mean_ms), error_y: whiskers(points, "mean_ms", "ci95_low_ms", "ci95_high_ms"), marker: { color: cssColour("--ink"), size: 8, symbol: points.map((row) => (row.verdict && row.verdict !== "steady" ? "circle-open" : "circle")) }, ...meanHover(points) });
   const last = Math.max(...points.map((row) => row.resolution_px));
   const end = Math.max(...curve.map((row) => row.resolution_px));
   const log = methodState.xLog ? Math.log10 : (value) => value;

@@ -171,7 +171,7 @@ function drawImplementations(into) {
       y: of.map((row) => row.mean_ms), error_y: whiskers(of, "mean_ms", "ci95_low_ms", "ci95_high_ms"),
       line: { color: STUDY.colours.series[k % STUDY.colours.series.length], dash: k % 2 ? "dash" : "solid" },
       marker: { symbol: of.map((row) => (row.verdict && row.verdict !== "steady" ? "circle-open" : "circle")), size: 8 },
-      hovertemplate: "%{y:,.4~g} ms",
+      ...meanHover(of),
     };
   });
   plotFigure(into, {
@@ -199,7 +199,7 @@ function drawLatency(into) {
     traces.push({
       type: "scatter", mode: "markers", name: "end to end, p99", x: whole.map((row) => String(row.resolution_px)),
       y: whole.map((row) => row.p99_ms), marker: { symbol: "line-ew-open", size: 18, line: { width: 2 }, color: cssColour("--ink") },
-      hovertemplate: "%{y:,.4~g} ms",
+      text: whole.map((row) => known(row.p99_ms, row.p99_low_ms, row.p99_high_ms)), hovertemplate: "%{text} ms",
     });
   }
   plotFigure(into, {

@@ -97,6 +97,13 @@ function sourceOf(...tables) {
     .join(". ");
 }
 
+// A mean under the pointer, in the digits that are known.
+function meanHover(rows) {
+  return {
+    text: rows.map((row) => known(row.mean_ms, row.ci95_low_ms, row.ci95_high_ms)), hovertemplate: "%{text} ms",
+  };
+}
+
 function whiskers(rows, value, low, high) {
   return {
     type: "data", symmetric: false, thickness: 1,

@@ -1,0 +1,106 @@
+"""Numbers as people read them: as many digits as are known, and no zero with a sign.
+
+The page has the same rule in its script `dom.js`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+DIGITS = 4
+"""Significant digits of a number of which no uncertainty is known."""
+
+MOST_DIGITS = 6
+"""More are never shown, however well a number is known."""
+
+_ZERO = re.compile(r"^-(?=[0,.]*(?:e[-+]\d+)?\s?%?$)")
+"""The sign of a number whose digits are all zero."""
+
+
+def unsigned_zero(text: str) -> str:
+    """A formatted number, without the sign that is left of a small one: 0.0 for -0.0."""
+    return _ZERO.sub("", text)
+
+
+def known(
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    digits: int = DIGITS,
+    most: int = MOST_DIGITS,
+) -> str:
+    """A number in the digits that its 95 % interval leaves: two of half of its width are shown.
+
+    Args:
+        value: the number.
+        low: lower end; None or NA, like `high`, where it has none.
+        high: upper end.
+        digits: significant ones, where there is no interval, or none of a width.
+        most: significant digits where there is one.
+    """
+    return _decimal(value, places(value, low, high, digits, most))
+
+
+def known_interval(
+    value: float, low: float | None, high: float | None, digits: int = DIGITS
+) -> tuple[str, str, str]:
+    """A number and both ends of its interval, to the same place; empty ends where it has none.
+
+    Args:
+        value: the number.
+        low: lower end.
+        high: upper end.
+        digits: as for `known`.
+    """
+    place = places(value, low, high, digits)
+    ends = [
+        "" if _is_missing(end) else _decimal(float(end), max(place, -_exponent(float(end))))  # type: ignore[arg-type]
+        for end in (low, high)
+    ]
+    return _decimal(value, place), ends[0], ends[1]
+
+
+def places(
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    digits: int = DIGITS,
+    most: int = MOST_DIGITS,
+) -> int:
+    """Decimal places to which a number is shown; negative: it is rounded before the point."""
+    largest = _exponent(value)
+    if _is_missing(low) or _is_missing(high) or not float(high) > float(low):  # type: ignore[arg-type]
+        return digits - 1 - largest if value else 0
+    half_width = (float(high) - float(low)) / 2  # type: ignore[arg-type]
+    # a number keeps its first digit, even where it is not known
+    return max(min(1 - _exponent(half_width), most - 1 - largest), -largest)
+
+
+def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:
+    """A share in percent: `12 %`, `+0.3 %`."""
+    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}"
+    if signed and not text.strip("+-0."):
+        text = text[1:]
+    return f"{unsigned_zero(text)} %"
+
+
+def _decimal(value: float, place: int) -> str:
+    """Without trailing zeros behind the digits that are known, and without an exponent."""
+    rounded = round(value, place) if math.isfinite(value) else value
+    return unsigned_zero(f"{rounded:,.{min(max(place, 0), 15)}f}")
+
+
+def _exponent(value: float) -> int:
+    """Of the first digit: 2 for 123, -1 for 0.5; 0 for 0."""
+    if value == 0 or not math.isfinite(value):
+        return 0
+    return int(f"{value:e}".partition("e")[2])
+
+
+def _is_missing(value: object) -> bool:
+    """None, NA, NaN or infinite."""
+    try:
+        return not math.isfinite(value)  # type: ignore[arg-type]
+    except TypeError:  # None, NA
+        return True
