@@ -106,6 +106,9 @@ RUNTIME = Table(
         COLLECTOR,
         SAMPLE,
         MEAN,
+        real("standard_error_ms", "degrees_of_freedom", means="standard error of the mean, and "
+             "degrees of freedom of the Student's t by which its interval is as wide; null where "
+             "it has none. Fits and comparisons use these"),
         real(*(f"{name}{end}_ms" for name in _PERCENTILES for end in ("", "_low", "_high")),
              means="percentiles of the images, null for so few in a process that they would be the "
              "largest time (p90 below 7, p95 below 14, p99 below 67); and the ends of their 95 % "
@@ -284,6 +287,8 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "mean_ms": summary.mean.value,
         "ci95_low_ms": summary.mean.low,
         "ci95_high_ms": summary.mean.high,
+        "standard_error_ms": summary.standard_error,
+        "degrees_of_freedom": summary.degrees_of_freedom,
         **{
             f"{name}{end}_ms": number
             for name, estimate in estimates.items()

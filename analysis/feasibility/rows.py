@@ -19,7 +19,7 @@ from adscale.names import sensor_side_px
 
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from ..fits.series import MEAN_COLUMNS, complexities_of, relative_std
+from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
 from .fitting import GIB, RAN, Need, Target, fits, measured_context, need_at, observed
@@ -107,11 +107,13 @@ class Latencies:
 
     @cached_property
     def _mean(self) -> Growth:
+        errors = relative_errors(self._rows)
         return fit_growth(
             self._rows["resolution_px"].astype(float).tolist(),
             self._rows["mean_ms"].astype(float).tolist(),
             "ms",
-            relative_std=relative_std(self._rows),
+            relative_std=errors and errors.std,
+            degrees_of_freedom=errors and errors.degrees_of_freedom,
             prior=self._prior,
         )
 

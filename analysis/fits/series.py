@@ -13,9 +13,6 @@ from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
 WHOLE_METHOD = "method"
 """Name of the sum over all submodules of a method."""
 
-NORMAL_QUANTILE = 1.96
-"""Half the width of a 95 % interval in standard errors, where the sample is not tiny."""
-
 LEAST_OF_MEDIAN = 0.5
 """Share of the median standard error of its series that a point's is never taken to be below.
 
@@ -33,6 +30,18 @@ _FITTED_ROLES = {"submodule", "image", "end_to_end"}
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
 
 
+class RelativeErrors(NamedTuple):
+    """How far the points of a series are known.
+
+    Attributes:
+        std: standard error of each value over the value.
+        degrees_of_freedom: of each of these.
+    """
+
+    std: tuple[float, ...]
+    degrees_of_freedom: tuple[float, ...]
+
+
 class Series(NamedTuple):
     """One quantity over the resolution.
 
@@ -47,8 +56,7 @@ class Series(NamedTuple):
         side_px: resolutions, ascending.
         values: one per resolution.
         counted: exact value at the resolution extrapolated to, None where unknown.
-        relative_std: standard error of each value over the value, None where not all were measured.
-        degrees_of_freedom: of each of these; None where they count as known exactly.
+        errors: how far the values are known; None where not all were measured.
         prior: laws to admit.
         is_part: whether it is a submodule whose runtimes are summed to the method's.
         unsteady: the runs among them that were not steady, in words; empty: none.
@@ -64,8 +72,7 @@ class Series(NamedTuple):
     side_px: tuple[int, ...]
     values: tuple[float, ...]
     counted: int | None = None
-    relative_std: tuple[float, ...] | None = None
-    degrees_of_freedom: tuple[float, ...] | None = None
+    errors: RelativeErrors | None = None
     prior: Prior = NOTHING_KNOWN
     is_part: bool = False
     unsteady: str = ""
@@ -100,7 +107,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
             submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
-            relative_std=relative_std(measured),
+            errors=relative_errors(measured),
             prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
             if is_part
             else prior_of_whole(known),
@@ -127,27 +134,28 @@ def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str
     return found
 
 
-def relative_std(
-    measured: pd.DataFrame, columns: tuple[str, str, str] = MEAN_COLUMNS
-) -> tuple[float, ...] | None:
-    """Standard errors over their values, from intervals of 95 %.
+def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
+    """Standard errors of means over the means, with their degrees of freedom.
 
     Args:
         measured: rows of `runtime.csv`, a point each.
-        columns: of the value, the lower and the upper end.
 
     Returns:
-        One per row; None where a point has no interval, or nothing varies.
+        None where a mean has no standard error, or nothing varies.
     """
-    value, low, high = columns
-    half_ms = (measured[high] - measured[low]) / 2
-    relative = (half_ms / NORMAL_QUANTILE / measured[value]).to_numpy("float64", na_value=np.nan)
-    if not len(relative) or not np.all(np.isfinite(relative)):
+    degrees = measured["degrees_of_freedom"].to_numpy("float64", na_value=np.nan)
+    relative = (measured["standard_error_ms"] / measured["mean_ms"]).to_numpy(
+        "float64", na_value=np.nan
+    )
+    if not len(relative) or not np.all(np.isfinite(relative) & np.isfinite(degrees)):
         return None
     least = LEAST_OF_MEDIAN * float(np.median(relative))
     if least <= 0:
         return None
-    return tuple(float(value) for value in np.maximum(relative, least))
+    return RelativeErrors(
+        tuple(float(value) for value in np.maximum(relative, least)),
+        tuple(float(value) for value in degrees),
+    )
 
 
 def memory_series(

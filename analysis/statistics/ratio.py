@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from adscale.mean_error import cosine_count, t_quantile
+from adscale.mean_error import t_quantile
 
 
 class Mean(NamedTuple):
@@ -62,12 +62,9 @@ class Ratio(NamedTuple):
 def mean_of_row(row: Mapping[Hashable, Any], prefix: str = "", suffix: str = "") -> Mean | None:
     """The mean of a row of `runtime.csv`, as `analysis.statistics.summary` has estimated it.
 
-    With several processes they are the sample; with one, its effective images are, with as many
-    degrees of freedom as the mean's interval has.
-
     Args:
-        row: its columns `processes`, `images`, `mean_ms`, `std_ms`, `process_std_ms` and
-            `effective_images`; a missing value is None or NA.
+        row: its columns `mean_ms`, `standard_error_ms` and `degrees_of_freedom`; a missing value
+            is None or NA.
         prefix: before their names, in a row of two runs side by side.
         suffix: behind them.
 
@@ -79,16 +76,13 @@ def mean_of_row(row: Mapping[Hashable, Any], prefix: str = "", suffix: str = "")
         value = row[f"{prefix}{name}{suffix}"]
         return None if pd.isna(value) else float(value)
 
-    mean, processes, images = number("mean_ms"), number("processes"), number("images")
+    mean, error = number("mean_ms"), number("standard_error_ms")
+    degrees = number("degrees_of_freedom")
     if mean is None or mean <= 0:
         return None
-    several = processes is not None and processes > 1
-    scatter = number("process_std_ms" if several else "std_ms")
-    size = processes if several else number("effective_images")
-    if scatter is None or size is None or images is None:
+    if error is None or degrees is None:
         return Mean(mean, None, 0)
-    degrees = size - 1 if several else cosine_count(int(images))
-    return Mean(mean, scatter / math.sqrt(size), degrees)
+    return Mean(mean, error, degrees)
 
 
 def ratio_of_means(below: Mean, above: Mean) -> Ratio:

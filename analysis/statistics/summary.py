@@ -73,6 +73,8 @@ class SeriesSummary:
         processes: processes with at least one image.
         images: images of all processes together.
         mean: arithmetic mean.
+        standard_error: of the mean; None where the mean has no interval.
+        degrees_of_freedom: of the Student's t of the mean's interval; None without one.
         median: middle value.
         p90: 90th percentile; None, like the next two, where it would be the largest time.
         p95: 95th percentile.
@@ -90,6 +92,8 @@ class SeriesSummary:
     processes: int
     images: int
     mean: Estimate
+    standard_error: float | None
+    degrees_of_freedom: int | None
     median: Estimate
     p90: Estimate | None
     p95: Estimate | None
@@ -138,6 +142,8 @@ def _summarize_one(values: Floats) -> SeriesSummary:
         processes=1,
         images=len(values),
         mean=estimate,
+        standard_error=None if error is None else float(error.standard_error),
+        degrees_of_freedom=None if error is None else error.degrees,
         median=median,
         p90=p90,
         p95=p95,
@@ -181,6 +187,8 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
         processes=len(series),
         images=sum(len(values) for values in series),
         mean=_over_processes(means),
+        standard_error=float(means.std(ddof=1)) / len(means) ** 0.5,
+        degrees_of_freedom=len(means) - 1,
         median=median,
         p90=p90,
         p95=p95,

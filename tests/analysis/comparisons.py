@@ -66,9 +66,8 @@ class Measured:
             "processes": summary.processes,
             "images": summary.images,
             "mean_ms": summary.mean.value,
-            "std_ms": summary.std,
-            "process_std_ms": summary.process_std,
-            "effective_images": summary.effective_images,
+            "standard_error_ms": summary.standard_error,
+            "degrees_of_freedom": summary.degrees_of_freedom,
         }
         return {**runtime_row("M", side_px, part, role), **times, **self.row}
 

@@ -115,9 +115,8 @@ def test_the_mean_of_a_row_has_the_interval_of_its_summary(processes: int) -> No
     series = list(np.random.default_rng(5).normal(5, 0.3, (processes, 90)))
     summary = summarize_series(series)
     row = {
-        "processes": processes, "images": summary.images, "mean_ms": summary.mean.value,
-        "std_ms": summary.std, "process_std_ms": summary.process_std,
-        "effective_images": summary.effective_images,
+        "mean_ms": summary.mean.value, "standard_error_ms": summary.standard_error,
+        "degrees_of_freedom": summary.degrees_of_freedom,
     }  # fmt: skip
     mean = mean_of_row(row)
     assert mean is not None
@@ -130,8 +129,8 @@ def test_the_mean_of_a_row_has_the_interval_of_its_summary(processes: int) -> No
 
 
 def test_one_image_has_a_mean_without_error() -> None:
-    row: dict[Any, Any] = {"processes": 1, "images": 1, "mean_ms": 4.0, "std_ms": None}
-    row |= {"process_std_ms": pd.NA, "effective_images": math.nan}
+    row: dict[Any, Any] = {"mean_ms": 4.0, "standard_error_ms": pd.NA}
+    row |= {"degrees_of_freedom": math.nan}
     assert mean_of_row(row) == Mean(4.0, None, 0)
     assert mean_of_row(row | {"mean_ms": None}) is None
 
