@@ -327,6 +327,10 @@ def test_one_process_tells_large_differences_only() -> None:
         assert "one process on a side" in found.reason
         assert verdict(evidence(1.11, 1.2, processes=processes)).name == "slower"
         assert verdict(evidence(0.8, 0.9, processes=processes)).name == "faster"
+        alike = verdict(evidence(0.995, 1.005, processes=processes))
+        assert alike.name == "unclear"
+        assert "one process on a side" in alike.reason
+        assert verdict(evidence(0.995, 1.005, processes=processes), margin=0.15).name == "same"
 
 
 def test_a_difference_of_20_percent_is_found_with_one_process() -> None:
@@ -415,8 +419,9 @@ def test_the_worst_comes_first(tmp_path: Path, analysis: Command) -> None:
     def ms(part: str, side_px: int) -> float:
         return Measured().ms(part, side_px) * {"teacher": 0.5, "student": 2.0, "image": 1.0}[part]
 
-    a = Measured(images=1000).write(tmp_path / "a", 1)
-    b = Measured(ms=ms, images=1000).write(tmp_path / "b", 2)
+    measured = Measured(images=300, processes=5)
+    a = measured.write(tmp_path / "a", 1)
+    b = replace(measured, ms=ms).write(tmp_path / "b", 2)
     _, out, _ = analysis("compare", a, b)
     verdicts = [line.split()[0] for line in out.splitlines() if " busy " in line]
     assert verdicts == ["slower"] * 3 + ["same"] * 3 + ["faster"] * 3
@@ -458,8 +463,9 @@ def test_an_only_device_may_have_another_name(tmp_path: Path, analysis: Command)
 
 def test_the_margin_and_clocks_can_be_chosen(tmp_path: Path, analysis: Command) -> None:
     clocks = ("host", "busy", "span", "latency")
-    a = Measured(clocks=clocks, images=1000).write(tmp_path / "a", 1)
-    b = Measured(clocks=clocks, images=1000, ms=times(1.2)).write(tmp_path / "b", 6)
+    measured = Measured(clocks=clocks, images=300, processes=5)
+    a = measured.write(tmp_path / "a", 1)
+    b = replace(measured, ms=times(1.2)).write(tmp_path / "b", 6)
     _, out, _ = analysis("compare", a, b)
     assert "30 comparisons: 30 slower" in out
     assert "18 comparisons by other clocks" in out
