@@ -79,9 +79,8 @@ def _side(
     random: np.random.Generator, rows: pd.DataFrame, name: str, study: Study, scatter: Floats
 ) -> Side:
     shape = (RUNS, study.processes)
-    means = (
-        1 + scatter[:, np.newaxis] * random.normal(size=shape) + LEFT * random.normal(size=shape)
-    )
+    means = 1 + scatter[:, np.newaxis] * random.normal(size=shape)
+    means += LEFT * random.normal(size=shape)
     if name == "B":
         means[: study.different] *= 1 + study.difference
     if study.processes > 1:
