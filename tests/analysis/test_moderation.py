@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from analysis.comparison.sides import pair_sides
-from analysis.comparison.verdict import comparison_table
 from analysis.statistics.moderation import FEWEST_RUNS, common_variance
-from tests.analysis.comparisons import PARTS, Measured
+from tests.analysis.comparisons import PARTS, Measured, compare
 
 
 @pytest.mark.parametrize("freedom", [3.0, 8.0, 1e6])
@@ -60,7 +58,7 @@ def test_a_difference_in_few_rows_is_found_with_three_processes() -> None:
     found = []
     for seed in range(4):
         b = replace(MANY, ms=lambda part, side: MANY.ms(part, side) * (1.1 if side == 256 else 1))
-        verdicts = compare(MANY, b, seed)
+        verdicts = list(compare(MANY, b, (2 * seed, 2 * seed + 1))["verdict"])
         found += verdicts[: len(PARTS)]
         assert "faster" not in verdicts
     assert np.mean([one == "slower" for one in found]) >= 0.8
@@ -68,9 +66,4 @@ def test_a_difference_in_few_rows_is_found_with_three_processes() -> None:
 
 def test_where_nothing_differs_nothing_is_found() -> None:
     for seed in range(4):
-        assert set(compare(MANY, MANY, seed)) <= {"same", "unclear"}
-
-
-def compare(a: Measured, b: Measured, seed: int) -> list[str]:
-    pair = pair_sides(a.side("A", 2 * seed), b.side("B", 2 * seed + 1), {})
-    return list(comparison_table(*pair)["verdict"])
+        assert set(compare(MANY, MANY, (2 * seed, 2 * seed + 1))["verdict"]) <= {"same", "unclear"}
