@@ -61,7 +61,11 @@ def check_config_files(arguments: Sequence[str]) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a mapping that names a key twice, of which the last would win."""
+    """Refuses what means something else than it says.
+
+    These are a mapping that names a key twice, of which the last would win, and numbers that
+    YAML 1.1 reads otherwise than people do: ``010`` is 8 (octal), ``1:30`` is 90 (base 60).
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a node.
@@ -75,6 +79,25 @@ class _Loader(yaml.SafeLoader):
                 what = f"{key.value!r} is named twice"
                 raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_plain_number(self, node: yaml.ScalarNode) -> int | float:
+        """The number of a node.
+
+        Raises:
+            yaml.YAMLError: it is octal by a leading zero, or of base 60.
+        """
+        is_integer = node.tag == "tag:yaml.org,2002:int"
+        number = (self.construct_yaml_int if is_integer else self.construct_yaml_float)(node)
+        digits = node.value.lstrip("+-")
+        octal = is_integer and len(digits) > 1 and digits[0] == "0" and digits[1] not in "bx"
+        if octal or ":" in digits:
+            what = f"{node.value!r} would be read as {number}; write that, or what is meant"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        return number
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_plain_number)
 
 
 def typed(given: Any) -> Any:
@@ -104,7 +127,7 @@ def parse_value(text: str, where: str) -> Any:
         ConfigError: it is no YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(where, f"{text!r} is no YAML ({error})", "mend the value") from None
 

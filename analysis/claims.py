@@ -45,11 +45,15 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
         yield (
             "–" if r_squared is None else f"{r_squared:.4f}",
             str(side_px),
-            percent(float(parabola.predict(side_px)) / counted - 1, 1),
-            percent(float(quartic.predict(side_px**2)) / counted - 1, 1),
+            _percent(float(parabola.predict(side_px)) / counted - 1),
+            _percent(float(quartic.predict(side_px**2)) / counted - 1),
             f"{power:.2f}",
         )
         before_px = side_px
+
+
+def _percent(share: float) -> str:
+    return percent(share, 1).replace("%", " %")
 
 
 FLOAT_BYTES = 4

@@ -65,19 +65,6 @@ MEAN = real(
     "several processes the mean of their means, and Student's t over them",
 )
 
-ERRORS = join(
-    real("mean_standard_error_ms", "median_standard_error_ms", means="of mean and median: half of "
-         "the interval over the quantile of Student's t; null where there is none"),
-    real("mean_degrees_of_freedom", "median_degrees_of_freedom", means="of that quantile: "
-         "`processes` − 1 of several, of one process the cosines of its interval", unit=""),
-    text("process_means_ms", "process_medians_ms", means="of each process, in their order, with a "
-         "space between, in ms; null with one process"),
-)  # fmt: skip
-"""How far mean and median are known, for those who compute with them.
-
-Tables made before have none of these columns; they are read as null.
-"""
-
 BASIS = text("basis", means="`counted`, `fitted` or `extrapolated`")
 
 INCOMPLETE = text(

@@ -78,11 +78,9 @@ def places(
 
 
 def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:
-    """A share in percent: `12 %`, `+0.3 %`."""
-    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}"
-    if signed and not text.strip("+-0."):
-        text = text[1:]
-    return f"{unsigned_zero(text)} %"
+    """A share in percent: `12%`, `+0.3%`, and `0.0%` whatever the sign."""
+    text = f"{share:{'+' if signed else ''}.{decimals}%}"
+    return text if text.strip("+-0.%") else text.lstrip("+-")
 
 
 def _decimal(value: float, place: int) -> str:

@@ -100,7 +100,6 @@ _COPIED = [
 ]
 _PAIRED = ["device", "method", "precision", "resolution_px", "submodule"]
 _SIDES = ("_reference", "_optimized")
-_JUDGED = ("ratio", "ratio_ci95_low", "ratio_ci95_high", "verdict", "reason")
 
 
 def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -211,10 +210,14 @@ def _ratios(
             "optimized_images": pair["images_optimized"],
             "reference_verdict": pair["verdict_reference"],
             "optimized_verdict": pair["verdict_optimized"],
-            "statistic": found["statistic"],
-            "reference_ms": pair[f"{found['statistic']}_ms_reference"],
-            "optimized_ms": pair[f"{found['statistic']}_ms_optimized"],
-            **{f"time_{name}": found[name] for name in _JUDGED},
+            "statistic": found.statistic,
+            "reference_ms": pair[f"{found.statistic}_ms_reference"],
+            "optimized_ms": pair[f"{found.statistic}_ms_optimized"],
+            "time_ratio": None if found.ratio is None else found.ratio.value,
+            "time_ratio_ci95_low": None if found.ratio is None else found.ratio.low,
+            "time_ratio_ci95_high": None if found.ratio is None else found.ratio.high,
+            "time_verdict": found.verdict.name,
+            "time_reason": found.verdict.reason,
             **{
                 f"{side}_{what}_bytes": None if counted is None else counted[f"{what}_bytes_{side}"]
                 for what in ("held", "activations")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
 
-from .columns import CLOCK, COLLECTOR, ERRORS, MEAN, PART, SAMPLE, STATUS
+from .columns import CLOCK, COLLECTOR, MEAN, PART, SAMPLE, STATUS
 from .numbers import percent
 from .runs_table import RUNS, runs_table
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from .profiles.study_runs import Pass, StudyRun
     from .profiles.times import PartTimes
-    from .statistics.summary import Estimate, SeriesSummary
 
 
 KERNELS = Table(
@@ -108,11 +107,15 @@ RUNTIME = Table(
         COLLECTOR,
         SAMPLE,
         MEAN,
+        real("standard_error_ms", "degrees_of_freedom", means="standard error of the mean, and "
+             "degrees of freedom of the Student's t by which its interval is as wide; null where "
+             "it has none. Fits use these"),
+        real("median_standard_error_ms", "median_degrees_of_freedom", means="the same of the "
+             "median. Comparisons use these"),
         real(*(f"{name}{end}_ms" for name in _PERCENTILES for end in ("", "_low", "_high")),
              means="percentiles of the images, null for so few in a process that they would be the "
              "largest time (p90 below 7, p95 below 14, p99 below 67); and the ends of their 95 % "
              "intervals, null for fewer images than they need, or for a level that wanders"),
-        ERRORS,
         real("std_ms", "process_std_ms", means="standard deviation of the images (n − 1), of "
              "several processes its mean; and of the processes' means"),
         real("min_ms", "max_ms", means="smallest and largest of all images"),
@@ -154,7 +157,6 @@ RUNTIME = Table(
 Measured, by the clock in the column ``clock``, of as many images as ``images`` and ``processes``
 say.""",
     in_report=True,
-    not_in_report=frozenset({"process_means_ms", "process_medians_ms"}),
 )  # fmt: skip
 
 _PIXELS_PER_MS = 1e3
@@ -288,12 +290,15 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "mean_ms": summary.mean.value,
         "ci95_low_ms": summary.mean.low,
         "ci95_high_ms": summary.mean.high,
+        "standard_error_ms": summary.mean.standard_error,
+        "degrees_of_freedom": summary.mean.degrees_of_freedom,
+        "median_standard_error_ms": summary.median.standard_error,
+        "median_degrees_of_freedom": summary.median.degrees_of_freedom,
         **{
             f"{name}{end}_ms": number
             for name, estimate in estimates.items()
             for end, number in zip(("", "_low", "_high"), estimate[:3], strict=True)
         },
-        **_errors(summary),
         "std_ms": summary.std,
         "process_std_ms": summary.process_std,
         "min_ms": summary.minimum,
@@ -303,17 +308,6 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "outliers": steadiness.outliers,
         "steadiness": steadiness.verdict,
     }
-
-
-def _errors(summary: SeriesSummary) -> dict[str, Any]:
-    """The columns of `ERRORS`."""
-    found: dict[str, Any] = {}
-    for name, of_each in (("mean", summary.process_means), ("median", summary.process_medians)):
-        estimate: Estimate = getattr(summary, name)
-        found[f"{name}_standard_error_ms"] = estimate.standard_error
-        found[f"{name}_degrees_of_freedom"] = estimate.degrees
-        found[f"process_{name}s_ms"] = " ".join(f"{value:.12g}" for value in of_each) or None
-    return found
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

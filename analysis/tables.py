@@ -15,11 +15,7 @@ from adscale.errors import OutputError, ResultsError
 from adscale.files import note_input, write_output
 from adscale.tables import MISSING, Schema, names_of
 
-from .columns import ERRORS
-
 _OF_ALL = names_of(MISSING)
-_ADDED = {*_OF_ALL, *names_of(ERRORS)}
-"""Columns that tables made before lack, and that are null then."""
 
 
 def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
@@ -132,8 +128,8 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         raise ResultsError(path, f"cannot be opened ({error.strerror})", _AGAIN) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
-    for name in _ADDED & schema.keys() - set(table.columns):  # made before there was one
-        table[name] = pd.array([None] * len(table), dtype=schema[name])
+    if "missing" in schema and "missing" not in table.columns:  # made before there was one
+        table["missing"] = pd.array([None] * len(table), dtype="string")
     absent = [name for name in schema if name not in table.columns]
     if absent:
         raise ResultsError(path, f"has no column {', '.join(absent)}", _AGAIN)

@@ -19,11 +19,17 @@ from adscale.names import DOMAIN
 Annotate = Callable[[str], AbstractContextManager[object]]
 """Opens a range of that name on the calling thread: ``with annotate("teacher"): …``."""
 
+BETWEEN = "between submodules"
+"""The submodule of what a network does in none of its children."""
+
+EMPTY = "empty range"
+"""The ranges that are opened to see what one costs, behind all images."""
+
 RESERVED = frozenset(
     {
         *("warmup", "measure", "memory"),
         *("load", "prepare", "copy_to_device", "flush", "image", "synchronize", "copy_to_host"),
-        *("end_to_end", "method", "run", "outside"),
+        *("end_to_end", "method", "run", "outside", BETWEEN),
     }
 )
 """Names of our own ranges, and of other rows of tables beside those of submodules."""
@@ -46,9 +52,6 @@ def no_range(_name: str) -> AbstractContextManager[object]:
     """Takes the place of what opens ranges where nobody records them."""
     return NO_RANGE
 
-
-EMPTY = "empty range"
-"""The ranges that are opened to see what one costs, behind all images."""
 
 TURNS, DISPLACING_BYTES = 100, 4 * 2**20
 

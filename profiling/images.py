@@ -134,9 +134,10 @@ class ImageSet:
             ImageFolderError: the folder is missing, holds no image, or none that can be read.
         """
         files, skipped = find_images(folder, select=select)
+        absolute = [file.absolute() for file in files]  # a method may change the working directory
         names = [file.relative_to(folder).as_posix() for file in files]
         others = [(path.relative_to(folder).as_posix(), reason) for path, reason in skipped]
-        return cls(files, names, str(folder), others)
+        return cls(absolute, names, str(folder), others)
 
     @classmethod
     def photographs(cls) -> ImageSet:

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -89,6 +91,7 @@ def measure(
         UserError: the images, weights or device cannot be used, or settings of the execution.
     """
     started_utc = now_utc()
+    working_directory = Path.cwd()
     spec = resolve(get_spec(request.target))
     # a foreign method is known only here; of ours, the settings are complete already
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
@@ -109,6 +112,7 @@ def measure(
         on_start(start.record(Outcome.killed(), spec.submodules))
         outcome = Outcome()
         submodules = _run(request, spec, images, annotate, memory, machine, outcome)
+        os.chdir(working_directory)  # the method may have changed it; the record reads files
         memory.end()
     _compare_switches(request, spec, outcome)
     if outcome.phase != "build":

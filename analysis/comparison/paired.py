@@ -1,68 +1,102 @@
-"""Ratios of rows side by side, whose p-values all rows of a call have a say in."""
+"""Ratios of rows side by side; errors from several processes in the light of all runs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
+from ..statistics.moderation import common_variance
+from ..statistics.ratio import (
+    Mean,
+    Ratio,
+    Statistic,
+    compared_statistic,
+    mean_of_row,
+    ratio_of_means,
+)
 
-from ..statistics.ratio import Ratio, Statistic, compared_values, ratio_of_means
-from .moderation import moderated
+Record = Mapping[Hashable, Any]
+"""Two rows of `runtime.csv` side by side; what they share has no suffix."""
 
 
-class Compared(NamedTuple):
+class Paired(NamedTuple):
     """Two rows side by side.
 
     Attributes:
         statistic: what is compared of them.
-        ratio: of what is compared; None where one of them has no time. Its interval is that of the
-            two runs, its p-value that of `analysis.comparison.moderation`.
-        p_degrees: degrees of freedom of its p-value; None without one, or where nothing scatters.
+        ratio: of the second over the first; None where one of them has no time.
     """
 
     statistic: Statistic
     ratio: Ratio | None
-    p_degrees: float | None
 
 
-def compare_rows(
-    pairs: Sequence[Mapping[Hashable, Any]], suffixes: tuple[str, str]
-) -> list[Compared]:
-    """Ratios of all pairs of rows of `runtime.csv`.
+def pair_ratios(records: Sequence[Record], suffixes: tuple[str, str]) -> list[Paired]:
+    """Ratios of all pairs of a call.
 
     Args:
-        pairs: of a call: rows that are judged together.
+        records: the pairs.
         suffixes: behind the columns of the row that is divided by, and of the other.
     """
-    values = [compared_values(pair, suffixes) for pair in pairs]
-    sides = [
-        moderated(
-            [(one[1], one[2])[number] for one in values],
-            [_processes(pair, one[0], suffix) for pair, one in zip(pairs, values, strict=True)],
-        )
-        for number, suffix in enumerate(suffixes)
+    statistics = [compared_statistic(record, suffixes) for record in records]
+    below, above = (_means(records, statistics, suffix) for suffix in suffixes)
+    return [
+        Paired(statistic, ratio_of_means(a, b) if a and b else None)
+        for statistic, a, b in zip(statistics, below, above, strict=True)
     ]
-    found = []
-    for (statistic, below, above), *pulled in zip(values, *sides, strict=True):
-        if below is None or above is None:
-            found.append(Compared(statistic, None, None))
-            continue
-        ratio = ratio_of_means(below, above)
-        by_all = ratio_of_means(*(one or below for one in pulled))
-        degrees = [one.degrees for one in pulled if one and one.standard_error]
-        has_p = by_all.p_value is not None and degrees
-        found.append(
-            Compared(
-                statistic,
-                ratio._replace(p_value=by_all.p_value),
-                min(degrees) if has_p else None,
-            )
-        )
-    return found
 
 
-def _processes(pair: Mapping[Hashable, Any], statistic: str, suffix: str) -> tuple[float, ...]:
-    """The statistic of each process; empty where there is one, or tables made before."""
-    listed = pair[f"process_{statistic}s_ms{suffix}"]
-    return () if pd.isna(listed) else tuple(float(value) for value in str(listed).split())
+def column_of(record: Record, name: str, suffix: str) -> Any:
+    """A column of one of the two rows."""
+    return record[f"{name}{suffix}"] if f"{name}{suffix}" in record else record[name]
+
+
+def _means(
+    records: Sequence[Record], statistics: Sequence[Statistic], suffix: str
+) -> list[Mean | None]:
+    """Means or medians of one side, moderated by clock and statistic."""
+    means = [
+        mean_of_row(record, suffix=suffix, statistic=statistic)
+        for record, statistic in zip(records, statistics, strict=True)
+    ]
+    groups: dict[tuple[str, Statistic], list[int]] = {}
+    for number, (record, mean, statistic) in enumerate(
+        zip(records, means, statistics, strict=True)
+    ):
+        several = mean is not None and column_of(record, "processes", suffix) > 1
+        if several and mean is not None and mean.standard_error:
+            clock = str(column_of(record, "clock", suffix))
+            groups.setdefault((clock, statistic), []).append(number)
+    for numbers in groups.values():
+        _moderate(means, records, numbers, suffix)
+    return means
+
+
+def _moderate(
+    means: list[Mean | None], records: Sequence[Record], numbers: Sequence[int], suffix: str
+) -> None:
+    """Replace means of a group, of several processes each, by those with moderated errors."""
+    # of one process each, since the error of a mean falls with their number
+    counts = [float(column_of(records[number], "processes", suffix)) for number in numbers]
+    known = [_known(means[number]) for number in numbers]
+    shares = [
+        mean.standard_error / mean.value  # type: ignore[operator]
+        for mean in known
+    ]
+    variances = [share**2 * count for share, count in zip(shares, counts, strict=True)]
+    labels = ("device", "method", "variant", "resolution_px")
+    runs = [
+        tuple(column_of(records[number], name, suffix) for name in labels) for number in numbers
+    ]
+    common = common_variance(variances, [mean.degrees for mean in known], runs)
+    if common is None:
+        return
+    for number, mean, count, variance in zip(numbers, known, counts, variances, strict=True):
+        both, degrees = common.moderated(variance, mean.degrees)
+        means[number] = Mean(mean.value, mean.value * math.sqrt(both / count), degrees)
+
+
+def _known(mean: Mean | None) -> Mean:
+    assert mean is not None
+    return mean

@@ -6,8 +6,7 @@ docs/comparison.md.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -17,9 +16,9 @@ from adscale.tables import Columns, flag, integer, join, pick, real, schema_of, 
 from ..columns import CLOCK, PART
 from ..numbers import known
 from ..profiles.times import MAIN_CLOCK
-from ..statistics.ratio import Ratio
+from ..statistics.ratio import Ratio, Statistic
 from ..tables import make_table
-from .paired import Compared, compare_rows
+from .paired import Record, column_of, pair_ratios
 from .sides import LABELS, PAIRED, Side, nothing_matches
 
 MARGIN = 0.02
@@ -35,14 +34,8 @@ PROCESS_FACTOR = 1.1
 """Factor that processes may differ by where a side has only one; a convention.
 
 Without it equal programs, whose processes differ by 1 % (standard deviation), were called faster or
-slower in 38 of 100 comparisons, by 5 % in 86; and programs 3 % apart were called the same in 21.
+slower in 38 of 100 comparisons, by 5 % in 86.
 """
-
-ONE_PROCESS = (
-    "one process on a side: how processes differ is not in the interval, and may account for a "
-    f"factor of {PROCESS_FACTOR:g} (measure with processes: 3, or 5 where 5 % matter)"
-)
-"""Why neither equality nor a difference is told."""
 
 DISTURBANCE_FACTOR = 2.0
 """Factor of a disturbance: of two programs that want all of a device, each gets half."""
@@ -57,7 +50,7 @@ class Evidence(NamedTuple):
     """The numbers by which a comparison is judged.
 
     Attributes:
-        ratio: see `Compared`.
+        ratio: B over A; None where one of them has no time.
         statuses: of the runs of A and B.
         run_verdicts: of the runs of A and B; None where not known.
         images: of A and B.
@@ -133,15 +126,16 @@ def _judge_one(each: Evidence, p_adjusted: float | None, family: int, margin: fl
         reason = f"{disturbed}; a disturbance may account for a factor of {DISTURBANCE_FACTOR:g}"
         return Verdict("unclear", reason, None, p_adjusted)
     edge, percent = 1 + margin, f"±{margin * 100:g} %"
-    alone = min(each.processes) < 2
-    if _within(ratio, edge):
-        if alone and not _within(ratio, edge / PROCESS_FACTOR):
-            return Verdict("unclear", ONE_PROCESS, None, p_adjusted)
+    if 1 / edge <= ratio.low and ratio.high <= edge:
+        if min(each.processes) < 2 and not (
+            PROCESS_FACTOR / edge <= ratio.low and ratio.high <= edge / PROCESS_FACTOR
+        ):
+            return Verdict("unclear", _one_process(), None, p_adjusted)
         return Verdict("same", f"the interval lies within {percent}", None, p_adjusted)
     if not _beyond(ratio, 1.0):
         return Verdict("unclear", _too_wide(each, ratio, percent), None, p_adjusted)
-    if alone and not _beyond(ratio, PROCESS_FACTOR):
-        return Verdict("unclear", ONE_PROCESS, None, p_adjusted)
+    if min(each.processes) < 2 and not _beyond(ratio, PROCESS_FACTOR):
+        return Verdict("unclear", _one_process(), None, p_adjusted)
     if p_adjusted > ERROR_RATE:
         reason = f"beyond 1 alone, but not among {family} comparisons (adjusted p {p_adjusted:.2g})"
         return Verdict("unclear", reason, None, p_adjusted)
@@ -153,18 +147,18 @@ def _judge_one(each: Evidence, p_adjusted: float | None, family: int, margin: fl
     return Verdict("slower" if ratio.low > 1 else "faster", reason, beyond, p_adjusted)
 
 
-def _within(ratio: Ratio, factor: float) -> bool:
-    """Whether the whole interval is in 1/factor … factor; never for a factor below 1."""
-    assert ratio.low is not None
-    assert ratio.high is not None
-    return 1 / factor <= ratio.low and ratio.high <= factor
-
-
 def _beyond(ratio: Ratio, factor: float) -> bool:
     """Whether the whole interval is outside of 1/factor … factor."""
     assert ratio.low is not None
     assert ratio.high is not None
     return ratio.low > factor or ratio.high < 1 / factor
+
+
+def _one_process() -> str:
+    return (
+        "one process on a side: how processes differ is not in the interval, and may account for a "
+        f"factor of {PROCESS_FACTOR:g} (measure with processes: 3, or 5 where 5 % matter)"
+    )
 
 
 def _no_time(each: Evidence) -> str:
@@ -194,9 +188,8 @@ def _too_wide(each: Evidence, ratio: Ratio, percent: str) -> str:
 
 
 def _both(each: Evidence) -> str:
-    return ", ".join(
-        f"{name} {images}" for name, images in zip(each.names, each.images, strict=True)
-    )
+    both = zip(each.names, each.images, strict=True)
+    return ", ".join(f"{name} {images}" for name, images in both)
 
 
 _LABELS = ("device", "device_type", "hardware", "method", "variant", "status")
@@ -216,22 +209,6 @@ def _of_side(side: str) -> Columns:
 
 _OF_BOTH = (*_LABELS, "processes", "images", "mean_ms", "median_ms")
 
-JUDGED = join(
-    text("statistic", means="what is compared: `median`, or `mean` where a side's median has no "
-         "interval"),
-    real("ratio", "ratio_ci95_low", "ratio_ci95_high", means="B / A, and the ends of its 95 % "
-         "interval; null where a side has no time, or no interval"),
-    real("degrees_of_freedom", means="of the interval; null also where no time scatters"),
-    real("p_value", "p_adjusted", means="two-sided, of the ratio being 1: by itself, and among "
-         "all rows of the table"),
-    real("p_degrees_of_freedom", means="of the p-value, with those that other rows give"),
-    text("verdict", means="`same`, `faster`, `slower` or `unclear`, see above"),
-    flag("beyond_margin", means="whether the whole interval lies beyond the margin; null unless "
-         "the verdict is `faster` or `slower`"),
-    text("reason", means="of the verdict"),
-)  # fmt: skip
-"""What is found of two rows side by side."""
-
 COMPARISON = join(
     pick(PART, "resolution_px", "pixels", "submodule", "role"),
     CLOCK,
@@ -239,8 +216,18 @@ COMPARISON = join(
          "a CPU, `busy` on a GPU. Those and `latency` are printed and drawn"),
     _of_side("a"),
     _of_side("b"),
-    JUDGED,
+    text("statistic", means="what is compared: `median`, or `mean` where a side's median has no "
+         "interval"),
+    real("ratio", "ratio_ci95_low", "ratio_ci95_high", means="B / A, and the ends of its 95 % "
+         "interval; null where a side has no time, or no interval"),
+    real("degrees_of_freedom", means="of the interval; null also where no time scatters"),
+    real("p_value", "p_adjusted", means="two-sided, of the ratio being 1: by itself, and among "
+         "all rows of the table"),
     real("margin", means="of equivalence, as a share"),
+    text("verdict", means="`same`, `faster`, `slower` or `unclear`, see above"),
+    flag("beyond_margin", means="whether the whole interval lies beyond the margin; null unless "
+         "the verdict is `faster` or `slower`"),
+    text("reason", means="of the verdict"),
 )  # fmt: skip
 """Columns of `comparison.csv`."""
 
@@ -274,10 +261,8 @@ def comparison_table(
     if pairs.empty:
         raise nothing_matches(a, b)
     records = pairs.to_dict("records")
-    rows = [
-        {**_labels(record), **judged, "margin": margin}
-        for record, judged in zip(records, judge_pairs(records, ("_a", "_b"), margin), strict=True)
-    ]
+    judged = judge_pairs(records, ("_a", "_b"), margin)
+    rows = [_row(*both, margin) for both in zip(records, judged, strict=True)]
     return make_table(rows, schema_of(COMPARISON))
 
 
@@ -288,71 +273,73 @@ def _side_by_side(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return pairs[same_type | (pairs["clock"] == "latency")]
 
 
-def _labels(pair: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """What is compared with what."""
-    clock = pair["clock"]
+class Judged(NamedTuple):
+    """Two rows of `runtime.csv` side by side, and the verdict.
+
+    Attributes:
+        statistic: what is compared of them.
+        ratio: of the second over the first; None where one of them has no time.
+        verdict: on it.
+    """
+
+    statistic: Statistic
+    ratio: Ratio | None
+    verdict: Verdict
+
+
+def judge_pairs(
+    records: Sequence[Record],
+    suffixes: tuple[str, str],
+    margin: float = MARGIN,
+    names: tuple[str, str] = ("A", "B"),
+) -> list[Judged]:
+    """Compare and judge all pairs of a call together.
+
+    Args:
+        records: the pairs.
+        suffixes: behind the columns of the row that is divided by, and of the other.
+        margin: see `judge`.
+        names: of the two, in words.
+    """
+    paired = pair_ratios(records, suffixes)
+    evidence = [
+        _evidence(record, one.ratio, suffixes)._replace(names=names)
+        for record, one in zip(records, paired, strict=True)
+    ]
+    verdicts = judge(evidence, margin)
+    return [Judged(*one, verdict) for one, verdict in zip(paired, verdicts, strict=True)]
+
+
+def _row(pair: Record, judged: Judged, margin: float) -> dict[str, Any]:
+    clock, ratio, verdict = pair["clock"], judged.ratio, judged.verdict
     return {
         **{name: pair[name] for name in ("resolution_px", "submodule", "clock")},
         **{name: pair[f"{name}_a"] for name in ("pixels", "role")},
         "is_main_clock": clock == MAIN_CLOCK[pair["device_type_a"]],
         **{f"{side}_{name}": pair[f"{name}_{side}"] for side in "ab" for name in _OF_BOTH},
         **{f"{side}_run_verdict": pair[f"verdict_{side}"] for side in "ab"},
+        "statistic": judged.statistic,
+        "ratio": None if ratio is None else ratio.value,
+        "ratio_ci95_low": None if ratio is None else ratio.low,
+        "ratio_ci95_high": None if ratio is None else ratio.high,
+        "degrees_of_freedom": None if ratio is None else ratio.degrees,
+        "p_value": None if ratio is None else ratio.p_value,
+        "p_adjusted": verdict.p_adjusted,
+        "margin": margin,
+        "verdict": verdict.name,
+        "beyond_margin": verdict.beyond_margin,
+        "reason": verdict.reason,
     }
 
 
-def judge_pairs(
-    pairs: Sequence[Mapping[Hashable, Any]],
-    suffixes: tuple[str, str],
-    margin: float = MARGIN,
-    names: tuple[str, str] = ("A", "B"),
-) -> list[dict[str, Any]]:
-    """Compare and judge all pairs of a call together.
-
-    Args:
-        pairs: two rows of `runtime.csv` each.
-        suffixes: behind the columns of the row that is divided by, and of the other.
-        margin: see `judge`.
-        names: of the two, in words.
-
-    Returns:
-        The columns of `JUDGED` of each.
-    """
-    compared = compare_rows(pairs, suffixes)
-    evidence = [
-        _evidence(*both, suffixes)._replace(names=names)
-        for both in zip(pairs, compared, strict=True)
-    ]
-    found = []
-    for one, verdict in zip(compared, judge(evidence, margin), strict=True):
-        ratio = one.ratio or Ratio(math.nan)
-        found.append(
-            {
-                "statistic": one.statistic,
-                "ratio": None if one.ratio is None else ratio.value,
-                "ratio_ci95_low": ratio.low,
-                "ratio_ci95_high": ratio.high,
-                "degrees_of_freedom": ratio.degrees,
-                "p_value": ratio.p_value,
-                "p_adjusted": verdict.p_adjusted,
-                "p_degrees_of_freedom": one.p_degrees,
-                "verdict": verdict.name,
-                "beyond_margin": verdict.beyond_margin,
-                "reason": verdict.reason,
-            }
-        )
-    return found
-
-
-def _evidence(
-    pair: Mapping[Hashable, Any], compared: Compared, suffixes: tuple[str, str]
-) -> Evidence:
+def _evidence(record: Record, ratio: Ratio | None, suffixes: tuple[str, str]) -> Evidence:
     def both(name: str, absent: Any) -> tuple[Any, Any]:
-        values = (pair[f"{name}{suffix}"] for suffix in suffixes)
+        values = (column_of(record, name, suffix) for suffix in suffixes)
         first, second = (absent if pd.isna(value) else value for value in values)
         return first, second
 
     return Evidence(
-        compared.ratio,
+        ratio,
         statuses=both("status", "not measured"),
         run_verdicts=both("verdict", None),
         images=both("images", 0),

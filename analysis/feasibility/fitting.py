@@ -146,18 +146,18 @@ def counts_for(
     first = counts.iloc[0]
     if measured is None or first["device_type"] == device_type:
         return counts
-    own = measured[
+    is_own = (
         (measured["role"] == "run")
         & (measured["device_type"] == device_type)
         & (measured["method"] == first["method"])
         & (measured["variant"] == first["variant"])
-        & measured["counted_bytes"].notna()
-    ]
+    )
+    own = measured.loc[is_own & measured["counted_bytes"].notna()]
     if own.empty:
         return counts
     largest = own.sort_values("counted_bytes").drop_duplicates("resolution_px", keep="last")
-    largest["needed_bytes"] = largest["counted_bytes"]
-    return largest
+    found: pd.DataFrame = largest.rename(columns={"counted_bytes": "needed_bytes"})
+    return found
 
 
 def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:

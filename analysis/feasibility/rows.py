@@ -19,7 +19,7 @@ from adscale.names import sensor_side_px
 
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from ..fits.series import complexities_of, point_errors
+from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
 from .fitting import (
@@ -37,9 +37,6 @@ from .tables import FeasibilityTables
 
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""
-
-MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
-"""Columns of the mean with its interval."""
 
 P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
 """Columns of the 99th percentile with its interval."""
@@ -120,11 +117,13 @@ class Latencies:
 
     @cached_property
     def _mean(self) -> Growth:
+        errors = relative_errors(self._rows)
         return fit_growth(
             self._rows["resolution_px"].astype(float).tolist(),
             self._rows["mean_ms"].astype(float).tolist(),
             "ms",
-            **point_errors(self._rows)._asdict(),
+            relative_std=errors and errors.std,
+            degrees_of_freedom=errors and errors.degrees_of_freedom,
             prior=self._prior,
         )
 

@@ -198,9 +198,10 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
     """
     device, variant = runtime["device"].iloc[0], runtime["variant"].iloc[0]
     points = runtime[(runtime["clock"] == "latency") & (runtime["role"] == "end_to_end")]
+    has_p99 = bool(points["p99_ms"].notna().any())
     caption = (
-        f"{variant}: {measured_on(points)}{uncertainty(points)}. End to end: {END_TO_END}. Thin "
-        "marks above: 99th percentile (of 67 images and more)."
+        f"{variant}: {measured_on(points)}{uncertainty(points)}. End to end: {END_TO_END}."
+        f"{' Thin marks above: 99th percentile (of 67 images and more).' if has_p99 else ''}"
         f"{settings_words(points)}{unsteady_words(points)}{out_of_memory(points)}"
         f"{slowed_down(runtime)}"
     )
@@ -219,6 +220,7 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
         axes.set_yticks([])
     else:  # a wide interval reaches below zero, which has no place on this axis
         axes.set_ylim(bottom=measured["mean_ms"].min() / 3)
+    if has_p99:
         axes.plot([], [], linestyle=":", marker="_", color="#555555", label="99th percentile")
     add_legend(figure, axes, style, most_columns=4)
     return Drawing(f"scaling_latency_{device}_{variant}", figure, points.assign(basis="measured"))
@@ -241,11 +243,12 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     stack = shown.pivot_table(
         index="resolution_px", columns="submodule", values="mean_ms", dropna=False
     ).reindex(index=whole.index, columns=list(PARTS))
+    has_p99 = bool(end_to_end["p99_ms"].notna().any())
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(end_to_end)}. "
         f"Bars: mean of each part. Black: end-to-end latency ({END_TO_END})"
-        f"{uncertainty(end_to_end)}, as numbers above the bars; dotted: its 99th percentile "
-        "(of 67 images and more)."
+        f"{uncertainty(end_to_end)}, as numbers above the bars"
+        f"{'; dotted: its 99th percentile (of 67 images and more).' if has_p99 else '.'}"
         f"{settings_words(rows)}{unsteady_words(rows, 'hatched')}{out_of_memory(rows)}"
         f"{slowed_down(rows)}"
     )
@@ -283,7 +286,8 @@ def _mark_end_to_end(axes: Axes, whole: pd.DataFrame, tops: npt.NDArray[np.float
         ends = (measured - WIDTH / 2, measured + WIDTH / 2)
         axes.hlines(rows["mean_ms"], *ends, color="black", label="end to end")
         p99_ms = rows["p99_ms"].to_numpy("float64", na_value=np.nan)
-        axes.hlines(p99_ms, *ends, color="black", linestyle=":", label="99th percentile")
+        if np.isfinite(p99_ms).any():
+            axes.hlines(p99_ms, *ends, color="black", linestyle=":", label="99th percentile")
         axes.errorbar(
             measured, rows["mean_ms"], half_widths(rows), linestyle="", color="black", capsize=2.5,
             linewidth=0.8, label="_interval",

@@ -121,9 +121,10 @@ def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fit
     """
     groups: dict[tuple[str | None, ...], list[Fitted]] = {}
     for one in series:
+        errors = one.errors
         growth = fit_growth(
-            one.side_px, one.values, one.unit, relative_std=one.relative_std,
-            degrees_of_freedom=one.degrees_of_freedom, prior=one.prior,
+            one.side_px, one.values, one.unit, relative_std=errors and errors.std,
+            degrees_of_freedom=errors and errors.degrees_of_freedom, prior=one.prior,
         )  # fmt: skip
         fitted = Fitted(one, growth, {}, beyond_limit or one.quantity != "runtime")
         groups.setdefault(one[:6], []).append(fitted)
@@ -143,8 +144,7 @@ def _with_sum(group: list[Fitted]) -> Iterator[Fitted]:
         submodule=WHOLE_METHOD,
         side_px=tuple(sides),
         values=tuple(float(np.sum([values[side] for values in at])) for side in sides),
-        relative_std=None,
-        degrees_of_freedom=None,
+        errors=None,
         is_part=False,
     )
     growths = {name: part.growth for name, part in parts.items() if part.growth is not None}

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..statistics.ratio import value_of_row
 from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
 
 WHOLE_METHOD = "method"
@@ -21,11 +20,26 @@ What repeating an image does not show (which kernels are chosen at a resolution,
 machine was then) is no smaller where images agree. Without this one quiet run would decide a fit.
 """
 
+MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
+"""Columns of a mean with its interval in `runtime.csv`."""
+
 _RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
 _FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
 """By the type of the device. Host time on a GPU is that of launching, whatever the work."""
 _FITTED_ROLES = {"submodule", "image", "end_to_end"}
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
+
+
+class RelativeErrors(NamedTuple):
+    """How far the points of a series are known.
+
+    Attributes:
+        std: standard error of each value over the value.
+        degrees_of_freedom: of each of these.
+    """
+
+    std: tuple[float, ...]
+    degrees_of_freedom: tuple[float, ...]
 
 
 class Series(NamedTuple):
@@ -42,8 +56,7 @@ class Series(NamedTuple):
         side_px: resolutions, ascending.
         values: one per resolution.
         counted: exact value at the resolution extrapolated to, None where unknown.
-        relative_std: standard error of each value over the value, None where not all were measured.
-        degrees_of_freedom: of each of these; None where they count as known exactly.
+        errors: how far the values are known; None where not all were measured.
         prior: laws to admit.
         is_part: whether it is a submodule whose runtimes are summed to the method's.
         unsteady: the runs among them that were not steady, in words; empty: none.
@@ -59,8 +72,7 @@ class Series(NamedTuple):
     side_px: tuple[int, ...]
     values: tuple[float, ...]
     counted: int | None = None
-    relative_std: tuple[float, ...] | None = None
-    degrees_of_freedom: tuple[float, ...] | None = None
+    errors: RelativeErrors | None = None
     prior: Prior = NOTHING_KNOWN
     is_part: bool = False
     unsteady: str = ""
@@ -95,7 +107,7 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
             submodule=submodule,
             side_px=tuple(int(side) for side in measured["resolution_px"]),
             values=tuple(float(value) for value in measured["mean_ms"]),
-            **point_errors(measured)._asdict(),
+            errors=relative_errors(measured),
             prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
             if is_part
             else prior_of_whole(known),
@@ -122,38 +134,28 @@ def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str
     return found
 
 
-class PointErrors(NamedTuple):
-    """How far each point of a series is known; both None where not all of them are.
-
-    Attributes:
-        relative_std: standard error of each mean over the mean.
-        degrees_of_freedom: of each of these.
-    """
-
-    relative_std: tuple[float, ...] | None = None
-    degrees_of_freedom: tuple[float, ...] | None = None
-
-
-def point_errors(measured: pd.DataFrame) -> PointErrors:
-    """Standard errors over their means, with their degrees of freedom.
+def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
+    """Standard errors of means over the means, with their degrees of freedom.
 
     Args:
-        measured: rows of `runtime.csv` with a mean, a point each.
+        measured: rows of `runtime.csv`, a point each.
 
     Returns:
-        No errors where a point has none, or nothing varies.
+        None where a mean has no standard error, or nothing varies.
     """
-    known = [value_of_row(row, "mean") for row in measured.to_dict("records")]
-    relative = [
-        one.standard_error / one.value for one in known if one and one.standard_error is not None
-    ]
-    if not relative or len(relative) < len(known):
-        return PointErrors()
+    degrees = measured["degrees_of_freedom"].to_numpy("float64", na_value=np.nan)
+    relative = (measured["standard_error_ms"] / measured["mean_ms"]).to_numpy(
+        "float64", na_value=np.nan
+    )
+    if not len(relative) or not np.all(np.isfinite(relative) & np.isfinite(degrees)):
+        return None
     least = LEAST_OF_MEDIAN * float(np.median(relative))
     if least <= 0:
-        return PointErrors()
-    degrees = tuple(one.degrees for one in known if one)
-    return PointErrors(tuple(max(each, least) for each in relative), degrees)
+        return None
+    return RelativeErrors(
+        tuple(float(value) for value in np.maximum(relative, least)),
+        tuple(float(value) for value in degrees),
+    )
 
 
 def memory_series(

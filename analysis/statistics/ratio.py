@@ -1,10 +1,10 @@
-"""Ratio of two means or medians with its interval: how many times as long one takes as another.
+"""Ratio of two means with its interval: how many times as long one thing takes as another.
 
-Their logarithms are compared. The standard error of a mean's logarithm is the standard error of the
-mean over the mean (delta method), a median's the same, those of the two add up as squares, and the
-interval is that of Student's t with the degrees of freedom of Welch and Satterthwaite (Welch, "The
-generalization of 'Student's' problem when several different population variances are involved",
-Biometrika 34, 1947). On logarithms b/a and a/b have the same interval, one the reciprocal of the
+The logarithms of the means are compared, or those of medians, in the same way. The standard error
+of a mean's logarithm is the standard error of the mean over the mean (delta method), those of the
+two add up as squares, and the interval is that of Student's t with the degrees of freedom of Welch
+and Satterthwaite (Welch, "The generalization of 'Student's' problem when several different
+population variances are involved", Biometrika 34, 1947). On logarithms b/a and a/b have the same interval, one the reciprocal of the
 other.
 
 The p-value has the degrees of freedom of the smaller sample instead, which bounds it from above
@@ -24,11 +24,11 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from adscale.mean_error import cosine_count, t_quantile
+from adscale.mean_error import t_quantile
 
 
 class Mean(NamedTuple):
-    """A mean or median of times above zero and how far it is known.
+    """A mean or median of times above zero, and how far it is known.
 
     Attributes:
         value: the mean or median.
@@ -63,62 +63,44 @@ Statistic = Literal["median", "mean"]
 """What is compared: a rare slow image moves the mean, and hardly the median."""
 
 
-def value_of_row(
-    row: Mapping[Hashable, Any], statistic: Statistic, suffix: str = ""
-) -> Mean | None:
-    """Mean or median of a row of `runtime.csv`, and how far it is known.
+def compared_statistic(pair: Mapping[Hashable, Any], suffixes: tuple[str, str]) -> Statistic:
+    """What is compared of two rows side by side: medians if both are known, else means."""
+    medians = [mean_of_row(pair, suffix=suffix, statistic="median") for suffix in suffixes]
+    known = all(one is not None and one.standard_error is not None for one in medians)
+    return "median" if known else "mean"
 
-    Tables made before have no standard errors: there they follow from the interval, which has
-    `processes` − 1 degrees of freedom, or those of the cosines of one process.
+
+def mean_of_row(
+    row: Mapping[Hashable, Any],
+    prefix: str = "",
+    suffix: str = "",
+    statistic: Statistic = "mean",
+) -> Mean | None:
+    """The mean of a row of `runtime.csv`, as `analysis.statistics.summary` has estimated it.
 
     Args:
-        row: its columns of the statistic, `processes` and `images`; a missing value is None or NA.
-        statistic: which of both.
-        suffix: behind their names, in a row of two runs side by side.
+        row: its columns `mean_ms`, `standard_error_ms` and `degrees_of_freedom`, or those of the
+            median; a missing value is None or NA.
+        prefix: before their names, in a row of two runs side by side.
+        suffix: behind them.
+        statistic: whether the median instead.
 
     Returns:
-        None without a value above zero.
+        None without a mean above zero.
     """
 
     def number(name: str) -> float | None:
-        value = row[f"{name}{suffix}"]
+        value = row[f"{prefix}{name}{suffix}"]
         return None if pd.isna(value) else float(value)
 
-    value = number(f"{statistic}_ms")
-    if value is None or value <= 0:
+    of = "median_" if statistic == "median" else ""
+    mean, error = number(f"{statistic}_ms"), number(f"{of}standard_error_ms")
+    degrees = number(f"{of}degrees_of_freedom")
+    if mean is None or mean <= 0:
         return None
-    error = number(f"{statistic}_standard_error_ms")
-    degrees = number(f"{statistic}_degrees_of_freedom")
-    if error is not None and degrees is not None:
-        return Mean(value, error, degrees)
-    low, high = (number(name) for name in _ENDS[statistic])
-    processes, images = number("processes"), number("images")
-    if low is None or high is None or processes is None or images is None or images < 2:
-        return Mean(value, None, 0)
-    degrees = processes - 1 if processes > 1 else cosine_count(int(images))
-    return Mean(value, (high - low) / 2 / t_quantile(degrees), degrees)
-
-
-_ENDS: dict[Statistic, tuple[str, str]] = {
-    "mean": ("ci95_low_ms", "ci95_high_ms"),
-    "median": ("median_low_ms", "median_high_ms"),
-}
-
-
-def compared_values(
-    row: Mapping[Hashable, Any], suffixes: tuple[str, str]
-) -> tuple[Statistic, Mean | None, Mean | None]:
-    """What is compared of two rows side by side: their medians if both are known, else their means.
-
-    Args:
-        row: see `value_of_row`.
-        suffixes: of the two rows.
-    """
-    medians = [value_of_row(row, "median", suffix) for suffix in suffixes]
-    if all(one is not None and one.standard_error is not None for one in medians):
-        return "median", medians[0], medians[1]
-    below, above = (value_of_row(row, "mean", suffix) for suffix in suffixes)
-    return "mean", below, above
+    if error is None or degrees is None:
+        return Mean(mean, None, 0)
+    return Mean(mean, error, degrees)
 
 
 def ratio_of_means(below: Mean, above: Mean) -> Ratio:

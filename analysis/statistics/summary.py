@@ -41,19 +41,19 @@ class Estimate(NamedTuple):
         low: lower end, which is never below 0, as no time is; None, like all that follows, where
             the sample is too small to have an interval, or its level wanders.
         high: upper end.
-        standard_error: half of the interval's width, or what it would be were it symmetric, over
+        standard_error: half of the interval's width, before its lower end is cut off at 0, over
             the quantile of Student's t that it was made with.
-        degrees: degrees of freedom of that quantile.
+        degrees_of_freedom: of that quantile.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     standard_error: float | None = None
-    degrees: float | None = None
+    degrees_of_freedom: int | None = None
 
     @classmethod
-    def with_error(cls, value: float, standard_error: float, degrees: float) -> Estimate:
+    def with_error(cls, value: float, standard_error: float, degrees: int) -> Estimate:
         """An estimate whose interval is Student's."""
         reach = t_quantile(degrees) * standard_error
         return cls(value, max(value - reach, 0.0), value + reach, standard_error, degrees)
@@ -91,8 +91,6 @@ class SeriesSummary:
         p99: 99th percentile.
         std: standard deviation of the images within a process (n − 1); None below two images.
         process_std: standard deviation of the processes' means; None with one process.
-        process_means: of each process; empty with one process.
-        process_medians: the same.
         minimum: smallest time of all.
         maximum: largest time of all.
         effective_images: independent images that would know the mean as well; fewer than `images`
@@ -110,8 +108,6 @@ class SeriesSummary:
     p99: Estimate | None
     std: float | None
     process_std: float | None
-    process_means: tuple[float, ...]
-    process_medians: tuple[float, ...]
     minimum: float
     maximum: float
     effective_images: float | None
@@ -160,8 +156,6 @@ def _summarize_one(values: Floats) -> SeriesSummary:
         p99=p99,
         std=std,
         process_std=None,
-        process_means=(),
-        process_medians=(),
         minimum=float(values.min()),
         maximum=float(values.max()),
         effective_images=effective,
@@ -173,7 +167,7 @@ def _percentiles_of_one(
     values: Floats, wandering: Wandering
 ) -> tuple[Estimate, Estimate | None, Estimate | None, Estimate | None]:
     cosines = interval_cosines(len(values), wandering)
-    degrees = min(cosines) if cosines else 0  # those of the more cautious interval
+    degrees = min(cosines, default=0)  # those of the more cautious interval
     median, *upper = (
         _between_values(one, degrees)
         for one in percentile_estimates(values, PERCENTILES, wandering)
@@ -216,8 +210,6 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
         p99=p99,
         std=float(np.mean(stds)) if stds else None,
         process_std=float(means.std(ddof=1)),
-        process_means=tuple(means.tolist()),
-        process_medians=tuple(percentiles[:, 0].tolist()),
         minimum=float(min(values.min() for values in series)),
         maximum=float(max(values.max() for values in series)),
         effective_images=None,

@@ -35,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def main(args: argparse.Namespace) -> int:
     """Holds the device's lock, measures, and writes the record (and the embedded profile)."""
     request = RunRequest.from_json(args.request)
+    args.out = args.out.absolute()  # a method may change the working directory
     try:
         _hold_and_measure(request, args)
     except SystemExit as ending:

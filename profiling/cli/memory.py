@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
@@ -235,6 +236,8 @@ def main(args: argparse.Namespace) -> int:
         return _count_or_note(args)
     if args.output is not None and (args.output.is_dir() or not args.output.name):
         raise OutputError(f"-o {args.output}", "is a folder", "name a file")
+    # a method may change the working directory
+    output = None if args.output is None else Path(args.output).absolute()
     label, spec, settings = _find(args)
     variant = parse_variant(args.variant, spec, where="--variant")
     # torch comes with them: imported here, faults of the command line are told at once
@@ -252,8 +255,8 @@ def main(args: argparse.Namespace) -> int:
     report = count_report(
         label, spec, settings, variant, args.resolution, device_type, each=args.each
     )
-    if args.output is not None:
-        write_output(args.output, lambda file: write_record(file, report))
+    if output is not None:
+        write_output(output, lambda file: write_record(file, report))
     print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
     for warning in warnings_of(report):
         print(warning, file=sys.stderr)

@@ -20,8 +20,8 @@ from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 
+from ..annotation import BETWEEN
 from ..methods.base import Method
-from ..methods.division import BETWEEN
 from ..methods.loading import load_method_class
 from ..methods.watching import indivisible, own_name
 from ..trail import error_place

@@ -19,7 +19,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_leaves
 
-from ..methods.division import BETWEEN
+from ..annotation import BETWEEN
 from ..methods.watching import own_name, unwatch, watch
 from .live import LiveTensors, Position, Section
 

@@ -26,8 +26,8 @@ from adscale.memory_record import (
     SubmoduleCount,
 )
 
+from ..annotation import BETWEEN
 from ..methods.base import LibraryWork, Method, watching_libraries
-from ..methods.division import BETWEEN
 from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
 from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters

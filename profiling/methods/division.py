@@ -24,11 +24,8 @@ from torch.utils._pytree import tree_leaves
 from adscale.errors import ConfigError
 from adscale.models import nearest
 
-from ..annotation import EMPTY, Annotate, child_name, empty_range_ns, no_range
+from ..annotation import BETWEEN, EMPTY, Annotate, child_name, empty_range_ns, no_range
 from .watching import indivisible, inner_modules, own_name, unwatch, watch, whole
-
-BETWEEN = "between submodules"
-"""The submodule of what runs in no child."""
 
 Depth = int | Sequence[str]
 """Which modules have ranges: those of so many levels below the network, or its children and the

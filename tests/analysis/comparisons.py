@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from adscale.mean_error import Floats
-from analysis.comparison.sides import Side
+from analysis.comparison.sides import Side, pair_sides
+from analysis.comparison.verdict import comparison_table
 from analysis.runtime_table import RUNTIME
 from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv
@@ -66,9 +67,11 @@ class Measured:
             "processes": summary.processes,
             "images": summary.images,
             "mean_ms": summary.mean.value,
-            "std_ms": summary.std,
-            "process_std_ms": summary.process_std,
-            "effective_images": summary.effective_images,
+            "standard_error_ms": summary.mean.standard_error,
+            "degrees_of_freedom": summary.mean.degrees_of_freedom,
+            "median_ms": summary.median.value,
+            "median_standard_error_ms": summary.median.standard_error,
+            "median_degrees_of_freedom": summary.median.degrees_of_freedom,
         }
         return {**runtime_row("M", side_px, part, role), **times, **self.row}
 
@@ -86,3 +89,14 @@ class Measured:
     def side(self, name: str, seed: int) -> Side:
         runtime = self.runtime(seed)
         return Side(name, Path(name), runtime, runs_table(runtime, **self.runs))
+
+
+def compare(a: Measured, b: Measured, seeds: tuple[int, int] = (1, 2), **more: Any) -> pd.DataFrame:
+    """The comparison of two simulated measurements."""
+    return comparison_table(*pair_sides(a.side("A", seeds[0]), b.side("B", seeds[1]), {}), **more)
+
+
+def times(factor: float) -> Callable[[str, int], float]:
+    """Truth that is so many times that of `Measured`."""
+    usual = Measured().ms
+    return lambda part, side_px: factor * usual(part, side_px)

@@ -44,7 +44,7 @@ def measured(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def latency(
     sides_px: tuple[int, ...] = SIDES_PX, wobble: float = 0.01, **more: Any
 ) -> pd.DataFrame:
-    """Latency of 20 ms and 60 ms per megapixel, p99 a tenth above, intervals of ±2 %."""
+    """Latency of 20 ms and 60 ms per megapixel, p99 a tenth above, intervals of about ±2 %."""
     table = latency_table(sides_px=sides_px)
     is_whole = table["submodule"] == "end_to_end"
     sign = table["resolution_px"].map({side: (-1) ** k for k, side in enumerate(sides_px)})
@@ -55,6 +55,8 @@ def latency(
         )
         for column, share in ((f"{name}_ms", 1.0), (low, 0.98), (high, 1.02)):
             table.loc[is_whole, column] = mean_ms[is_whole] * factor * share
+    table.loc[is_whole, "standard_error_ms"] = mean_ms[is_whole] * 0.01
+    table.loc[is_whole, "degrees_of_freedom"] = 9
     return table.assign(**more)
 
 

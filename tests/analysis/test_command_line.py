@@ -203,6 +203,21 @@ def test_as_a_program_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "returncode", "told"),
+    [(">&-", 0, ""), (">/dev/full", 1, "error: standard output: cannot be written (No space")],
+)
+def test_standard_output_that_is_closed_or_full(
+    redirection: str, returncode: int, told: str, run_folder: Path
+) -> None:
+    command = f'"$0" -m analysis attribute "$1" --csv {redirection}'
+    shell = ["sh", "-c", command, sys.executable, str(run_folder / "profile.sqlite")]
+    done = subprocess.run(shell, cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == returncode
+    assert "Traceback" not in done.stderr
+    assert told in done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, analysis.__main__ as m\n"

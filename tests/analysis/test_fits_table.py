@@ -14,7 +14,6 @@ from analysis.fits.models import PIXELS, PIXELS_SQUARED
 from analysis.fits.quadratic import MODEL, fit_quadratic, hold_out_errors
 from analysis.fits.series import (
     LEAST_OF_MEDIAN,
-    NORMAL_QUANTILE,
     WHOLE_METHOD,
     Series,
     memory_series,
@@ -269,36 +268,35 @@ def test_launching_on_a_gpu_is_not_fitted(device_type: str, fitted_clocks: set[s
     assert {one.submodule for one in found if one.clock == "latency"} == {"image", "end_to_end"}
 
 
-def interval_rows(half_widths_ms: list[float | None]) -> pd.DataFrame:
+def error_rows(errors_ms: list[float | None]) -> pd.DataFrame:
     rows = [
         row
-        for side, half in zip(SIDES, half_widths_ms, strict=False)
+        for side, error_ms in zip(SIDES, errors_ms, strict=False)
         for row in runtime_rows(
             "busy", "image", "image", {side: 10.0},
-            ci95_low_ms=None if half is None else 10 - half,
-            ci95_high_ms=None if half is None else 10 + half,
+            standard_error_ms=error_ms, degrees_of_freedom=2,
         )
     ]  # fmt: skip
     return make_table(rows, RUNTIME.schema)
 
 
-def test_standard_errors_come_from_the_interval_of_the_mean() -> None:
-    (found,) = runtime_series(interval_rows([0.1, 0.2, 0.3]))
-    assert found.relative_std == pytest.approx(
-        tuple(half / 10 / NORMAL_QUANTILE for half in (0.1, 0.2, 0.3))
-    )
+def test_standard_errors_and_their_degrees_are_those_of_the_table() -> None:
+    (found,) = runtime_series(error_rows([0.1, 0.2, 0.3]))
+    assert found.errors is not None
+    assert found.errors.std == pytest.approx((0.01, 0.02, 0.03))
+    assert found.errors.degrees_of_freedom == (2, 2, 2)
 
 
 def test_one_quiet_run_does_not_decide_a_fit() -> None:
-    (found,) = runtime_series(interval_rows([0.0001, 0.2, 0.3]))
-    assert found.relative_std is not None
-    assert found.relative_std[0] == pytest.approx(LEAST_OF_MEDIAN * 0.2 / 10 / NORMAL_QUANTILE)
+    (found,) = runtime_series(error_rows([0.0001, 0.2, 0.3]))
+    assert found.errors is not None
+    assert found.errors.std[0] == pytest.approx(LEAST_OF_MEDIAN * 0.2 / 10)
 
 
-@pytest.mark.parametrize("halves", [[0.1, None, 0.2], [0.0, 0.0, 0.0]])
-def test_where_not_all_errors_were_measured_none_is_used(halves: list[float | None]) -> None:
-    (found,) = runtime_series(interval_rows(halves))
-    assert found.relative_std is None
+@pytest.mark.parametrize("errors_ms", [[0.1, None, 0.2], [0.0, 0.0, 0.0]])
+def test_where_not_all_errors_were_measured_none_is_used(errors_ms: list[float | None]) -> None:
+    (found,) = runtime_series(error_rows(errors_ms))
+    assert found.errors is None
 
 
 def memory_rows(sides: list[int], **complexities: str) -> pd.DataFrame:

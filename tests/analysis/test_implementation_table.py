@@ -34,8 +34,9 @@ def runtime_rows(**changes: Any) -> pd.DataFrame:
             "variant": variant, "resolution_px": 64, "pixels": 4096, "submodule": part,
             "role": "image" if part == "image" else "submodule", "clock": "host", "status": "ok",
             "collector": "embedded", "collector_version": "1", "processes": 1,
-            "images": sample.images, "mean_ms": sample.mean.value, "std_ms": sample.std,
-            "effective_images": sample.effective_images, **changes,
+            "images": sample.images, "mean_ms": sample.mean.value,
+            "standard_error_ms": sample.mean.standard_error,
+            "degrees_of_freedom": sample.mean.degrees_of_freedom, **changes,
         }  # fmt: skip
         rows.append(row)
     return make_table(rows, RUNTIME.schema)
@@ -83,8 +84,9 @@ def test_the_interval_of_a_ratio_covers_the_truth() -> None:
             sample = summarize_series([generator.normal(mean_ms, 0.04 * mean_ms, 100)])
             row = template.loc[(variant, "a")].to_dict()
             row |= {"variant": variant, "submodule": "a", "resolution_px": number + 1}
-            row |= {"images": 100, "mean_ms": sample.mean.value, "std_ms": sample.std}
-            rows.append(row | {"effective_images": sample.effective_images})
+            row |= {"images": 100, "mean_ms": sample.mean.value}
+            row |= {"standard_error_ms": sample.mean.standard_error}
+            rows.append(row | {"degrees_of_freedom": sample.mean.degrees_of_freedom})
     table = implementations_table(make_table(rows, RUNTIME.schema), memory_rows())
     hits = table["time_ratio_ci95_low"].le(0.4) & table["time_ratio_ci95_high"].ge(0.4)
     assert len(hits) == 1000
@@ -99,7 +101,7 @@ def test_a_single_image_has_a_ratio_without_interval() -> None:
 
 
 def test_equal_times_have_a_ratio_of_one() -> None:
-    runtime = runtime_rows(mean_ms=3.0, std_ms=0.0, effective_images=4.0)
+    runtime = runtime_rows(mean_ms=3.0, standard_error_ms=0.0, degrees_of_freedom=3)
     row = implementations_table(runtime, memory_rows()).iloc[0]
     found = [row[f"time_ratio{end}"] for end in ("", "_ci95_low", "_ci95_high")]
     assert found == [1.0, 1.0, 1.0]
@@ -108,7 +110,7 @@ def test_equal_times_have_a_ratio_of_one() -> None:
 def test_runs_out_of_memory_have_no_ratio() -> None:
     runtime = runtime_rows()
     lost = runtime["variant"] == "reference-fp32"
-    runtime.loc[lost, ["mean_ms", "std_ms", "effective_images"]] = pd.NA
+    runtime.loc[lost, ["mean_ms", "standard_error_ms"]] = pd.NA
     row = implementations_table(runtime, memory_rows()).iloc[0]
     assert pd.isna(row["time_ratio"])
     assert row["optimized_ms"] == pytest.approx(2.2)

@@ -46,10 +46,24 @@ def _adaptive(percent: int) -> Iterable[Row]:
     return truth_series.adaptive_rows(percent)
 
 
+def _errors(percent: int) -> Iterable[Row]:
+    from tests.bench import truth_comparing
+
+    return truth_comparing.error_rows(percent)
+
+
+def _comparing(percent: int) -> Iterable[Row]:
+    from tests.bench import truth_comparing
+
+    return truth_comparing.comparing_rows(percent)
+
+
 PARTS: dict[str, Callable[[int], Iterable[Row]]] = {
     "series": _series,
     "adaptive": _adaptive,
     "laws": _laws,
+    "standard errors": _errors,
+    "comparing": _comparing,
 }
 """Experiments by heading; each is given the number of draws in percent of its usual one."""
 

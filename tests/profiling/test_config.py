@@ -14,6 +14,7 @@ from adscale.describe import load_schema, reference
 from adscale.devices import usable_cpus
 from adscale.errors import ConfigError
 from adscale.request import Execution
+from adscale.yaml_text import parse_value, read_yaml
 from profiling.sampling import StopRule
 
 CHECKOUT = Path(__file__).parents[2]
@@ -274,6 +275,10 @@ def test_each_fault_is_one_line_with_place_and_remedy(
         (b"preset: smoke # caf\xe9\n", "is not in UTF-8 (byte 20)"),
         (b"seed: 1\nseed: 2\n", "'seed' is named twice"),
         (b"methods:\n  A: {target: ddad}\n  A: {target: ddad}\n", "'A' is named twice"),
+        (b"resolutions: [0256]\n", "'0256' would be read as 174"),
+        (b"extrapolate_to_px: -0_17\n", "'-0_17' would be read as -15"),
+        (b"sampling: {time_budget_s: 1:30}\n", "'1:30' would be read as 90"),
+        (b"sampling: {time_budget_s: 1:30.5}\n", "'1:30.5' would be read as 90.5"),
         (b"seed: 2026-13-45\n", "is no YAML"),
         (b"seed: [1\n", "is no YAML"),
         (b"- 5\n", "holds no keys"),
@@ -289,6 +294,14 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(
         read_config(file)
     assert what in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_mean_one_thing_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: [0, -0, 0.5, 00.5, 1_000, 0x10, 0b11, 1.5e+3, .inf, '010']\n")
+    assert read_yaml(file)["a"] == [0, 0, 0.5, 0.5, 1000, 16, 3, 1500.0, float("inf"), "010"]
+    with pytest.raises(ConfigError, match="would be read as 8"):
+        parse_value("{layers: [010]}", "--set")
 
 
 def test_gpus_and_sensors_are_those_of_the_file_unless_the_user_has_some() -> None:

@@ -42,6 +42,7 @@ def ranges_of(method: ModuleMethod, images: int = 2) -> list[str]:
         ("Loop", ["features", "features", "features", "head"]),
         ("Sums", ["first", "second", BETWEEN, "second"]),
         ("Distances", ["embed", BETWEEN]),
+        ("NamedAsOurs", [f"network.{BETWEEN}", BETWEEN]),
         ("Hooked", ["body", BETWEEN]),
         ("Lazy", ["layer", "head"]),
         ("Named", ["layer", BETWEEN]),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from adscale.errors import ConfigError, MethodError
 from adscale.methods.registry import get_spec
@@ -24,6 +26,7 @@ from profiling.methods.loading import resolve
 from profiling.runner import measure
 from profiling.trail import FAULT_NAME, Trail, fault_place, last_range
 from tests.conftest import CHECKOUT
+from tests.profiling.odd_networks import Plain
 from tests.profiling.running import NOT_COUNTED
 from tests.profiling.test_as_asked import as_before, asked_run  # noqa: F401 - a fixture
 
@@ -203,3 +206,18 @@ def test_ranges_are_opened_as_without_a_trail(tmp_path: Path) -> None:
     assert opened == ["measure", "image", "ä/b", "image"]
     assert last_range(tmp_path) == "in or behind the range 'image' of measured image 2"
     assert not (tmp_path / PROBLEM_NAME).exists()
+
+
+def test_files_are_where_they_were_named_though_the_method_changes_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    Image.new("RGB", (40, 40)).save("images/one.png")
+    torch.save(Plain().state_dict(), "some.pt")
+    given = ("--images", "images", "--set", "weights=some.pt")
+    assert run_of("Moving", Path("out/run"), *given) == 0
+    assert {file.name for file in Path("out/run").iterdir()} >= {"run.json", "profile.sqlite"}
+    count = ["memory", "--method", f"{NETWORKS}:Moving", "--set", "weights=some.pt"]
+    assert main([*count, "--resolution", "32", "-o", "memory.json"]) == 0
+    assert (tmp_path / "memory.json").is_file()
