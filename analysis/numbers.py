@@ -14,6 +14,9 @@ DIGITS = 4
 MOST_DIGITS = 6
 """More are never shown, however well a number is known."""
 
+TWO_DIGITS = 3.55
+"""Half-widths that begin with less have two digits."""
+
 _ZERO = re.compile(r"^-(?=[0,.]*(?:e[-+]\d+)?\s?%?$)")
 """The sign of a number whose digits are all zero."""
 
@@ -30,7 +33,10 @@ def known(
     digits: int = DIGITS,
     most: int = MOST_DIGITS,
 ) -> str:
-    """A number in the digits that its 95 % interval leaves: two of half of its width are shown.
+    """A number in the digits that its 95 % interval leaves.
+
+    Of half of the interval's width two digits are shown if it begins with less than 3.55, else one
+    (Particle Data Group, "Review of Particle Physics", introduction, section 5.3, rounding).
 
     Args:
         value: the number.
@@ -45,7 +51,7 @@ def known(
 def known_interval(
     value: float, low: float | None, high: float | None, digits: int = DIGITS
 ) -> tuple[str, str, str]:
-    """A number and both ends of its interval, to the same place; empty ends where it has none.
+    """A number and both ends of its interval, to the same place; empty where there is none.
 
     Args:
         value: the number.
@@ -53,6 +59,8 @@ def known_interval(
         high: upper end.
         digits: as for `known`.
     """
+    if _is_missing(value):
+        return "", "", ""
     place = places(value, low, high, digits)
     ends = [
         "" if _is_missing(end) else _decimal(float(end), max(place, -_exponent(float(end))))  # type: ignore[arg-type]
@@ -73,8 +81,10 @@ def places(
     if _is_missing(low) or _is_missing(high) or not float(high) > float(low):  # type: ignore[arg-type]
         return digits - 1 - largest if value else 0
     half_width = (float(high) - float(low)) / 2  # type: ignore[arg-type]
+    last = _exponent(half_width)
+    digits = 2 if half_width / 10.0**last < TWO_DIGITS else 1
     # a number keeps its first digit, even where it is not known
-    return max(min(1 - _exponent(half_width), most - 1 - largest), -largest)
+    return max(min(digits - 1 - last, most - 1 - largest), -largest)
 
 
 def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:

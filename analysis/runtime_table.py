@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, names_of, real, text
 
 from .columns import CLOCK, COLLECTOR, MEAN, PART, SAMPLE, STATUS
 from .numbers import percent
@@ -282,22 +282,20 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
     if not series:
         return {**row, "processes": 0, "images": 0}
     summary, steadiness = summarize_series(series), check_processes(series)
-    estimates = {name: getattr(summary, name) or (None, None, None) for name in _PERCENTILES}
+    percentiles = {name: getattr(summary, name) or (None, None, None) for name in _PERCENTILES}
     return {
         **row,
         "processes": summary.processes,
         "images": summary.images,
-        "mean_ms": summary.mean.value,
-        "ci95_low_ms": summary.mean.low,
-        "ci95_high_ms": summary.mean.high,
-        "standard_error_ms": summary.mean.standard_error,
-        "degrees_of_freedom": summary.mean.degrees_of_freedom,
-        "median_standard_error_ms": summary.median.standard_error,
-        "median_degrees_of_freedom": summary.median.degrees_of_freedom,
+        **dict(zip(names_of(MEAN), _of_times(*summary.mean), strict=True)),
+        "standard_error_ms": summary.standard_error,
+        "degrees_of_freedom": summary.degrees_of_freedom,
+        "median_standard_error_ms": summary.median_standard_error,
+        "median_degrees_of_freedom": summary.median_degrees_of_freedom,
         **{
             f"{name}{end}_ms": number
-            for name, estimate in estimates.items()
-            for end, number in zip(("", "_low", "_high"), estimate[:3], strict=True)
+            for name, estimate in percentiles.items()
+            for end, number in zip(("", "_low", "_high"), _of_times(*estimate), strict=True)
         },
         "std_ms": summary.std,
         "process_std_ms": summary.process_std,
@@ -308,6 +306,13 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "outliers": steadiness.outliers,
         "steadiness": steadiness.verdict,
     }
+
+
+def _of_times(
+    value: float | None, low: float | None, high: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """An estimate whose lower end is not below 0, as no time is."""
+    return value, None if low is None else max(low, 0.0), high
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

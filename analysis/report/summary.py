@@ -161,7 +161,7 @@ class Candidate:
 
     def words(self) -> str:
         """Name, time, uncertainty, basis and sample size."""
-        value, low, high = known_interval(*self.time_ms[:3])
+        value, low, high = known_interval(*self.time_ms)
         interval = f"95 %: {low} to {high}" if low and high else "no interval"
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
         rare = f"rare slow images may add {percent(unseen_share(self.images))}"
@@ -291,7 +291,7 @@ def _words(best: Sequence[Candidate]) -> str:
     high, low = best[0].time_ms.high, second.time_ms.low
     apart = high is not None and low is not None and high < low
     told = "intervals apart" if apart else "not told apart"
-    return f"{first}; next {second.name} ({known(*second.time_ms[:3])} ms), {told}"
+    return f"{first}; next {second.name} ({known(*second.time_ms)} ms), {told}"
 
 
 def _doubts(runs: pd.DataFrame, runtime: pd.DataFrame) -> str:

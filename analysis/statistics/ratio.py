@@ -4,8 +4,8 @@ The logarithms of the means are compared, or those of medians, in the same way. 
 of a mean's logarithm is the standard error of the mean over the mean (delta method), those of the
 two add up as squares, and the interval is that of Student's t with the degrees of freedom of Welch
 and Satterthwaite (Welch, "The generalization of 'Student's' problem when several different
-population variances are involved", Biometrika 34, 1947). On logarithms b/a and a/b have the same interval, one the reciprocal of the
-other.
+population variances are involved", Biometrika 34, 1947). On logarithms b/a and a/b have the same
+interval, one the reciprocal of the other.
 
 The p-value has the degrees of freedom of the smaller sample instead, which bounds it from above
 whatever the two errors are (Mickey and Brown, "Bounds on the distribution functions of the

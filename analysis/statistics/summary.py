@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adscale.mean_error import Floats, t_quantile
-from adscale.percentiles import Percentile, is_within, percentile_estimates, sample_percentiles
+from adscale.percentiles import is_within, percentile_estimates, sample_percentiles
 from adscale.wandering import Wandering, find_wandering, interval_cosines, series_error
 
 from .unseen import unseen_share
@@ -38,25 +38,14 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: the statistic.
-        low: lower end, which is never below 0, as no time is; None, like all that follows, where
-            the sample is too small to have an interval, or its level wanders.
+        low: lower end; None, like `high`, where the sample is too small to have an interval, or
+            its level wanders.
         high: upper end.
-        standard_error: half of the interval's width, before its lower end is cut off at 0, over
-            the quantile of Student's t that it was made with.
-        degrees_of_freedom: of that quantile.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
-    standard_error: float | None = None
-    degrees_of_freedom: int | None = None
-
-    @classmethod
-    def with_error(cls, value: float, standard_error: float, degrees: int) -> Estimate:
-        """An estimate whose interval is Student's."""
-        reach = t_quantile(degrees) * standard_error
-        return cls(value, max(value - reach, 0.0), value + reach, standard_error, degrees)
 
     @property
     def half_width_share(self) -> float | None:
@@ -85,7 +74,11 @@ class SeriesSummary:
         processes: processes with at least one image.
         images: images of all processes together.
         mean: arithmetic mean.
+        standard_error: of the mean; None where the mean has no interval.
+        degrees_of_freedom: of the Student's t of the mean's interval; None without one.
         median: middle value.
+        median_standard_error: of the median; None where it has no interval.
+        median_degrees_of_freedom: of the Student's t that it comes with.
         p90: 90th percentile; None, like the next two, where it would be the largest time.
         p95: 95th percentile.
         p99: 99th percentile.
@@ -102,7 +95,11 @@ class SeriesSummary:
     processes: int
     images: int
     mean: Estimate
+    standard_error: float | None
+    degrees_of_freedom: int | None
     median: Estimate
+    median_standard_error: float | None
+    median_degrees_of_freedom: int | None
     p90: Estimate | None
     p95: Estimate | None
     p99: Estimate | None
@@ -141,16 +138,21 @@ def _summarize_one(values: Floats) -> SeriesSummary:
         std = float(values.std(ddof=1))
     if std is not None and error is not None:
         standard_error = float(error.standard_error)
-        estimate = Estimate.with_error(mean, standard_error, error.degrees)
+        estimate = _by_student(mean, standard_error, error.degrees)
         effective = float(len(values))
         if standard_error > 0:  # what scatters against its neighbours is no more than its images
             effective = min(effective, (std / standard_error) ** 2)
     median, p90, p95, p99 = _percentiles_of_one(values, wandering)
+    median_error, median_degrees = _median_error(median, len(values), wandering)
     return SeriesSummary(
         processes=1,
         images=len(values),
         mean=estimate,
+        standard_error=None if error is None else float(error.standard_error),
+        degrees_of_freedom=None if error is None else error.degrees,
         median=median,
+        median_standard_error=median_error,
+        median_degrees_of_freedom=median_degrees,
         p90=p90,
         p95=p95,
         p99=p99,
@@ -166,11 +168,8 @@ def _summarize_one(values: Floats) -> SeriesSummary:
 def _percentiles_of_one(
     values: Floats, wandering: Wandering
 ) -> tuple[Estimate, Estimate | None, Estimate | None, Estimate | None]:
-    cosines = interval_cosines(len(values), wandering)
-    degrees = min(cosines, default=0)  # those of the more cautious interval
     median, *upper = (
-        _between_values(one, degrees)
-        for one in percentile_estimates(values, PERCENTILES, wandering)
+        Estimate(*one) for one in percentile_estimates(values, PERCENTILES, wandering)
     )
     p90, p95, p99 = (
         one if is_within(len(values), share) else None
@@ -179,12 +178,18 @@ def _percentiles_of_one(
     return median, p90, p95, p99
 
 
-def _between_values(found: Percentile, degrees: int) -> Estimate:
-    """A percentile whose interval lies between two values: (t/z)² is in the number of images."""
-    if found.low is None or found.high is None:
-        return Estimate(found.value)
-    error = (found.high - found.low) / 2 / t_quantile(degrees)
-    return Estimate(*found, error, degrees)
+def _median_error(
+    median: Estimate, size: int, wandering: Wandering
+) -> tuple[float | None, int | None]:
+    """Standard error and degrees of freedom of the median of one process; None without interval.
+
+    The number of images behind the interval has been reduced by (z/t)², so that half of its width
+    is t standard errors.
+    """
+    if median.low is None or median.high is None:
+        return None, None
+    degrees = min(interval_cosines(size, wandering))  # those of the more cautious interval
+    return (median.high - median.low) / 2 / t_quantile(degrees), degrees
 
 
 def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
@@ -200,11 +205,18 @@ def _summarize_several(series: Sequence[Floats]) -> SeriesSummary:
         one if is_within(fewest, share) else None
         for one, share in zip(upper, PERCENTILES[1:], strict=True)
     )
+    median_error = None
+    if median.low is not None:
+        median_error = float(percentiles[:, 0].std(ddof=1)) / len(means) ** 0.5
     return SeriesSummary(
         processes=len(series),
         images=sum(len(values) for values in series),
         mean=_over_processes(means),
+        standard_error=float(means.std(ddof=1)) / len(means) ** 0.5,
+        degrees_of_freedom=len(means) - 1,
         median=median,
+        median_standard_error=median_error,
+        median_degrees_of_freedom=None if median_error is None else len(means) - 1,
         p90=p90,
         p95=p95,
         p99=p99,
@@ -227,4 +239,10 @@ def _over_processes(numbers: Floats, with_interval: bool = True) -> Estimate:
     mean, count = float(numbers.mean()), len(numbers)
     if not with_interval:
         return Estimate(mean)
-    return Estimate.with_error(mean, float(numbers.std(ddof=1)) / count**0.5, count - 1)
+    return _by_student(mean, float(numbers.std(ddof=1)) / count**0.5, count - 1)
+
+
+def _by_student(mean: float, standard_error: float, degrees: int) -> Estimate:
+    """An estimate with Student's interval."""
+    half_width = t_quantile(degrees) * standard_error
+    return Estimate(mean, mean - half_width, mean + half_width)

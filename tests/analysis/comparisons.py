@@ -67,11 +67,11 @@ class Measured:
             "processes": summary.processes,
             "images": summary.images,
             "mean_ms": summary.mean.value,
-            "standard_error_ms": summary.mean.standard_error,
-            "degrees_of_freedom": summary.mean.degrees_of_freedom,
+            "standard_error_ms": summary.standard_error,
+            "degrees_of_freedom": summary.degrees_of_freedom,
             "median_ms": summary.median.value,
-            "median_standard_error_ms": summary.median.standard_error,
-            "median_degrees_of_freedom": summary.median.degrees_of_freedom,
+            "median_standard_error_ms": summary.median_standard_error,
+            "median_degrees_of_freedom": summary.median_degrees_of_freedom,
         }
         return {**runtime_row("M", side_px, part, role), **times, **self.row}
 

@@ -227,7 +227,8 @@ def test_ratios_are_those_of_the_tables() -> None:
     a, b = Measured().side("A", 1), Measured(ms=times(3)).side("B", 2)
     table = comparison_table(*pair_sides(a, b, {}))
     assert list(table.columns) == list(schema_of(COMPARISON))
-    expected = b.runtime["mean_ms"] / a.runtime["mean_ms"]
+    assert set(table["statistic"]) == {"median"}
+    expected = b.runtime["median_ms"] / a.runtime["median_ms"]
     assert table["ratio"].tolist() == pytest.approx(expected.tolist())
     assert table["submodule"].tolist() == a.runtime["submodule"].tolist()
     assert table["beyond_margin"].tolist() == [True] * len(table)

@@ -55,8 +55,8 @@ def test_the_fastest_that_fits_is_told_with_all_that_it_rests_on() -> None:
     first = lines(feasible("B", 12.0), feasible("A", 8.0), feasible("C", 30.0))[0]
     assert first == (
         "Fastest: at S5 (5 MP, 2237 px) on lab (generated GPU), clock latency: A reference-fp32, "
-        "8 ms per image (95 %: 7.2 to 8.8; measured, n = 50; "
-        "rare slow images may add 54%); next B reference-fp32 (12 ms), "
+        "8.0 ms per image (95 %: 7.2 to 8.8; measured, n = 50; "
+        "rare slow images may add 54%); next B reference-fp32 (12.0 ms), "
         "intervals apart; fits (counted)."
     )
 
@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_no_candidate_however_fast() -> None:
     first = lines(
         feasible("A", 1.0, verdict="does_not_fit"), feasible("B", 20.0), feasible("C", None)
     )[0]
-    assert "B reference-fp32, 20 ms" in first
+    assert "B reference-fp32, 20.0 ms" in first
     assert first.endswith("fits (counted), of 3 methods and variants 1 do not fit, 1 not known.")
 
 

@@ -45,8 +45,9 @@ function known(value, low, high, digits = 4) {
 function placeOf(value, low, high) {
   const missing = [value, low, high].some((one) => one === null || one === undefined);
   if (missing || !(high > low)) return null;
-  const largest = exponentOf(value);
-  return Math.max(Math.min(1 - exponentOf((high - low) / 2), 5 - largest), -largest);
+  const largest = exponentOf(value), half = (high - low) / 2, last = exponentOf(half);
+  const digits = half / 10 ** last < 3.55 ? 2 : 1;
+  return Math.max(Math.min(digits - 1 - last, 5 - largest), -largest);
 }
 
 function exponentOf(value) {
