@@ -221,7 +221,8 @@ def _run(
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    remedy = f"mend the method, or leave out {request.resolution_px} px; nothing was measured"
+    px = request.resolution_px
+    remedy = f"mend the method, or leave out {px} px if other sizes work; nothing was measured"
     return MethodError(request.target, what, remedy)
 
 
