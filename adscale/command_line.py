@@ -53,8 +53,9 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
     except OSError as error:
         if error.filename is not None or error.errno not in _TAKES_NO_MORE:
             raise
-        what = f"error: standard output: cannot be written ({error.strerror}); free the disk"
-        print(what, file=sys.stderr)
+        # an error that names no file is of a stream that is open already, mostly this one
+        what = f"error: standard output or a file: cannot be written ({error.strerror})"
+        print(f"{what}; see to the disk", file=sys.stderr)
         _point_to_nowhere(1)  # what is left in its buffer is written when Python ends
         return 1
 

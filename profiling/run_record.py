@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -27,7 +27,6 @@ from .images import ImageSet
 from .measured_memory import MemoryWatch
 from .memory_limits import requested_bytes
 from .methods.base import Method
-from .methods.weights import weights_record
 from .switches import found_switches
 
 
@@ -101,6 +100,7 @@ class RunStart:
     Args:
         request: what to run.
         images: the images.
+        weights: where they come from, `weights_record`.
         prediction: what it will need; or why that could not be counted.
         memory: follows the memory of the run.
         nsys_version: version of the nsys that records, None without one.
@@ -109,6 +109,7 @@ class RunStart:
 
     request: RunRequest
     images: ImageSet
+    weights: Mapping[str, str | None]
     prediction: Prediction | str
     memory: MemoryWatch
     nsys_version: str | None
@@ -148,7 +149,7 @@ class RunStart:
                 "count": len(images),
                 "unreadable": images.unreadable,
             },
-            "weights": weights_record(request.checkpoint),
+            "weights": self.weights,
             "prediction": prediction if isinstance(prediction, Prediction) else None,
             "prediction_problem": prediction if isinstance(prediction, str) else None,
             "memory": self.memory.as_dict(),

@@ -25,8 +25,8 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +34,13 @@ import torch
 
 from adscale.errors import ConfigError, MethodError, UserError
 from adscale.methods.foreign import is_foreign
-from adscale.methods.registry import check_resolution, check_settings, get_spec, parse_variant
+from adscale.methods.registry import (
+    check_resolution,
+    check_settings,
+    get_spec,
+    located_files,
+    parse_variant,
+)
 from adscale.methods.spec import MethodSpec
 from adscale.progress import Progress
 from adscale.request import RunRequest
@@ -50,6 +56,7 @@ from .measured_memory import MemoryWatch, TorchAllocator
 from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
+from .methods.weights import weights_record
 from .prediction import Need, predict
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
@@ -80,8 +87,7 @@ def measure(
             that is not known.
         annotate: receives the ranges; in the latency pass, those of the phases only.
         nsys_version: version of the nsys that records this process, None without one.
-        on_start: receives the record as it shall stand if Linux kills this process for its
-            memory, of which no process can tell any more.
+        on_start: receives the record as it shall stand if Linux kills this process for its memory.
 
     Returns:
         The record for ``run.json``, or for ``latency.json`` where the request's collector is
@@ -91,33 +97,48 @@ def measure(
         UserError: the images, weights or device cannot be used, or settings of the execution.
     """
     started_utc = now_utc()
-    working_directory = Path.cwd()
-    spec = resolve(get_spec(request.target))
-    # a foreign method is known only here; of ours, the settings are complete already
-    request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
-    check_resolution(spec, request.settings, request.resolution_px)
-    set_switches(request, spec)
+    folder = Path.cwd()  # what runs from here on is the user's, and may change it
     limit_images(request.max_image_megapixels)
-    images = ImageSet.open(request.images)
+    images, weights = ImageSet.open(request.images), weights_record(request.checkpoint)
+    spec, request = _resolved(request)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
     with _machine_watch(request) as machine:
         prediction = predict(need, request.device_type)
         memory.begin()
-        start = RunStart(request, images, prediction, memory, nsys_version, started_utc)
+        start = RunStart(request, images, weights, prediction, memory, nsys_version, started_utc)
         margin = request.skip_margin
         if isinstance(prediction, Prediction) and prediction.rules_out(margin):
             assert margin is not None
             return start.record(Outcome.ruled_out(prediction, margin), spec.submodules)
         on_start(start.record(Outcome.killed(), spec.submodules))
         outcome = Outcome()
-        submodules = _run(request, spec, images, annotate, memory, machine, outcome)
-        os.chdir(working_directory)  # the method may have changed it; the record reads files
+        located = dataclasses.replace(request, settings=located_files(request.settings, folder))
+        with _back_in(folder):
+            submodules = _run(located, spec, images, annotate, memory, machine, outcome)
         memory.end()
     _compare_switches(request, spec, outcome)
     if outcome.phase != "build":
         outcome.machine = machine.as_dict(outcome.images["measure"])
     return start.record(outcome, submodules)
+
+
+@contextmanager
+def _back_in(folder: Path) -> Iterator[None]:
+    """Afterwards that is the working directory, whatever the user's code has changed."""
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+
+
+def _resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
+    """The method, and the request with its settings: a foreign one is known only here."""
+    spec = resolve(get_spec(request.target))
+    request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
+    check_resolution(spec, request.settings, request.resolution_px)
+    set_switches(request, spec)
+    return spec, request
 
 
 def _compare_switches(request: RunRequest, spec: MethodSpec, outcome: Outcome) -> None:
@@ -200,7 +221,8 @@ def _run(
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    remedy = f"mend the method, or leave out {request.resolution_px} px; nothing was measured"
+    px = request.resolution_px
+    remedy = f"mend the method, or leave out {px} px if other sizes work; nothing was measured"
     return MethodError(request.target, what, remedy)
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "check_settings",
     "counting_problem",
     "get_spec",
+    "located_files",
     "parse_variant",
 ]
 
@@ -68,6 +69,23 @@ def check_files(spec: MethodSpec, settings: Mapping[str, Any], *, where: str = "
             kind = "folder" if key in FOLDERS else "file"
             what = f"no such {kind} {value}"
             raise ConfigError(f"{where}.{key}", what, f"correct the path, or leave {key} out")
+
+
+def located_files(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings whose files and folders of the user have absolute paths.
+
+    They are read after the user's code has run, which may change the working directory.
+
+    Args:
+        settings: of a method. What a foreign method takes may be no file: it stays as it is.
+        folder: that relative paths start from.
+    """
+    located = {
+        key: str(folder / value)
+        for key in (*FILES, *FOLDERS)
+        if isinstance(value := settings.get(key), str) and os.path.exists(folder / value)  # noqa: PTH110 - has no errors of its own
+    }
+    return {**settings, **located}
 
 
 def _is_like_a_path(text: str) -> bool:

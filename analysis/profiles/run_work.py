@@ -5,6 +5,7 @@ Ranges can vanish from a profile without a word, so that they are counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ _NVTX_IS_NEWER = (
     "the package nvtx may be newer than this nsys understands "
     "(nvtx 0.2.12 and later record nothing under nsys 2023.4.4)"
 )
+_MEND_SOMETIMES = "name submodules that run in each image (docs/own-methods.md, `submodules`), or "
 _MEND_NVTX = "pin nvtx==0.2.11 or install a newer nsys-cli, then "
 
 
@@ -153,13 +155,19 @@ def check_ranges(of_run: RunWork) -> None:
     inner = ["/".join(names) for names in run.inner_ranges]
     paths = [f"{IMAGE}/{name}" for name in (*run.submodules, *inner)]
     at = np.flatnonzero(of_run.measured & np.isin(of_run.path.astype(str), paths))
-    found = len(set(zip(of_run.image[at].tolist(), of_run.path[at].tolist(), strict=True)))
+    in_images = set(zip(of_run.image[at].tolist(), of_run.path[at].tolist(), strict=True))
+    found = len(in_images)
     expected, images = run.measured_images * len(paths), len(of_run.images)
     if found == expected and images == run.measured_images:
         return
     said = "; ".join(f'"{message}"' for message in profile.capture.messages)
     said = f"; nsys says: {said}" if said else ""
     cause, mend = (_CUT_SHORT, "") if len(of_run.ranges) else (_NVTX_IS_NEWER, _MEND_NVTX)
+    counts = Counter(path for _, path in in_images)
+    if images == run.measured_images and len(counts) == len(paths):  # in some images each
+        fewest, count = min(counts.items(), key=lambda one: one[1])
+        cause += f", or the method runs {fewest} in {count} of {images} images only"
+        mend = _MEND_SOMETIMES
     what = (
         f"the profile holds {found} of {expected} submodule ranges and {images} of "
         f"{run.measured_images} images that run.json says were measured; {cause}{said}"

@@ -255,16 +255,16 @@ _OF_THE_COUNT = (
     fake_tensor.UnsupportedFakeTensorException,
     fake_tensor.UnsupportedMutationAliasingException,
     fake_tensor.UnsupportedOperatorException,
-    NotImplementedError,  # an operator without a rule for shapes
     MemoryError,
 )
 """Errors for want of contents, or of what torch can do without them."""
 
 _WORDS_OF_THE_COUNT = re.compile(
-    r"fake ?tensor|meta tensor|tensor subclass|data pointer|\bNYI\b|pickle|cuda|nvidia|triton",
+    r"fake ?tensor|meta tensor|'meta' backend|tensor subclass|data pointer|\bNYI\b|pickle|cuda"
+    r"|nvidia|triton",
     re.IGNORECASE,
 )
-"""The same where torch raises a plain RuntimeError, TypeError or AssertionError."""
+"""The same where torch raises an error of Python's own, such as RuntimeError."""
 
 
 def _is_of_the_count(problem: BaseException | None) -> bool:

@@ -131,8 +131,6 @@ class ModuleMethod(Method):
         """
         del implementation  # there is one
         arguments = Arguments(settings, ours=("weights",))
-        weights = settings.get("weights")
-        file = Path(weights).absolute() if weights else None  # it may change the working directory
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
@@ -141,8 +139,8 @@ class ModuleMethod(Method):
             except TypeError as problem:  # an unknown or missing argument
                 what = f"{cls.__name__} does not accept these settings ({problem})"
                 raise ConfigError("settings", what, "see the arguments of the network") from problem
-        if file is not None:
-            load_weights(network, file)
+        if settings.get("weights"):
+            load_weights(network, Path(settings["weights"]))
         return cls(network, resolution_px, **arguments.given_depth)
 
     def prepare(self, image: Image) -> torch.Tensor:
@@ -258,15 +256,13 @@ class AnomalibMethod(ModuleMethod):
         """
         del implementation
         arguments = Arguments(settings, ours=("checkpoint", "normal_images"))
-        given = settings["checkpoint"]
-        checkpoint = None if given is None else Path(given).absolute()  # as for a network
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             with unset_fake_temporarily():  # where memory is counted; its building needs contents
                 model = cls._make(settings, arguments)
             is_filled = not hasattr(model, "fit")
-            if checkpoint is not None:
-                _load(model, checkpoint)
+            if settings["checkpoint"] is not None:
+                _load(model, Path(settings["checkpoint"]))
                 is_filled = True
             elif not is_filled and detect_fake_mode() is None:
                 _collect(model, settings["normal_images"], resolution_px)

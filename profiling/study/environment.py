@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 from adscale.config import StudyConfig
 from adscale.errors import CollectorError, ConfigError
 from adscale.files import write_text
+from adscale.methods.registry import FILES, FOLDERS
 
 from ..collectors.nsys import Choice
 from ..image_files import linked_folders
@@ -83,8 +84,6 @@ def exports(**settings: str) -> str:
 CHECKOUT = Path(__file__).parents[2]
 SELF_TEST = CHECKOUT / "envs" / "self_test.py"
 TIMEOUT_S = 300
-PATH_SETTINGS = ("weights", "checkpoint", "normal_images")
-"""Settings of methods that name files of the user."""
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "ADSCALE_CACHE")
 """Variables of the host that the otherwise clean environment of a job keeps: a scheduler says in
 the first which GPU is ours."""
@@ -187,7 +186,7 @@ def _user_paths(study: StudyConfig) -> Iterable[Path]:
     named += [
         (f"methods.{method.label}.{key}", method.settings.get(key))
         for method in study.methods
-        for key in PATH_SETTINGS
+        for key in (*FILES, *FOLDERS)
     ]
     for key, text in named:
         path = Path(text).absolute() if isinstance(text, str) else None

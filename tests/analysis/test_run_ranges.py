@@ -168,8 +168,10 @@ def test_one_submodule_range_too_few(tmp_path: Path) -> None:
     student = writer.string_id("student")
     rows = writer.rows["NVTX_EVENTS"]
     rows.remove([row for row in rows if row["textId"] == student][-1])
-    with pytest.raises(ProfileError, match="9 of 10 submodule ranges and 5 of 5 images"):
+    with pytest.raises(ProfileError, match="9 of 10 submodule ranges and 5 of 5 images") as told:
         ranges_of(store(tmp_path, writer))
+    assert "or the method runs image/student in 4 of 5 images only" in str(told.value)
+    assert "name submodules that run in each image" in str(told.value)
 
 
 def test_more_images_than_run_json_says(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from analysis.profiles.record import read_run
 from analysis.profiles.study_runs import judge_process, read_study_runs
 from analysis.profiles.times import image_energy, profiled_times
 from analysis.runs_table import RUNS, runs_table
-from tests.analysis.test_runtime_table import RUN, measured, study
+from tests.analysis.runtime_tables import RUN, measured, study
 from tests.gpu_profiles import (
     FLAGS,
     JOULES,

@@ -1,67 +1,30 @@
-"""`runtime.csv` of generated runs."""
+"""`runtime.csv` of generated runs of one process."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from adscale.errors import ResultsError
-from analysis.nsys.reading import read_profile
-from analysis.profiles.range_table import run_ranges
-from analysis.profiles.record import read_run
-from analysis.profiles.study_runs import read_study_runs
-from analysis.profiles.times import PassTimes, profiled_times
 from analysis.runtime_table import RUNTIME
-from analysis.runtime_table import runtime_table as table_of
 from analysis.statistics.summary import summarize_series
-from analysis.tables import write_parquet
+from tests.analysis.runtime_tables import (
+    RUN,
+    attributed,
+    measured,
+    one,
+    runtime_table,
+)
 from tests.gpu_profiles import (
     GAP_NS,
-    GpuRun,
     ProfileWriter,
-    latency_times,
-    machine_document,
-    run_document,
     write_gpu_run,
-    write_latency_json,
     write_run_json,
 )
-
-RUN = GpuRun("M", 256, ("teacher", "student"), lambda name, image: 400_000 * (len(name) + image))
-Row = Callable[[str, str], Any]
-
-
-def measured(folder: Path, run: GpuRun = RUN) -> Path:
-    write_gpu_run(folder, run)
-    return attributed(folder)
-
-
-def attributed(folder: Path) -> Path:
-    profile = read_profile(folder / "profile.sqlite")
-    write_parquet(
-        run_ranges(read_run(folder / "run.json"), profile).table, folder / "ranges.parquet"
-    )
-    return folder
-
-
-def runtime_table(folders: Sequence[Path], with_latency: bool = False) -> pd.DataFrame:
-    return table_of(read_study_runs(folders, with_latency))
-
-
-def one(table: pd.DataFrame, **where: object) -> Any:
-    for column, value in where.items():
-        table = table[table[column] == value]
-    assert len(table) == 1
-    return table.iloc[0]
 
 
 @pytest.mark.parametrize(
@@ -252,221 +215,6 @@ def test_ranges_that_are_missing(tmp_path: Path) -> None:
         runtime_table([tmp_path])
 
 
-def study(folder: Path, factors: Sequence[float], images: int = 40, **more: Any) -> list[Path]:
-    """Processes of one run, each by a factor slower than the first, with noise of 1 %."""
-    folders = []
-    for number, factor in enumerate(factors, start=1):
-        noise = 1 + 0.01 * np.random.default_rng(number).standard_normal(images)
-
-        def work_ns(name: str, image: int, level: Any = factor * noise) -> int:
-            return 4 * round(100_000 * len(name) * float(level[image % images]))
-
-        run = replace(RUN, work_ns=work_ns, measured_images=images, process=number, **more)
-        folders.append(measured(folder / (f"process-{number}" if number > 1 else ""), run))
-    return folders
-
-
-def whole_images(folder: Path) -> PassTimes:
-    return profiled_times(read_run(folder / "run.json"))
-
-
-def test_several_processes_are_the_sample(tmp_path: Path) -> None:
-    folders = study(tmp_path, [1.0, 1.02, 0.98])
-    row = one(runtime_table(folders), submodule="image", clock="busy")
-    series = [whole_images(folder).image_ms for folder in folders]
-    means = np.array([values.mean() for values in series])
-    half_width = 4.302652730 * means.std(ddof=1) / np.sqrt(3)  # t(0.975, 2)
-    assert (row["processes"], row["images"]) == (3, 120)
-    assert row["mean_ms"] == pytest.approx(means.mean())
-    assert row["ci95_low_ms"] == pytest.approx(means.mean() - half_width)
-    assert row["ci95_high_ms"] == pytest.approx(means.mean() + half_width)
-    assert row["process_std_ms"] == pytest.approx(means.std(ddof=1))
-    assert row["min_ms"] == pytest.approx(min(values.min() for values in series))
-    assert row["median_ms"] == pytest.approx(np.mean([np.median(v) for v in series]), rel=1e-4)
-    assert row["kernels_per_image"] == 8
-    assert (row["steadiness"], row["verdict"]) == ("steady", "steady")
-    assert row["effective_images"] is pd.NA
-    assert runtime_table(folders[::-1]).equals(runtime_table(folders))
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "told"),
-    [
-        (
-            ("request", "settings"),
-            {"size": "M"},
-            "request.settings is {'size': 'M'}, in .* it is {}",
-        ),
-        (("request", "threads"), 2, "request.threads is 2"),
-        (("request", "execution", "cudnn_benchmark"), True, "request.execution is"),
-        (("hardware", "gpu", "name"), "another GPU", "hardware.gpu.name is 'another GPU'"),
-        (("hardware", "cpu_model"), "another CPU", "hardware.cpu_model is 'another CPU'"),
-        (("collector", "version"), "2025.1", "collector.version is '2025.1'"),
-        (("software", "torch"), "3.0", "software.torch is '3.0', in .* it is None"),
-        (("flags", "tf32_cudnn"), True, "flags.tf32_cudnn is True"),
-        (("submodules",), ["student", "teacher"], "submodules is"),
-    ],
-)
-def test_processes_that_do_not_measure_the_same(
-    tmp_path: Path, place: tuple[str, ...], value: object, told: str
-) -> None:
-    folders = study(tmp_path, [1.0, 1.0], images=2)
-    path = folders[1] / "run.json"
-    document = json.loads(path.read_text())
-    inner = document
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = value
-    path.write_text(json.dumps(document))
-    with pytest.raises(ResultsError, match=rf"process-2/run.json: {told}.*measure the older"):
-        runtime_table(folders)
-
-
-def test_what_does_not_decide_what_is_measured_may_differ(tmp_path: Path) -> None:
-    folders = study(tmp_path, [1.0, 1.0], images=2)
-    for name in ("run.json", "latency.json"):
-        path = folders[1] / name
-        document = json.loads(path.read_text())
-        document["request"] |= {"foreign_processes": "error", "skip_margin": 0.1}
-        path.write_text(json.dumps(document))
-    assert one(runtime_table(folders), submodule="image", clock="busy")["processes"] == 2
-
-
-def test_one_process_out_of_memory_is_the_run_out_of_memory(tmp_path: Path) -> None:
-    folders = study(tmp_path, [1.0, 1.0], images=2)
-    lost = "out_of_memory"
-    write_run_json(
-        folders[1] / "run.json", replace(RUN, process=2, measured_images=2), status=lost,
-        submodules=[],
-        problem={"phase": "build", "message": "does not fit", "requested_bytes": None},
-        sampling={"warmup_images": 0, "measured_images": 0, "stop_reason": lost},
-    )  # fmt: skip
-    (folders[1] / "latency.json").unlink()
-    table = runtime_table(folders, with_latency=True)
-    profiled = table[table["clock"] == "busy"]
-    assert profiled["submodule"].tolist() == ["teacher", "student", "image"]
-    assert set(profiled["status"]) == {"out_of_memory"}
-    assert profiled[["mean_ms", "verdict", "steadiness"]].isna().all(axis=None)
-    assert (profiled[["processes", "images"]] == 0).all(axis=None)
-    latency = table[table["clock"] == "latency"]  # that of the first process did fit
-    assert set(latency["status"]) == {"ok"}
-    assert latency["profiled_over_latency"].isna().all()
-
-
-def test_latency_has_rows_of_its_own(tmp_path: Path) -> None:
-    folder = measured(tmp_path)
-    table = runtime_table([folder], with_latency=True)
-    latency = table[table["clock"] == "latency"]
-    assert dict(zip(latency["submodule"], latency["role"], strict=True)) == {
-        "image": "image",
-        "load": "outside",
-        "prepare": "outside",
-        "copy_to_device": "outside",
-        "copy_to_host": "outside",
-        "end_to_end": "end_to_end",
-    }
-    for name, times_ms in latency_times(RUN).items():
-        row = one(latency, submodule=name.removesuffix("_ms"))
-        assert row["mean_ms"] == pytest.approx(np.mean(times_ms))
-        assert row["max_ms"] == pytest.approx(np.max(times_ms))
-    assert set(latency["collector"]) == {"none"}
-    assert latency[["kernels_per_image", "launch_bound_share"]].isna().all(axis=None)
-    without = runtime_table([folder], with_latency=False)
-    pd.testing.assert_frame_equal(without, table[table["clock"] != "latency"])
-
-
-def profiled_image_ms(folder: Path) -> float:
-    """Mean time from the begin of an image to the end of waiting for it, without what lies between.
-
-    Straight from the profile: the generator opens `synchronize` 0.1 µs after it closes `image`.
-    """
-    with closing(sqlite3.connect(folder / "profile.sqlite")) as profile:
-        rows = profile.execute(
-            "SELECT s.value, e.start, e.end FROM NVTX_EVENTS e JOIN StringIds s ON s.id = e.textId"
-            " WHERE s.value IN ('image', 'synchronize', 'measure') ORDER BY e.start"
-        ).fetchall()
-    begin = next(start for name, start, _ in rows if name == "measure")
-    inside = [end - start for name, start, end in rows if start > begin]
-    return sum(inside) / 1e6 / RUN.measured_images
-
-
-def test_megapixels_per_second_are_those_of_the_latency_clock(tmp_path: Path) -> None:
-    table = runtime_table([measured(tmp_path)], with_latency=True)
-    is_latency = table["clock"] == "latency"
-    assert table.loc[~is_latency, "megapixels_per_s"].isna().all()
-    for row in table[is_latency].to_dict("records"):
-        expected = RUN.resolution_px**2 / 1e6 / (row["mean_ms"] / 1e3)
-        assert row["megapixels_per_s"] == pytest.approx(expected)
-
-
-def test_profiled_over_latency(tmp_path: Path) -> None:
-    table = runtime_table([measured(tmp_path)], with_latency=True)
-    expected = profiled_image_ms(tmp_path) / np.mean(latency_times(RUN)["image_ms"])
-    given = table[table["profiled_over_latency"].notna()]
-    assert given[["submodule", "clock"]].to_numpy().tolist() == [["image", "latency"]]
-    assert given["profiled_over_latency"].item() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (0.5, True)])
-def test_a_profiler_that_slows_down_is_warned_about(
-    tmp_path: Path, analysis: Callable[..., tuple[int, str, str]], factor: float, warned: bool
-) -> None:
-    times = {name: [factor * ms for ms in values] for name, values in latency_times(RUN).items()}
-    write_latency_json(measured(tmp_path) / "latency.json", RUN, latency=times)
-    code, _, err = analysis("summarize", tmp_path, "-o", tmp_path / "runtime.csv")
-    assert code == 0
-    said = "warning: generated: M reference-fp32 at 256 px: an image takes 1.99 times"
-    assert (err.startswith(said) and err.count("\n") == 1) == warned
-    assert bool(err) == warned
-    assert "not steady" not in err
-    machine = machine_document(RUN, others_share=[0.5] * 80)
-    write_run_json(tmp_path / "run.json", RUN, machine=machine)
-    _, _, err = analysis("summarize", tmp_path, "-o", tmp_path / "runtime.csv")
-    assert ("it may not be the profiler, the run was not steady (shared)" in err) == warned
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"latency": None}, "latency is null"),
-        ({"collector": {"name": "nsys", "version": "1"}}, "not without a profiler"),
-        ({"clock": "host"}, "clock is 'host'"),
-        (
-            {"sampling": {"warmup_images": 2, "measured_images": 4, "stop_reason": "image_count"}},
-            "image_ms has 5 times for 4 images",
-        ),
-        (
-            {"request": {**run_document(replace(RUN, resolution_px=512))["request"]}},
-            "request.resolution_px is 512",
-        ),
-        (
-            {"request": {**run_document(replace(RUN, process=2))["request"]}},
-            "is of process 2",
-        ),
-    ],
-)
-def test_a_latency_pass_that_cannot_be_used(
-    tmp_path: Path, changes: dict[str, Any], told: str
-) -> None:
-    write_latency_json(measured(tmp_path) / "latency.json", RUN, **changes)
-    with pytest.raises(ResultsError, match=rf"latency.json: .*{told}"):
-        runtime_table([tmp_path], with_latency=True)
-    assert len(runtime_table([tmp_path], with_latency=False))
-
-
-def test_the_verdict_is_that_of_the_worst_process_and_of_its_own_pass(tmp_path: Path) -> None:
-    folders = study(tmp_path, [1.0, 1.0])
-    run = replace(RUN, measured_images=40, process=2)
-    path = folders[1] / "run.json"
-    document = json.loads(path.read_text())
-    document["machine"] = machine_document(run, others_share=[0.5] * 80)
-    path.write_text(json.dumps(document))
-    table = runtime_table(folders, with_latency=True)
-    by_pass = table["clock"] == "latency"
-    assert set(table.loc[~by_pass, "verdict"]) == {"shared"}
-    assert set(table.loc[by_pass, "verdict"]) == {"steady"}
-
-
 def test_a_drift_of_whole_images_is_the_verdict(tmp_path: Path) -> None:
     noise = 0.001 * np.random.default_rng(5).standard_normal(60)
     run = replace(
@@ -485,10 +233,3 @@ def test_a_machine_that_was_not_recorded(tmp_path: Path) -> None:
     folder = measured(tmp_path)
     write_run_json(folder / "run.json", RUN, machine=None)
     assert set(runtime_table([folder])["verdict"]) == {"steady"}
-
-
-def test_two_processes_of_the_same_number(tmp_path: Path) -> None:
-    folders = study(tmp_path, [1.0, 1.0], images=2)
-    folders.append(measured(tmp_path / "again", replace(RUN, process=2)))
-    with pytest.raises(ResultsError, match=r"process 2 of .* is in .* too; name one"):
-        runtime_table(folders)

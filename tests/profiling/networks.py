@@ -53,18 +53,6 @@ class Sums(nn.Module):
         return result
 
 
-class NamedAsOurs(nn.Module):
-    """Its child has the name of what runs in no child."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_module("between submodules", nn.Conv2d(3, 3, 1))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = getattr(self, "between submodules")(image) * 2
-        return result
-
-
 class Distances(nn.Module):
     """Compares its child's output with a bank."""
 

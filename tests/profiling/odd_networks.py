@@ -247,6 +247,15 @@ class Patched(Plain):
         return image
 
 
+class Unfinished(Plain):
+    """Takes small images only, and says so as one would of what is not written yet."""
+
+    def change(self, image: torch.Tensor) -> torch.Tensor:
+        if image.shape[-1] > 28:
+            raise NotImplementedError("tiles of large images")
+        return image
+
+
 class Skipping(Plain):
     """Halves, doubles again and adds: at odd sizes these are not of one size."""
 
@@ -288,3 +297,15 @@ class Formatting(Plain):
 
     def change(self, image: torch.Tensor) -> torch.Tensor:
         return image * len(f"{image.max():.2f}")
+
+
+class NamedAsOurs(nn.Module):
+    """Its child has the name of what runs in no child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module("between submodules", nn.Conv2d(3, 3, 1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = getattr(self, "between submodules")(image) * 2
+        return result

@@ -15,6 +15,7 @@ from profiling.annotation import NvtxAnnotator, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
 from tests.profiling import networks
+from tests.profiling.odd_networks import NamedAsOurs
 from tests.profiling.tensors import random_image, recorded_ranges
 
 SIDE_PX = 64
@@ -42,7 +43,6 @@ def ranges_of(method: ModuleMethod, images: int = 2) -> list[str]:
         ("Loop", ["features", "features", "features", "head"]),
         ("Sums", ["first", "second", BETWEEN, "second"]),
         ("Distances", ["embed", BETWEEN]),
-        ("NamedAsOurs", [f"network.{BETWEEN}", BETWEEN]),
         ("Hooked", ["body", BETWEEN]),
         ("Lazy", ["layer", "head"]),
         ("Named", ["layer", BETWEEN]),
@@ -61,6 +61,12 @@ def test_ranges(name: str, expected: list[str]) -> None:
     assert ranges_of(method) == expected
     assert set(method.submodules) == set(expected)
     assert ranges_of(method, images=1) == expected
+
+
+def test_a_child_that_is_named_as_what_runs_in_none() -> None:
+    method = method_around("NamedAsOurs", NamedAsOurs)
+    made = method.build({}, resolution_px=SIDE_PX, implementation="reference", seed=0)
+    assert ranges_of(made) == [f"network.{BETWEEN}", BETWEEN]
 
 
 def test_layers_of_an_extractor_run_in_the_children_that_hold_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -34,8 +35,9 @@ NETWORKS = "tests.profiling.odd_networks"
 
 
 def run_of(name: str, out: Path, *arguments: str) -> int:
+    target = name if ":" in name else f"{NETWORKS}:{name}"
     return main(
-        ["run", "--method", f"{NETWORKS}:{name}", "--device-type", "cpu", "--threads", "1",
+        ["run", "--method", target, "--device-type", "cpu", "--threads", "1",
          "--warmup-images", "1", "--measured-images", "4", "--resolution", "32", "--no-latency",
          "--collector", "embedded", "--out", str(out), *arguments]
     )  # fmt: skip
@@ -208,16 +210,31 @@ def test_ranges_are_opened_as_without_a_trail(tmp_path: Path) -> None:
     assert not (tmp_path / PROBLEM_NAME).exists()
 
 
+MOVING = """
+import os
+os.chdir("/")
+from tests.profiling.odd_networks import Moving, Plain
+class MovedOnce(Plain): pass
+"""
+
+
+@pytest.mark.parametrize("name", ["Moving", "MovedOnce"])
 def test_files_are_where_they_were_named_though_the_method_changes_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """When it is imported, and Moving also when it is built and in every inference."""
+    (tmp_path / "moving_network.py").write_text(MOVING)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{CHECKOUT}")
+    monkeypatch.delitem(sys.modules, "moving_network", raising=False)
     Path("images").mkdir()
     Image.new("RGB", (40, 40)).save("images/one.png")
     torch.save(Plain().state_dict(), "some.pt")
     given = ("--images", "images", "--set", "weights=some.pt")
-    assert run_of("Moving", Path("out/run"), *given) == 0
+    target = f"moving_network:{name}"
+    assert run_of(target, Path("out/run"), *given) == 0
     assert {file.name for file in Path("out/run").iterdir()} >= {"run.json", "profile.sqlite"}
-    count = ["memory", "--method", f"{NETWORKS}:Moving", "--set", "weights=some.pt"]
+    count = ["memory", "--method", target, "--set", "weights=some.pt"]
     assert main([*count, "--resolution", "32", "-o", "memory.json"]) == 0
     assert (tmp_path / "memory.json").is_file()
