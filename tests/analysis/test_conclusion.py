@@ -116,10 +116,10 @@ def test_without_a_sensor_it_is_the_resolution_at_which_most_was_measured() -> N
     first = lines(feasible("A", None), runtime=runtime)[0]
     ms = 1.77 * 384**2 / 1e6
     assert first == (
-        f"Fastest: at 384 px on lab (generated GPU), clock latency: A reference-fp32, {ms:.4g} ms "
-        f"per image (95 %: {0.9 * ms:.4g} to {1.1 * ms:.4g}; measured, n = 5; "
+        f"Fastest: at 384 px on lab (generated GPU), clock latency: A reference-fp32, {ms:.3f} ms "
+        f"per image (95 %: {0.9 * ms:.3f} to {1.1 * ms:.3f}; measured, n = 5; "
         "rare slow images may add 540%); "
-        f"next B reference-fp32 ({ms:.4g} ms), not told apart, "
+        f"next B reference-fp32 ({ms:.3f} ms), not told apart, "
         "1 of 3 methods and variants not measured there; "
         "for no sensor is it known what fits and how fast it is."
     )

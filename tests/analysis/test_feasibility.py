@@ -17,6 +17,7 @@ from analysis.feasibility.fitting import (
     ASSUMED_CONTEXT_BYTES,
     GIB,
     Context,
+    counts_for,
     fits,
     measured_context,
     need_at,
@@ -109,6 +110,19 @@ def test_a_count_for_a_gpu_says_nothing_of_a_cpu_nor_one_without_memory() -> Non
     need = need_at(counts({1000: GIB}), 1000, ASSUMED)
     assert fits(need, 100 * GIB, "cpu") == ("uncertain", "counted for a CUDA device only")
     assert fits(need, None, "cuda")[1] == "the memory of the device is not known"
+
+
+def test_counts_of_runs_on_a_device_of_its_type_hold_for_it() -> None:
+    of_gpu = counts({1000: GIB})
+    ran = measured(
+        [{"method": "M", "resolution_px": 1000, "device_type": "cpu", "counted_bytes": size}
+         for size in (2 * GIB, 3 * GIB)]
+    )  # fmt: skip
+    own = counts_for(of_gpu, ran, "cpu")
+    assert fits(need_at(own, 1000, ASSUMED), 100 * GIB, "cpu")[0] == "fits"
+    assert own["needed_bytes"].tolist() == [3 * GIB], "the largest of processes that differ"
+    for table, device_type in ((ran, "cuda"), (None, "cpu"), (ran.iloc[:0], "cpu")):
+        assert counts_for(of_gpu, table, device_type) is of_gpu
 
 
 ORDER = {"fits": 0, "uncertain": 1, "does_not_fit": 2}

@@ -108,6 +108,10 @@ def test_shared() -> None:
         "other processes used 24% of the device on average, at least 25% of it in 30 of 100 samples"
     )
     assert on_cpu(others_share=[0.5] * SAMPLES).verdict == "shared"
+    found = on_gpu(others_share=[0.1] * SAMPLES)
+    assert found.evidence == (
+        "other processes used 10% of the device on average, never 25% of it in 100 samples"
+    )
 
 
 def test_drifting() -> None:

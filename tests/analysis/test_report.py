@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
+from analysis.fits.tables import FITS
 from analysis.report.page import SHOWN, read_content, script_json
+from analysis.report.summary import study_warnings
+from analysis.runtime_table import RUNTIME
+from analysis.tables import make_table
 from tests.analysis.report_study import write_study
 
 SIDES = (256, 384, 512, 640, 768)
@@ -75,6 +79,16 @@ def test_the_page_asks_for_nothing_from_elsewhere(page: str) -> None:
 def test_what_is_wrong_is_said_first(page: str) -> None:
     assert "Not steady but drifting, see the table of runs: M reference-fp32 at 384 px" in page
     assert "Runtimes are extrapolated to 3,000 px, up to 15.3 times the pixels" in page
+
+
+def test_no_prediction_is_warned_of_where_all_were_refused() -> None:
+    fits = make_table(
+        [{**dict.fromkeys(FITS.schema), "quantity": "runtime", "extrapolate_to_px": 3000,
+          "extrapolation_factor_pixels": 61.0, "refused": refused}
+         for refused in ("too far", None)], FITS.schema)  # fmt: skip
+    tables = {"runtime": make_table([], RUNTIME.schema)}
+    assert "up to 61 times" in " ".join(study_warnings({**tables, "fits": fits}))
+    assert "extrapolated" not in " ".join(study_warnings({**tables, "fits": fits.iloc[:1]}))
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists, max_leaves=8))

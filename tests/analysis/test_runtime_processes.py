@@ -44,6 +44,13 @@ def test_several_processes_are_the_sample(tmp_path: Path) -> None:
     assert runtime_table(folders[::-1]).equals(runtime_table(folders))
 
 
+def test_no_time_is_below_zero(tmp_path: Path) -> None:
+    """Of two processes, one of which took twenty times as long."""
+    row = one(runtime_table(study(tmp_path, [1.0, 20.0])), submodule="image", clock="busy")
+    assert row["mean_ms"] < 12.7 * row["standard_error_ms"], "Student's interval reaches below"
+    assert (row["ci95_low_ms"], row["median_low_ms"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "told"),
     [

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures.draw import FIGURES
+from tests.analysis.recomputed import disagreements
 from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, TINY, planned, run_study, write_config
 
 pytestmark = pytest.mark.study
@@ -45,6 +46,11 @@ def test_runtimes_carry_device_clock_sample_size_and_uncertainty(finished_study:
     image = image.set_index("resolution_px")["mean_ms"]
     covered = submodules.groupby("resolution_px")["mean_ms"].sum() / image
     assert covered.between(0.99, 1).all()
+
+
+def test_all_tables_agree_with_a_second_program(finished_study: Path) -> None:
+    """It reads the raw files and imports nothing of ours."""
+    assert list(disagreements(finished_study / "results")) == []
 
 
 def test_memory_is_counted_beyond_what_was_measured(finished_study: Path) -> None:
