@@ -145,8 +145,8 @@ def test_feasibility_is_told_of_every_gpu_and_of_the_device_that_was_measured(
     rows = pd.read_csv(tables / "feasibility.csv").set_index("gpu")
     assert set(rows["resolution_px"]) == {1024}
     cpu = rows.loc["test (CPU)"]
-    # measured at two resolutions below: too few to say more
-    assert cpu["reason"] == "counted for a CUDA device only"
+    # counted for the CPU where it was measured, at two resolutions below: too few to say more
+    assert cpu["reason"] == "not counted at this size: counted up to 288 px"
     assert cpu["latency_problem"].startswith("extrapolation refused: 2 resolutions")
     assert set(rows.drop("test (CPU)")["verdict"]) == {"fits"}
     limits = pd.read_csv(tables / "feasibility_limits.csv").set_index("limit")
