@@ -7,6 +7,7 @@ touch the next, and a process that Linux kills for its memory is still seen and 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from adscale.failure import JobError
 from adscale.files import read_record, write_record
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
-from adscale.run_record import Problem, RunRecord
+from adscale.run_record import Prediction, Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
@@ -70,6 +71,7 @@ def launch(
     hardware: str | None = None,
     log: str | None = None,
     passed_on: Sequence[str] = (),
+    counted: Prediction | None = None,
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -82,6 +84,8 @@ def launch(
         hardware: part of the name of the hardware that must be here; None: any may be.
         log: file that holds what the process prints; None: it was seen.
         passed_on: names of variables that the process gets besides those of ``PASSED_ON``.
+        counted: what the run needs, where another process of it has counted that; None: it is
+            counted.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -95,7 +99,7 @@ def launch(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        returncode = _start(request, unfinished, nsys, hardware, passed_on)
+        returncode = _start(request, unfinished, nsys, hardware, passed_on, counted)
         if returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before, log)
         profile = PROFILE_NAMES.get(request.collector)
@@ -117,10 +121,14 @@ def _start(
     nsys: Path | None,
     hardware: str | None,
     passed_on: Sequence[str],
+    counted: Prediction | None,
 ) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     command += [] if hardware is None else ["--hardware", hardware]
+    if counted is not None:
+        need = {"needed_bytes": counted.needed_bytes, "incomplete": counted.incomplete}
+        command += ["--need", json.dumps(need)]
     environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))

@@ -48,12 +48,18 @@ class CountingProcess:
 
     Args:
         request: of the run.
+        known: what another process has counted of the same run; then none is forked.
     """
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest, known: Need | None = None) -> None:
         spec = get_spec(request.target)
         if not spec.foreign:  # both processes need its libraries, which take seconds to import
             load_method_class(spec)
+        self._known = known
+        if known is None:
+            self._fork(request)
+
+    def _fork(self, request: RunRequest) -> None:
         asked, self._ask = os.pipe()
         self._told, tell = os.pipe()
         with warnings.catch_warnings():
@@ -77,6 +83,8 @@ class CountingProcess:
             The count; or why there is none. A method that cannot be counted can be run all the
             same, so that is no error.
         """
+        if self._known is not None:
+            return self._known
         with suppress(BrokenPipeError):  # it has ended before; its status tells how
             os.write(self._ask, b"x")
         os.close(self._ask)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adscale.errors import DeviceError, MethodError
 from adscale.failure import one_line
@@ -29,6 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", required=True, type=Path, help="folder for the record")
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
     parser.add_argument("--hardware", default=None, help="part of its name, or the run fails")
+    parser.add_argument(
+        "--need", type=json.loads, default=None, help="what the run needs, where it was counted"
+    )
     parser.set_defaults(main=main)
 
 
@@ -51,13 +56,13 @@ def main(args: argparse.Namespace) -> int:
 def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # torch is imported under the lock where the CPU is measured: importing it is work, too. On a
     # GPU the counting process is forked before anything asks for one, and counts under the lock.
-    counting = None if request.device_type == "cpu" else _counting(request)
+    counting = None if request.device_type == "cpu" else _counting(request, args.need)
     key = "cpu" if counting is None else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        need = (counting or _counting(request)).need()
+        need = (counting or _counting(request, args.need)).need()
         _measure(request, need, args.out, args.nsys_version)
 
 
@@ -73,10 +78,10 @@ def _keep_problem(folder: Path, error: Exception) -> None:
         write_text(folder / PROBLEM_NAME, one_line(error))
 
 
-def _counting(request: RunRequest) -> CountingProcess:
-    from ..prediction import CountingProcess
+def _counting(request: RunRequest, known: Mapping[str, Any] | None) -> CountingProcess:
+    from ..prediction import CountingProcess, Need
 
-    return CountingProcess(request)
+    return CountingProcess(request, None if known is None else Need(**known))
 
 
 def check_hardware(expected: str, device_type: str) -> None:

@@ -21,10 +21,12 @@ from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError, OutputError
 from adscale.failure import end, or_note
+from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, RunRequest
+from adscale.run_record import Prediction, RunRecord
 
 from ..collectors.nsys import Choice, choose
 from ..launcher import (
@@ -34,7 +36,7 @@ from ..launcher import (
 )
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
-from ..study.finished import finish, is_measured
+from ..study.finished import counted_need, finish, is_measured
 from .study import add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
@@ -193,7 +195,10 @@ def _check(args: argparse.Namespace, request: RunRequest) -> None:
 def _measure(args: argparse.Namespace, request: RunRequest) -> None:
     _check(args, request)
     hardware = None if args.plan is None else expected_hardware(args.plan, request.device)
-    _launch(args, [request], _choice(request, args.nsys), hardware)
+    counted = (
+        None if args.plan is None or args.again else counted_need(args.plan, request, args.out)
+    )
+    _launch(args, [request], _choice(request, args.nsys), hardware, counted)
 
 
 def _launch(
@@ -201,6 +206,7 @@ def _launch(
     requests: Sequence[RunRequest],
     choice: Choice | None,
     hardware: str | None = None,
+    counted: Prediction | None = None,
 ) -> None:
     check_files_of_run(requests[0])
     check_threads(requests[0].threads)
@@ -210,7 +216,9 @@ def _launch(
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, passed_on=args.environment)
+        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted)
+        record = args.out / record_name(request.collector)
+        counted = counted or read_record(record, RunRecord, "run again").prediction
 
 
 def check_threads(threads: int) -> None:

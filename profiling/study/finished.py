@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adscale.damage import damage
+from adscale.digest import source_digest
 from adscale.errors import UserError
 from adscale.failure import is_whole, read_failure, status_of
 from adscale.files import read_record, write_text
@@ -24,7 +25,7 @@ from adscale.names import PROFILE_NAMES, record_name
 from adscale.plan import PlannedRun, planned_records
 from adscale.plan_file import Plan, read_plan
 from adscale.request import RunRequest
-from adscale.run_record import RunRecord
+from adscale.run_record import Prediction, RunRecord
 
 from .estimates import Finished, Left, time_left, work_of
 
@@ -222,6 +223,29 @@ def is_measured(plan_file: Path, request: RunRequest, folder: Path) -> bool:
     planned = _measurement(run, request.collector == "none")
     is_planned = data.get("digest") == planned.digest and not changed
     return is_planned and data.get("status") in MEASURED and due_again(folder / name) is None
+
+
+def counted_need(plan_file: Path, request: RunRequest, folder: Path) -> Prediction | None:
+    """What the other pass of a process has counted, if it was measured as it is planned.
+
+    Args:
+        plan_file: of the study.
+        request: what is to be measured.
+        folder: of the process.
+
+    Returns:
+        None where it has to be counted, by this version of the code.
+    """
+    try:
+        run = read_plan(plan_file).runs[PlannedRun(request, "").path]
+        other = run.request if request.collector == "none" else run.latency
+        if not is_measured(plan_file, other, folder):
+            return None
+        found = _read_record(folder / record_name(other.collector)).prediction
+    except FAULTS:
+        return None
+    is_ours = found is not None and found.counted_by == source_digest("profiling.prediction")
+    return found if is_ours else None
 
 
 def due_again(record: Path) -> str | None:

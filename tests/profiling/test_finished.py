@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adscale.config import load_config
+from adscale.digest import source_digest
 from adscale.plan import plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, pass_plan, read_plan
 from profiling.study.estimates import bound
@@ -18,6 +19,7 @@ from profiling.study.finished import (
     SUMMARY,
     Completion,
     closing_words,
+    counted_need,
     duration,
     finish,
     opening_words,
@@ -59,7 +61,7 @@ class Folder:
         pass_plan(plan, self.cache / "plans", environment)
         self.plan, self.file = plan, Path(environment[VARIABLE])
 
-    def record(self, name: str, status: str = "ok", image_s: float = 1.0) -> None:
+    def record(self, name: str, status: str = "ok", image_s: float = 1.0, **more: Any) -> None:
         one = planned_measurements(self.plan)[name].request
         path = self.results / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +72,7 @@ class Folder:
             sampling={"warmup_images": 5, "measured_images": 20, "stop_reason": "image_count"},
             machine={**machine_document(whole), "measured_ms": window_ms},
             started_utc="2026-01-01T00:00:00+00:00", finished_utc="2026-01-01T00:00:40+00:00",
+            **more,
         )  # fmt: skip
         path.write_text(json.dumps(document))
 
@@ -183,3 +186,25 @@ def test_progress_needs_no_torch() -> None:
 
     code = "import sys, profiling.study.finished; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CHECKOUT)
+
+
+def test_the_second_pass_takes_the_count_of_the_first(tmp_path: Path) -> None:
+    """Only what this version has counted of this very run: each change of it is counted anew."""
+    folder = Folder(tmp_path, study())
+    run, out = folder.plan.runs[f"{RUN}/256"], folder.results / RUN / "256"
+    prediction = {
+        "needed_bytes": 12345, "device_memory_bytes": 2**30, "available_bytes": 2**29,
+        "incomplete": None, "counted_by": source_digest("profiling.prediction"),
+    }  # fmt: skip
+    assert counted_need(folder.file, run.latency, out) is None, "nothing was measured"
+    folder.finish(f"{RUN}/256/run.json", 35.0, prediction=prediction)
+    found = counted_need(folder.file, run.latency, out)
+    assert found is not None
+    assert found.needed_bytes == 12345
+    assert counted_need(folder.file, run.request, out) is None, "the latency pass is yet to come"
+    folder.finish(f"{RUN}/256/run.json", 35.0, prediction={**prediction, "counted_by": "0" * 16})
+    assert counted_need(folder.file, run.latency, out) is None
+    folder.finish(f"{RUN}/256/run.json", 35.0, prediction=prediction)
+    changed = Folder(tmp_path, study(methods={"S": {"target": "efficientad", "size": "M"}}))
+    other = changed.plan.runs[f"{RUN}/256"]
+    assert counted_need(changed.file, other.latency, out) is None

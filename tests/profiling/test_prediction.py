@@ -71,6 +71,12 @@ def test_a_count_that_dies_is_a_reason() -> None:
     assert told == "the counting process ended without an answer (SIGKILL)"
 
 
+def test_what_is_known_is_not_counted() -> None:
+    known = Need(12345, "counted up to a")
+    deadly = request(target=f"{__name__}:Deadly", settings={})
+    assert CountingProcess(deadly, known).need() == known
+
+
 def test_a_counting_process_that_nobody_asks_ends_with_its_parent() -> None:
     program = (
         "from tests.profiling.test_prediction import request, CountingProcess;"

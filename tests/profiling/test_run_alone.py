@@ -19,7 +19,7 @@ from profiling.__main__ import main
 from profiling.collectors.nsys import export_command
 from profiling.launcher import measured_environment
 from profiling.seclusion import seclusion
-from tests.profiling.running import FEW
+from tests.profiling.running import FEW, record
 from tests.study_requests import plain_request
 
 NETWORKS = """
@@ -36,6 +36,12 @@ class Slow(nn.Module):
         time.sleep(float(os.environ.get("ADSCALE_TEST_SLEEP_S", 0)))
         return self.first(image)
 
+
+class Told(Slow):
+    def __init__(self):
+        super().__init__()
+        with open("built.txt", "a") as file:
+            file.write(f"{os.getpid()}\\n")
 """
 SECRET = "do-not-write-me-anywhere"
 
@@ -93,6 +99,19 @@ def test_no_other_value_is_in_report_export_or_record(
         assert SECRET.encode() not in file.read_bytes(), file
     if seclusion() is not None:  # nsys cannot look into other processes
         assert SECRET.encode() not in raw.read_bytes()
+
+
+def test_the_latency_pass_does_not_count_again(
+    networks: Path, tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    command = own("Told", networks, checkout_environment, "--latency", "--collector", "embedded")
+    subprocess.run([*command, "--out", "run"], env=checkout_environment, cwd=tmp_path, check=True)
+    built_by = (tmp_path / "built.txt").read_text().splitlines()
+    assert len(set(built_by)) == 3, "one that counts, and two that measure"
+    first, second = (record(tmp_path / "run", name) for name in ("run.json", "latency.json"))
+    counts = [{**one["prediction"], "available_bytes": None} for one in (first, second)]
+    assert counts[0] == counts[1]
+    assert counts[0]["needed_bytes"] > 4 * 62 * 62 * 4
 
 
 @pytest.mark.slow
