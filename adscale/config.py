@@ -27,6 +27,7 @@ from .methods.registry import check_resolution, check_settings, get_spec, parse_
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
 from .request import Execution, Sampling
+from .resolution import Resolution
 from .yaml_text import parse_yaml, read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
@@ -55,7 +56,7 @@ class MethodConfig:
     spec: MethodSpec
     settings: Mapping[str, Any]
     variants: tuple[str, ...]
-    resolutions_px: tuple[int, ...]
+    resolutions: tuple[Resolution, ...]
 
 
 @dataclass(frozen=True)
@@ -243,11 +244,11 @@ def _check_plain(settings: Mapping[str, Any], where: str) -> None:
 
 
 def _resolution_errors(
-    spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[int, ...], where: str
+    spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[Resolution, ...], where: str
 ) -> Iterator[UserError]:
-    for side_px in resolutions:
+    for resolution in resolutions:
         try:
-            check_resolution(spec, settings, side_px, where=where)
+            check_resolution(spec, settings, resolution, where=where)
         except UserError as error:
             yield error
 

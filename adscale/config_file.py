@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Text
 from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
+from .resolution import LARGEST_SIDE_PX, Resolution
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -30,15 +31,12 @@ def _not_taken(name: str) -> str:
 
 MethodName = Annotated[Name, Field(max_length=80)]
 DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
-Side = Annotated[Positive, Field(le=100_000)]
-"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
-
 Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
 Label = Annotated[str, Field(min_length=1, max_length=40)]
-Resolutions = Annotated[tuple[Side, ...], Field(min_length=1), EachOnce]
+Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
 ]
@@ -191,7 +189,10 @@ class ConfigFile:
         description="Your label of each method, with the class behind it and its settings. One "
         "class may appear under several labels."
     )
-    resolutions: Resolutions = Field(description="Side lengths of the square input image in px.")
+    resolutions: Resolutions = Field(
+        description="Of the input image: side lengths of squares in px, such as 1024, or width x "
+        "height, such as 2448x2048."
+    )
     resolutions_by_target: Mapping[str, TargetResolutions] = Field(
         default={},
         description="The same for all methods of one target, in place of `resolutions`. A "
@@ -272,7 +273,7 @@ class ConfigFile:
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
     )
-    extrapolate_to_px: Side = Field(
+    extrapolate_to_px: Annotated[Positive, Field(le=LARGEST_SIDE_PX)] = Field(
         default=3000,
         description="Side length in px to which fits are extrapolated and memory is counted.",
     )

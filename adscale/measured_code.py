@@ -12,6 +12,7 @@ from collections.abc import Mapping
 MEASURED: Mapping[str, tuple[str, ...]] = {
     "what a run is asked to do": (
         "adscale.request",
+        "adscale.resolution",
         "adscale.methods.registry",
         "adscale.methods.spec",
     ),

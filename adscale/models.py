@@ -196,7 +196,7 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
         case "finite_number":
             return "expected: a finite number"
-        case "each_once" | "taken":
+        case "each_once" | "taken" | "resolution":
             return f"expected: {error['msg']}" if error["type"] == "each_once" else error["msg"]
         case _:
             kinds = [part["type"] for part in _branches(schema) if "type" in part]

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
 from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
+from .resolution import Resolution, renamed_side
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
@@ -89,7 +90,9 @@ class RunRequest:
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
     variant: str = Field(description="implementation-precision, such as reference-fp32.")
-    resolution_px: Positive = Field(description="Side length of the square image in px.")
+    resolution: Resolution = Field(
+        description="Of the image: the side length of a square in px, or width x height."
+    )
     seed: Count = Field(description="Of the random weights.")
     threads: Positive = Field(description="CPU threads inside one operator.")
     images: str | None = Field(
@@ -129,6 +132,11 @@ class RunRequest:
         "be left out; null: it is begun whatever the count says. Does not have a run measured "
         "again by itself.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier(cls, data: Any) -> Any:
+        return renamed_side(data)
 
     @property
     def checkpoint(self) -> str | None:

@@ -164,7 +164,7 @@ def _need(request: RunRequest) -> Need:
     count = count_memory(
         spec,
         check_settings(spec, request.settings),
-        resolution_px=request.resolution_px,
+        resolution=request.resolution,
         implementation=parse_variant(request.variant, spec).implementation,
         device_type=request.device_type,
     )

@@ -136,7 +136,7 @@ def _resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
     """The method, and the request with its settings: a foreign one is known only here."""
     spec = resolve(get_spec(request.target))
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
-    check_resolution(spec, request.settings, request.resolution_px)
+    check_resolution(spec, request.settings, request.resolution)
     set_switches(request, spec)
     return spec, request
 
@@ -155,7 +155,7 @@ def _warn(request: RunRequest, outcome: Outcome) -> None:
         )
     if outcome.first_convolution is not None:
         precision = request.variant.rpartition("-")[2]
-        said = outcome.first_convolution.sentence(request.resolution_px, precision)
+        said = outcome.first_convolution.sentence(request.resolution, precision)
         if said is not None:
             logger.warning("%s", said)
 
@@ -221,13 +221,13 @@ def _run(
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    px = request.resolution_px
+    px = request.resolution
     remedy = f"mend the method, or leave out {px} px if other sizes work; nothing was measured"
     return MethodError(request.target, what, remedy)
 
 
 def _title(request: RunRequest) -> str:
-    title = f"{request.method} {request.variant} {request.resolution_px} px"
+    title = f"{request.method} {request.variant} {request.resolution} px"
     process = f" process {request.process}" if request.process > 1 else ""
     return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
 
@@ -240,7 +240,7 @@ def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
 def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
     method = load_method_class(spec).build(
         request.settings,
-        resolution_px=request.resolution_px,
+        resolution=request.resolution,
         implementation=parse_variant(request.variant, spec).implementation,
         seed=request.seed,
     )

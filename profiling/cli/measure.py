@@ -58,7 +58,7 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # GPU the counting process is forked before anything asks for one, and counts under the lock.
     counting = None if request.device_type == "cpu" else _counting(request, args.need)
     key = "cpu" if counting is None else _gpu_key(request.gpu)
-    holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
+    holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)

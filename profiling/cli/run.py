@@ -26,6 +26,7 @@ from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, RunRequest
+from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
 from ..collectors.nsys import Choice, choose
@@ -47,7 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the subcommand."""
     parser = subparsers.add_parser("run", help="measure one method at one resolution")
     add_method_arguments(parser)
-    parser.add_argument("--resolution", type=int, help="side length in px")
+    parser.add_argument(
+        "--resolution", type=resolution_argument, help="side length in px, or width x height"
+    )
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")
@@ -177,7 +180,7 @@ def _planned(args: argparse.Namespace, request: RunRequest) -> int:
             measured=request,
         )
         if problem is not None:
-            what = f"{request.method} {request.variant} {request.resolution_px} px"
+            what = f"{request.method} {request.variant} {request.resolution} px"
             print(f"study: {what} failed: {problem}; the rest of the study goes on", flush=True)
             return 0
         end(record)  # first, since what is noted as failed is not counted as measured
@@ -273,7 +276,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     label, spec, settings = find_method(args)
     parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
-        raise ConfigError("--resolution", "missing", "give the side length of the image in px")
+        raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
     least = min(args.min_images, args.measured_images)
     if args.target_precision is not None and least < 2:
@@ -286,7 +289,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "target": spec.target,
         "settings": settings,
         "variant": args.variant,
-        "resolution_px": args.resolution,
+        "resolution": args.resolution,
         "seed": args.seed,
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,

@@ -38,11 +38,12 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec
 from adscale.models import json_schema
 from adscale.plan import plan_runs
+from adscale.resolution import Resolution
 from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
 
-LISTED_PX = 256
+LISTED = Resolution.square(256)
 """Any resolution that all of ours admit: their parameters do not depend on it."""
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
@@ -146,7 +147,7 @@ def _parameters(spec: MethodSpec) -> str:
     if spec.foreign:
         return "`python -m profiling memory` counts them"
     counts = count_memory(
-        spec, check_settings(spec, {}), resolution_px=LISTED_PX, implementation="reference"
+        spec, check_settings(spec, {}), resolution=LISTED, implementation="reference"
     )
     return ", ".join(
         f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts.submodules
@@ -182,9 +183,9 @@ def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
             parse_variant(variant, spec, where=f"{where}.variants")
         except UserError as fault:
             yield fault
-    for side_px in method["resolutions"]:
+    for resolution in map(Resolution.of, method["resolutions"]):
         try:
-            check_resolution(spec, settings, side_px, where=f"{where}.resolutions")
+            check_resolution(spec, settings, resolution, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
 
@@ -231,7 +232,7 @@ def _packed(study: StudyConfig, most_runs: int) -> Iterator[list[str]]:
 
 def _runs_of(method: MethodConfig) -> int:
     """The runs of one device, in one process."""
-    return len(method.variants) * len(method.resolutions_px)
+    return len(method.variants) * len(method.resolutions)
 
 
 def add_plan_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -25,6 +25,7 @@ from torch.nn.parameter import is_lazy
 from adscale.errors import ConfigError
 from adscale.models import OPEN
 from adscale.progress import Progress
+from adscale.resolution import Resolution
 
 from ..annotation import Annotate
 from ..images import ImageSet
@@ -80,7 +81,7 @@ class ModuleMethod(Method):
 
     Args:
         network: in any mode; evaluated here.
-        resolution_px: side length of the images.
+        resolution: of the images.
         depth: which modules have ranges inside of those of the children.
 
     Raises:
@@ -93,11 +94,11 @@ class ModuleMethod(Method):
     make_network: ClassVar[Callable[..., nn.Module]]
     """Makes the network from the settings, other than ``weights``, as keyword arguments."""
 
-    def __init__(self, network: nn.Module, resolution_px: int, depth: Depth = 1) -> None:
+    def __init__(self, network: nn.Module, resolution: Resolution, depth: Depth = 1) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.network = _evaluated(network)
-        _make_lazy_layers(network, resolution_px)
+        _make_lazy_layers(network, resolution)
         self._division = Division(network, depth)
         if self._division.whole not in (None, "network"):
             tell(
@@ -121,7 +122,7 @@ class ModuleMethod(Method):
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> ModuleMethod:
         """Makes the network; see ``Method.build``.
 
@@ -141,21 +142,21 @@ class ModuleMethod(Method):
                 raise ConfigError("settings", what, "see the arguments of the network") from problem
         if settings.get("weights"):
             load_weights(network, Path(settings["weights"]))
-        return cls(network, resolution_px, **arguments.given_depth)
+        return cls(network, resolution, **arguments.given_depth)
 
     def prepare(self, image: Image) -> torch.Tensor:
-        """Resizes to s×s (bilinear, antialiased) and normalises with ImageNet's statistics.
+        """Fits to the resolution (bilinear, antialiased) and normalises with ImageNet's statistics.
 
         Returns:
-            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+            Shape (1, 3, height, width), float32, contiguous, on the CPU.
         """
-        return imagenet_tensor(image, self.resolution_px)
+        return imagenet_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Calls the network.
 
         Args:
-            image: shape (1, 3, s, s), float32.
+            image: shape (1, 3, height, width), float32.
             annotate: opens a range for each child of the network when it is called.
         """
         output = self._division(annotate, image)
@@ -200,13 +201,13 @@ def _evaluated(network: nn.Module) -> nn.Module:
     return network
 
 
-def _make_lazy_layers(network: nn.Module, resolution_px: int) -> None:
+def _make_lazy_layers(network: nn.Module, resolution: Resolution) -> None:
     """Has layers that wait for their input's shape make their weights, which moving them needs."""
     if not any(map(is_lazy, (*network.parameters(), *network.buffers()))):
         return
     # where memory is counted as well: weights made of shapes alone cannot be moved
     with unset_fake_temporarily(), torch.no_grad():
-        network(torch.zeros(1, 3, resolution_px, resolution_px))
+        network(torch.zeros(1, 3, *resolution.shape))
     _evaluated(network)
 
 
@@ -245,7 +246,7 @@ class AnomalibMethod(ModuleMethod):
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> ModuleMethod:
         """Makes the model; see ``Method.build``. Every other setting is an argument of its class.
 
@@ -265,9 +266,9 @@ class AnomalibMethod(ModuleMethod):
                 _load(model, Path(settings["checkpoint"]))
                 is_filled = True
             elif not is_filled and detect_fake_mode() is None:
-                _collect(model, settings["normal_images"], resolution_px)
+                _collect(model, settings["normal_images"], resolution)
                 is_filled = True
-        method = cls(model.model, resolution_px, **arguments.given_depth)
+        method = cls(model.model, resolution, **arguments.given_depth)
         method.is_filled = is_filled
         return method
 
@@ -343,7 +344,7 @@ def _load(model: nn.Module, file: Path) -> None:
     model.load_state_dict(state)
 
 
-def _collect(model: Any, folder: str | None, resolution_px: int) -> None:
+def _collect(model: Any, folder: str | None, resolution: Resolution) -> None:
     """Lets a model with statistics see normal images, as its training would."""
     from anomalib.data import ImageBatch
 
@@ -356,7 +357,7 @@ def _collect(model: Any, folder: str | None, resolution_px: int) -> None:
     model.train()
     with torch.no_grad(), Progress(type(model).__name__) as progress:
         for index in range(count):
-            batch = ImageBatch(image=imagenet_tensor(images[index], resolution_px))
+            batch = ImageBatch(image=imagenet_tensor(images[index], resolution))
             model.training_step(batch, index)
             progress.update("fit", index + 1, count, None)
         model.fit()

@@ -202,7 +202,7 @@ def _question(method: MethodConfig) -> dict[str, Any]:
         "label": method.label,
         "target": method.spec.target,
         "settings": dict(method.settings),
-        "resolutions": method.resolutions_px,
+        "resolutions": [str(one) for one in method.resolutions],
         "variants": method.variants,
     }
 
