@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .methods.registry import counting_problem
 from .names import PAPER_SIDES_PX, sensor_side_px
 from .request import CollectorName, RunRequest
-from .resolution import Resolution
+from .resolution import Resolution, square
 
 COUNT_STEP_PX = 512
 """Beyond them, memory is counted at multiples of this side length."""
@@ -145,7 +145,7 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> Resolution:
     """
     found = _countable_from(method, side_px)
     if found is None:
-        problem = counting_problem(method.spec, method.settings, Resolution.square(side_px))
+        problem = counting_problem(method.spec, method.settings, square(side_px))
         reason = f" ({problem.reason})" if problem else ""
         what = f"{method.label} runs at no resolution from {side_px} px on{reason}"
         raise ConfigError("extrapolate_to_px", what, "choose a smaller one")
@@ -153,11 +153,11 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> Resolution:
 
 
 def _countable_from(method: MethodConfig, side_px: int) -> Resolution | None:
-    square = Resolution.square(side_px)
-    problem = counting_problem(method.spec, method.settings, square)
+    asked = square(side_px)
+    problem = counting_problem(method.spec, method.settings, asked)
     if problem is None:
-        return square
-    return min((near for near in problem.nearest if near > square), default=None)
+        return asked
+    return min((near for near in problem.nearest if near > asked), default=None)
 
 
 def _runs(

@@ -53,11 +53,6 @@ class Resolution:
             raise ValueError(EXPECTED)
         return found
 
-    @classmethod
-    def square(cls, side_px: int) -> Resolution:
-        """The square of a side length in px."""
-        return cls(side_px, side_px)
-
     def __str__(self) -> str:
         return str(self.width_px) if self.is_square else f"{self.width_px}x{self.height_px}"
 
@@ -112,6 +107,11 @@ class Resolution:
         except ValueError:
             pass
         raise PydanticCustomError("resolution", EXPECTED)
+
+
+def square(side_px: int) -> Resolution:
+    """The square of a side length in px."""
+    return Resolution(side_px, side_px)
 
 
 def resolution_argument(text: str) -> Resolution:

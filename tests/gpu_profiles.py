@@ -248,7 +248,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "target": "generated",
             "settings": {},
             "variant": run.variant,
-            "resolution_px": run.resolution_px,
+            "resolution": str(run.resolution_px),
             "seed": 0,
             "threads": 1,
             "images": None,

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Flag, Text
-from ..resolution import Resolution
+from ..resolution import Resolution, square
 from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
@@ -65,14 +65,14 @@ def resolution_problem(
     if settings["padding"]:
         reason = "with padding no student has the 56x56 values that the fixed autoencoder puts out"
         return ResolutionProblem(reason=reason, nearest=())
-    if resolution == Resolution.square(FIXED_SIDE_PX):
+    if resolution == square(FIXED_SIDE_PX):
         return None
     return ResolutionProblem(
         reason=(
             "the fixed autoencoder puts out 56x56 values at every resolution, the student only at "
             f"{FIXED_SIDE_PX} px; `autoencoder: adaptive` has no such limit"
         ),
-        nearest=(Resolution.square(FIXED_SIDE_PX),),
+        nearest=(square(FIXED_SIDE_PX),),
     )
 
 

@@ -38,12 +38,12 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec
 from adscale.models import json_schema
 from adscale.plan import plan_runs
-from adscale.resolution import Resolution
+from adscale.resolution import Resolution, square
 from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
 
-LISTED = Resolution.square(256)
+LISTED = square(256)
 """Any resolution that all of ours admit: their parameters do not depend on it."""
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"

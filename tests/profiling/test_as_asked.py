@@ -15,6 +15,7 @@ from adscale.errors import ConfigError
 from adscale.first_convolution import FirstConvolution
 from adscale.methods.registry import get_spec
 from adscale.request import Execution, RunRequest, Sampling
+from adscale.resolution import square
 from adscale.run_record import RunRecord
 from analysis.profiles.record import Run
 from analysis.profiles.study_runs import altered_words
@@ -47,7 +48,7 @@ def as_before() -> Iterator[None]:
 def asked_run(name: str, **changes: Any) -> RunRequest:
     usual = {
         "device_type": "cpu", "target": f"tests.profiling.odd_networks:{name}", "threads": 2,
-        "settings": {"weights": None}, "resolution_px": SIDE_PX, "collector": "none",
+        "settings": {"weights": None}, "resolution": SIDE_PX, "collector": "none",
     }  # fmt: skip
     sampling = Sampling(warmup_images=1, measured_images=1, min_images=1, time_budget_s=None)
     return plain_request(sampling, **{**usual, **changes})
@@ -144,7 +145,7 @@ def test_what_the_first_convolution_is_given(
     request = asked_run(name)
     spec = get_spec(request.target)
     method = load_method_class(spec).build(
-        request.settings, resolution_px=SIDE_PX, implementation="reference", seed=0
+        request.settings, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
     watch = FirstConvolutionWatch(no_range)
     with torch.inference_mode():
@@ -179,7 +180,7 @@ def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
     assert [calls[name] for name in expected] == [2, 2, 4, 2, 2]
     assert record.first_convolution is not None
     spec = resolve(get_spec("tests.profiling.odd_networks:OurNames"))
-    count = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    count = count_memory(spec, {"weights": None}, resolution=square(8), implementation="reference")
     assert tuple(part.submodule for part in count.submodules) == expected
 
 

@@ -14,6 +14,7 @@ from adscale.describe import load_schema, reference
 from adscale.devices import usable_cpus
 from adscale.errors import ConfigError
 from adscale.request import Execution
+from adscale.resolution import square
 from adscale.yaml_text import parse_value, read_yaml
 from profiling.sampling import StopRule
 
@@ -44,8 +45,10 @@ def test_the_configuration_we_ship_is_valid() -> None:
         "DDAD-10",
     ]
     # four points that lie far apart bound a law as well as five that lie close
-    assert all(len(method.resolutions_px) >= 4 for method in config.methods)
-    spans = [method.resolutions_px[-1] / method.resolutions_px[0] for method in config.methods]
+    assert all(len(method.resolutions) >= 4 for method in config.methods)
+    spans = [
+        method.resolutions[-1].side_px / method.resolutions[0].side_px for method in config.methods
+    ]
     assert min(spans) >= 1.75
     assert all(method.variants == ("reference-fp32", "optimized-fp32") for method in config.methods)
 
@@ -54,7 +57,8 @@ def test_resolutions_of_a_target_come_from_the_preset_unless_the_user_has_some()
     methods = {"A": {"target": "ddad"}, "B": {"target": "ddad", "resolutions": [32]}}
 
     def resolutions(**keys: Any) -> list[tuple[int, ...]]:
-        return [m.resolutions_px for m in load_config({"methods": methods, **keys}).methods]
+        found = load_config({"methods": methods, **keys}).methods
+        return [tuple(one.width_px for one in method.resolutions) for method in found]
 
     preset = yaml.safe_load((CHECKOUT / "config" / "presets" / "quick.yaml").read_text())
     of_target = tuple(preset["resolutions_by_target"]["ddad"])
@@ -76,7 +80,7 @@ def test_faults_in_resolutions_of_a_target_name_their_place() -> None:
 def test_every_preset_is_valid_and_complete(preset: str) -> None:
     config = load_config(study(preset=preset))
     given = yaml.safe_load((CHECKOUT / "config" / "presets" / f"{preset}.yaml").read_text())
-    assert list(config.methods[0].resolutions_px) == given["resolutions"]
+    assert [one.width_px for one in config.methods[0].resolutions] == given["resolutions"]
     assert config.sampling.measured_images == given["sampling"]["measured_images"]
 
 
@@ -136,7 +140,7 @@ def test_the_users_key_takes_the_place_of_the_presets_and_leaves_its_neighbours(
     config = load_config(study(sampling={"measured_images": 7}, resolutions=[300]))
     assert config.sampling.measured_images == 7
     assert config.sampling.warmup_images == 1
-    assert config.methods[0].resolutions_px == (300,)
+    assert config.methods[0].resolutions == (square(300),)
 
 
 def test_a_method_can_have_resolutions_of_its_own() -> None:
@@ -145,7 +149,10 @@ def test_a_method_can_have_resolutions_of_its_own() -> None:
         "B": {"target": "efficientad"},
     }
     config = load_config(study(methods=methods, resolutions=[256]))
-    assert [method.resolutions_px for method in config.methods] == [(300, 400), (256,)]
+    assert [method.resolutions for method in config.methods] == [
+        (square(300), square(400)),
+        (square(256),),
+    ]
 
 
 def test_runs_are_left_out_only_where_the_user_wants_it() -> None:

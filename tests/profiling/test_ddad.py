@@ -15,6 +15,7 @@ from torch import nn
 
 from adscale.errors import UnsupportedResolutionError, WeightsError
 from adscale.methods.ddad import SPEC
+from adscale.resolution import square
 from profiling.methods.ddad.diffusion import (
     ReferenceDenoising,
     ScheduledDenoising,
@@ -39,7 +40,10 @@ SMALL = {"size": "S", "start_step": 50}  # two steps
 
 def build(side_px: int = 64, implementation: str = "reference", **settings_: Any) -> DDAD:
     return DDAD.build(
-        {**SMALL, **settings_}, resolution_px=side_px, implementation=implementation, seed=1
+        {**SMALL, **settings_},
+        resolution=square(side_px),
+        implementation=implementation,
+        seed=1,
     )
 
 
@@ -250,7 +254,10 @@ def test_checkpoints_of_the_reference_load_by_mapping_names(small: DDAD, tmp_pat
         file,
     )
     loaded = DDAD.build(
-        {**SMALL, "weights": str(file)}, resolution_px=32, implementation="reference", seed=99
+        {**SMALL, "weights": str(file)},
+        resolution=square(32),
+        implementation="reference",
+        seed=99,
     )
     found = loaded.state_dict()
     for name, tensor in small.state_dict().items():

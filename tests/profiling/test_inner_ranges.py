@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from adscale.errors import ConfigError
+from adscale.resolution import square
 from profiling.annotation import EMPTY, TURNS, RangeRecorder, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
@@ -52,7 +53,7 @@ class Borrower(nn.Module):
 
 def nested(**given: Any) -> ModuleMethod:
     return method_around("Nested", Nested).build(
-        given, resolution_px=SIDE_PX, implementation="reference", seed=0
+        given, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
 
 
@@ -169,17 +170,24 @@ def test_a_network_with_an_argument_of_that_name_keeps_it(
     for make in (by_name, by_any):
         method = method_around("made", make)
         for more, inner in (({}, 0), ({"range_depth": 2}, 3), ({"range_depth": ["1.0"]}, 1)):
-            one = method.build({"depth": 3, **more}, resolution_px=8, implementation="", seed=0)
+            one = method.build(
+                {"depth": 3, **more}, resolution=square(8), implementation="", seed=0
+            )
             paths_of(one)
             assert one.submodules == ("0", "1", "2")
             assert len(one.inner_ranges) == inner
     assert capsys.readouterr().err.count("depth=3 is taken by made itself") == 1
     method = method_around("refusing", refusing)
-    one = method.build({"depth": 2}, resolution_px=8, implementation="", seed=0)
+    one = method.build({"depth": 2}, resolution=square(8), implementation="", seed=0)
     paths_of(one)
     assert one.inner_ranges == (("0", "0.0"),)
     with pytest.raises(ConfigError, match="both say which modules have ranges"):
-        method.build({"depth": 2, "range_depth": 2}, resolution_px=8, implementation="", seed=0)
+        method.build(
+            {"depth": 2, "range_depth": 2},
+            resolution=square(8),
+            implementation="",
+            seed=0,
+        )
 
 
 @pytest.mark.parametrize("name", ["Tokens", "MultiHead", "Recurrent", "extractor"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.loading import load_method_class
@@ -41,10 +42,10 @@ def test_a_real_inference_has_the_peak_that_was_counted(
     spec = get_spec(target)
     settings = check_settings(spec, given)
     counted = count_memory(
-        spec, settings, resolution_px=side_px, implementation=implementation
+        spec, settings, resolution=square(side_px), implementation=implementation
     ).submodules
     method = load_method_class(spec).build(
-        settings, resolution_px=side_px, implementation=implementation, seed=0
+        settings, resolution=square(side_px), implementation=implementation, seed=0
     )
     trace = Trace(method, spec.submodules, "cpu")
     image = torch.rand(1, 3, side_px, side_px)
@@ -65,9 +66,9 @@ def test_the_allocator_gives_out_what_is_counted_and_what_operators_take_inside(
     """As the reference was measured: 101 MiB at 256 px, 28 of them in a hidden contiguous copy."""
     spec = get_spec("patchcore")
     settings = check_settings(spec, {"training_images": 5})
-    counted = count_memory(spec, settings, resolution_px=256, implementation="reference")
+    counted = count_memory(spec, settings, resolution=square(256), implementation="reference")
     method = load_method_class(spec).build(
-        settings, resolution_px=256, implementation="reference", seed=0
+        settings, resolution=square(256), implementation="reference", seed=0
     )
     taken = {given.submodule: given for given in given_out(method, torch.rand(1, 3, 256, 256))}
     assert list(taken) == list(spec.submodules)
