@@ -122,7 +122,10 @@ def _values(kinds: list[Mapping[str, Any]]) -> str:
 def _kind(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return ", ".join(f"`{word}`" for word in kind["enum"])
-    return f"list of {kind['items']['type']}s" if "items" in kind else str(kind["type"])
+    if "items" in kind:
+        inner = kind["items"]
+        return "list of " + " and ".join(f"{one['type']}s" for one in inner.get("anyOf", [inner]))
+    return str(kind["type"])
 
 
 def _prose(part: Mapping[str, Any]) -> str:

@@ -135,7 +135,7 @@ def altered_words(run: Run) -> str | None:
         found.append(f"the method has changed torch: {', '.join(record.changed_switches)}")
     if record.first_convolution is not None:
         precision = run.variant.rpartition("-")[2]
-        found.append(record.first_convolution.sentence(run.resolution_px, precision))
+        found.append(record.first_convolution.sentence(record.request.resolution, precision))
     return "; ".join(filter(None, found)) or None
 
 

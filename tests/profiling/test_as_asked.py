@@ -152,7 +152,7 @@ def test_what_the_first_convolution_is_given(
         Inference(method, ImageSet.open(None), "cpu").run(0, watch)
     assert watch.found is not None
     assert watch.found.shape == shape
-    said = watch.found.sentence(SIDE_PX, "fp32")
+    said = watch.found.sentence(square(SIDE_PX), "fp32")
     assert (said is None) if words is None else (said is not None and words in said)
 
 
@@ -228,5 +228,5 @@ def test_what_counts_as_another_size(
     shape: tuple[int, int, int, int], precision: str, other_size: bool, other_type: bool
 ) -> None:
     found = FirstConvolution(shape, "float32", ())
-    assert found.is_of_another_size(SIDE_PX) is other_size
+    assert found.is_of_another_size(square(SIDE_PX)) is other_size
     assert found.is_of_another_type(precision) is other_type

@@ -62,9 +62,9 @@ def test_the_fixed_form_is_refused_above_256_px(side_px: int) -> None:
     settings = check_settings(SPEC, {"autoencoder": "fixed"})
     with pytest.raises(UnsupportedResolutionError, match=r"56x56.*it supports: 256 px"):
         check_resolution(SPEC, settings, square(side_px))
-    check_countable(SPEC, settings, side_px)
+    check_countable(SPEC, settings, square(side_px))
     method = build(side_px, autoencoder="fixed")
-    with pytest.raises(UnsupportedResolutionError, match="autoencoder: its map is 56 px wide"):
+    with pytest.raises(UnsupportedResolutionError, match="autoencoder: its map has 56 x 56 values"):
         method.infer(random_image(side_px), no_ranges)
 
 

@@ -45,7 +45,7 @@ COUNTABLE = [
     pytest.param(spec, side_px, id=f"{spec.target}-{side_px}")
     for spec in all_specs()
     for side_px in (32, 256, 1024, 2048)
-    if counting_problem(spec, check_settings(spec, {}), side_px) is None
+    if counting_problem(spec, check_settings(spec, {}), square(side_px)) is None
 ]
 
 
@@ -55,7 +55,7 @@ def test_no_method_counts_to_more_than_the_bound(spec: MethodSpec, side_px: int)
         spec, check_settings(spec, {}), resolution=square(side_px), implementation="reference",
         device_type="cuda",
     )  # fmt: skip
-    most = bound(side_px)
+    most = bound(square(side_px))
     assert sum(part.flops for part in counted.submodules) <= most.flops
     assert counted.needed_bytes <= most.needed_bytes
 
@@ -251,7 +251,7 @@ def test_before_anything_was_measured_no_time_is_told(known: list[Finished]) -> 
 
 def test_counted_work_takes_the_place_of_the_bound_once_all_is_counted(tmp_path: Path) -> None:
     requests = [request(resolution=square(side)) for side in (256, 512)]
-    assert work_of(requests, tmp_path)(requests[0]) == bound(256).flops
+    assert work_of(requests, tmp_path)(requests[0]) == bound(square(256)).flops
     part = {
         "parameters_bytes": 0, "buffers_bytes": 0, "host_peak_bytes": 0, "libraries": [],
     }  # fmt: skip
@@ -268,4 +268,4 @@ def test_counted_work_takes_the_place_of_the_bound_once_all_is_counted(tmp_path:
     assert work_of(requests, tmp_path)(requests[1]) == 512
     # beside a run that is not counted, the two do not compare
     uncounted = [*requests, request(resolution=square(640))]
-    assert work_of(uncounted, tmp_path)(requests[1]) == bound(512).flops
+    assert work_of(uncounted, tmp_path)(requests[1]) == bound(square(512)).flops

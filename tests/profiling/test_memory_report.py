@@ -31,7 +31,12 @@ DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
 def record() -> MemoryRecord:
     variant = parse_variant("reference-tf32", SPEC)
     return count_report(
-        "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], DEVICE_TYPE
+        "Mine",
+        SPEC,
+        check_settings(SPEC, {"size": "S"}),
+        variant,
+        list(map(square, (512, 256, 512))),
+        DEVICE_TYPE,
     )
 
 
@@ -131,7 +136,9 @@ def test_the_json_says_what_the_device_must_hold(report: dict[str, Any]) -> None
 def test_one_unsupported_resolution_refuses_all() -> None:
     variant = parse_variant("reference-fp32", SPEC)
     with pytest.raises(UnsupportedResolutionError, match="200 px"):
-        count_report("Mine", SPEC, check_settings(SPEC, {}), variant, [256, 200], "cpu")
+        count_report(
+            "Mine", SPEC, check_settings(SPEC, {}), variant, [square(256), square(200)], "cpu"
+        )
 
 
 def test_cli_prints_a_table_and_writes_json(

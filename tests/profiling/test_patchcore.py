@@ -131,6 +131,15 @@ def test_both_maps_agree_with_scipy(side_px: int) -> None:
         assert_same(map_(grid)[0, 0], torch.from_numpy(expected).float(), relative=2e-6)
 
 
+def test_both_maps_of_a_rectangle_agree_with_scipy() -> None:
+    resolution = Resolution(100, 70)
+    grid = torch.rand(1, 1, 9, 13, generator=torch.Generator().manual_seed(2))
+    large = F.interpolate(grid.double(), size=(70, 100), mode="bilinear")
+    expected = scipy.ndimage.gaussian_filter(large[0, 0].numpy(), sigma=4)
+    for map_ in (ReferenceMap(resolution), MatrixMap(resolution, (9, 13))):
+        assert_same(map_(grid)[0, 0], torch.from_numpy(expected).float(), relative=2e-6)
+
+
 def naive_coreset(features: np.ndarray, starts: list[int], count: int) -> list[int]:
     distance = np.linalg.norm(features[:, None] - features[None], axis=-1)
     nearest = distance[:, starts].mean(axis=1)
