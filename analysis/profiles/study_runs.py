@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +72,7 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 def _measured(run: Run) -> dict[str, Any]:
     """Return what decides which times a process finds, by name."""
     record, hardware = run.record, run.record.hardware
-    request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
+    request = {k: v for k, v in record.request.as_dict().items() if k not in NOT_MEASURED}
     return {
         **{f"request.{name}": value for name, value in request.items()},
         "clock": run.clock,
