@@ -97,7 +97,7 @@ def _named(kind: Kind) -> BeforeValidator:
         if not isinstance(given, str):
             return given
         try:
-            return listed_entry(kind, given)
+            return entry_values(listed_entry(kind, given, kind, OWN_ENTRY[kind]))
         except ConfigError as error:
             said = {"said": error.remedy}
             raise PydanticCustomError("not_listed", "{said}", said) from None
@@ -137,12 +137,14 @@ class HardwareFile:
     judged: Judged = Judged()
 
 
-def listed_entry(kind: Kind, name: str) -> dict[str, Any]:
-    """An entry of the list, as the configuration would give it.
+def listed_entry(kind: Kind, name: str, where: str, otherwise: str) -> Entry:
+    """An entry of the list.
 
     Args:
         kind: of which list.
         name: its name; upper and lower case are the same.
+        where: the name was given, for the error.
+        otherwise: what else can be given there.
 
     Raises:
         ConfigError: the list has no such entry, or its file cannot be used.
@@ -152,8 +154,8 @@ def listed_entry(kind: Kind, name: str) -> dict[str, Any]:
     if found is None:
         guess = nearest(name, (entry.name for entry in entries.values()))
         listed = f"config/{HARDWARE_FILE.name} lists no such {SINGULAR[kind]}{guess}"
-        raise ConfigError(kind, f"{name!r} is not known", f"{listed}; else {OWN_ENTRY[kind]}")
-    return entry_values(found)
+        raise ConfigError(where, f"{name!r} is not known", f"{listed}; else {otherwise}")
+    return found
 
 
 def judged_by_default() -> dict[str, list[dict[str, Any]]]:
