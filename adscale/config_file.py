@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Text
+from .hardware_list import ListedGpu, ListedSensor
+from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
 from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
-from .resolution import LARGEST_SIDE_PX, Resolution
+from .resolution import Resolution
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -35,7 +36,6 @@ Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
-Label = Annotated[str, Field(min_length=1, max_length=40)]
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
@@ -124,32 +124,6 @@ class MethodEntry:
         """The user's settings of the class, unchecked."""
         known = {field.name for field in fields(self)}
         return {key: value for key, value in vars(self).items() if key not in known}
-
-
-@dataclass(frozen=True, kw_only=True, config=CLOSED)
-class Gpu:
-    """A GPU by whose memory methods are judged."""
-
-    name: Label = Field(description="Written at the line.")
-    memory_gib: Annotated[Finite, Field(gt=0, le=1_000_000)] = Field(
-        description="Memory in GiB (2^30 bytes)."
-    )
-    source: Text | None = Field(
-        default=None,
-        description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, config=CLOSED)
-class Sensor:
-    """An image sensor by whose pixels methods are judged."""
-
-    name: Label = Field(description="Written at the mark.")
-    megapixels: Annotated[Finite, Field(gt=0, le=10_000)] = Field(description="Pixels in millions.")
-    source: Text | None = Field(
-        default=None,
-        description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
-    )
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
@@ -273,7 +247,7 @@ class ConfigFile:
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
     )
-    extrapolate_to_px: Annotated[Positive, Field(le=LARGEST_SIDE_PX)] = Field(
+    extrapolate_to_px: Side = Field(
         default=3000,
         description="Side length in px to which fits are extrapolated and memory is counted.",
     )
@@ -283,16 +257,18 @@ class ConfigFile:
         "measured resolution, too (from 1024 px: beyond 3238 px). Otherwise they are refused "
         "there.",
     )
-    gpus: tuple[Gpu, ...] = Field(
+    gpus: tuple[ListedGpu, ...] = Field(
         default=(),
-        description="GPUs whose memory methods are judged by and figures draw as horizontal lines, "
-        "in place of the list in config/hardware.yaml; empty: none. Nominal memory: what an "
-        "inference may use is somewhat less.",
+        description="GPUs whose memory methods are judged by and figures draw as horizontal lines: "
+        "names of config/hardware.yaml, such as `[L4, RTX 4090]`, or entries of your own. Without "
+        "this key: those that `judged` names there; empty: none. Nominal memory: what an inference "
+        "may use is somewhat less.",
     )
-    sensors: tuple[Sensor, ...] = Field(
+    sensors: tuple[ListedSensor, ...] = Field(
         default=(),
         description="Image sensors whose images methods are judged by and counted at, and which "
-        "figures mark, in place of the list in config/hardware.yaml; empty: none. A sensor stands "
+        "figures mark: names of config/hardware.yaml, such as `[IMX264, IMX531]`, or entries of "
+        "your own. Without this key: those that `judged` names there; empty: none. A sensor stands "
         "for the square image with as many pixels.",
     )
     figures: FigureStyle = Field(

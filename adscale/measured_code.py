@@ -101,6 +101,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.failure": "tells of a run that has no measurement",
     "adscale.fingerprint": "how a record is laid out, after the measurement",
     "adscale.first_convolution": "how a record is laid out, after the measurement",
+    "adscale.hardware_list": _FOR_PLANNING,
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,

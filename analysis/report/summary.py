@@ -212,7 +212,7 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
             continue
         sensor = max(_rows(fit), key=lambda row: row["megapixels"])["sensor"]
         rows = _rows(fit[fit["sensor"] == sensor])
-        size = f"{rows[0]['megapixels']:g} MP, {rows[0]['sensor_px']} px"
+        size = f"{rows[0]['megapixels']:.3g} MP, {rows[0]['sensor_px']} px"
         best = _ranked([_candidate(each, "latency", "latency_verdict") for each in rows])
         bases = {f"{each['method']} {each['variant']}": each["verdict_basis"] for each in rows}
         others = feasibility[feasibility["sensor"] == sensor]

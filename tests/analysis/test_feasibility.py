@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adscale.names import sensor_side_px
+from analysis.feasibility.devices import same_gpu, targets
 from analysis.feasibility.fitting import (
     ALLOCATOR_RESERVE,
     ASSUMED,
@@ -22,8 +23,6 @@ from analysis.feasibility.fitting import (
     measured_context,
     need_at,
     observed,
-    same_gpu,
-    targets,
 )
 from analysis.hardware import Gpu
 from tests.analysis.drawings import VARIANT, runtime_table

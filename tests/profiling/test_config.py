@@ -314,51 +314,6 @@ def test_numbers_that_mean_one_thing_are_read(tmp_path: Path) -> None:
         parse_value("{layers: [010]}", "--set")
 
 
-def test_gpus_and_sensors_are_those_of_the_file_unless_the_user_has_some() -> None:
-    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
-    config = load_config(study())
-    assert [list(config.gpus), list(config.sensors)] == [given["gpus"], given["sensors"]]
-    mine = [{"name": "mine", "memory_gib": 11}]
-    config = load_config(study(gpus=mine, sensors=[]))
-    assert (list(config.gpus), list(config.sensors)) == (mine, [])
-
-
-def test_the_lists_we_ship_are_valid_and_have_sources() -> None:
-    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
-    load_config(study(**given))
-    assert min(gpu["memory_gib"] for gpu in given["gpus"]) <= 8
-    assert max(gpu["memory_gib"] for gpu in given["gpus"]) >= 80
-    assert min(sensor["megapixels"] for sensor in given["sensors"]) < 0.5
-    assert max(sensor["megapixels"] for sensor in given["sensors"]) > 20
-    for entry in (*given["gpus"], *given["sensors"]):
-        assert entry["source"].startswith("https://")
-
-
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("gpus: [{name: A}]", "gpus.0.memory_gib: missing"),
-        ("gpu: []", "gpu: unknown key"),
-        ("gpus: [", "hardware.yaml: is no YAML"),
-    ],
-)
-def test_a_fault_in_the_file_of_gpus_and_sensors_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, part: str
-) -> None:
-    (tmp_path / "hardware.yaml").write_text(text)
-    monkeypatch.setattr("adscale.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
-    assert part in complaints(study())[0]
-
-
-def test_the_example_of_gpus_and_sensors_in_our_configuration_is_valid() -> None:
-    text = (CHECKOUT / "config" / "config.yaml").read_text()
-    lines = text[text.index("# gpus:") :].splitlines()
-    lists = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
-    assert set(lists) == {"gpus", "sensors"}
-    config = load_config(study(**lists))
-    assert [gpu["name"] for gpu in config.gpus] == ["RTX 4090"]
-
-
 def test_all_faults_are_told_at_once() -> None:
     methods = {"A": {"target": "efficientad", "resolutions": [10, 256]}, "B": {"target": "nothing"}}
     lines = complaints(study(methods=methods, images="no/such/folder"))
