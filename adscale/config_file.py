@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Text
-from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
+from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Text
+from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling, Seed, Side
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -30,9 +30,6 @@ def _not_taken(name: str) -> str:
 
 MethodName = Annotated[Name, Field(max_length=80)]
 DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
-Side = Annotated[Positive, Field(le=100_000)]
-"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
-
 Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
@@ -232,7 +229,7 @@ class ConfigFile:
         description="Images with more pixels, in millions, are left out, which is said: a file of "
         "a few kilobytes may hold more than memory does.",
     )
-    seed: Count = Field(
+    seed: Seed = Field(
         default=0, description="Seed of the random weights, where no checkpoint is given."
     )
     collector: Literal["auto", "nsys", "embedded"] = Field(

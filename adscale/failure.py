@@ -101,14 +101,12 @@ class JobError(Exception):
 
     Args:
         problem: what ended it, in one line.
-        told: whether it has printed that itself.
         interrupted: whether it was asked to end, which is no fault of the run.
     """
 
-    def __init__(self, problem: str, *, told: bool, interrupted: bool) -> None:
+    def __init__(self, problem: str, *, interrupted: bool) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.told = told
         self.interrupted = interrupted
 
 
@@ -151,8 +149,7 @@ def or_note(
         if of_job is not None and of_job.interrupted:
             raise
         problem = one_line(error) if of_job is None else of_job.problem
-        if of_job is None or not of_job.told:
-            print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
         if measured is not None:
             fail(record, measured, problem)
         elif failure is None:

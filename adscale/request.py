@@ -16,6 +16,13 @@ CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
 
+MOST_PX = 100_000
+Side = Annotated[Positive, Field(le=MOST_PX)]
+"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
+
+Seed = Annotated[Count, Field(le=2**63 - 1)]
+"""Of random numbers, as far as torch takes them."""
+
 MAX_IMAGE_MEGAPIXELS = 1000.0
 """Decoded, such an image takes 3 GB of main memory."""
 
@@ -89,8 +96,8 @@ class RunRequest:
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
     variant: str = Field(description="implementation-precision, such as reference-fp32.")
-    resolution_px: Positive = Field(description="Side length of the square image in px.")
-    seed: Count = Field(description="Of the random weights.")
+    resolution_px: Side = Field(description="Side length of the square image in px.")
+    seed: Seed = Field(description="Of the random weights.")
     threads: Positive = Field(description="CPU threads inside one operator.")
     images: str | None = Field(
         description="Folder of images; null: photographs of an installed package."

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.files import output_file
 
-from .arguments import positive, side_px
+from .arguments import positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def _add_claims(subparsers: Subparsers) -> None:
     parser.add_argument("claim", choices=list(CLAIMS), metavar="CLAIM", help=", ".join(CLAIMS))
     parser.add_argument("counts", type=Path, nargs="+", metavar="memory.json")
     parser.add_argument(
-        "--at", type=side_px, nargs="+", metavar="PX", help="these resolutions only (default: all)"
+        "--at", type=side, nargs="+", metavar="PX", help="these resolutions only (default: all)"
     )
     parser.add_argument(
         "--tflops",

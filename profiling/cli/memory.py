@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from adscale.command_line import side
 from adscale.devices import DeviceType
 from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError
 from adscale.failure import one_line
@@ -197,7 +198,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--settings", default=None, help="settings as one JSON object")
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument(
-        "--resolution", type=int, nargs="+", required=True, metavar="PX", help="side lengths in px"
+        "--resolution",
+        type=side,
+        nargs="+",
+        required=True,
+        metavar="PX",
+        help="side lengths in px",
     )
     parser.add_argument(
         "--device-type",

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adscale.command_line import side
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError, OutputError
@@ -45,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the subcommand."""
     parser = subparsers.add_parser("run", help="measure one method at one resolution")
     add_method_arguments(parser)
-    parser.add_argument("--resolution", type=int, help="side length in px")
+    parser.add_argument("--resolution", type=side, metavar="PX", help="side length in px")
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")

@@ -158,7 +158,7 @@ def _built(
             return build()
     except UserError:
         raise
-    except Exception as problem:  # what the user's code raises
+    except (Exception, SystemExit) as problem:  # what the user's code raises
         what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
         raise ConfigError("memory", what, "mend it, or its settings") from problem
 
@@ -172,7 +172,7 @@ def _without_contents(build: Callable[[], Method]) -> Method:
         return build()
     except (UserError, MemoryError):
         raise
-    except Exception as problem:  # whatever a tensor without contents leads to
+    except (Exception, SystemExit) as problem:  # whatever a tensor without contents leads to
         raise _WithContentsError from problem
 
 
@@ -217,7 +217,7 @@ def _count(
         # the networks run, but not together: what does not run takes no memory
         if spec.resolution_problem(settings, resolution_px) is None:
             raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if not spec.foreign:
             raise
         if method.is_filled and not _is_of_the_count(problem):
@@ -277,23 +277,25 @@ def _is_of_the_count(problem: BaseException | None) -> bool:
 
 
 def _refusal(
-    spec: MethodSpec, resolution_px: int, problem: Exception
+    spec: MethodSpec, resolution_px: int, problem: BaseException
 ) -> UnsupportedResolutionError:
     what = f"{spec.target} does not run at {resolution_px} px ({_in_a_line(problem)}"
     place = error_place(problem)
     return UnsupportedResolutionError(
-        "resolution", f"{what}; {place})" if place else f"{what})", "ask for sizes that it takes"
+        "resolution",
+        f"{what}; {place})" if place else f"{what})",
+        "mend it, or ask for sizes that it takes",
     )
 
 
-def _interrupted(recorder: Recorder, problem: Exception) -> str:
+def _interrupted(recorder: Recorder, problem: BaseException) -> str:
     what = _in_a_line(problem)
     if not recorder.calls:
         return f"parameters and buffers only: the network ended with {what}"
     return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
 
 
-def _in_a_line(problem: Exception) -> str:
+def _in_a_line(problem: BaseException) -> str:
     words = " ".join(f"{type(problem).__name__}: {problem}".split())
     return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
 

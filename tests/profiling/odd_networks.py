@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -191,6 +192,13 @@ class Exiting(Ending):
         sys.exit(0)
 
 
+class Interrupting(Ending):
+    """By what Python raises at Ctrl-C."""
+
+    def end(self) -> None:
+        raise KeyboardInterrupt
+
+
 class ExitingAtOnce(Plain):
     """In every call, also where memory is counted."""
 
@@ -211,6 +219,41 @@ class WithoutMemory(Ending):
 
     def end(self) -> None:
         raise MemoryError
+
+
+class LosingStreams(Ending):
+    """Replaces one stream when it is built, and closes the other while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sys.stderr = None  # type: ignore[assignment]
+
+    def end(self) -> None:
+        sys.stdout.close()
+
+
+class Autocasting(Plain):
+    """Computes in 16 bits within each call, and leaves the switch as it was."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found: torch.Tensor = super().forward(image)
+        return found
+
+
+class Generating(Plain):
+    """Computes when its result is read."""
+
+    def forward(self, image: torch.Tensor) -> Iterator[torch.Tensor]:  # type: ignore[override]
+        yield super().forward(image)
+
+
+class Awaiting(Plain):
+    """Computes when its result is awaited, which nobody does."""
+
+    async def forward(self, image: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        found: torch.Tensor = super().forward(image)
+        return found
 
 
 class LeavingThreads(Plain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -55,6 +56,7 @@ def three_images(name: str) -> RunRequest:
          ["ended by signal 11 (SIGSEGV)", "odd_networks.py, line ", "in end", "see some.log"]),
         ("Leaving", 1, ["ended with exit code 0, its work undone,", "see some.log"]),
         ("Exiting", 2, ["calls sys.exit(0)", "odd_networks.py, line ", "in end"]),
+        ("Interrupting", 2, ["raises KeyboardInterrupt", "odd_networks.py, line ", "in end"]),
     ],
 )  # fmt: skip
 def test_a_method_that_ends_the_process_is_told_in_one_line(
@@ -101,6 +103,32 @@ def test_an_error_of_the_method_is_one_line_with_its_place() -> None:
     assert "in end)" in line
 
 
+def test_streams_that_a_method_replaces_or_closes_are_ours_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    record = measure(
+        three_images("LosingStreams"), NOT_COUNTED, no_range, None, lambda _draft: None
+    )
+    assert record.status == "ok"
+    assert out.closed
+    print("still taken", end="", flush=True)
+    assert sys.stderr is err
+    assert "measure, 1 of at most 3 images" in err.getvalue()
+
+
+@pytest.mark.parametrize(("name", "told"), [("Generating", None), ("Awaiting", "a coroutine")])
+def test_what_computes_only_later_is_measured_or_refused(name: str, told: str | None) -> None:
+    if told is not None:
+        with pytest.raises(ConfigError, match=told):
+            measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
+        return
+    record = measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
+    assert record.submodules == ("convolution",)
+
+
 def test_out_of_memory_without_a_word_is_recorded_as_such() -> None:
     record = measure(
         three_images("WithoutMemory"), NOT_COUNTED, no_range, None, lambda _draft: None
@@ -128,7 +156,7 @@ def test_a_method_that_exits_while_it_is_counted_is_told(
 ) -> None:
     assert main(["memory", "--method", f"{NETWORKS}:ExitingAtOnce", "--resolution", "32"]) != 0
     said = capsys.readouterr().err
-    assert "sys.exit('usage: …')" in said
+    assert "SystemExit: usage: …" in said
     assert "odd_networks.py, line " in said
 
 
