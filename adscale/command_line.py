@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 from .errors import UserError
 from .files import files_of_command
@@ -22,11 +22,11 @@ class Parser(argparse.ArgumentParser):
     """Refuses an option that is given twice with different values, of which the last would win.
 
     Subcommands have parsers of this class, too. As elsewhere, of a switch and its opposite the
-    last one wins.
+    last one wins. Names are not shortened: a part of one may soon be that of another.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+        super().__init__(*args, **{"allow_abbrev": False, **settings})
         self.register("action", None, _Once)
         self.register("action", "store", _Once)
 
@@ -92,22 +92,44 @@ def prepare_streams() -> None:
 
 
 @contextmanager
-def restored_streams() -> Iterator[None]:
+def restored_streams(*, aside: bool = False) -> Iterator[None]:
     """Has standard output and error be afterwards what they were, whatever runs meanwhile.
 
-    A method of the user's may replace them, or close them.
+    A method of the user's may replace them, close them, or print to them.
+
+    Args:
+        aside: whether what is printed to standard output meanwhile goes to standard error.
     """
-    kept = [("stdout", sys.stdout, os.dup(1)), ("stderr", sys.stderr, os.dup(2))]
+    kept = [_Stream(1, "stdout"), _Stream(2, "stderr")]
+    if aside:
+        sys.stdout.flush()
+        sys.stdout = sys.stderr
+        os.dup2(2, 1)
     try:
         yield
     finally:
-        for name, stream, spare in kept:
-            if stream.closed:
-                setattr(sys, name, os.fdopen(spare, "w", errors="replace"))
-                continue
-            setattr(sys, name, stream)
-            with suppress(OSError):  # it is closed, too, where all files were
-                os.close(spare)
+        for stream in kept:
+            stream.restore()
+
+
+class _Stream:
+    """A standard stream, with a second descriptor of it."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self._number, self._name = number, name
+        self._stream: TextIO = getattr(sys, name)
+        self._spare = os.dup(number)
+
+    def restore(self) -> None:
+        """Gives its number and its name back to it."""
+        with suppress(AttributeError, OSError, ValueError):  # of what has taken its place
+            getattr(sys, self._name).flush()
+        with suppress(OSError):  # the spare one is closed, too, where all files were
+            os.dup2(self._spare, self._number)
+            os.close(self._spare)
+        if self._stream.closed:
+            self._stream = os.fdopen(self._number, "w", errors="replace", closefd=False)
+        setattr(sys, self._name, self._stream)
 
 
 def run_command(command: Callable[[], int | None], options: Mapping[str, object]) -> int:

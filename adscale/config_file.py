@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Text
-from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling, Seed, Side
+from .request import MAX_IMAGE_MEGAPIXELS, VARIABLE_NAME, Execution, Sampling, Seed, Side
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -34,6 +34,7 @@ Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
 Label = Annotated[str, Field(min_length=1, max_length=40)]
 Resolutions = Annotated[tuple[Side, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
@@ -242,9 +243,7 @@ class ConfigFile:
         description="Path of the nsys program; null: looked for in PATH and where its packages "
         "install it.",
     )
-    environment: Annotated[
-        tuple[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], ...], EachOnce
-    ] = Field(
+    environment: Annotated[tuple[VariableName, ...], EachOnce] = Field(
         default=(),
         description="Names of further variables of the environment that measured programs get, "
         "where they are set. Others than those that docs/running.md lists they do not get: nsys "

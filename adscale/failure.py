@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
+from .errors import one_line
 from .files import write_text
 from .models import CLOSED, Text, checked, jsonable
 from .request import RunRequest
@@ -86,14 +87,6 @@ def status_of(record: Path) -> object:
         document = json.loads(record.read_text(encoding="utf-8"))
         return document.get("status") if isinstance(document, dict) else None
     return None
-
-
-def one_line(error: BaseException) -> str:
-    """An exception in a line: one of ours as it stands, else with its class."""
-    from .errors import UserError
-
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split()).removesuffix(":")
 
 
 class JobError(Exception):

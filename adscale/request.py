@@ -23,6 +23,9 @@ Side = Annotated[Positive, Field(le=MOST_PX)]
 Seed = Annotated[Count, Field(le=2**63 - 1)]
 """Of random numbers, as far as torch takes them."""
 
+VARIABLE_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+"""Of the environment."""
+
 MAX_IMAGE_MEGAPIXELS = 1000.0
 """Decoded, such an image takes 3 GB of main memory."""
 

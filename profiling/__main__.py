@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 
 from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
-from adscale.failure import one_line
+from adscale.errors import one_line
 
 from .cli import measure, memory, run, study
 from .ending import end_in_time
@@ -67,6 +68,7 @@ def run_and_end() -> None:
         returncode = int(ending.code or 0)
         raise
     finally:
+        os.dup2(2, 1)  # what a method prints when Python ends is no output of ours
         end_in_time(returncode)
     sys.exit(returncode)
 

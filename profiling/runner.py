@@ -33,7 +33,7 @@ from typing import Protocol
 import torch
 
 from adscale.command_line import restored_streams
-from adscale.errors import ConfigError, MethodError, UserError
+from adscale.errors import ConfigError, MethodError, UserError, one_line
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
     check_resolution,
@@ -223,7 +223,7 @@ def _run(
 
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
-    what = f"{type(error).__name__}: {error} ({error_place(error)})"
+    what = f"{one_line(error)} ({error_place(error)})"
     remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
     return MethodError(request.target, what, remedy)
 

@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adscale.errors import DeviceError, MethodError, UserError
-from adscale.failure import one_line
+from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest

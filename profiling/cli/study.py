@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from adscale.command_line import restored_streams
 from adscale.config import (
     MethodConfig,
     StudyConfig,
@@ -95,7 +96,11 @@ def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str,
     """
     if args.method is None:
         raise ConfigError("--method", "missing", "name a method (`python -m profiling methods`)")
-    given = dict(_setting(text) for text in args.set)
+    given: dict[str, Any] = {}
+    for key, value in map(_setting, args.set):
+        if key in given and given[key] != value:
+            raise ConfigError(f"--set {key}", "is given twice", "leave one of them out")
+        given[key] = value
     path = args.config or DEFAULT_CONFIG
     if args.config is not None or path.is_file():
         for method in read_config(path).methods:
@@ -162,7 +167,8 @@ def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
 
 def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
-    faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
+    with restored_streams(aside=True):
+        faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
     print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))
     return 0
 

@@ -15,7 +15,7 @@ from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
@@ -270,7 +270,7 @@ _WORDS_OF_THE_COUNT = re.compile(
 def _is_of_the_count(problem: BaseException | None) -> bool:
     """Whether an error, or one behind it, has come only because there are no contents."""
     while problem is not None:
-        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(str(problem)):
+        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(one_line(problem)):
             return True
         problem = problem.__cause__ or problem.__context__
     return False
@@ -296,7 +296,7 @@ def _interrupted(recorder: Recorder, problem: BaseException) -> str:
 
 
 def _in_a_line(problem: BaseException) -> str:
-    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+    words = one_line(problem)
     return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
 
 

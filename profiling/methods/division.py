@@ -82,7 +82,7 @@ _SEE_NAMES = "network.named_modules() lists the names"
 def _chain(path: str, with_range: Collection[str]) -> _Chain:
     """The ranges around a module, with its own."""
     found = [one for one in (*_around(path), path) if one in with_range]
-    return tuple(child_name(one) if "." not in one else one for one in found)
+    return tuple(map(child_name, found))
 
 
 class Division:

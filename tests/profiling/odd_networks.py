@@ -192,6 +192,16 @@ class Exiting(Ending):
         sys.exit(0)
 
 
+class Printing(Plain):
+    """Prints, by Python and past it, and replaces standard output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        print("a network is made")
+        os.write(1, b"by a library\n")
+        sys.stdout = None  # type: ignore[assignment]
+
+
 class Interrupting(Ending):
     """By what Python raises at Ctrl-C."""
 
@@ -212,6 +222,29 @@ class Raising(Ending):
 
     def end(self) -> None:
         torch.zeros(3).view(2)
+
+
+class _SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class Speechless(Ending):
+    """With an error that fails when it is asked for its text."""
+
+    def end(self) -> None:
+        raise _SpeechlessError
+
+
+class OtherBytes(Ending):
+    """With the name of a file that is no UTF-8, as Python shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution.add_module(os.fsdecode(b"caf\xe9"), nn.Identity())
+
+    def end(self) -> None:
+        raise FileNotFoundError(os.fsdecode(b"caf\xe9.png"))
 
 
 class WithoutMemory(Ending):
@@ -352,3 +385,7 @@ class NamedAsOurs(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = getattr(self, "between submodules")(image) * 2
         return result
+
+
+made = Plain()
+"""A network, where a class is expected."""

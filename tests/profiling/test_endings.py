@@ -37,10 +37,11 @@ NETWORKS = "tests.profiling.odd_networks"
 
 def run_of(name: str, out: Path, *arguments: str) -> int:
     target = name if ":" in name else f"{NETWORKS}:{name}"
+    collector = [] if "--collector" in arguments else ["--collector", "embedded"]
     return main(
         ["run", "--method", target, "--device-type", "cpu", "--threads", "1",
          "--warmup-images", "1", "--measured-images", "4", "--resolution", "32", "--no-latency",
-         "--collector", "embedded", "--out", str(out), *arguments]
+         *collector, "--out", str(out), *arguments]
     )  # fmt: skip
 
 
@@ -94,11 +95,19 @@ def test_nor_does_nsys_lose_ranges_of_such_a_run(
     capfd.readouterr()
 
 
-def test_an_error_of_the_method_is_one_line_with_its_place() -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Raising", "RuntimeError: shape '[2]' is invalid"),
+        ("Speechless", "_SpeechlessError: its text cannot be read"),
+        ("OtherBytes", "FileNotFoundError: caf?.png"),
+    ],
+)
+def test_an_error_of_the_method_is_one_line_with_its_place(name: str, words: str) -> None:
     with pytest.raises(MethodError) as caught:
-        measure(three_images("Raising"), NOT_COUNTED, no_range, None, lambda _draft: None)
+        measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
     line = str(caught.value)
-    assert line.startswith(f"{NETWORKS}:Raising: RuntimeError: shape '[2]' is invalid")
+    assert line.startswith(f"{NETWORKS}:{name}: {words}")
     assert "odd_networks.py, line " in line
     assert "in end)" in line
 
@@ -158,6 +167,19 @@ def test_a_method_that_exits_while_it_is_counted_is_told(
     said = capsys.readouterr().err
     assert "SystemExit: usage: …" in said
     assert "odd_networks.py, line " in said
+
+
+def test_what_a_network_prints_is_not_in_the_output(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--method", f"{NETWORKS}:Printing", "--resolution", "32", "--device-type", "cpu"]
+    assert main(["memory", *arguments, "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["method"] == "Printing"
+    assert "a network is made\nby a library" in said.err
+
+
+def test_a_network_in_place_of_its_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match="name its class, or a function that returns it"):
+        resolve(get_spec(f"{NETWORKS}:made"))
 
 
 DYING = """
