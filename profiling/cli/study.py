@@ -174,7 +174,8 @@ def check_methods(args: argparse.Namespace) -> int:
 
 
 def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
-    from ..methods.loading import resolve
+    from ..methods.foreign import depth_fault
+    from ..methods.loading import load_method_class, resolve
 
     where = f"methods.{method['label']}"
     try:
@@ -193,6 +194,10 @@ def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
             check_resolution(spec, settings, side_px, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
+    depth = depth_fault(load_method_class(spec), settings, min(method["resolutions"]))
+    if depth is not None:
+        place = depth.where.replace("settings", where)
+        yield ConfigError(place, depth.what, depth.remedy)
 
 
 def split(user: Mapping[str, Any], study: StudyConfig, most_runs: int) -> list[dict[str, Any]]:
