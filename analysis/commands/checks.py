@@ -140,6 +140,11 @@ def _claims(options: argparse.Namespace) -> None:
 
     counts = read_counts(options.counts)
     if options.at is not None:
+        counted = sorted({count.resolution_px for count in counts})
+        lacking = [str(px) for px in options.at if px not in counted]
+        if lacking:
+            what = f"nothing is counted at {', '.join(lacking)} px"
+            raise ArgumentError("--at", what, f"choose from: {', '.join(map(str, counted))}")
         counts = [count for count in counts if count.resolution_px in options.at]
     print(_text(_table(options.claim, counts, options.tflops)))
 
@@ -207,8 +212,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _lines(name: str) -> list[str]:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        what = f"{name} cannot be read ({error.strerror})"
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{name} cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})"
         raise ArgumentError(
             "--expected", what, "name a file with a run folder on each line"
         ) from error

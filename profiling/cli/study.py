@@ -165,10 +165,19 @@ def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
     parser.set_defaults(main=check_methods)
 
 
+QUESTION = ("label", "target", "settings", "resolutions", "variants")
+"""What is known of a method that is checked."""
+
+
 def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
+    try:
+        methods = [{key: one[key] for key in QUESTION} for one in json.loads(args.methods)]
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"is no list of methods ({type(error).__name__}: {error})"
+        raise ConfigError("check", what, "the workflow asks it; there is nothing to do") from error
     with restored_streams(aside=True):
-        faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
+        faults = [fault for method in methods for fault in _faults(method)]
     print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))
     return 0
 
