@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from .hardware_list import ListedGpu, ListedSensor
-from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
-from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
+from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
+from .request import MAX_IMAGE_MEGAPIXELS, VARIABLE_NAME, Execution, Sampling, Seed
 from .resolution import Resolution
 
 DEFAULT_MARGIN = 0.1
@@ -36,6 +36,7 @@ Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
@@ -207,7 +208,7 @@ class ConfigFile:
         description="Images with more pixels, in millions, are left out, which is said: a file of "
         "a few kilobytes may hold more than memory does.",
     )
-    seed: Count = Field(
+    seed: Seed = Field(
         default=0, description="Seed of the random weights, where no checkpoint is given."
     )
     collector: Literal["auto", "nsys", "embedded"] = Field(
@@ -220,9 +221,7 @@ class ConfigFile:
         description="Path of the nsys program; null: looked for in PATH and where its packages "
         "install it.",
     )
-    environment: Annotated[
-        tuple[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], ...], EachOnce
-    ] = Field(
+    environment: Annotated[tuple[VariableName, ...], EachOnce] = Field(
         default=(),
         description="Names of further variables of the environment that measured programs get, "
         "where they are set. Others than those that docs/running.md lists they do not get: nsys "

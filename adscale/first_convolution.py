@@ -28,7 +28,10 @@ class FirstConvolution:
     shape: tuple[Positive, Positive, Positive, Positive] = Field(
         description="Images, channels, height and width."
     )
-    dtype: Text = Field(description="Type of its numbers.")
+    dtype: Text = Field(
+        description="Type of its numbers; where any convolution or product computes in 16 bits or "
+        "fewer, the first such type."
+    )
     resized_by: tuple[Text, ...] = Field(
         description="Operators before it that change the size of an image."
     )
@@ -63,7 +66,8 @@ class FirstConvolution:
             height_px, width_px = self.shape[2:]
             asked = f"{resolution.width_px} x {resolution.height_px} px"
             behind = f" (behind {', '.join(self.resized_by)})" if self.resized_by else ""
-            found.append(f"{width_px} x {height_px} px, not {asked}{behind}")
+            sizes = f"{width_px} x {height_px} px, not {asked}{behind}"
+            found.append(f"the first convolution is given {sizes}")
         if self.is_of_another_type(precision):
-            found.append(f"{self.dtype}, not {TYPES[precision]}")
-        return f"the first convolution is given {' and '.join(found)}" if found else None
+            found.append(f"the network computes in {self.dtype}, not {TYPES[precision]}")
+        return " and ".join(found) or None

@@ -93,7 +93,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
     "adscale.damage": "looks at files after the measurement",
     "adscale.digest": "tells what has changed",
-    "adscale.command_line": _COMMAND,
+    "adscale.command_line": "tells faults, and restores streams behind the images",
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,

@@ -17,6 +17,12 @@ CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
 
+Seed = Annotated[Count, Field(le=2**63 - 1)]
+"""Of random numbers, as far as torch takes them."""
+
+VARIABLE_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+"""Of the environment."""
+
 MAX_IMAGE_MEGAPIXELS = 1000.0
 """Decoded, such an image takes 3 GB of main memory."""
 
@@ -93,7 +99,7 @@ class RunRequest:
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
     )
-    seed: Count = Field(description="Of the random weights.")
+    seed: Seed = Field(description="Of the random weights.")
     threads: Positive = Field(description="CPU threads inside one operator.")
     images: str | None = Field(
         description="Folder of images; null: photographs of an installed package."

@@ -32,7 +32,8 @@ from typing import Protocol
 
 import torch
 
-from adscale.errors import ConfigError, MethodError, UserError
+from adscale.command_line import restored_streams
+from adscale.errors import ConfigError, MethodError, UserError, one_line
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
     check_resolution,
@@ -125,9 +126,10 @@ def measure(
 
 @contextmanager
 def _back_in(folder: Path) -> Iterator[None]:
-    """Afterwards that is the working directory, whatever the user's code has changed."""
+    """Afterwards working directory and streams are those, whatever the user's code has changed."""
     try:
-        yield
+        with restored_streams():
+            yield
     finally:
         os.chdir(folder)
 
@@ -184,7 +186,8 @@ def _run(
     submodules: Sequence[str] = spec.submodules
     try:
         set_switches(request, spec)  # the count has called the method, too
-        method = _build(request, spec, memory)
+        with restored_streams():
+            method = _build(request, spec, memory)
         warn_of_switches(asked_switches(request, spec))
         set_switches(request, spec)  # whatever the method has changed
         inference = Inference(method, images, request.device_type)
@@ -220,9 +223,8 @@ def _run(
 
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
-    what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    px = request.resolution
-    remedy = f"mend the method, or leave out {px} px if other sizes work; nothing was measured"
+    what = f"{one_line(error)} ({error_place(error)})"
+    remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
     return MethodError(request.target, what, remedy)
 
 

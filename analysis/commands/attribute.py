@@ -122,6 +122,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
         raise ArgumentError("--kernel-table", what, "add --run run.json, or use --kernels")
+    if options.keep_going and not options.run:
+        raise ArgumentError("--keep-going", "is for a run of a study", "leave it out")
     if options.run:
         record = options.run if options.keep_going else None
         or_note(record, lambda: _write_run(options), lambda: _write_nothing(options))

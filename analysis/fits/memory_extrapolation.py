@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from adscale.command_line import side
 from adscale.names import PAPER_SIDES_PX
 from adscale.tables import (
     Argument,
@@ -26,7 +27,6 @@ from adscale.tables import (
 )
 
 from ..columns import INCOMPLETE, METHOD
-from ..commands.arguments import side_px
 from ..memory_table import COUNTED, MEMORY
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ EXTRAPOLATION = TableJob(
         Argument(
             "--extrapolate-to",
             {
-                "type": side_px,
+                "type": side,
                 "required": True,
                 "metavar": "PX",
                 "help": "side length of the extrapolation; judged at the next that is counted",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.tables import (
     Argument,
@@ -24,7 +25,6 @@ from adscale.tables import (
 )
 
 from ..columns import BASIS, METHOD, SIZE
-from ..commands.arguments import side_px
 from ..memory_table import MEMORY
 from ..runtime_table import RUNTIME
 
@@ -244,7 +244,7 @@ FIT = TableJob(
         table_argument(MEMORY, required=False),
         Argument(
             "--extrapolate-to",
-            {"type": side_px, "required": True, "metavar": "PX", "help": "side length to predict"},
+            {"type": side, "required": True, "metavar": "PX", "help": "side length to predict"},
             "setting",
         ),
         Argument(
@@ -259,7 +259,7 @@ FIT = TableJob(
         Argument(
             "--resolutions",
             {
-                "type": side_px,
+                "type": side,
                 "nargs": "+",
                 "metavar": "PX",
                 "help": "resolutions whose counts of memory are fitted (default: those at which "

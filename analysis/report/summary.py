@@ -41,9 +41,7 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     runtime = tables["runtime"]
     yield from _not_steady(runtime)
     yield from _lost(runtime)
-    yield from _profiler(runtime)
-    yield from _uncovered(runtime)
-    yield from _ranges(runtime)
+    yield from _excesses(runtime)
     if "fits" in tables:
         yield from _fits(tables["fits"])
 
@@ -97,31 +95,25 @@ def _lost(runtime: pd.DataFrame) -> Iterator[str]:
             yield f"{words}: {_named(rows)}."
 
 
-def _profiler(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["profiled_over_latency"] > MUCH_SLOWER]
-    if len(rows):
-        most = rows["profiled_over_latency"].max()
-        yield (
-            f"With the profiler an image takes up to {most:.3g} times as long as without, in: "
-            f"{_named(rows)}."
-        )
+_EXCESSES = (
+    ("profiled_over_latency", MUCH_SLOWER,
+     "With the profiler an image takes up to {times} as long as without"),
+    ("uncovered_share", UNCOVERED_LIMIT,
+     "Up to {share} of an image's host time is in no submodule"),
+    ("ranges_share", COSTLY_RANGES,
+     "Ranges take up to {share} of an image's host time by what an empty one costs"),
+)  # fmt: skip
+"""Columns of `runtime.csv`, from where on they are told, and how."""
 
 
-def _uncovered(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["uncovered_share"] > UNCOVERED_LIMIT]
-    if len(rows):
-        most = percent(rows["uncovered_share"].max(), 1)
-        yield f"Up to {most} of an image's host time is in no submodule, in: {_named(rows)}."
-
-
-def _ranges(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["ranges_share"] > COSTLY_RANGES]
-    if len(rows):
-        most = percent(rows["ranges_share"].max(), 1)
-        yield (
-            f"Ranges take up to {most} of an image's host time by what an empty one costs, in: "
-            f"{_named(rows)}."
-        )
+def _excesses(runtime: pd.DataFrame) -> Iterator[str]:
+    """What is more than it should be, with the runs in which it is."""
+    for column, limit, sentence in _EXCESSES:
+        rows = runtime[runtime[column] > limit]
+        if len(rows):
+            most = rows[column].max()
+            words = sentence.format(times=f"{most:.3g} times", share=percent(most, 1))
+            yield f"{words}, in: {_named(rows)}."
 
 
 def _named(rows: pd.DataFrame) -> str:

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from adscale.command_line import restored_streams
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError
-from adscale.failure import one_line
+from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError, one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
@@ -240,13 +240,29 @@ def main(args: argparse.Namespace) -> int:
         UserError: the method, a setting, the variant, a resolution or the file cannot be used.
     """
     if args.keep_going:
+        if None in (args.label, args.settings, args.output):
+            what = "goes with --label, --settings and -o"
+            raise ConfigError("--keep-going", what, "leave it out, or add them")
         return _count_or_note(args)
     if args.output is not None and (args.output.is_dir() or not args.output.name):
         raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     # a method may change the working directory
     output = None if args.output is None else Path(args.output).absolute()
     label, spec, settings = _find(args)
-    variant = parse_variant(args.variant, spec, where="--variant")
+    parse_variant(args.variant, spec, where="--variant")
+    with restored_streams(aside=True):
+        report = _report(args, label, spec, settings)
+    if output is not None:
+        write_output(output, lambda file: write_record(file, report))
+    print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
+    for warning in warnings_of(report):
+        print(warning, file=sys.stderr)
+    return 0
+
+
+def _report(
+    args: argparse.Namespace, label: str, spec: MethodSpec, settings: Mapping[str, Any]
+) -> MemoryRecord:
     # torch comes with them: imported here, faults of the command line are told at once
     from ..memory.counting import is_gpu_imaginable
     from ..methods.loading import resolve
@@ -254,20 +270,13 @@ def main(args: argparse.Namespace) -> int:
     if spec.foreign:
         spec = resolve(spec)
         settings = check_settings(spec, settings)
-        variant = parse_variant(args.variant, spec, where="--variant")
-
+    variant = parse_variant(args.variant, spec, where="--variant")
     device_type = args.device_type
     if device_type == "auto":
         device_type = "cuda" if is_gpu_imaginable() else "cpu"
-    report = count_report(
+    return count_report(
         label, spec, settings, variant, args.resolution, device_type, each=args.each
     )
-    if output is not None:
-        write_output(output, lambda file: write_record(file, report))
-    print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
-    for warning in warnings_of(report):
-        print(warning, file=sys.stderr)
-    return 0
 
 
 def _count_or_note(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, RunRequest
+from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, VARIABLE_NAME, RunRequest
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
@@ -85,6 +86,7 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment",
         nargs="+",
+        type=_variable,
         default=(),
         metavar="NAME",
         help="further variables that the measured program gets (docs/running.md has the others)",
@@ -119,7 +121,7 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup-images", type=int, default=3)
     parser.add_argument("--measured-images", type=int, default=50)
     parser.add_argument("--min-images", type=int, default=3)
-    parser.add_argument("--time-budget-s", type=float, default=10.0)
+    parser.add_argument("--time-budget-s", type=float, default=10.0, help="0: no limit")
     parser.add_argument(
         "--target-precision",
         type=float,
@@ -153,6 +155,12 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
+    for option in ("plan", "keep_going", "again"):
+        if getattr(args, option):
+            what = "is for a run of a study"
+            raise ConfigError(
+                f"--{option.replace('_', '-')}", what, "leave it out, or add --request"
+            )
     choice = choose(args.collector, args.nsys, CACHE_FOLDER)
     requests = [_request(args, "nsys" if choice.nsys else "embedded")]
     if args.latency:
@@ -245,6 +253,12 @@ def _folder(out: Path) -> Path:
     return out
 
 
+def _variable(text: str) -> str:
+    if not re.fullmatch(VARIABLE_NAME, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable, such as MY_SWITCH")
+    return text
+
+
 def _named(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("no folder is named")
@@ -282,9 +296,14 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     if args.target_precision is not None and least < 2:
         what = f"{least} image tells no precision, which --target-precision asks for"
         raise ConfigError("--min-images", what, "expected: at least 2, better 30")
+    device_type = detect_device_type() if args.device_type == "auto" else args.device_type
+    for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
+        if getattr(args, option) is not None:
+            where = f"--{option.replace('_', '-')}"
+            raise ConfigError(where, "is for a GPU, and a CPU is measured", "leave it out")
     data = {
         "device": args.device,
-        "device_type": detect_device_type() if args.device_type == "auto" else args.device_type,
+        "device_type": device_type,
         "method": label,
         "target": spec.target,
         "settings": settings,
@@ -298,7 +317,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
             "warmup_images": args.warmup_images,
             "measured_images": args.measured_images,
             "min_images": least,
-            "time_budget_s": args.time_budget_s if args.time_budget_s > 0 else None,
+            "time_budget_s": args.time_budget_s or None,
             "target_precision": args.target_precision,
             "precision_min_images": args.precision_min_images,
             "precision_min_s": args.precision_min_s,

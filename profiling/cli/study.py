@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from adscale.command_line import restored_streams
 from adscale.config import (
     MethodConfig,
     StudyConfig,
@@ -96,7 +97,11 @@ def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str,
     """
     if args.method is None:
         raise ConfigError("--method", "missing", "name a method (`python -m profiling methods`)")
-    given = dict(_setting(text) for text in args.set)
+    given: dict[str, Any] = {}
+    for key, value in map(_setting, args.set):
+        if key in given and given[key] != value:
+            raise ConfigError(f"--set {key}", "is given twice", "leave one of them out")
+        given[key] = value
     path = args.config or DEFAULT_CONFIG
     if args.config is not None or path.is_file():
         for method in read_config(path).methods:
@@ -161,15 +166,26 @@ def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
     parser.set_defaults(main=check_methods)
 
 
+QUESTION = ("label", "target", "settings", "resolutions", "variants")
+"""What is known of a method that is checked."""
+
+
 def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
-    faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
+    try:
+        methods = [{key: one[key] for key in QUESTION} for one in json.loads(args.methods)]
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"is no list of methods ({type(error).__name__}: {error})"
+        raise ConfigError("check", what, "the workflow asks it; there is nothing to do") from error
+    with restored_streams(aside=True):
+        faults = [fault for method in methods for fault in _faults(method)]
     print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))
     return 0
 
 
 def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
-    from ..methods.loading import resolve
+    from ..methods.foreign import depth_fault
+    from ..methods.loading import load_method_class, resolve
 
     where = f"methods.{method['label']}"
     try:
@@ -188,6 +204,10 @@ def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
             check_resolution(spec, settings, resolution, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
+    depth = depth_fault(load_method_class(spec), settings, min(method["resolutions"]))
+    if depth is not None:
+        place = depth.where.replace("settings", where)
+        yield ConfigError(place, depth.what, depth.remedy)
 
 
 def split(user: Mapping[str, Any], study: StudyConfig, most_runs: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
@@ -157,7 +157,7 @@ def _built(
             return build()
     except UserError:
         raise
-    except Exception as problem:  # what the user's code raises
+    except (Exception, SystemExit) as problem:  # what the user's code raises
         what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
         raise ConfigError("memory", what, "mend it, or its settings") from problem
 
@@ -171,7 +171,7 @@ def _without_contents(build: Callable[[], Method]) -> Method:
         return build()
     except (UserError, MemoryError):
         raise
-    except Exception as problem:  # whatever a tensor without contents leads to
+    except (Exception, SystemExit) as problem:  # whatever a tensor without contents leads to
         raise _WithContentsError from problem
 
 
@@ -216,7 +216,7 @@ def _count(
         # the networks run, but not together: what does not run takes no memory
         if spec.resolution_problem(settings, resolution) is None:
             raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if not spec.foreign:
             raise
         if method.is_filled and not _is_of_the_count(problem):
@@ -269,31 +269,33 @@ _WORDS_OF_THE_COUNT = re.compile(
 def _is_of_the_count(problem: BaseException | None) -> bool:
     """Whether an error, or one behind it, has come only because there are no contents."""
     while problem is not None:
-        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(str(problem)):
+        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(one_line(problem)):
             return True
         problem = problem.__cause__ or problem.__context__
     return False
 
 
 def _refusal(
-    spec: MethodSpec, resolution: Resolution, problem: Exception
+    spec: MethodSpec, resolution: Resolution, problem: BaseException
 ) -> UnsupportedResolutionError:
     what = f"{spec.target} does not run at {resolution} px ({_in_a_line(problem)}"
     place = error_place(problem)
     return UnsupportedResolutionError(
-        "resolution", f"{what}; {place})" if place else f"{what})", "ask for sizes that it takes"
+        "resolution",
+        f"{what}; {place})" if place else f"{what})",
+        "mend it, or ask for sizes that it takes",
     )
 
 
-def _interrupted(recorder: Recorder, problem: Exception) -> str:
+def _interrupted(recorder: Recorder, problem: BaseException) -> str:
     what = _in_a_line(problem)
     if not recorder.calls:
         return f"parameters and buffers only: the network ended with {what}"
     return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
 
 
-def _in_a_line(problem: Exception) -> str:
-    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+def _in_a_line(problem: BaseException) -> str:
+    words = one_line(problem)
     return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
 
 

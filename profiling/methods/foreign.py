@@ -19,7 +19,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch._guards import detect_fake_mode
-from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.nn.parameter import is_lazy
 
 from adscale.errors import ConfigError
@@ -90,6 +90,9 @@ class ModuleMethod(Method):
 
     settings: ClassVar[type[Any]] = ModuleSettings
     supported_resolutions: ClassVar[str] = "what the network itself admits"
+
+    weights_key: ClassVar[str] = "weights"
+    """The setting that names a checkpoint."""
 
     make_network: ClassVar[Callable[..., nn.Module]]
     """Makes the network from the settings, other than ``weights``, as keyword arguments."""
@@ -171,6 +174,32 @@ class ModuleMethod(Method):
         return division_range_ns(annotate)
 
 
+def depth_fault(
+    cls: type[Method], settings: Mapping[str, Any], resolution: Resolution
+) -> ConfigError | None:
+    """What is wrong with the modules that are to have ranges; None: nothing, or nothing is said.
+
+    Only the network itself knows its modules. What else is wrong with it is told where it is run.
+
+    Args:
+        cls: of the method.
+        settings: of the method, defaults filled in.
+        resolution: at which it is built.
+    """
+    keys = ("depth", "range_depth")
+    if not issubclass(cls, ModuleMethod) or all(settings.get(key) is None for key in keys):
+        return None
+    unread = {**settings, cls.weights_key: None}
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):  # no memory bank is filled
+            cls.build(unread, resolution=resolution, implementation="reference", seed=0)
+    except ConfigError as fault:
+        return fault if fault.where.startswith(tuple(f"settings.{key}" for key in keys)) else None
+    except (Exception, SystemExit):  # noqa: BLE001 - of the user's code
+        return None
+    return None
+
+
 def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
     """A method around a network.
 
@@ -242,6 +271,7 @@ class AnomalibMethod(ModuleMethod):
 
     model_class: ClassVar[type]
 
+    weights_key: ClassVar[str] = "checkpoint"
     settings: ClassVar[type[Any]] = ModelSettings
 
     @classmethod

@@ -207,7 +207,7 @@ def test_as_a_program_without_a_traceback(tmp_path: Path) -> None:
     ("redirection", "returncode", "told"),
     [
         (">&-", 0, ""),
-        (">/dev/full", 1, "error: standard output or a file: "),
+        (">/dev/full", 1, "error: standard output: No space left on device; free the disk"),
     ],
 )
 def test_standard_output_that_is_closed_or_full(

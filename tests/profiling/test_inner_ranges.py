@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from adscale.errors import ConfigError
 from adscale.resolution import square
+from profiling.__main__ import main
 from profiling.annotation import EMPTY, TURNS, RangeRecorder, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
@@ -115,6 +117,27 @@ def test_ranges_that_cannot_be_are_refused_in_a_line(depth: Any, words: str) -> 
     with pytest.raises(ConfigError) as caught:
         nested(depth=depth)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"depth": ["encoder.stage.1"]}, "methods.Mine.depth"),
+        ({"range_depth": 0}, "methods.Mine.range_depth"),
+        ({"depth": ["encoder.norm"]}, None),
+        ({"depth": ["nowhere"], "channels": 3}, None),  # what cannot be built is told by its runs
+        ({}, None),
+    ],
+)
+def test_they_are_refused_when_a_study_is_planned(
+    settings: dict[str, Any], place: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = {
+        "label": "Mine", "target": f"{__name__}:Nested", "settings": settings,
+        "resolutions": [SIDE_PX], "variants": ["reference-fp32"],
+    }  # fmt: skip
+    assert main(["check", json.dumps([question])]) == 0
+    assert [where for where, *_ in json.loads(capsys.readouterr().out)] == [place] * bool(place)
 
 
 @pytest.mark.parametrize(
