@@ -7,14 +7,14 @@ and returns a `Growth`, which holds what a table or a figure needs and answers f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .coefficients import Coefficient, knee_px, physical_coefficients
-from .estimation import Bounds, PointsError, Weighed, envelope, fit_laws, make_points, weigh
-from .models import NOTHING_KNOWN, Floats, Law, Prior
+from .estimation import Bounds, Points, PointsError, Weighed, fit_laws, make_points, weigh
+from .models import NOTHING_KNOWN, Floats, Law, Prior, curves
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
 
 EXTRAPOLATION_LIMIT = 10.0
@@ -24,8 +24,7 @@ From 1024 px it is reached at 3238 px; 3000 px are a factor of 8.6.
 """
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """A law, and what became of it.
 
     Attributes:
@@ -51,8 +50,7 @@ class Model:
     chosen: bool
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """Values over the side; nan where they are refused or do not exist.
 
     Attributes:
@@ -76,8 +74,7 @@ class Curve:
     refused: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(NamedTuple):
     """A series with its laws.
 
     Attributes:
@@ -126,58 +123,35 @@ class Growth:
             beyond_limit: answer beyond `EXTRAPOLATION_LIMIT` too.
         """
         side = np.atleast_1d(np.asarray(side_px, np.float64))
-        smallest_px, largest_px = (*self.side_px[[0, -1]],) if len(self.side_px) else (np.nan,) * 2
-        factor = (side / largest_px) ** 2
+        first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
+        factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
-        nothing = np.full(len(side), np.nan)
-        paper = np.where(too_far, np.nan, self.paper.predict(side)) if self.paper else nothing
+        told = np.full((8, len(side)), np.nan)
+        if self.paper:
+            told[:2, ~too_far] = self.paper.predict(side[~too_far])
+        if self.weighed:
+            some = ~too_far & ~below
+            told[1:] = np.nan
+            told[1:, some] = np.concatenate([
+                self.weighed.predicted(side[some]), *self.weighed.interval(side[some]),
+                *self.weighed.spread(side[some]), *self.weighed.band(side[some]),
+            ])  # fmt: skip
         refused = tuple(
-            self._refusal(times, far, under)
-            for times, far, under in zip(factor, too_far, side < smallest_px, strict=True)
+            self.fit_refused
+            or (_too_far(times) if far else "")
+            or self.interval_refused
+            or (f"below the smallest measured resolution, {first_px:g} px" if under else "")
+            for times, far, under in zip(factor, too_far, below, strict=True)
         )
-        bounds = (Bounds(nothing, nothing),) * 3
-        curve = Curve(side, factor, paper, paper, *bounds, refused)
-        return (
-            _answer(self.weighed, curve, too_far | (side < smallest_px)) if self.weighed else curve
-        )
-
-    def _refusal(self, factor: float, too_far: bool, below: bool) -> str:
-        if self.fit_refused or too_far:
-            return self.fit_refused or (
-                f"{factor:.3g} times the pixels of the largest measured resolution, "
-                f"more than {EXTRAPOLATION_LIMIT:g}: ask for it explicitly"
-            )
-        if below and not self.interval_refused:
-            return f"below the smallest measured resolution, {self.side_px[0]:g} px"
-        return self.interval_refused
+        interval, spread, band = (Bounds(*told[start : start + 2]) for start in (2, 4, 6))
+        return Curve(side, factor, told[0], told[1], interval, spread, band, refused)
 
 
-def _answer(weighed: Weighed, curve: Curve, refused: npt.NDArray[np.bool_]) -> Curve:
-    """The curve with what the laws say where it is not refused."""
-    # what is refused is computed nowhere near the origin, where a law without constant is 0
-    side = np.maximum(curve.side_px, weighed.points.side_px[0])
-    chosen = weighed.laws[weighed.chosen[0]]
-    fits = [fit for fit in weighed.fits if fit.case.law is chosen]
-    misfit = np.array([fit.misfit for fit in fits])
-    least = weighed.fits[weighed.best[weighed.chosen[0], 0]].misfit
-    budgets = weighed.scatter.quantile**2 - (misfit - least) / weighed.scatter.variance
-    estimates = weighed.predict(side)[weighed.shares[:, 0] > 0, 0]
-    bounds = (
-        envelope(fits, budgets, weighed.scatter, side),
-        Bounds(np.min(estimates, axis=0), np.max(estimates, axis=0)),
-        weighed.band(side),
+def _too_far(times: float) -> str:
+    return (
+        f"{times:.3g} times the pixels of the largest measured resolution, "
+        f"more than {EXTRAPOLATION_LIMIT:g}: ask for it explicitly"
     )
-    interval, spread, band = (
-        Bounds(
-            *(
-                np.where(refused, np.nan, np.squeeze(end, 0) if end.ndim > 1 else end)
-                for end in both
-            )
-        )
-        for both in bounds
-    )
-    predicted = np.where(refused, np.nan, weighed.predicted(side)[0])
-    return replace(curve, predicted=predicted, interval=interval, spread=spread, band=band)
 
 
 def fit_growth(
@@ -218,38 +192,37 @@ def fit_growth(
 
 def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
     points, chosen, errors = weighed.points, int(weighed.chosen[0]), back_test(weighed)
-    score, shares = weighed.score[:, 0], weighed.shares[:, 0]
     residuals = weighed.predict(points.side_px)[:, 0] / points.values[0] - 1
-    models = [
-        Model(
+    models = []
+    for index, law in enumerate(weighed.laws):
+        best = weighed.best[index, 0]
+        case, found = weighed.fits.cases[best], weighed.fits.coefficients[best, 0]
+        models.append(Model(
             law=law,
-            coefficients=physical_coefficients(weighed.fits[weighed.best[index, 0]], unit),
-            knee_px=knee_px(weighed.fits[weighed.best[index, 0]]),
+            coefficients=physical_coefficients(case, found, unit),
+            knee_px=knee_px(case, found),
             max_relative_residual=float(np.max(np.abs(residuals[index]))),
-            score=float(score[index] - score[chosen]),
-            back_test_errors=errors[law],
-            band_share=float(shares[index]),
+            score=float(weighed.score[index, 0] - weighed.score[chosen, 0]),
+            back_test_errors=tuple(errors[index, 0].tolist()),
+            band_share=float(weighed.shares[index, 0]),
             chosen=index == chosen,
-        )
-        for index, law in enumerate(weighed.laws)
-    ]
+        ))  # fmt: skip
     return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
 
-def back_test(weighed: Weighed) -> dict[Law, tuple[float | None, ...]]:
-    """Errors of each law at the largest resolutions, see `Model.back_test_errors`."""
-    errors: dict[Law, tuple[float | None, ...]] = dict.fromkeys(weighed.laws, ())
+def back_test(weighed: Weighed) -> Floats:
+    """Errors at the largest resolutions, see `Model.back_test_errors`: laws × series × 3."""
+    side, values, variance, known = weighed.points
+    errors = []
     for left_out in (1, 2):
-        side, observed = (
-            values[-left_out:] for values in (weighed.points.side_px, weighed.points.values[0])
-        )
-        fits = fit_laws(weighed.laws, weighed.points.without_largest(left_out))
-        for law in errors:
-            able = [fit for fit in fits if fit.case.law is law and fit.admissible[0]]
-            best = min(able, key=lambda fit: float(fit.misfit[0]), default=None)
-            error = best.predict(side)[0] / observed - 1 if best else [None] * left_out
-            errors[law] += tuple(None if one is None else float(one) for one in error)
-    return errors
+        kept = slice(-left_out)
+        fits = fit_laws(weighed.laws, Points(side[kept], values[:, kept], variance[:, kept], known))
+        best, misfit = fits.best(weighed.laws, fits.misfit)
+        of_cases = curves(fits.cases, fits.coefficients, side[-left_out:])
+        predicted = np.take_along_axis(of_cases, best[..., np.newaxis], axis=0)
+        relative = predicted / values[:, -left_out:] - 1
+        errors.append(np.where(np.isfinite(misfit)[..., np.newaxis], relative, np.nan))
+    return np.concatenate(errors, axis=-1)
 
 
 def _too_few(known: int, needed: int, what: str) -> str:

@@ -66,7 +66,7 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
 
 
 def _back_test(model: Model) -> str:
-    errors = [error for error in model.back_test_errors if error is not None]
+    errors = [error for error in model.back_test_errors if not np.isnan(error)]
     return (
         f"largest error in the back-test {percent(max(errors, key=abs), 1, signed=True)}"
         if errors
