@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .models import POWER, SIDE, Case, Floats, Term
 
@@ -48,8 +48,8 @@ def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coeffic
         powers = {float(power): value for power, value in upper.items() if power}
         total = sum(powers.values())
         p = sum(power * value for power, value in powers.items()) / total if total else 1.0
-        b = Coefficient("b", total / pixels**p, f"{unit} per pixel^p")
-        return Coefficient("a", upper.get(0, 0.0), unit), b, Coefficient("p", p, "")
+        values = (upper.get(0, 0.0), total / pixels**p, p)
+        return tuple(map(Coefficient, law.symbols, values, (unit, f"{unit} per pixel^p", "")))
     parts = zip((law.lower, law.terms, law.beside), by_term, strict=True)
     terms = [(_power(term), of.get(_power(term), 0.0)) for part, of in parts for term in part]
     return tuple(
@@ -77,12 +77,12 @@ def knee_px(case: Case, found: Floats) -> float | None:
     return math.sqrt(-2 * above / divisor) * case.measured[-1]
 
 
-def _power(term: Term) -> Term:
+def _power(term: Term) -> Any:
     """The constant of any sign is a power of the pixels, too."""
     return 0 if term == "±1" else term
 
 
-def _by_term(case: Case, found: Floats) -> list[dict[Term, float]]:
+def _by_term(case: Case, found: Floats) -> list[dict[Any, float]]:
     """Coefficients by term, of the lower part, of the upper one, and of what is beside them."""
     values = iter(found.tolist())
     return [{_power(term): next(values) for term in part} for part in case.terms]

@@ -171,7 +171,8 @@ def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
 
 def any_sign(cases: Sequence[Case], coefficients: Floats) -> Flags:
     """Which of the coefficients may be negative: cases × 1 × coefficients."""
-    return np.array([[[case.any_sign]] for case in cases]) == np.arange(coefficients.shape[-1])
+    columns = np.arange(coefficients.shape[-1])
+    return np.array([columns == case.any_sign for case in cases])[:, np.newaxis]
 
 
 class Bounds(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .coefficients import Coefficient, knee_px, physical_coefficients
-from .estimation import Bounds, Points, PointsError, Weighed, fit_laws, make_points, weigh
+from .estimation import Points, PointsError, Weighed, fit_laws, make_points, weigh
 from .models import NOTHING_KNOWN, Floats, Law, Prior, curves
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
 
@@ -24,8 +24,15 @@ From 1024 px it is reached at 3238 px; 3000 px are a factor of 8.6.
 """
 
 
+TOO_FAR = (
+    "{:.3g} times the pixels of the largest measured resolution, more than {:g}: ask for it "
+    "explicitly"
+)
+"""Why there is no prediction beyond the limit."""
+
+
 class Model(NamedTuple):
-    """A law, and what became of it.
+    """A law, and what became of it; the fields but `law` and `coefficients` are those of tables.
 
     Attributes:
         law: which.
@@ -33,45 +40,54 @@ class Model(NamedTuple):
         knee_px: side at which the upper part leaves the lower; None without, or where unseen.
         max_relative_residual: largest |observed - fitted| / observed.
         score: misfit in squared scatters plus price, less that of the law chosen.
-        back_test_errors: predicted over observed minus one: the largest resolution from all below
-            it, then the largest two from those below both; None where the law has more coefficients
-            than there were resolutions left.
         band_share: share of its interval with which it is in the band, 0 to 1.
         chosen: whether it is the one.
+        back_test_one_out: predicted over observed minus one of the largest resolution, from all
+            below it; nan where the law has more coefficients than there were resolutions left.
+        back_test_two_out_lower: the same of the second largest, from those below both.
+        back_test_two_out_upper: the same of the largest, from those.
     """
 
     law: Law
     coefficients: tuple[Coefficient, ...]
     knee_px: float | None
-    max_relative_residual: float
+    max_relative_residual: float | None
     score: float
-    back_test_errors: tuple[float | None, ...]
     band_share: float
     chosen: bool
+    back_test_one_out: float
+    back_test_two_out_lower: float
+    back_test_two_out_upper: float
 
 
 class Curve(NamedTuple):
-    """Values over the side; nan where they are refused or do not exist.
+    """Values over the side, as tables have them; nan where they are refused or do not exist.
 
     Attributes:
         side_px: where.
-        factor: pixels over those of the largest measured resolution.
-        paper: the paper's model.
-        predicted: the law chosen; the paper's model where none could be.
-        interval: where one more measurement lies if the chosen law is the true one.
-        spread: lowest and highest estimate of the laws in the band.
-        band: where one more measurement lies, whichever of the laws in the band is the true one.
         refused: why there is no prediction or no band, at each side; else empty.
+        extrapolation_factor_pixels: pixels over those of the largest measured resolution.
+        study_predicted: by the paper's model.
+        predicted: by the law chosen; by the paper's model where none could be.
+        interval_low: lower end of where one more measurement lies if the law chosen is true.
+        interval_high: its upper end.
+        spread_low: lowest estimate of the laws in the band.
+        spread_high: highest.
+        band_low: lower end of where one more measurement lies, whichever law in the band is true.
+        band_high: its upper end.
     """
 
     side_px: Floats
-    factor: Floats
-    paper: Floats
-    predicted: Floats
-    interval: Bounds
-    spread: Bounds
-    band: Bounds
     refused: tuple[str, ...]
+    extrapolation_factor_pixels: Floats
+    study_predicted: Floats
+    predicted: Floats
+    interval_low: Floats
+    interval_high: Floats
+    spread_low: Floats
+    spread_high: Floats
+    band_low: Floats
+    band_high: Floats
 
 
 class Growth(NamedTuple):
@@ -79,7 +95,6 @@ class Growth(NamedTuple):
 
     Attributes:
         side_px: measured resolutions.
-        values: measured.
         unit: of the values.
         prior: laws admitted and why.
         paper: the paper's model, None with fewer than three resolutions.
@@ -90,7 +105,6 @@ class Growth(NamedTuple):
     """
 
     side_px: Floats
-    values: Floats
     unit: str
     prior: Prior
     paper: QuadraticFit | None
@@ -112,8 +126,7 @@ class Growth(NamedTuple):
         """
         if self.weighed is None:
             return None
-        scatter = self.weighed.scatter
-        return float(np.sqrt(scatter.variance[0] * scatter.new_variance[0]))
+        return float(np.sqrt(self.weighed.scatter.variance * self.weighed.scatter.new_variance)[0])
 
     def curve(self, side_px: npt.ArrayLike, *, beyond_limit: bool = False) -> Curve:
         """Return the predictions at some sides.
@@ -126,32 +139,22 @@ class Growth(NamedTuple):
         first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
         factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
-        told = np.full((8, len(side)), np.nan)
+        values, told = np.full((8, len(side)), np.nan), ~too_far & ~below
         if self.paper:
-            told[:2, ~too_far] = self.paper.predict(side[~too_far])
+            values[:2, ~too_far] = self.paper.predict(side[~too_far])
         if self.weighed:
-            some = ~too_far & ~below
-            told[1:] = np.nan
-            told[1:, some] = np.concatenate([
-                self.weighed.predicted(side[some]), *self.weighed.interval(side[some]),
-                *self.weighed.spread(side[some]), *self.weighed.band(side[some]),
-            ])  # fmt: skip
+            values[1:] = np.nan
+            bounds = (self.weighed.interval, self.weighed.spread, self.weighed.band)
+            ends = [end[0] for of in bounds for end in of(side[told])]
+            values[1:, told] = [self.weighed.predicted(side[told])[0], *ends]
         refused = tuple(
             self.fit_refused
-            or (_too_far(times) if far else "")
+            or (TOO_FAR.format(times, EXTRAPOLATION_LIMIT) if far else "")
             or self.interval_refused
             or (f"below the smallest measured resolution, {first_px:g} px" if under else "")
             for times, far, under in zip(factor, too_far, below, strict=True)
         )
-        interval, spread, band = (Bounds(*told[start : start + 2]) for start in (2, 4, 6))
-        return Curve(side, factor, told[0], told[1], interval, spread, band, refused)
-
-
-def _too_far(times: float) -> str:
-    return (
-        f"{times:.3g} times the pixels of the largest measured resolution, "
-        f"more than {EXTRAPOLATION_LIMIT:g}: ask for it explicitly"
-    )
+        return Curve(side, refused, factor, *values)
 
 
 def fit_growth(
@@ -187,31 +190,31 @@ def fit_growth(
             no_interval = str(error)
     paper = None if refused else fit_quadratic(side, observed)
     models = _models(weighed, unit) if weighed else ()
-    return Growth(side, observed, unit, prior, paper, models, refused, no_interval, weighed)
+    return Growth(side, unit, prior, paper, models, refused, no_interval, weighed)
 
 
 def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
-    points, chosen, errors = weighed.points, int(weighed.chosen[0]), back_test(weighed)
-    residuals = weighed.predict(points.side_px)[:, 0] / points.values[0] - 1
+    points, fits, chosen, errors = (
+        weighed.points,
+        weighed.fits,
+        weighed.chosen[0],
+        back_test(weighed),
+    )
+    residuals = weighed.predict(points.side_px) / points.values - 1
     models = []
-    for index, law in enumerate(weighed.laws):
-        best = weighed.best[index, 0]
-        case, found = weighed.fits.cases[best], weighed.fits.coefficients[best, 0]
+    for index, (law, (best,)) in enumerate(zip(weighed.laws, weighed.best, strict=True)):
+        case, found = fits.cases[best], fits.coefficients[best, 0]
         models.append(Model(
-            law=law,
-            coefficients=physical_coefficients(case, found, unit),
-            knee_px=knee_px(case, found),
-            max_relative_residual=float(np.max(np.abs(residuals[index]))),
-            score=float(weighed.score[index, 0] - weighed.score[chosen, 0]),
-            back_test_errors=tuple(errors[index, 0].tolist()),
-            band_share=float(weighed.shares[index, 0]),
-            chosen=index == chosen,
+            law, physical_coefficients(case, found, unit), knee_px(case, found),
+            float(np.max(np.abs(residuals[index]))),
+            float(weighed.score[index, 0] - weighed.score[chosen, 0]),
+            float(weighed.shares[index, 0]), bool(index == chosen), *errors[index, 0].tolist(),
         ))  # fmt: skip
     return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
 
 def back_test(weighed: Weighed) -> Floats:
-    """Errors at the largest resolutions, see `Model.back_test_errors`: laws × series × 3."""
+    """Errors at the largest resolutions, as `Model` has them: laws × series × 3."""
     side, values, variance, known = weighed.points
     errors = []
     for left_out in (1, 2):

@@ -224,10 +224,10 @@ def parts(cases: Sequence[Case], side_px: Floats) -> Floats:
     columns = np.zeros((len(cases), 2, len(side_px), max(len(case.columns) for case in cases)))
     values = cache(lambda term: _values(term, side_px, cases[0].measured))
     for case, of_case in zip(cases, columns, strict=True):
-        both = zip((0, 1, slice(None)), case.terms, strict=True)
-        placed = ((part, term) for part, terms in both for term in terms)
-        for index, (part, term) in enumerate(placed):
-            of_case[part, :, index] = values(term)
+        for index, term in enumerate(case.columns):
+            of_case[..., index] = values(term)
+        below, above = len(case.terms[0]), len(case.terms[0]) + len(case.terms[1])
+        of_case[1, :, :below] = of_case[0, :, below:above] = 0
     return columns
 
 
@@ -242,7 +242,8 @@ def design(cases: Sequence[Case]) -> Floats:
     """Columns of the linear models at the measured sides: cases × sides × coefficients."""
     lower, upper = np.moveaxis(parts(cases, np.array(cases[0].measured)), 1, 0)
     below = np.array([case.below for case in cases])[:, np.newaxis, np.newaxis]
-    return np.where(np.arange(lower.shape[1])[:, np.newaxis] < below, lower, upper)
+    on_lower = np.arange(lower.shape[1])[:, np.newaxis] < below
+    return np.asarray(np.where(on_lower, lower, upper), np.float64)
 
 
 def curves(cases: Sequence[Case], coefficients: Floats, side_px: Floats) -> Floats:
