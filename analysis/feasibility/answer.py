@@ -13,7 +13,7 @@ from adscale.errors import ArgumentError
 
 from ..hardware import Sensor
 from ..numbers import known, known_interval
-from .fitting import GIB, Target, measured_devices, on_device
+from .fitting import GIB, Target, between_gib, measured_devices, on_device
 from .rows import feasibility_rows
 from .tables import FeasibilityTables
 
@@ -150,12 +150,7 @@ def _memory_words(row: Mapping[str, Any]) -> str:
     if pd.isna(row["counted_low_bytes"]):
         return ""
     low, high = row["counted_low_bytes"], row["counted_high_bytes"]
-    if pd.isna(high):
-        size = f"more than {low / GIB:.4g}"
-    elif low == high:
-        size = f"{high / GIB:.4g}"
-    else:
-        size = f"{low / GIB:.4g} to {high / GIB:.4g}"
+    size = f"more than {low / GIB:.4g}" if pd.isna(high) else between_gib(low, high)
     at = "" if row["resolution_px"] == row["sensor_px"] else f" at {row['resolution_px']} px"
     return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
 

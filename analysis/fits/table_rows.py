@@ -12,7 +12,7 @@ import numpy as np
 
 from adscale.tables import names_of
 
-from ..numbers import percent
+from ..numbers import known, known_interval, percent
 from .coefficients import in_the_side
 from .estimation import doubtful_branch
 from .fitted import Fitted
@@ -83,9 +83,9 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
     scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
     if scatter.discrepancy[0] > 0:
         found.append(
-            f"scatter around the best law is {np.sqrt(scatter.variance[0]):.1f} times what was "
-            "measured: resolutions differ by more than repetition, or no law here is the true one; "
-            "the band is wider for it"
+            f"scatter around the best law is {known(scatter.variance[0] ** 0.5, digits=2)} times "
+            "what was measured: resolutions differ by more than repetition, or no law here is the "
+            "true one; the band is wider for it"
         )
     elif relative > LARGE_SCATTER:
         words = f"scatter of {percent(relative)} around the best law"
@@ -105,9 +105,10 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
     low, high = curve.spread_low[index], curve.spread_high[index]
     if high > APART * low:
         names = [model.law.name for model in growth.models if model.band_share > 0]
+        _, least, most = known_interval(curve.predicted[index], low, high)
         found.append(
             f"the points do not decide between {', '.join(names)}: at {curve.side_px[index]:g} px "
-            f"they say {low:.3g} to {high:.3g} {growth.unit}"
+            f"they say {least} to {most} {growth.unit}"
         )
     return found
 
@@ -128,9 +129,10 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
         summed = sums.get(series[:6], curve) if series.submodule == "image" else curve
         outside = not curve.band_low[0] <= summed.predicted[0] <= curve.band_high[0]
         if outside and not np.isnan([curve.band_low, summed.band_high]).any():
+            said = known(summed.predicted[0], summed.band_low[0], summed.band_high[0])
             found.append(
-                f"the submodules' laws sum up to {summed.predicted[0]:.3g} {series.unit}, outside "
-                "of this band: the whole follows no single law, prefer the sum"
+                f"the submodules' laws sum up to {said} {series.unit}, outside of this band: the "
+                "whole follows no single law, prefer the sum"
             )
         if series.unsteady:
             found.append(f"runs that were not steady: {series.unsteady}")

@@ -212,14 +212,17 @@ def test_laws_that_the_points_do_not_decide_between_are_named() -> None:
     assert len(words) == 1
     assert LINEAR.name in words[0]
     assert QUADRATIC.name in words[0]
-    assert "at 3000 px they say" in words[0]
+    # half of what lies between begins with 1.9: two digits of it
+    assert (curve.spread_high[0] - curve.spread_low[0]) / 2 == pytest.approx(1.92, abs=0.05)
+    assert words[0].endswith("at 3000 px they say 8.1 to 12.0 ms")
 
 
 def test_scatter_beyond_what_was_measured_is_told() -> None:
     observed = noisy(0.1 + 0.9 * G, 0.05)
     growth = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.001] * 7)
     words = problems(growth, growth.curve(1024))
-    assert any("times what was measured" in problem for problem in words)
+    # of the five degrees of freedom of a line two digits are more than enough
+    assert any("is 58 times what was measured" in problem for problem in words)
     quiet = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.05] * 7)
     assert not any("times what was measured" in one for one in problems(quiet, quiet.curve(1024)))
 
