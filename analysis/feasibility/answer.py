@@ -14,7 +14,7 @@ from adscale.errors import ArgumentError
 from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
 from ..numbers import known, known_interval
 from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
-from .fitting import GIB
+from .fitting import GIB, between_gib
 from .rows import feasibility_rows
 from .tables import FeasibilityTables
 
@@ -189,12 +189,7 @@ def _memory_words(row: Mapping[str, Any]) -> str:
     if pd.isna(row["counted_low_bytes"]):
         return ""
     low, high = row["counted_low_bytes"], row["counted_high_bytes"]
-    if pd.isna(high):
-        size = f"more than {low / GIB:.4g}"
-    elif low == high:
-        size = f"{high / GIB:.4g}"
-    else:
-        size = f"{low / GIB:.4g} to {high / GIB:.4g}"
+    size = f"more than {low / GIB:.4g}" if pd.isna(high) else between_gib(low, high)
     at = "" if row["resolution_px"] == row["sensor_px"] else f" at {row['resolution_px']} px"
     return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
 

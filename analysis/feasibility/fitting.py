@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.captions import DEVICE_WORDS
+from ..numbers import places
 
 GIB = 2**30
 
@@ -238,8 +239,27 @@ def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, s
         return "uncertain", f"not counted at this size: {need.basis}"
     if need.high <= memory_bytes:
         return "fits", f"needs at most {need.high / GIB:.4g} of {size}"
-    between = f"needs {need.low / GIB:.4g} to {need.high / GIB:.4g} of {size}"
+    between = f"needs {between_gib(need.low, need.high, memory_bytes)} of {size}"
     return "uncertain", f"{between}: {_unknown(need)}"
+
+
+def between_gib(low_bytes: float, high_bytes: float, limit_bytes: float | None = None) -> str:
+    """Words such as `4.2 to 5.1`, in GiB, with the digits that the distance leaves.
+
+    Args:
+        low_bytes: lower end.
+        high_bytes: upper end.
+        limit_bytes: what lies between them and is told from both by more digits; None: nothing.
+    """
+    low, high = low_bytes / GIB, high_bytes / GIB
+    if low == high:
+        return f"{high:.4g}"
+    place = max(places((low + high) / 2, low, high), 0)
+    if limit_bytes is not None:
+        limit = limit_bytes / GIB
+        while place < 9 and not round(low, place) <= limit < round(high, place):
+            place += 1
+    return f"{low:,.{place}f} to {high:,.{place}f}"
 
 
 def _unknown(need: Need) -> str:

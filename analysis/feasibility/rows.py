@@ -150,7 +150,7 @@ def _predicted(growth: Growth, side_px: int) -> Estimate | str:
     curve = growth.curve([side_px])
     if curve.refused[0]:
         return f"extrapolation refused: {curve.refused[0]}"
-    low, high = float(curve.band.low[0]), float(curve.band.high[0])
+    low, high = float(curve.band_low[0]), float(curve.band_high[0])
     return Estimate(float(curve.predicted[0]), max(low, 0.0), high if np.isfinite(high) else None)
 
 

@@ -199,12 +199,13 @@ def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
             parse_variant(variant, spec, where=f"{where}.variants")
         except UserError as fault:
             yield fault
-    for resolution in map(Resolution.of, method["resolutions"]):
+    resolutions = [Resolution.of(one) for one in method["resolutions"]]
+    for resolution in resolutions:
         try:
             check_resolution(spec, settings, resolution, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
-    depth = depth_fault(load_method_class(spec), settings, min(method["resolutions"]))
+    depth = depth_fault(load_method_class(spec), settings, min(resolutions))
     if depth is not None:
         place = depth.where.replace("settings", where)
         yield ConfigError(place, depth.what, depth.remedy)
