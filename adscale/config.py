@@ -26,7 +26,7 @@ from .errors import ConfigError, UserError
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
-from .request import Execution, Sampling
+from .request import Decoding, Execution, Sampling
 from .yaml_text import parse_yaml, read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
@@ -70,6 +70,7 @@ class StudyConfig:
     latency: bool
     execution: Execution
     images: str | None
+    decoding: Decoding
     max_image_megapixels: float
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
@@ -326,6 +327,7 @@ def _study(
         latency=full.latency,
         execution=full.execution,
         images=full.images,
+        decoding=full.decoding,
         max_image_megapixels=full.max_image_megapixels,
         seed=full.seed,
         collector=full.collector,

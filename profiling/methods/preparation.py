@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..images import to_rgb
+from ..images import any_size, to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,7 +42,9 @@ def centre_crop_tensor(image: Image.Image, side_px: int) -> torch.Tensor:
     width, height = image.size
     shorter = min(width, height)
     left, top = (width - shorter) // 2, (height - shorter) // 2
-    return imagenet_tensor(image.crop((left, top, left + shorter, top + shorter)), side_px)
+    with any_size():  # Pillow looks for attacks here, too
+        square = image.crop((left, top, left + shorter, top + shorter))
+    return imagenet_tensor(square, side_px)
 
 
 def symmetric_tensor(image: Image.Image, side_px: int) -> torch.Tensor:
