@@ -154,17 +154,17 @@ def _check_range(samples: Samples, white: White) -> float:
     Raises:
         DecodingError: one is below 0, above white, or no number.
     """
-    least, largest = samples.min(), samples.max()
+    least, largest = float(samples.min()), float(samples.max())  # float16 rounds what it meets
     if not (least >= 0 and largest <= white.level):  # no number is neither
         what = (
             f"has levels from {least:.6g} to {largest:.6g}, but white is "
             f"{white.level:.6g} ({white.told_by})"
         )
         if samples.dtype.kind == "f":
-            remedy = "scale it to 0 to 1, or set bit_depth: 8 where white is 255, 12 where it is"
-            raise DecodingError(what, f"{remedy} 4095")
+            remedy = "scale it to 0 to 1, or set bit_depth (8 if white is 255, 12 if it is 4095)"
+            raise DecodingError(what, remedy)
         raise DecodingError(what, "set bit_depth to the bits that the camera delivers")
-    return float(largest)
+    return largest
 
 
 def _table(dtype: np.dtype[Any], white: float) -> npt.NDArray[np.uint8] | None:

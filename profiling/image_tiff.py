@@ -98,10 +98,12 @@ def page_error(count: int, page: int | None) -> DecodingError:
         count: of its pages.
         page: the one that was asked for.
     """
+    if count == 0:
+        return DecodingError("is damaged (no page)", "give intact files")
     has = f"has {count} page{'' if count == 1 else 's'}"
-    if page is None and count > 0:
+    if page is None:
         return DecodingError(f"{has}, and it is not stated which", f"set page: 1 to {count}")
-    return DecodingError(f"{has}, not {page or 1}", "set page to one that every file has")
+    return DecodingError(f"{has}, not {page}", "set page to one that every file has")
 
 
 def _pages(tiff: TiffFile) -> Iterator[tuple[int, TiffPage]]:

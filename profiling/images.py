@@ -357,7 +357,9 @@ def _tried(file: Path) -> _Tried | _Fault:
     except DecodingError as problem:
         return _Fault(str(problem), problem.remedy)
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
-        return _Fault(" ".join(str(problem).split()) or type(problem).__name__)
+        words = " ".join(str(problem).split()) or type(problem).__name__
+        said = isinstance(problem, (OSError, ValueError, SyntaxError))
+        return _Fault(words if said else f"is damaged ({words})")
     return _Tried(found.how, found.unused)
 
 
