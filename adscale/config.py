@@ -27,7 +27,7 @@ from .hardware_list import entry_errors, entry_values, judged_by_default
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
-from .request import Execution, Sampling
+from .request import Decoding, Execution, Sampling
 from .resolution import Resolution
 from .yaml_text import read_yaml
 
@@ -70,6 +70,7 @@ class StudyConfig:
     latency: bool
     execution: Execution
     images: str | None
+    decoding: Decoding
     max_image_megapixels: float
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
@@ -313,6 +314,7 @@ def _study(
         latency=full.latency,
         execution=full.execution,
         images=full.images,
+        decoding=full.decoding,
         max_image_megapixels=full.max_image_megapixels,
         seed=full.seed,
         collector=full.collector,

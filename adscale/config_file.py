@@ -12,7 +12,19 @@ from pydantic_core import PydanticCustomError
 
 from .hardware_list import ListedGpu, ListedSensor
 from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
-from .request import MAX_IMAGE_MEGAPIXELS, VARIABLE_NAME, Execution, Sampling, Seed
+from .request import (
+    BAYER,
+    BIT_DEPTH,
+    MAX_IMAGE_MEGAPIXELS,
+    PAGE,
+    VARIABLE_NAME,
+    Bayer,
+    BitDepth,
+    Decoding,
+    Execution,
+    Sampling,
+    Seed,
+)
 from .resolution import Resolution
 
 DEFAULT_MARGIN = 0.1
@@ -200,9 +212,12 @@ class ConfigFile:
     )
     images: str | None = Field(
         default=None,
-        description="Folder of images (PNG, JPEG, BMP, TIFF; an MVTec AD folder is recognised); "
-        "null: photographs that come with scikit-image.",
+        description="Folder of images: PNG, JPEG, BMP, TIFF (docs/images.md); known datasets are "
+        "recognised. null: photographs that come with scikit-image.",
     )
+    bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
+    bayer: Bayer | None = Field(default=None, description=BAYER)
+    page: Positive | None = Field(default=None, description=PAGE)
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS,
         description="Images with more pixels, in millions, are left out, which is said: a file of "
@@ -273,3 +288,8 @@ class ConfigFile:
     figures: FigureStyle = Field(
         default=FigureStyle(), description="How figures look; nothing here causes a measurement."
     )
+
+    @property
+    def decoding(self) -> Decoding:
+        """What image files do not say of themselves."""
+        return Decoding(self.bit_depth, self.bayer, self.page)

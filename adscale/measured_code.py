@@ -24,7 +24,13 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.switches",
         "profiling.trail",
     ),
-    "images": ("profiling.image_files", "profiling.images"),
+    "images": (
+        "profiling.image_files",
+        "profiling.image_levels",
+        "profiling.image_png",
+        "profiling.image_tiff",
+        "profiling.images",
+    ),
     "sampling": (
         "adscale.mean_error",
         "adscale.percentiles",

@@ -196,6 +196,7 @@ def _request(
         threads=device.threads,
         images=study.images,
         max_image_megapixels=study.max_image_megapixels,
+        decoding=study.decoding,
         sampling=study.sampling,
         collector=collector,
         gpu=device.gpu,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
@@ -86,6 +86,32 @@ class Execution:
     )
 
 
+BitDepth = Annotated[int, Strict(), Field(ge=8, le=32)]
+Bayer = Literal["rggb", "bggr", "grbg", "gbrg"]
+
+BIT_DEPTH = (
+    "Bits that the camera delivers, where files have more than 8 bits per sample: 12 for levels up "
+    "to 4095, whatever they are stored in. null: what the file says."
+)
+BAYER = (
+    "Gray images are the raw mosaic of a colour sensor, with these colours in its first two rows; "
+    "null: gray is gray."
+)
+PAGE = (
+    "Which page of files with several is taken, from 1; null: files with several are left out, "
+    "which is said."
+)
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Decoding:
+    """What image files do not say of themselves."""
+
+    bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
+    bayer: Bayer | None = Field(default=None, description=BAYER)
+    page: Positive | None = Field(default=None, description=PAGE)
+
+
 @dataclass(frozen=True, config=CLOSED)
 class RunRequest:
     """One process of a run."""
@@ -122,6 +148,9 @@ class RunRequest:
     )
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
+    )
+    decoding: Decoding = Field(
+        default=Decoding(), description="What image files do not say of themselves."
     )
     lock_clocks: Positive | None = Field(
         default=None,

@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from adscale.errors import ImageFolderError
-from adscale.request import MAX_IMAGE_MEGAPIXELS
+from adscale.request import MAX_IMAGE_MEGAPIXELS, Decoding
 
+from . import image_png, image_tiff
 from .image_files import find_images
+from .image_levels import Converted, DecodingError, Levels, White, converted
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ PHOTOGRAPHS = (
 """Photographs in every wheel of scikit-image; its drawings and microscopy are left out."""
 
 _max_megapixels = ContextVar("max_megapixels", default=MAX_IMAGE_MEGAPIXELS)
+_decoding: ContextVar[Decoding | None] = ContextVar("decoding", default=None)
 
 
 def limit_images(max_megapixels: float) -> None:
@@ -50,27 +55,54 @@ def limit_images(max_megapixels: float) -> None:
     _max_megapixels.set(max_megapixels)
 
 
-def check_folder(folder: Path, max_megapixels: float = MAX_IMAGE_MEGAPIXELS) -> None:
+def decode_as(decoding: Decoding) -> None:
+    """Sets what files do not say of themselves, for all that are read from now on.
+
+    Args:
+        decoding: as the user states it.
+    """
+    _decoding.set(decoding)
+
+
+def decoding_in_force() -> Decoding:
+    """What ``decode_as`` has set."""
+    return _decoding.get() or Decoding()
+
+
+def check_folder(
+    folder: Path,
+    max_megapixels: float = MAX_IMAGE_MEGAPIXELS,
+    decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+) -> None:
     """Refuses a folder without an image that can be read, by decoding no more than it takes.
 
     Args:
-        folder: any folder, or one in the layout of MVTec AD.
+        folder: any folder, or one in the layout of a known dataset.
         max_megapixels: larger images count as unreadable, in 10⁶ pixels.
+        decoding: what files do not say of themselves.
 
     Raises:
         ImageFolderError: the folder is missing or cannot be listed, or holds no such image.
     """
     limit_images(max_megapixels)
-    if all(_unreadable_because(file) is not None for file in find_images(folder).files):
+    decode_as(decoding)
+    if all(isinstance(_tried(file), _Fault) for file in find_images(folder).files):
         ImageSet.from_folder(folder)  # says it
+
+
+NAMED_AT_MOST = 20
+"""So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
 
 
 class ImageTooLargeError(Exception):
     """An image has more pixels than the configuration admits."""
 
 
-NAMED_AT_MOST = 20
-"""So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
+class _Fault(NamedTuple):
+    """Why a file cannot be read, and what to do about it."""
+
+    reason: str
+    remedy: str = "give a folder with intact PNG, JPEG, BMP or TIFF images"
 
 
 class ImageSet:
@@ -94,23 +126,24 @@ class ImageSet:
         skipped: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.source = source
-        reasons = [_unreadable_because(file) for file in files]
-        self.files = [f for f, reason in zip(files, reasons, strict=True) if reason is None]
-        broken = [(n, r) for n, r in zip(names, reasons, strict=True) if r is not None]
-        unread = [*broken, *skipped]
+        tried = [_tried(file) for file in files]
+        self.files = [f for f, one in zip(files, tried, strict=True) if not isinstance(one, _Fault)]
+        broken = [(n, one) for n, one in zip(names, tried, strict=True) if isinstance(one, _Fault)]
+        unread = [*((name, fault.reason) for name, fault in broken), *skipped]
         total = len(files) + len(skipped)
         self.unreadable = [name for name, _ in unread]
         if unread:
             _warn(source, unread, total)
         if not self.files:
-            large = any("max_image_megapixels" in reason for _, reason in broken)
-            raise ImageFolderError(
-                source,
-                f"none of {total} images can be read ({broken[0][0]}: {broken[0][1]})",
-                "raise max_image_megapixels"
-                if large
-                else "give a folder with intact PNG, JPEG, BMP or TIFF images",
-            )
+            name, fault = broken[0]
+            what = f"none of {total} images can be read ({name}: {fault.reason})"
+            raise ImageFolderError(source, what, fault.remedy)
+        read = [one for one in tried if not isinstance(one, _Fault)]
+        self.decoded: Mapping[str, int] = dict(
+            sorted(Counter(o.how for o in read if o.how).items())
+        )
+        """How many files were decoded how, those beyond plain 8 bits."""
+        _warn_of_dark(source, [one.unused for one in read if one.unused is not None])
 
     @classmethod
     def open(cls, folder: str | Path | None) -> ImageSet:
@@ -126,7 +159,7 @@ class ImageSet:
         """The images below a folder, sorted by path.
 
         Args:
-            folder: any folder, or a class or the root of a dataset in the layout of MVTec AD.
+            folder: any folder, or a class or the root of a dataset that ``find_images`` knows.
             select: ``test`` are the images to measure: those below ``test`` in the layout of
                 MVTec AD, else all. ``normal`` are those of ``train/good``, to fit a method to.
 
@@ -181,85 +214,167 @@ class ImageSet:
 
 
 def read_rgb(file: Path) -> Image.Image:
-    """Decodes the first image of a file: mode RGB, upright.
+    """Decodes the image of a file, or the page that was stated: mode RGB, upright.
 
     Raises:
         ImageTooLargeError: it has more pixels than ``limit_images`` admits.
-        Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, in
-            no known format, or in a pixel format that ``to_rgb`` refuses.
+        DecodingError: what its pixels mean is not defined, or contradicts ``decode_as``.
+        Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, or
+            in no known format.
     """
-    with _opened(file) as image:
-        megapixels, most = image.width * image.height / 1e6, _max_megapixels.get()
-        if megapixels > most:
-            what = f"has {megapixels:,.4g} megapixels, more than max_image_megapixels ({most:g})"
-            raise ImageTooLargeError(what)
-        image.load()
-        white_level = _white_level(image)  # turning the image loses what the file says of it
-        return to_rgb(ImageOps.exif_transpose(image), white_level=white_level)
+    return _read(file).image
 
 
-def _opened(file: Path) -> Image.Image:
-    """A file of which only the head was read, whatever Pillow thinks of its size."""
+def _read(file: Path) -> Converted:
+    decoding = decoding_in_force()
+    with any_size(), file.open("rb") as stream:
+        if stream.read(4) in image_tiff.MAGIC:
+            found = _read_tiff(file, decoding)
+        else:
+            found = _read_other(file, decoding)
+        how = found.how
+        if decoding.page is not None:
+            how = f"{how}, page {decoding.page}" if how else f"page {decoding.page}"
+        return found._replace(image=to_rgb(found.image), how=how)
+
+
+def _read_tiff(file: Path, decoding: Decoding) -> Converted:
+    with image_tiff.opened_page(file, decoding.page) as (index, page):
+        _check_size(page.imagewidth, page.imagelength)
+        if not image_tiff.is_for_pillow(page, decoding):
+            return converted(image_tiff.read_levels(page, decoding), decoding.bayer)
+    with Image.open(file, formats=FORMATS) as image:
+        image.seek(index)
+        image.load()  # which turns it upright
+        return converted_8_bit(image, decoding)
+
+
+def _read_other(file: Path, decoding: Decoding) -> Converted:
+    with Image.open(file, formats=FORMATS) as image:
+        _seek(image, decoding.page)
+        _check_size(image.width, image.height)
+        bits, colours = image_png.bits_and_colours(file)
+        if bits != 16:
+            image.load()
+            return converted_8_bit(image, decoding)
+        levels = image_png.read_levels(image, file, decoding, colours)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return converted(levels._replace(orientation=orientation), decoding.bayer)
+
+
+def _seek(image: Image.Image, page: int | None) -> None:
+    """Goes to the frame that was stated; of a JPEG with previews (MPO) the first is the image."""
+    count = getattr(image, "n_frames", 1)
+    if page is None and (count == 1 or image.format == "MPO"):
+        return
+    if page is None or page > count:
+        raise image_tiff.page_error(count, page)
+    image.seek(page - 1)
+
+
+def converted_8_bit(image: Image.Image, decoding: Decoding) -> Converted:
+    """What Pillow has decoded of a file of up to 8 bits, upright.
+
+    Args:
+        image: as it was loaded.
+        decoding: as the user states it.
+
+    Raises:
+        DecodingError: it is in colour, but was said to be a Bayer mosaic.
+    """
+    if decoding.bayer is None:
+        return Converted(ImageOps.exif_transpose(image), "", None)
+    samples = np.asarray(image)
+    gray = image.mode == "L" and samples.ndim == 2
+    levels = Levels(samples, "gray" if gray else "RGB", 8, White(255, "8 bits"))
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return converted(levels._replace(orientation=orientation), decoding.bayer)
+
+
+def _check_size(width: int, height: int) -> None:
+    megapixels, most = width * height / 1e6, _max_megapixels.get()
+    if megapixels > most:
+        what = f"has {megapixels:,.4g} megapixels, more than max_image_megapixels ({most:g})"
+        raise ImageTooLargeError(what)
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Within, Pillow takes no image for an attack: of files ``limit_images`` is the limit."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
-        return Image.open(file, formats=FORMATS)
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def to_rgb(image: Image.Image, *, white_level: int | None = None) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Converts any decoded image to 8-bit RGB.
 
-    Gray of 9 to 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An
-    alpha channel is dropped, as the reference implementations do.
+    Gray of 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An alpha
+    channel is dropped, as the reference implementations do.
 
     Args:
         image: of any mode.
-        white_level: the gray level that is white; None: what the image's own file says.
 
     Raises:
         ValueError: a pixel format whose white is not defined: 32-bit integers and floats.
     """
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I") or image.mode == "F":
-        white_level = white_level or _white_level(image)
-        if white_level is None:
-            raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
-        return _scale_gray(image, white_level).convert("RGB")
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image).astype(np.uint16)
+        whole = Levels(levels, "gray", 16, White(2**16 - 1, "16 bits"))
+        return converted(whole, None).image.convert("RGB")
+    if image.mode in {"I", "F"}:
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
     if image.mode in {"P", "PA"}:
         return image.convert("RGBA").convert("RGB")
+    if image.mode in {"La", "RGBa"}:  # colours multiplied by alpha
+        return image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode]).convert("RGB")
     return image.convert("RGB")
 
 
-def _white_level(image: Image.Image) -> int | None:
-    """The gray level that is white, for more than 8 bits where the file defines it."""
-    if image.mode.startswith("I;16"):
-        bits_per_sample_tag = 258
-        tags = getattr(image, "tag_v2", {})  # a TIFF may hold 12 bits, which Pillow does not widen
-        return int(2 ** tags.get(bits_per_sample_tag, (16,))[0]) - 1
-    # older releases of Pillow read a PNG of 16 bits as 32-bit integers
-    return 2**16 - 1 if image.mode == "I" and image.format == "PNG" else None
+class _Tried(NamedTuple):
+    """What is kept of a file that was decoded to see whether it can be."""
+
+    how: str
+    unused: tuple[float, float] | None
 
 
-def _scale_gray(image: Image.Image, white_level: int) -> Image.Image:
-    levels = np.asarray(image).astype(np.float64) * (255 / white_level)
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-
-
-def _unreadable_because(file: Path) -> str | None:
+def _tried(file: Path) -> _Tried | _Fault:
     try:
-        read_rgb(file)
+        found = _read(file)
     except MemoryError as problem:
         remedy = "give smaller images, or more memory"
         raise ImageFolderError(str(file), "memory does not last to read it", remedy) from problem
     except UnidentifiedImageError:
         empty = file.stat().st_size == 0
-        return "is empty" if empty else "is no PNG, JPEG, BMP or TIFF"
+        return _Fault("is empty" if empty else "is no PNG, JPEG, BMP or TIFF")
+    except ImageTooLargeError as problem:
+        return _Fault(str(problem), "raise max_image_megapixels")
+    except DecodingError as problem:
+        return _Fault(str(problem), problem.remedy)
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
-        return " ".join(str(problem).split()) or type(problem).__name__
-    return None
+        words = " ".join(str(problem).split()) or type(problem).__name__
+        said = isinstance(problem, (OSError, ValueError, SyntaxError))
+        return _Fault(words if said else f"is damaged ({words})")
+    return _Tried(found.how, found.unused)
+
+
+def _warn_of_dark(source: str, unused: Sequence[tuple[float, float]]) -> None:
+    """Tells of samples of which no image uses the upper two bits: perhaps white lies lower."""
+    if unused and all(largest < white / 4 for largest, white in unused):
+        largest = max(unused)[0]
+        logger.warning(
+            "%s: the largest level of %d images is %.0f, and white is %.0f, since nobody states "
+            "fewer bits; set bit_depth if the camera delivers fewer",
+            source,
+            len(unused),
+            largest,
+            max(unused)[1],
+        )
 
 
 def _warn(source: str, skipped: Sequence[tuple[str, str]], total: int) -> None:

@@ -50,7 +50,7 @@ from adscale.run_record import Prediction, RunRecord
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
 from .first_convolution import FirstConvolutionWatch
-from .images import ImageSet, limit_images
+from .images import ImageSet, decode_as, limit_images
 from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
@@ -100,6 +100,7 @@ def measure(
     started_utc = now_utc()
     folder = Path.cwd()  # what runs from here on is the user's, and may change it
     limit_images(request.max_image_megapixels)
+    decode_as(request.decoding)
     images, weights = ImageSet.open(request.images), weights_record(request.checkpoint)
     spec, request = _resolved(request)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.tables import (
     Argument,

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
@@ -26,7 +26,13 @@ from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, VARIABLE_NAME, RunRequest
+from adscale.request import (
+    MAX_IMAGE_MEGAPIXELS,
+    PRECISION_IMAGES,
+    VARIABLE_NAME,
+    Bayer,
+    RunRequest,
+)
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
@@ -75,6 +81,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--max-image-megapixels", type=float, default=MAX_IMAGE_MEGAPIXELS, metavar="MP",
         help="leave out images with more pixels, in millions (%(default)g)",
     )  # fmt: skip
+    parser.add_argument(
+        "--bit-depth", type=int, default=None, metavar="BITS",
+        help="bits that the camera delivers, of files with more than 8 (default: the file says)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bayer", choices=get_args(Bayer), default=None,
+        help="gray images are Bayer-raw, with these colours in the first two rows",
+    )  # fmt: skip
+    parser.add_argument(
+        "--page", type=int, default=None, metavar="N", help="page of files with several, from 1"
+    )
     parser.add_argument("--seed", type=int, default=0)
     _add_study_arguments(parser)
     parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
@@ -313,6 +330,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,
         "max_image_megapixels": args.max_image_megapixels,
+        "decoding": {"bit_depth": args.bit_depth, "bayer": args.bayer, "page": args.page},
         "sampling": {
             "warmup_images": args.warmup_images,
             "measured_images": args.measured_images,

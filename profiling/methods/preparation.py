@@ -8,7 +8,7 @@ from PIL import Image
 
 from adscale.resolution import Resolution
 
-from ..images import to_rgb
+from ..images import any_size, to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -87,7 +87,8 @@ def centre_cropped(image: Image.Image, resolution: Resolution) -> Image.Image:
     cut_width = max(1, min(width, round(height * across / down)))
     cut_height = max(1, min(height, round(width * down / across)))
     left, top = (width - cut_width) // 2, (height - cut_height) // 2
-    return image.crop((left, top, left + cut_width, top + cut_height))
+    with any_size():  # Pillow looks for attacks here, too
+        return image.crop((left, top, left + cut_width, top + cut_height))
 
 
 def _rgb_tensor(image: Image.Image, resolution: Resolution) -> torch.Tensor:

@@ -22,7 +22,7 @@ from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
 from adscale.resolution import Resolution
 
-from ...images import ImageSet
+from ...images import ImageSet, decoding_in_force
 from ..weights import file_sha256
 
 PROJECTED_DIMENSION = 128
@@ -82,7 +82,7 @@ def _distances(points: torch.Tensor, norms: torch.Tensor, index: int) -> torch.T
     return squared.clamp_(min=0).sqrt_()
 
 
-FORMAT = 1
+FORMAT = 2
 """Part of every cache key: raise it where a fitted bank would come out differently."""
 
 
@@ -143,7 +143,9 @@ def fit_bank(
 def _key(
     images: ImageSet, backbone: nn.Module, bank: torch.Tensor, resolution: Resolution, seed: int
 ) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {tuple(bank.shape)} {resolution} {seed}".encode())
+    decoding = decoding_in_force()
+    parts = f"{FORMAT} {tuple(bank.shape)} {resolution} {seed} {decoding}"
+    digest = hashlib.sha256(parts.encode())
     for file in images.files:
         digest.update(file_sha256(file).encode())
     for name, tensor in backbone.state_dict().items():
