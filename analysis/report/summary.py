@@ -21,7 +21,7 @@ from ..profiles.times import MAIN_CLOCK
 from ..runs_table import RUNS
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.summary import Estimate
-from ..statistics.unseen import unseen_share
+from ..statistics.unseen import unseen_words
 
 MOST_NAMED = 6
 """Runs that a warning names one by one."""
@@ -156,7 +156,7 @@ class Candidate:
         value, low, high = known_interval(*self.time_ms)
         interval = f"95 %: {low} to {high}" if low and high else "no interval"
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
-        rare = f"rare slow images may add {percent(unseen_share(self.images))}"
+        rare = unseen_words(self.images)
         return (
             f"{self.name}, {value} ms per image ({interval}; {self.basis}, "
             f"n = {self.images}{unsteady}; {rare})"
