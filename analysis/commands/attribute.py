@@ -152,6 +152,9 @@ def _write_run(options: argparse.Namespace) -> None:
     from ..tables import write_parquet
 
     run = read_run(options.run)
+    if run.record.request.collector == "none":
+        what = "is the record of the latency pass, which has no profile"
+        raise ArgumentError(f"--run {options.run}", what, "name run.json, beside it")
     found = run_ranges(run, _read(options))
     metadata: dict[str, str] = {}
     if found.coverage is not None:

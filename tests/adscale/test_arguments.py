@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adscale.command_line import run_command
 from analysis.__main__ import main as analysis
 from profiling.__main__ import main as profiling
 
@@ -87,3 +88,13 @@ def test_a_file_of_arguments_that_is_no_text(
     with pytest.raises(SystemExit):
         analysis(["attribute", f"@{tmp_path / 'arguments'}"])
     assert "not in UTF-8 (byte 4)" in capsys.readouterr().err
+
+
+def test_what_the_user_interrupts_ends_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(interrupted, {}) == 130
+    assert capsys.readouterr().err == (
+        "error: interrupted; what was written whole before is kept\n"
+    )

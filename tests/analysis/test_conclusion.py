@@ -193,6 +193,7 @@ def test_the_command_writes_the_lines_of_a_whole_study(tmp_path: Path, analysis:
     assert [line.split(":")[0] for line in printed.splitlines()] == ["Fastest", "Doubts", "Look"]
     output = tmp_path / "results" / "summary.txt"
     assert analysis("conclude", str(tables), "-o", str(output)) == (0, "", "")
+    assert analysis("conclude", str(tables.parent)) == (0, printed, "")
     assert output.read_text(encoding="utf-8") == printed
 
 
