@@ -28,9 +28,9 @@ Main = Callable[[list[str]], int]
         (profiling, "run --out a --out b", "leave one of them out"),
         (profiling, "run --out a --environment A=B", "'A=B' is no name of a variable"),
         (profiling, "run --out a --measured 5", "unrecognized arguments: --measured 5"),
-        (profiling, "memory --method m --resolution 100001", "at most 100000"),
-        (profiling, "memory --method m --resolution -1", "no side length"),
-        (profiling, "run --method m --out o --resolution 0", "no side length"),
+        (profiling, "memory --method m --resolution 100001", "to 100000"),
+        (profiling, "memory --method m --resolution -1", "no resolution"),
+        (profiling, "run --method m --out o --resolution 0", "no resolution"),
     ],
 )
 def test_arguments_that_are_refused(
