@@ -42,7 +42,7 @@ def test_arguments_that_are_refused(
     assert told in capsys.readouterr().err.splitlines()[-1]
 
 
-RUN = "run --method efficientad --resolution 256 --device-type cpu --out o"
+RUN = "run --method efficientad --resolution 256 --device-type cpu --collector embedded --out o"
 
 
 @pytest.mark.parametrize(
