@@ -206,6 +206,8 @@ def _samples(page: TiffPage, bits: int, format_: int) -> Samples:
     if compression not in BYTEWISE:
         what = f"is compressed as {getattr(page.compression, 'name', compression)}, {bits} bits"
         raise DecodingError(what, "save it with LZW, Deflate or no compression")
+    if not all(page.databytecounts):  # tifffile would take them for black
+        raise OSError("lacks strips or tiles")
     if bits in UNPACKED and compression not in BY_LIBTIFF:
         planes = page.asarray(squeeze=False, maxworkers=1)[:, 0]
     else:

@@ -86,7 +86,7 @@ def check_folder(
     """
     limit_images(max_megapixels)
     decode_as(decoding)
-    if all(isinstance(_tried(file), _Fault) for file in find_images(folder).files):
+    if all(isinstance(_tried(file, decoding), _Fault) for file in find_images(folder).files):
         ImageSet.from_folder(folder)  # says it
 
 
@@ -104,6 +104,11 @@ class _Fault(NamedTuple):
     reason: str
     remedy: str = "give a folder with intact PNG, JPEG, BMP or TIFF images"
 
+    def sentence(self) -> str:
+        """The reason, with the remedy where it is one for this file."""
+        usual = self.remedy == _Fault._field_defaults["remedy"]
+        return self.reason if usual else f"{self.reason}: {self.remedy}"
+
 
 class ImageSet:
     """Images in a fixed order, decoded when asked for; index ``i`` means ``i`` modulo the count.
@@ -113,6 +118,7 @@ class ImageSet:
         names: of the files, for messages, as many.
         source: where they come from, in words.
         skipped: names of others that cannot be read, with the reasons.
+        decoding: what the files do not say of themselves; None: what ``decode_as`` has set.
 
     Raises:
         ImageFolderError: not one file can be decoded, or memory does not last for one.
@@ -124,12 +130,14 @@ class ImageSet:
         names: Sequence[str],
         source: str,
         skipped: Sequence[tuple[str, str]] = (),
+        decoding: Decoding | None = None,
     ) -> None:
         self.source = source
-        tried = [_tried(file) for file in files]
+        self._decoding = decoding or decoding_in_force()
+        tried = [_tried(file, self._decoding) for file in files]
         self.files = [f for f, one in zip(files, tried, strict=True) if not isinstance(one, _Fault)]
         broken = [(n, one) for n, one in zip(names, tried, strict=True) if isinstance(one, _Fault)]
-        unread = [*((name, fault.reason) for name, fault in broken), *skipped]
+        unread = [*((name, fault.sentence()) for name, fault in broken), *skipped]
         total = len(files) + len(skipped)
         self.unreadable = [name for name, _ in unread]
         if unread:
@@ -160,8 +168,8 @@ class ImageSet:
 
         Args:
             folder: any folder, or a class or the root of a dataset that ``find_images`` knows.
-            select: ``test`` are the images to measure: those below ``test`` in the layout of
-                MVTec AD, else all. ``normal`` are those of ``train/good``, to fit a method to.
+            select: ``test`` are the images to measure: those to be tested of a known dataset, else
+                all. ``normal`` are its normal ones, to fit a method to.
 
         Raises:
             ImageFolderError: the folder is missing, holds no image, or none that can be read.
@@ -191,7 +199,8 @@ class ImageSet:
                 raise ImageFolderError(
                     "images", f"scikit-image lacks {file.name}", "give a folder of images"
                 )
-        return cls(files, PHOTOGRAPHS, f"scikit-image {importlib.metadata.version('scikit-image')}")
+        source = f"scikit-image {importlib.metadata.version('scikit-image')}"
+        return cls(files, PHOTOGRAPHS, source, decoding=Decoding())  # whatever the user's files are
 
     def __len__(self) -> int:
         return len(self.files)
@@ -204,7 +213,7 @@ class ImageSet:
         """
         file = self.files[index % len(self.files)]
         try:
-            return read_rgb(file)
+            return _read(file, self._decoding).image
         except MemoryError:
             raise
         except Exception as problem:
@@ -222,11 +231,10 @@ def read_rgb(file: Path) -> Image.Image:
         Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, or
             in no known format.
     """
-    return _read(file).image
+    return _read(file, decoding_in_force()).image
 
 
-def _read(file: Path) -> Converted:
-    decoding = decoding_in_force()
+def _read(file: Path, decoding: Decoding) -> Converted:
     with any_size(), file.open("rb") as stream:
         if stream.read(4) in image_tiff.MAGIC:
             found = _read_tiff(file, decoding)
@@ -343,9 +351,9 @@ class _Tried(NamedTuple):
     unused: tuple[float, float] | None
 
 
-def _tried(file: Path) -> _Tried | _Fault:
+def _tried(file: Path, decoding: Decoding) -> _Tried | _Fault:
     try:
-        found = _read(file)
+        found = _read(file, decoding)
     except MemoryError as problem:
         remedy = "give smaller images, or more memory"
         raise ImageFolderError(str(file), "memory does not last to read it", remedy) from problem

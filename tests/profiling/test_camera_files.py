@@ -342,7 +342,7 @@ def test_alpha_and_ink_of_16_bits(tmp_path: Path) -> None:
     assert read(tmp_path / "i.tif").tolist() == [[[255] * 3, [0, 255, 255], [0] * 3]]
 
 
-def test_pages(tmp_path: Path) -> None:
+def test_pages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "i.tif"
     small = np.zeros((1, 2), np.uint16)
     with tifffile.TiffWriter(file) as writer:
@@ -351,6 +351,11 @@ def test_pages(tmp_path: Path) -> None:
         writer.write((GRAY12 // 256).astype(np.uint8))
     assert "i.tif: has 2 pages, and it is not stated which" in refused(file)
     assert refused(file).endswith("set page: 1 to 2")
+    Image.new("L", (2, 2)).save(tmp_path / "one.png")
+    decode_as(Decoding())
+    assert ImageSet.open(tmp_path).unreadable == ["i.tif"]
+    assert "i.tif (has 2 pages, and it is not stated which: set page: 1 to 2)" in caplog.text
+    (tmp_path / "one.png").unlink()
     assert "has 2 pages, not 3" in refused(file, page=3)
     assert (read(file, page=1, bit_depth=12) == gray(levels8(GRAY12, 4095))).all()
     assert (read(file, page=2) == gray(GRAY12 // 256)).all()
@@ -571,13 +576,16 @@ def test_damaged_files_of_16_bits_are_named(tmp_path: Path) -> None:
     (tmp_path / "i.png").write_bytes(png(levels, 0))
     (tmp_path / "c.png").write_bytes(png(np.stack([levels] * 3, -1), 2))
     (tmp_path / "jpeg.tif").write_bytes(tiff(b"\xff\xd8" * 9, 4, 3, t258=12, t259=7))
+    (tmp_path / "sparse.tif").write_bytes(
+        tiff(b"\0" * 32, 4, 4, t273=(8, 24), t278=2, t279=(16, 0))
+    )
     for name in ("raw.tif", "zip.tif", "i.png", "c.png"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) * 3 // 4])
     Image.new("L", (2, 2)).save(tmp_path / "good.png")
     images = ImageSet.open(tmp_path)
     assert [file.name for file in images.files] == ["good.png"]
-    assert len(images.unreadable) == 7
+    assert len(images.unreadable) == 8
 
 
 def test_large_images_are_cut_to_squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -663,6 +671,15 @@ def test_what_is_stated_reaches_the_run_and_older_records_are_read() -> None:
 def test_what_cannot_be_stated(key: str, value: object, remedy: str) -> None:
     with pytest.raises(StudyConfigError, match=remedy):
         load_config({**STUDY, key: value})
+
+
+def test_photographs_of_the_package_are_what_they_are() -> None:
+    decode_as(Decoding(bayer="rggb", page=2))
+    images = ImageSet.photographs()
+    assert images.unreadable == []
+    assert images.decoded == {}
+    pixels = np.asarray(images[1])  # brick.png, which is gray
+    assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
 def test_a_folder_is_checked_as_it_will_be_read(tmp_path: Path) -> None:
