@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..images import any_size, to_rgb
+from ..image_reading import any_size, to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -16,7 +16,7 @@ def imagenet_tensor(image: Image.Image, side_px: int) -> torch.Tensor:
     """Resizes to a square, whatever the aspect ratio, and normalises.
 
     Args:
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
+        image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
         side_px: side length of the square.
 
     Returns:
@@ -33,7 +33,7 @@ def centre_crop_tensor(image: Image.Image, side_px: int) -> torch.Tensor:
     side's ends are cut off, so that every resolution sees the same part of a photograph.
 
     Args:
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
+        image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
         side_px: side length of the square.
 
     Returns:
@@ -51,7 +51,7 @@ def symmetric_tensor(image: Image.Image, side_px: int) -> torch.Tensor:
     """Resizes to a square, whatever the aspect ratio, and scales to −1 … 1.
 
     Args:
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
+        image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
         side_px: side length of the square.
 
     Returns:

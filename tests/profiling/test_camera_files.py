@@ -24,7 +24,8 @@ from adscale.config import StudyConfigError, load_config
 from adscale.errors import ImageFolderError
 from adscale.plan import plan_runs
 from adscale.request import Decoding, RunRequest
-from profiling.images import ImageSet, check_folder, decode_as, limit_images, read_rgb
+from profiling.image_reading import decode_as, limit_images, read_rgb
+from profiling.images import ImageSet, check_folder
 from profiling.methods.preparation import (
     IMAGENET_MEAN,
     IMAGENET_STD,

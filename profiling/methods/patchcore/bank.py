@@ -21,7 +21,8 @@ from adscale.errors import ConfigError
 from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
 
-from ...images import ImageSet, decoding_in_force
+from ...image_reading import decoding_in_force
+from ...images import ImageSet
 from ..weights import file_sha256
 
 PROJECTED_DIMENSION = 128
