@@ -215,7 +215,7 @@ def _tried(file: Path, decoding: Decoding) -> _Tried | _Fault:
         return _Fault(str(problem), problem.remedy)
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
         words = " ".join(str(problem).split()) or type(problem).__name__
-        said = isinstance(problem, (OSError, ValueError, SyntaxError))
+        said = isinstance(problem, (OSError, ValueError, SyntaxError, ImportError))
         return _Fault(words if said else f"is damaged ({words})")
     return _Tried(found.how, found.unused)
 
