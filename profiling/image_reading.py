@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from adscale.request import MAX_IMAGE_MEGAPIXELS, Decoding
 
@@ -86,7 +86,11 @@ def _read_tiff(file: Path, decoding: Decoding) -> Converted:
         _check_size(page.imagewidth, page.imagelength)
         if not image_tiff.is_for_pillow(page, decoding):
             return converted(image_tiff.read_levels(page, decoding), decoding.bayer)
-    with Image.open(file, formats=FORMATS) as image:
+    try:
+        image = Image.open(file, formats=["TIFF"])
+    except UnidentifiedImageError:
+        raise image_tiff.unknown_pixels(page) from None
+    with image:
         image.seek(index)
         image.load()  # which turns it upright
         return converted_8_bit(image, decoding)

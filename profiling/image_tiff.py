@@ -1,10 +1,10 @@
-"""TIFF beyond 8 bits, by tifffile: it hands out every tag and sample as the file has them.
+"""TIFF by tifffile, which hands out every tag and sample as the file has them.
 
-Pillow reads TIFFs of up to 8 bits. Of others it keeps the upper 8 bits of colours, ignores which
-end of gray is white, and refuses 10 or 14 bits. tifffile comes with scikit-image, which needs it,
-and is small; OpenCV would be one more library of 60 MB, and does not tell of tags. Two things
-tifffile has in a further package only (imagecodecs): LZW, which Pillow's libtiff does here, and
-samples that end inside of a byte, which are unpacked here.
+Pillow reads palettes, JPEG and the like. Beyond 8 bits it keeps the upper 8 bits of colours,
+ignores which end of gray is white, and refuses 10 or 14 bits; it refuses BigTIFF in one byte order.
+tifffile comes with scikit-image, which needs it, and is small; OpenCV would be one more library of
+60 MB, and does not tell of tags. Two things tifffile has in a further package only (imagecodecs):
+LZW, which Pillow's libtiff does here, and samples that end inside of a byte, unpacked here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ BY_LIBTIFF = (LZW, ZSTD)
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, CFA = 0, 1, 2, 5, 32803
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 MAX_SAMPLE_VALUE, ORIENTATION = 281, 274
+MULTIPLIED = 1
+"""ExtraSamples: an alpha channel, by which colours are multiplied."""
+
 REDUCED, MASK = 1, 4
 """Bits of NewSubfileType: a smaller copy, and a mask, are no pages."""
 
@@ -117,14 +120,16 @@ def _pages(tiff: TiffFile) -> Iterator[tuple[int, TiffPage]]:
 
 
 def is_for_pillow(page: TiffPage, decoding: Decoding) -> bool:
-    """Whether a page has up to 8 bits, which Pillow reads as they are meant.
+    """Whether Pillow is to read a page: palettes, JPEG and what else needs more than samples.
 
     Not a Bayer mosaic: Pillow turns it upright first, which changes its pattern.
     """
-    bits = _bits(page)
-    if bits == (8,) and (decoding.bayer is not None or page.photometric == CFA):
+    bits = set(_bits(page))
+    if max(bits) > 8 or page.sampleformat in (SIGNED, FLOAT) or page.photometric == CFA:
         return False
-    return max(bits) <= 8 and page.sampleformat not in (SIGNED, FLOAT)
+    plain = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK) and bits == {8}
+    ours = plain and int(page.compression) in BYTEWISE and MULTIPLIED not in page.extrasamples
+    return not ours and (decoding.bayer is None or bits != {8})
 
 
 def read_levels(page: TiffPage, decoding: Decoding) -> Levels:
@@ -140,7 +145,7 @@ def read_levels(page: TiffPage, decoding: Decoding) -> Levels:
     """
     bits, format_ = _bits(page), int(page.sampleformat or UNSIGNED)
     if len(set(bits)) > 1 or format_ not in (UNSIGNED, SIGNED, FLOAT):
-        raise _unknown(page)
+        raise unknown_pixels(page)
     colours, channels = _colours(page)
     if page.photometric == CFA and decoding.bayer is None:
         raise DecodingError("is a Bayer mosaic", "set bayer to the colours of its first two rows")
@@ -163,7 +168,8 @@ def _bits(page: TiffPage) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (int(value),)
 
 
-def _unknown(page: TiffPage) -> DecodingError:
+def unknown_pixels(page: TiffPage) -> DecodingError:
+    """What to say of pixels that nobody here reads."""
     bits = "+".join(map(str, _bits(page)))
     what = (
         f"has pixels that are not read (PhotometricInterpretation {int(page.photometric)}, "
@@ -182,8 +188,9 @@ def _colours(page: TiffPage) -> tuple[Colours, int]:
         CMYK: ("CMYK", 4),
     }
     colours, channels = known.get(int(page.photometric), (None, 0))
-    if colours is None or not channels <= page.samplesperpixel <= channels + 1:
-        raise _unknown(page)
+    extra = page.samplesperpixel - channels
+    if colours is None or not 0 <= extra <= 1 or (extra and MULTIPLIED in page.extrasamples):
+        raise unknown_pixels(page)
     return colours, channels
 
 
@@ -219,7 +226,7 @@ def _decoded(page: TiffPage, bits: int, format_: int) -> Samples:
     """Shape (planes, height, width, samples of a pixel and plane), from strips or tiles."""
     planes, _, height, width, contiguous = page.shaped
     if bits > 16 and bits not in UNPACKED:
-        raise _unknown(page)
+        raise unknown_pixels(page)
     kind = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[format_]
     dtype = np.dtype(f"{page.parent.byteorder}{kind}{bits // 8 if bits in UNPACKED else 2}")
     out = np.zeros((planes, height, width, contiguous), dtype.newbyteorder("="))
@@ -263,7 +270,7 @@ def _segment(
     predictor = int(page.predictor)
     if bits not in UNPACKED:
         if predictor != 1:
-            raise _unknown(page)
+            raise unknown_pixels(page)
         return unpacked(lines, bits)[:, : columns * contiguous].reshape(shape)
     if predictor == 3:
         steps = lines.reshape(rows, -1, contiguous)

@@ -102,9 +102,12 @@ def test_levels_above_white_are_refused_not_clipped(tmp_path: Path) -> None:
     ids=lambda options: "-".join(map(str, options)) or "plain",
 )
 @pytest.mark.parametrize("colours", ["gray", "rgb"])
-def test_layouts_of_tiff(tmp_path: Path, options: dict[str, Any], colours: str, order: str) -> None:
+@pytest.mark.parametrize("bits", [8, 16])
+def test_layouts_of_tiff(
+    tmp_path: Path, options: dict[str, Any], bits: int, colours: str, order: str
+) -> None:
     height, width = 37, 43  # no multiple of a strip or tile
-    levels = (np.arange(height * width * 3) * 37 % 65536).astype(np.uint16)
+    levels = (np.arange(height * width * 3) * 37 % 2**bits).astype(f"uint{bits}")
     shape = (height, width, 3) if colours == "rgb" else (height, width)
     levels = levels[: int(np.prod(shape))].reshape(shape)
     if colours == "gray":
@@ -115,7 +118,7 @@ def test_layouts_of_tiff(tmp_path: Path, options: dict[str, Any], colours: str, 
         given = np.moveaxis(levels, -1, 0) if separate else levels
     photometric = "rgb" if colours == "rgb" else "minisblack"
     tifffile.imwrite(tmp_path / "i.tif", given, photometric=photometric, byteorder=order, **options)
-    expected = levels8(levels, 65535)
+    expected = levels8(levels, 2**bits - 1)
     assert (read(tmp_path / "i.tif") == (expected if colours == "rgb" else gray(expected))).all()
 
 
