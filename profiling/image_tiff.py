@@ -213,13 +213,24 @@ def _samples(page: TiffPage, bits: int, format_: int) -> Samples:
     if compression not in BYTEWISE:
         what = f"is compressed as {getattr(page.compression, 'name', compression)}, {bits} bits"
         raise DecodingError(what, "save it with LZW, Deflate or no compression")
-    if not all(page.databytecounts):  # tifffile would take them for black
-        raise OSError("lacks strips or tiles")
+    rows, columns = _segment_shape(page)
+    planes, _, height, width, _ = page.shaped
+    needed = planes * math.ceil(height / rows) * math.ceil(width / columns)
+    counts = page.databytecounts
+    if not needed == len(counts) == len(page.dataoffsets) or not all(counts):
+        raise OSError("lacks strips or tiles")  # which tifffile would take for black
     if bits in UNPACKED and compression not in BY_LIBTIFF:
-        planes = page.asarray(squeeze=False, maxworkers=1)[:, 0]
+        samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]
     else:
-        planes = _decoded(page, bits, format_)
-    return planes[0] if len(planes) == 1 else np.moveaxis(planes[..., 0], 0, -1)
+        samples = _decoded(page, bits, format_)
+    return samples[0] if planes == 1 else np.moveaxis(samples[..., 0], 0, -1)
+
+
+def _segment_shape(page: TiffPage) -> tuple[int, int]:
+    """Rows and columns of a strip or tile."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
 def _decoded(page: TiffPage, bits: int, format_: int) -> Samples:
@@ -230,10 +241,7 @@ def _decoded(page: TiffPage, bits: int, format_: int) -> Samples:
     kind = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[format_]
     dtype = np.dtype(f"{page.parent.byteorder}{kind}{bits // 8 if bits in UNPACKED else 2}")
     out = np.zeros((planes, height, width, contiguous), dtype.newbyteorder("="))
-    rows, columns = (
-        (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
-    )
-    rows = rows if page.is_tiled else min(rows, height)
+    rows, columns = _segment_shape(page)
     across, down = math.ceil(width / columns), math.ceil(height / rows)
     segments = zip(page.dataoffsets, page.databytecounts, strict=True)
     places = itertools.product(range(planes), range(0, down * rows, rows), range(across))

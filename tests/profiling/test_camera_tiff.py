@@ -253,13 +253,14 @@ def test_damaged_files_of_16_bits_are_named(tmp_path: Path) -> None:
     (tmp_path / "sparse.tif").write_bytes(
         tiff(b"\0" * 32, 4, 4, t273=(8, 24), t278=2, t279=(16, 0))
     )
+    (tmp_path / "few.tif").write_bytes(tiff(b"\0" * 32, 4, 400, t278=4))
     for name in ("raw.tif", "zip.tif", "i.png", "c.png"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) * 3 // 4])
     Image.new("L", (2, 2)).save(tmp_path / "good.png")
     images = ImageSet.open(tmp_path)
     assert [file.name for file in images.files] == ["good.png"]
-    assert len(images.unreadable) == 8
+    assert len(images.unreadable) == 9
 
 
 @pytest.mark.slow
