@@ -20,11 +20,12 @@ import torch
 from PIL import Image
 
 from adscale.config import StudyConfigError, load_config
-from adscale.errors import ImageFolderError
+from adscale.errors import ConfigError, ImageFolderError
 from adscale.plan import plan_runs
 from adscale.request import Decoding, RunRequest
 from profiling.image_reading import decode_as, limit_images, read_rgb
 from profiling.images import ImageSet, check_folder
+from profiling.methods.patchcore.bank import _key, normal_images
 from profiling.methods.preparation import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -32,6 +33,7 @@ from profiling.methods.preparation import (
     imagenet_tensor,
     symmetric_tensor,
 )
+from profiling.study.checks import check_images
 from tests.profiling.camera_files import (
     COLOUR12,
     GRAY12,
@@ -269,3 +271,21 @@ def test_a_folder_is_checked_as_it_will_be_read(tmp_path: Path) -> None:
     with pytest.raises(ImageFolderError, match="set bit_depth"):
         check_folder(tmp_path)
     check_folder(tmp_path, 1000, Decoding(bit_depth=12))
+
+
+def test_a_study_is_checked_with_what_it_states(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "i.tif", GRAY12.astype(np.int32))
+    with pytest.raises(ConfigError, match="no defined white level"):
+        check_images(load_config({**STUDY, "images": str(tmp_path)}))
+    check_images(load_config({**STUDY, "images": str(tmp_path), "bit_depth": 12}))
+
+
+def test_a_fitted_bank_is_that_of_what_was_stated(tmp_path: Path) -> None:
+    """The same files are other images: their bank must not come from the cache."""
+    tifffile.imwrite(tmp_path / "i.tif", GRAY12)
+    keys = set()
+    for depth in (12, 13):
+        decode_as(Decoding(bit_depth=depth))
+        images = normal_images(str(tmp_path))
+        keys.add(_key(images, torch.nn.Identity(), torch.empty(2, 3), 64, 0))
+    assert len(keys) == 2
