@@ -86,6 +86,10 @@ def _page(tiff: TiffFile, page: int | None) -> tuple[int, TiffPage]:
     if page is None:
         first = next(pages, None)
         if first is not None and next(pages, None) is None:
+            described = tiff.is_imagej or tiff.is_shaped  # ImageJ and tifffile leave out pages
+            if described and tiff.series[0].size > first[1].size:
+                what = "has several images behind the one page that it names"
+                raise DecodingError(what, "set page: 1 to take the first, or save each as a page")
             return first
     else:
         found = next(itertools.islice(pages, page - 1, None), None)
@@ -144,7 +148,8 @@ def read_levels(page: TiffPage, decoding: Decoding) -> Levels:
         Exception: of tifffile's or libtiff's choice: the file is damaged.
     """
     bits, format_ = _bits(page), int(page.sampleformat or UNSIGNED)
-    if len(set(bits)) > 1 or format_ not in (UNSIGNED, SIGNED, FLOAT):
+    flat = page.imagedepth == 1
+    if len(set(bits)) > 1 or format_ not in (UNSIGNED, SIGNED, FLOAT) or not flat:
         raise unknown_pixels(page)
     colours, channels = _colours(page)
     if page.photometric == CFA and decoding.bayer is None:

@@ -131,6 +131,27 @@ def test_png_of_16_bits_with_filters(tmp_path: Path) -> None:
     assert (read(tmp_path / "i.png", bit_depth=12) == levels8(COLOUR12, 4095)).all()
 
 
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+         (1, 0, 2, 1))  # fmt: skip
+"""First row and column of each pass of an interlaced PNG, and the steps from there."""
+
+
+@pytest.mark.parametrize(("colours", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_interlaced_png_of_16_bits(tmp_path: Path, colours: int, channels: int) -> None:
+    levels = np.random.default_rng(2).integers(0, 65536, (9, 11, channels)).astype(np.uint16)
+    rows = b"".join(
+        b"\0" + row.astype(">u2").tobytes()
+        for top, left, down, right in ADAM7
+        for row in levels[top::down, left::right]
+    )
+    head = struct.pack(">IIBBBBB", 11, 9, 16, colours, 0, 0, 1)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "i.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    expected = levels8(levels, 65535)
+    expected = expected[..., :3] if channels > 2 else gray(expected[..., 0])
+    assert (read(tmp_path / "i.png") == expected).all()
+
+
 @pytest.mark.parametrize("colours", [0, 2])
 def test_significant_bits_of_png_are_scaled_levels(tmp_path: Path, colours: int) -> None:
     """PNG: white is 65535 whatever sBIT declares; levels that are not scaled contradict it."""

@@ -6,6 +6,7 @@ Files are written by tifffile, by Pillow, or byte by byte; the expected levels a
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,24 @@ def test_pages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert ImageSet.open(tmp_path).decoded == {"page 2": 1}
     tifffile.imwrite(file, GRAY12)
     assert (read(file, page=1, bit_depth=12) == gray(levels8(GRAY12, 4095))).all()
+
+
+def test_images_behind_one_page(tmp_path: Path) -> None:
+    """ImageJ and tifffile write large stacks so: only the description tells of the others."""
+    stack, file = np.stack([GRAY12, GRAY12 * 0]), tmp_path / "i.tif"
+    tifffile.imwrite(file, stack, photometric="minisblack", truncate=True)
+    assert "has several images behind the one page" in refused(file)
+    assert (read(file, page=1, bit_depth=12) == gray(levels8(GRAY12, 4095))).all()
+    many = b"ImageJ=1.53t\nimages=2\nslices=2\n\0"
+    content = tiff(stack.tobytes() + many, 4, 3, t270=0)
+    start = content.index(struct.pack("<HHI", 270, 4, 1))
+    words = struct.pack("<HHII", 270, 2, len(many), 8 + stack.nbytes)
+    content = content[:start] + words + content[start + len(words) :]
+    file.write_bytes(content)
+    assert "has several images behind the one page" in refused(file)
+    depth = np.zeros((16, 16, 16), np.uint16)
+    tifffile.imwrite(file, depth, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
+    assert "has pixels that are not read" in refused(file)
 
 
 def test_damaged_files_of_16_bits_are_named(tmp_path: Path) -> None:
