@@ -197,6 +197,24 @@ def test_signs_and_32_bits_need_a_stated_depth(tmp_path: Path) -> None:
     assert "signed 8-bit" in refused(tmp_path / "i.tif")
 
 
+def test_what_the_file_says_of_packed_and_of_32_bits(tmp_path: Path) -> None:
+    file, levels = tmp_path / "i.tif", GRAY12 // 4
+    file.write_bytes(tiff(packed(levels, 12), 4, 3, t258=12, t281=1023))
+    assert (read(file) == gray(levels8(levels, 1023))).all()
+    file.write_bytes(tiff(GRAY12.astype("<u4").tobytes(), 4, 3, t258=32, t281=4095))
+    assert (read(file) == gray(levels8(GRAY12, 4095))).all()
+
+
+def test_colours_that_alpha_was_multiplied_into(tmp_path: Path) -> None:
+    file = tmp_path / "i.tif"
+    pixels = np.concatenate([COLOUR12, np.full((3, 4, 1), 4095, np.uint16)], axis=-1)
+    tifffile.imwrite(file, pixels, photometric="rgb", extrasamples=["assocalpha"])
+    assert "has pixels that are not read" in refused(file)
+    halves = np.array([[[100, 50, 0, 128], [7, 8, 9, 255]]], np.uint8)
+    tifffile.imwrite(file, halves, photometric="rgb", extrasamples=["assocalpha"])
+    assert read(file).tolist() == [[[199, 99, 0], [7, 8, 9]]]  # 255 / 128 times, rounded down
+
+
 def test_white_is_zero(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "i.tif", GRAY12, photometric="miniswhite")
     assert (read(tmp_path / "i.tif", bit_depth=12) == 255 - gray(levels8(GRAY12, 4095))).all()
