@@ -28,6 +28,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.image_files",
         "profiling.image_levels",
         "profiling.image_png",
+        "profiling.image_reading",
         "profiling.image_tiff",
         "profiling.images",
     ),

@@ -50,7 +50,7 @@ class _Class(NamedTuple):
     """A class of a dataset in a known layout."""
 
     test: list[Path]
-    """Folders of the images to measure."""
+    """Folders of the images to measure; empty: all that is there."""
     normal: list[Path]
     """Folders of the normal ones."""
     split: Path | None = None
@@ -195,7 +195,7 @@ def _class(folder: Path, root: Path) -> _Class | None:
     if len(both := there("OK", "NG")) == 2:
         names = ("realiad_jsons", "realiad_jsons/realiad_jsons")
         splits = [place / name / f"{folder.name}.json" for place in above for name in names]
-        return _Class(both, both[:1], next(filter(_exists, splits), None))
+        return _Class([], both[:1], next(filter(_exists, splits), None))
     return None
 
 
@@ -215,7 +215,7 @@ def _walk(
     if found is not None and found.split is not None:
         yield from _listed(folder, found.split, select)
         return
-    if found is not None:
+    if found is not None and (found.test or select == "normal"):
         for part in found.test if select == "test" else found.normal:
             yield from _walk(part, select, root, everything=True, seen=seen)
         return

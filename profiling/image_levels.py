@@ -68,7 +68,7 @@ class Converted(NamedTuple):
     image: Image.Image
     """Mode L, RGB or CMYK."""
     how: str
-    """In words, with the white level and who states it."""
+    """In words, with the white level and who states it; empty of plain 8 bits."""
     unused: tuple[float, float] | None
     """Largest level and white, where white is only the largest that the samples could hold."""
 
@@ -233,6 +233,6 @@ def _words(levels: Levels, bayer: Bayer | None) -> str:
     kind = {"f": " float", "i": " signed"}.get(levels.samples.dtype.kind, "")
     colours = levels.colours if bayer is None else f"Bayer {bayer}"
     if levels.bits <= 8:
-        return f"{levels.bits}-bit {colours}"
+        return f"{levels.bits}-bit {colours}" if bayer else ""
     white = levels.white
     return f"{levels.bits}-bit{kind} {colours}, white {white.level:.10g} ({white.told_by})"

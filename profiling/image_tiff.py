@@ -1,10 +1,10 @@
-"""TIFF beyond 8 bits, by tifffile: it hands out every tag and sample as the file has them.
+"""TIFF by tifffile, which hands out every tag and sample as the file has them.
 
-Pillow reads TIFFs of up to 8 bits. Of others it keeps the upper 8 bits of colours, ignores which
-end of gray is white, and refuses 10 or 14 bits. tifffile comes with scikit-image, which needs it,
-and is small; OpenCV would be one more library of 60 MB, and does not tell of tags. Two things
-tifffile has in a further package only (imagecodecs): LZW, which Pillow's libtiff does here, and
-samples that end inside of a byte, which are unpacked here.
+Pillow reads palettes, JPEG and the like. Beyond 8 bits it keeps the upper 8 bits of colours,
+ignores which end of gray is white, and refuses 10 or 14 bits; it refuses BigTIFF in one byte order.
+tifffile comes with scikit-image, which needs it, and is small; OpenCV would be one more library of
+60 MB, and does not tell of tags. Two things tifffile has in a further package only (imagecodecs):
+LZW, which Pillow's libtiff does here, and samples that end inside of a byte, unpacked here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ BY_LIBTIFF = (LZW, ZSTD)
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, CFA = 0, 1, 2, 5, 32803
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 MAX_SAMPLE_VALUE, ORIENTATION = 281, 274
+MULTIPLIED = 1
+"""ExtraSamples: an alpha channel, by which colours are multiplied."""
+
 REDUCED, MASK = 1, 4
 """Bits of NewSubfileType: a smaller copy, and a mask, are no pages."""
 
@@ -83,6 +86,10 @@ def _page(tiff: TiffFile, page: int | None) -> tuple[int, TiffPage]:
     if page is None:
         first = next(pages, None)
         if first is not None and next(pages, None) is None:
+            described = tiff.is_imagej or tiff.is_shaped  # ImageJ and tifffile leave out pages
+            if described and tiff.series[0].size > first[1].size:
+                what = "has several images behind the one page that it names"
+                raise DecodingError(what, "set page: 1 to take the first, or save each as a page")
             return first
     else:
         found = next(itertools.islice(pages, page - 1, None), None)
@@ -117,14 +124,16 @@ def _pages(tiff: TiffFile) -> Iterator[tuple[int, TiffPage]]:
 
 
 def is_for_pillow(page: TiffPage, decoding: Decoding) -> bool:
-    """Whether a page has up to 8 bits, which Pillow reads as they are meant.
+    """Whether Pillow is to read a page: palettes, JPEG and what else needs more than samples.
 
     Not a Bayer mosaic: Pillow turns it upright first, which changes its pattern.
     """
-    bits = _bits(page)
-    if bits == (8,) and (decoding.bayer is not None or page.photometric == CFA):
+    bits = set(_bits(page))
+    if max(bits) > 8 or page.sampleformat in (SIGNED, FLOAT) or page.photometric == CFA:
         return False
-    return max(bits) <= 8 and page.sampleformat not in (SIGNED, FLOAT)
+    plain = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK) and bits == {8}
+    ours = plain and int(page.compression) in BYTEWISE and MULTIPLIED not in page.extrasamples
+    return not ours and (decoding.bayer is None or bits != {8})
 
 
 def read_levels(page: TiffPage, decoding: Decoding) -> Levels:
@@ -139,8 +148,9 @@ def read_levels(page: TiffPage, decoding: Decoding) -> Levels:
         Exception: of tifffile's or libtiff's choice: the file is damaged.
     """
     bits, format_ = _bits(page), int(page.sampleformat or UNSIGNED)
-    if len(set(bits)) > 1 or format_ not in (UNSIGNED, SIGNED, FLOAT):
-        raise _unknown(page)
+    flat = page.imagedepth == 1
+    if len(set(bits)) > 1 or format_ not in (UNSIGNED, SIGNED, FLOAT) or not flat:
+        raise unknown_pixels(page)
     colours, channels = _colours(page)
     if page.photometric == CFA and decoding.bayer is None:
         raise DecodingError("is a Bayer mosaic", "set bayer to the colours of its first two rows")
@@ -163,7 +173,8 @@ def _bits(page: TiffPage) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (int(value),)
 
 
-def _unknown(page: TiffPage) -> DecodingError:
+def unknown_pixels(page: TiffPage) -> DecodingError:
+    """What to say of pixels that nobody here reads."""
     bits = "+".join(map(str, _bits(page)))
     what = (
         f"has pixels that are not read (PhotometricInterpretation {int(page.photometric)}, "
@@ -182,8 +193,9 @@ def _colours(page: TiffPage) -> tuple[Colours, int]:
         CMYK: ("CMYK", 4),
     }
     colours, channels = known.get(int(page.photometric), (None, 0))
-    if colours is None or not channels <= page.samplesperpixel <= channels + 1:
-        raise _unknown(page)
+    extra = page.samplesperpixel - channels
+    if colours is None or not 0 <= extra <= 1 or (extra and MULTIPLIED in page.extrasamples):
+        raise unknown_pixels(page)
     return colours, channels
 
 
@@ -206,25 +218,35 @@ def _samples(page: TiffPage, bits: int, format_: int) -> Samples:
     if compression not in BYTEWISE:
         what = f"is compressed as {getattr(page.compression, 'name', compression)}, {bits} bits"
         raise DecodingError(what, "save it with LZW, Deflate or no compression")
+    rows, columns = _segment_shape(page)
+    planes, _, height, width, _ = page.shaped
+    needed = planes * math.ceil(height / rows) * math.ceil(width / columns)
+    counts = page.databytecounts
+    if not needed == len(counts) == len(page.dataoffsets) or not all(counts):
+        raise OSError("lacks strips or tiles")  # which tifffile would take for black
     if bits in UNPACKED and compression not in BY_LIBTIFF:
-        planes = page.asarray(squeeze=False, maxworkers=1)[:, 0]
+        samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]
     else:
-        planes = _decoded(page, bits, format_)
-    return planes[0] if len(planes) == 1 else np.moveaxis(planes[..., 0], 0, -1)
+        samples = _decoded(page, bits, format_)
+    return samples[0] if planes == 1 else np.moveaxis(samples[..., 0], 0, -1)
+
+
+def _segment_shape(page: TiffPage) -> tuple[int, int]:
+    """Rows and columns of a strip or tile."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
 def _decoded(page: TiffPage, bits: int, format_: int) -> Samples:
     """Shape (planes, height, width, samples of a pixel and plane), from strips or tiles."""
     planes, _, height, width, contiguous = page.shaped
     if bits > 16 and bits not in UNPACKED:
-        raise _unknown(page)
+        raise unknown_pixels(page)
     kind = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[format_]
     dtype = np.dtype(f"{page.parent.byteorder}{kind}{bits // 8 if bits in UNPACKED else 2}")
     out = np.zeros((planes, height, width, contiguous), dtype.newbyteorder("="))
-    rows, columns = (
-        (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
-    )
-    rows = rows if page.is_tiled else min(rows, height)
+    rows, columns = _segment_shape(page)
     across, down = math.ceil(width / columns), math.ceil(height / rows)
     segments = zip(page.dataoffsets, page.databytecounts, strict=True)
     places = itertools.product(range(planes), range(0, down * rows, rows), range(across))
@@ -261,7 +283,7 @@ def _segment(
     predictor = int(page.predictor)
     if bits not in UNPACKED:
         if predictor != 1:
-            raise _unknown(page)
+            raise unknown_pixels(page)
         return unpacked(lines, bits)[:, : columns * contiguous].reshape(shape)
     if predictor == 3:
         steps = lines.reshape(rows, -1, contiguous)

@@ -6,25 +6,26 @@ import importlib.metadata
 import importlib.util
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from adscale.errors import ImageFolderError
 from adscale.request import MAX_IMAGE_MEGAPIXELS, Decoding
 
-from . import image_png, image_tiff
 from .image_files import find_images
-from .image_levels import Converted, DecodingError, Levels, White, converted
+from .image_levels import DecodingError
+from .image_reading import (
+    ImageTooLargeError,
+    decode_as,
+    decoding_in_force,
+    limit_images,
+    read_image,
+)
 
 logger = logging.getLogger(__name__)
-
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -41,32 +42,6 @@ PHOTOGRAPHS = (
     "rocket.jpg",
 )
 """Photographs in every wheel of scikit-image; its drawings and microscopy are left out."""
-
-_max_megapixels = ContextVar("max_megapixels", default=MAX_IMAGE_MEGAPIXELS)
-_decoding: ContextVar[Decoding | None] = ContextVar("decoding", default=None)
-
-
-def limit_images(max_megapixels: float) -> None:
-    """Sets how large images may be, for all that are read in this process from now on.
-
-    Args:
-        max_megapixels: in 10⁶ pixels.
-    """
-    _max_megapixels.set(max_megapixels)
-
-
-def decode_as(decoding: Decoding) -> None:
-    """Sets what files do not say of themselves, for all that are read from now on.
-
-    Args:
-        decoding: as the user states it.
-    """
-    _decoding.set(decoding)
-
-
-def decoding_in_force() -> Decoding:
-    """What ``decode_as`` has set."""
-    return _decoding.get() or Decoding()
 
 
 def check_folder(
@@ -86,7 +61,7 @@ def check_folder(
     """
     limit_images(max_megapixels)
     decode_as(decoding)
-    if all(isinstance(_tried(file), _Fault) for file in find_images(folder).files):
+    if all(isinstance(_tried(file, decoding), _Fault) for file in find_images(folder).files):
         ImageSet.from_folder(folder)  # says it
 
 
@@ -94,15 +69,16 @@ NAMED_AT_MOST = 20
 """So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
 
 
-class ImageTooLargeError(Exception):
-    """An image has more pixels than the configuration admits."""
-
-
 class _Fault(NamedTuple):
     """Why a file cannot be read, and what to do about it."""
 
     reason: str
     remedy: str = "give a folder with intact PNG, JPEG, BMP or TIFF images"
+
+    def sentence(self) -> str:
+        """The reason, with the remedy where it is one for this file."""
+        usual = self.remedy == _Fault._field_defaults["remedy"]
+        return self.reason if usual else f"{self.reason}: {self.remedy}"
 
 
 class ImageSet:
@@ -113,6 +89,7 @@ class ImageSet:
         names: of the files, for messages, as many.
         source: where they come from, in words.
         skipped: names of others that cannot be read, with the reasons.
+        decoding: what the files do not say of themselves; None: what ``decode_as`` has set.
 
     Raises:
         ImageFolderError: not one file can be decoded, or memory does not last for one.
@@ -124,12 +101,14 @@ class ImageSet:
         names: Sequence[str],
         source: str,
         skipped: Sequence[tuple[str, str]] = (),
+        decoding: Decoding | None = None,
     ) -> None:
         self.source = source
-        tried = [_tried(file) for file in files]
+        self._decoding = decoding or decoding_in_force()
+        tried = [_tried(file, self._decoding) for file in files]
         self.files = [f for f, one in zip(files, tried, strict=True) if not isinstance(one, _Fault)]
         broken = [(n, one) for n, one in zip(names, tried, strict=True) if isinstance(one, _Fault)]
-        unread = [*((name, fault.reason) for name, fault in broken), *skipped]
+        unread = [*((name, fault.sentence()) for name, fault in broken), *skipped]
         total = len(files) + len(skipped)
         self.unreadable = [name for name, _ in unread]
         if unread:
@@ -160,8 +139,8 @@ class ImageSet:
 
         Args:
             folder: any folder, or a class or the root of a dataset that ``find_images`` knows.
-            select: ``test`` are the images to measure: those below ``test`` in the layout of
-                MVTec AD, else all. ``normal`` are those of ``train/good``, to fit a method to.
+            select: ``test`` are the images to measure: those to be tested of a known dataset, else
+                all. ``normal`` are its normal ones, to fit a method to.
 
         Raises:
             ImageFolderError: the folder is missing, holds no image, or none that can be read.
@@ -191,7 +170,8 @@ class ImageSet:
                 raise ImageFolderError(
                     "images", f"scikit-image lacks {file.name}", "give a folder of images"
                 )
-        return cls(files, PHOTOGRAPHS, f"scikit-image {importlib.metadata.version('scikit-image')}")
+        source = f"scikit-image {importlib.metadata.version('scikit-image')}"
+        return cls(files, PHOTOGRAPHS, source, decoding=Decoding())  # whatever the user's files are
 
     def __len__(self) -> int:
         return len(self.files)
@@ -204,136 +184,13 @@ class ImageSet:
         """
         file = self.files[index % len(self.files)]
         try:
-            return read_rgb(file)
+            return read_image(file, self._decoding).image
         except MemoryError:
             raise
         except Exception as problem:
             raise ImageFolderError(
                 str(file), f"cannot be read any more ({problem})", "leave the images in place"
             ) from problem
-
-
-def read_rgb(file: Path) -> Image.Image:
-    """Decodes the image of a file, or the page that was stated: mode RGB, upright.
-
-    Raises:
-        ImageTooLargeError: it has more pixels than ``limit_images`` admits.
-        DecodingError: what its pixels mean is not defined, or contradicts ``decode_as``.
-        Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, or
-            in no known format.
-    """
-    return _read(file).image
-
-
-def _read(file: Path) -> Converted:
-    decoding = decoding_in_force()
-    with any_size(), file.open("rb") as stream:
-        if stream.read(4) in image_tiff.MAGIC:
-            found = _read_tiff(file, decoding)
-        else:
-            found = _read_other(file, decoding)
-        how = found.how
-        if decoding.page is not None:
-            how = f"{how}, page {decoding.page}" if how else f"page {decoding.page}"
-        return found._replace(image=to_rgb(found.image), how=how)
-
-
-def _read_tiff(file: Path, decoding: Decoding) -> Converted:
-    with image_tiff.opened_page(file, decoding.page) as (index, page):
-        _check_size(page.imagewidth, page.imagelength)
-        if not image_tiff.is_for_pillow(page, decoding):
-            return converted(image_tiff.read_levels(page, decoding), decoding.bayer)
-    with Image.open(file, formats=FORMATS) as image:
-        image.seek(index)
-        image.load()  # which turns it upright
-        return converted_8_bit(image, decoding)
-
-
-def _read_other(file: Path, decoding: Decoding) -> Converted:
-    with Image.open(file, formats=FORMATS) as image:
-        _seek(image, decoding.page)
-        _check_size(image.width, image.height)
-        bits, colours = image_png.bits_and_colours(file)
-        if bits != 16:
-            image.load()
-            return converted_8_bit(image, decoding)
-        levels = image_png.read_levels(image, file, decoding, colours)
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return converted(levels._replace(orientation=orientation), decoding.bayer)
-
-
-def _seek(image: Image.Image, page: int | None) -> None:
-    """Goes to the frame that was stated; of a JPEG with previews (MPO) the first is the image."""
-    count = getattr(image, "n_frames", 1)
-    if page is None and (count == 1 or image.format == "MPO"):
-        return
-    if page is None or page > count:
-        raise image_tiff.page_error(count, page)
-    image.seek(page - 1)
-
-
-def converted_8_bit(image: Image.Image, decoding: Decoding) -> Converted:
-    """What Pillow has decoded of a file of up to 8 bits, upright.
-
-    Args:
-        image: as it was loaded.
-        decoding: as the user states it.
-
-    Raises:
-        DecodingError: it is in colour, but was said to be a Bayer mosaic.
-    """
-    if decoding.bayer is None:
-        return Converted(ImageOps.exif_transpose(image), "", None)
-    samples = np.asarray(image)
-    gray = image.mode == "L" and samples.ndim == 2
-    levels = Levels(samples, "gray" if gray else "RGB", 8, White(255, "8 bits"))
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return converted(levels._replace(orientation=orientation), decoding.bayer)
-
-
-def _check_size(width: int, height: int) -> None:
-    megapixels, most = width * height / 1e6, _max_megapixels.get()
-    if megapixels > most:
-        what = f"has {megapixels:,.4g} megapixels, more than max_image_megapixels ({most:g})"
-        raise ImageTooLargeError(what)
-
-
-@contextmanager
-def any_size() -> Iterator[None]:
-    """Within, Pillow takes no image for an attack: of files ``limit_images`` is the limit."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts any decoded image to 8-bit RGB.
-
-    Gray of 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An alpha
-    channel is dropped, as the reference implementations do.
-
-    Args:
-        image: of any mode.
-
-    Raises:
-        ValueError: a pixel format whose white is not defined: 32-bit integers and floats.
-    """
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        levels = np.asarray(image).astype(np.uint16)
-        whole = Levels(levels, "gray", 16, White(2**16 - 1, "16 bits"))
-        return converted(whole, None).image.convert("RGB")
-    if image.mode in {"I", "F"}:
-        raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
-    if image.mode in {"P", "PA"}:
-        return image.convert("RGBA").convert("RGB")
-    if image.mode in {"La", "RGBa"}:  # colours multiplied by alpha
-        return image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode]).convert("RGB")
-    return image.convert("RGB")
 
 
 class _Tried(NamedTuple):
@@ -343,9 +200,9 @@ class _Tried(NamedTuple):
     unused: tuple[float, float] | None
 
 
-def _tried(file: Path) -> _Tried | _Fault:
+def _tried(file: Path, decoding: Decoding) -> _Tried | _Fault:
     try:
-        found = _read(file)
+        found = read_image(file, decoding)
     except MemoryError as problem:
         remedy = "give smaller images, or more memory"
         raise ImageFolderError(str(file), "memory does not last to read it", remedy) from problem
@@ -358,7 +215,7 @@ def _tried(file: Path) -> _Tried | _Fault:
         return _Fault(str(problem), problem.remedy)
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
         words = " ".join(str(problem).split()) or type(problem).__name__
-        said = isinstance(problem, (OSError, ValueError, SyntaxError))
+        said = isinstance(problem, (OSError, ValueError, SyntaxError, ImportError))
         return _Fault(words if said else f"is damaged ({words})")
     return _Tried(found.how, found.unused)
 

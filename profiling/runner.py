@@ -50,7 +50,8 @@ from adscale.run_record import Prediction, RunRecord
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
 from .first_convolution import FirstConvolutionWatch
-from .images import ImageSet, decode_as, limit_images
+from .image_reading import decode_as, limit_images
+from .images import ImageSet
 from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator

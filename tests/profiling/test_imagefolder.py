@@ -175,8 +175,8 @@ def test_real_iad(tmp_path: Path, jsons: str) -> None:
 
 def test_good_and_bad_parts_of_a_plant(tmp_path: Path) -> None:
     """OK and NG with PNG images, which are no masks."""
-    touch(tmp_path, "OK/a.png", "NG/b.png", "NG/c.bmp")
-    assert found(tmp_path) == ["NG/b.png", "NG/c.bmp", "OK/a.png"]
+    touch(tmp_path, "OK/a.png", "NG/b.png", "NG/c.bmp", "unclear/d.png", "e.png")
+    assert found(tmp_path) == ["NG/b.png", "NG/c.bmp", "OK/a.png", "e.png", "unclear/d.png"]
     assert found(tmp_path, select="normal") == ["OK/a.png"]
     touch(tmp_path / "NG" / "only", "x.png", "x.jpg")
     (tmp_path / "OK").rename(tmp_path / "good")

@@ -18,7 +18,8 @@ from adscale.config import load_config
 from adscale.errors import ImageFolderError
 from adscale.plan import plan_runs
 from adscale.request import MAX_IMAGE_MEGAPIXELS
-from profiling.images import PHOTOGRAPHS, ImageSet, limit_images, read_rgb, to_rgb
+from profiling.image_reading import limit_images, read_rgb, to_rgb
+from profiling.images import PHOTOGRAPHS, ImageSet
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

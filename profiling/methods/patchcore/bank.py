@@ -22,7 +22,8 @@ from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
 from adscale.resolution import Resolution
 
-from ...images import ImageSet, decoding_in_force
+from ...image_reading import decoding_in_force
+from ...images import ImageSet
 from ..weights import file_sha256
 
 PROJECTED_DIMENSION = 128
