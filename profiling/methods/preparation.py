@@ -6,13 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-<<<<<<< HEAD
 from adscale.resolution import Resolution
 
-from ..images import any_size, to_rgb
-=======
 from ..image_reading import any_size, to_rgb
->>>>>>> camera
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -22,13 +18,8 @@ def imagenet_tensor(image: Image.Image, resolution: Resolution) -> torch.Tensor:
     """Fits an image to a resolution, see ``fitted``, and normalises.
 
     Args:
-<<<<<<< HEAD
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
-        resolution: of the tensor.
-=======
         image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
-        side_px: side length of the square.
->>>>>>> camera
+        resolution: of the tensor.
 
     Returns:
         Shape (1, 3, height, width), float32, contiguous: ``(rgb / 255 − mean) / std``.
@@ -44,13 +35,8 @@ def centre_crop_tensor(image: Image.Image, resolution: Resolution) -> torch.Tens
     side's ends are cut off, so that every resolution sees the same part of a photograph.
 
     Args:
-<<<<<<< HEAD
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
-        resolution: of the tensor.
-=======
         image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
-        side_px: side length of the square.
->>>>>>> camera
+        resolution: of the tensor.
 
     Returns:
         Shape (1, 3, height, width), float32, contiguous: ``(rgb / 255 − mean) / std``.
@@ -62,13 +48,8 @@ def symmetric_tensor(image: Image.Image, resolution: Resolution) -> torch.Tensor
     """Fits an image to a resolution, see ``fitted``, and scales to −1 … 1.
 
     Args:
-<<<<<<< HEAD
-        image: a decoded image of any mode that ``profiling.images.to_rgb`` knows.
-        resolution: of the tensor.
-=======
         image: a decoded image of any mode that ``profiling.image_reading.to_rgb`` knows.
-        side_px: side length of the square.
->>>>>>> camera
+        resolution: of the tensor.
 
     Returns:
         Shape (1, 3, height, width), float32, contiguous: ``2 · rgb / 255 − 1``.
