@@ -23,6 +23,7 @@ from adscale.config import StudyConfigError, load_config
 from adscale.errors import ConfigError, ImageFolderError
 from adscale.plan import plan_runs
 from adscale.request import Decoding, RunRequest
+from adscale.resolution import square
 from profiling.image_reading import decode_as, limit_images, read_rgb
 from profiling.images import ImageSet, check_folder
 from profiling.methods.patchcore.bank import _key, normal_images
@@ -217,9 +218,9 @@ def test_large_images_are_cut_to_squares(tmp_path: Path, monkeypatch: pytest.Mon
     decode_as(Decoding(bit_depth=12, page=1))
     images = ImageSet.open(tmp_path)
     assert len(images) == 2
-    assert centre_crop_tensor(images[0], 8).shape == (1, 3, 8, 8)
+    assert centre_crop_tensor(images[0], square(8)).shape == (1, 3, 8, 8)
     decode_as(Decoding(page=2))
-    assert centre_crop_tensor(read_rgb(tmp_path / "j.tif"), 8).shape == (1, 3, 8, 8)
+    assert centre_crop_tensor(read_rgb(tmp_path / "j.tif"), square(8)).shape == (1, 3, 8, 8)
     assert Image.MAX_IMAGE_PIXELS == 50
     decode_as(Decoding(bit_depth=12, page=1))
     limit_images(0.001)
@@ -243,10 +244,10 @@ def test_the_tensor_that_comes_of_it(tmp_path: Path, name: str, stated: Any) -> 
     for channel in range(3):
         expected = (shares - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
         torch.testing.assert_close(
-            imagenet_tensor(image, 2)[0, channel].double(), expected, atol=1e-6, rtol=0
+            imagenet_tensor(image, square(2))[0, channel].double(), expected, atol=1e-6, rtol=0
         )
     torch.testing.assert_close(
-        symmetric_tensor(image, 2)[0, 0].double(), 2 * shares - 1, atol=1e-6, rtol=0
+        symmetric_tensor(image, square(2))[0, 0].double(), 2 * shares - 1, atol=1e-6, rtol=0
     )
 
 
