@@ -2,14 +2,77 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
+import signal
+import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from .errors import UserError
 from .files import files_of_command
+from .resolution import LARGEST_SIDE_PX
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses an option that is given twice with different values, of which the last would win.
+
+    Subcommands have parsers of this class, too. As elsewhere, of a switch and its opposite the
+    last one wins. Names are not shortened: a part of one may soon be that of another.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **settings})
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """The argument that a line of a file of arguments is; an empty one is none."""
+        return [arg_line] if arg_line else []
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ``argparse``; a file of arguments that is no text is an error of the user's."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except UnicodeDecodeError as error:
+            self.error(f"a file of arguments (@FILE) is not in UTF-8 (byte {error.start + 1})")
+
+
+class _Once(argparse.Action):
+    """Keeps a value, and sees whether it has kept another one before."""
+
+    _seen: tuple[argparse.Namespace, Any] | None = None
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        del parser
+        if option_string and self._seen and self._seen[0] is namespace and self._seen[1] != values:
+            several = isinstance(self.nargs, int) or self.nargs in ("+", "*")
+            remedy = "write all values behind one" if several else "leave one of them out"
+            raise argparse.ArgumentError(self, f"is given twice, with other values; {remedy}")
+        self._seen = (namespace, values)
+        setattr(namespace, self.dest, values)
+
+
+def side(text: str) -> int:
+    """The type of an argument: a side length in px.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is none of an image that there could be.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIDE_PX:
+        what = f"{text!r} is no side length in px, such as 1024"
+        raise argparse.ArgumentTypeError(f"{what}; at most {LARGEST_SIDE_PX}")
+    return int(text)
 
 
 def prepare_streams() -> None:
@@ -28,6 +91,47 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+@contextmanager
+def restored_streams(*, aside: bool = False) -> Iterator[None]:
+    """Has standard output and error be afterwards what they were, whatever runs meanwhile.
+
+    A method of the user's may replace them, close them, or print to them.
+
+    Args:
+        aside: whether what is printed to standard output meanwhile goes to standard error.
+    """
+    kept = [_Stream(1, "stdout"), _Stream(2, "stderr")]
+    if aside:
+        sys.stdout.flush()
+        sys.stdout = sys.stderr
+        os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        for stream in kept:
+            stream.restore()
+
+
+class _Stream:
+    """A standard stream, with a second descriptor of it."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self._number, self._name = number, name
+        self._stream: TextIO = getattr(sys, name)
+        self._spare = os.dup(number)
+
+    def restore(self) -> None:
+        """Gives its number and its name back to it."""
+        with suppress(AttributeError, OSError, ValueError):  # of what has taken its place
+            getattr(sys, self._name).flush()
+        with suppress(OSError):  # the spare one is closed, too, where all files were
+            os.dup2(self._spare, self._number)
+            os.close(self._spare)
+        if self._stream.closed:
+            self._stream = os.fdopen(self._number, "w", errors="replace", closefd=False)
+        setattr(sys, self._name, self._stream)
+
+
 def run_command(command: Callable[[], int | None], options: Mapping[str, object]) -> int:
     """Runs a command; a fault of the user's ends in one line.
 
@@ -36,8 +140,8 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
         options: its parsed arguments.
 
     Returns:
-        The exit code: 2 for a fault of the user's, 1 where the reader of a pipe has gone or
-        standard output takes no more.
+        The exit code: 2 for a fault of the user's, 1 where the reader of a pipe has gone or the
+        system refuses a file, 130 where the user has interrupted it.
     """
     try:
         with files_of_command(options):
@@ -50,17 +154,49 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; what was written whole before is kept", file=sys.stderr)
+        return 128 + signal.SIGINT
     except OSError as error:
-        if error.filename is not None or error.errno not in _TAKES_NO_MORE:
+        if error.filename is None and error.errno not in {*_TAKES_NO_MORE, *_LACKS}:
             raise
-        # an error that names no file is of a stream that is open already, mostly this one
-        what = f"error: standard output or a file: cannot be written ({error.strerror})"
-        print(f"{what}; see to the disk", file=sys.stderr)
-        _point_to_nowhere(1)  # what is left in its buffer is written when Python ends
+        of_output = error.filename is None and _is_of_output()
+        print(f"error: {_words(error, of_output=of_output)}", file=sys.stderr)
+        if of_output:
+            _point_to_nowhere(1)  # what is left in its buffer is written when Python ends
         return 1
 
 
 _TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_LACKS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+_FORBIDS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _words(error: OSError, *, of_output: bool) -> str:
+    """What the system refused, where, and what to do about it, in a line."""
+    remedies = {
+        **dict.fromkeys(_TAKES_NO_MORE, "free the disk, or name another place"),
+        **dict.fromkeys(_LACKS, "end other programs, or ask for higher limits"),
+        **dict.fromkeys(_FORBIDS, "see to its permissions, or name another place"),
+    }
+    where = "the system"
+    if error.filename is not None:
+        where = os.fsdecode(error.filename)
+    elif error.errno in _TAKES_NO_MORE:
+        where = "standard output" if of_output else "a file"
+    remedy = remedies.get(error.errno or 0, "see whether it is there, and what it is")
+    return " ".join(f"{where}: {error.strerror or error}; {remedy}".split())
+
+
+def _is_of_output() -> bool:
+    """Whether standard output takes no more: an error of a stream does not say of which."""
+    try:
+        kind = os.fstat(1).st_mode
+        if stat.S_ISREG(kind) or (stat.S_ISCHR(kind) and not os.isatty(1)):
+            os.write(1, b"\n")
+    except OSError:
+        return True
+    return False
 
 
 def _point_to_nowhere(number: int) -> None:

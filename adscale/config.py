@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import ValidationError
 
-from .config_file import PLAIN_VARIANT, ConfigFile, Gpu, MethodEntry, Preset, Sensor
+from .config_file import PLAIN_VARIANT, ConfigFile, MethodEntry, Preset
 from .devices import (
     DeviceConfig,
     DeviceType,
@@ -23,15 +23,15 @@ from .devices import (
     submission_errors,
 )
 from .errors import ConfigError, UserError
+from .hardware_list import entry_errors, entry_values, judged_by_default
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
-from .request import Execution, Sampling
-from .yaml_text import parse_yaml, read_yaml
+from .request import Decoding, Execution, Sampling
+from .resolution import Resolution
+from .yaml_text import read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
-HARDWARE_FILE = PRESET_FOLDER.with_name("hardware.yaml")
-"""The lists of GPUs and sensors of those who have none of their own."""
 PRESETS = get_args(Preset)
 
 
@@ -55,7 +55,7 @@ class MethodConfig:
     spec: MethodSpec
     settings: Mapping[str, Any]
     variants: tuple[str, ...]
-    resolutions_px: tuple[int, ...]
+    resolutions: tuple[Resolution, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class StudyConfig:
     latency: bool
     execution: Execution
     images: str | None
+    decoding: Decoding
     max_image_megapixels: float
     seed: int
     collector: Literal["auto", "nsys", "embedded"]
@@ -137,7 +138,11 @@ def read_config(path: Path) -> StudyConfig:
 
 
 def _merged(user: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's keys over those of the preset and of the lists of hardware."""
+    """The user's keys over those of the preset and the GPUs and sensors that are judged else.
+
+    Raises:
+        StudyConfigError: the list of these cannot be used.
+    """
     name = user.get("preset", "quick")
     file = PRESET_FOLDER / f"{name}.yaml"
     if name not in PRESETS:  # which is told with all other faults
@@ -145,7 +150,11 @@ def _merged(user: Mapping[str, Any]) -> dict[str, Any]:
     preset: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     if "resolutions" in user:
         preset.pop("resolutions_by_target", None)
-    return {**_default_hardware(), **_merge(preset, user)}
+    try:
+        hardware = judged_by_default()
+    except ConfigError as error:
+        raise StudyConfigError([error]) from None
+    return {**hardware, **_merge(preset, user)}
 
 
 def _checked(data: Mapping[str, Any]) -> ConfigFile:
@@ -173,22 +182,6 @@ def _without_cuda(user: Mapping[str, Any], full: ConfigFile) -> tuple[ConfigFile
 
 def _needs_cuda(variant: str) -> bool:
     return variant.endswith("-tf32")
-
-
-def _default_hardware() -> dict[str, Any]:
-    """The lists of ``HARDWARE_FILE``, which users may edit, too.
-
-    Raises:
-        StudyConfigError: the file cannot be read, or is no YAML.
-    """
-    try:
-        lists = parse_yaml(HARDWARE_FILE) or {}
-    except ConfigError as error:
-        raise StudyConfigError([error]) from None
-    if not isinstance(lists, dict):
-        fault = ConfigError(str(HARDWARE_FILE), "holds no keys", "name gpus and sensors in it")
-        raise StudyConfigError([fault])
-    return {"gpus": [], "sensors": [], **lists}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,11 +236,16 @@ def _check_plain(settings: Mapping[str, Any], where: str) -> None:
 
 
 def _resolution_errors(
-    spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[int, ...], where: str
+    spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[Resolution, ...], where: str
 ) -> Iterator[UserError]:
-    for side_px in resolutions:
+    for resolution in resolutions:
+        if not resolution.is_square:
+            what = f"a study takes squares only, so far; {resolution} is none"
+            remedy = "python -m profiling run and memory take any --resolution"
+            yield ConfigError(where, what, remedy)
+            continue
         try:
-            check_resolution(spec, settings, side_px, where=where)
+            check_resolution(spec, settings, resolution, where=where)
         except UserError as error:
             yield error
 
@@ -287,7 +285,7 @@ def _other_errors(study: ConfigFile) -> Iterator[UserError]:
         what = "1 is too few to tell a precision, which target_precision asks for"
         yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
     yield from device_errors(study)
-    yield from (*_repeated("gpus", study.gpus), *_repeated("sensors", study.sensors))
+    yield from (*entry_errors("gpus", study.gpus), *entry_errors("sensors", study.sensors))
     if study.images is not None:
         yield from _folder_errors("images", study.images)
 
@@ -304,16 +302,6 @@ def _folder_errors(key: str, folder: str) -> Iterator[ConfigError]:
         yield ConfigError(key, what, "name a folder, or null")
 
 
-def _repeated(key: str, entries: Iterable[Gpu | Sensor]) -> Iterator[ConfigError]:
-    """Entries of a list whose name another has already: their lines could not be told apart."""
-    names: set[str] = set()
-    for number, entry in enumerate(entries):
-        if entry.name in names:
-            what = f"{entry.name!r} is named already"
-            yield ConfigError(f"{key}.{number}.name", what, "give each a name of its own")
-        names.add(entry.name)
-
-
 def _study(
     full: ConfigFile, methods: tuple[MethodConfig, ...], notes: tuple[str, ...]
 ) -> StudyConfig:
@@ -326,6 +314,7 @@ def _study(
         latency=full.latency,
         execution=full.execution,
         images=full.images,
+        decoding=full.decoding,
         max_image_megapixels=full.max_image_megapixels,
         seed=full.seed,
         collector=full.collector,
@@ -337,11 +326,7 @@ def _study(
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,
         figures=jsonable(full.figures),
-        gpus=tuple(_given(gpu) for gpu in full.gpus),
-        sensors=tuple(_given(sensor) for sensor in full.sensors),
+        gpus=tuple(entry_values(gpu) for gpu in full.gpus),
+        sensors=tuple(entry_values(sensor) for sensor in full.sensors),
         notes=notes,
     )
-
-
-def _given(entry: Gpu | Sensor) -> dict[str, Any]:
-    return {key: value for key, value in jsonable(entry).items() if value is not None}

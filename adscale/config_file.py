@@ -10,8 +10,22 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from .models import CLOSED, OPEN, Count, EachOnce, Finite, Flag, Integer, Name, Positive, Text
-from .request import MAX_IMAGE_MEGAPIXELS, Execution, Sampling
+from .hardware_list import ListedGpu, ListedSensor
+from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
+from .request import (
+    BAYER,
+    BIT_DEPTH,
+    MAX_IMAGE_MEGAPIXELS,
+    PAGE,
+    VARIABLE_NAME,
+    Bayer,
+    BitDepth,
+    Decoding,
+    Execution,
+    Sampling,
+    Seed,
+)
+from .resolution import Resolution
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -30,15 +44,12 @@ def _not_taken(name: str) -> str:
 
 MethodName = Annotated[Name, Field(max_length=80)]
 DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
-Side = Annotated[Positive, Field(le=100_000)]
-"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
-
 Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
 GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
-Label = Annotated[str, Field(min_length=1, max_length=40)]
-Resolutions = Annotated[tuple[Side, ...], Field(min_length=1), EachOnce]
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
+Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
 ]
@@ -129,32 +140,6 @@ class MethodEntry:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
-class Gpu:
-    """A GPU by whose memory methods are judged."""
-
-    name: Label = Field(description="Written at the line.")
-    memory_gib: Annotated[Finite, Field(gt=0, le=1_000_000)] = Field(
-        description="Memory in GiB (2^30 bytes)."
-    )
-    source: Text | None = Field(
-        default=None,
-        description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, config=CLOSED)
-class Sensor:
-    """An image sensor by whose pixels methods are judged."""
-
-    name: Label = Field(description="Written at the mark.")
-    megapixels: Annotated[Finite, Field(gt=0, le=10_000)] = Field(description="Pixels in millions.")
-    source: Text | None = Field(
-        default=None,
-        description="Where that is stated, such as the manufacturer's page; drawn nowhere.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class FigureStyle:
     """How figures look; nothing here causes a measurement."""
 
@@ -191,7 +176,10 @@ class ConfigFile:
         description="Your label of each method, with the class behind it and its settings. One "
         "class may appear under several labels."
     )
-    resolutions: Resolutions = Field(description="Side lengths of the square input image in px.")
+    resolutions: Resolutions = Field(
+        description="Of the input image: side lengths of squares in px, such as 1024, or width x "
+        "height, such as 2448x2048."
+    )
     resolutions_by_target: Mapping[str, TargetResolutions] = Field(
         default={},
         description="The same for all methods of one target, in place of `resolutions`. A "
@@ -224,15 +212,18 @@ class ConfigFile:
     )
     images: str | None = Field(
         default=None,
-        description="Folder of images (PNG, JPEG, BMP, TIFF; an MVTec AD folder is recognised); "
-        "null: photographs that come with scikit-image.",
+        description="Folder of images: PNG, JPEG, BMP, TIFF (docs/images.md); known datasets are "
+        "recognised. null: photographs that come with scikit-image.",
     )
+    bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
+    bayer: Bayer | None = Field(default=None, description=BAYER)
+    page: Positive | None = Field(default=None, description=PAGE)
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS,
         description="Images with more pixels, in millions, are left out, which is said: a file of "
         "a few kilobytes may hold more than memory does.",
     )
-    seed: Count = Field(
+    seed: Seed = Field(
         default=0, description="Seed of the random weights, where no checkpoint is given."
     )
     collector: Literal["auto", "nsys", "embedded"] = Field(
@@ -245,9 +236,7 @@ class ConfigFile:
         description="Path of the nsys program; null: looked for in PATH and where its packages "
         "install it.",
     )
-    environment: Annotated[
-        tuple[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], ...], EachOnce
-    ] = Field(
+    environment: Annotated[tuple[VariableName, ...], EachOnce] = Field(
         default=(),
         description="Names of further variables of the environment that measured programs get, "
         "where they are set. Others than those that docs/running.md lists they do not get: nsys "
@@ -282,18 +271,25 @@ class ConfigFile:
         "measured resolution, too (from 1024 px: beyond 3238 px). Otherwise they are refused "
         "there.",
     )
-    gpus: tuple[Gpu, ...] = Field(
+    gpus: tuple[ListedGpu, ...] = Field(
         default=(),
-        description="GPUs whose memory methods are judged by and figures draw as horizontal lines, "
-        "in place of the list in config/hardware.yaml; empty: none. Nominal memory: what an "
-        "inference may use is somewhat less.",
+        description="GPUs whose memory methods are judged by and figures draw as horizontal lines: "
+        "names of config/hardware.yaml, such as `[L4, RTX 4090]`, or entries of your own. Without "
+        "this key: those that `judged` names there; empty: none. Nominal memory: what an inference "
+        "may use is somewhat less.",
     )
-    sensors: tuple[Sensor, ...] = Field(
+    sensors: tuple[ListedSensor, ...] = Field(
         default=(),
         description="Image sensors whose images methods are judged by and counted at, and which "
-        "figures mark, in place of the list in config/hardware.yaml; empty: none. A sensor stands "
+        "figures mark: names of config/hardware.yaml, such as `[IMX264, IMX531]`, or entries of "
+        "your own. Without this key: those that `judged` names there; empty: none. A sensor stands "
         "for the square image with as many pixels.",
     )
     figures: FigureStyle = Field(
         default=FigureStyle(), description="How figures look; nothing here causes a measurement."
     )
+
+    @property
+    def decoding(self) -> Decoding:
+        """What image files do not say of themselves."""
+        return Decoding(self.bit_depth, self.bayer, self.page)

@@ -98,8 +98,8 @@ def _rows(prefix: str, part: Mapping[str, Any]) -> Iterator[str]:
         default = _default(inner) if "properties" not in inner else ""
         yield f"| `{prefix}{key}` | {_values(kinds)}{default} | {_prose(inner)} |"
         yield from _rows(f"{prefix}{key}.", inner)
-        for kind in kinds:
-            yield from _rows(f"{prefix}{key}.<n>.", kind.get("items", {}))
+        for item in (one for kind in kinds for one in _items(kind)):
+            yield from _rows(f"{prefix}{key}.<n>.", item)
         if below := labelled(inner):
             yield f"| `{prefix}{key}.<label>` | {_values([below])} | {_prose(below)} |"
             yield from _rows(f"{prefix}{key}.<label>.", below)
@@ -122,7 +122,15 @@ def _values(kinds: list[Mapping[str, Any]]) -> str:
 def _kind(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return ", ".join(f"`{word}`" for word in kind["enum"])
-    return f"list of {kind['items']['type']}s" if "items" in kind else str(kind["type"])
+    items = " or ".join(f"{item['type']}s" for item in _items(kind))
+    return f"list of {items}" if items else str(kind["type"])
+
+
+def _items(kind: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a list may hold; nothing of what is none."""
+    items = kind.get("items", {})
+    found: list[Mapping[str, Any]] = items.get("anyOf", [items] if items else [])
+    return found
 
 
 def _prose(part: Mapping[str, Any]) -> str:

@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 
+def one_line(error: BaseException) -> str:
+    """An exception in a line: one of ours as it stands, else with its class.
+
+    An exception of somebody else's may fail when it is asked for its text, and the name of a file
+    in it may have bytes that are no UTF-8.
+    """
+    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever the user's code does
+        text = "its text cannot be read"
+    return printable(" ".join(f"{name}{text}".split()).removesuffix(":"))
+
+
+def printable(text: str) -> str:
+    """A text that UTF-8 can take: ``?`` stands for bytes that are none."""
+    return text.encode(errors="replace").decode()
+
+
 class UserError(Exception):
     """Something the user can mend.
 

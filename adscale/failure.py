@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
+from .errors import one_line
 from .files import write_text
 from .models import CLOSED, Text, checked, jsonable
 from .request import RunRequest
@@ -88,27 +89,17 @@ def status_of(record: Path) -> object:
     return None
 
 
-def one_line(error: BaseException) -> str:
-    """An exception in a line: one of ours as it stands, else with its class."""
-    from .errors import UserError
-
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split()).removesuffix(":")
-
-
 class JobError(Exception):
     """A job of a run came to no end.
 
     Args:
         problem: what ended it, in one line.
-        told: whether it has printed that itself.
         interrupted: whether it was asked to end, which is no fault of the run.
     """
 
-    def __init__(self, problem: str, *, told: bool, interrupted: bool) -> None:
+    def __init__(self, problem: str, *, interrupted: bool) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.told = told
         self.interrupted = interrupted
 
 
@@ -151,8 +142,7 @@ def or_note(
         if of_job is not None and of_job.interrupted:
             raise
         problem = one_line(error) if of_job is None else of_job.problem
-        if of_job is None or not of_job.told:
-            print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
         if measured is not None:
             fail(record, measured, problem)
         elif failure is None:

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from .models import CLOSED, Positive, Text
+from .resolution import Resolution
 
 CHANNELS = 3
 """Of an image."""
@@ -27,20 +28,23 @@ class FirstConvolution:
     shape: tuple[Positive, Positive, Positive, Positive] = Field(
         description="Images, channels, height and width."
     )
-    dtype: Text = Field(description="Type of its numbers.")
+    dtype: Text = Field(
+        description="Type of its numbers; where any convolution or product computes in 16 bits or "
+        "fewer, the first such type."
+    )
     resized_by: tuple[Text, ...] = Field(
         description="Operators before it that change the size of an image."
     )
 
-    def is_of_another_size(self, side_px: int) -> bool:
+    def is_of_another_size(self, resolution: Resolution) -> bool:
         """Whether the network computes at another size than it was given, and does not pool first.
 
         Args:
-            side_px: side length of the square image.
+            resolution: of the image.
         """
-        ratio = math.prod(self.shape) / (CHANNELS * side_px**2)
+        ratio = math.prod(self.shape) / (CHANNELS * resolution.pixels)
         pooled = any("pool" in name and "adaptive" not in name for name in self.resized_by)
-        return self.shape[2:] != (side_px, side_px) and not pooled and not 1 / MUCH < ratio < MUCH
+        return self.shape[2:] != resolution.shape and not pooled and not 1 / MUCH < ratio < MUCH
 
     def is_of_another_type(self, precision: str) -> bool:
         """Whether the network computes in another type than its variant says.
@@ -50,18 +54,20 @@ class FirstConvolution:
         """
         return TYPES.get(precision, self.dtype) != self.dtype
 
-    def sentence(self, side_px: int, precision: str) -> str | None:
+    def sentence(self, resolution: Resolution, precision: str) -> str | None:
         """What is not as asked, in words; None: nothing is, or only what an architecture may do.
 
         Args:
-            side_px: side length of the square image.
+            resolution: of the image.
             precision: of the variant.
         """
         found = []
-        if self.is_of_another_size(side_px):
+        if self.is_of_another_size(resolution):
             height_px, width_px = self.shape[2:]
+            asked = f"{resolution.width_px} x {resolution.height_px} px"
             behind = f" (behind {', '.join(self.resized_by)})" if self.resized_by else ""
-            found.append(f"{height_px} x {width_px} px, not {side_px} x {side_px} px{behind}")
+            sizes = f"{width_px} x {height_px} px, not {asked}{behind}"
+            found.append(f"the first convolution is given {sizes}")
         if self.is_of_another_type(precision):
-            found.append(f"{self.dtype}, not {TYPES[precision]}")
-        return f"the first convolution is given {' and '.join(found)}" if found else None
+            found.append(f"the network computes in {self.dtype}, not {TYPES[precision]}")
+        return " and ".join(found) or None

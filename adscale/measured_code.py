@@ -12,6 +12,7 @@ from collections.abc import Mapping
 MEASURED: Mapping[str, tuple[str, ...]] = {
     "what a run is asked to do": (
         "adscale.request",
+        "adscale.resolution",
         "adscale.methods.registry",
         "adscale.methods.spec",
     ),
@@ -23,7 +24,14 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.switches",
         "profiling.trail",
     ),
-    "images": ("profiling.image_files", "profiling.images"),
+    "images": (
+        "profiling.image_files",
+        "profiling.image_levels",
+        "profiling.image_png",
+        "profiling.image_reading",
+        "profiling.image_tiff",
+        "profiling.images",
+    ),
     "sampling": (
         "adscale.mean_error",
         "adscale.percentiles",
@@ -92,7 +100,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale": "empty",
     "adscale.damage": "looks at files after the measurement",
     "adscale.digest": "tells what has changed",
-    "adscale.command_line": _COMMAND,
+    "adscale.command_line": "tells faults, and restores streams behind the images",
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
@@ -100,6 +108,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.failure": "tells of a run that has no measurement",
     "adscale.fingerprint": "how a record is laid out, after the measurement",
     "adscale.first_convolution": "how a record is laid out, after the measurement",
+    "adscale.hardware_list": _FOR_PLANNING,
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,

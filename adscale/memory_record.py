@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from .methods.spec import Complexity
 from .models import CLOSED, Count, Flag, Integer, Positive, Text
+from .resolution import Resolution, renamed_side
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -134,7 +135,9 @@ class SubmoduleCount:
 class MemoryCount:
     """The needs of one inference of a method at one resolution, batch 1."""
 
-    resolution_px: Positive = Field(description="Side length of the square image.")
+    resolution: Resolution = Field(
+        description="Of the image: the side length of a square in px, or width x height."
+    )
     image_bytes: Count = Field(description="The input tensor; in no other figure but needed_bytes.")
     submodules: Annotated[tuple[SubmoduleCount, ...], Field(min_length=1)] = Field(
         description="In the order of inference."
@@ -152,6 +155,11 @@ class MemoryCount:
         "peak of a submodule, and what libraries take. What not_counted lists comes on top."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier(cls, data: Any) -> Any:
+        return renamed_side(data)
+
     @property
     def largest_peak(self) -> SubmoduleCount:
         """The submodule whose peak is the largest."""
@@ -162,13 +170,20 @@ class MemoryCount:
 class RefusedCount:
     """A resolution at which nothing could be counted."""
 
-    resolution_px: Positive = Field(description="Side length of the square image.")
+    resolution: Resolution = Field(
+        description="Of the image: the side length of a square in px, or width x height."
+    )
     reason: Text = Field(description="Why, in a line.")
     by_method: Flag = Field(
         default=False,
         description="Whether the method itself cannot be built or called at this resolution; "
         "false: it could only not be counted.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier(cls, data: Any) -> Any:
+        return renamed_side(data)
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .errors import ConfigError
+from .resolution import LARGEST_SIDE_PX
 
 Record = TypeVar("Record")
 
@@ -41,6 +42,10 @@ Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Part of a path below the results."""
+
+Label = Annotated[str, Field(min_length=1, max_length=40)]
+Side = Annotated[Positive, Field(le=LARGEST_SIDE_PX)]
+"""Of an image, in px; the largest has 10 gigapixels, more than any sensor."""
 
 Entry = TypeVar("Entry")
 
@@ -158,7 +163,8 @@ def _config_error(error: ErrorDetails, model: type[object], where: str) -> Confi
         what = f"the key {error['input']!r} is no text"  # YAML reads on, 5 and 2026-01-01 so
         return ConfigError(place or "configuration", what, "put it in quotes")
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
-        allowed = sorted(_schema_at(model, loc[:-1]).get("properties", {}))
+        around = _branches(_schema_at(model, loc[:-1]))
+        allowed = sorted(key for branch in around for key in branch.get("properties", {}))
         remedy = f"allowed here: {', '.join(allowed)}{nearest(str(loc[-1]), allowed)}"
         return ConfigError(place, "unknown key", remedy)
     if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
@@ -196,8 +202,10 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
         case "finite_number":
             return "expected: a finite number"
-        case "each_once" | "taken":
+        case "each_once" | "taken" | "resolution":
             return f"expected: {error['msg']}" if error["type"] == "each_once" else error["msg"]
+        case "not_listed":
+            return error["msg"]
         case _:
             kinds = [part["type"] for part in _branches(schema) if "type" in part]
             return f"expected: {' or '.join(kinds)}" if kinds else f"it says: {error['msg']}"

@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .methods.registry import counting_problem
 from .names import PAPER_SIDES_PX, sensor_side_px
 from .request import CollectorName, RunRequest
+from .resolution import Resolution, square
 
 COUNT_STEP_PX = 512
 """Beyond them, memory is counted at multiples of this side length."""
@@ -33,7 +34,7 @@ class PlannedRun:
     @property
     def path(self) -> str:
         """Folder below the results: of the run's first process that of the run, else in it."""
-        folder = f"{self.group}/{self.request.resolution_px}"
+        folder = f"{self.group}/{self.request.resolution}"
         process = self.request.process
         return folder if process == 1 else f"{folder}/process-{process}"
 
@@ -62,7 +63,7 @@ class PlannedCount:
     target: str
     settings_json: str
     variant: str
-    resolutions_px: tuple[int, ...]
+    resolutions: tuple[Resolution, ...]
     code_digest: str
 
     @property
@@ -73,9 +74,9 @@ class PlannedCount:
     @property
     def arguments(self) -> list[str]:
         """The arguments of ``python -m profiling memory``."""
-        sides = [str(side_px) for side_px in self.resolutions_px]
+        resolutions = [str(resolution) for resolution in self.resolutions]
         named = ["--method", self.target, "--label", self.method, "--variant", self.variant]
-        return [*named, "--settings", self.settings_json, "--resolution", *sides]
+        return [*named, "--settings", self.settings_json, "--resolution", *resolutions]
 
 
 def plan_runs(
@@ -111,7 +112,7 @@ def planned_records(runs: Iterable[str], latency: bool) -> list[str]:
 def process_pattern(process: int) -> str:
     """Regular expression of the folders of one of the processes of all runs."""
     inner = "" if process == 1 else f"/process-{process}"
-    return rf"[^/]+/[^/]+/[^/]+/\d+{inner}"
+    return rf"[^/]+/[^/]+/[^/]+/\d+(x\d+)?{inner}"
 
 
 def first_processes(runs: Mapping[str, PlannedRun]) -> list[str]:
@@ -129,33 +130,34 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 target=method.spec.target,
                 settings_json=json.dumps(method.settings, sort_keys=True),
                 variant=variant,
-                resolutions_px=_counted_resolutions(method, study),
+                resolutions=_counted_resolutions(method, study),
                 code_digest=method_digest(method.spec, "profiling.cli.memory"),
             )
             counts[count.path] = count
     return counts
 
 
-def supported_at_or_above(method: MethodConfig, side_px: int) -> int:
-    """The smallest side length from ``side_px`` on at which its memory can be counted, in px.
+def supported_at_or_above(method: MethodConfig, side_px: int) -> Resolution:
+    """The smallest square from a side length in px on at which its memory can be counted.
 
     Raises:
         ConfigError: there is none.
     """
     found = _countable_from(method, side_px)
     if found is None:
-        problem = counting_problem(method.spec, method.settings, side_px)
+        problem = counting_problem(method.spec, method.settings, square(side_px))
         reason = f" ({problem.reason})" if problem else ""
         what = f"{method.label} runs at no resolution from {side_px} px on{reason}"
         raise ConfigError("extrapolate_to_px", what, "choose a smaller one")
     return found
 
 
-def _countable_from(method: MethodConfig, side_px: int) -> int | None:
-    problem = counting_problem(method.spec, method.settings, side_px)
+def _countable_from(method: MethodConfig, side_px: int) -> Resolution | None:
+    asked = square(side_px)
+    problem = counting_problem(method.spec, method.settings, asked)
     if problem is None:
-        return side_px
-    return min((near for near in problem.nearest if near > side_px), default=None)
+        return asked
+    return min((near for near in problem.nearest if near > asked), default=None)
 
 
 def _runs(
@@ -164,8 +166,8 @@ def _runs(
     for device, method in itertools.product(study.devices, study.methods):
         digest = run_digest(method.spec)
         for variant in method.variants:
-            for side_px in method.resolutions_px:
-                request = _request(study, device, method, variant, side_px, collector, container)
+            for resolution in method.resolutions:
+                request = _request(study, device, method, variant, resolution, collector, container)
                 yield PlannedRun(request, digest)
 
 
@@ -178,7 +180,7 @@ def _request(
     device: DeviceConfig,
     method: MethodConfig,
     variant: str,
-    side_px: int,
+    resolution: Resolution,
     collector: CollectorName,
     container: str | None,
 ) -> RunRequest:
@@ -189,11 +191,12 @@ def _request(
         target=method.spec.target,
         settings=method.settings,
         variant=variant,
-        resolution_px=side_px,
+        resolution=resolution,
         seed=study.seed,
         threads=device.threads,
         images=study.images,
         max_image_megapixels=study.max_image_megapixels,
+        decoding=study.decoding,
         sampling=study.sampling,
         collector=collector,
         gpu=device.gpu,
@@ -203,11 +206,11 @@ def _request(
     )
 
 
-def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[int, ...]:
+def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[Resolution, ...]:
     largest = supported_at_or_above(method, study.extrapolate_to_px)
     end_px = max(COUNTED_TO_PX + 1, study.extrapolate_to_px)
     beyond = range(max(PAPER_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
     sensors = (sensor_side_px(sensor["megapixels"]) for sensor in study.sensors)
     grid = {_countable_from(method, side_px) for side_px in (*PAPER_SIDES_PX, *beyond, *sensors)}
-    counted = {*method.resolutions_px, *grid, largest}
-    return tuple(sorted(side_px for side_px in counted if side_px is not None))
+    counted = {*method.resolutions, *grid, largest}
+    return tuple(sorted(one for one in counted if one is not None))

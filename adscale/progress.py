@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -115,7 +115,8 @@ class Progress:
             self._next_s = now_s + REDRAW_EVERY_S
         else:
             text = f"{self.title}: {phase}, {done} of at most {most} {unit}"
-            print(f"{text}, {left}" if left else text, file=self.stream, flush=True)
+            with suppress(ValueError):  # a method has closed it
+                print(f"{text}, {left}" if left else text, file=self.stream, flush=True)
             self._next_s = now_s + LINE_EVERY_S
 
 

@@ -6,15 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
 from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
+from .resolution import Resolution, renamed_side
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
 
+
+Seed = Annotated[Count, Field(le=2**63 - 1)]
+"""Of random numbers, as far as torch takes them."""
+
+VARIABLE_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+"""Of the environment."""
 
 MAX_IMAGE_MEGAPIXELS = 1000.0
 """Decoded, such an image takes 3 GB of main memory."""
@@ -79,6 +86,32 @@ class Execution:
     )
 
 
+BitDepth = Annotated[int, Strict(), Field(ge=8, le=32)]
+Bayer = Literal["rggb", "bggr", "grbg", "gbrg"]
+
+BIT_DEPTH = (
+    "Bits that the camera delivers, where files have more than 8 bits per sample: 12 for levels up "
+    "to 4095, whatever they are stored in. null: what the file says."
+)
+BAYER = (
+    "Gray images are the raw mosaic of a colour sensor, with these colours in its first two rows; "
+    "null: gray is gray."
+)
+PAGE = (
+    "Which page of files with several is taken, from 1; null: files with several are left out, "
+    "which is said."
+)
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Decoding:
+    """What image files do not say of themselves."""
+
+    bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
+    bayer: Bayer | None = Field(default=None, description=BAYER)
+    page: Positive | None = Field(default=None, description=PAGE)
+
+
 @dataclass(frozen=True, config=CLOSED)
 class RunRequest:
     """One process of a run."""
@@ -89,8 +122,10 @@ class RunRequest:
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
     variant: str = Field(description="implementation-precision, such as reference-fp32.")
-    resolution_px: Positive = Field(description="Side length of the square image in px.")
-    seed: Count = Field(description="Of the random weights.")
+    resolution: Resolution = Field(
+        description="Of the image: the side length of a square in px, or width x height."
+    )
+    seed: Seed = Field(description="Of the random weights.")
     threads: Positive = Field(description="CPU threads inside one operator.")
     images: str | None = Field(
         description="Folder of images; null: photographs of an installed package."
@@ -114,6 +149,9 @@ class RunRequest:
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
+    decoding: Decoding = Field(
+        default=Decoding(), description="What image files do not say of themselves."
+    )
     lock_clocks: Positive | None = Field(
         default=None,
         description="SM clock in MHz to lock the GPU to; null: the driver chooses.",
@@ -129,6 +167,11 @@ class RunRequest:
         "be left out; null: it is begun whatever the count says. Does not have a run measured "
         "again by itself.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier(cls, data: Any) -> Any:
+        return renamed_side(data)
 
     @property
     def checkpoint(self) -> str | None:

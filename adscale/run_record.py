@@ -67,6 +67,12 @@ class Images:
     source: str = Field(description="Folder, or the package whose photographs were used.")
     count: Positive = Field(description="How many there are.")
     unreadable: tuple[str, ...] = Field(description="Files that could not be read.")
+    decoded: Mapping[Text, Positive] = Field(
+        default={},
+        description="How many were decoded how, with the white level and who states it: those of "
+        "more than 8 bits, Bayer mosaics and pages of files with several. Not those of 8 bits, and "
+        "none in older records.",
+    )
 
 
 @dataclass(frozen=True, config=CLOSED)

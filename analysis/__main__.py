@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from adscale.command_line import prepare_streams, run_command
+from adscale.command_line import Parser, prepare_streams, run_command
 
 from .commands import attribute, checks, figures, report, tables
 from .gpu_check import command as gpu_check
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The subcommand's own exit code, 0 of those that have none.
     """
     prepare_streams()
-    parser = argparse.ArgumentParser(
+    parser: ArgumentParser = Parser(
         prog="python -m analysis",
         description=__doc__,
         epilog="@FILE stands for the lines of a file, each an argument: for thousands of runs.",

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from adscale.errors import ArgumentError
+from adscale import hardware_list
+from adscale.errors import ArgumentError, ConfigError
+from adscale.models import checked
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU with its nominal memory in GiB."""
+    """A GPU with its nominal memory in GiB, which it shares with the CPU if that is unified."""
 
     name: str
     memory_gib: float
+    unified_memory: bool = False
 
     @property
     def label(self) -> str:
         """The text at its line."""
-        return f"{self.name}, {self.memory_gib:g} GiB"
+        return f"{self.name}, {self.memory_gib:g} GiB{' unified' if self.unified_memory else ''}"
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """An image sensor with its pixels in millions."""
+    """An image sensor with its pixels in millions, and in px where width and height are known."""
 
     name: str
     megapixels: float
+    width_px: int | None = None
+    height_px: int | None = None
+    line_scan: bool = False
 
     @property
     def side_px(self) -> float:
@@ -51,33 +57,66 @@ class Hardware:
 
     @classmethod
     def from_json(cls, text: str | None) -> Hardware:
-        """Reads ``{"gpus": [{"name": …, "memory_gib": …}], "sensors": [{…, "megapixels": …}]}``.
+        """Reads ``{"gpus": [{"name": …, "memory_gib": …}], "sensors": [{…, "width_px": …}]}``.
 
         Args:
-            text: the lists of the configuration; other keys of an entry, such as its source, are
-                passed over. None: no lines.
+            text: the lists as in the configuration: entries, or names of config/hardware.yaml.
+                None: no lines.
 
         Raises:
-            ArgumentError: the text does not have this form.
+            ArgumentError: the text is no JSON, or an entry is not what the configuration has.
         """
         if text is None:
             return cls()
         try:
-            lists = json.loads(text)
-            gpus = tuple(Gpu(*_entry(gpu, "memory_gib")) for gpu in lists["gpus"])
-            sensors = tuple(Sensor(*_entry(sensor, "megapixels")) for sensor in lists["sensors"])
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"is not what config.yaml has ({type(error).__name__}: {error})"
+            lists = checked(hardware_list.HardwareLists, json.loads(text))
+            for fault in (
+                *hardware_list.entry_errors("gpus", lists.gpus),
+                *hardware_list.entry_errors("sensors", lists.sensors),
+            ):
+                raise fault
+        except (ConfigError, ValueError) as error:
             remedy = (
                 'give {"gpus": [{"name": …, "memory_gib": …}], '
-                '"sensors": [{"name": …, "megapixels": …}]} with positive numbers'
+                '"sensors": [{"name": …, "width_px": …, "height_px": …}]}'
             )
+            what = f"is not what config.yaml has ({error})"
             raise ArgumentError("--hardware", what, remedy) from None
-        return cls(gpus, sensors)
+        return cls(tuple(map(_gpu, lists.gpus)), tuple(map(_sensor, lists.sensors)))
 
 
-def _entry(given: Mapping[str, Any], number: str) -> tuple[str, float]:
-    size = float(given[number])
-    if not (0 < size < math.inf):
-        raise ValueError(f"{number} of {given['name']} is {size:g}")
-    return str(given["name"]), size
+def listed_gpu(name: str) -> Gpu:
+    """A GPU of config/hardware.yaml.
+
+    Raises:
+        ConfigError: there is none of this name, or the file cannot be used.
+    """
+    return _gpu(hardware_list.listed_entry("gpus", name, "--gpu", "give --vram-gib"))
+
+
+def asked_sensor(text: str) -> Sensor:
+    """A sensor by its name in config/hardware.yaml, or by its pixels, such as ``2448x2048``.
+
+    Raises:
+        ConfigError: there is none of this name, or the file cannot be used; or a side is none.
+    """
+    sides = re.fullmatch(r" *([0-9]+) *[xX×] *([0-9]+) *", text)
+    if sides is None:
+        otherwise = "give width x height in px, such as 2448x2048, or --sensor-mp"
+        return _sensor(hardware_list.listed_entry("sensors", text, "--sensor", otherwise))
+    width_px, height_px = (int(side) for side in sides.groups())
+    given = {"name": f"{width_px}x{height_px}"[:40], "width_px": width_px, "height_px": height_px}
+    return _sensor(checked(hardware_list.Sensor, given, "--sensor"))
+
+
+def _gpu(entry: hardware_list.Entry) -> Gpu:
+    return Gpu(**_values(entry))
+
+
+def _sensor(entry: hardware_list.Entry) -> Sensor:
+    return Sensor(**_values(entry))
+
+
+def _values(entry: hardware_list.Entry) -> dict[str, Any]:
+    values = hardware_list.entry_values(entry)
+    return {key: values[key] for key in values if key != "source"}

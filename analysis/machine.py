@@ -4,7 +4,7 @@ The word is `steady`, or what disturbed it, with the evidence.
 
 | verdict | when, over the samples taken while images were measured |
 |---|---|
-| `altered` | the method has changed switches of torch (TF32, threads, ...), or its first convolution was given another size or type than asked for |
+| `altered` | the method has changed switches of torch (TF32, threads, ...), or its first convolution was given another size than asked for, or it computes in another type |
 | `shared` | other processes used 5 % of the device on average, or a quarter of it in 5 % of the samples; or they had a GPU open, and how much they used of it was not recorded |
 | `throttled` | the driver held the clocks down because of heat or power in 5 % of the samples; or a GPU's clock lay 5 % below its usual value in 5 % of the samples, a CPU's frequency 10 % below in 10 % |
 | `drifting` | the times of the images drift (`analysis.statistics.steadiness`) |

@@ -17,6 +17,7 @@ from adscale.memory_record import MemoryCount, MemoryRecord
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
 
 from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE
+from .profiles.record import check_square
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,10 +73,11 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
 def _counts(path: Path) -> Iterator[Count]:
     record = read_record(path, MemoryRecord, _REMEDY)
     for content in record.resolutions:
+        check_square(path, content.resolution)
         yield Count(
             method=record.method,
             variant=record.variant,
-            resolution_px=content.resolution_px,
+            resolution_px=content.resolution.width_px,
             device_type=record.device_type,
             content=content,
         )

@@ -72,8 +72,8 @@ def _of_failure(failure: Failure, by_pass: str) -> Missing:
         "device_type": request.device_type,
         "method": request.method,
         "variant": request.variant,
-        "resolution_px": request.resolution_px,
-        "pixels": request.resolution_px**2,
+        "resolution_px": request.resolution.width_px,
+        "pixels": request.resolution.pixels,
         "process": request.process,
         "pass": by_pass,
         "status": FAILED,
@@ -88,8 +88,8 @@ def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
             yield {
                 "method": record.method,
                 "variant": record.variant,
-                "resolution_px": one.resolution_px,
-                "pixels": one.resolution_px**2,
+                "resolution_px": one.resolution.width_px,
+                "pixels": one.resolution.pixels,
                 "missing": f"{REFUSED if one.by_method else NOT_COUNTED}{one.reason}",
             }
 

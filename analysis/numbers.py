@@ -62,8 +62,10 @@ def known_interval(
     if _is_missing(value):
         return "", "", ""
     place = places(value, low, high, digits)
+    # the number keeps its first digit; an end far from it has no more digits for that
+    of_width = place if _is_missing(high) else min(place, places(float(high), low, high, digits))  # type: ignore[arg-type]
     ends = [
-        "" if _is_missing(end) else _decimal(float(end), max(place, -_exponent(float(end))))  # type: ignore[arg-type]
+        "" if _is_missing(end) else _decimal(float(end), max(of_width, -_exponent(float(end))))  # type: ignore[arg-type]
         for end in (low, high)
     ]
     return _decimal(value, place), ends[0], ends[1]

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch.nn import functional
 
 from adscale.models import CLOSED, Positive
+from adscale.resolution import Resolution
 from profiling.annotation import Annotate
 from profiling.methods.base import Detection, Method
 from profiling.methods.preparation import imagenet_tensor
@@ -31,7 +32,7 @@ class BlurDistance(Method):
     """Distance of every pixel to the mean around it.
 
     Args:
-        resolution_px: side length of the images.
+        resolution: of the images.
         radius_px: of the square around a pixel.
     """
 
@@ -39,22 +40,22 @@ class BlurDistance(Method):
     submodules = ("blur", "distance")
     settings = Settings
 
-    def __init__(self, resolution_px: int, radius_px: int) -> None:
+    def __init__(self, resolution: Resolution, radius_px: int) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.radius_px = radius_px
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> BlurDistance:
         """Builds the method from its entry in the configuration."""
         del implementation, seed  # there is one, and no weights to draw
-        return cls(resolution_px, settings["radius_px"])
+        return cls(resolution, settings["radius_px"])
 
     def prepare(self, image: Image) -> torch.Tensor:
         """From a photograph to what `infer` takes, on the CPU; outside of what is measured."""
-        return imagenet_tensor(image, self.resolution_px)
+        return imagenet_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """One inference."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+from argparse import ArgumentParser, Namespace
 
-from adscale.command_line import prepare_streams, run_command
+from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
+from adscale.errors import one_line
 
 from .cli import measure, memory, run, study
 from .ending import end_in_time
@@ -27,21 +29,34 @@ SUBCOMMANDS = (
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     prepare_streams()
-    parser = argparse.ArgumentParser(prog="python -m profiling", description=__doc__)
+    parser: ArgumentParser = Parser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_parser in SUBCOMMANDS:
         add_parser(subparsers)
     args = parser.parse_args(arguments)
     try:
-        return run_command(lambda: args.main(args), vars(args))
+        return run_command(lambda: _run(args), vars(args))
     except MeasurementFailedError as error:
-        if not error.told and not error.interrupted:
+        if not error.interrupted:
             print(f"error: {error}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
-    except SystemExit as ending:  # called by a method of the user's
-        where = error_place(ending)
-        print(f"error: sys.exit({ending.code!r}) is called ({where}); take it out", file=sys.stderr)
-        return 1
+
+
+def _run(args: Namespace) -> int:
+    """Runs a subcommand; what the user's code, or the user, ends it by is told with its place."""
+    try:
+        with restored_streams():
+            returncode: int = args.main(args)
+    except Exception:
+        raise
+    except BaseException as ending:  # noqa: BLE001 - nothing of ours is none of Exception
+        what = one_line(ending)
+        if isinstance(ending, SystemExit):
+            what = f"sys.exit({ending.code!r}) is called"
+        remedy = "nothing was finished" if isinstance(ending, KeyboardInterrupt) else "take it out"
+        print(f"error: {what} ({error_place(ending)}); {remedy}", file=sys.stderr)
+        return 130 if isinstance(ending, KeyboardInterrupt) else 1
+    return returncode
 
 
 def run_and_end() -> None:
@@ -53,6 +68,7 @@ def run_and_end() -> None:
         returncode = int(ending.code or 0)
         raise
     finally:
+        os.dup2(2, 1)  # what a method prints when Python ends is no output of ours
         end_in_time(returncode)
     sys.exit(returncode)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from adscale.errors import printable
 from adscale.names import DOMAIN
 
 Annotate = Callable[[str], AbstractContextManager[object]]
@@ -39,9 +40,9 @@ def child_name(name: str) -> str:
     """The name of a network's child as a submodule: another than those of our own ranges.
 
     Args:
-        name: in the network, where it has no dot.
+        name: in the network; of a module further down its path.
     """
-    return f"network.{name}" if name in RESERVED else name
+    return printable(f"network.{name}" if name in RESERVED else name)
 
 
 NO_RANGE: AbstractContextManager[object] = nullcontext()

@@ -30,6 +30,12 @@ CONVOLUTION = re.compile(r"::(conv2d|_?convolution)")
 RESIZING = re.compile(r"::_?(upsample|grid_sampler|adaptive_|avg_pool|max_pool|fractional_max)")
 """Names of operators that change the size of an image, other than by cutting."""
 
+PRODUCT = re.compile(r"::(conv|_?convolution|linear|addmm|mm|bmm|baddbmm|_?scaled_dot_product)")
+"""Names of operators in which a network does its work."""
+
+LESS_PRECISE = ("c10::BFloat16", "c10::Half", "c10::Float8")
+"""Beginnings of types."""
+
 STANDARD_ERROR = 2
 
 
@@ -92,10 +98,11 @@ def _silent() -> Iterator[None]:
 
 def _first(nodes: Sequence[Mapping[str, Any]]) -> FirstConvolution | None:
     resizing: dict[str, None] = {}
-    for node in sorted(nodes, key=lambda one: int(one["id"])):  # numbered when they begin
-        shapes, types = node["inputs"]["shapes"], node["inputs"]["types"]
+    in_order = sorted(nodes, key=lambda one: int(one["id"]))  # numbered when they begin
+    for node in in_order:
+        shapes = node["inputs"]["shapes"]
         if CONVOLUTION.search(node["name"]) and shapes and len(shapes[0]) == 4:
-            dtype = str(types[0]).removeprefix("Tensor(").removesuffix(")")
+            dtype = _least_precise(in_order) or _type(node)
             return FirstConvolution(
                 shape=tuple(shapes[0]),
                 dtype={"float": "float32", "double": "float64"}.get(
@@ -106,3 +113,17 @@ def _first(nodes: Sequence[Mapping[str, Any]]) -> FirstConvolution | None:
         if RESIZING.search(node["name"]):
             resizing.setdefault(node["name"].partition("::")[2])
     return None
+
+
+def _type(node: Mapping[str, Any]) -> str:
+    types = node["inputs"]["types"] or [""]
+    return str(types[0]).removeprefix("Tensor(").removesuffix(")")
+
+
+def _least_precise(nodes: Sequence[Mapping[str, Any]]) -> str | None:
+    """The first type of less precision in which something is multiplied; None: there is none.
+
+    Autocast converts within an operator: what it was called with is of the type asked for.
+    """
+    types = (_type(node) for node in nodes if PRODUCT.search(node["name"]))
+    return next((one for one in types if one.startswith(LESS_PRECISE)), None)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import logging
-from collections.abc import Sequence
-from contextvars import ContextVar
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from adscale.errors import ImageFolderError
-from adscale.request import MAX_IMAGE_MEGAPIXELS
+from adscale.request import MAX_IMAGE_MEGAPIXELS, Decoding
 
 from .image_files import find_images
+from .image_levels import DecodingError
+from .image_reading import (
+    ImageTooLargeError,
+    decode_as,
+    decoding_in_force,
+    limit_images,
+    read_image,
+)
 
 logger = logging.getLogger(__name__)
-
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -38,39 +43,42 @@ PHOTOGRAPHS = (
 )
 """Photographs in every wheel of scikit-image; its drawings and microscopy are left out."""
 
-_max_megapixels = ContextVar("max_megapixels", default=MAX_IMAGE_MEGAPIXELS)
 
-
-def limit_images(max_megapixels: float) -> None:
-    """Sets how large images may be, for all that are read in this process from now on.
-
-    Args:
-        max_megapixels: in 10⁶ pixels.
-    """
-    _max_megapixels.set(max_megapixels)
-
-
-def check_folder(folder: Path, max_megapixels: float = MAX_IMAGE_MEGAPIXELS) -> None:
+def check_folder(
+    folder: Path,
+    max_megapixels: float = MAX_IMAGE_MEGAPIXELS,
+    decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+) -> None:
     """Refuses a folder without an image that can be read, by decoding no more than it takes.
 
     Args:
-        folder: any folder, or one in the layout of MVTec AD.
+        folder: any folder, or one in the layout of a known dataset.
         max_megapixels: larger images count as unreadable, in 10⁶ pixels.
+        decoding: what files do not say of themselves.
 
     Raises:
         ImageFolderError: the folder is missing or cannot be listed, or holds no such image.
     """
     limit_images(max_megapixels)
-    if all(_unreadable_because(file) is not None for file in find_images(folder).files):
+    decode_as(decoding)
+    if all(isinstance(_tried(file, decoding), _Fault) for file in find_images(folder).files):
         ImageSet.from_folder(folder)  # says it
-
-
-class ImageTooLargeError(Exception):
-    """An image has more pixels than the configuration admits."""
 
 
 NAMED_AT_MOST = 20
 """So many unreadable files are named in the log; ``ImageSet.unreadable`` has all."""
+
+
+class _Fault(NamedTuple):
+    """Why a file cannot be read, and what to do about it."""
+
+    reason: str
+    remedy: str = "give a folder with intact PNG, JPEG, BMP or TIFF images"
+
+    def sentence(self) -> str:
+        """The reason, with the remedy where it is one for this file."""
+        usual = self.remedy == _Fault._field_defaults["remedy"]
+        return self.reason if usual else f"{self.reason}: {self.remedy}"
 
 
 class ImageSet:
@@ -81,6 +89,7 @@ class ImageSet:
         names: of the files, for messages, as many.
         source: where they come from, in words.
         skipped: names of others that cannot be read, with the reasons.
+        decoding: what the files do not say of themselves; None: what ``decode_as`` has set.
 
     Raises:
         ImageFolderError: not one file can be decoded, or memory does not last for one.
@@ -92,25 +101,28 @@ class ImageSet:
         names: Sequence[str],
         source: str,
         skipped: Sequence[tuple[str, str]] = (),
+        decoding: Decoding | None = None,
     ) -> None:
         self.source = source
-        reasons = [_unreadable_because(file) for file in files]
-        self.files = [f for f, reason in zip(files, reasons, strict=True) if reason is None]
-        broken = [(n, r) for n, r in zip(names, reasons, strict=True) if r is not None]
-        unread = [*broken, *skipped]
+        self._decoding = decoding or decoding_in_force()
+        tried = [_tried(file, self._decoding) for file in files]
+        self.files = [f for f, one in zip(files, tried, strict=True) if not isinstance(one, _Fault)]
+        broken = [(n, one) for n, one in zip(names, tried, strict=True) if isinstance(one, _Fault)]
+        unread = [*((name, fault.sentence()) for name, fault in broken), *skipped]
         total = len(files) + len(skipped)
         self.unreadable = [name for name, _ in unread]
         if unread:
             _warn(source, unread, total)
         if not self.files:
-            large = any("max_image_megapixels" in reason for _, reason in broken)
-            raise ImageFolderError(
-                source,
-                f"none of {total} images can be read ({broken[0][0]}: {broken[0][1]})",
-                "raise max_image_megapixels"
-                if large
-                else "give a folder with intact PNG, JPEG, BMP or TIFF images",
-            )
+            name, fault = broken[0]
+            what = f"none of {total} images can be read ({name}: {fault.reason})"
+            raise ImageFolderError(source, what, fault.remedy)
+        read = [one for one in tried if not isinstance(one, _Fault)]
+        self.decoded: Mapping[str, int] = dict(
+            sorted(Counter(o.how for o in read if o.how).items())
+        )
+        """How many files were decoded how, those beyond plain 8 bits."""
+        _warn_of_dark(source, [one.unused for one in read if one.unused is not None])
 
     @classmethod
     def open(cls, folder: str | Path | None) -> ImageSet:
@@ -126,9 +138,9 @@ class ImageSet:
         """The images below a folder, sorted by path.
 
         Args:
-            folder: any folder, or a class or the root of a dataset in the layout of MVTec AD.
-            select: ``test`` are the images to measure: those below ``test`` in the layout of
-                MVTec AD, else all. ``normal`` are those of ``train/good``, to fit a method to.
+            folder: any folder, or a class or the root of a dataset that ``find_images`` knows.
+            select: ``test`` are the images to measure: those to be tested of a known dataset, else
+                all. ``normal`` are its normal ones, to fit a method to.
 
         Raises:
             ImageFolderError: the folder is missing, holds no image, or none that can be read.
@@ -158,7 +170,8 @@ class ImageSet:
                 raise ImageFolderError(
                     "images", f"scikit-image lacks {file.name}", "give a folder of images"
                 )
-        return cls(files, PHOTOGRAPHS, f"scikit-image {importlib.metadata.version('scikit-image')}")
+        source = f"scikit-image {importlib.metadata.version('scikit-image')}"
+        return cls(files, PHOTOGRAPHS, source, decoding=Decoding())  # whatever the user's files are
 
     def __len__(self) -> int:
         return len(self.files)
@@ -171,7 +184,7 @@ class ImageSet:
         """
         file = self.files[index % len(self.files)]
         try:
-            return read_rgb(file)
+            return read_image(file, self._decoding).image
         except MemoryError:
             raise
         except Exception as problem:
@@ -180,86 +193,45 @@ class ImageSet:
             ) from problem
 
 
-def read_rgb(file: Path) -> Image.Image:
-    """Decodes the first image of a file: mode RGB, upright.
+class _Tried(NamedTuple):
+    """What is kept of a file that was decoded to see whether it can be."""
 
-    Raises:
-        ImageTooLargeError: it has more pixels than ``limit_images`` admits.
-        Exception: of the decoder's choice (mostly OSError): the file is unreadable, truncated, in
-            no known format, or in a pixel format that ``to_rgb`` refuses.
-    """
-    with _opened(file) as image:
-        megapixels, most = image.width * image.height / 1e6, _max_megapixels.get()
-        if megapixels > most:
-            what = f"has {megapixels:,.4g} megapixels, more than max_image_megapixels ({most:g})"
-            raise ImageTooLargeError(what)
-        image.load()
-        white_level = _white_level(image)  # turning the image loses what the file says of it
-        return to_rgb(ImageOps.exif_transpose(image), white_level=white_level)
+    how: str
+    unused: tuple[float, float] | None
 
 
-def _opened(file: Path) -> Image.Image:
-    """A file of which only the head was read, whatever Pillow thinks of its size."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+def _tried(file: Path, decoding: Decoding) -> _Tried | _Fault:
     try:
-        return Image.open(file, formats=FORMATS)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def to_rgb(image: Image.Image, *, white_level: int | None = None) -> Image.Image:
-    """Converts any decoded image to 8-bit RGB.
-
-    Gray of 9 to 16 bits is scaled to 8 bits (Pillow's own conversion would clip it to white). An
-    alpha channel is dropped, as the reference implementations do.
-
-    Args:
-        image: of any mode.
-        white_level: the gray level that is white; None: what the image's own file says.
-
-    Raises:
-        ValueError: a pixel format whose white is not defined: 32-bit integers and floats.
-    """
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        white_level = white_level or _white_level(image)
-        if white_level is None:
-            raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white level")
-        return _scale_gray(image, white_level).convert("RGB")
-    if image.mode in {"P", "PA"}:
-        return image.convert("RGBA").convert("RGB")
-    return image.convert("RGB")
-
-
-def _white_level(image: Image.Image) -> int | None:
-    """The gray level that is white, for more than 8 bits where the file defines it."""
-    if image.mode.startswith("I;16"):
-        bits_per_sample_tag = 258
-        tags = getattr(image, "tag_v2", {})  # a TIFF may hold 12 bits, which Pillow does not widen
-        return int(2 ** tags.get(bits_per_sample_tag, (16,))[0]) - 1
-    # older releases of Pillow read a PNG of 16 bits as 32-bit integers
-    return 2**16 - 1 if image.mode == "I" and image.format == "PNG" else None
-
-
-def _scale_gray(image: Image.Image, white_level: int) -> Image.Image:
-    levels = np.asarray(image).astype(np.float64) * (255 / white_level)
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-
-
-def _unreadable_because(file: Path) -> str | None:
-    try:
-        read_rgb(file)
+        found = read_image(file, decoding)
     except MemoryError as problem:
         remedy = "give smaller images, or more memory"
         raise ImageFolderError(str(file), "memory does not last to read it", remedy) from problem
     except UnidentifiedImageError:
         empty = file.stat().st_size == 0
-        return "is empty" if empty else "is no PNG, JPEG, BMP or TIFF"
+        return _Fault("is empty" if empty else "is no PNG, JPEG, BMP or TIFF")
+    except ImageTooLargeError as problem:
+        return _Fault(str(problem), "raise max_image_megapixels")
+    except DecodingError as problem:
+        return _Fault(str(problem), problem.remedy)
     except Exception as problem:  # noqa: BLE001 -- decoders raise anything on damaged files
-        return " ".join(str(problem).split()) or type(problem).__name__
-    return None
+        words = " ".join(str(problem).split()) or type(problem).__name__
+        said = isinstance(problem, (OSError, ValueError, SyntaxError, ImportError))
+        return _Fault(words if said else f"is damaged ({words})")
+    return _Tried(found.how, found.unused)
+
+
+def _warn_of_dark(source: str, unused: Sequence[tuple[float, float]]) -> None:
+    """Tells of samples of which no image uses the upper two bits: perhaps white lies lower."""
+    if unused and all(largest < white / 4 for largest, white in unused):
+        largest = max(unused)[0]
+        logger.warning(
+            "%s: the largest level of %d images is %.0f, and white is %.0f, since nobody states "
+            "fewer bits; set bit_depth if the camera delivers fewer",
+            source,
+            len(unused),
+            largest,
+            max(unused)[1],
+        )
 
 
 def _warn(source: str, skipped: Sequence[tuple[str, str]], total: int) -> None:

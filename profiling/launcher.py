@@ -44,11 +44,10 @@ class MeasurementFailedError(JobError):
     Args:
         returncode: its exit code, 128 + n where signal n ended it.
         problem: what ended it, in one line.
-        told: whether it has printed that itself.
     """
 
-    def __init__(self, returncode: int, problem: str, *, told: bool) -> None:
-        super().__init__(problem, told=told, interrupted=returncode in INTERRUPTED)
+    def __init__(self, returncode: int, problem: str) -> None:
+        super().__init__(problem, interrupted=returncode in INTERRUPTED)
         self.returncode = returncode
 
 
@@ -205,9 +204,9 @@ def _explain(
         said = unfinished / PROBLEM_NAME
         if said.is_file():
             words = said.read_text(encoding="utf-8")
-            raise MeasurementFailedError(returncode, words, told=True)
+            raise MeasurementFailedError(returncode, words)
         ending = _ending(returncode, unfinished, request, log)
-        raise MeasurementFailedError(returncode, str(ending), told=False)
+        raise MeasurementFailedError(returncode, str(ending))
     kills_after = kernel_kills()
     draft = unfinished / DRAFT_NAME
     if kills is None or kills_after is None or kills_after <= kills or not draft.is_file():

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import torch
 
 from adscale.digest import source_digest
+from adscale.errors import one_line
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.request import RunRequest
 from adscale.run_record import Prediction
@@ -152,7 +153,7 @@ def _answer(request: RunRequest) -> dict[str, Any]:
     try:
         return asdict(_need(request))
     except Exception as problem:  # noqa: BLE001 - of whatever class: the run shall go on
-        return {"problem": " ".join(f"{type(problem).__name__}: {problem}".split())}
+        return {"problem": one_line(problem)}
 
 
 def _need(request: RunRequest) -> Need:
@@ -164,7 +165,7 @@ def _need(request: RunRequest) -> Need:
     count = count_memory(
         spec,
         check_settings(spec, request.settings),
-        resolution_px=request.resolution_px,
+        resolution=request.resolution,
         implementation=parse_variant(request.variant, spec).implementation,
         device_type=request.device_type,
     )

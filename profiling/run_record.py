@@ -148,6 +148,7 @@ class RunStart:
                 "source": images.source,
                 "count": len(images),
                 "unreadable": images.unreadable,
+                "decoded": images.decoded,
             },
             "weights": self.weights,
             "prediction": prediction if isinstance(prediction, Prediction) else None,

@@ -32,7 +32,8 @@ from typing import Protocol
 
 import torch
 
-from adscale.errors import ConfigError, MethodError, UserError
+from adscale.command_line import restored_streams
+from adscale.errors import ConfigError, MethodError, UserError, one_line
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
     check_resolution,
@@ -49,7 +50,8 @@ from adscale.run_record import Prediction, RunRecord
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
 from .first_convolution import FirstConvolutionWatch
-from .images import ImageSet, limit_images
+from .image_reading import decode_as, limit_images
+from .images import ImageSet
 from .inference import CacheFlush, CudaClock, HostClock, Inference, LatencyClock, Stopwatch
 from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
@@ -99,6 +101,7 @@ def measure(
     started_utc = now_utc()
     folder = Path.cwd()  # what runs from here on is the user's, and may change it
     limit_images(request.max_image_megapixels)
+    decode_as(request.decoding)
     images, weights = ImageSet.open(request.images), weights_record(request.checkpoint)
     spec, request = _resolved(request)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
@@ -125,9 +128,10 @@ def measure(
 
 @contextmanager
 def _back_in(folder: Path) -> Iterator[None]:
-    """Afterwards that is the working directory, whatever the user's code has changed."""
+    """Afterwards working directory and streams are those, whatever the user's code has changed."""
     try:
-        yield
+        with restored_streams():
+            yield
     finally:
         os.chdir(folder)
 
@@ -136,7 +140,7 @@ def _resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
     """The method, and the request with its settings: a foreign one is known only here."""
     spec = resolve(get_spec(request.target))
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
-    check_resolution(spec, request.settings, request.resolution_px)
+    check_resolution(spec, request.settings, request.resolution)
     set_switches(request, spec)
     return spec, request
 
@@ -155,7 +159,7 @@ def _warn(request: RunRequest, outcome: Outcome) -> None:
         )
     if outcome.first_convolution is not None:
         precision = request.variant.rpartition("-")[2]
-        said = outcome.first_convolution.sentence(request.resolution_px, precision)
+        said = outcome.first_convolution.sentence(request.resolution, precision)
         if said is not None:
             logger.warning("%s", said)
 
@@ -184,7 +188,8 @@ def _run(
     submodules: Sequence[str] = spec.submodules
     try:
         set_switches(request, spec)  # the count has called the method, too
-        method = _build(request, spec, memory)
+        with restored_streams():
+            method = _build(request, spec, memory)
         warn_of_switches(asked_switches(request, spec))
         set_switches(request, spec)  # whatever the method has changed
         inference = Inference(method, images, request.device_type)
@@ -220,14 +225,13 @@ def _run(
 
 def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
-    what = f"{type(error).__name__}: {error} ({error_place(error)})"
-    px = request.resolution_px
-    remedy = f"mend the method, or leave out {px} px if other sizes work; nothing was measured"
+    what = f"{one_line(error)} ({error_place(error)})"
+    remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
     return MethodError(request.target, what, remedy)
 
 
 def _title(request: RunRequest) -> str:
-    title = f"{request.method} {request.variant} {request.resolution_px} px"
+    title = f"{request.method} {request.variant} {request.resolution} px"
     process = f" process {request.process}" if request.process > 1 else ""
     return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
 
@@ -240,7 +244,7 @@ def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
 def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
     method = load_method_class(spec).build(
         request.settings,
-        resolution_px=request.resolution_px,
+        resolution=request.resolution,
         implementation=parse_variant(request.variant, spec).implementation,
         seed=request.seed,
     )

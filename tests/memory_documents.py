@@ -107,7 +107,7 @@ class Count:
 
     def _resolution(self, side_px: int) -> dict[str, Any]:
         return {
-            "resolution_px": side_px,
+            "resolution": str(side_px),
             "image_bytes": self.image_bytes(side_px),
             "needed_bytes": self.needed_bytes(side_px),
             "not_counted": list(self.not_counted),

@@ -9,26 +9,33 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Integer, Number, Text
+from ..resolution import Resolution
 from .spec import MethodSpec, ResolutionProblem
 
 FACTOR_PX = 32
 """The U-Net halves five times, and its skip connections need what was halved to be even."""
 
 
-def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
-    """Why DDAD does not run at a resolution; None at multiples of 32 px.
+def resolution_problem(
+    settings: Mapping[str, Any], resolution: Resolution
+) -> ResolutionProblem | None:
+    """Why DDAD does not run at a resolution; None where both sides are multiples of 32 px.
 
     Args:
         settings: of the method; they do not change the answer.
-        side_px: side length of the square image in px.
+        resolution: of the image.
     """
     del settings
-    if side_px >= FACTOR_PX and side_px % FACTOR_PX == 0:
+    sides_px = (resolution.width_px, resolution.height_px)
+    wrong = [side_px for side_px in dict.fromkeys(sides_px) if side_px % FACTOR_PX]
+    if not wrong:
         return None
-    below = max(side_px, 0) // FACTOR_PX * FACTOR_PX
+    below = Resolution(*(side_px // FACTOR_PX * FACTOR_PX for side_px in sides_px))
+    above = Resolution(*(-(-side_px // FACTOR_PX) * FACTOR_PX for side_px in sides_px))
+    numbers = f"{' and '.join(map(str, wrong))} {'are' if len(wrong) > 1 else 'is'} no multiple"
     return ResolutionProblem(
-        reason=f"the U-Net halves five times, and {side_px} is no multiple of {FACTOR_PX}",
-        nearest=tuple(side for side in (below, below + FACTOR_PX) if side),
+        reason=f"the U-Net halves five times, and {numbers} of {FACTOR_PX}",
+        nearest=tuple(one for one in (below, above) if one.pixels),
     )
 
 
@@ -74,5 +81,5 @@ SPEC = MethodSpec(
     precisions=("fp32", "tf32"),
     settings=Settings,
     resolution_problem=resolution_problem,
-    supported_resolutions=f"multiples of {FACTOR_PX} px",
+    supported_resolutions=f"multiples of {FACTOR_PX} px, both sides",
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Flag, Text
+from ..resolution import Resolution, square
 from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
@@ -19,53 +20,59 @@ FIXED_SIDE_PX = 256
 """The side at which the decoder of the reference, whose sizes are constants, fits the student."""
 
 
-def counting_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+def counting_problem(
+    settings: Mapping[str, Any], resolution: Resolution
+) -> ResolutionProblem | None:
     """Why not even the single networks of EfficientAD run at a resolution.
 
     Args:
         settings: of the method; they do not change the answer.
-        side_px: side length of the square image in px.
+        resolution: of the image.
 
     Returns:
-        None from 256 px on; no multiple of anything is needed.
+        None where both sides have 256 px or more; no multiple of anything is needed.
     """
     del settings
-    if side_px >= SMALLEST_SIDE_PX:
+    sides_px = (resolution.width_px, resolution.height_px)
+    least_px = min(sides_px)
+    if least_px >= SMALLEST_SIDE_PX:
         return None
     return ResolutionProblem(
         reason=(
-            f"after five halvings {side_px} px leave {max(side_px, 0) // 32} px, "
+            f"after five halvings {least_px} px leave {least_px // 32} px, "
             "less than the 8x8 kernel that ends the autoencoder's encoder"
         ),
-        nearest=(SMALLEST_SIDE_PX,),
+        nearest=(Resolution(*(max(side_px, SMALLEST_SIDE_PX) for side_px in sides_px)),),
     )
 
 
-def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
+def resolution_problem(
+    settings: Mapping[str, Any], resolution: Resolution
+) -> ResolutionProblem | None:
     """Why EfficientAD does not run at a resolution.
 
     Args:
         settings: of the method; the form of the autoencoder matters.
-        side_px: side length of the square image in px.
+        resolution: of the image.
 
     Returns:
-        None from 256 px on with the adaptive decoder (anomalib 2.7 behaves alike), and at 256 px
-        with the fixed one, as in nelson1425/EfficientAD.
+        None from 256 px on with the adaptive decoder (anomalib 2.7 behaves alike), and at 256 px,
+        a square, with the fixed one, as in nelson1425/EfficientAD.
     """
-    problem = counting_problem(settings, side_px)
+    problem = counting_problem(settings, resolution)
     if problem is not None or settings["autoencoder"] == "adaptive":
         return problem
     if settings["padding"]:
         reason = "with padding no student has the 56x56 values that the fixed autoencoder puts out"
         return ResolutionProblem(reason=reason, nearest=())
-    if side_px == FIXED_SIDE_PX:
+    if resolution == square(FIXED_SIDE_PX):
         return None
     return ResolutionProblem(
         reason=(
             "the fixed autoencoder puts out 56x56 values at every resolution, the student only at "
             f"{FIXED_SIDE_PX} px; `autoencoder: adaptive` has no such limit"
         ),
-        nearest=(FIXED_SIDE_PX,),
+        nearest=(square(FIXED_SIDE_PX),),
     )
 
 
@@ -111,7 +118,7 @@ SPEC = MethodSpec(
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,
     supported_resolutions=(
-        f"every side of at least {SMALLEST_SIDE_PX} px; "
+        f"every width and height of at least {SMALLEST_SIDE_PX} px; "
         f"with the fixed autoencoder {FIXED_SIDE_PX} px only, without padding"
     ),
 )

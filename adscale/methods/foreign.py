@@ -68,7 +68,7 @@ def planned_spec(target: str, *, where: str) -> MethodSpec:
         implementations=(),
         precisions=(),
         settings=AnySettings,
-        resolution_problem=lambda _settings, _side_px: None,
+        resolution_problem=lambda _settings, _resolution: None,
         supported_resolutions="what the method itself admits",
         foreign=True,
     )

@@ -10,47 +10,54 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Number, Positive, Text
+from ..resolution import Resolution
 from .spec import MethodSpec, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
 
 
-def patches_per_image(side_px: int) -> int:
-    """Patches of one image: the positions of the backbone's second stage, ceil(s/8)².
+def patch_grid(resolution: Resolution) -> tuple[int, int]:
+    """Rows and columns of the patches of one image, ceil(height/8) and ceil(width/8).
+
+    They are the positions of the backbone's second stage.
 
     Args:
-        side_px: side length of the square image in px.
+        resolution: of the image.
     """
-    return math.ceil(side_px / 8) ** 2
+    return math.ceil(resolution.height_px / 8), math.ceil(resolution.width_px / 8)
 
 
-def bank_rows(*, training_images: int, side_px: int, coreset_fraction: float) -> int:
+def bank_rows(*, training_images: int, resolution: Resolution, coreset_fraction: float) -> int:
     """Vectors that the coreset keeps: floor(images · patches · fraction), at least one.
 
     The product is that of the reference, in floating point: 0.29 of 100 patches are 28.
 
     Args:
         training_images: normal images of the training set.
-        side_px: side length of the square image in px.
+        resolution: of the image.
         coreset_fraction: share of the patches that is kept.
     """
-    patches = training_images * patches_per_image(side_px)
+    patches = training_images * math.prod(patch_grid(resolution))
     return max(1, int(patches * coreset_fraction))
 
 
-def resolution_problem(settings: Mapping[str, Any], side_px: int) -> ResolutionProblem | None:
-    """Why PatchCore does not run at a resolution; None from 9 px on.
+def resolution_problem(
+    settings: Mapping[str, Any], resolution: Resolution
+) -> ResolutionProblem | None:
+    """Why PatchCore does not run at a resolution; None where both sides have 9 px or more.
 
     Args:
         settings: of the method; they do not change the answer.
-        side_px: side length of the square image in px.
+        resolution: of the image.
     """
     del settings
-    if side_px >= SMALLEST_SIDE_PX:
+    sides_px = (resolution.width_px, resolution.height_px)
+    if min(sides_px) >= SMALLEST_SIDE_PX:
         return None
-    reason = f"the backbone's second stage leaves a single patch of {max(side_px, 0)} px"
-    return ResolutionProblem(reason=reason, nearest=(SMALLEST_SIDE_PX,))
+    reason = f"the backbone's second stage leaves a single patch of {min(sides_px)} px"
+    nearest = Resolution(*(max(side_px, SMALLEST_SIDE_PX) for side_px in sides_px))
+    return ResolutionProblem(reason=reason, nearest=(nearest,))
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
@@ -97,5 +104,5 @@ SPEC = MethodSpec(
     precisions=("fp32", "tf32"),
     settings=Settings,
     resolution_problem=resolution_problem,
-    supported_resolutions=f"every side of at least {SMALLEST_SIDE_PX} px",
+    supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",
 )

@@ -12,6 +12,7 @@ from pydantic import dataclasses as records
 
 from ..errors import ConfigError, UnsupportedResolutionError
 from ..models import CLOSED, checked, nearest
+from ..resolution import Resolution
 
 Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
 """How the work of a submodule grows with the image, from what it computes: the same for each pixel,
@@ -23,8 +24,8 @@ class ResolutionProblem:
     """Why an architecture does not run at a resolution, and where it would."""
 
     reason: str
-    nearest: tuple[int, ...]
-    """The nearest supported side lengths in px, ascending: one below and one above, if any."""
+    nearest: tuple[Resolution, ...]
+    """The nearest that are supported, ascending: one below and one above, if any."""
 
 
 @records.dataclass(frozen=True, config=CLOSED)
@@ -47,11 +48,13 @@ class MethodSpec:
     precisions: tuple[str, ...]
     settings: type[Any]
     """Model of the class's settings; every field has a description and a default."""
-    resolution_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None]
-    """Called with the settings and a side length in px; None where the method runs."""
+    resolution_problem: Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None]
+    """Called with the settings and a resolution; None where the method runs."""
     supported_resolutions: str
     """The same in words, for ``python -m profiling methods``."""
-    counting_problem: Callable[[Mapping[str, Any], int], ResolutionProblem | None] | None = None
+    counting_problem: Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None] | None = (
+        None
+    )
     """As ``resolution_problem``, for counting memory, where that is possible at more resolutions:
     the networks run one by one, though not together. None: as ``resolution_problem``."""
     complexity: Mapping[str, Complexity] = field(default_factory=dict)
@@ -132,7 +135,7 @@ def check_implementation(
 def check_resolution(
     spec: MethodSpec,
     settings: Mapping[str, Any],
-    resolution_px: int,
+    resolution: Resolution,
     *,
     where: str = "resolution",
 ) -> None:
@@ -141,19 +144,19 @@ def check_resolution(
     Args:
         spec: of the method.
         settings: of the method, defaults filled in.
-        resolution_px: side length of the square image.
+        resolution: of the image.
         where: the place the resolution comes from, for the error.
 
     Raises:
-        UnsupportedResolutionError: with the reason and the nearest supported side lengths.
+        UnsupportedResolutionError: with the reason and the nearest that are supported.
     """
-    _refuse(spec, spec.resolution_problem(settings, resolution_px), resolution_px, where)
+    _refuse(spec, spec.resolution_problem(settings, resolution), resolution, where)
 
 
 def check_countable(
     spec: MethodSpec,
     settings: Mapping[str, Any],
-    resolution_px: int,
+    resolution: Resolution,
     *,
     where: str = "resolution",
 ) -> None:
@@ -162,31 +165,31 @@ def check_countable(
     Args:
         spec: of the method.
         settings: of the method, defaults filled in.
-        resolution_px: side length of the square image.
+        resolution: of the image.
         where: the place the resolution comes from, for the error.
 
     Raises:
-        UnsupportedResolutionError: with the reason and the nearest possible side lengths.
+        UnsupportedResolutionError: with the reason and the nearest that are possible.
     """
-    _refuse(spec, counting_problem(spec, settings, resolution_px), resolution_px, where)
+    _refuse(spec, counting_problem(spec, settings, resolution), resolution, where)
 
 
 def counting_problem(
-    spec: MethodSpec, settings: Mapping[str, Any], resolution_px: int
+    spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution
 ) -> ResolutionProblem | None:
     """Why memory cannot be counted at a resolution, None where it can."""
-    return (spec.counting_problem or spec.resolution_problem)(settings, resolution_px)
+    return (spec.counting_problem or spec.resolution_problem)(settings, resolution)
 
 
 def _refuse(
-    spec: MethodSpec, problem: ResolutionProblem | None, resolution_px: int, where: str
+    spec: MethodSpec, problem: ResolutionProblem | None, resolution: Resolution, where: str
 ) -> None:
     if problem is None:
         return
-    near = " or ".join(f"{side_px} px" for side_px in problem.nearest)
+    near = " or ".join(f"{one} px" for one in problem.nearest)
     raise UnsupportedResolutionError(
         where,
-        f"{spec.target} does not run at {resolution_px} px ({problem.reason})",
+        f"{spec.target} does not run at {resolution} px ({problem.reason})",
         f"nearest that it supports: {near}" if near else f"it runs at {spec.supported_resolutions}",
     )
 

@@ -122,6 +122,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
         raise ArgumentError("--kernel-table", what, "add --run run.json, or use --kernels")
+    if options.keep_going and not options.run:
+        raise ArgumentError("--keep-going", "is for a run of a study", "leave it out")
     if options.run:
         record = options.run if options.keep_going else None
         or_note(record, lambda: _write_run(options), lambda: _write_nothing(options))
@@ -150,6 +152,9 @@ def _write_run(options: argparse.Namespace) -> None:
     from ..tables import write_parquet
 
     run = read_run(options.run)
+    if run.record.request.collector == "none":
+        what = "is the record of the latency pass, which has no profile"
+        raise ArgumentError(f"--run {options.run}", what, "name run.json, beside it")
     found = run_ranges(run, _read(options))
     metadata: dict[str, str] = {}
     if found.coverage is not None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.files import output_file
 
-from .arguments import positive, side_px
+from .arguments import positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def _add_claims(subparsers: Subparsers) -> None:
     parser.add_argument("claim", choices=list(CLAIMS), metavar="CLAIM", help=", ".join(CLAIMS))
     parser.add_argument("counts", type=Path, nargs="+", metavar="memory.json")
     parser.add_argument(
-        "--at", type=side_px, nargs="+", metavar="PX", help="these resolutions only (default: all)"
+        "--at", type=side, nargs="+", metavar="PX", help="these resolutions only (default: all)"
     )
     parser.add_argument(
         "--tflops",
@@ -139,6 +140,11 @@ def _claims(options: argparse.Namespace) -> None:
 
     counts = read_counts(options.counts)
     if options.at is not None:
+        counted = sorted({count.resolution_px for count in counts})
+        lacking = [str(px) for px in options.at if px not in counted]
+        if lacking:
+            what = f"nothing is counted at {', '.join(lacking)} px"
+            raise ArgumentError("--at", what, f"choose from: {', '.join(map(str, counted))}")
         counts = [count for count in counts if count.resolution_px in options.at]
     print(_text(_table(options.claim, counts, options.tflops)))
 
@@ -206,8 +212,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _lines(name: str) -> list[str]:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        what = f"{name} cannot be read ({error.strerror})"
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{name} cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})"
         raise ArgumentError(
             "--expected", what, "name a file with a run folder on each line"
         ) from error

@@ -43,13 +43,18 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _add_tables(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tables", type=Path, metavar="TABLES", help="folder of the study's tables")
+    parser.add_argument(
+        "tables",
+        type=Path,
+        metavar="TABLES",
+        help="folder of the study's tables, or of its results",
+    )
 
 
 def _report(options: argparse.Namespace) -> None:
     from ..report.page import read_content, render
 
-    _write(options.output, render(read_content(options.tables, options.title)))
+    _write(options.output, render(read_content(_folder(options.tables), options.title)))
 
 
 def _conclude(options: argparse.Namespace) -> None:
@@ -59,7 +64,7 @@ def _conclude(options: argparse.Namespace) -> None:
     from ..runtime_table import RUNTIME
     from ..tables import read_csv
 
-    folder: Path = options.tables
+    folder = _folder(options.tables)
     runtime, runs, feasibility = (
         read_csv(folder / table.file, table.schema) for table in (RUNTIME, RUNS, FEASIBILITY)
     )
@@ -69,6 +74,12 @@ def _conclude(options: argparse.Namespace) -> None:
         print(text)
     else:
         _write(options.output, f"{text}\n")
+
+
+def _folder(named: Path) -> Path:
+    """The folder of the tables, also where that of all results is named."""
+    below = named / "tables"
+    return below if below.is_dir() and not (named / "runtime.csv").is_file() else named
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from adscale.errors import ArgumentError
 
-from ..hardware import Sensor
+from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
 from ..numbers import known, known_interval
-from .fitting import GIB, Target, measured_devices, on_device
+from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
+from .fitting import GIB, between_gib
 from .rows import feasibility_rows
 from .tables import FeasibilityTables
 
@@ -29,8 +30,8 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
         ArgumentError: the question names what the study does not know, or no memory.
     """
     tables = _chosen(tables, options)
-    target = _target(tables.runtime, options.device, options.vram_gib)
-    sensor = Sensor(f"{options.sensor_mp:g} MP", options.sensor_mp)
+    target = _target(tables.runtime, options)
+    sensor = _sensor(options.sensor, options.sensor_mp)
     if options.device is not None:
         for row in feasibility_rows(tables, [target], [sensor]):
             print(answer(row, options.cycle_ms))
@@ -56,20 +57,47 @@ def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> Feasibili
     return replace(tables, counts=counts)
 
 
-def _target(runtime: pd.DataFrame | None, device: str | None, vram_gib: float | None) -> Target:
+def _sensor(asked: str | None, megapixels: float | None) -> Sensor:
+    if asked is None:
+        assert megapixels is not None, "the command asks for one of them"
+        return Sensor(f"{megapixels:g} MP", megapixels)
+    if megapixels is not None:
+        raise ArgumentError("--sensor-mp", "--sensor is given, too", "leave one of them out")
+    return asked_sensor(asked)
 
-    memory_bytes = None if vram_gib is None else int(vram_gib * GIB)
-    size = None if vram_gib is None else f"{vram_gib:g} GiB"
+
+def _target(runtime: pd.DataFrame | None, options: argparse.Namespace) -> Target:
+    gpu, device = _gpu(options.gpu, options.vram_gib), options.device
+    devices = measured_devices(runtime)
     if device is None:
-        if size is None:
-            remedy = "give the memory of the GPU, or --device of one that was measured"
-            raise ArgumentError("--vram-gib", "missing", remedy)
-        return Target(size, "cuda", memory_bytes)
-    known = {one.name: one for one in measured_devices(runtime)}
+        if gpu is None:
+            remedy = "give a GPU or its memory, or --device of one that was measured"
+            raise ArgumentError("--gpu or --vram-gib", "missing", remedy)
+        own = of_gpu(gpu, devices)  # several devices of the same GPU differ in nothing but latency
+        return own[0]._replace(name=_size(own[0])) if options.gpu else own[0]
+    known = {one.name: one for one in devices}
     if device not in known:
         remedy = f"choose from: {', '.join(known) or 'none, nothing was measured'}"
         raise ArgumentError("--device", f"{device} was not measured", remedy)
-    return on_device(known[device], size or device, memory_bytes)
+    if gpu is None or is_listed_as(gpu, known[device]):
+        unified = gpu is not None and gpu.unified_memory
+        return on_device(known[device], device, None, unified_memory=unified)
+    memory_bytes = int(gpu.memory_gib * GIB)
+    return on_device(known[device], gpu.name, memory_bytes, unified_memory=gpu.unified_memory)
+
+
+def _gpu(name: str | None, vram_gib: float | None) -> Gpu | None:
+    """The GPU that is asked for, by its name or by its memory; None: neither."""
+    if name is None:
+        return None if vram_gib is None else Gpu(f"{vram_gib:g} GiB", vram_gib)
+    if vram_gib is not None:
+        raise ArgumentError("--vram-gib", "--gpu is given, too", "leave one of them out")
+    return listed_gpu(name)
+
+
+def _size(target: Target) -> str:
+    memory = "" if target.memory_bytes is None else f" ({target.memory_bytes / GIB:.4g} GiB)"
+    return f"{target.name}{memory}"
 
 
 def answer(
@@ -85,7 +113,7 @@ def answer(
         measured: rows of the same method, variant and sensor on each device that was measured,
             whose latencies are told beside each other; None: the device is that of `row`.
     """
-    named = f"{row['method']} {row['variant']}, {row['megapixels']:g} MP ({row['sensor_px']} px)"
+    named = f"{row['method']} {row['variant']}, {_image_words(row)}"
     if row["verdict"] == "refused":
         return f"{named}: {row['reason']}"
     verdicts = {"fits": "fits", "does_not_fit": "does not fit", "uncertain": "uncertain"}
@@ -97,6 +125,17 @@ def answer(
         if not measured:
             parts.append("no runtime: nothing was measured")
     return f"{named}, {row['gpu']}: {'; '.join(part for part in parts if part)}"
+
+
+def _image_words(row: Mapping[str, Any]) -> str:
+    """The image of the sensor, and the square that stands for it."""
+    side, width = row["sensor_px"], row["sensor_width_px"]
+    if pd.isna(width):
+        return f"{row['megapixels']:g} MP ({side} px)"
+    size = f"{width} x {row['sensor_height_px']} px"
+    name = "" if row["sensor"] == size.replace(" px", "").replace(" ", "") else f"{row['sensor']}, "
+    square = "" if width == row["sensor_height_px"] else f", as the square with {side} px"
+    return f"{name}{size} ({row['megapixels']:.3g} MP{square})"
 
 
 def _timed_words(row: Mapping[str, Any], cycle_ms: float | None) -> str:
@@ -150,12 +189,7 @@ def _memory_words(row: Mapping[str, Any]) -> str:
     if pd.isna(row["counted_low_bytes"]):
         return ""
     low, high = row["counted_low_bytes"], row["counted_high_bytes"]
-    if pd.isna(high):
-        size = f"more than {low / GIB:.4g}"
-    elif low == high:
-        size = f"{high / GIB:.4g}"
-    else:
-        size = f"{low / GIB:.4g} to {high / GIB:.4g}"
+    size = f"more than {low / GIB:.4g}" if pd.isna(high) else between_gib(low, high)
     at = "" if row["resolution_px"] == row["sensor_px"] else f" at {row['resolution_px']} px"
     return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
 

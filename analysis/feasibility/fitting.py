@@ -1,4 +1,4 @@
-"""Does it fit? What an inference needs at the image of a sensor, and where methods may run.
+"""Does it fit? What an inference needs at the image of a sensor.
 
 Counted is what the device must hold for tensors and libraries, exactly (docs/memory.md). A process
 takes more: CUDA's context with the code of its kernels, and what an allocator holds of the driver
@@ -10,16 +10,13 @@ largest image that ran, the smallest that did not fit.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..figures.captions import DEVICE_WORDS
-from ..hardware import Gpu
+from ..numbers import places
 
 GIB = 2**30
 
@@ -34,6 +31,13 @@ ALLOCATOR_RESERVE = 0.10
 """Share of the counted memory that torch's allocator may hold beyond what is alive, at most.
 
 An assumption: pieces of memory that no tensor fits into.
+"""
+
+ASSUMED_SYSTEM_BYTES = (int(0.5 * GIB), int(4.0 * GIB))
+"""Range of what the operating system and the process on the CPU take of a memory that CPU and GPU
+share, as that of a Jetson.
+
+An assumption, wide on purpose: it depends on desktop, drivers and what else runs.
 """
 
 ADMISSIBLE_STEP = 1.02
@@ -52,11 +56,13 @@ class Context:
         low: at least.
         high: at most.
         basis: `measured` or `assumed`.
+        with_system: whether what the system takes of a memory that CPU and GPU share is in it.
     """
 
     low: int
     high: int
     basis: str
+    with_system: bool = False
 
 
 ASSUMED = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
@@ -125,6 +131,17 @@ def measured_context(
     if known.empty:
         return ASSUMED
     return Context(max(int(known.min()), 0), int(known.max()), "measured")
+
+
+def in_unified_memory(context: Context) -> Context:
+    """A context with what the system takes of a memory that CPU and GPU share.
+
+    That is assumed. Measured, a context may hold it already, since free memory is all that a driver
+    tells there: then the lower end stays.
+    """
+    low, high = ASSUMED_SYSTEM_BYTES
+    least = 0 if context.basis == "measured" else low
+    return Context(context.low + least, context.high + high, "assumed", with_system=True)
 
 
 def counts_for(
@@ -212,6 +229,8 @@ def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, s
     if memory_bytes is None:
         return "uncertain", "the memory of the device is not known"
     size = f"{memory_bytes / GIB:.4g} GiB"
+    if need.context.with_system:
+        size += " that CPU and GPU share"
     if need.low > memory_bytes:
         return "does_not_fit", f"needs at least {need.low / GIB:.4g} of {size}"
     if need.incomplete:
@@ -220,136 +239,38 @@ def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, s
         return "uncertain", f"not counted at this size: {need.basis}"
     if need.high <= memory_bytes:
         return "fits", f"needs at most {need.high / GIB:.4g} of {size}"
-    between = f"needs {need.low / GIB:.4g} to {need.high / GIB:.4g} of {size}"
+    between = f"needs {between_gib(need.low, need.high, memory_bytes)} of {size}"
     return "uncertain", f"{between}: {_unknown(need)}"
+
+
+def between_gib(low_bytes: float, high_bytes: float, limit_bytes: float | None = None) -> str:
+    """Words such as `4.2 to 5.1`, in GiB, with the digits that the distance leaves.
+
+    Args:
+        low_bytes: lower end.
+        high_bytes: upper end.
+        limit_bytes: what lies between them and is told from both by more digits; None: nothing.
+    """
+    low, high = low_bytes / GIB, high_bytes / GIB
+    if low == high:
+        return f"{high:.4g}"
+    place = max(places((low + high) / 2, low, high), 0)
+    if limit_bytes is not None:
+        limit = limit_bytes / GIB
+        while place < 9 and not round(low, place) <= limit < round(high, place):
+            place += 1
+    return f"{low:,.{place}f} to {high:,.{place}f}"
 
 
 def _unknown(need: Need) -> str:
     parts = []
     if need.context.basis == "assumed":
         what = "CUDA's context" if need.device_type == "cuda" else "the process without the method"
-        parts.append(f"{what} is assumed")
+        system = " with the system's share" if need.context.with_system else ""
+        parts.append(f"{what}{system} is assumed")
     if need.counted_low != need.counted_high:
         parts.append(need.basis)
     return "; ".join([*parts, "the allocator's reserve is assumed"])
-
-
-SAME_MEMORY = 0.05
-"""Share by which what a driver reports may differ from a GPU's nominal memory."""
-
-_NOT_IN_NAMES = {"nvidia", "geforce", "tesla", "quadro", "gpu", "generation"}
-
-
-class Device(NamedTuple):
-    """A device that was measured, see `runtime.csv`."""
-
-    name: str
-    device_type: str
-    hardware: str
-    memory_bytes: int | None
-
-
-class Target(NamedTuple):
-    """Where a method may run.
-
-    Attributes:
-        name: of the GPU, or of the CPU device.
-        device_type: `cuda` or `cpu`.
-        memory_bytes: of the device where it was measured, else nominal; None: not known.
-        device: under which it was measured; None: it was not.
-        hardware: its model as it was measured.
-        measured_bytes: memory of the device where it was measured: what ran there runs with as
-            much or more, what ran out there runs out with as much or less.
-    """
-
-    name: str
-    device_type: str
-    memory_bytes: int | None
-    device: str | None = None
-    hardware: str | None = None
-    measured_bytes: int | None = None
-
-
-def measured_devices(runtime: pd.DataFrame | None) -> list[Device]:
-    """Devices of `runtime.csv` in their order; none without it."""
-    if runtime is None:
-        return []
-    found = []
-    for name, rows in runtime.groupby("device", sort=False):
-        first, memory_bytes = rows.iloc[0], rows["device_memory_bytes"].min()
-        known = None if pd.isna(memory_bytes) else int(memory_bytes)
-        found.append(Device(str(name), str(first["device_type"]), str(first["hardware"]), known))
-    return found
-
-
-def same_gpu(gpu: Gpu, hardware: str) -> bool:
-    """Whether a GPU of the configuration is the measured hardware.
-
-    `RTX 4090` is `NVIDIA GeForce RTX 4090`, and not `NVIDIA GeForce RTX 4090 Laptop GPU`. `H100`
-    with 80 GiB is `NVIDIA H100 80GB HBM3`, and not `NVIDIA H100 PCIe`, which is slower: its
-    name has to say so; `A100` is `NVIDIA A100-SXM4-80GB`, for the same reason. A size of memory in
-    the driver's name has to be that of the GPU.
-    """
-    sizes = [int(size) for size in re.findall(r"(?<![\w.])(\d+)gb\b", hardware.lower())]
-    if any(abs(size - gpu.memory_gib) > SAME_MEMORY * gpu.memory_gib for size in sizes):
-        return False
-    return _model(gpu.name) == _model(hardware)
-
-
-def _model(text: str) -> str:
-    words = re.findall(r"[a-z0-9]+", text.lower())
-    return "".join(
-        word
-        for word in words
-        if word not in _NOT_IN_NAMES and not re.fullmatch(r"\d+gb|hbm\d+e?|sxm\d*", word)
-    )
-
-
-def on_device(device: Device, name: str, memory_bytes: int | None) -> Target:
-    """A target with the memory given, else with that of the device.
-
-    Args:
-        device: that was measured.
-        name: of the target.
-        memory_bytes: that is asked for; None: that of the device.
-    """
-    has = device.memory_bytes
-    asked = has if memory_bytes is None else memory_bytes
-    same = has is not None and asked is not None and abs(asked - has) <= SAME_MEMORY * asked
-    return Target(
-        name=name,
-        device_type=device.device_type,
-        memory_bytes=has if same else asked,
-        device=device.name,
-        hardware=device.hardware,
-        measured_bytes=has,
-    )
-
-
-def targets(gpus: Sequence[Gpu], runtime: pd.DataFrame | None) -> list[Target]:
-    """GPUs, each with the devices that are one of them, then all other measured devices.
-
-    Args:
-        gpus: of the configuration.
-        runtime: `runtime.csv`; None without it.
-    """
-    devices = measured_devices(runtime)
-    found: list[Target] = []
-    listed: set[str] = set()
-    for gpu in gpus:
-        memory_bytes = int(gpu.memory_gib * GIB)
-        same = [one for one in devices if one.device_type == "cuda" and same_gpu(gpu, one.hardware)]
-        listed.update(one.name for one in same)
-        for one in same:
-            name = gpu.name if len(same) == 1 else f"{gpu.name} ({one.name})"
-            found.append(on_device(one, name, memory_bytes))
-        if not same:
-            found.append(Target(gpu.name, "cuda", memory_bytes))
-    for one in devices:
-        if one.name not in listed:
-            what = "CPU" if one.device_type == "cpu" else one.hardware
-            found.append(on_device(one, f"{one.name} ({what})", None))
-    return found
 
 
 RAN, OUT_OF_MEMORY = "ok", "out_of_memory"

@@ -22,13 +22,14 @@ from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
 from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
+from .devices import Target
 from .fitting import (
     GIB,
     RAN,
     Need,
-    Target,
     counts_for,
     fits,
+    in_unified_memory,
     measured_context,
     need_at,
     observed,
@@ -149,7 +150,7 @@ def _predicted(growth: Growth, side_px: int) -> Estimate | str:
     curve = growth.curve([side_px])
     if curve.refused[0]:
         return f"extrapolation refused: {curve.refused[0]}"
-    low, high = float(curve.band.low[0]), float(curve.band.high[0])
+    low, high = float(curve.band_low[0]), float(curve.band_high[0])
     return Estimate(float(curve.predicted[0]), max(low, 0.0), high if np.isfinite(high) else None)
 
 
@@ -187,7 +188,8 @@ class _Pair:
             for (*of, side_px), reason in tables.refused.items()
             if of == [method, variant] and side_px not in ran
         }
-        self._context = measured_context(tables.measured, target.hardware, method, variant)
+        context = measured_context(tables.measured, target.hardware, method, variant)
+        self._context = in_unified_memory(context) if target.unified_memory else context
         self._runs: pd.DataFrame | None = None
         if tables.runtime is not None and target.device is not None:
             wanted = {"device": target.device, **self._names}
@@ -209,7 +211,11 @@ class _Pair:
             "gpu": target.name,
             "device_type": target.device_type,
             "gpu_memory_bytes": target.memory_bytes,
+            "unified_memory": target.unified_memory,
             "sensor": sensor.name,
+            "sensor_width_px": sensor.width_px,
+            "sensor_height_px": sensor.height_px,
+            "line_scan": sensor.line_scan,
             "megapixels": sensor.megapixels,
             **self._names,
             "sensor_px": side_px,

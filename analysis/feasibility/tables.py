@@ -14,6 +14,7 @@ from adscale.tables import (
     Output,
     Table,
     TableJob,
+    flag,
     integer,
     join,
     pick,
@@ -44,10 +45,17 @@ FEASIBILITY = Table(
         pick(RUN, "device_type"),
         integer("gpu_memory_bytes",
                 means="its memory: by the driver where it was measured, else nominal"),
+        flag("unified_memory", means="whether CPU and GPU share it: then the two ends include what "
+             "the operating system and the process on the CPU take, which is assumed"),
         text("sensor", means="its name"),
+        integer("sensor_width_px", "sensor_height_px", means="its image as it is recorded, of a "
+                "line-scan sensor the pixels of its line and the lines of an image; null where "
+                "only its megapixels are given"),
+        flag("line_scan", means="whether it is a line-scan sensor"),
         real("megapixels", means="its pixels in millions", unit="MP"),
         METHOD,
-        integer("sensor_px", means="side of the square image with as many pixels, rounded up"),
+        integer("sensor_px", means="side of the square image with as many pixels, rounded "
+                "up, which stands for width and height"),
         integer("resolution_px", means="side that is judged: the same, or the one to which the "
                 "method rounds it up"),
         text("verdict", means="`fits`, `does_not_fit`, `uncertain`, `refused`"),
@@ -138,7 +146,7 @@ def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataF
         Rows of `FEASIBILITY`: by method, variant, GPU and sensor in their given order.
     """
     from ..tables import make_table
-    from .fitting import targets
+    from .devices import targets
     from .rows import feasibility_rows
 
     judged = targets(hardware.gpus, tables.runtime)
@@ -225,8 +233,9 @@ def _whole(table: pd.DataFrame) -> pd.DataFrame:
 def _answer(options: argparse.Namespace) -> None:
     from .answer import print_answers
 
-    if options.sensor_mp is None:
-        raise ArgumentError("--sensor-mp", "missing", "say what is asked, or name -o for a table")
+    if options.sensor is None and options.sensor_mp is None:
+        remedy = "say what is asked, or name -o for a table"
+        raise ArgumentError("--sensor or --sensor-mp", "missing", remedy)
     print_answers(read_tables(options.tables), options)
 
 
@@ -236,7 +245,7 @@ FEASIBLE = TableJob(
     help="does it fit, and is it fast enough?",
     description="""Answers in one line per method and variant, from the tables of a study.
 With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
-Sensors stand for the square image with as many pixels; sensors that are not square are outside.""",
+Each sensor is judged as the square image with as many pixels.""",
     arguments=(
         Argument(
             "--tables",
@@ -251,14 +260,28 @@ Sensors stand for the square image with as many pixels; sensors that are not squ
         ),
         Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
         Argument("--variant", {"help": "one variant; all by default"}),
-        Argument("--sensor-mp", {"type": positive, "metavar": "MP", "help": "pixels in millions"}),
-        Argument("--vram-gib", {"type": positive, "metavar": "GIB", "help": "memory of the GPU"}),
+        Argument(
+            "--sensor",
+            {
+                "metavar": "NAME",
+                "help": "a sensor of config/hardware.yaml, or its pixels, such as 2448x2048",
+            },
+        ),
+        Argument(
+            "--sensor-mp",
+            {"type": positive, "metavar": "MP", "help": "instead: its pixels in millions"},
+        ),
+        Argument("--gpu", {"metavar": "NAME", "help": "a GPU of config/hardware.yaml"}),
+        Argument(
+            "--vram-gib",
+            {"type": positive, "metavar": "GIB", "help": "instead: the memory of the GPU"},
+        ),
         Argument(
             "--device",
             {
                 "metavar": "NAME",
                 "help": "measured device whose latency counts, and whose memory without "
-                "--vram-gib; without it, that of every measured device is told",
+                "--gpu and --vram-gib; without it, that of every measured device is told",
             },
         ),
         Argument(

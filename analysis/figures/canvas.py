@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adscale.config_file import FigureStyle
 from adscale.errors import ArgumentError
 from adscale.files import write_output
+from adscale.models import checked
 
 from ..numbers import known, unsigned_zero
 
@@ -65,18 +67,17 @@ class Style:
         """Reads ``{"width_mm": …}``; what is absent keeps its default.
 
         Raises:
-            ArgumentError: the text is no JSON object with these keys.
+            UserError: the text is no JSON object with these keys, or a value cannot be drawn.
         """
         if text is None:
             return cls()
         try:
             given = json.loads(text)
-            if "remark" in given:
-                raise TypeError("remark is no choice")  # noqa: TRY301 - told as all others are
-            return cls(**given)
-        except (json.JSONDecodeError, TypeError) as error:
-            allowed = ", ".join(one.name for one in fields(cls) if one.name != "remark")
+        except json.JSONDecodeError as error:
+            allowed = ", ".join(one.name for one in fields(FigureStyle))
             raise ArgumentError("--style", str(error), f"give a JSON object of {allowed}") from None
+        chosen = checked(FigureStyle, given, "--style")
+        return cls(chosen.width_mm, chosen.font_pt, chosen.png_dpi)
 
 
 def submodule_colour(name: str) -> str:

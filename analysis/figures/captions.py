@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..numbers import percent
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
-from ..statistics.unseen import unseen_share
+from ..statistics.unseen import unseen_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,7 @@ def _unseen(rows: pd.DataFrame) -> str:
     images = rows.loc[rows["status"] == "ok", "images"]
     if images.empty or images.min() < 1:
         return ""
-    share = unseen_share(int(images.min()))
-    return f" (unseen rare slow images may add {percent(share)})"
+    return f" ({unseen_words(int(images.min()))})"
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:

@@ -209,6 +209,8 @@ def hardware_words(hardware: Hardware, largest_px: int) -> str:
             " Dashed horizontal lines: nominal memory of GPUs, of which an inference may use "
             "somewhat less."
         )
+    if any(gpu.unified_memory for gpu in hardware.gpus):
+        words += " Unified memory is shared with the CPU and its operating system."
     if hardware.sensors:
         words += (
             " Dotted vertical lines: square images with as many pixels as these sensors have."

@@ -149,7 +149,8 @@ def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
     memory = gpu["gpu_memory_bytes"]
     name = str(gpu["gpu"])
     short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
-    return short if pd.isna(memory) else f"{short}, {memory / GIB:.3g} GiB"
+    shared = " unified" if pd.notna(gpu["unified_memory"]) and gpu["unified_memory"] else ""
+    return short if pd.isna(memory) else f"{short}, {memory / GIB:.3g} GiB{shared}"
 
 
 def cell_text(cell: Mapping[Hashable, Any]) -> str:
@@ -172,19 +173,31 @@ def rate_text(rate: float) -> str:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    from ..feasibility.fitting import ALLOCATOR_RESERVE, ASSUMED_CONTEXT_BYTES, GIB
+    from ..feasibility.fitting import (
+        ALLOCATOR_RESERVE,
+        ASSUMED_CONTEXT_BYTES,
+        ASSUMED_SYSTEM_BYTES,
+        GIB,
+    )
 
+    unified = table["unified_memory"].fillna(value=False)
     assumed = table["context_basis"].eq("assumed").any()
     low, high = (size / GIB for size in ASSUMED_CONTEXT_BYTES)
     context = (
         f", assumed to be {low:g} to {high:g} GiB where it was not measured," if assumed else ""
     )
     reserve = f"{ALLOCATOR_RESERVE * 100:.0f} % for the allocator"
+    least, most = (size / GIB for size in ASSUMED_SYSTEM_BYTES)
+    shared = (
+        f" Unified memory is that of the CPU, too, whose system is assumed to take {least:g} to "
+        f"{most:g} GiB of it."
+    )
     return (
         f"{table['variant'].iloc[0]}: does an image of the sensor, as the square with as many "
         "pixels, fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
-        f"context of the process{context} and {reserve}, or seen where it was run. Sensors that "
-        f"are not square are outside.{_rates(table)}"
+        f"context of the process{context} and {reserve}, or seen where it was run. Images that "
+        f"are not square are not judged themselves.{shared if unified.any() else ''}"
+        f"{_rates(table)}"
     )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from .estimation import Fit
-from .models import POWER, Term
-
-Found = dict[Term, float]
+from .models import POWER, SIDE, Case, Floats, Term
 
 
 class Coefficient(NamedTuple):
@@ -17,7 +15,7 @@ class Coefficient(NamedTuple):
     Attributes:
         name: as in the formula of the law.
         value: in the unit.
-        unit: that of the quantity, or per pixel, per pixel², per px of side, per px² of side.
+        unit: that of the quantity, or per pixel, pixel², pixel^p, px of side, px² of side.
     """
 
     name: str
@@ -25,66 +23,66 @@ class Coefficient(NamedTuple):
     unit: str
 
 
-def physical_coefficients(fit: Fit, unit: str, series: int = 0) -> tuple[Coefficient, ...]:
+def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coefficient, ...]:
     """All coefficients of the law, those that are zero too.
 
     A power of the pixels is told as the one that has the value and the slope of its two neighbours
     at the largest measured side.
+
+    Args:
+        case: that was fitted.
+        found: its coefficients in units of y.
+        unit: of y.
     """
-    law, found = fit.case.law, _by_term(fit, series)
+    law, pixels, by_term = case.law, case.measured[-1] ** 2, _by_term(case, found)
     unit = f"({unit})²" if law.root > 1 else unit
-    if fit.case.branch_unseen:
-        return (Coefficient(law.symbols[0], found[0][0], unit),)
-    if "u" in law.terms:
-        return _in_the_side(fit, found[1], unit)
-    pixels = fit.case.measured.px[-1] ** 2
+    lower, upper, _ = by_term
+    if case.branch_unseen:
+        return (Coefficient(law.symbols[0], lower[0], unit),)
+    if law is SIDE:  # a + b·u + c·u², u = s / largest - origin, in powers of s
+        a, b, c = (upper.get(term, 0.0) for term in law.terms)
+        scale, origin = case.measured[-1], case.measured[0] / 4 / case.measured[-1]
+        values = (a - b * origin + c * origin**2, (b - 2 * c * origin) / scale, c / scale**2)
+        return in_the_side(values, unit)
     if law is POWER:
-        powers = {power: value for power, value in found[1].items() if power}
+        powers = {float(power): value for power, value in upper.items() if power}
         total = sum(powers.values())
-        p = sum(_power(power) * value for power, value in powers.items()) / total if total else 1.0
-        b = Coefficient("b", total / pixels**p, f"{unit} per pixel^p")
-        return Coefficient("a", found[1].get(0, 0.0), unit), b, Coefficient("p", p, "")
-    terms = zip((law.lower, law.terms, law.beside), found, strict=True)
-    values = [(_power(term), of.get(term, 0.0)) for part, of in terms for term in part]
+        p = sum(power * value for power, value in powers.items()) / total if total else 1.0
+        values = (upper.get(0, 0.0), total / pixels**p, p)
+        return tuple(map(Coefficient, law.symbols, values, (unit, f"{unit} per pixel^p", "")))
+    parts = zip((law.lower, law.terms, law.beside), by_term, strict=True)
+    terms = [(_power(term), of.get(_power(term), 0.0)) for part, of in parts for term in part]
     return tuple(
         Coefficient(symbol, value / pixels**power, unit + ("", " per pixel", " per pixel²")[power])
-        for symbol, (power, value) in zip(law.symbols, values, strict=True)
+        for symbol, (power, value) in zip(law.symbols, terms, strict=True)
     )
 
 
-def knee_px(fit: Fit, series: int = 0) -> float | None:
+def in_the_side(values: Iterable[float], unit: str) -> tuple[Coefficient, ...]:
+    """The coefficients of a parabola in the side in px, for values of the unit."""
+    units = (unit, f"{unit} per px of side", f"{unit} per px² of side")
+    return tuple(map(Coefficient, "abc", values, units))
+
+
+def knee_px(case: Case, found: Floats) -> float | None:
     """Side at which the upper part rises above the lower; None without one of them."""
-    if not fit.case.below or fit.case.branch_unseen:
+    if not case.below or case.branch_unseen:
         return None
-    lower, upper, _ = (
-        {_power(term): value for term, value in part.items()} for part in _by_term(fit, series)
-    )
+    lower, upper, _ = _by_term(case, found)
     above, b, c = (upper.get(power, 0.0) - lower.get(power, 0.0) for power in (0, 1, 2))
     # the root that stays finite as c goes to 0
     divisor = b + math.sqrt(max(b * b - 4 * c * above, 0))
     if divisor <= 0 or above > 0:
         return None
-    return math.sqrt(-2 * above / divisor) * fit.case.measured.px[-1]
+    return math.sqrt(-2 * above / divisor) * case.measured[-1]
 
 
-def _power(term: Term) -> int:
-    """Of the pixels; the constant of any sign is one, too."""
-    return 0 if isinstance(term, str) else term  # type: ignore[return-value]
+def _power(term: Term) -> Any:
+    """The constant of any sign is a power of the pixels, too."""
+    return 0 if term == "±1" else term
 
 
-def _by_term(fit: Fit, series: int) -> tuple[Found, ...]:
-    """By term, of the lower part, of the upper one, and of what is beside them."""
-    values = iter(fit.coefficients[series].tolist())
-    return tuple({term: next(values) for term in part} for part in fit.case.terms)
-
-
-def _in_the_side(fit: Fit, found: Found, unit: str) -> tuple[Coefficient, ...]:
-    """Expand a + b·u + c·u², u = (s - origin) / largest, in powers of s."""
-    a, b, c = found.get(0, 0.0), found.get("u", 0.0), found.get("u²", 0.0)
-    scale = fit.case.measured.px[-1]
-    origin = fit.case.measured.origin_px / scale
-    return (
-        Coefficient("a", a - b * origin + c * origin**2, unit),
-        Coefficient("b", (b - 2 * c * origin) / scale, f"{unit} per px of side"),
-        Coefficient("c", c / scale**2, f"{unit} per px² of side"),
-    )
+def _by_term(case: Case, found: Floats) -> list[dict[Any, float]]:
+    """Coefficients by term, of the lower part, of the upper one, and of what is beside them."""
+    values = iter(found.tolist())
+    return [{_power(term): next(values) for term in part} for part in case.terms]

@@ -1,8 +1,9 @@
 """Laws fitted to points, for one series or for thousands at once: misfit, price, choice, band.
 
 Relative errors are what is alike at all resolutions: a point counts by 1 / (y² · v), v its relative
-variance. All arrays begin with the series; a single one is a batch of one. Weighting by what was
-observed instead of what is true costs a bias of the order of the squared relative error (0.1 % at
+variance. Axes of arrays are, as far as they depend on them: laws or cases, series, resolutions,
+coefficients; a single series is a batch of one. Weighting by what was observed
+instead of what is true costs a bias of the order of the squared relative error (0.1 % at
 3 % noise).
 
 The scatter σ is that of the law with the least misfit per degree of freedom; where variances were
@@ -24,13 +25,14 @@ over all cases are those of the laws with coefficients that cannot be negative, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .models import POWER, TWO_SLOPES, Case, Floats, Law, Sides, cases
+from .models import FLEXIBLE, Case, Floats, Law, all_cases, curves, design, parts
+
+Flags = npt.NDArray[np.bool_]
 
 ROUNDING = 1e-6
 """Relative scatter below which two numbers are taken as equal: counted bytes have none at all."""
@@ -60,8 +62,7 @@ class PointsError(ValueError):
     """Points that no law of growth can be fitted to; the message says why."""
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(NamedTuple):
     """Series measured at the same resolutions.
 
     Attributes:
@@ -78,21 +79,6 @@ class Points:
     relative_variance: Floats
     degrees_of_freedom: float
 
-    @property
-    def measured(self) -> Sides:
-        """The sides, which scale the terms of laws."""
-        return Sides(tuple(float(side) for side in self.side_px))
-
-    def without_largest(self, left_out: int) -> Points:
-        """The points below the largest resolutions."""
-        end = len(self.side_px) - left_out
-        return Points(
-            self.side_px[:end],
-            self.values[:, :end],
-            self.relative_variance[:, :end],
-            self.degrees_of_freedom,
-        )
-
 
 def make_points(
     side_px: object, values: object, relative_std: object = None, degrees_of_freedom: object = None
@@ -108,65 +94,85 @@ def make_points(
     Raises:
         PointsError: sides that do not ascend, values that are not positive, or shapes that differ.
     """
-    side = np.atleast_1d(np.asarray(side_px, np.float64))
-    observed = np.atleast_2d(np.asarray(values, np.float64))
+    side = np.array(side_px, np.float64, ndmin=1)
+    observed = np.array(values, np.float64, ndmin=2)
     if observed.shape[-1] != len(side):
         raise PointsError(f"{observed.shape[-1]} values at {len(side)} resolutions")
-    if len(side) == 0 or np.any(np.diff(side) <= 0) or side[0] <= 0:
+    if not len(side) or np.any(np.diff(side, prepend=0) <= 0):
         raise PointsError("resolutions must be positive and ascend, each once")
-    if not np.all(np.isfinite(observed)) or np.any(observed <= 0):
+    if not np.all(np.isfinite(observed) & (observed > 0)):
         raise PointsError("values that are not positive follow no law of growth")
     if relative_std is None:
         return Points(side, observed, np.ones_like(observed), 0)
     std = np.broadcast_to(np.asarray(relative_std, np.float64), observed.shape)
-    if not np.all(np.isfinite(std)) or np.any(std <= 0):
+    if not np.all(np.isfinite(std) & (std > 0)):
         raise PointsError("standard deviations must be positive")
     if degrees_of_freedom is None:
         return Points(side, observed, std**2, np.inf)
-    of_each = np.broadcast_to(np.asarray(degrees_of_freedom, np.float64), observed.shape[-1:])
-    pooled = (std**2 @ of_each / np.sum(of_each))[:, np.newaxis]
+    of_each = np.broadcast_to(np.asarray(degrees_of_freedom, np.float64), side.shape)
+    pooled = np.average(std**2, axis=1, weights=of_each)[:, np.newaxis]
     variance = (of_each * std**2 + PRIOR_FREEDOM * pooled) / (of_each + PRIOR_FREEDOM)
     return Points(side, observed, variance, float(np.sum(of_each)))
 
 
-class Fit(NamedTuple):
-    """A case of a law, fitted without regard to signs.
+class Fits(NamedTuple):
+    """Cases of laws, fitted without regard to signs.
 
     Attributes:
-        case: which.
-        coefficients: series × coefficients, in units of y.
-        covariance: of them, in squared scatters: series × coefficients × coefficients.
-        misfit: weighted sum of squared relative residuals of the law itself, of each series. Where
+        cases: which; all arrays begin with them.
+        coefficients: cases × series × coefficients, in units of y; zeros behind those of a case.
+        covariance: of them, in squared scatters; one more axis of coefficients.
+        misfit: weighted sum of squared relative residuals of the law itself: cases × series. Where
             the parts of the case do not meet between the resolutions that they are fitted to, this
             is the misfit of the larger of both, not of the two parts.
-        admissible: whether no coefficient is negative that cannot be, of each series.
+        admissible: whether no coefficient is negative that cannot be: cases × series.
     """
 
-    case: Case
+    cases: tuple[Case, ...]
     coefficients: Floats
     covariance: Floats
     misfit: Floats
-    admissible: npt.NDArray[np.bool_]
+    admissible: Flags
 
-    def predict(self, side_px: Floats) -> Floats:
-        """Series × sides."""
-        return self.case.curve(self.coefficients, side_px)
+    def best(self, laws: Sequence[Law], score: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+        """The admissible case with the lowest score of each law, and that score: laws × series."""
+        of_law = np.array([[[case.law is law] for case in self.cases] for law in laws])
+        scores = np.where(of_law & self.admissible, score, np.inf)
+        return np.argmin(scores, axis=1), np.min(scores, axis=1)
 
 
-def fit_case(case: Case, points: Points) -> Fit:
-    """Fit one case of a law by weighted least squares."""
-    design, root = case.design(points.side_px), case.law.root
+def fit_laws(laws: Sequence[Law], points: Points) -> Fits:
+    """Fit all cases; laws with more coefficients than there are resolutions are left out."""
+    measured = tuple(points.side_px.tolist())
+    able = [law for law in laws if len(law.symbols) <= len(measured)]
+    return fit_cases([case for law in able for case in all_cases(law, measured)], points)
+
+
+def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
+    """Fit cases of laws, of the same measured sides, by weighted least squares."""
+    columns, root = design(cases)[:, np.newaxis], np.array([[[case.law.root]] for case in cases])
     # relative errors of a power are that many times as large
     sums, spread = points.values**root, np.sqrt(points.relative_variance)
     weight = 1 / (root * sums * spread)
-    orthogonal, triangle = np.linalg.qr(design * weight[..., np.newaxis])
-    inverse = np.linalg.inv(triangle)
-    found = np.einsum("dpq,dmq,dm->dp", inverse, orthogonal, sums * weight)
-    misfit = np.sum(((case.curve(found, points.side_px) / points.values - 1) / spread) ** 2, axis=1)
+    orthogonal, triangle = np.linalg.qr(columns * weight[..., np.newaxis])
+    unused = np.eye(columns.shape[-1]) * ~np.any(columns, axis=-2, keepdims=True)
+    inverse = np.linalg.inv(triangle + unused) - unused
+    found = np.einsum("cdpq,cdmq,cdm->cdp", inverse, orthogonal, sums * weight)
+    residuals = curves(cases, found, points.side_px) / points.values - 1
     # a coefficient that is zero up to rounding is not negative
-    least = -1e-12 * np.max(sums, axis=1, keepdims=True)
-    admissible = np.all((found >= least) | case.may_be_negative, axis=1)
-    return Fit(case, found, inverse @ np.swapaxes(inverse, 1, 2), misfit, admissible)
+    least = -1e-12 * np.max(sums, axis=-1, keepdims=True)
+    admissible = np.all((found >= least) | any_sign(cases, found), axis=-1)
+    covariance, misfit = (
+        inverse @ inverse.swapaxes(2, 3),
+        np.sum((residuals / spread) ** 2, axis=-1),
+    )
+    return Fits(tuple(cases), found, covariance, misfit, admissible)
+
+
+def any_sign(cases: Sequence[Case], coefficients: Floats) -> Flags:
+    """Which of the coefficients may be negative: cases × 1 × coefficients."""
+    columns = np.arange(coefficients.shape[-1])
+    return np.array([columns == case.any_sign for case in cases])[:, np.newaxis]
 
 
 class Bounds(NamedTuple):
@@ -193,7 +199,7 @@ class Scatter(NamedTuple):
     discrepancy: Floats
 
 
-def scatter_of(fits: Sequence[Fit], points: Points) -> Scatter:
+def scatter_of(fits: Fits, points: Points) -> Scatter:
     """The scatter around the law that explains the points best.
 
     Laws that bend where they like follow the noise, too: their scatter counts where its variance is
@@ -202,25 +208,18 @@ def scatter_of(fits: Sequence[Fit], points: Points) -> Scatter:
     from scipy.stats import f, t
 
     count, known = len(points.side_px), points.degrees_of_freedom
-    able = [law for law in dict.fromkeys(fit.case.law for fit in fits) if len(law.symbols) < count]
-    spare = np.array([count - len(law.symbols) for law in able], np.float64)
-    misfit = np.array([np.where(fit.admissible, fit.misfit, np.inf) for fit in fits])
-    ratio = np.array([
-        np.min(misfit[[fit.case.law is law for fit in fits]], axis=0) / (count - len(law.symbols))
-        for law in able
-    ])  # fmt: skip
-    weight = np.array([4 if law in (TWO_SLOPES, POWER) else 1 for law in able])[:, np.newaxis]
-    least = np.argmin(weight * ratio, axis=0)
-    scatter = np.take_along_axis(ratio, least[np.newaxis], axis=0)[0]
+    laws = dict.fromkeys(case.law for case in fits.cases if len(case.law.symbols) < count)
+    spare = np.array([[count - len(law.symbols)] for law in laws])
+    ratio = fits.best([*laws], fits.misfit)[1] / spare
+    least = np.argmin(np.where([[law in FLEXIBLE] for law in laws], 4, 1) * ratio, axis=0)
     new, chance = np.mean(points.relative_variance, axis=1), np.min(ratio, axis=0)
-    limit = np.full(len(able), np.inf)
-    if known:
-        limit = np.asarray(f.ppf(MISFIT_LEVEL, spare, min(known, 1e9)), np.float64)
-    excess = np.where(chance > limit[np.argmin(ratio, axis=0)], np.maximum(chance - 1, 0), 0)
+    # not a number without measured variances: nothing is beyond it
+    limit = f.ppf(MISFIT_LEVEL, spare[np.argmin(ratio, axis=0), 0], min(known, 1e9))
+    excess = np.where(chance > limit, np.maximum(chance - 1, 0), 0)
     return Scatter(
-        variance=np.maximum(scatter, 1.0 if known else ROUNDING**2),
+        variance=np.maximum(ratio[least, np.arange(len(new))], 1 if known else ROUNDING**2),
         new_variance=new,
-        quantile=np.asarray(t.ppf(0.5 + LEVEL / 2, spare), np.float64)[least],
+        quantile=np.asarray(t.ppf(0.5 + LEVEL / 2, spare[least, 0]), np.float64),
         discrepancy=np.sqrt(excess * new),
     )
 
@@ -242,7 +241,7 @@ class Weighed(NamedTuple):
 
     points: Points
     laws: tuple[Law, ...]
-    fits: list[Fit]
+    fits: Fits
     scatter: Scatter
     best: npt.NDArray[np.int64]
     score: Floats
@@ -252,36 +251,45 @@ class Weighed(NamedTuple):
 
     def predict(self, side_px: Floats) -> Floats:
         """Estimates of the best case of each law: laws × series × sides."""
-        values = np.array([fit.predict(side_px) for fit in self.fits])
+        values = curves(self.fits.cases, self.fits.coefficients, side_px)
         return np.asarray(np.take_along_axis(values, self.best[..., np.newaxis], axis=0))
 
     def predicted(self, side_px: Floats) -> Floats:
         """Estimates of the law chosen: series × sides."""
-        of_laws = self.predict(side_px)
-        return np.asarray(np.take_along_axis(of_laws, self.chosen[np.newaxis, :, np.newaxis], 0)[0])
+        return self.predict(side_px)[self.chosen, np.arange(len(self.chosen))]
+
+    def spread(self, side_px: Floats) -> Bounds:
+        """Between the estimates of all laws that are not refuted."""
+        refuted, estimates = (self.shares <= 0)[..., np.newaxis], self.predict(side_px)
+        low, high = (np.where(refuted, far, estimates) for far in (np.inf, -np.inf))
+        return Bounds(np.min(low, axis=0), np.max(high, axis=0))
+
+    def interval(self, side_px: Floats) -> Bounds:
+        """Where one more measurement lies if the law chosen is the true one."""
+        best = self.best[self.chosen, np.arange(len(self.chosen))]
+        least = np.take_along_axis(self.fits.misfit, best[np.newaxis], axis=0)
+        of_law = np.array([[case.law is law for law in self.laws] for case in self.fits.cases])
+        lost = (self.fits.misfit - least) / self.scatter.variance
+        budgets = np.where(of_law[:, self.chosen], self.scatter.quantile**2 - lost, 0)
+        return envelope(self.fits, budgets, self.scatter, side_px)
 
     def band(self, side_px: Floats) -> Bounds:
         """Where one more measurement lies, whichever of the laws not refuted is true."""
-        bounds = envelope(self.fits, self.budgets, self.scatter, side_px)
-        wider = 1 + self.scatter.discrepancy[:, np.newaxis] * beyond(side_px, self.points.measured)
-        return Bounds(bounds.low / wider, bounds.high * wider)
+        low, high = envelope(self.fits, self.budgets, self.scatter, side_px)
+        deviation = self.scatter.discrepancy[:, np.newaxis]
+        wider = 1 + deviation * beyond(side_px, self.points.side_px)
+        return Bounds(low / wider, high * wider)
 
 
-def beyond(side_px: Floats, measured: Sides) -> Floats:
+def beyond(side_px: Floats, measured_px: Floats) -> Floats:
     """How many times as large a deviation from the law may be there as at the points.
 
     Residuals that a line in ln n leaves grow beyond the points like the Chebyshev polynomial of
     the second degree: no parabola that is bounded at the points grows faster.
     """
-    middle = np.sqrt(measured.px[0] * measured.px[-1])
-    x = np.log(side_px / middle) / np.log(measured.px[-1] / middle)
+    middle = np.sqrt(measured_px[0] * measured_px[-1])
+    x = np.log(side_px / middle) / np.log(measured_px[-1] / middle)
     return np.asarray(2 * np.maximum(x**2 - 1, 0), np.float64)
-
-
-def fit_laws(laws: Sequence[Law], points: Points) -> list[Fit]:
-    """Fit all cases; laws with more coefficients than there are resolutions are left out."""
-    able = [law for law in laws if len(law.symbols) <= len(points.side_px)]
-    return [fit_case(case, points) for law in able for case in cases(law, points.measured)]
 
 
 def weigh(laws: Sequence[Law], points: Points) -> Weighed:
@@ -291,30 +299,29 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
         ValueError: no law has a degree of freedom.
     """
     fits = fit_laws(laws, points)
-    scatter = scatter_of(fits, points)
-    price = scatter.quantile**2 - LEAST_ERRORS**2
-    by_case = np.array([fit.misfit / scatter.variance + price * fit.case.price for fit in fits])
-    admissible = np.where([fit.admissible for fit in fits], by_case, np.inf)
-    fitted = tuple(dict.fromkeys(fit.case.law for fit in fits))
-    of_law = np.array([[fit.case.law is law for fit in fits] for law in fitted])
-    of_laws = np.where(of_law[..., np.newaxis], admissible, np.inf)
-    score = np.min(of_laws, axis=1)
+    scatter, fitted = (
+        scatter_of(fits, points),
+        tuple(dict.fromkeys(case.law for case in fits.cases)),
+    )
+    squared = scatter.quantile**2
+    price = squared - LEAST_ERRORS**2
+    by_case = fits.misfit / scatter.variance + price * [[case.price] for case in fits.cases]
+    best, score = fits.best(fitted, by_case)
     tied = score <= np.min(score, axis=0) + TIE
     # rounded, lest laws that are the same on these points are told apart by the last digit
     rank = 1e3 * np.array([[law.complications] for law in fitted]) + np.round(score, 6)
     chosen = np.argmin(np.where(tied, rank, np.inf), axis=0)
-    # measured from the law chosen, so that it has its whole interval where it won a tie
-    of_chosen = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
     # a law that bends where it likes follows the noise, too: to refute others it pays once more
-    doubt = price * np.array([[law in (TWO_SLOPES, POWER)] for law in fitted])
-    squared, reference = scatter.quantile**2, np.maximum(of_chosen, np.min(score + doubt, axis=0))
+    doubt = price * [[law in FLEXIBLE] for law in fitted]
+    # measured from the law chosen, so that it has its whole interval where it won a tie
+    of_chosen = score[chosen, np.arange(len(chosen))]
+    reference = np.maximum(of_chosen, np.min(score + doubt, axis=0))
     budgets = np.minimum(squared + reference - by_case, squared + TIE)
     shares = np.sqrt(np.clip(1 - (score - reference) / squared, 0, 1))
-    best = np.argmin(of_laws, axis=1)
     return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets, shares)
 
 
-def envelope(fits: Sequence[Fit], budgets: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
+def envelope(fits: Fits, budgets: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
     """The lowest and the highest value that a case with a budget left allows.
 
     Args:
@@ -326,61 +333,43 @@ def envelope(fits: Sequence[Fit], budgets: Floats, scatter: Scatter, side_px: Fl
     Returns:
         bounds, not below 0; nan for a series in which no case has a budget.
     """
-    shape = (budgets.shape[1], len(side_px))
-    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
-    for fit, budget in zip(fits, budgets, strict=True):
-        some = budget > 0
-        if np.any(some):
-            one = _of_case(fit, budget, scatter, side_px)
-            low[some] = np.fmin(low, one.low)[some]
-            high[some] = np.fmax(high, one.high)[some]
-    nothing = low > high
-    return Bounds(np.where(nothing, np.nan, np.maximum(low, 0)), np.where(nothing, np.nan, high))
-
-
-def _of_case(fit: Fit, budget: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
-    """Bounds of one case; nan where it has none."""
-    case, root = fit.case, fit.case.law.root
-    parts = case.parts(side_px)
-    sums = fit.coefficients @ np.swapaxes(parts, 1, 2)
-    larger = np.argmax(sums, axis=0)
-    total = np.max(sums, axis=0)
-    gradient = np.swapaxes(parts, 0, 1)[np.arange(len(side_px)), larger]
-    direction = np.einsum("dpq,dsq->dsp", fit.covariance, gradient)
-    radius = np.sqrt(np.maximum(budget, 0))[:, np.newaxis]
-    variance = scatter.variance[:, np.newaxis]
+    cases, center = fits.cases, fits.coefficients[:, :, np.newaxis]
+    root, degree, unseen = np.array(
+        [[[[one.law.root]], [[one.law.degree]], [[one.branch_unseen]]] for one in cases]
+    ).swapaxes(0, 1)
+    columns = parts(cases, side_px)
+    lower, upper = np.einsum("cdk,cpsk->pcds", fits.coefficients, columns)
+    total, is_upper = np.maximum(lower, upper), (upper > lower)[..., np.newaxis]
+    gradient = np.where(is_upper, columns[:, 1, np.newaxis], columns[:, 0, np.newaxis])
+    direction = np.einsum("cdpq,cdsq->cdsp", fits.covariance, gradient)
+    variance, new = scatter.variance[:, np.newaxis], scatter.new_variance[:, np.newaxis]
     # one more measurement of the sum, whose relative error is `root` times that of the quantity
-    new = scatter.new_variance[:, np.newaxis] * (root * total) ** 2
-    of_law = np.maximum(np.sum(direction * gradient, axis=2), 0)
-    deviation = np.sqrt(variance * (of_law + new))
-    if case.branch_unseen:
-        # a branch that starts below the floor rises at most with its highest power
-        most = np.maximum(side_px / case.measured.px[-1], 1) ** (2 * case.law.degree)
-        return Bounds(total - radius * deviation, (total + radius * deviation) * most)
-    step = radius * variance / np.where(deviation > 0, deviation, np.inf)
-    center = fit.coefficients[:, np.newaxis, :]
-    least = -1e-9 * np.max(np.abs(center), axis=2, keepdims=True)
-    up, down = (
-        np.all(
-            (center + way * step[..., np.newaxis] * direction >= least) | case.may_be_negative,
-            axis=2,
-        )
-        for way in (1, -1)
-    )
+    noise = variance * new * (root * total) ** 2
+    of_law = variance * np.maximum(np.sum(direction * gradient, axis=-1), 0)
+    deviation = np.sqrt(of_law + noise)
+    radius = np.sqrt(np.where(budgets > 0, budgets, np.nan))[..., np.newaxis]
+    step = (radius * variance / np.where(deviation > 0, deviation, np.inf))[..., np.newaxis]
+    least = -1e-9 * np.max(np.abs(center), axis=-1, keepdims=True)
+    any_step = unseen[..., np.newaxis] | any_sign(cases, center)[:, np.newaxis]
     # where a full step would make a coefficient negative, the estimate itself still counts
-    alone = np.where(fit.admissible[:, np.newaxis], radius * np.sqrt(variance * new), np.nan)
-    low = np.fmin(np.where(down, total - radius * deviation, np.nan), total - alone)
-    high = np.fmax(np.where(up, total + radius * deviation, np.nan), total + alone)
-    return Bounds(np.maximum(low, 0) ** (1 / root), np.maximum(high, 0) ** (1 / root))
+    alone = np.where(fits.admissible[..., np.newaxis], radius * np.sqrt(noise), np.nan)
+    down, up = (
+        np.fmax(alone, np.where(np.all(moved, axis=-1), radius * deviation, np.nan))
+        for moved in ((center + way * step * direction >= least) | any_step for way in (-1, 1))
+    )
+    # a branch that starts below the floor rises at most with its highest power
+    most = np.where(unseen, np.maximum(side_px / cases[0].measured[-1], 1) ** (2 * degree), 1)
+    low, high = (np.maximum(end, 0) ** (1 / root) for end in (total - down, (total + up) * most))
+    return Bounds(np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0))
 
 
-def doubtful_branch(weighed: Weighed) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def doubtful_branch(weighed: Weighed) -> tuple[Flags, Flags]:
     """Whether the branch of a floor may be unseen, or seen at fewer than three resolutions.
 
     Returns:
         both, of each series: whether a case of that kind is not refuted.
     """
-    credible = (weighed.budgets > 0) & np.array([fit.admissible for fit in weighed.fits])
-    unseen = np.array([fit.case.branch_unseen for fit in weighed.fits])
-    untested = np.array([fit.case.branch_untested for fit in weighed.fits]) & ~unseen
-    return np.any(credible[unseen], axis=0), np.any(credible[untested], axis=0)
+    credible = (weighed.budgets > 0) & weighed.fits.admissible
+    unseen = np.array([[case.branch_unseen] for case in weighed.fits.cases])
+    untested = np.array([[case.branch_untested] for case in weighed.fits.cases])
+    return np.any(credible & unseen, axis=0), np.any(credible & untested & ~unseen, axis=0)

@@ -10,14 +10,13 @@ what is wrong with a law (a floor not left, a bend not seen) may be wrong with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from .estimation import Bounds
 from .growth import Curve, Growth, fit_growth
 from .series import WHOLE_METHOD, Series
 
@@ -41,40 +40,32 @@ def total_curve(
     """
     if len({part.unit for part in parts.values()}) != 1:
         raise ValueError("a sum needs submodules, all in one unit")
-    curves = {name: part.curve(side_px, beyond_limit=beyond_limit) for name, part in parts.items()}
-    some = list(curves.values())
-    values = np.array([[curve.paper, curve.predicted] for curve in some])
-    ends = np.array([[curve.interval, curve.spread, curve.band] for curve in some])
-    refused = tuple(_reason(curves, index) for index in range(len(some[0].side_px)))
-    factor = np.max([curve.factor for curve in some], axis=0)
-    paper, predicted = np.sum(values, axis=0)
-    interval, spread, band = (Bounds(*both) for both in np.sum(ends, axis=0))
-    return Curve(some[0].side_px, factor, paper, predicted, interval, spread, band, refused)
+    curves = [part.curve(side_px, beyond_limit=beyond_limit) for part in parts.values()]
+    sums = np.sum([one[3:] for one in curves], axis=0)
+    farthest = np.max([one.extrapolation_factor_pixels for one in curves], axis=0)
+    by_side = zip(*(one.refused for one in curves), strict=True)
+    refused = tuple(said_once(dict(zip(parts, reasons, strict=True))) for reasons in by_side)
+    return Curve(curves[0].side_px, refused, farthest, *sums)
 
 
-def _reason(curves: Mapping[str, Curve], index: int) -> str:
+def said_once(reasons: Mapping[str, str]) -> str:
     """The reasons of all submodules, those that are the same said once, without names if of all."""
-    by_reason: dict[str, list[str]] = {}
-    for name, curve in curves.items():
-        if curve.refused[index]:
-            by_reason.setdefault(curve.refused[index], []).append(name)
-    if len(by_reason) == 1 and len(next(iter(by_reason.values()))) == len(curves):
-        return next(iter(by_reason))
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        if reason:
+            names.setdefault(reason, []).append(name)
+    if len(names) == 1 and all(reasons.values()):
+        return next(iter(names))
+    return "; ".join(f"{', '.join(of)}: {reason}" for reason, of in names.items())
 
 
-KEY = ("quantity", "unit", "clock", "device", "method", "variant", "submodule")
-"""Which series a row of a table of fits is of."""
-
-
-@dataclass(frozen=True)
-class Fitted:
+class Fitted(NamedTuple):
     """A series with its laws, or the sum of several.
 
     Attributes:
         series: what was fitted; of a sum the sum at the resolutions that all parts have.
         growth: its laws; None of a sum.
-        parts: what is summed, by submodule; empty of a single series.
+        parts: by submodule what is summed; of a single series its own laws.
         beyond_limit: whether it is extrapolated as far as asked for.
     """
 
@@ -83,32 +74,19 @@ class Fitted:
     parts: Mapping[str, Growth]
     beyond_limit: bool
 
-    @property
-    def key(self) -> dict[str, Any]:
-        """Values of `KEY`."""
-        return {name: getattr(self.series, name) for name in KEY}
-
     def curve(self, side_px: npt.ArrayLike) -> Curve:
         """Return the predictions at some sides."""
-        if self.growth is not None:
-            return self.growth.curve(side_px, beyond_limit=self.beyond_limit)
         return total_curve(self.parts, side_px, beyond_limit=self.beyond_limit)
 
     @property
     def fit_refused(self) -> str:
         """Why there is no fit at all, else empty."""
-        return self._refused(lambda growth: growth.fit_refused)
+        return said_once({name: growth.fit_refused for name, growth in self.parts.items()})
 
     @property
     def interval_refused(self) -> str:
         """Why there is no law chosen, no interval and no band, else empty."""
-        return self._refused(lambda growth: growth.interval_refused)
-
-    def _refused(self, reason: Callable[[Growth], str]) -> str:
-        if self.growth is not None:
-            return reason(self.growth)
-        by_part = {name: reason(growth) for name, growth in self.parts.items()}
-        return "; ".join(f"{name}: {text}" for name, text in by_part.items() if text)
+        return said_once({name: growth.interval_refused for name, growth in self.parts.items()})
 
 
 def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fitted]:
@@ -119,33 +97,28 @@ def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fit
         beyond_limit: extrapolate runtimes beyond `growth.EXTRAPOLATION_LIMIT`, too. Memory always
             is: its exact count stands beside it.
     """
-    groups: dict[tuple[str | None, ...], list[Fitted]] = {}
+    groups: dict[tuple[object, ...], list[Fitted]] = {}
     for one in series:
-        errors = one.errors
+        std, degrees = one.errors or (None, None)
         growth = fit_growth(
-            one.side_px, one.values, one.unit, relative_std=errors and errors.std,
-            degrees_of_freedom=errors and errors.degrees_of_freedom, prior=one.prior,
+            one.side_px, one.values, one.unit,
+            relative_std=std, degrees_of_freedom=degrees, prior=one.prior,
         )  # fmt: skip
-        fitted = Fitted(one, growth, {}, beyond_limit or one.quantity != "runtime")
+        any_side = beyond_limit or one.quantity != "runtime"
+        fitted = Fitted(one, growth, {one.submodule: growth}, any_side)
         groups.setdefault(one[:6], []).append(fitted)
-    return [fitted for group in groups.values() for fitted in _with_sum(group)]
+    return [fitted for group in groups.values() for fitted in (*group, *_sum_of(group))]
 
 
-def _with_sum(group: list[Fitted]) -> Iterator[Fitted]:
-    yield from group
-    parts = {one.series.submodule: one for one in group if one.series.is_part}
-    if not parts:
+def _sum_of(group: list[Fitted]) -> Iterator[Fitted]:
+    summed = [one for one in group if one.series.is_part]
+    if not summed:
         return
-    at = [
-        dict(zip(part.series.side_px, part.series.values, strict=True)) for part in parts.values()
-    ]
-    sides = sorted(set.intersection(*(set(values) for values in at)))
-    total = next(iter(parts.values())).series._replace(
-        submodule=WHOLE_METHOD,
-        side_px=tuple(sides),
-        values=tuple(float(np.sum([values[side] for values in at])) for side in sides),
-        errors=None,
+    parts = {name: growth for one in summed for name, growth in one.parts.items()}
+    values = [pd.Series(one.series.values, one.series.side_px, float) for one in summed]
+    total = pd.concat(values, axis=1, join="inner").sum(axis=1).sort_index()
+    series = summed[0].series._replace(
+        submodule=WHOLE_METHOD, side_px=tuple(total.index), values=tuple(total), errors=None,
         is_part=False,
-    )
-    growths = {name: part.growth for name, part in parts.items() if part.growth is not None}
-    yield Fitted(total, None, growths, group[0].beyond_limit)
+    )  # fmt: skip
+    yield Fitted(series, None, parts, group[0].beyond_limit)

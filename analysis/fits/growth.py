@@ -7,14 +7,14 @@ and returns a `Growth`, which holds what a table or a figure needs and answers f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .coefficients import Coefficient, knee_px, physical_coefficients
-from .estimation import Bounds, PointsError, Weighed, envelope, fit_laws, make_points, weigh
-from .models import NOTHING_KNOWN, Floats, Law, Prior
+from .estimation import Points, PointsError, Weighed, fit_laws, make_points, weigh
+from .models import NOTHING_KNOWN, Floats, Law, Prior, curves
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
 
 EXTRAPOLATION_LIMIT = 10.0
@@ -24,9 +24,15 @@ From 1024 px it is reached at 3238 px; 3000 px are a factor of 8.6.
 """
 
 
-@dataclass(frozen=True)
-class Model:
-    """A law, and what became of it.
+TOO_FAR = (
+    "{:.3g} times the pixels of the largest measured resolution, more than {:g}: ask for it "
+    "explicitly"
+)
+"""Why there is no prediction beyond the limit."""
+
+
+class Model(NamedTuple):
+    """A law, and what became of it; the fields but `law` and `coefficients` are those of tables.
 
     Attributes:
         law: which.
@@ -34,55 +40,61 @@ class Model:
         knee_px: side at which the upper part leaves the lower; None without, or where unseen.
         max_relative_residual: largest |observed - fitted| / observed.
         score: misfit in squared scatters plus price, less that of the law chosen.
-        back_test_errors: predicted over observed minus one: the largest resolution from all below
-            it, then the largest two from those below both; None where the law has more coefficients
-            than there were resolutions left.
         band_share: share of its interval with which it is in the band, 0 to 1.
         chosen: whether it is the one.
+        back_test_one_out: predicted over observed minus one of the largest resolution, from all
+            below it; nan where the law has more coefficients than there were resolutions left.
+        back_test_two_out_lower: the same of the second largest, from those below both.
+        back_test_two_out_upper: the same of the largest, from those.
     """
 
     law: Law
     coefficients: tuple[Coefficient, ...]
     knee_px: float | None
-    max_relative_residual: float
+    max_relative_residual: float | None
     score: float
-    back_test_errors: tuple[float | None, ...]
     band_share: float
     chosen: bool
+    back_test_one_out: float
+    back_test_two_out_lower: float
+    back_test_two_out_upper: float
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Values over the side; nan where they are refused or do not exist.
+class Curve(NamedTuple):
+    """Values over the side, as tables have them; nan where they are refused or do not exist.
 
     Attributes:
         side_px: where.
-        factor: pixels over those of the largest measured resolution.
-        paper: the paper's model.
-        predicted: the law chosen; the paper's model where none could be.
-        interval: where one more measurement lies if the chosen law is the true one.
-        spread: lowest and highest estimate of the laws in the band.
-        band: where one more measurement lies, whichever of the laws in the band is the true one.
         refused: why there is no prediction or no band, at each side; else empty.
+        extrapolation_factor_pixels: pixels over those of the largest measured resolution.
+        study_predicted: by the paper's model.
+        predicted: by the law chosen; by the paper's model where none could be.
+        interval_low: lower end of where one more measurement lies if the law chosen is true.
+        interval_high: its upper end.
+        spread_low: lowest estimate of the laws in the band.
+        spread_high: highest.
+        band_low: lower end of where one more measurement lies, whichever law in the band is true.
+        band_high: its upper end.
     """
 
     side_px: Floats
-    factor: Floats
-    paper: Floats
-    predicted: Floats
-    interval: Bounds
-    spread: Bounds
-    band: Bounds
     refused: tuple[str, ...]
+    extrapolation_factor_pixels: Floats
+    study_predicted: Floats
+    predicted: Floats
+    interval_low: Floats
+    interval_high: Floats
+    spread_low: Floats
+    spread_high: Floats
+    band_low: Floats
+    band_high: Floats
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(NamedTuple):
     """A series with its laws.
 
     Attributes:
         side_px: measured resolutions.
-        values: measured.
         unit: of the values.
         prior: laws admitted and why.
         paper: the paper's model, None with fewer than three resolutions.
@@ -93,7 +105,6 @@ class Growth:
     """
 
     side_px: Floats
-    values: Floats
     unit: str
     prior: Prior
     paper: QuadraticFit | None
@@ -115,8 +126,7 @@ class Growth:
         """
         if self.weighed is None:
             return None
-        scatter = self.weighed.scatter
-        return float(np.sqrt(scatter.variance[0] * scatter.new_variance[0]))
+        return float(np.sqrt(self.weighed.scatter.variance * self.weighed.scatter.new_variance)[0])
 
     def curve(self, side_px: npt.ArrayLike, *, beyond_limit: bool = False) -> Curve:
         """Return the predictions at some sides.
@@ -126,58 +136,25 @@ class Growth:
             beyond_limit: answer beyond `EXTRAPOLATION_LIMIT` too.
         """
         side = np.atleast_1d(np.asarray(side_px, np.float64))
-        smallest_px, largest_px = (*self.side_px[[0, -1]],) if len(self.side_px) else (np.nan,) * 2
-        factor = (side / largest_px) ** 2
+        first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
+        factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
-        nothing = np.full(len(side), np.nan)
-        paper = np.where(too_far, np.nan, self.paper.predict(side)) if self.paper else nothing
+        values, told = np.full((8, len(side)), np.nan), ~too_far & ~below
+        if self.paper:
+            values[:2, ~too_far] = self.paper.predict(side[~too_far])
+        if self.weighed:
+            values[1:] = np.nan
+            bounds = (self.weighed.interval, self.weighed.spread, self.weighed.band)
+            ends = [end[0] for of in bounds for end in of(side[told])]
+            values[1:, told] = [self.weighed.predicted(side[told])[0], *ends]
         refused = tuple(
-            self._refusal(times, far, under)
-            for times, far, under in zip(factor, too_far, side < smallest_px, strict=True)
+            self.fit_refused
+            or (TOO_FAR.format(times, EXTRAPOLATION_LIMIT) if far else "")
+            or self.interval_refused
+            or (f"below the smallest measured resolution, {first_px:g} px" if under else "")
+            for times, far, under in zip(factor, too_far, below, strict=True)
         )
-        bounds = (Bounds(nothing, nothing),) * 3
-        curve = Curve(side, factor, paper, paper, *bounds, refused)
-        return (
-            _answer(self.weighed, curve, too_far | (side < smallest_px)) if self.weighed else curve
-        )
-
-    def _refusal(self, factor: float, too_far: bool, below: bool) -> str:
-        if self.fit_refused or too_far:
-            return self.fit_refused or (
-                f"{factor:.3g} times the pixels of the largest measured resolution, "
-                f"more than {EXTRAPOLATION_LIMIT:g}: ask for it explicitly"
-            )
-        if below and not self.interval_refused:
-            return f"below the smallest measured resolution, {self.side_px[0]:g} px"
-        return self.interval_refused
-
-
-def _answer(weighed: Weighed, curve: Curve, refused: npt.NDArray[np.bool_]) -> Curve:
-    """The curve with what the laws say where it is not refused."""
-    # what is refused is computed nowhere near the origin, where a law without constant is 0
-    side = np.maximum(curve.side_px, weighed.points.side_px[0])
-    chosen = weighed.laws[weighed.chosen[0]]
-    fits = [fit for fit in weighed.fits if fit.case.law is chosen]
-    misfit = np.array([fit.misfit for fit in fits])
-    least = weighed.fits[weighed.best[weighed.chosen[0], 0]].misfit
-    budgets = weighed.scatter.quantile**2 - (misfit - least) / weighed.scatter.variance
-    estimates = weighed.predict(side)[weighed.shares[:, 0] > 0, 0]
-    bounds = (
-        envelope(fits, budgets, weighed.scatter, side),
-        Bounds(np.min(estimates, axis=0), np.max(estimates, axis=0)),
-        weighed.band(side),
-    )
-    interval, spread, band = (
-        Bounds(
-            *(
-                np.where(refused, np.nan, np.squeeze(end, 0) if end.ndim > 1 else end)
-                for end in both
-            )
-        )
-        for both in bounds
-    )
-    predicted = np.where(refused, np.nan, weighed.predicted(side)[0])
-    return replace(curve, predicted=predicted, interval=interval, spread=spread, band=band)
+        return Curve(side, refused, factor, *values)
 
 
 def fit_growth(
@@ -213,43 +190,42 @@ def fit_growth(
             no_interval = str(error)
     paper = None if refused else fit_quadratic(side, observed)
     models = _models(weighed, unit) if weighed else ()
-    return Growth(side, observed, unit, prior, paper, models, refused, no_interval, weighed)
+    return Growth(side, unit, prior, paper, models, refused, no_interval, weighed)
 
 
 def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
-    points, chosen, errors = weighed.points, int(weighed.chosen[0]), back_test(weighed)
-    score, shares = weighed.score[:, 0], weighed.shares[:, 0]
-    residuals = weighed.predict(points.side_px)[:, 0] / points.values[0] - 1
-    models = [
-        Model(
-            law=law,
-            coefficients=physical_coefficients(weighed.fits[weighed.best[index, 0]], unit),
-            knee_px=knee_px(weighed.fits[weighed.best[index, 0]]),
-            max_relative_residual=float(np.max(np.abs(residuals[index]))),
-            score=float(score[index] - score[chosen]),
-            back_test_errors=errors[law],
-            band_share=float(shares[index]),
-            chosen=index == chosen,
-        )
-        for index, law in enumerate(weighed.laws)
-    ]
+    points, fits, chosen, errors = (
+        weighed.points,
+        weighed.fits,
+        weighed.chosen[0],
+        back_test(weighed),
+    )
+    residuals = weighed.predict(points.side_px) / points.values - 1
+    models = []
+    for index, (law, (best,)) in enumerate(zip(weighed.laws, weighed.best, strict=True)):
+        case, found = fits.cases[best], fits.coefficients[best, 0]
+        models.append(Model(
+            law, physical_coefficients(case, found, unit), knee_px(case, found),
+            float(np.max(np.abs(residuals[index]))),
+            float(weighed.score[index, 0] - weighed.score[chosen, 0]),
+            float(weighed.shares[index, 0]), bool(index == chosen), *errors[index, 0].tolist(),
+        ))  # fmt: skip
     return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
 
-def back_test(weighed: Weighed) -> dict[Law, tuple[float | None, ...]]:
-    """Errors of each law at the largest resolutions, see `Model.back_test_errors`."""
-    errors: dict[Law, tuple[float | None, ...]] = dict.fromkeys(weighed.laws, ())
+def back_test(weighed: Weighed) -> Floats:
+    """Errors at the largest resolutions, as `Model` has them: laws × series × 3."""
+    side, values, variance, known = weighed.points
+    errors = []
     for left_out in (1, 2):
-        side, observed = (
-            values[-left_out:] for values in (weighed.points.side_px, weighed.points.values[0])
-        )
-        fits = fit_laws(weighed.laws, weighed.points.without_largest(left_out))
-        for law in errors:
-            able = [fit for fit in fits if fit.case.law is law and fit.admissible[0]]
-            best = min(able, key=lambda fit: float(fit.misfit[0]), default=None)
-            error = best.predict(side)[0] / observed - 1 if best else [None] * left_out
-            errors[law] += tuple(None if one is None else float(one) for one in error)
-    return errors
+        kept = slice(-left_out)
+        fits = fit_laws(weighed.laws, Points(side[kept], values[:, kept], variance[:, kept], known))
+        best, misfit = fits.best(weighed.laws, fits.misfit)
+        of_cases = curves(fits.cases, fits.coefficients, side[-left_out:])
+        predicted = np.take_along_axis(of_cases, best[..., np.newaxis], axis=0)
+        relative = predicted / values[:, -left_out:] - 1
+        errors.append(np.where(np.isfinite(misfit)[..., np.newaxis], relative, np.nan))
+    return np.concatenate(errors, axis=-1)
 
 
 def _too_few(known: int, needed: int, what: str) -> str:

@@ -7,27 +7,16 @@ the parabola goes through exact counts at its resolutions, and is compared with 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from adscale.names import PAPER_SIDES_PX
-from adscale.tables import (
-    Argument,
-    Output,
-    Table,
-    TableJob,
-    integer,
-    join,
-    pick,
-    real,
-    table_argument,
-    text,
-)
+from adscale.tables import Output, Table, TableJob, integer, join, pick, real, table_argument, text
 
 from ..columns import INCOMPLETE, METHOD
-from ..commands.arguments import side_px
 from ..memory_table import COUNTED, MEMORY
+from .tables import extrapolate_to
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,12 +71,14 @@ JUDGED_FROM_PX = 2048
 QUANTITIES = {"activations": ("activations_bytes", "sum"), "peak": ("peak_bytes", "max")}
 """Column of `memory.csv`, and how it is taken together for the whole method."""
 
+SMALL_ERROR = 0.01
+"""Relative error up to which the paper's model is called right."""
 
-class _Series(NamedTuple):
-    """Counted bytes by the side in px, and the names of what they are of."""
+NO_ALARM_FROM = 0.99
+"""R² that is commonly taken for a good fit."""
 
-    names: Mapping[str, Any]
-    counted: Mapping[int, int]
+SAME_POWER = 0.1
+"""How near to 2 a power counts as quadratic."""
 
 
 def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.DataFrame:
@@ -102,40 +93,28 @@ def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.
         Rows of `MEMORY_EXTRAPOLATION`.
     """
     from ..tables import make_table
+    from .series import counted_parts
 
-    rows = chain.from_iterable(_rows(series, extrapolate_to) for series in _all_series(memory))
-    return make_table(list(rows), MEMORY_EXTRAPOLATION.schema)
+    rows: list[dict[str, Any]] = []
+    every = product(QUANTITIES.items(), memory.groupby(["method", "variant"], sort=False))
+    for (quantity, column), ((method, variant), of_method) in every:
+        counts = whole_counts(of_method)
+        last = counts.iloc[-1]
+        names = {"quantity": quantity, "method": method, "variant": variant}
+        names |= {name: last[name] for name in ("device_type", "incomplete")}
+        for submodule, counted in counted_parts(counts, *column):
+            judged = _judged(counted, extrapolate_to)
+            rows += [{**names, "submodule": submodule, **row} for row in judged]
+    return make_table(rows, MEMORY_EXTRAPOLATION.schema)
 
 
-def paper_sides(counted_px: Mapping[int, Any]) -> list[int]:
+def paper_sides(counted_px: Collection[int]) -> list[int]:
     """The sides that stand for the paper's: each counted one that is next to one of them."""
     found = (
         min((side for side in counted_px if paper_px <= side < paper_px + STEP_PX), default=None)
         for paper_px in PAPER_SIDES_PX
     )
     return [side for side in found if side is not None]
-
-
-def _all_series(memory: pd.DataFrame) -> Iterator[_Series]:
-    from .series import WHOLE_METHOD
-
-    for quantity, (column, together) in QUANTITIES.items():
-        for (method, variant), every in memory.groupby(["method", "variant"], sort=False):
-            rows = whole_counts(every)
-            whole = rows.groupby("resolution_px", as_index=False)[column].agg(together)
-            parts = [*rows.groupby("submodule", sort=False), (WHOLE_METHOD, whole)]
-            incomplete = rows["incomplete"].dropna()
-            for submodule, part in parts:
-                names = {
-                    "quantity": quantity,
-                    "method": method,
-                    "variant": variant,
-                    "device_type": rows["device_type"].iloc[0],
-                    "submodule": submodule,
-                    "incomplete": incomplete.iloc[-1] if len(incomplete) else None,
-                }
-                sides, sizes = part["resolution_px"].tolist(), part[column].tolist()
-                yield _Series(names, dict(zip(sides, sizes, strict=True)))
 
 
 def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -148,20 +127,26 @@ def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[is_whole] if is_whole.any() else rows
 
 
-def _rows(series: _Series, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
+def _judged(counted: Mapping[int, int], last_px: int) -> Iterator[dict[str, Any]]:
+    """The parabola at the two sides asked for, or the next that are counted."""
     from .quadratic import COEFFICIENTS, MODEL, fit_quadratic
 
-    counted = series.counted
     sides = paper_sides(counted)
-    judged = _judged_sides(counted, max(sides, default=0), extrapolate_to_px)
-    power = _growth_power(counted, [*sides[-1:], *judged])
-    fit = None
-    if len(sides) >= COEFFICIENTS:
-        fit = fit_quadratic(sides, [counted[side] for side in sides])
-    b0, b1, b2 = fit.coefficients if fit else (None, None, None)
+    enough = len(sides) >= COEFFICIENTS
+    fit = fit_quadratic(sides, [counted[side] for side in sides]) if enough else None
+    asked = {
+        min((side for side in counted if side >= asked_px), default=asked_px)
+        for asked_px in (JUDGED_FROM_PX, last_px)
+    }
+    judged = sorted(side for side in asked if side > max(sides, default=0))
+    ends = [(side, counted.get(side) or 0) for side in (sides[-1:] + judged)[-2:]]
+    power = None
+    if len(ends) == 2 and ends[0][1] and ends[1][1]:
+        power = math.log(ends[1][1] / ends[0][1]) / math.log(ends[1][0] / ends[0][0])
+    b0, b1, b2 = fit.coefficients if fit else (None,) * COEFFICIENTS
     for at_px in judged:
+        predicted, size = float(fit.predict(at_px)) if fit else None, counted.get(at_px)
         yield {
-            **series.names,
             "model": MODEL,
             "b0": b0,
             "b1": b1,
@@ -173,50 +158,53 @@ def _rows(series: _Series, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
             "r_squared": fit.r_squared if fit else None,
             "max_relative_residual": fit.max_relative_residual if fit else None,
             "at_px": at_px,
-            **_judgement(fit, at_px, counted.get(at_px), power, len(sides)),
+            "predicted_bytes": predicted,
+            "counted_bytes": size,
+            "relative_error": predicted / size - 1 if predicted is not None and size else None,
             "counted_growth_power": power,
+            "verdict": _verdict(fit, len(sides), at_px, size, power),
         }
 
 
-def _judged_sides(counted: Mapping[int, int], fitted_to_px: int, last_px: int) -> list[int]:
-    """The sides from the two asked for on; where nothing was counted, the ones asked for."""
-    sides = {
-        min((side for side in counted if side >= asked), default=asked)
-        for asked in (JUDGED_FROM_PX, last_px)
-    }
-    return sorted(side for side in sides if side > fitted_to_px)
+def _verdict(
+    fit: QuadraticFit | None, known: int, at_px: int, counted: int | None, power: float | None
+) -> str:
+    """Whether the parabola held where it was extrapolated to, and if not, what it missed.
 
+    Args:
+        fit: through the counts at the paper's resolutions.
+        known: how many these are.
+        at_px: side length it is judged at.
+        counted: the exact count there, in bytes.
+        power: of the side, with which the counts grow beyond the fit.
+    """
+    from .quadratic import COEFFICIENTS
 
-def _growth_power(counted: Mapping[int, int], sides: list[int]) -> float | None:
-    """Between the last two of the sides."""
-    if len(sides) < 2:
-        return None
-    (low_px, low), (high_px, high) = ((side, counted.get(side)) for side in sides[-2:])
-    if not low or not high:
-        return None
-    return math.log(high / low) / math.log(high_px / low_px)
-
-
-def _judgement(
-    fit: QuadraticFit | None, at_px: int, counted: int | None, power: float | None, known: int
-) -> dict[str, Any]:
-    from .quadratic import COEFFICIENTS, verdict
-
-    predicted = float(fit.predict(at_px)) if fit else None
-    error = predicted / counted - 1 if predicted is not None and counted else None
     if fit is None:
         plural = "" if known == 1 else "s"
-        words = f"not fitted: {known} resolution{plural}, the parabola needs {COEFFICIENTS}"
-    elif counted is None:
-        words = f"not counted at {at_px} px"
+        return f"not fitted: {known} resolution{plural}, the parabola needs {COEFFICIENTS}"
+    if counted is None:
+        return f"not counted at {at_px} px"
+    if set(fit.observed.tolist()) == {counted}:
+        return f"constant: {'the same' if counted else '0 bytes'} at every resolution"
+    predicted = float(fit.predict(at_px))
+    error = predicted / counted - 1 if counted else math.inf
+    if abs(error) < SMALL_ERROR:
+        return f"quadratic: error below {SMALL_ERROR * 100:g} %"
+    grows = "" if power is None else f"grows with the power {power:.1f} of the side"
+    if power is not None and abs(power - 2) < SAME_POWER:
+        # one parabola for small images, another for large ones
+        grows += f", but not yet from {min(fit.side_px):.0f} to {max(fit.side_px):.0f} px"
+    if predicted <= 0:
+        miss = "the quadratic falls to zero or below"
+    elif not counted:
+        miss = "nothing is counted where the quadratic gives something"
     else:
-        words = verdict(fit, at_px, counted, power)
-    return {
-        "predicted_bytes": predicted,
-        "counted_bytes": counted,
-        "relative_error": error,
-        "verdict": words,
-    }
+        percent = f"{abs(error) * 100:.{0 if abs(error) >= 0.1 else 1}f} %"
+        miss = f"the quadratic gives {percent} too {'little' if error < 0 else 'much'}"
+    high = (fit.r_squared or 0) >= NO_ALARM_FROM
+    alarm = f"R² of {fit.r_squared:.3f} raised no alarm" if high else ""
+    return f"not quadratic: {'; '.join(filter(None, (grows, miss, alarm)))}"
 
 
 EXTRAPOLATION = TableJob(
@@ -227,16 +215,7 @@ EXTRAPOLATION = TableJob(
     "beyond.",
     arguments=(
         table_argument(MEMORY),
-        Argument(
-            "--extrapolate-to",
-            {
-                "type": side_px,
-                "required": True,
-                "metavar": "PX",
-                "help": "side length of the extrapolation; judged at the next that is counted",
-            },
-            "setting",
-        ),
+        extrapolate_to("side length of the extrapolation; judged at the next that is counted"),
     ),
     outputs=(Output(MEMORY_EXTRAPOLATION, memory_extrapolation_table),),
 )

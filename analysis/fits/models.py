@@ -25,10 +25,10 @@ are not negative it is one power between them to 0.3 % at ten times the pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations, pairwise, product
+from functools import cache, lru_cache
+from itertools import chain, combinations, pairwise, product
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -96,6 +96,9 @@ TWO_SLOPES = Law(
 )  # fmt: skip
 POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
 
+FLEXIBLE = (TWO_SLOPES, POWER)
+"""The laws that bend where they like, and so follow the noise, too."""
+
 RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES, POWER)
 """The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
@@ -146,21 +149,6 @@ def prior_of_whole(complexities: Mapping[str, str]) -> Prior:
     return Prior((*PIXELS_SQUARED.laws, FLOOR_BESIDE_QUADRATIC), reason)
 
 
-class Sides(NamedTuple):
-    """The measured sides.
-
-    Attributes:
-        px: ascending.
-    """
-
-    px: tuple[float, ...]
-
-    @property
-    def origin_px(self) -> float:
-        """Where the parabola in the side has its smallest admissible slope."""
-        return self.px[0] / 4
-
-
 class Case(NamedTuple):
     """One case of a law: which coefficients are not zero, and what lies on the lower part.
 
@@ -168,34 +156,38 @@ class Case(NamedTuple):
         law: whose case it is.
         terms: those with a coefficient: of the lower part, of the upper one, and beside them.
         below: how many of the smallest measured resolutions lie on the lower part.
-        measured: the sides.
+        measured: the sides in px, ascending.
     """
 
     law: Law
     terms: tuple[tuple[Term, ...], ...]
     below: int
-    measured: Sides
+    measured: tuple[float, ...]
 
     @property
-    def coefficients(self) -> int:
-        """How many it has, in the order of `terms`."""
-        return sum(map(len, self.terms))
+    def columns(self) -> tuple[Term, ...]:
+        """All terms, one for each coefficient."""
+        return tuple(chain(*self.terms))
 
     @property
-    def may_be_negative(self) -> npt.NDArray[np.bool_]:
-        """Which of the coefficients have any sign."""
-        return np.array([term == "±1" for part in self.terms for term in part], np.bool_)
+    def any_sign(self) -> int:
+        """Index of the coefficient that may be negative, too; -1: none."""
+        return self.columns.index("±1") if "±1" in self.columns else -1
+
+    @property
+    def above(self) -> int:
+        """How many of the measured resolutions do not lie on the lower part."""
+        return len(self.measured) - self.below
 
     @property
     def branch_unseen(self) -> bool:
         """Whether all that was measured lies on a floor."""
-        return self.below == len(self.measured.px)
+        return not self.above
 
     @property
     def branch_untested(self) -> bool:
         """Whether too little lies beyond the floor to tell a straight branch from a bent one."""
-        above = len(self.measured.px) - self.below
-        return len(self.law.lower) == 1 and self.below > 0 and above < TESTED_BRANCH
+        return len(self.law.lower) == 1 and self.below > 0 and self.above < TESTED_BRANCH
 
     @property
     def price(self) -> float:
@@ -206,54 +198,76 @@ class Case(NamedTuple):
         one: both count alike; on the steeper of two lines they count one more. A power below 1.5
         without a constant counts one. A fourth coefficient costs a little more.
         """
-        law, above = self.law, len(self.measured.px) - self.below
+        law = self.law
         if self.branch_unseen:
             return 0
         if self.branch_untested:
             return min(law.complications, 1)
         if law is POWER:
             return 1 if 0 not in self.terms[1] and self.terms[1] <= (1.5,) else 2
-        untested = law is TWO_SLOPES and above < TESTED_BRANCH
-        return law.complications + FOURTH_COEFFICIENT * (self.coefficients > 3) + untested
-
-    def parts(self, side_px: Floats) -> Floats:
-        """Columns of the lower and of the upper part: 2 × sides × coefficients."""
-        lower, upper, beside = (_columns(terms, side_px, self.measured) for terms in self.terms)
-        return np.stack([
-            np.hstack([lower, 0 * upper, beside]), np.hstack([0 * lower, upper, beside])
-        ])  # fmt: skip
-
-    def design(self, side_px: Floats) -> Floats:
-        """Columns of the linear model at the measured sides: sides × coefficients."""
-        on_lower = np.arange(len(side_px))[:, np.newaxis] < self.below
-        lower, upper = self.parts(side_px)
-        return np.asarray(np.where(on_lower, lower, upper), np.float64)
-
-    def curve(self, coefficients: Floats, side_px: Floats) -> Floats:
-        """The law at any side: series × sides, for coefficients of series × coefficients."""
-        sums = coefficients @ np.swapaxes(self.parts(side_px), 1, 2)
-        return np.asarray(np.max(np.maximum(sums, 0), axis=0) ** (1 / self.law.root), np.float64)
+        untested = law is TWO_SLOPES and self.above < TESTED_BRANCH
+        return law.complications + FOURTH_COEFFICIENT * (len(self.columns) > 3) + untested
 
 
 FOURTH_COEFFICIENT = 0.1
 """Complications that a fourth coefficient counts for."""
 
 
+def parts(cases: Sequence[Case], side_px: Floats) -> Floats:
+    """Columns of the lower and of the upper part: cases × 2 × sides × coefficients.
+
+    Args:
+        cases: all of the same measured sides. Behind the columns of one that has fewer coefficients
+            than another are zeros.
+        side_px: where.
+    """
+    columns = np.zeros((len(cases), 2, len(side_px), max(len(case.columns) for case in cases)))
+    values = cache(lambda term: _values(term, side_px, cases[0].measured))
+    for case, of_case in zip(cases, columns, strict=True):
+        for index, term in enumerate(case.columns):
+            of_case[..., index] = values(term)
+        below, above = len(case.terms[0]), len(case.terms[0]) + len(case.terms[1])
+        of_case[1, :, :below] = of_case[0, :, below:above] = 0
+    return columns
+
+
+def _values(term: Term, side_px: Floats, measured: tuple[float, ...]) -> Floats:
+    if isinstance(term, float | int):
+        return np.asarray(((side_px / measured[-1]) ** 2) ** term)
+    u = (side_px - measured[0] / 4) / measured[-1]
+    return {"±1": np.ones_like(u), "u": u, "u²": u**2}[term]
+
+
+def design(cases: Sequence[Case]) -> Floats:
+    """Columns of the linear models at the measured sides: cases × sides × coefficients."""
+    lower, upper = np.moveaxis(parts(cases, np.array(cases[0].measured)), 1, 0)
+    below = np.array([case.below for case in cases])[:, np.newaxis, np.newaxis]
+    on_lower = np.arange(lower.shape[1])[:, np.newaxis] < below
+    return np.asarray(np.where(on_lower, lower, upper), np.float64)
+
+
+def curves(cases: Sequence[Case], coefficients: Floats, side_px: Floats) -> Floats:
+    """The laws at any sides: cases × series × sides, of cases × series × coefficients."""
+    sums = np.einsum("cdk,cpsk->cpds", coefficients, parts(cases, side_px))
+    root = np.array([[[case.law.root]] for case in cases])
+    return np.asarray(np.max(np.maximum(sums, 0), axis=1) ** (1 / root), np.float64)
+
+
 @lru_cache(maxsize=256)
-def cases(law: Law, measured: Sides) -> tuple[Case, ...]:
+def all_cases(law: Law, measured: tuple[float, ...]) -> tuple[Case, ...]:
     """The cases of a law that the measured sides determine.
 
     A part needs as many resolutions as it has coefficients, the steeper of two lines not less than
     two. A branch that is a constant would be a step, and is no case; a floor over everything has a
     branch that was not seen.
     """
-    least, count = len(law.lower), len(measured.px)
-    all_cases = (
-        Case(law, terms, below, measured)
-        for below in (range(least, count + 1 - 2 * (law is TWO_SLOPES)) if least else (0,))
+    least, most = len(law.lower), len(measured) - 2 * (law is TWO_SLOPES)
+    return tuple(
+        case
+        for below in (range(least, most + 1) if least else (0,))
         for terms in product(*map(_subsets, (law.lower, law.terms, law.beside)))
+        if _is_case(case := Case(law, terms, below, measured))
     )
-    return tuple(case for case in all_cases if _is_case(case))
 
 
 def _subsets(terms: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
@@ -261,9 +275,9 @@ def _subsets(terms: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
     if POWERS[-2] in terms:
         for power in (*pairwise(POWERS), *((power,) for power in POWERS)):
             yield from (power, (0, *power))
-        return
-    for count in range(len(terms) + 1):
-        yield from combinations(terms, count)
+    else:
+        for count in range(len(terms) + 1):
+            yield from combinations(terms, count)
 
 
 def _is_case(case: Case) -> bool:
@@ -273,18 +287,4 @@ def _is_case(case: Case) -> bool:
     if not (upper or beside) or (case.below and (not lower or set(upper) <= {0, "±1"})):
         return False
     # whether the terms are independent at the resolutions; weights do not change that
-    if case.coefficients > len(case.measured.px):
-        return False
-    design = case.design(np.array(case.measured.px))
-    return bool(np.linalg.matrix_rank(design) == case.coefficients)
-
-
-def _columns(terms: tuple[Term, ...], side_px: Floats, measured: Sides) -> Floats:
-    beyond = (side_px - measured.origin_px) / measured.px[-1]
-    pixels = (side_px / measured.px[-1]) ** 2
-    columns = [
-        pixels**term if isinstance(term, (int, float))
-        else {"±1": np.ones_like(beyond), "u": beyond, "u²": beyond**2}[term]
-        for term in terms
-    ]  # fmt: skip
-    return np.array(columns, np.float64).reshape(len(terms), len(side_px)).T
+    return bool(np.linalg.matrix_rank(design([case])[0]) == len(case.columns))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,12 @@ machine was then) is no smaller where images agree. Without this one quiet run w
 MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
 """Columns of a mean with its interval in `runtime.csv`."""
 
-_RUNTIME_KEY = ["clock", "device", "method", "variant", "submodule"]
-_FITTED_CLOCKS = {"cpu": {"host", "latency"}, "cuda": {"kernel_sum", "busy", "span", "latency"}}
+_FITTED_CLOCKS = [
+    ("cpu", "host"), ("cpu", "latency"),
+    ("cuda", "kernel_sum"), ("cuda", "busy"), ("cuda", "span"), ("cuda", "latency"),
+]  # fmt: skip
 """By the type of the device. Host time on a GPU is that of launching, whatever the work."""
-_FITTED_ROLES = {"submodule", "image", "end_to_end"}
+
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
 
 
@@ -88,32 +90,22 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
         memory: the table of `analysis.memory_table`, for the complexities; None: nothing is known.
     """
     complexities = complexities_of(memory) if memory is not None else {}
-    clocks = runtime["device_type"].map(_FITTED_CLOCKS)
-    fitted = runtime["role"].isin(_FITTED_ROLES) & np.array(
-        [clock in some for clock, some in zip(runtime["clock"], clocks, strict=True)], np.bool_
-    )
-    for key, rows in runtime[fitted].groupby(_RUNTIME_KEY, sort=False):
+    clocks = pd.MultiIndex.from_frame(runtime[["device_type", "clock"]])
+    is_fitted = runtime["role"].isin(["submodule", "image", "end_to_end"])
+    fitted = runtime[is_fitted & clocks.isin(_FITTED_CLOCKS)]
+    key = ["clock", "device", "method", "variant", "submodule"]
+    for names, rows in fitted.groupby(key, sort=False):
         measured = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
-        clock, device, method, variant, submodule = (str(part) for part in key)
-        is_part = rows["role"].iloc[0] == "submodule"
+        clock, device, method, variant, submodule = map(str, names)
         known = complexities.get((method, variant), {})
+        is_part = rows["role"].iloc[0] == "submodule"
+        of_part = BY_COMPLEXITY[known.get(submodule, "unknown")]
         yield Series(
-            quantity="runtime",
-            unit="ms",
-            clock=clock,
-            device=device,
-            method=method,
-            variant=variant,
-            submodule=submodule,
-            side_px=tuple(int(side) for side in measured["resolution_px"]),
-            values=tuple(float(value) for value in measured["mean_ms"]),
-            errors=relative_errors(measured),
-            prior=BY_COMPLEXITY[known.get(submodule, "unknown")]
-            if is_part
-            else prior_of_whole(known),
-            is_part=is_part,
-            unsteady=_unsteady_words(measured),
-        )
+            "runtime", "ms", clock, device, method, variant, submodule,
+            tuple(measured["resolution_px"].tolist()), tuple(measured["mean_ms"].tolist()),
+            errors=relative_errors(measured), prior=of_part if is_part else prior_of_whole(known),
+            is_part=is_part, unsteady=_unsteady_words(measured),
+        )  # fmt: skip
 
 
 def _unsteady_words(measured: pd.DataFrame) -> str:
@@ -144,18 +136,29 @@ def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
         None where a mean has no standard error, or nothing varies.
     """
     degrees = measured["degrees_of_freedom"].to_numpy("float64", na_value=np.nan)
-    relative = (measured["standard_error_ms"] / measured["mean_ms"]).to_numpy(
-        "float64", na_value=np.nan
-    )
-    if not len(relative) or not np.all(np.isfinite(relative) & np.isfinite(degrees)):
-        return None
-    least = LEAST_OF_MEDIAN * float(np.median(relative))
+    shares = measured["standard_error_ms"] / measured["mean_ms"]
+    relative = shares.to_numpy("float64", na_value=np.nan)
+    known = len(relative) and np.all(np.isfinite(relative) & np.isfinite(degrees))
+    least = LEAST_OF_MEDIAN * float(np.median(relative)) if known else 0.0
     if least <= 0:
         return None
-    return RelativeErrors(
-        tuple(float(value) for value in np.maximum(relative, least)),
-        tuple(float(value) for value in degrees),
-    )
+    return RelativeErrors(tuple(np.maximum(relative, least).tolist()), tuple(degrees.tolist()))
+
+
+def counted_parts(
+    rows: pd.DataFrame, column: str, together: str
+) -> Iterator[tuple[str, dict[int, int]]]:
+    """Counted bytes by the side in px, of each submodule and at the end of the whole method.
+
+    Args:
+        rows: of `memory.csv`, of one method and variant.
+        column: what is counted.
+        together: how the submodules are: `sum` or `max`.
+    """
+    for submodule, part in rows.groupby("submodule", sort=False):
+        yield str(submodule), dict(zip(part["resolution_px"], part[column], strict=True))
+    whole = rows.groupby("resolution_px")[column].agg(together)
+    yield WHOLE_METHOD, dict(zip(whole.index, whole, strict=True))
 
 
 def memory_series(
@@ -177,47 +180,16 @@ def memory_series(
         extrapolate_to_px: where the exact count is compared with the prediction.
     """
     for (method, variant), rows in memory.groupby(["method", "variant"], sort=False):
-        studied = resolutions_px or _run_at(runtime, str(method), str(variant))
-        if not studied:
-            studied = {int(side) for side in rows["resolution_px"] if side < extrapolate_to_px}
-        whole = rows.groupby("resolution_px", as_index=False)[
-            ["activations_bytes", "total_bytes"]
-        ].sum()
-        parts = [*rows.groupby("submodule", sort=False), (WHOLE_METHOD, whole)]
+        studied = set(resolutions_px or ())
+        if not studied and runtime is not None:
+            is_own = (runtime["method"] == method) & (runtime["variant"] == variant)
+            studied = set(runtime.loc[is_own, "resolution_px"])
+        below = rows.loc[rows["resolution_px"] < extrapolate_to_px, "resolution_px"]
         for quantity, column in _MEMORY_QUANTITIES.items():
-            for submodule, part in parts:
-                names = (str(method), str(variant), str(submodule))
-                at = dict(zip(part["resolution_px"].tolist(), part[column].tolist(), strict=True))
-                yield _memory_series(quantity, names, at, studied, extrapolate_to_px)
-
-
-def _run_at(runtime: pd.DataFrame | None, method: str, variant: str) -> set[int]:
-    if runtime is None:
-        return set()
-    rows = runtime[(runtime["method"] == method) & (runtime["variant"] == variant)]
-    return {int(side) for side in rows["resolution_px"]}
-
-
-def _memory_series(
-    quantity: str,
-    names: tuple[str, str, str],
-    counted_at: Mapping[int, Any],
-    studied: Collection[int],
-    extrapolate_to_px: int,
-) -> Series:
-    sides = sorted(side for side in counted_at if side in studied)
-    counted = counted_at.get(extrapolate_to_px)
-    method, variant, submodule = names
-    return Series(
-        quantity=quantity,
-        unit="bytes",
-        clock=None,
-        device=None,
-        method=method,
-        variant=variant,
-        submodule=submodule,
-        side_px=tuple(int(side) for side in sides),
-        values=tuple(float(counted_at[side]) for side in sides),
-        counted=None if counted is None else int(counted),
-        prior=COUNTED,
-    )
+            for submodule, counted in counted_parts(rows, column, "sum"):
+                sides = sorted(counted.keys() & (studied or {*below}))
+                yield Series(
+                    quantity, "bytes", None, None, str(method), str(variant), submodule,
+                    tuple(sides), tuple(float(counted[side]) for side in sides),
+                    counted=counted.get(extrapolate_to_px), prior=COUNTED,
+                )  # fmt: skip

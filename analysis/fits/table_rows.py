@@ -5,21 +5,21 @@ And their words: why a law was chosen, the fate of the others, faults of a predi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from adscale.tables import names_of
 
-from ..numbers import percent
-from .coefficients import Coefficient
-from .estimation import Bounds, doubtful_branch
+from ..numbers import known, known_interval, percent
+from .coefficients import in_the_side
+from .estimation import doubtful_branch
 from .fitted import Fitted
 from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
-from .models import TESTED_BRANCH
+from .models import TESTED_BRANCH, Law
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
-from .tables import BACK_TEST, FIT_MODELS, LAW
+from .tables import BACK_TEST, LAW, SERIES
 
 APART = 1.25
 """Ratio of the estimates of two laws in the band from which on they are said to differ."""
@@ -27,26 +27,44 @@ APART = 1.25
 LARGE_SCATTER = 0.2
 """Relative scatter from which on no law is said to explain the points, whatever was measured."""
 
+SUM = "sum of the submodules' laws"
+"""Stands for the law in the row of a sum."""
+
+LAW_COLUMNS = names_of((*LAW, *BACK_TEST))
+
+PAPER = Law(MODEL, "a + b·s + c·s²", "abc", (), 0, 1)
+"""The paper's model in the table of laws."""
+
+SIDES = 61
+"""Sides of a curve beside those that were measured."""
+
 
 def why_chosen(growth: Growth) -> str:
     """One sentence on the choice; empty where there is none."""
     if growth.chosen is None:
         return ""
-    parts = [
-        *(["least misfit for its number of terms"] if len(growth.models) > 1 else ()),
-        _back_test(growth.chosen),
-        *([f"admitted because {growth.prior.reason}"] if growth.prior.reason else ()),
-    ]
-    return "; ".join(parts)
+    rivals = "least misfit for its number of terms" if len(growth.models) > 1 else ""
+    reason = f"admitted because {growth.prior.reason}" if growth.prior.reason else ""
+    return "; ".join(filter(None, (rivals, _back_test(growth.chosen), reason)))
 
 
 def verdict(model: Model) -> str:
     """Say what became of one law."""
+    if model.law is PAPER:
+        return "the study's model: always shown, not weighed"
     if model.chosen:
         return f"chosen; {_back_test(model)}"
     if model.band_share <= 0:
         return "refuted by the fit: too large a misfit for its number of terms"
     return f"not refuted: in the band with {percent(model.band_share)} of its interval"
+
+
+def _back_test(model: Model) -> str:
+    two = (model.back_test_two_out_lower, model.back_test_two_out_upper)
+    errors = [error for error in (model.back_test_one_out, *two) if not np.isnan(error)]
+    if not errors:
+        return "no back-test"
+    return f"largest error in the back-test {percent(max(errors, key=abs), 1, signed=True)}"
 
 
 def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
@@ -57,291 +75,181 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
         curve: of it.
         index: which side of the curve.
     """
-    found = list(_of_paper(growth, curve, index))
-    if growth.weighed and not np.isnan(curve.band.high[index]):
-        found += _of_scatter(growth)
-        found += _of_branch(growth)
-        found += _of_rivals(growth, curve, index)
+    found = []
+    if curve.study_predicted[index] <= 0:
+        found.append("the study's model is not positive here: it does not hold")
+    if growth.weighed is None or np.isnan(curve.band_high[index]):
+        return found
+    scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
+    if scatter.discrepancy[0] > 0:
+        found.append(
+            f"scatter around the best law is {known(scatter.variance[0] ** 0.5, digits=2)} times "
+            "what was measured: resolutions differ by more than repetition, or no law here is the "
+            "true one; the band is wider for it"
+        )
+    elif relative > LARGE_SCATTER:
+        words = f"scatter of {percent(relative)} around the best law"
+        found.append(f"{words}: no law here explains the points")
+    unseen, untested = doubtful_branch(growth.weighed)
+    if unseen[0]:
+        found.append(
+            f"flat up to {growth.side_px[-1]:g} px within its scatter: constant, or a floor "
+            "(launch-bound) whose end was not reached; what follows may be as steep as the laws "
+            "admit"
+        )
+    elif untested[0]:
+        found.append(
+            f"a floor (launch-bound) may end above {growth.side_px[-TESTED_BRANCH]:g} px: fewer "
+            f"than {TESTED_BRANCH} resolutions lie beyond, which do not tell how it goes on"
+        )
+    low, high = curve.spread_low[index], curve.spread_high[index]
+    if high > APART * low:
+        names = [model.law.name for model in growth.models if model.band_share > 0]
+        _, least, most = known_interval(curve.predicted[index], low, high)
+        found.append(
+            f"the points do not decide between {', '.join(names)}: at {curve.side_px[index]:g} px "
+            f"they say {least} to {most} {growth.unit}"
+        )
     return found
 
 
-def _back_test(model: Model) -> str:
-    errors = [error for error in model.back_test_errors if error is not None]
-    return (
-        f"largest error in the back-test {percent(max(errors, key=abs), 1, signed=True)}"
-        if errors
-        else "no back-test"
-    )
-
-
-def _of_paper(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
-    value = curve.paper[index]
-    if growth.paper and not np.isnan(value) and value <= 0:
-        yield "the study's model is not positive here: it does not hold"
-
-
-def _of_branch(growth: Growth) -> Iterator[str]:
-    assert growth.weighed is not None
-    unseen, untested = doubtful_branch(growth.weighed)
-    largest_px, some = growth.side_px[-1], TESTED_BRANCH
-    if unseen[0]:
-        yield (
-            f"flat up to {largest_px:g} px within its scatter: constant, or a floor (launch-bound) "
-            "whose end was not reached; what follows may be as steep as the laws admit"
-        )
-    elif untested[0]:
-        yield (
-            f"a floor (launch-bound) may end above {growth.side_px[-some]:g} px: fewer than {some} "
-            "resolutions lie beyond, which do not tell how it goes on"
-        )
-
-
-def _of_scatter(growth: Growth) -> Iterator[str]:
-    assert growth.weighed is not None
-    scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
-    if scatter.discrepancy[0] > 0:
-        yield (
-            f"scatter around the best law is {np.sqrt(scatter.variance[0]):.1f} times what was "
-            "measured: resolutions differ by more than repetition, or no law here is the true one; "
-            "the band is wider for it"
-        )
-    elif relative > LARGE_SCATTER:
-        yield f"scatter of {percent(relative)} around the best law: no law here explains the points"
-
-
-def _of_rivals(growth: Growth, curve: Curve, index: int) -> Iterator[str]:
-    low, high = curve.spread.low[index], curve.spread.high[index]
-    if high > APART * low:
-        names = [model.law.name for model in growth.models if model.band_share > 0]
-        yield (
-            f"the points do not decide between {', '.join(names)}: at {curve.side_px[index]:g} px "
-            f"they say {low:.3g} to {high:.3g} {growth.unit}"
-        )
-
-
-SUM = "sum of the submodules' laws"
-"""Stands for the law in the row of a sum."""
-
-PAPER_VERDICT = "the study's model: always shown, not weighed"
-
-SIDES = 61
-"""Sides of a curve beside those that were measured."""
-
-
-def fit_rows(fitted: Sequence[Fitted], extrapolate_to_px: int) -> list[dict[str, Any]]:
-    """Return the predictions of every series at one resolution."""
-    sums = {one.series[:6]: one.curve(extrapolate_to_px) for one in fitted if one.growth is None}
-    return [_row(one, extrapolate_to_px, sums.get(one.series[:6])) for one in fitted]
-
-
-def law_values(model: Model | None, scatter: float | None = None) -> dict[str, Any]:
-    """Values of `LAW`; null without a law."""
-    if model is None:
-        return dict.fromkeys(names_of(LAW))
-    by_name = {part.name: part.value for part in model.coefficients}
-    return {
-        "law": model.law.name,
-        "formula": model.law.formula,
-        "coefficients": coefficient_words(model.coefficients, scatter),
-        **{name: by_name.get(name) for name in "fabcdp"},
-        "knee_px": model.knee_px,
-        "max_relative_residual": model.max_relative_residual,
-    }
-
-
-def coefficient_words(coefficients: Iterable[Coefficient], scatter: float | None) -> str:
-    """Return words such as ``a = 0.25 ms; b = 3.1e-06 ms per pixel``.
-
-    Args:
-        coefficients: of a law.
-        scatter: relative, of the points; one digit more than it knows is said, six at most.
-    """
-    digits = 6 if not scatter else int(np.clip(2 - np.log10(scatter), 2, 6))
-    words = (f"{part.name} = {part.value:.{digits}g} {part.unit}" for part in coefficients)
-    return "; ".join(one.strip() for one in words)
-
-
-def back_test_values(errors: Sequence[float | None]) -> dict[str, float | None]:
-    """Values of `BACK_TEST`; null without a back-test."""
-    known = errors if len(errors) == len(BACK_TEST) else [None] * len(BACK_TEST)
-    return dict(zip(names_of(BACK_TEST), known, strict=True))
-
-
-def bound_values(curve: Curve, index: int = 0) -> dict[str, float | None]:
-    """Values of `BOUNDS` at one side of a curve."""
-    bounds: Mapping[str, Bounds] = {
-        "interval": curve.interval,
-        "spread": curve.spread,
-        "band": curve.band,
-    }
-    return {
-        f"{name}_{end}": number(values[index])
-        for name, both in bounds.items()
-        for end, values in zip(("low", "high"), both, strict=True)
-    }
-
-
-def number(value: float) -> float | None:
-    """Null where there is none."""
-    return None if np.isnan(value) else float(value)
-
-
-def _row(one: Fitted, side_px: int, total: Curve | None) -> dict[str, Any]:
-    series, growth, curve = one.series, one.growth, one.curve(side_px)
-    sides, chosen = series.side_px, growth.chosen if growth else None
-    law = law_values(chosen, growth.relative_scatter if growth else None)
-    if growth is None and not one.interval_refused:
-        law = {**law, "law": SUM}
-    return {
-        **one.key,
-        "resolutions": len(sides),
-        "min_resolution_px": min(sides, default=None),
-        "max_resolution_px": max(sides, default=None),
-        "fitted_at_px": " ".join(map(str, sides)),
-        "extrapolate_to_px": side_px,
-        "extrapolation_factor_pixels": number(curve.factor[0]),
-        **_paper_values(one, curve, side_px),
-        **law,
-        "relative_scatter": growth.relative_scatter if growth else None,
-        **back_test_values(chosen.back_test_errors if chosen else ()),
-        "why_chosen": why_chosen(growth) if growth else "",
-        "predicted": number(curve.predicted[0]),
-        **bound_values(curve),
-        "fit_refused": one.fit_refused,
-        "interval_refused": one.interval_refused,
-        "refused": curve.refused[0],
-        "problems": "; ".join(
-            [
-                *(problems(growth, curve) if growth else ()),
-                *_of_whole(one, curve, total),
-                *([f"runs that were not steady: {series.unsteady}"] if series.unsteady else ()),
-            ]
-        ),
-        "basis": "extrapolated",
-        "counted": series.counted,
-    }
-
-
-def _paper_values(one: Fitted, curve: Curve, side_px: int) -> dict[str, Any]:
-    """The paper's model; of a sum through the sums."""
-    names = ("b0", "b1", "b2", "max_relative_residual", "predicted", "low", "high")
-    nothing = {"study_model": MODEL, **{f"study_{name}": None for name in names}}
-    series = one.series
-    if len(series.side_px) < COEFFICIENTS or one.fit_refused:
-        return nothing
-    fit = fit_quadratic(series.side_px, series.values)
-    predicted = number(curve.paper[0])
-    low, high = None, None
-    if len(series.side_px) >= ENOUGH_FOR_INTERVAL and predicted is not None:
-        low, high = (float(np.squeeze(bound)) for bound in fit.prediction_interval(side_px))
-        low = low if predicted < 0 else max(low, 0.0)
-    values = (*fit.coefficients, fit.max_relative_residual, predicted, low, high)
-    return {
-        **nothing,
-        **{f"study_{name}": value for name, value in zip(names, values, strict=True)},
-    }
-
-
-def _of_whole(one: Fitted, curve: Curve, total: Curve | None) -> Iterator[str]:
-    """Says where the fit of a whole image contradicts the sum of its submodules' fits."""
-    if total is None or one.series.submodule != "image" or np.isnan(curve.band.high[0]):
-        return
-    summed, low, high = total.predicted[0], curve.band.low[0], curve.band.high[0]
-    if not np.isnan(total.band.high[0]) and not low <= summed <= high:
-        yield (
-            f"the submodules' laws sum up to {summed:.3g} {one.series.unit}, outside of this band: "
-            "the whole follows no single law, prefer the sum"
-        )
-
-
-def model_rows(one: Fitted, side_px: int) -> Iterator[dict[str, Any]]:
-    """The laws of one series; none of a sum."""
-    growth = one.growth
-    if growth is None:
-        return
-    refused = bool(one.curve(side_px).refused[0])
-    for model in growth.models:
+def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]:
+    """The predictions of every series at one resolution."""
+    sums = {one.series[:6]: one.curve(side_px) for one in fitted if one.growth is None}
+    for one in fitted:
+        series, growth, curve = one.series, one.growth, one.curve(side_px)
+        sides, scatter = series.side_px, growth.relative_scatter if growth else None
+        law: dict[str, Any] = dict.fromkeys(LAW_COLUMNS)
+        if growth and growth.chosen:
+            chosen = _law_values(growth.chosen, scatter)
+            law = {name: chosen[name] for name in law}
+        elif growth is None and not one.interval_refused:
+            law["law"] = SUM
+        found = problems(growth, curve) if growth else []
+        summed = sums.get(series[:6], curve) if series.submodule == "image" else curve
+        outside = not curve.band_low[0] <= summed.predicted[0] <= curve.band_high[0]
+        if outside and not np.isnan([curve.band_low, summed.band_high]).any():
+            said = known(summed.predicted[0], summed.band_low[0], summed.band_high[0])
+            found.append(
+                f"the submodules' laws sum up to {said} {series.unit}, outside of this band: the "
+                "whole follows no single law, prefer the sum"
+            )
+        if series.unsteady:
+            found.append(f"runs that were not steady: {series.unsteady}")
         yield {
-            **one.key,
-            **law_values(model, growth.relative_scatter),
-            "score": model.score,
-            **back_test_values(model.back_test_errors),
-            "band_share": model.band_share,
-            "chosen": model.chosen,
+            **_names(one),
+            "resolutions": len(sides),
+            "min_resolution_px": min(sides, default=None),
+            "max_resolution_px": max(sides, default=None),
+            "fitted_at_px": " ".join(map(str, sides)),
             "extrapolate_to_px": side_px,
-            "predicted": None if refused else _predicted(growth, model, side_px),
-            "verdict": verdict(model),
-        }
-    if growth.paper is not None:
-        yield _paper_row(one, growth, side_px)
-
-
-def _predicted(growth: Growth, model: Model, side_px: int) -> float:
-    assert growth.weighed is not None
-    estimates = growth.weighed.predict(np.array([side_px], np.float64))
-    return float(estimates[growth.weighed.laws.index(model.law), 0, 0])
-
-
-def _paper_row(one: Fitted, growth: Growth, side_px: int) -> dict[str, Any]:
-    paper = growth.paper
-    assert paper is not None
-    b0, b1, b2 = paper.coefficients
-    unit, positive = growth.unit, bool(np.all(paper.observed > 0))
-    errors = hold_out_errors(paper.side_px, paper.observed) if positive else ()
-    return {
-        **dict.fromkeys(FIT_MODELS.schema),
-        **one.key,
-        "law": MODEL,
-        "formula": "a + b·s + c·s²",
-        "coefficients": coefficient_words(
-            (
-                Coefficient("a", b0, unit),
-                Coefficient("b", b1, f"{unit} per px of side"),
-                Coefficient("c", b2, f"{unit} per px² of side"),
-            ),
-            growth.relative_scatter,
-        ),
-        "a": b0,
-        "b": b1,
-        "c": b2,
-        "max_relative_residual": paper.max_relative_residual,
-        **back_test_values(errors),
-        "chosen": False,
-        "extrapolate_to_px": side_px,
-        "predicted": number(one.curve(side_px).paper[0]),
-        "verdict": PAPER_VERDICT,
-    }
-
-
-def curve_rows(one: Fitted, extrapolate_to_px: int) -> Iterator[dict[str, Any]]:
-    """One series at every side that is drawn."""
-    observed = dict(zip(one.series.side_px, one.series.values, strict=True))
-    sides = _sides(one, extrapolate_to_px)
-    if not sides:
-        return
-    curve = one.curve(sides)
-    largest_px = max(observed)
-    for index, side_px in enumerate(sides):
-        yield {
-            **one.key,
-            "resolution_px": side_px,
-            "pixels": side_px**2,
-            "extrapolation_factor_pixels": number(curve.factor[index]),
-            "observed": observed.get(side_px),
-            "study_predicted": number(curve.paper[index]),
-            "predicted": number(curve.predicted[index]),
-            **bound_values(curve, index),
-            "refused": curve.refused[index],
-            "basis": "fitted" if side_px <= largest_px else "extrapolated",
+            **_paper_values(one, side_px, curve.study_predicted[0]),
+            **law,
+            "relative_scatter": scatter,
+            "why_chosen": why_chosen(growth) if growth else "",
+            **_curve_values(curve)[0],
+            "fit_refused": one.fit_refused,
+            "interval_refused": one.interval_refused,
+            "problems": "; ".join(found),
+            "basis": "extrapolated",
+            "counted": series.counted,
         }
 
 
-def _sides(one: Fitted, extrapolate_to_px: int) -> list[int]:
+def model_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]:
+    """The laws of every series, and the paper's model; none of a sum."""
+    for one in fitted:
+        growth, curve = one.growth, one.curve(side_px)
+        if growth is None:
+            continue
+        predicted = {PAPER: curve.study_predicted[0]}
+        if growth.weighed and not curve.refused[0]:
+            estimates = growth.weighed.predict(curve.side_px)[:, 0, 0]
+            predicted.update(zip(growth.weighed.laws, estimates, strict=True))
+        models = [*growth.models]
+        if paper := growth.paper:
+            coefficients = in_the_side(paper.coefficients, growth.unit)
+            errors = hold_out_errors(paper.side_px, paper.observed)
+            residual = paper.max_relative_residual
+            unknown = np.nan  # it is not weighed
+            models.append(
+                Model(PAPER, coefficients, None, residual, unknown, unknown, False, *errors)
+            )
+        for model in models:
+            yield {
+                **_names(one),
+                **_law_values(model, growth.relative_scatter),
+                "extrapolate_to_px": side_px,
+                "predicted": predicted.get(model.law),
+                "verdict": verdict(model),
+            }
+
+
+def curve_rows(fitted: Sequence[Fitted], last_px: int) -> Iterator[dict[str, Any]]:
+    """Every series at every side that is drawn."""
+    for one in fitted:
+        observed = dict(zip(one.series.side_px, one.series.values, strict=True))
+        sides = _drawn_sides(one, last_px)
+        for side_px, values in zip(sides, _curve_values(one.curve(sides)), strict=True):
+            yield {
+                **_names(one),
+                "resolution_px": side_px,
+                "pixels": side_px**2,
+                "observed": observed.get(side_px),
+                **values,
+                "basis": "fitted" if side_px <= max(observed) else "extrapolated",
+            }
+
+
+def _drawn_sides(one: Fitted, last_px: int) -> list[int]:
     measured = one.series.side_px
     if not measured or one.fit_refused:
-        return list(measured)
+        return [*measured]
     # the last side before it is refused is drawn, too
     limit_px = int(max(measured) * EXTRAPOLATION_LIMIT**0.5)
-    grid = np.linspace(min(measured), max(extrapolate_to_px, *measured), SIDES).round().astype(int)
-    wanted = {*measured, *grid.tolist(), min(limit_px, extrapolate_to_px)}
+    grid = np.linspace(min(measured), max(last_px, *measured), SIDES).round().astype(int)
+    wanted = {*measured, *grid.tolist(), min(limit_px, last_px)}
     return sorted(side for side in wanted if side >= min(measured))
+
+
+def _names(one: Fitted) -> dict[str, Any]:
+    """Values of `SERIES`."""
+    return dict(zip(names_of(SERIES), one.series, strict=False))
+
+
+def _law_values(model: Model, scatter: float | None) -> dict[str, Any]:
+    """Values of `LAW`, `BACK_TEST`, and what else is said of a model."""
+    by_name = {part.name: part.value for part in model.coefficients}
+    # one digit more than the points know
+    digits = int(np.clip(2 - np.log10(scatter), 2, 6)) if scatter else 6
+    words = (f"{part.name} = {part.value:.{digits}g} {part.unit}" for part in model.coefficients)
+    return {
+        **model._asdict(),
+        "law": model.law.name,
+        "formula": model.law.formula,
+        "coefficients": "; ".join(one.strip() for one in words),
+        **{name: by_name.get(name) for name in "fabcdp"},
+    }
+
+
+def _curve_values(curve: Curve) -> list[dict[str, Any]]:
+    """What tables say of each side."""
+    return [
+        dict(zip(curve._fields[1:], values, strict=True)) for values in zip(*curve[1:], strict=True)
+    ]
+
+
+def _paper_values(one: Fitted, side_px: int, predicted: float) -> dict[str, Any]:
+    """The paper's model; of a sum through the sums."""
+    series, known = one.series, len(one.series.side_px)
+    names = ("b0", "b1", "b2", "max_relative_residual", "low", "high")
+    values: tuple[float | None, ...] = (None,) * len(names)
+    if known >= COEFFICIENTS and not one.fit_refused:
+        fit = fit_quadratic(series.side_px, series.values)
+        low, high = None, None
+        if known >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
+            low, high = (float(end[0]) for end in fit.prediction_interval(side_px))
+            low = low if predicted < 0 else max(low, 0.0)
+        values = (*fit.coefficients, fit.max_relative_residual, low, high)
+    named = zip(names, values, strict=True)
+    return {"study_model": MODEL, **{f"study_{name}": value for name, value in named}}

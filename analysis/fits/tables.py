@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.tables import (
     Argument,
@@ -24,7 +25,6 @@ from adscale.tables import (
 )
 
 from ..columns import BASIS, METHOD, SIZE
-from ..commands.arguments import side_px
 from ..memory_table import MEMORY
 from ..runtime_table import RUNTIME
 
@@ -79,6 +79,13 @@ FACTOR = real("extrapolation_factor_pixels", means="the pixels there over those 
 
 TO_SIDE = integer("extrapolate_to_px", means="where it is predicted")
 
+
+def extrapolate_to(means: str) -> Argument:
+    """The argument that says how far is extrapolated."""
+    settings = {"type": side, "required": True, "metavar": "PX", "help": means}
+    return Argument("--extrapolate-to", settings, "setting")
+
+
 FITS = Table(
     name="fits",
     row="a series extrapolated: prediction and band ([extrapolation.md](extrapolation.md))",
@@ -92,8 +99,7 @@ FITS = Table(
         text("study_model", means="the paper's model: y = b0 + b1·s + b2·s² over the side s in "
              "px, ordinary least squares"),
         real("study_b0", "study_b1", "study_b2", means="its coefficients", unit=""),
-        real("study_max_relative_residual",
-             means="its largest |observed − fitted| / observed"),
+        real("study_max_relative_residual", means="its largest |observed − fitted| / observed"),
         real("study_predicted", "study_low", "study_high", means="its prediction and 95 % "
              "prediction interval (Student's t) if that model is right, which it does not test"),
         LAW,
@@ -182,7 +188,7 @@ def fits_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame
     from ..tables import make_table
     from .table_rows import fit_rows
 
-    return make_table(fit_rows(fitted, extrapolate_to_px), FITS.schema)
+    return make_table([*fit_rows(fitted, extrapolate_to_px)], FITS.schema)
 
 
 def fit_models_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
@@ -195,8 +201,7 @@ def fit_models_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.Dat
     from ..tables import make_table
     from .table_rows import model_rows
 
-    rows = chain.from_iterable(model_rows(one, extrapolate_to_px) for one in fitted)
-    return make_table(list(rows), FIT_MODELS.schema)
+    return make_table([*model_rows(fitted, extrapolate_to_px)], FIT_MODELS.schema)
 
 
 def fit_curves_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
@@ -209,8 +214,7 @@ def fit_curves_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.Dat
     from ..tables import make_table
     from .table_rows import curve_rows
 
-    rows = chain.from_iterable(curve_rows(one, extrapolate_to_px) for one in fitted)
-    return make_table(list(rows), FIT_CURVES.schema)
+    return make_table([*curve_rows(fitted, extrapolate_to_px)], FIT_CURVES.schema)
 
 
 def _fit(
@@ -242,30 +246,12 @@ FIT = TableJob(
     arguments=(
         table_argument(RUNTIME, required=False),
         table_argument(MEMORY, required=False),
-        Argument(
-            "--extrapolate-to",
-            {"type": side_px, "required": True, "metavar": "PX", "help": "side length to predict"},
-            "setting",
-        ),
-        Argument(
-            "--beyond-limit",
-            {
-                "action": "store_true",
-                "help": "predict times beyond 10 times the pixels of the largest measured "
-                "resolution, too",
-            },
-            "setting",
-        ),
-        Argument(
-            "--resolutions",
-            {
-                "type": side_px,
-                "nargs": "+",
-                "metavar": "PX",
-                "help": "resolutions whose counts of memory are fitted (default: those at which "
-                "the method was run)",
-            },
-        ),
+        extrapolate_to("side length to predict"),
+        Argument("--beyond-limit", {"action": "store_true", "help": "predict times beyond 10 times "
+                 "the pixels of the largest measured resolution, too"}, "setting"),
+        Argument("--resolutions", {"type": side, "nargs": "+", "metavar": "PX",
+                 "help": "resolutions whose counts of memory are fitted (default: those at which "
+                 "the method was run)"}),
     ),
     outputs=(
         Output(FITS, fits_table),
@@ -273,4 +259,4 @@ FIT = TableJob(
         Output(FIT_CURVES, fit_curves_table, "--curves", beside=FIT_CURVES.file),
     ),
     step=_fit,
-)
+)  # fmt: skip

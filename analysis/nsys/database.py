@@ -255,6 +255,9 @@ def _lock_problem(path: Path) -> str | None:
 
 def _check_file(path: Path) -> None:
     """Refuse what SQLite would accept silently: an empty file, or one cut off at its end."""
+    if path.is_fifo():  # nothing waits for it
+        remedy = "write it into a file, and name that"
+        raise ProfileError(path, "is a pipe, and a profile is read at many places", remedy)
     try:
         with path.open("rb") as file:
             header = file.read(100)

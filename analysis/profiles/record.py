@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
+from adscale.errors import ResultsError
 from adscale.files import read_record
+from adscale.resolution import Resolution
 from adscale.run_record import MeasuredMemory, RunRecord, Status
 
 
@@ -59,7 +61,7 @@ class Run:
     @property
     def resolution_px(self) -> int:
         """Side length of the square input."""
-        return self.record.request.resolution_px
+        return self.record.request.resolution.width_px
 
     @property
     def process(self) -> int:
@@ -173,4 +175,17 @@ def read_run(path: Path) -> Run:
         ResultsError: the file is missing or no record of this version.
     """
     remedy = "name the record of a run; if this is one, measure the run again"
-    return Run(path, read_record(path, RunRecord, remedy))
+    record = read_record(path, RunRecord, remedy)
+    check_square(path, record.request.resolution)
+    return Run(path, record)
+
+
+def check_square(path: Path, resolution: Resolution) -> None:
+    """Refuses what was measured or counted at another shape than a square.
+
+    Raises:
+        ResultsError: tables have no room for it yet.
+    """
+    if not resolution.is_square:
+        what = f"is of {resolution} px, and tables are of squares only, so far"
+        raise ResultsError(path, what, "leave it out, or attribute its profile without a record")

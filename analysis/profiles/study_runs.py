@@ -72,7 +72,7 @@ def _check(one: Run, other: Run, but: Collection[str] = ()) -> None:
 def _measured(run: Run) -> dict[str, Any]:
     """Return what decides which times a process finds, by name."""
     record, hardware = run.record, run.record.hardware
-    request = {k: v for k, v in asdict(record.request).items() if k not in NOT_MEASURED}
+    request = {k: v for k, v in record.request.as_dict().items() if k not in NOT_MEASURED}
     return {
         **{f"request.{name}": value for name, value in request.items()},
         "clock": run.clock,
@@ -135,7 +135,7 @@ def altered_words(run: Run) -> str | None:
         found.append(f"the method has changed torch: {', '.join(record.changed_switches)}")
     if record.first_convolution is not None:
         precision = run.variant.rpartition("-")[2]
-        found.append(record.first_convolution.sentence(run.resolution_px, precision))
+        found.append(record.first_convolution.sentence(record.request.resolution, precision))
     return "; ".join(filter(None, found)) or None
 
 

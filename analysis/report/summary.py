@@ -21,7 +21,7 @@ from ..profiles.times import MAIN_CLOCK
 from ..runs_table import RUNS
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.summary import Estimate
-from ..statistics.unseen import unseen_share
+from ..statistics.unseen import unseen_words
 
 MOST_NAMED = 6
 """Runs that a warning names one by one."""
@@ -41,9 +41,7 @@ def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     runtime = tables["runtime"]
     yield from _not_steady(runtime)
     yield from _lost(runtime)
-    yield from _profiler(runtime)
-    yield from _uncovered(runtime)
-    yield from _ranges(runtime)
+    yield from _excesses(runtime)
     if "fits" in tables:
         yield from _fits(tables["fits"])
 
@@ -97,31 +95,25 @@ def _lost(runtime: pd.DataFrame) -> Iterator[str]:
             yield f"{words}: {_named(rows)}."
 
 
-def _profiler(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["profiled_over_latency"] > MUCH_SLOWER]
-    if len(rows):
-        most = rows["profiled_over_latency"].max()
-        yield (
-            f"With the profiler an image takes up to {most:.3g} times as long as without, in: "
-            f"{_named(rows)}."
-        )
+_EXCESSES = (
+    ("profiled_over_latency", MUCH_SLOWER,
+     "With the profiler an image takes up to {times} as long as without"),
+    ("uncovered_share", UNCOVERED_LIMIT,
+     "Up to {share} of an image's host time is in no submodule"),
+    ("ranges_share", COSTLY_RANGES,
+     "Ranges take up to {share} of an image's host time by what an empty one costs"),
+)  # fmt: skip
+"""Columns of `runtime.csv`, from where on they are told, and how."""
 
 
-def _uncovered(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["uncovered_share"] > UNCOVERED_LIMIT]
-    if len(rows):
-        most = percent(rows["uncovered_share"].max(), 1)
-        yield f"Up to {most} of an image's host time is in no submodule, in: {_named(rows)}."
-
-
-def _ranges(runtime: pd.DataFrame) -> Iterator[str]:
-    rows = runtime[runtime["ranges_share"] > COSTLY_RANGES]
-    if len(rows):
-        most = percent(rows["ranges_share"].max(), 1)
-        yield (
-            f"Ranges take up to {most} of an image's host time by what an empty one costs, in: "
-            f"{_named(rows)}."
-        )
+def _excesses(runtime: pd.DataFrame) -> Iterator[str]:
+    """What is more than it should be, with the runs in which it is."""
+    for column, limit, sentence in _EXCESSES:
+        rows = runtime[runtime[column] > limit]
+        if len(rows):
+            most = rows[column].max()
+            words = sentence.format(times=f"{most:.3g} times", share=percent(most, 1))
+            yield f"{words}, in: {_named(rows)}."
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -164,7 +156,7 @@ class Candidate:
         value, low, high = known_interval(*self.time_ms)
         interval = f"95 %: {low} to {high}" if low and high else "no interval"
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
-        rare = f"rare slow images may add {percent(unseen_share(self.images))}"
+        rare = unseen_words(self.images)
         return (
             f"{self.name}, {value} ms per image ({interval}; {self.basis}, "
             f"n = {self.images}{unsteady}; {rare})"
@@ -212,7 +204,7 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
             continue
         sensor = max(_rows(fit), key=lambda row: row["megapixels"])["sensor"]
         rows = _rows(fit[fit["sensor"] == sensor])
-        size = f"{rows[0]['megapixels']:g} MP, {rows[0]['sensor_px']} px"
+        size = f"{rows[0]['megapixels']:.3g} MP, {rows[0]['sensor_px']} px"
         best = _ranked([_candidate(each, "latency", "latency_verdict") for each in rows])
         bases = {f"{each['method']} {each['variant']}": each["verdict_basis"] for each in rows}
         others = feasibility[feasibility["sensor"] == sensor]

@@ -17,3 +17,15 @@ def unseen_share(images: int) -> float:
         images: measured ones, at least one.
     """
     return min(1.0, 3 / images) * (UNSEEN_FACTOR - 1)
+
+
+def unseen_words(images: int) -> str:
+    """The same for readers; of so few images that it is more than the median, no number.
+
+    Args:
+        images: measured ones, at least one.
+    """
+    share = unseen_share(images)
+    if share > 1:
+        return f"{images} image{'' if images == 1 else 's'} cannot rule out rare slow ones"
+    return f"unseen rare slow images may add {share:.0%}"

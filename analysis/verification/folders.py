@@ -175,7 +175,7 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
         device=request.device,
         method=request.method,
         variant=request.variant,
-        resolution_px=request.resolution_px,
+        resolution_px=request.resolution.width_px,
         process=request.process,
     )
     return RecordedRun(folder, key, record)

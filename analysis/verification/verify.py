@@ -183,7 +183,7 @@ def _fingerprint(run: RecordedRun) -> dict[str, object]:
 def _flat(request: RunRequest, keys: Sequence[str]) -> dict[str, object]:
     """The values of some keys, mappings taken apart: ``sampling.warmup_images``."""
     found: dict[str, object] = {}
-    values = asdict(request)
+    values = request.as_dict()
     for key in keys:
         value = values[key]
         if isinstance(value, Mapping):

@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adscale.errors import DeviceError, MethodError
-from adscale.failure import one_line
+from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
@@ -22,6 +21,10 @@ from ..trail import Trail, error_place, last_range
 
 if TYPE_CHECKING:
     from ..prediction import CountingProcess, Need
+
+
+FAILED = 2
+"""Exit code where a fault of the user's has ended the run."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,13 +46,18 @@ def main(args: argparse.Namespace) -> int:
     args.out = args.out.absolute()  # a method may change the working directory
     try:
         _hold_and_measure(request, args)
-    except SystemExit as ending:
-        error = _exit_error(request, ending, args.out)
-        _keep_problem(args.out, error)
-        raise error from ending
+    except UserError as error:
+        if not _keep_problem(args.out, error):
+            raise
+        return FAILED
     except Exception as error:
         _keep_problem(args.out, error)
         raise
+    except BaseException as ending:  # of the method's: signals to us arrive as SIGTERM
+        ended = _exit_error(request, ending, args.out)
+        if not _keep_problem(args.out, ended):
+            raise ended from ending
+        return FAILED
     return 0
 
 
@@ -58,7 +66,7 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # GPU the counting process is forked before anything asks for one, and counts under the lock.
     counting = None if request.device_type == "cpu" else _counting(request, args.need)
     key = "cpu" if counting is None else _gpu_key(request.gpu)
-    holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution_px}"
+    holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
@@ -66,16 +74,23 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
         _measure(request, need, args.out, args.nsys_version)
 
 
-def _exit_error(request: RunRequest, ending: SystemExit, folder: Path) -> MethodError:
-    where = f" ({error_place(ending)})"
-    what = f"calls sys.exit({ending.code!r}) {last_range(folder)}{where}"
+def _exit_error(request: RunRequest, ending: BaseException, folder: Path) -> MethodError:
+    does = f"raises {one_line(ending)}"
+    if isinstance(ending, SystemExit):
+        does = f"calls sys.exit({ending.code!r})"
+    what = f"{does} {last_range(folder)} ({error_place(ending)})"
     return MethodError(request.target, what, "take that out: nothing was measured")
 
 
-def _keep_problem(folder: Path, error: Exception) -> None:
-    """Keeps what ends the run for the process that has started this one."""
-    with suppress(OSError):  # a full disk, perhaps: the error itself is raised all the same
+def _keep_problem(folder: Path, error: Exception) -> bool:
+    """Keeps what ends the run for the process that has started this one, which tells it.
+
+    This one may have no standard error any more. Returns whether it is kept: a disk may be full.
+    """
+    with suppress(OSError):
         write_text(folder / PROBLEM_NAME, one_line(error))
+        return True
+    return False
 
 
 def _counting(request: RunRequest, known: Mapping[str, Any] | None) -> CountingProcess:

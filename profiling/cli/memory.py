@@ -15,14 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from adscale.command_line import restored_streams
 from adscale.devices import DeviceType
-from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError
-from adscale.failure import one_line
+from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError, one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, Variant, check_countable
 from adscale.models import jsonable
+from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
 
@@ -34,7 +35,7 @@ GIGA = 10**9
 LISTED = 4
 """Groups of tensors of a peak that are told in words."""
 HEAD = (
-    "resolution_px", "submodule", "parameters_mib", "buffers_mib", "activations_mib", "peak_mib",
+    "resolution", "submodule", "parameters_mib", "buffers_mib", "activations_mib", "peak_mib",
     "kept_mib", "libraries_mib", "gflop",
 )  # fmt: skip
 
@@ -44,7 +45,7 @@ def count_report(
     spec: MethodSpec,
     settings: Mapping[str, Any],
     variant: Variant,
-    resolutions_px: Iterable[int],
+    resolutions: Iterable[Resolution],
     device_type: DeviceType,
     *,
     each: bool = False,
@@ -56,7 +57,7 @@ def count_report(
         spec: of the method.
         settings: of the method, defaults filled in.
         variant: its precision does not matter here: fp32 and TF32 both occupy four bytes.
-        resolutions_px: side lengths of the square image; each is counted once.
+        resolutions: of the image; each is counted once.
         device_type: see ``count_memory``.
         each: whether a resolution that cannot be counted is left out, and why is written down.
 
@@ -67,10 +68,10 @@ def count_report(
     """
     from ..memory.counting import count_memory  # torch comes with it
 
-    sides_px = list(dict.fromkeys(resolutions_px))
+    asked = list(dict.fromkeys(resolutions))
     # of a user's method a study asks for sizes that nobody knows it to have
-    for side_px in () if each or spec.foreign else sides_px:
-        check_countable(spec, settings, side_px)
+    for resolution in () if each or spec.foreign else asked:
+        check_countable(spec, settings, resolution)
     count = partial(
         count_memory,
         spec,
@@ -78,7 +79,7 @@ def count_report(
         implementation=variant.implementation,
         device_type=device_type,
     )
-    counts, refused = _counted(count, sides_px, _leave_out(spec, each))
+    counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=label,
@@ -100,21 +101,22 @@ def _leave_out(spec: MethodSpec, each: bool) -> tuple[type[Exception], ...]:
 
 def _counted(
     count: Callable[..., MemoryCount],
-    sides_px: Sequence[int],
+    asked: Sequence[Resolution],
     leave_out: tuple[type[Exception], ...],
 ) -> tuple[tuple[MemoryCount, ...], tuple[RefusedCount, ...]]:
     counts: list[MemoryCount] = []
     refused: list[RefusedCount] = []
-    for side_px in sides_px:
+    for resolution in asked:
         try:
-            counts.append(count(resolution_px=side_px))
+            counts.append(count(resolution=resolution))
         except leave_out as error:
-            if side_px == sides_px[-1] and not counts:
+            if resolution == asked[-1] and not counts:
                 raise
             # what to do about a size that is refused is plain: ask for others
             is_size = isinstance(error, UnsupportedResolutionError)
             reason = " ".join(error.args[1].split()) if is_size else one_line(error)
-            refused.append(RefusedCount(side_px, reason, by_method=isinstance(error, UserError)))
+            by_method = isinstance(error, UserError)
+            refused.append(RefusedCount(resolution, reason, by_method=by_method))
     return tuple(counts), tuple(refused)
 
 
@@ -122,11 +124,11 @@ def format_table(report: MemoryRecord) -> str:
     """The report as lines of text: by resolution and submodule, and what decides the peak."""
     rows: list[tuple[str, ...]] = []
     for count in report.resolutions:
-        side_px = str(count.resolution_px)
-        rows += [_row(side_px, part.submodule, [part]) for part in count.submodules]
-        rows.append(_row(side_px, "method", count.submodules))
+        resolution = str(count.resolution)
+        rows += [_row(resolution, part.submodule, [part]) for part in count.submodules]
+        rows.append(_row(resolution, "method", count.submodules))
     for one in report.refused:
-        rows.append((str(one.resolution_px), "refused", *[""] * (len(HEAD) - 2)))
+        rows.append((str(one.resolution), "refused", *[""] * (len(HEAD) - 2)))
     head = (
         f"{report.method} ({report.target}), {report.variant}, batch 1, counted for "
         f"{report.device_type}"
@@ -152,7 +154,7 @@ def _peak_words(count: MemoryCount) -> list[str]:
         for group in peak.alive[:LISTED]
     )
     words = (
-        f"{count.resolution_px} px: needs {_mib(count.needed_bytes)} MiB; peak {_mib(peak.bytes)} "
+        f"{count.resolution} px: needs {_mib(count.needed_bytes)} MiB; peak {_mib(peak.bytes)} "
         f"MiB in {where}"
     )
     more = " ..." if len(peak.alive) > LISTED else ""
@@ -161,16 +163,16 @@ def _peak_words(count: MemoryCount) -> list[str]:
 
 def warnings_of(report: MemoryRecord) -> list[str]:
     """A line for each resolution of which something is not in the count."""
-    told = [(count.resolution_px, count.incomplete) for count in report.resolutions]
-    told += [(one.resolution_px, f"not counted: {one.reason}") for one in report.refused]
-    return [f"warning: {report.method} at {side} px: {why}" for side, why in told if why]
+    told = [(count.resolution, count.incomplete) for count in report.resolutions]
+    told += [(one.resolution, f"not counted: {one.reason}") for one in report.refused]
+    return [f"warning: {report.method} at {one} px: {why}" for one, why in told if why]
 
 
-def _row(side_px: str, name: str, parts: Sequence[SubmoduleCount]) -> tuple[str, ...]:
+def _row(resolution: str, name: str, parts: Sequence[SubmoduleCount]) -> tuple[str, ...]:
     """Sums over one submodule or over all of them, but of peaks the largest."""
     largest = max((part.peak for part in parts), key=lambda peak: peak.bytes)
     return (
-        side_px,
+        resolution,
         name,
         _mib(sum(part.parameters_bytes for part in parts)),
         _mib(sum(part.buffers_bytes for part in parts)),
@@ -197,7 +199,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--settings", default=None, help="settings as one JSON object")
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument(
-        "--resolution", type=int, nargs="+", required=True, metavar="PX", help="side lengths in px"
+        "--resolution",
+        type=resolution_argument,
+        nargs="+",
+        required=True,
+        metavar="PX",
+        help="side lengths in px, or width x height such as 2448x2048",
     )
     parser.add_argument(
         "--device-type",
@@ -233,13 +240,29 @@ def main(args: argparse.Namespace) -> int:
         UserError: the method, a setting, the variant, a resolution or the file cannot be used.
     """
     if args.keep_going:
+        if None in (args.label, args.settings, args.output):
+            what = "goes with --label, --settings and -o"
+            raise ConfigError("--keep-going", what, "leave it out, or add them")
         return _count_or_note(args)
     if args.output is not None and (args.output.is_dir() or not args.output.name):
         raise OutputError(f"-o {args.output}", "is a folder", "name a file")
     # a method may change the working directory
     output = None if args.output is None else Path(args.output).absolute()
     label, spec, settings = _find(args)
-    variant = parse_variant(args.variant, spec, where="--variant")
+    parse_variant(args.variant, spec, where="--variant")
+    with restored_streams(aside=True):
+        report = _report(args, label, spec, settings)
+    if output is not None:
+        write_output(output, lambda file: write_record(file, report))
+    print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
+    for warning in warnings_of(report):
+        print(warning, file=sys.stderr)
+    return 0
+
+
+def _report(
+    args: argparse.Namespace, label: str, spec: MethodSpec, settings: Mapping[str, Any]
+) -> MemoryRecord:
     # torch comes with them: imported here, faults of the command line are told at once
     from ..memory.counting import is_gpu_imaginable
     from ..methods.loading import resolve
@@ -247,20 +270,13 @@ def main(args: argparse.Namespace) -> int:
     if spec.foreign:
         spec = resolve(spec)
         settings = check_settings(spec, settings)
-        variant = parse_variant(args.variant, spec, where="--variant")
-
+    variant = parse_variant(args.variant, spec, where="--variant")
     device_type = args.device_type
     if device_type == "auto":
         device_type = "cuda" if is_gpu_imaginable() else "cpu"
-    report = count_report(
+    return count_report(
         label, spec, settings, variant, args.resolution, device_type, each=args.each
     )
-    if output is not None:
-        write_output(output, lambda file: write_record(file, report))
-    print(json.dumps(jsonable(report), indent=1) if args.json else format_table(report))
-    for warning in warnings_of(report):
-        print(warning, file=sys.stderr)
-    return 0
 
 
 def _count_or_note(args: argparse.Namespace) -> int:
@@ -288,7 +304,7 @@ def _count_or_note(args: argparse.Namespace) -> int:
         variant=args.variant,
         device_type="cpu" if args.device_type == "cpu" else "cuda",
         resolutions=(),
-        refused=tuple(RefusedCount(side_px, problem) for side_px in args.resolution),
+        refused=tuple(RefusedCount(resolution, problem) for resolution in args.resolution),
     )
     write_record(args.output, record)
     print(f"study: {args.label} {args.variant} cannot be counted: {problem}", flush=True)

@@ -11,11 +11,12 @@ import dataclasses
 import math
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
@@ -25,7 +26,14 @@ from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import record_name
 from adscale.plan_file import check_sources, expected_hardware
-from adscale.request import MAX_IMAGE_MEGAPIXELS, PRECISION_IMAGES, RunRequest
+from adscale.request import (
+    MAX_IMAGE_MEGAPIXELS,
+    PRECISION_IMAGES,
+    VARIABLE_NAME,
+    Bayer,
+    RunRequest,
+)
+from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
 from ..collectors.nsys import Choice, choose
@@ -47,7 +55,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the subcommand."""
     parser = subparsers.add_parser("run", help="measure one method at one resolution")
     add_method_arguments(parser)
-    parser.add_argument("--resolution", type=int, help="side length in px")
+    parser.add_argument(
+        "--resolution", type=resolution_argument, help="side length in px, or width x height"
+    )
     parser.add_argument("--variant", default="reference-fp32")
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")
@@ -71,6 +81,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--max-image-megapixels", type=float, default=MAX_IMAGE_MEGAPIXELS, metavar="MP",
         help="leave out images with more pixels, in millions (%(default)g)",
     )  # fmt: skip
+    parser.add_argument(
+        "--bit-depth", type=int, default=None, metavar="BITS",
+        help="bits that the camera delivers, of files with more than 8 (default: the file says)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bayer", choices=get_args(Bayer), default=None,
+        help="gray images are Bayer-raw, with these colours in the first two rows",
+    )  # fmt: skip
+    parser.add_argument(
+        "--page", type=int, default=None, metavar="N", help="page of files with several, from 1"
+    )
     parser.add_argument("--seed", type=int, default=0)
     _add_study_arguments(parser)
     parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
@@ -82,6 +103,7 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment",
         nargs="+",
+        type=_variable,
         default=(),
         metavar="NAME",
         help="further variables that the measured program gets (docs/running.md has the others)",
@@ -116,7 +138,7 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup-images", type=int, default=3)
     parser.add_argument("--measured-images", type=int, default=50)
     parser.add_argument("--min-images", type=int, default=3)
-    parser.add_argument("--time-budget-s", type=float, default=10.0)
+    parser.add_argument("--time-budget-s", type=float, default=10.0, help="0: no limit")
     parser.add_argument(
         "--target-precision",
         type=float,
@@ -150,6 +172,12 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
+    for option in ("plan", "keep_going", "again"):
+        if getattr(args, option):
+            what = "is for a run of a study"
+            raise ConfigError(
+                f"--{option.replace('_', '-')}", what, "leave it out, or add --request"
+            )
     choice = choose(args.collector, args.nsys, CACHE_FOLDER)
     requests = [_request(args, "nsys" if choice.nsys else "embedded")]
     if args.latency:
@@ -177,7 +205,7 @@ def _planned(args: argparse.Namespace, request: RunRequest) -> int:
             measured=request,
         )
         if problem is not None:
-            what = f"{request.method} {request.variant} {request.resolution_px} px"
+            what = f"{request.method} {request.variant} {request.resolution} px"
             print(f"study: {what} failed: {problem}; the rest of the study goes on", flush=True)
             return 0
         end(record)  # first, since what is noted as failed is not counted as measured
@@ -242,6 +270,12 @@ def _folder(out: Path) -> Path:
     return out
 
 
+def _variable(text: str) -> str:
+    if not re.fullmatch(VARIABLE_NAME, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable, such as MY_SWITCH")
+    return text
+
+
 def _named(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("no folder is named")
@@ -273,29 +307,35 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     label, spec, settings = find_method(args)
     parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
-        raise ConfigError("--resolution", "missing", "give the side length of the image in px")
+        raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
     least = min(args.min_images, args.measured_images)
     if args.target_precision is not None and least < 2:
         what = f"{least} image tells no precision, which --target-precision asks for"
         raise ConfigError("--min-images", what, "expected: at least 2, better 30")
+    device_type = detect_device_type() if args.device_type == "auto" else args.device_type
+    for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
+        if getattr(args, option) is not None:
+            where = f"--{option.replace('_', '-')}"
+            raise ConfigError(where, "is for a GPU, and a CPU is measured", "leave it out")
     data = {
         "device": args.device,
-        "device_type": detect_device_type() if args.device_type == "auto" else args.device_type,
+        "device_type": device_type,
         "method": label,
         "target": spec.target,
         "settings": settings,
         "variant": args.variant,
-        "resolution_px": args.resolution,
+        "resolution": args.resolution,
         "seed": args.seed,
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,
         "max_image_megapixels": args.max_image_megapixels,
+        "decoding": {"bit_depth": args.bit_depth, "bayer": args.bayer, "page": args.page},
         "sampling": {
             "warmup_images": args.warmup_images,
             "measured_images": args.measured_images,
             "min_images": least,
-            "time_budget_s": args.time_budget_s if args.time_budget_s > 0 else None,
+            "time_budget_s": args.time_budget_s or None,
             "target_precision": args.target_precision,
             "precision_min_images": args.precision_min_images,
             "precision_min_s": args.precision_min_s,

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from adscale.command_line import restored_streams
 from adscale.config import (
     MethodConfig,
     StudyConfig,
@@ -38,11 +39,12 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec
 from adscale.models import json_schema
 from adscale.plan import plan_runs
+from adscale.resolution import Resolution, square
 from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
 
-LISTED_PX = 256
+LISTED = square(256)
 """Any resolution that all of ours admit: their parameters do not depend on it."""
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
@@ -95,7 +97,11 @@ def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str,
     """
     if args.method is None:
         raise ConfigError("--method", "missing", "name a method (`python -m profiling methods`)")
-    given = dict(_setting(text) for text in args.set)
+    given: dict[str, Any] = {}
+    for key, value in map(_setting, args.set):
+        if key in given and given[key] != value:
+            raise ConfigError(f"--set {key}", "is given twice", "leave one of them out")
+        given[key] = value
     path = args.config or DEFAULT_CONFIG
     if args.config is not None or path.is_file():
         for method in read_config(path).methods:
@@ -146,7 +152,7 @@ def _parameters(spec: MethodSpec) -> str:
     if spec.foreign:
         return "`python -m profiling memory` counts them"
     counts = count_memory(
-        spec, check_settings(spec, {}), resolution_px=LISTED_PX, implementation="reference"
+        spec, check_settings(spec, {}), resolution=LISTED, implementation="reference"
     )
     return ", ".join(
         f"{c.submodule} {c.parameters_bytes // FLOAT_BYTES:,}" for c in counts.submodules
@@ -160,15 +166,26 @@ def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
     parser.set_defaults(main=check_methods)
 
 
+QUESTION = ("label", "target", "settings", "resolutions", "variants")
+"""What is known of a method that is checked."""
+
+
 def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
-    faults = [fault for method in json.loads(args.methods) for fault in _faults(method)]
+    try:
+        methods = [{key: one[key] for key in QUESTION} for one in json.loads(args.methods)]
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"is no list of methods ({type(error).__name__}: {error})"
+        raise ConfigError("check", what, "the workflow asks it; there is nothing to do") from error
+    with restored_streams(aside=True):
+        faults = [fault for method in methods for fault in _faults(method)]
     print(json.dumps([(fault.where, fault.what, fault.remedy) for fault in faults]))
     return 0
 
 
 def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
-    from ..methods.loading import resolve
+    from ..methods.foreign import depth_fault
+    from ..methods.loading import load_method_class, resolve
 
     where = f"methods.{method['label']}"
     try:
@@ -182,11 +199,16 @@ def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
             parse_variant(variant, spec, where=f"{where}.variants")
         except UserError as fault:
             yield fault
-    for side_px in method["resolutions"]:
+    resolutions = [Resolution.of(one) for one in method["resolutions"]]
+    for resolution in resolutions:
         try:
-            check_resolution(spec, settings, side_px, where=f"{where}.resolutions")
+            check_resolution(spec, settings, resolution, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
+    depth = depth_fault(load_method_class(spec), settings, min(resolutions))
+    if depth is not None:
+        place = depth.where.replace("settings", where)
+        yield ConfigError(place, depth.what, depth.remedy)
 
 
 def split(user: Mapping[str, Any], study: StudyConfig, most_runs: int) -> list[dict[str, Any]]:
@@ -231,7 +253,7 @@ def _packed(study: StudyConfig, most_runs: int) -> Iterator[list[str]]:
 
 def _runs_of(method: MethodConfig) -> int:
     """The runs of one device, in one process."""
-    return len(method.variants) * len(method.resolutions_px)
+    return len(method.variants) * len(method.resolutions)
 
 
 def add_plan_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,10 +15,11 @@ from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
+from adscale.resolution import Resolution
 
 from ..annotation import BETWEEN
 from ..methods.base import Method
@@ -66,7 +67,7 @@ def count_memory(
     spec: MethodSpec,
     settings: Mapping[str, Any],
     *,
-    resolution_px: int,
+    resolution: Resolution,
     implementation: str,
     device_type: str = "cpu",
 ) -> MemoryCount:
@@ -80,7 +81,7 @@ def count_memory(
     Args:
         spec: of the method.
         settings: of the method, defaults filled in.
-        resolution_px: side length of the square image.
+        resolution: of the image.
         implementation: such as ``reference``.
         device_type: ``cpu`` or ``cuda``: where the inference is thought to happen. No GPU is
             needed.
@@ -94,7 +95,7 @@ def count_memory(
     if device_type == "cuda" and not is_gpu_imaginable():
         what = f"torch {torch.__version__} cannot count for a GPU where there is none"
         raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
-    check_countable(spec, settings, resolution_px)
+    check_countable(spec, settings, resolution)
     unread = {
         key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
     }
@@ -103,10 +104,10 @@ def count_memory(
     with _counting():
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
-            method = _built(spec, unread, resolution_px, implementation)
+            method = _built(spec, unread, resolution, implementation)
             held = take_contents(method, mode, device)
             trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
-            return _count(method, trace, spec, settings, resolution_px, device)
+            return _count(method, trace, spec, settings, resolution, device)
 
 
 @contextmanager
@@ -135,7 +136,7 @@ def _mode(*, foreign: bool) -> FakeTensorMode:
 
 
 def _built(
-    spec: MethodSpec, settings: Mapping[str, Any], resolution_px: int, implementation: str
+    spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution, implementation: str
 ) -> Method:
     """The method; of a user's, with contents where it does not get along without.
 
@@ -144,9 +145,7 @@ def _built(
     cls = load_method_class(spec)
 
     def build() -> Method:
-        return cls.build(
-            settings, resolution_px=resolution_px, implementation=implementation, seed=0
-        )
+        return cls.build(settings, resolution=resolution, implementation=implementation, seed=0)
 
     if not spec.foreign:
         with _WithoutFilling():  # type: ignore[no-untyped-call]
@@ -158,7 +157,7 @@ def _built(
             return build()
     except UserError:
         raise
-    except Exception as problem:  # what the user's code raises
+    except (Exception, SystemExit) as problem:  # what the user's code raises
         what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
         raise ConfigError("memory", what, "mend it, or its settings") from problem
 
@@ -172,7 +171,7 @@ def _without_contents(build: Callable[[], Method]) -> Method:
         return build()
     except (UserError, MemoryError):
         raise
-    except Exception as problem:  # whatever a tensor without contents leads to
+    except (Exception, SystemExit) as problem:  # whatever a tensor without contents leads to
         raise _WithContentsError from problem
 
 
@@ -206,22 +205,22 @@ def _count(
     trace: Trace,
     spec: MethodSpec,
     settings: Mapping[str, Any],
-    resolution_px: int,
+    resolution: Resolution,
     device: torch.device,
 ) -> MemoryCount:
-    image = torch.empty(1, 3, resolution_px, resolution_px, device=device)
+    image = torch.empty(1, 3, *resolution.shape, device=device)
     missing = []
     try:
         trace.follow(image, counted_once=method.counted_once)
     except UnsupportedResolutionError:
         # the networks run, but not together: what does not run takes no memory
-        if spec.resolution_problem(settings, resolution_px) is None:
+        if spec.resolution_problem(settings, resolution) is None:
             raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if not spec.foreign:
             raise
         if method.is_filled and not _is_of_the_count(problem):
-            raise _refusal(spec, resolution_px, problem) from problem
+            raise _refusal(spec, resolution, problem) from problem
         missing.append(_interrupted(trace.recorder, problem))
     missing += _not_seen(method, trace.recorder)
     # of ours, what lies behind an interruption belongs to where it happened
@@ -232,7 +231,7 @@ def _count(
     )
     image_bytes = size_bytes([image])
     return MemoryCount(
-        resolution_px=resolution_px,
+        resolution=resolution,
         image_bytes=image_bytes,
         submodules=parts,
         not_counted=(*NOT_COUNTED[device.type], *_copies(trace.recorder)),
@@ -270,31 +269,33 @@ _WORDS_OF_THE_COUNT = re.compile(
 def _is_of_the_count(problem: BaseException | None) -> bool:
     """Whether an error, or one behind it, has come only because there are no contents."""
     while problem is not None:
-        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(str(problem)):
+        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(one_line(problem)):
             return True
         problem = problem.__cause__ or problem.__context__
     return False
 
 
 def _refusal(
-    spec: MethodSpec, resolution_px: int, problem: Exception
+    spec: MethodSpec, resolution: Resolution, problem: BaseException
 ) -> UnsupportedResolutionError:
-    what = f"{spec.target} does not run at {resolution_px} px ({_in_a_line(problem)}"
+    what = f"{spec.target} does not run at {resolution} px ({_in_a_line(problem)}"
     place = error_place(problem)
     return UnsupportedResolutionError(
-        "resolution", f"{what}; {place})" if place else f"{what})", "ask for sizes that it takes"
+        "resolution",
+        f"{what}; {place})" if place else f"{what})",
+        "mend it, or ask for sizes that it takes",
     )
 
 
-def _interrupted(recorder: Recorder, problem: Exception) -> str:
+def _interrupted(recorder: Recorder, problem: BaseException) -> str:
     what = _in_a_line(problem)
     if not recorder.calls:
         return f"parameters and buffers only: the network ended with {what}"
     return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
 
 
-def _in_a_line(problem: Exception) -> str:
-    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+def _in_a_line(problem: BaseException) -> str:
+    words = one_line(problem)
     return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
+from adscale.resolution import Resolution
 
 from ..annotation import EMPTY, Annotate, empty_range_ns
 
@@ -30,8 +31,8 @@ class Detection:
     """The result of one inference."""
 
     anomaly_map: torch.Tensor | None
-    """Shape (1, 1, s, s), float32, on the device of the inference or already on the host. Of a
-    network that was not made for anomaly detection: its output, or None."""
+    """Shape (1, 1, height, width), float32, on the device of the inference or already on the host.
+    Of a network that was not made for anomaly detection: its output, or None."""
     score: torch.Tensor | None
     """Scalar: how anomalous the image is as a whole; None where the method has none."""
 
@@ -54,7 +55,7 @@ class Method(nn.Module, ABC):
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
     settings: ClassVar[type[Any]] = NoSettings
     """Model of the settings, a dataclass of pydantic; every field has a default."""
-    supported_resolutions: ClassVar[str] = "every side that is asked for"
+    supported_resolutions: ClassVar[str] = "whatever is asked for"
     counted_once: ClassVar[tuple[str, ...]] = ()
     """Paths of modules that are called many times an image, each call with the same cost: where
     memory is counted, one call stands for all. They return one new tensor and keep nothing."""
@@ -69,21 +70,21 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def resolution_problem(
-        cls, settings: Mapping[str, Any], side_px: int
+        cls, settings: Mapping[str, Any], resolution: Resolution
     ) -> ResolutionProblem | None:
         """Why the method does not run at a resolution; None where it does.
 
         Args:
             settings: of the method, defaults filled in.
-            side_px: side length of the square image in px.
+            resolution: of the image.
         """
-        del settings, side_px
+        del settings, resolution
         return None
 
     @classmethod
     @abstractmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> Method:
         """Builds the method in evaluation mode on the CPU.
 
@@ -110,7 +111,7 @@ class Method(nn.Module, ABC):
         """Resizes and normalises a decoded image as the method prescribes.
 
         Returns:
-            Shape (1, 3, s, s), float32, on the CPU.
+            Shape (1, 3, height, width), float32, on the CPU.
         """
 
     @abstractmethod

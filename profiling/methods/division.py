@@ -11,8 +11,9 @@ only these, and what has a range.
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -81,7 +82,7 @@ _SEE_NAMES = "network.named_modules() lists the names"
 def _chain(path: str, with_range: Collection[str]) -> _Chain:
     """The ranges around a module, with its own."""
     found = [one for one in (*_around(path), path) if one in with_range]
-    return tuple(child_name(one) if "." not in one else one for one in found)
+    return tuple(map(child_name, found))
 
 
 class Division:
@@ -153,13 +154,13 @@ class Division:
         """
         if self.whole is not None:
             with annotate(self.whole):
-                return self._network(*inputs)
+                return _read(self._network(*inputs))
         self._annotate = annotate
         is_first = not self._first.is_over
         try:
             self._times.clear()
             self._begin_gap((None, 0))
-            return self._network(*inputs)
+            return _read(self._network(*inputs))
         finally:
             self._end_gap()
             self._annotate = None
@@ -230,6 +231,19 @@ class Division:
             chain = self._chains[module]
             if module not in first.openers and any((one, chain) in opened for one in _around(path)):
                 unwatch(module, self)
+
+
+def _read(output: Any) -> Any:
+    """What a network returns; a generator computes while it is read, and a coroutine never.
+
+    Raises:
+        ConfigError: it is a coroutine.
+    """
+    if inspect.iscoroutine(output):
+        output.close()
+        what = "the network returns a coroutine, which computes nothing"
+        raise ConfigError("target", what, "name a network whose `forward` is no `async def`")
+    return list(output) if isinstance(output, Iterator) else output
 
 
 def _around(path: str) -> Iterable[str]:

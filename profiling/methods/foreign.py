@@ -19,12 +19,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch._guards import detect_fake_mode
-from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.nn.parameter import is_lazy
 
 from adscale.errors import ConfigError
 from adscale.models import OPEN
 from adscale.progress import Progress
+from adscale.resolution import Resolution
 
 from ..annotation import Annotate
 from ..images import ImageSet
@@ -80,7 +81,7 @@ class ModuleMethod(Method):
 
     Args:
         network: in any mode; evaluated here.
-        resolution_px: side length of the images.
+        resolution: of the images.
         depth: which modules have ranges inside of those of the children.
 
     Raises:
@@ -90,14 +91,17 @@ class ModuleMethod(Method):
     settings: ClassVar[type[Any]] = ModuleSettings
     supported_resolutions: ClassVar[str] = "what the network itself admits"
 
+    weights_key: ClassVar[str] = "weights"
+    """The setting that names a checkpoint."""
+
     make_network: ClassVar[Callable[..., nn.Module]]
     """Makes the network from the settings, other than ``weights``, as keyword arguments."""
 
-    def __init__(self, network: nn.Module, resolution_px: int, depth: Depth = 1) -> None:
+    def __init__(self, network: nn.Module, resolution: Resolution, depth: Depth = 1) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.network = _evaluated(network)
-        _make_lazy_layers(network, resolution_px)
+        _make_lazy_layers(network, resolution)
         self._division = Division(network, depth)
         if self._division.whole not in (None, "network"):
             tell(
@@ -121,7 +125,7 @@ class ModuleMethod(Method):
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> ModuleMethod:
         """Makes the network; see ``Method.build``.
 
@@ -141,21 +145,21 @@ class ModuleMethod(Method):
                 raise ConfigError("settings", what, "see the arguments of the network") from problem
         if settings.get("weights"):
             load_weights(network, Path(settings["weights"]))
-        return cls(network, resolution_px, **arguments.given_depth)
+        return cls(network, resolution, **arguments.given_depth)
 
     def prepare(self, image: Image) -> torch.Tensor:
-        """Resizes to s×s (bilinear, antialiased) and normalises with ImageNet's statistics.
+        """Fits to the resolution (bilinear, antialiased) and normalises with ImageNet's statistics.
 
         Returns:
-            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+            Shape (1, 3, height, width), float32, contiguous, on the CPU.
         """
-        return imagenet_tensor(image, self.resolution_px)
+        return imagenet_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Calls the network.
 
         Args:
-            image: shape (1, 3, s, s), float32.
+            image: shape (1, 3, height, width), float32.
             annotate: opens a range for each child of the network when it is called.
         """
         output = self._division(annotate, image)
@@ -168,6 +172,32 @@ class ModuleMethod(Method):
     def empty_range_ns(self, annotate: Annotate) -> float:
         """See ``Method``; what watches the calls of modules is in it."""
         return division_range_ns(annotate)
+
+
+def depth_fault(
+    cls: type[Method], settings: Mapping[str, Any], resolution: Resolution
+) -> ConfigError | None:
+    """What is wrong with the modules that are to have ranges; None: nothing, or nothing is said.
+
+    Only the network itself knows its modules. What else is wrong with it is told where it is run.
+
+    Args:
+        cls: of the method.
+        settings: of the method, defaults filled in.
+        resolution: at which it is built.
+    """
+    keys = ("depth", "range_depth")
+    if not issubclass(cls, ModuleMethod) or all(settings.get(key) is None for key in keys):
+        return None
+    unread = {**settings, cls.weights_key: None}
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):  # no memory bank is filled
+            cls.build(unread, resolution=resolution, implementation="reference", seed=0)
+    except ConfigError as fault:
+        return fault if fault.where.startswith(tuple(f"settings.{key}" for key in keys)) else None
+    except (Exception, SystemExit):  # noqa: BLE001 - of the user's code
+        return None
+    return None
 
 
 def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
@@ -200,13 +230,13 @@ def _evaluated(network: nn.Module) -> nn.Module:
     return network
 
 
-def _make_lazy_layers(network: nn.Module, resolution_px: int) -> None:
+def _make_lazy_layers(network: nn.Module, resolution: Resolution) -> None:
     """Has layers that wait for their input's shape make their weights, which moving them needs."""
     if not any(map(is_lazy, (*network.parameters(), *network.buffers()))):
         return
     # where memory is counted as well: weights made of shapes alone cannot be moved
     with unset_fake_temporarily(), torch.no_grad():
-        network(torch.zeros(1, 3, resolution_px, resolution_px))
+        network(torch.zeros(1, 3, *resolution.shape))
     _evaluated(network)
 
 
@@ -241,11 +271,12 @@ class AnomalibMethod(ModuleMethod):
 
     model_class: ClassVar[type]
 
+    weights_key: ClassVar[str] = "checkpoint"
     settings: ClassVar[type[Any]] = ModelSettings
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> ModuleMethod:
         """Makes the model; see ``Method.build``. Every other setting is an argument of its class.
 
@@ -265,9 +296,9 @@ class AnomalibMethod(ModuleMethod):
                 _load(model, Path(settings["checkpoint"]))
                 is_filled = True
             elif not is_filled and detect_fake_mode() is None:
-                _collect(model, settings["normal_images"], resolution_px)
+                _collect(model, settings["normal_images"], resolution)
                 is_filled = True
-        method = cls(model.model, resolution_px, **arguments.given_depth)
+        method = cls(model.model, resolution, **arguments.given_depth)
         method.is_filled = is_filled
         return method
 
@@ -343,7 +374,7 @@ def _load(model: nn.Module, file: Path) -> None:
     model.load_state_dict(state)
 
 
-def _collect(model: Any, folder: str | None, resolution_px: int) -> None:
+def _collect(model: Any, folder: str | None, resolution: Resolution) -> None:
     """Lets a model with statistics see normal images, as its training would."""
     from anomalib.data import ImageBatch
 
@@ -356,7 +387,7 @@ def _collect(model: Any, folder: str | None, resolution_px: int) -> None:
     model.train()
     with torch.no_grad(), Progress(type(model).__name__) as progress:
         for index in range(count):
-            batch = ImageBatch(image=imagenet_tensor(images[index], resolution_px))
+            batch = ImageBatch(image=imagenet_tensor(images[index], resolution))
             model.training_step(batch, index)
             progress.update("fit", index + 1, count, None)
         model.fit()

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, get_args
 
-from adscale.errors import ConfigError, UserError
+from torch import nn
+
+from adscale.errors import ConfigError, UserError, one_line
 from adscale.methods.foreign import ANOMALIB, split_target
 from adscale.methods.spec import Complexity, MethodSpec
 
@@ -31,6 +33,9 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
     found = getattr(module, name, None)
     if isinstance(found, type) and issubclass(found, Method):
         return found
+    if isinstance(found, nn.Module):
+        what = f"{spec.target} is a network that was made when its module was imported"
+        raise ConfigError("target", what, "name its class, or a function that returns it")
     if not callable(found):
         what = f"{spec.target} is no class or function"
         raise ConfigError("target", what, "name a Method, or what returns a torch.nn.Module")
@@ -92,7 +97,7 @@ def _import(name: str, spec: MethodSpec) -> ModuleType:
     except UserError:
         raise
     except (Exception, SystemExit) as problem:  # whatever the user's module does when it is run
-        what = f"{spec.target} cannot be imported ({type(problem).__name__}: {problem})"
+        what = f"{spec.target} cannot be imported ({one_line(problem)})"
         raise ConfigError("target", what, f"`python -c 'import {name}'` shows where") from problem
 
 

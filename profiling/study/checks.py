@@ -23,6 +23,7 @@ from adscale.digest import method_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
 from adscale.methods.registry import check_files, get_spec
+from adscale.models import jsonable
 from adscale.plan_file import Plan
 from adscale.request import RunRequest
 
@@ -41,7 +42,7 @@ def check_files_of_run(request: RunRequest) -> None:
     if request.images is not None:
         from ..images import check_folder  # numpy and Pillow come with it
 
-        check_folder(Path(request.images), request.max_image_megapixels)
+        check_folder(Path(request.images), request.max_image_megapixels, request.decoding)
 
 
 def check_named_files(study: StudyConfig) -> None:
@@ -68,9 +69,13 @@ def check_images(study: StudyConfig) -> None:
     """
     if study.images is None or importlib.util.find_spec("PIL") is None:
         return
-    code = "import sys; from pathlib import Path; from profiling.images import check_folder; "
-    call = "check_folder(Path(sys.argv[1]), float(sys.argv[2]))"
-    done = _python("-c", code + call, study.images, str(study.max_image_megapixels))
+    code = (
+        "import json, sys; from pathlib import Path; from adscale.request import Decoding; "
+        "from profiling.images import check_folder; folder, most, decoding = sys.argv[1:]; "
+        "check_folder(Path(folder), float(most), Decoding(**json.loads(decoding)))"
+    )
+    most, decoding = str(study.max_image_megapixels), json.dumps(jsonable(study.decoding))
+    done = _python("-c", code, study.images, most, decoding)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1].partition(": ")[2]
         raise ConfigError("images", last, "name a folder of images, or null")
@@ -202,7 +207,7 @@ def _question(method: MethodConfig) -> dict[str, Any]:
         "label": method.label,
         "target": method.spec.target,
         "settings": dict(method.settings),
-        "resolutions": method.resolutions_px,
+        "resolutions": [str(one) for one in method.resolutions],
         "variants": method.variants,
     }
 

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from adscale.devices import RunWildcards
 from adscale.plan import PlannedRun
 from adscale.request import RunRequest, Sampling
+from adscale.resolution import Resolution
 
 GPU_FLOP_PER_S = 4e12
 """Assumed rate in fp32, below what cards for inference reach in convolutions."""
@@ -133,7 +134,7 @@ class Costs:
         return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
 
     def _count(self, request: RunRequest) -> Count:
-        return counted(request, self._results) or bound(request.resolution_px)
+        return counted(request, self._results) or bound(request.resolution)
 
 
 def measuring_s(sampling: Sampling, image_s: float) -> float:
@@ -163,12 +164,12 @@ def counted(request: RunRequest, results: Path) -> Count | None:
         results: folder of the study's results.
     """
     path = results / "counts" / request.method / request.variant / "memory.json"
-    return read_counts(path).get((request.target, _text(request.settings), request.resolution_px))
+    return read_counts(path).get((request.target, _text(request.settings), request.resolution))
 
 
-def bound(resolution_px: int) -> Count:
+def bound(resolution: Resolution) -> Count:
     """Return a bound that no method of ours exceeds at a resolution."""
-    pixels = resolution_px**2
+    pixels = resolution.pixels
     return Count(
         flops=FLOP_PER_PIXEL * pixels + FLOP_PER_PIXEL_2 * pixels**2,
         needed_bytes=UNCOUNTED_BYTES + BYTES_PER_PIXEL * pixels + BYTES_PER_PIXEL_2 * pixels**2,
@@ -177,8 +178,8 @@ def bound(resolution_px: int) -> Count:
 
 
 @cache
-def read_counts(path: Path) -> Mapping[tuple[str, str, int], Count]:
-    """The counts of a ``memory.json`` by target, settings (as JSON) and resolution in px.
+def read_counts(path: Path) -> Mapping[tuple[str, str, Resolution], Count]:
+    """The counts of a ``memory.json`` by target, settings (as JSON) and resolution.
 
     Nothing where it is absent or of another version: counting comes later in the study.
     """
@@ -186,7 +187,8 @@ def read_counts(path: Path) -> Mapping[tuple[str, str, int], Count]:
         document = json.loads(path.read_text(encoding="utf-8"))
         method = document["target"], _text(document["settings"])
         return {
-            (*method, point["resolution_px"]): _counted(point) for point in document["resolutions"]
+            (*method, Resolution.of(point["resolution"])): _counted(point)
+            for point in document["resolutions"]
         }
     return {}
 
@@ -257,12 +259,12 @@ def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
         requests: of the study.
         results: folder with its counts.
     """
-    flops: dict[tuple[str, str, int], float] = {}
+    flops: dict[tuple[str, str, Resolution], float] = {}
     for request in requests:
         if _kind(request) not in flops:
             count = counted(request, results)
             if count is None or count.flops <= 0:
-                return lambda request: bound(request.resolution_px).flops
+                return lambda request: bound(request.resolution).flops
             flops[_kind(request)] = count.flops
     return lambda request: flops[_kind(request)]
 
@@ -318,7 +320,7 @@ class _Known:
         lost = [
             one
             for one in self._lost.get(groups[0], [])
-            if one.request.resolution_px <= request.resolution_px
+            if one.request.resolution <= request.resolution
         ]
         if lost:  # it will end as the smaller one did
             return median(one.wall_s for one in lost)
@@ -367,5 +369,5 @@ def _image_s(finished: Finished) -> float:
     return finished.image_s
 
 
-def _kind(request: RunRequest) -> tuple[str, str, int]:
-    return request.method, request.variant, request.resolution_px
+def _kind(request: RunRequest) -> tuple[str, str, Resolution]:
+    return request.method, request.variant, request.resolution

@@ -347,7 +347,7 @@ def _name(request: RunRequest, with_device: bool) -> str:
     process = f" process {request.process}" if request.process > 1 else ""
     by_pass = " latency" if request.collector == "none" else ""
     device = f" on {request.device}" if with_device else ""
-    resolution = f"{request.resolution_px} px"
+    resolution = f"{request.resolution} px"
     return f"{request.method} {request.variant} {resolution}{process}{by_pass}{device}"
 
 

@@ -16,6 +16,7 @@ from adscale.files import (
     files_of_command,
     note_input,
     output_file,
+    write_atomically,
     write_output,
     write_text,
 )
@@ -150,3 +151,20 @@ def test_what_a_command_reads_on_its_way_is_an_input(tmp_path: Path) -> None:
         note_input(file)
         with pytest.raises(OutputError, match="is read by this command"):
             write_output(file, fill("output"))
+
+
+def test_a_full_disk_of_a_file_is_told_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system names no file where it is a stream that takes no more."""
+
+    def fill_the_disk(_temporary: Path) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as stream:
+            stream.write(b"x")
+
+    file = tmp_path / "table"
+    assert run_command(lambda: write_atomically(file, fill_the_disk), {}) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {file}: No space left on device; free the disk")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

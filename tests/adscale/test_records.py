@@ -81,7 +81,7 @@ def test_a_record_that_is_none_is_refused_in_a_line(
     ("changes", "line"),
     [
         ({"device": "a/b"}, "device: 'a/b' is not a usable name; allowed: letters, digits"),
-        ({"processs": 1}, "processs: unknown key; allowed here: collector, container, device, "),
+        ({"processs": 1}, "processs: unknown key; allowed here: collector, container, decoding, "),
         ({"seed": "0"}, "seed: '0' cannot be used; expected: integer"),
         ({"gpu": 1}, "gpu: 1 cannot be used; expected: string or null"),
         ({"sampling": {"warmup_images": 1}}, "sampling.measured_images: missing; add it: "),

@@ -60,7 +60,9 @@ def count_of(method: str = "M", **changes: Any) -> Count:
 def read(count: Count, sides_px: Sequence[int] = COUNTED_PX) -> list[ReadCount]:
     """As if it had been read from a file."""
     return [
-        ReadCount(count.method, count.variant, content.resolution_px, count.device_type, content)
+        ReadCount(
+            count.method, count.variant, content.resolution.width_px, count.device_type, content
+        )
         for content in checked(MemoryRecord, count.document(sides_px)).resolutions
     ]
 

@@ -110,7 +110,7 @@ def read_runs(results: Path) -> Iterator[Cells]:
 
 
 def _key(record: Cells) -> Key:
-    request = record["request"]
+    request = {**record["request"], "resolution_px": int(record["request"]["resolution"])}
     return tuple(request[name] for name in RUN_KEY)
 
 
@@ -230,7 +230,7 @@ def read_counts(folder: Path) -> Iterator[tuple[Key, Cells]]:
     for path in sorted(folder.glob("*/*/memory.json")):
         count = json.loads(path.read_text(encoding="utf-8"))
         for one in count["resolutions"]:
-            yield (count["method"], count["variant"], one["resolution_px"]), one
+            yield (count["method"], count["variant"], int(one["resolution"])), one
 
 
 TERMS = ("parameters_bytes", "buffers_bytes", "activations_bytes")

@@ -157,6 +157,27 @@ def test_what_is_missing_is_one_line_and_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_record_of_the_latency_pass_has_no_profile(
+    analysis: Analysis, run_folder: Path
+) -> None:
+    record = json.loads((run_folder / "run.json").read_text())
+    record["request"]["collector"] = "none"
+    (run_folder / "latency.json").write_text(json.dumps(record))
+    code, _, err = analysis(
+        "attribute", run_folder / "profile.sqlite", "--run", run_folder / "latency.json",
+        "-o", run_folder / "x.parquet",
+    )  # fmt: skip
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is the record of the latency pass, which has no profile; name run.json" in err
+
+
+def test_runs_that_are_expected_are_named_by_a_text(analysis: Analysis, run_folder: Path) -> None:
+    (run_folder / "expected").write_bytes(b"\xff\xfe")
+    code, _, err = analysis("verify", run_folder, "--expected", run_folder / "expected")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "it is no text" in err
+
+
 @pytest.mark.parametrize("side", ["0", "-3", "3e3", "px"])
 def test_side_lengths_are_positive_integers(
     analysis: Analysis, capsys: pytest.CaptureFixture[str], side: str
@@ -207,7 +228,7 @@ def test_as_a_program_without_a_traceback(tmp_path: Path) -> None:
     ("redirection", "returncode", "told"),
     [
         (">&-", 0, ""),
-        (">/dev/full", 1, "error: standard output or a file: "),
+        (">/dev/full", 1, "error: standard output: No space left on device; free the disk"),
     ],
 )
 def test_standard_output_that_is_closed_or_full(

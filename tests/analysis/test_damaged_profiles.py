@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -207,3 +208,5 @@ def test_known_tables_with_foreign_columns(
 def test_a_folder_and_a_pipe_of_nothing(tmp_path: Path, capsys: Any) -> None:
     assert ends_well(tmp_path, capsys) == 2
     assert ends_well(Path("/dev/null"), capsys) == 2
+    os.mkfifo(tmp_path / "p.sqlite")
+    assert ends_well(tmp_path / "p.sqlite", capsys) == 2

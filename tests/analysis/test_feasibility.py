@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adscale.names import sensor_side_px
+from analysis.feasibility.devices import same_gpu, targets
 from analysis.feasibility.fitting import (
     ALLOCATOR_RESERVE,
     ASSUMED,
     ASSUMED_CONTEXT_BYTES,
     GIB,
     Context,
+    between_gib,
     counts_for,
     fits,
     measured_context,
     need_at,
     observed,
-    same_gpu,
-    targets,
 )
 from analysis.hardware import Gpu
 from tests.analysis.drawings import VARIANT, runtime_table
@@ -70,7 +70,10 @@ def test_it_does_not_fit_where_count_and_smallest_context_are_beyond() -> None:
 def test_in_between_it_says_what_is_not_known() -> None:
     found = verdict({1000: GIB}, 1000, 1.5 * GIB)
     unknown = "CUDA's context is assumed; the allocator's reserve is assumed"
-    assert found == ("uncertain", f"needs 1.25 to 2.1 of 1.5 GiB: {unknown}")
+    assert found == ("uncertain", f"needs 1.2 to 2.1 of 1.5 GiB: {unknown}")
+    # 2.0 of 2 GiB would look as if it fits
+    near = between_gib(1.174 * GIB, 2.017 * GIB, 2 * GIB)
+    assert near == "1.17 to 2.02"
     known = verdict({1000: GIB}, 1000, 1.51 * GIB, context=Context(GIB // 2, GIB // 2, "measured"))
     assert known[1].endswith("of 1.51 GiB: the allocator's reserve is assumed")
 
@@ -80,7 +83,7 @@ def test_between_two_counted_sides_both_bound_it() -> None:
     need = need_at(counts(needed), 1500, ASSUMED)
     assert (need.counted_low, need.counted_high, need.side_px) == (GIB, 4 * GIB, 1500)
     assert need.basis == "counted between 1000 and 2000 px"
-    assert verdict(needed, 1500, 3 * GIB)[1].startswith("needs 1.25 to 5.4 of 3 GiB")
+    assert verdict(needed, 1500, 3 * GIB)[1].startswith("needs 1.2 to 5.4 of 3 GiB")
     assert need_at(counts(needed), 500, ASSUMED).counted_low == 0
 
 

@@ -15,12 +15,8 @@ from matplotlib.text import Text
 
 from adscale.names import sensor_side_px
 from analysis.feasibility.answer import answer
-from analysis.feasibility.fitting import (
-    GIB,
-    Target,
-    measured_devices,
-    on_device,
-)
+from analysis.feasibility.devices import Target, measured_devices, on_device
+from analysis.feasibility.fitting import GIB
 from analysis.feasibility.rows import feasibility_rows
 from analysis.feasibility.tables import (
     FEASIBILITY,

@@ -13,7 +13,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from adscale.errors import ArgumentError
+from adscale.errors import ArgumentError, UserError
 from adscale.methods.registry import all_specs
 from adscale.methods.spec import MethodSpec
 from analysis.figures.canvas import (
@@ -318,9 +318,12 @@ def test_a_figure_that_does_not_exist(tmp_path: Path) -> None:
         draw_figures(figures, tmp_path, STYLE, ["pie"])
 
 
-@pytest.mark.parametrize("text", ["{", '{"colour": 1}', "[1]", '{"remark": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"colour": 1}', "[1]", '{"remark": "x"}', '{"width_mm": 1e9}', '{"font_pt": "x"}'],
+)
 def test_a_style_that_cannot_be_used(text: str) -> None:
-    with pytest.raises(ArgumentError, match="--style"):
+    with pytest.raises(UserError, match=r"--style"):
         Style.from_json(text)
 
 

@@ -12,7 +12,7 @@ from analysis.fits.estimation import (
     Scatter,
     beyond,
     envelope,
-    fit_case,
+    fit_cases,
     fit_laws,
     make_points,
 )
@@ -27,9 +27,11 @@ from analysis.fits.models import (
     Case,
     Floats,
     Law,
-    Sides,
     Term,
+    design,
+    parts,
 )
+from tests.analysis.fitted_cases import best, curve, each, measured
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
 TARGET_PX = np.array([3000.0])
@@ -41,7 +43,7 @@ def scatter(variance: float, new: float, series: int = 1) -> Scatter:
 
 
 def case(law: Law, terms: tuple[Term, ...], points: Points, below: int = 0) -> Case:
-    return Case(law, ((0,) if below else (), terms, ()), below, points.measured)
+    return Case(law, ((0,) if below else (), terms, ()), below, measured(points))
 
 
 def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
@@ -52,14 +54,14 @@ def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
     """
     points = make_points(SIDES_PX, observed)
     form = case(law, law.terms, points)
-    design = form.design(SIDES_PX) / observed[:, None]
-    target = form.design(TARGET_PX)[0]
+    columns = design([form])[0] / observed[:, None]
+    target = parts([form], TARGET_PX)[0, 1, 0]
 
     def least_misfit(predicted: float) -> float:
-        rows = np.vstack([design, 1e4 * target / predicted])
+        rows = np.vstack([columns, 1e4 * target / predicted])
         return float(nnls(rows, np.append(np.ones(7), 1e4))[1] ** 2)
 
-    coefficients, norm = nnls(design, np.ones(7))
+    coefficients, norm = nnls(columns, np.ones(7))
     inside, outside = float(target @ coefficients), 100.0 if sign > 0 else 1e-6
     for _ in range(60):
         middle = (inside + outside) / 2
@@ -77,10 +79,9 @@ def test_the_envelope_of_the_cases_is_the_optimum_under_signs(seed: int, law: La
     # some of the laws have coefficients at zero, where the sign matters
     observed = (0.1 + 0.9 * G + (seed % 3) * 0.05 * G**2) * random.normal(1, 0.01, 7)
     fits = fit_laws([law], make_points(SIDES_PX, observed))
-    misfit = np.array([fit.misfit for fit in fits])
-    least = min(fit.misfit[0] for fit in fits if fit.admissible[0])
+    least = best(law, fits).misfit[0]
     variance, budget = 1e-4, 6.0
-    budgets = budget - (misfit - least) / variance
+    budgets = budget - (fits.misfit - least) / variance
     bounds = envelope(fits, budgets, scatter(variance, 0), TARGET_PX)
     for end, sign in ((bounds.low, -1), (bounds.high, 1)):
         assert end[0, 0] == pytest.approx(
@@ -93,9 +94,9 @@ def test_a_constant_has_the_textbook_prediction_interval() -> None:
     observed = np.array([0.98, 1.01, 1.0, 1.02, 0.99, 1.0, 1.0])
     points = make_points(SIDES_PX, observed)
     fits = fit_laws([CONSTANT], points)
-    variance, quantile = float(fits[0].misfit[0]) / 6, float(t.ppf(0.975, 6))
+    variance, quantile = float(fits.misfit[0, 0]) / 6, float(t.ppf(0.975, 6))
     bounds = envelope(fits, np.full((1, 1), quantile**2), scatter(variance, 1), TARGET_PX)
-    mean, weights = fits[0].coefficients[0, 0], np.sum(observed**-2)
+    mean, weights = fits.coefficients[0, 0, 0], np.sum(observed**-2)
     half_width = quantile * np.sqrt(variance * (mean**2 + 1 / weights))
     assert bounds.low[0, 0] == pytest.approx(mean - half_width)
     assert bounds.high[0, 0] == pytest.approx(mean + half_width)
@@ -103,14 +104,14 @@ def test_a_constant_has_the_textbook_prediction_interval() -> None:
 
 def test_no_budget_no_bounds() -> None:
     fits = fit_laws([LINEAR], make_points(SIDES_PX, 1 + G))
-    bounds = envelope(fits, np.full((len(fits), 1), -1.0), scatter(1e-4, 1), TARGET_PX)
+    bounds = envelope(fits, np.full(fits.misfit.shape, -1.0), scatter(1e-4, 1), TARGET_PX)
     assert np.isnan(bounds.low).all()
     assert np.isnan(bounds.high).all()
 
 
 def test_no_budget_in_one_series_of_two() -> None:
     fits = fit_laws([LINEAR], make_points(SIDES_PX, [1 + G, 1 + G]))
-    budgets = np.tile([4.0, -1.0], (len(fits), 1))
+    budgets = np.tile([4.0, -1.0], (len(fits.cases), 1))
     bounds = envelope(fits, budgets, scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isfinite(bounds.low[0, 0])
     assert np.isnan(bounds.low[1, 0])
@@ -119,26 +120,27 @@ def test_no_budget_in_one_series_of_two() -> None:
 def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_one_more() -> None:
     """Steps so long that a coefficient becomes negative either way, and no other case to speak."""
     points = make_points(SIDES_PX, G + G**2)
-    fit = fit_case(case(QUADRATIC, (1, 2), points, below=0), points)
-    bounds = envelope([fit], np.array([[4.0]]), scatter(1, 1), TARGET_PX)
-    value = float(fit.predict(TARGET_PX)[0, 0])
+    fit = fit_cases([case(QUADRATIC, (1, 2), points, below=0)], points)
+    bounds = envelope(fit, np.array([[4.0]]), scatter(1, 1), TARGET_PX)
+    (one,) = each(fit)
+    value = float(curve(one.case, one.coefficients, TARGET_PX)[0, 0])
     assert bounds.high[0, 0] == pytest.approx(value + 2 * value)
     assert bounds.low[0, 0] == 0
 
 
 def test_an_unseen_branch_without_budget_in_one_series_of_two() -> None:
     points = make_points(SIDES_PX, np.ones((2, 7)))
-    fit = fit_case(case(FLOOR_LINEAR, (), points, below=7), points)
-    bounds = envelope([fit], np.array([[4.0, -1.0]]), scatter(1e-4, 1, series=2), TARGET_PX)
+    fit = fit_cases([case(FLOOR_LINEAR, (), points, below=7)], points)
+    bounds = envelope(fit, np.array([[4.0, -1.0]]), scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isnan(bounds.high).tolist() == [[False], [True]]
 
 
 @pytest.mark.parametrize(("law", "power"), [(FLOOR_LINEAR, 1), (FLOOR_QUADRATIC, 2)])
 def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: int) -> None:
     points = make_points(SIDES_PX, np.ones(7))
-    fit = fit_case(case(law, (), points, below=7), points)
+    fit = fit_cases([case(law, (), points, below=7)], points)
     sides = np.array([512.0, 1024.0, 3000.0])
-    bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), sides)
+    bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), sides)
     half_width = 2 * np.sqrt(1e-4 * (1 + 1 / 7))
     assert bounds.low[0] == pytest.approx(np.full(3, 1 - half_width))
     times = np.array([1, 1, (3000 / 1024) ** (2 * power)])
@@ -148,8 +150,8 @@ def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: i
 def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch() -> None:
     """max(1, a + b·g + c·g²) that is 1 up to 1024 px: any such, at 3000 px."""
     points = make_points(SIDES_PX, np.ones(7))
-    fit = fit_case(case(FLOOR_QUADRATIC, (), points, below=7), points)
-    high = envelope([fit], np.array([[1e-9]]), scatter(1e-12, 0), TARGET_PX).high[0, 0]
+    fit = fit_cases([case(FLOOR_QUADRATIC, (), points, below=7)], points)
+    high = envelope(fit, np.array([[1e-9]]), scatter(1e-12, 0), TARGET_PX).high[0, 0]
     random = np.random.default_rng(1)
     a, b, c = random.dirichlet(np.ones(3), 1000).T
     g = (3000 / 1024) ** 2
@@ -160,8 +162,8 @@ def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch()
 def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
     observed = np.sqrt(1 + 16 * G**2)
     points = make_points(SIDES_PX, observed)
-    fit = fit_case(case(ROUNDED_FLOOR, (0, 2), points, below=0), points)
-    bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), TARGET_PX)
+    fit = fit_cases([case(ROUNDED_FLOOR, (0, 2), points, below=0)], points)
+    bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), TARGET_PX)
     # the sum is fitted with twice the relative error
     design = np.column_stack([np.ones(7), G**2]) / (2 * observed[:, None] ** 2)
     target = np.array([1, (3000 / 1024) ** 4])
@@ -175,8 +177,8 @@ def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
 def test_on_the_floor_the_bounds_are_those_of_the_floor() -> None:
     observed = np.maximum(0.25, G)
     points = make_points(SIDES_PX, observed)
-    fit = fit_case(case(FLOOR_LINEAR, (1,), points, below=3), points)
-    bounds = envelope([fit], np.array([[4.0]]), scatter(1e-4, 1), np.array([256.0, 3000.0]))
+    fit = fit_cases([case(FLOOR_LINEAR, (1,), points, below=3)], points)
+    bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), np.array([256.0, 3000.0]))
     floor_half = 2 * 0.01 * 0.25 * np.sqrt(1 + 1 / 3)
     branch_half = 2 * 0.01 * (3000 / 1024) ** 2 * np.sqrt(1 + 1 / 4)
     assert (bounds.high - bounds.low)[0] / 2 == pytest.approx([floor_half, branch_half])
@@ -184,8 +186,8 @@ def test_on_the_floor_the_bounds_are_those_of_the_floor() -> None:
 
 def test_an_unknown_deviation_grows_as_the_second_chebyshev_polynomial() -> None:
     """T₂(x) - 1 in ln n from -1 to 1 over the points: none at them, 2·(2² - 1) one range beyond."""
-    at = beyond(np.array([256.0, 700.0, 1024.0, 2048.0]), Sides((256.0, 512.0, 1024.0)))
+    at = beyond(np.array([256.0, 700.0, 1024.0, 2048.0]), np.array([256.0, 512.0, 1024.0]))
     assert at == pytest.approx([0, 0, 0, 2 * (2**2 - 1)])
     x = 1 + np.log(3000 / 1024) / np.log(2)
     chebyshev = np.cosh(2 * np.arccosh(x))
-    assert beyond(TARGET_PX, Sides((256.0, 1024.0)))[0] == pytest.approx(chebyshev - 1)
+    assert beyond(TARGET_PX, np.array([256.0, 1024.0]))[0] == pytest.approx(chebyshev - 1)

@@ -11,10 +11,8 @@ from scipy.optimize import lsq_linear, nnls
 from analysis.fits.coefficients import knee_px, physical_coefficients
 from analysis.fits.estimation import (
     PRIOR_FREEDOM,
-    Fit,
-    Points,
     PointsError,
-    fit_case,
+    fit_cases,
     fit_laws,
     make_points,
 )
@@ -30,16 +28,13 @@ from analysis.fits.models import (
     Case,
     Floats,
     Law,
+    design,
 )
+from tests.analysis.fitted_cases import best, curve, each, measured
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
 values = st.lists(st.floats(0.1, 100), min_size=7, max_size=7)
 deviations = st.lists(st.floats(0.001, 0.1), min_size=7, max_size=7)
-
-
-def best(law: Law, points: Points) -> Fit:
-    able = [fit for fit in fit_laws([law], points) if fit.admissible[0]]
-    return min(able, key=lambda fit: float(fit.misfit[0]))
 
 
 @given(values, deviations)
@@ -48,10 +43,10 @@ def test_the_best_case_is_the_solution_of_non_negative_least_squares(
 ) -> None:
     points = make_points(SIDES_PX, observed, relative_std)
     for law in (LINEAR, QUADRATIC, SIDE):
-        design = Case(law, ((), law.terms, ()), 0, points.measured).design(SIDES_PX)
+        (columns,) = design([Case(law, ((), law.terms, ()), 0, measured(points))])
         weight = 1 / (np.array(observed) * relative_std)
-        expected, norm = nnls(design * weight[:, None], np.array(observed) * weight)
-        fit = best(law, points)
+        expected, norm = nnls(columns * weight[:, None], np.array(observed) * weight)
+        fit = best(law, fit_laws([law], points))
         found = dict.fromkeys(law.terms, 0.0) | dict(
             zip(fit.case.terms[1], fit.coefficients[0], strict=True)
         )
@@ -66,18 +61,18 @@ def test_two_lines_are_the_solution_of_bounded_least_squares(
 ) -> None:
     """Of the parts at their resolutions; the constant of the steeper one has any sign."""
     points = make_points(SIDES_PX, observed)
-    form = Case(TWO_SLOPES, ((0, 1), ("±1", 1), ()), below, points.measured)
+    form = Case(TWO_SLOPES, ((0, 1), ("±1", 1), ()), below, measured(points))
     weight = 1 / np.array(observed)
     expected = lsq_linear(
-        form.design(SIDES_PX) * weight[:, None], np.ones(7), ([0, 0, -np.inf, 0], np.inf)
+        design([form])[0] * weight[:, None], np.ones(7), ([0, 0, -np.inf, 0], np.inf)
     )
     every = [
         fit
-        for fit in fit_laws([TWO_SLOPES], points)
+        for fit in each(fit_laws([TWO_SLOPES], points))
         if fit.case.below == below and fit.admissible[0]
     ]
     misfits = [
-        float(np.sum((fit.case.design(SIDES_PX) @ fit.coefficients[0] * weight - 1) ** 2))
+        float(np.sum((design([fit.case])[0] @ fit.coefficients[0] * weight - 1) ** 2))
         for fit in every
     ]
     if expected.x[3] > 1e-6 and max(expected.x[:2]) > 1e-6:
@@ -89,8 +84,8 @@ def test_two_lines_are_the_solution_of_bounded_least_squares(
 def test_a_batch_is_many_single_series(observed: list[float]) -> None:
     both = make_points(SIDES_PX, [observed, observed[::-1]])
     for law in (QUADRATIC, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES):
-        single = fit_laws([law], make_points(SIDES_PX, [observed[::-1]]))
-        for one, other in zip(fit_laws([law], both), single, strict=True):
+        single = each(fit_laws([law], make_points(SIDES_PX, [observed[::-1]])))
+        for one, other in zip(each(fit_laws([law], both)), single, strict=True):
             assert one.misfit[1] == pytest.approx(other.misfit[0])
             assert one.coefficients[1] == pytest.approx(other.coefficients[0])
 
@@ -98,7 +93,7 @@ def test_a_batch_is_many_single_series(observed: list[float]) -> None:
 def test_weights_in_closed_form() -> None:
     """A constant through 1 and 2 with relative deviations of 1 and 2: weights 1 and 1/16."""
     points = make_points([256, 512], [1, 2], [1, 2])
-    fit = fit_case(Case(LINEAR, ((), (0,), ()), 0, points.measured), points)
+    (fit,) = each(fit_cases([Case(LINEAR, ((), (0,), ()), 0, measured(points))], points))
     mean = (1 + 2 / 16) / (1 + 1 / 16)
     assert fit.coefficients[0, 0] == pytest.approx(mean)
     assert fit.misfit[0] == pytest.approx((1 - mean) ** 2 + (2 - mean) ** 2 / 16)
@@ -154,23 +149,25 @@ def test_a_law_without_noise_is_recovered_with_its_coefficients(
     law: Law, truth: object, coefficients: dict[str, float], knee: float | None
 ) -> None:
     assert callable(truth)
-    fit = best(law, make_points(SIDES_PX, truth(SIDES_PX)))
-    found = {name: value for name, value, _ in physical_coefficients(fit, "ms")}
+    fit = best(law, fit_laws([law], make_points(SIDES_PX, truth(SIDES_PX))))
+    own = (fit.case, fit.coefficients[0])
+    found = {name: value for name, value, _ in physical_coefficients(*own, "ms")}
     assert list(found) == list(coefficients)
     largest = {"a": 1.0, "f": 1.0, "b": 1e-6, "c": 1e-12, "d": 1e-6, "p": 1.0}
     for name, expected in coefficients.items():
         assert found[name] == pytest.approx(expected, rel=1e-6, abs=1e-9 * largest[name])
-    assert knee_px(fit) == (None if knee is None else pytest.approx(knee, rel=1e-6))
+    assert knee_px(*own) == (None if knee is None else pytest.approx(knee, rel=1e-6))
     far = np.array([3000.0])
-    assert fit.predict(far)[0] == pytest.approx(truth(far), rel=1e-6)
+    assert curve(fit.case, fit.coefficients, far)[0] == pytest.approx(truth(far), rel=1e-6)
 
 
 def test_units_of_the_coefficients() -> None:
     points = make_points(SIDES_PX, linear(SIDES_PX))
-    units = {
-        law.name: [part.unit for part in physical_coefficients(best(law, points), "ms")]
-        for law in (QUADRATIC, SIDE, ROUNDED_FLOOR, POWER)
-    }
+    units = {}
+    for law in (QUADRATIC, SIDE, ROUNDED_FLOOR, POWER):
+        fit = best(law, fit_laws([law], points))
+        parts = physical_coefficients(fit.case, fit.coefficients[0], "ms")
+        units[law.name] = [part.unit for part in parts]
     assert units == {
         QUADRATIC.name: ["ms", "ms per pixel", "ms per pixel²"],
         SIDE.name: ["ms", "ms per px of side", "ms per px² of side"],
@@ -181,16 +178,17 @@ def test_units_of_the_coefficients() -> None:
 
 def test_a_floor_over_everything_has_a_floor_and_no_more() -> None:
     fits = fit_laws([FLOOR_LINEAR], make_points(SIDES_PX, np.full(7, 2.0)))
-    unseen = next(fit for fit in fits if fit.case.branch_unseen)
-    assert physical_coefficients(unseen, "ms") == (("f", pytest.approx(2), "ms"),)
-    assert knee_px(unseen) is None
+    unseen = next(fit for fit in each(fits) if fit.case.branch_unseen)
+    own = (unseen.case, unseen.coefficients[0])
+    assert physical_coefficients(*own, "ms") == (("f", pytest.approx(2), "ms"),)
+    assert knee_px(*own) is None
 
 
 def test_a_case_whose_parts_do_not_meet_is_judged_by_the_law() -> None:
     """Floor over the first three, straight line after: but the line is higher at the third."""
     truth = linear(SIDES_PX)
     fits = fit_laws([FLOOR_LINEAR], make_points(SIDES_PX, truth))
-    three = next(fit for fit in fits if fit.case.below == 3 and fit.case.coefficients == 3)
+    three = next(fit for fit in each(fits) if fit.case.below == 3 and len(fit.case.columns) == 3)
     floor_value = three.coefficients[0, 0]
     expected = np.sum((np.maximum(floor_value, truth) / truth - 1) ** 2)
     assert three.misfit[0] == pytest.approx(expected)

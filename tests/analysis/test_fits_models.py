@@ -21,15 +21,18 @@ from analysis.fits.models import (
     SIDE,
     TWO_SLOPES,
     Case,
+    Floats,
     Law,
-    Sides,
     Term,
-    cases,
+    all_cases,
+    design,
+    parts,
     prior_of_whole,
 )
+from tests.analysis.fitted_cases import curve
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
-MEASURED = Sides(tuple(SIDES_PX.tolist()))
+MEASURED = tuple(SIDES_PX.tolist())
 coefficient = st.floats(0, 100)
 
 
@@ -56,19 +59,19 @@ def case(law: Law, terms: tuple[Term, ...], below: int = 0, lower: tuple[Term, .
     ],
 )
 def test_number_of_cases(law: Law, count: int) -> None:
-    found = cases(law, MEASURED)
+    found = all_cases(law, MEASURED)
     assert len(found) == len(set(found)) == count
 
 
 @pytest.mark.parametrize("count", range(1, 8))
 def test_every_case_is_determined_by_the_resolutions_and_no_branch_is_a_step(count: int) -> None:
     """Where a floor and a bend add up, one case has twice the same column."""
-    measured = Sides(tuple(SIDES_PX[:count].tolist()))
+    measured = tuple(SIDES_PX[:count].tolist())
     whole = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
     for law in (*RIVALS, *whole):
-        for found in cases(law, measured):
-            design = found.design(SIDES_PX[:count])
-            assert np.linalg.matrix_rank(design) == found.coefficients > 0
+        for found in all_cases(law, measured):
+            (columns,) = design([found])
+            assert np.linalg.matrix_rank(columns) == len(found.columns) > 0
             assert not found.below or found.branch_unseen or set(found.terms[1]) != {0}
 
 
@@ -76,35 +79,40 @@ def test_every_case_is_determined_by_the_resolutions_and_no_branch_is_a_step(cou
 def test_the_design_is_the_curve_at_the_measured_sides(a: float, b: float, c: float) -> None:
     for law in (QUADRATIC, SIDE):
         form = case(law, law.terms)
-        curve = form.curve(np.array([[a, b, c]]), SIDES_PX)
-        assert form.design(SIDES_PX) @ [a, b, c] == pytest.approx(curve[0])
+        values = curve(form, np.array([[a, b, c]]), SIDES_PX)
+        assert design([form])[0] @ [a, b, c] == pytest.approx(values[0])
 
 
 def test_terms_in_units_of_the_range() -> None:
     sides = np.array([64.0, 512.0, 1024.0])
-    pixels = case(QUADRATIC, (0, 1, 2)).design(sides)
+
+    def columns(law: Law, *terms: Term) -> Floats:
+        return parts([case(law, terms)], sides)[0, 1]
+
+    pixels = columns(QUADRATIC, 0, 1, 2)
     assert pixels.tolist() == [[1, 1 / 256, 1 / 65536], [1, 1 / 4, 1 / 16], [1, 1, 1]]
     # the origin of the side is at a quarter of the smallest, 64 px
-    side = case(SIDE, ("u", "u²")).design(sides)
+    side = columns(SIDE, "u", "u²")
     assert side.tolist() == [[0, 0], [7 / 16, 49 / 256], [15 / 16, 225 / 256]]
-    assert case(POWER, (0.5, 1.5)).design(sides)[1].tolist() == pytest.approx([1 / 2, 1 / 8])
+    assert columns(POWER, 0.5, 1.5)[1].tolist() == pytest.approx([1 / 2, 1 / 8])
 
 
 def test_a_floor_is_a_column_of_its_own_and_the_curve_the_larger_of_both() -> None:
     form = case(FLOOR_LINEAR, (1,), below=3)
-    design = form.design(SIDES_PX)
-    assert design[:, 0].tolist() == [1, 1, 1, 0, 0, 0, 0]
-    assert design[:, 1].tolist() == [0, 0, 0, *((SIDES_PX[3:] / 1024) ** 2)]
-    curve = form.curve(np.array([[0.25, 1.0]]), np.array([256.0, 512.0, 3000.0]))
-    assert curve[0].tolist() == [0.25, 0.25, (3000 / 1024) ** 2]
+    (columns,) = design([form])
+    assert columns[:, 0].tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert columns[:, 1].tolist() == [0, 0, 0, *((SIDES_PX[3:] / 1024) ** 2)]
+    values = curve(form, np.array([[0.25, 1.0]]), np.array([256.0, 512.0, 3000.0]))
+    assert values[0].tolist() == [0.25, 0.25, (3000 / 1024) ** 2]
 
 
 def test_the_steeper_of_two_lines_may_start_below_zero() -> None:
     form = case(TWO_SLOPES, ("±1", 1), below=3, lower=(0, 1))
-    assert form.may_be_negative.tolist() == [False, False, True, False]
+    assert form.any_sign == 2
     # 0.2 + 0.8·g and 2·g - 0.4 meet at g = 1/2
-    curve = form.curve(np.array([[0.2, 0.8, -0.4, 2.0]]), np.array([512.0, 1024 * 0.5**0.5, 2048]))
-    assert curve[0].tolist() == pytest.approx([0.4, 0.6, 7.6])
+    sides = np.array([512.0, 1024 * 0.5**0.5, 2048])
+    values = curve(form, np.array([[0.2, 0.8, -0.4, 2.0]]), sides)
+    assert values[0].tolist() == pytest.approx([0.4, 0.6, 7.6])
 
 
 @given(st.floats(0.3, 2), coefficient.filter(lambda value: value > 0.01))
@@ -115,15 +123,15 @@ def test_two_neighbouring_powers_are_one_between_them(power: float, scale: float
     share = (power - low) / (high - low)
     form = case(POWER, (low, high))
     sides = np.array([300.0, 1024.0, 1024 * 10**0.5])
-    curve = form.curve(scale * np.array([[1 - share, share]]), sides)[0]
-    assert curve == pytest.approx(scale * (sides / 1024) ** (2 * power), rel=0.01)
+    values = curve(form, scale * np.array([[1 - share, share]]), sides)[0]
+    assert values == pytest.approx(scale * (sides / 1024) ** (2 * power), rel=0.01)
 
 
 def test_a_root() -> None:
     form = case(ROUNDED_FLOOR, (0, 2))
-    assert form.curve(np.array([[9.0, 16.0]]), np.array([1024.0])) == [[5.0]]
+    assert curve(form, np.array([[9.0, 16.0]]), np.array([1024.0])) == [[5.0]]
     # no root of what is negative
-    assert form.curve(np.array([[-9.0, 1.0]]), np.array([1024.0])) == [[0.0]]
+    assert curve(form, np.array([[-9.0, 1.0]]), np.array([1024.0])) == [[0.0]]
 
 
 def test_what_is_known_of_a_branch() -> None:
@@ -131,7 +139,7 @@ def test_what_is_known_of_a_branch() -> None:
     assert not case(LINEAR, (0,)).branch_unseen
     assert case(FLOOR_LINEAR, (1,), below=5).branch_untested
     assert not case(FLOOR_LINEAR, (1,), below=4).branch_untested
-    assert not Case(LINEAR, ((), (0,), ()), 0, Sides((256.0, 512.0))).branch_untested
+    assert not Case(LINEAR, ((), (0,), ()), 0, (256.0, 512.0)).branch_untested
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,9 @@ def test_what_the_study_s_model_would_have_said_of_the_largest_resolutions() -> 
                                 / values[-1] - 1)  # fmt: skip
     two = fit_quadratic(SIDES[:-2], values[:-2]).predict([896, 1024]) / values[-2:] - 1
     assert (lower, upper) == pytest.approx(tuple(two))
-    assert hold_out_errors(SIDES[:4], values[:4])[1:] == (None, None)
-    assert hold_out_errors(SIDES[:3], values[:3]) == (None, None, None)
+    assert np.isnan(hold_out_errors(SIDES[:4], values[:4])).tolist() == [False, True, True]
+    assert np.isnan(hold_out_errors(SIDES[:3], values[:3])).all()
+    assert np.isnan(hold_out_errors(SIDES, [0.0, *values[1:]])).all()
 
 
 def test_curves_go_through_what_was_observed_to_the_last_side() -> None:

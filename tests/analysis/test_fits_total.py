@@ -21,7 +21,9 @@ def grow(values: object, sides_px: list[int] = SIDES_PX, unit: str = "ms") -> Gr
 
 def test_the_sum_of_the_study_s_models_is_its_model_of_the_sum() -> None:
     total = total_curve({"one": grow(ONE), "other": grow(OTHER)}, [300, 3000])
-    assert total.paper == pytest.approx(fit_quadratic(SIDES_PX, ONE + OTHER).predict([300, 3000]))
+    assert total.study_predicted == pytest.approx(
+        fit_quadratic(SIDES_PX, ONE + OTHER).predict([300, 3000])
+    )
 
 
 def test_ends_add_where_errors_go_together() -> None:
@@ -30,18 +32,18 @@ def test_ends_add_where_errors_go_together() -> None:
     curves = [part.curve([300, 3000]) for part in parts.values()]
     assert total.predicted == pytest.approx(curves[0].predicted + curves[1].predicted)
     for name in ("band", "interval", "spread"):
-        for end in (0, 1):
-            expected = getattr(curves[0], name)[end] + getattr(curves[1], name)[end]
-            assert getattr(total, name)[end] == pytest.approx(expected)
+        for end in (f"{name}_low", f"{name}_high"):
+            expected = getattr(curves[0], end) + getattr(curves[1], end)
+            assert getattr(total, end) == pytest.approx(expected)
 
 
 def test_one_part_without_a_band_leaves_the_sum_without_one_and_is_named() -> None:
     parts = {"one": grow(ONE), "short": grow(OTHER[:4], SIDES_PX[:4])}
     total = total_curve(parts, 1024)
     assert total.refused == ("short: 4 resolutions: a prediction interval needs at least 5",)
-    assert np.isnan(total.band.high[0])
+    assert np.isnan(total.band_high[0])
     assert np.isfinite(total.predicted[0])
-    assert total.factor[0] == pytest.approx((1024 / 640) ** 2)
+    assert total.extrapolation_factor_pixels[0] == pytest.approx((1024 / 640) ** 2)
 
 
 def test_a_reason_that_all_share_is_said_once() -> None:
@@ -50,7 +52,7 @@ def test_a_reason_that_all_share_is_said_once() -> None:
     assert total.refused[0].count("times the pixels") == 1
     asked = total_curve({"one": grow(ONE), "other": grow(OTHER)}, 4000, beyond_limit=True)
     assert asked.refused == ("",)
-    assert np.isfinite(asked.band.high[0])
+    assert np.isfinite(asked.band_high[0])
 
 
 def test_units_must_agree() -> None:

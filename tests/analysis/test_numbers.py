@@ -21,6 +21,7 @@ def test_digits_follow_the_uncertainty(half_width: float, shown: str) -> None:
 @pytest.mark.parametrize(
     ("number", "shown"),
     [((69.92, 0.0, 142.1), ("70", "0", "140")),
+     ((300.0, 0.0, 506_400.0), ("300", "0", "510,000")),
      ((1234.6, 1200.0, 1269.0), ("1,235", "1,200", "1,269")),
      ((5.0, None, None), ("5.000", "", "")), ((None, None, None), ("", "", ""))],
 )  # fmt: skip

@@ -21,6 +21,7 @@ import yaml
 from adscale.config import PRESET_FOLDER
 from adscale.devices import usable_cpus
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.annotation import Annotate, NvtxAnnotator, RangeRecorder, no_range
 from profiling.images import ImageSet
 from profiling.lock import measurement_lock
@@ -164,7 +165,7 @@ def _measure_method(
     spec = get_spec(target)
     method = load_method_class(spec).build(
         check_settings(spec, settings),
-        resolution_px=smallest_px(target),
+        resolution=square(smallest_px(target)),
         implementation="reference",
         seed=0,
     )

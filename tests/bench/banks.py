@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from adscale.resolution import square
 from profiling.images import ImageSet
 from profiling.methods.patchcore.embedding import closed_form_embedding
 from profiling.methods.patchcore.method import PatchCore
@@ -46,7 +47,7 @@ def main(rounds: int) -> None:
 
 
 def _build(**settings: object) -> PatchCore:
-    return PatchCore.build(settings, resolution_px=SIDE_PX, implementation="reference", seed=0)
+    return PatchCore.build(settings, resolution=square(SIDE_PX), implementation="reference", seed=0)
 
 
 def _block(

@@ -20,6 +20,7 @@ import pandas as pd
 from adscale.devices import usable_cpus
 from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest, Sampling
+from adscale.resolution import square
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import run_ranges
 from analysis.profiles.record import read_run
@@ -112,7 +113,7 @@ def _request(collector: str) -> RunRequest:
         target=spec.target,
         settings=check_settings(spec, {"size": "S"}),
         variant="reference-fp32",
-        resolution_px=256,
+        resolution=square(256),
         seed=0,
         threads=usable_cpus(),
         images=None,

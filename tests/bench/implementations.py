@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.images import ImageSet
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
@@ -64,7 +65,7 @@ def _own_peaks(
     count = count_memory(
         spec,
         check_settings(spec, settings),
-        resolution_px=side_px,
+        resolution=square(side_px),
         implementation=implementation,
     )
     return {part.submodule: part.peak.bytes - part.peak.kept_bytes for part in count.submodules}
@@ -77,7 +78,7 @@ def _build(
     return {
         implementation: load_method_class(spec).build(
             check_settings(spec, settings),
-            resolution_px=side_px,
+            resolution=square(side_px),
             implementation=implementation,
             seed=0,
         )

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.images import ImageSet
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
@@ -106,10 +107,10 @@ def _print_peaks(
     spec = get_spec(target)
     settings = check_settings(spec, given)
     counted = count_memory(
-        spec, settings, resolution_px=side_px, implementation=implementation
+        spec, settings, resolution=square(side_px), implementation=implementation
     ).submodules
     method = load_method_class(spec).build(
-        settings, resolution_px=side_px, implementation=implementation, seed=0
+        settings, resolution=square(side_px), implementation=implementation, seed=0
     )
     image = method.prepare(ImageSet.photographs()[0])
     with torch.no_grad():

@@ -22,6 +22,7 @@ from torchvision import models
 from adscale.errors import UserError
 from adscale.methods.registry import get_spec
 from adscale.methods.spec import check_settings
+from adscale.resolution import square
 from adscale.tables import text_table
 from profiling.annotation import no_range
 from profiling.memory.counting import count_memory
@@ -120,7 +121,7 @@ def _counted(network: Network) -> Any:
     return count_memory(
         spec,
         settings,
-        resolution_px=network.side_px,
+        resolution=square(network.side_px),
         implementation="reference",
         device_type="cuda",
     )
@@ -130,7 +131,7 @@ def _run(network: Network) -> int:
     spec = resolve(get_spec(network.target))
     method = load_method_class(spec).build(
         check_settings(spec, network.settings),
-        resolution_px=network.side_px,
+        resolution=square(network.side_px),
         implementation="reference",
         seed=0,
     )

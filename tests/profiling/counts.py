@@ -6,6 +6,7 @@ from functools import cache
 
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 
 
@@ -19,8 +20,8 @@ def counted_anew(
     """The count of a method with settings."""
     spec = get_spec(target)
     return count_memory(
-        spec, check_settings(spec, given), resolution_px=side_px, implementation=implementation,
-        device_type=device_type,
+        spec, check_settings(spec, given), resolution=square(side_px),
+        implementation=implementation, device_type=device_type,
     )  # fmt: skip
 
 

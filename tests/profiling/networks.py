@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from adscale.memory_record import MemoryCount
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.methods.loading import resolve
 
@@ -19,7 +20,7 @@ def counted(name: str, side_px: int = 64, device_type: str = "cpu", **given: Any
     """The count of a network of this module, or of another place."""
     spec = resolve(get_spec(name if ":" in name else f"{__name__}:{name}"))
     return count_memory(
-        spec, check_settings(spec, given), resolution_px=side_px, implementation="reference",
+        spec, check_settings(spec, given), resolution=square(side_px), implementation="reference",
         device_type=device_type,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -191,6 +192,23 @@ class Exiting(Ending):
         sys.exit(0)
 
 
+class Printing(Plain):
+    """Prints, by Python and past it, and replaces standard output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        print("a network is made")
+        os.write(1, b"by a library\n")
+        sys.stdout = None  # type: ignore[assignment]
+
+
+class Interrupting(Ending):
+    """By what Python raises at Ctrl-C."""
+
+    def end(self) -> None:
+        raise KeyboardInterrupt
+
+
 class ExitingAtOnce(Plain):
     """In every call, also where memory is counted."""
 
@@ -206,11 +224,69 @@ class Raising(Ending):
         torch.zeros(3).view(2)
 
 
+class _SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class Speechless(Ending):
+    """With an error that fails when it is asked for its text."""
+
+    def end(self) -> None:
+        raise _SpeechlessError
+
+
+class OtherBytes(Ending):
+    """With the name of a file that is no UTF-8, as Python shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution.add_module(os.fsdecode(b"caf\xe9"), nn.Identity())
+
+    def end(self) -> None:
+        raise FileNotFoundError(os.fsdecode(b"caf\xe9.png"))
+
+
 class WithoutMemory(Ending):
     """As Pillow and others say it."""
 
     def end(self) -> None:
         raise MemoryError
+
+
+class LosingStreams(Ending):
+    """Replaces one stream when it is built, and closes the other while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sys.stderr = None  # type: ignore[assignment]
+
+    def end(self) -> None:
+        sys.stdout.close()
+
+
+class Autocasting(Plain):
+    """Computes in 16 bits within each call, and leaves the switch as it was."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found: torch.Tensor = super().forward(image)
+        return found
+
+
+class Generating(Plain):
+    """Computes when its result is read."""
+
+    def forward(self, image: torch.Tensor) -> Iterator[torch.Tensor]:  # type: ignore[override]
+        yield super().forward(image)
+
+
+class Awaiting(Plain):
+    """Computes when its result is awaited, which nobody does."""
+
+    async def forward(self, image: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        found: torch.Tensor = super().forward(image)
+        return found
 
 
 class LeavingThreads(Plain):
@@ -309,3 +385,7 @@ class NamedAsOurs(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = getattr(self, "between submodules")(image) * 2
         return result
+
+
+made = Plain()
+"""A network, where a class is expected."""

@@ -28,7 +28,8 @@ FEW = ["--warmup-images", "1", "--measured-images", "2", "--min-images", "2", "-
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "profiling", "run", "--method", "efficientad", *arguments]
+    method = [] if "--method" in arguments else ["--method", "efficientad"]
+    return [sys.executable, "-m", "profiling", "run", *method, *arguments]
 
 
 def run(

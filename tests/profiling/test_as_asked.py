@@ -15,6 +15,7 @@ from adscale.errors import ConfigError
 from adscale.first_convolution import FirstConvolution
 from adscale.methods.registry import get_spec
 from adscale.request import Execution, RunRequest, Sampling
+from adscale.resolution import square
 from adscale.run_record import RunRecord
 from analysis.profiles.record import Run
 from analysis.profiles.study_runs import altered_words
@@ -47,7 +48,7 @@ def as_before() -> Iterator[None]:
 def asked_run(name: str, **changes: Any) -> RunRequest:
     usual = {
         "device_type": "cpu", "target": f"tests.profiling.odd_networks:{name}", "threads": 2,
-        "settings": {"weights": None}, "resolution_px": SIDE_PX, "collector": "none",
+        "settings": {"weights": None}, "resolution": SIDE_PX, "collector": "none",
     }  # fmt: skip
     sampling = Sampling(warmup_images=1, measured_images=1, min_images=1, time_budget_s=None)
     return plain_request(sampling, **{**usual, **changes})
@@ -132,7 +133,8 @@ def test_older_and_newer_switches_agree_whatever_was_set_before(variant: str, be
         ("Padding", (1, 3, 68, 68), None),
         ("Tiling", (4, 3, 32, 32), None),
         ("Pooling", (1, 3, 16, 16), None),
-        ("OwnType", (1, 3, 64, 64), "bfloat16, not float32"),
+        ("OwnType", (1, 3, 64, 64), "computes in bfloat16, not float32"),
+        ("Autocasting", (1, 3, 64, 64), "computes in bfloat16, not float32"),
         ("traced", (1, 3, 32, 32), "32 x 32 px, not 64 x 64 px"),
         ("exported", (1, 3, 32, 32), "32 x 32 px, not 64 x 64 px"),
         ("compiled", (1, 3, 32, 32), "32 x 32 px, not 64 x 64 px"),
@@ -144,14 +146,14 @@ def test_what_the_first_convolution_is_given(
     request = asked_run(name)
     spec = get_spec(request.target)
     method = load_method_class(spec).build(
-        request.settings, resolution_px=SIDE_PX, implementation="reference", seed=0
+        request.settings, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
     watch = FirstConvolutionWatch(no_range)
     with torch.inference_mode():
         Inference(method, ImageSet.open(None), "cpu").run(0, watch)
     assert watch.found is not None
     assert watch.found.shape == shape
-    said = watch.found.sentence(SIDE_PX, "fp32")
+    said = watch.found.sentence(square(SIDE_PX), "fp32")
     assert (said is None) if words is None else (said is not None and words in said)
 
 
@@ -179,7 +181,7 @@ def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
     assert [calls[name] for name in expected] == [2, 2, 4, 2, 2]
     assert record.first_convolution is not None
     spec = resolve(get_spec("tests.profiling.odd_networks:OurNames"))
-    count = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    count = count_memory(spec, {"weights": None}, resolution=square(8), implementation="reference")
     assert tuple(part.submodule for part in count.submodules) == expected
 
 
@@ -227,5 +229,5 @@ def test_what_counts_as_another_size(
     shape: tuple[int, int, int, int], precision: str, other_size: bool, other_type: bool
 ) -> None:
     found = FirstConvolution(shape, "float32", ())
-    assert found.is_of_another_size(SIDE_PX) is other_size
+    assert found.is_of_another_size(square(SIDE_PX)) is other_size
     assert found.is_of_another_type(precision) is other_type

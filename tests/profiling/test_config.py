@@ -14,6 +14,7 @@ from adscale.describe import load_schema, reference
 from adscale.devices import usable_cpus
 from adscale.errors import ConfigError
 from adscale.request import Execution
+from adscale.resolution import square
 from adscale.yaml_text import parse_value, read_yaml
 from profiling.sampling import StopRule
 
@@ -44,8 +45,10 @@ def test_the_configuration_we_ship_is_valid() -> None:
         "DDAD-10",
     ]
     # four points that lie far apart bound a law as well as five that lie close
-    assert all(len(method.resolutions_px) >= 4 for method in config.methods)
-    spans = [method.resolutions_px[-1] / method.resolutions_px[0] for method in config.methods]
+    assert all(len(method.resolutions) >= 4 for method in config.methods)
+    spans = [
+        method.resolutions[-1].side_px / method.resolutions[0].side_px for method in config.methods
+    ]
     assert min(spans) >= 1.75
     assert all(method.variants == ("reference-fp32", "optimized-fp32") for method in config.methods)
 
@@ -54,7 +57,8 @@ def test_resolutions_of_a_target_come_from_the_preset_unless_the_user_has_some()
     methods = {"A": {"target": "ddad"}, "B": {"target": "ddad", "resolutions": [32]}}
 
     def resolutions(**keys: Any) -> list[tuple[int, ...]]:
-        return [m.resolutions_px for m in load_config({"methods": methods, **keys}).methods]
+        found = load_config({"methods": methods, **keys}).methods
+        return [tuple(one.width_px for one in method.resolutions) for method in found]
 
     preset = yaml.safe_load((CHECKOUT / "config" / "presets" / "quick.yaml").read_text())
     of_target = tuple(preset["resolutions_by_target"]["ddad"])
@@ -76,7 +80,7 @@ def test_faults_in_resolutions_of_a_target_name_their_place() -> None:
 def test_every_preset_is_valid_and_complete(preset: str) -> None:
     config = load_config(study(preset=preset))
     given = yaml.safe_load((CHECKOUT / "config" / "presets" / f"{preset}.yaml").read_text())
-    assert list(config.methods[0].resolutions_px) == given["resolutions"]
+    assert [one.width_px for one in config.methods[0].resolutions] == given["resolutions"]
     assert config.sampling.measured_images == given["sampling"]["measured_images"]
 
 
@@ -136,7 +140,7 @@ def test_the_users_key_takes_the_place_of_the_presets_and_leaves_its_neighbours(
     config = load_config(study(sampling={"measured_images": 7}, resolutions=[300]))
     assert config.sampling.measured_images == 7
     assert config.sampling.warmup_images == 1
-    assert config.methods[0].resolutions_px == (300,)
+    assert config.methods[0].resolutions == (square(300),)
 
 
 def test_a_method_can_have_resolutions_of_its_own() -> None:
@@ -145,7 +149,10 @@ def test_a_method_can_have_resolutions_of_its_own() -> None:
         "B": {"target": "efficientad"},
     }
     config = load_config(study(methods=methods, resolutions=[256]))
-    assert [method.resolutions_px for method in config.methods] == [(300, 400), (256,)]
+    assert [method.resolutions for method in config.methods] == [
+        (square(300), square(400)),
+        (square(256),),
+    ]
 
 
 def test_runs_are_left_out_only_where_the_user_wants_it() -> None:
@@ -171,9 +178,10 @@ def test_threads_default_to_the_usable_cpus() -> None:
             ["preset: 'quik'", "smoke, quick, paper, adaptive", "did you mean quick?"],
         ),
         ({"resolutions": "256"}, ["resolutions: '256'", "expected: array"]),
-        ({"resolutions": [256, "big"]}, ["resolutions.1: 'big'", "expected: integer"]),
+        ({"resolutions": [256, "big"]}, ["resolutions.1: 'big'", "such as 2448x2048"]),
         ({"resolutions": []}, ["resolutions", "at least 1"]),
         ({"resolutions": [256, 256]}, ["resolutions", "each value once"]),
+        ({"resolutions": ["320x256"]}, ["resolutions: ", "320x256 is none", "profiling run"]),
         ({"resolutions": [200]}, ["resolutions", "200 px", "supports: 256 px"]),
         ({"skip_predicted_out_of_memory": "yes"}, ["skip_predicted_out_of_memory", "boolean"]),
         ({"memory_margin": -0.1}, ["memory_margin: -0.1", "at least 0"]),
@@ -235,8 +243,8 @@ def test_threads_default_to_the_usable_cpus() -> None:
         # kinds that YAML has and nobody means, and numbers that no machine has
         ({"processes": 2.0}, ["processes: 2.0", "integer"]),
         ({"seed": 1.0}, ["seed: 1.0", "integer"]),
-        ({"resolutions": [256.0]}, ["resolutions.0: 256.0", "integer"]),
-        ({"resolutions": [10**6]}, ["resolutions.0: 1000000", "at most 100000"]),
+        ({"resolutions": [256.0]}, ["resolutions.0: 256.0", "side length in px"]),
+        ({"resolutions": [10**6]}, ["resolutions.0: 1000000", "from 1 to 100000"]),
         ({"extrapolate_to_px": 10**12}, ["extrapolate_to_px", "at most 100000"]),
         ({"processes": 10**6}, ["processes: 1000000", "at most 1000"]),
         ({"device": {"type": "cpu", "threads": 2.0}}, ["device.threads: 2.0", "integer"]),
@@ -304,51 +312,6 @@ def test_numbers_that_mean_one_thing_are_read(tmp_path: Path) -> None:
     assert read_yaml(file)["a"] == [0, 0, 0.5, 0.5, 1000, 16, 3, 1500.0, float("inf"), "010"]
     with pytest.raises(ConfigError, match="would be read as 8"):
         parse_value("{layers: [010]}", "--set")
-
-
-def test_gpus_and_sensors_are_those_of_the_file_unless_the_user_has_some() -> None:
-    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
-    config = load_config(study())
-    assert [list(config.gpus), list(config.sensors)] == [given["gpus"], given["sensors"]]
-    mine = [{"name": "mine", "memory_gib": 11}]
-    config = load_config(study(gpus=mine, sensors=[]))
-    assert (list(config.gpus), list(config.sensors)) == (mine, [])
-
-
-def test_the_lists_we_ship_are_valid_and_have_sources() -> None:
-    given = yaml.safe_load((CHECKOUT / "config" / "hardware.yaml").read_text())
-    load_config(study(**given))
-    assert min(gpu["memory_gib"] for gpu in given["gpus"]) <= 8
-    assert max(gpu["memory_gib"] for gpu in given["gpus"]) >= 80
-    assert min(sensor["megapixels"] for sensor in given["sensors"]) < 0.5
-    assert max(sensor["megapixels"] for sensor in given["sensors"]) > 20
-    for entry in (*given["gpus"], *given["sensors"]):
-        assert entry["source"].startswith("https://")
-
-
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("gpus: [{name: A}]", "gpus.0.memory_gib: missing"),
-        ("gpu: []", "gpu: unknown key"),
-        ("gpus: [", "hardware.yaml: is no YAML"),
-    ],
-)
-def test_a_fault_in_the_file_of_gpus_and_sensors_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, part: str
-) -> None:
-    (tmp_path / "hardware.yaml").write_text(text)
-    monkeypatch.setattr("adscale.config.HARDWARE_FILE", tmp_path / "hardware.yaml")
-    assert part in complaints(study())[0]
-
-
-def test_the_example_of_gpus_and_sensors_in_our_configuration_is_valid() -> None:
-    text = (CHECKOUT / "config" / "config.yaml").read_text()
-    lines = text[text.index("# gpus:") :].splitlines()
-    lists = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
-    assert set(lists) == {"gpus", "sensors"}
-    config = load_config(study(**lists))
-    assert [gpu["name"] for gpu in config.gpus] == ["RTX 4090"]
 
 
 def test_all_faults_are_told_at_once() -> None:

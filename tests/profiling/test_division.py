@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from adscale.resolution import square
 from profiling.annotation import NvtxAnnotator, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
@@ -24,7 +25,7 @@ BETWEEN = "between submodules"
 
 def built(name: str, side_px: int = SIDE_PX, **given: Any) -> ModuleMethod:
     made = method_around(name, getattr(networks, name))
-    return made.build(given, resolution_px=side_px, implementation="reference", seed=0)
+    return made.build(given, resolution=square(side_px), implementation="reference", seed=0)
 
 
 def ranges_of(method: ModuleMethod, images: int = 2) -> list[str]:
@@ -65,7 +66,7 @@ def test_ranges(name: str, expected: list[str]) -> None:
 
 def test_a_child_that_is_named_as_what_runs_in_none() -> None:
     method = method_around("NamedAsOurs", NamedAsOurs)
-    made = method.build({}, resolution_px=SIDE_PX, implementation="reference", seed=0)
+    made = method.build({}, resolution=square(SIDE_PX), implementation="reference", seed=0)
     assert ranges_of(made) == [f"network.{BETWEEN}", BETWEEN]
 
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.efficientad import SPEC
+from adscale.resolution import square
 from profiling.images import ImageSet
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling import efficientad_formulas as formulas
@@ -27,7 +28,9 @@ STATISTICS = ("teacher_statistics.mean", "teacher_statistics.std")
 
 def build(size: str = "S", side_px: int = 256, padding: bool = False, seed: int = 0) -> EfficientAD:
     settings = {"size": size, "padding": padding, "weights": None}
-    return EfficientAD.build(settings, resolution_px=side_px, implementation="reference", seed=seed)
+    return EfficientAD.build(
+        settings, resolution=square(side_px), implementation="reference", seed=seed
+    )
 
 
 def random_image(side_px: int, seed: int = 7) -> torch.Tensor:
@@ -203,19 +206,19 @@ def test_an_image_of_another_size_is_refused() -> None:
 
 
 @settings(deadline=None)
-@given(side_px=st.integers(-5, 20_000), size=st.sampled_from("SM"), padding=st.booleans())
+@given(side_px=st.integers(1, 20_000), size=st.sampled_from("SM"), padding=st.booleans())
 def test_resolutions_from_256_px_on_are_supported(side_px: int, size: str, padding: bool) -> None:
     problem = SPEC.resolution_problem(
-        {"size": size, "autoencoder": "adaptive", "padding": padding}, side_px
+        {"size": size, "autoencoder": "adaptive", "padding": padding}, square(side_px)
     )
     if side_px >= 256:
         assert problem is None
     else:
         assert problem is not None
-        assert problem.nearest == (256,)
+        assert problem.nearest == (square(256),)
 
 
-@pytest.mark.parametrize("side_px", [0, 1, 250, 255])
+@pytest.mark.parametrize("side_px", [1, 250, 255])
 def test_below_256_px_nothing_is_built(side_px: int) -> None:
     with pytest.raises(UnsupportedResolutionError) as caught:
         build(side_px=side_px)
@@ -228,4 +231,4 @@ def test_unknown_settings_and_implementations_are_refused() -> None:
     with pytest.raises(ConfigError, match="'L'"):
         build(size="L")
     with pytest.raises(ConfigError, match="optimised"):
-        EfficientAD.build({}, resolution_px=256, implementation="optimised", seed=0)
+        EfficientAD.build({}, resolution=square(256), implementation="optimised", seed=0)

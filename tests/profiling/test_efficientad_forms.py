@@ -11,6 +11,7 @@ from torch import nn
 from adscale.errors import UnsupportedResolutionError
 from adscale.methods.efficientad import SPEC
 from adscale.methods.spec import check_countable, check_resolution, check_settings
+from adscale.resolution import square
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling import counts
 from tests.profiling import efficientad_formulas as formulas
@@ -21,7 +22,10 @@ MIB = 2**20
 
 def build(side_px: int = 256, implementation: str = "reference", **settings: Any) -> EfficientAD:
     return EfficientAD.build(
-        {"size": "S", **settings}, resolution_px=side_px, implementation=implementation, seed=2
+        {"size": "S", **settings},
+        resolution=square(side_px),
+        implementation=implementation,
+        seed=2,
     )
 
 
@@ -57,17 +61,17 @@ def test_activations_of_both_forms(side_px: int, fixed: float, adaptive: float) 
 def test_the_fixed_form_is_refused_above_256_px(side_px: int) -> None:
     settings = check_settings(SPEC, {"autoencoder": "fixed"})
     with pytest.raises(UnsupportedResolutionError, match=r"56x56.*it supports: 256 px"):
-        check_resolution(SPEC, settings, side_px)
-    check_countable(SPEC, settings, side_px)
+        check_resolution(SPEC, settings, square(side_px))
+    check_countable(SPEC, settings, square(side_px))
     method = build(side_px, autoencoder="fixed")
-    with pytest.raises(UnsupportedResolutionError, match="autoencoder: its map is 56 px wide"):
+    with pytest.raises(UnsupportedResolutionError, match="autoencoder: its map has 56 x 56 values"):
         method.infer(random_image(side_px), no_ranges)
 
 
 def test_the_fixed_form_does_not_go_with_padding() -> None:
     settings = check_settings(SPEC, {"autoencoder": "fixed", "padding": True})
     with pytest.raises(UnsupportedResolutionError, match="with padding"):
-        check_resolution(SPEC, settings, 256)
+        check_resolution(SPEC, settings, square(256))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from adscale.resolution import Resolution, square
 from profiling.methods.efficientad.networks import (
-    adaptive_decoder_sides_px,
+    FIXED_DECODER_SIZES,
+    adaptive_decoder_sizes,
     autoencoder,
     map_side_px,
     pdn_medium,
@@ -24,8 +26,9 @@ PDN_LAYERS = {
 PDN = {"small": pdn_small, "medium": pdn_medium}
 
 
-def on_meta(network: nn.Module, side_px: int) -> torch.Tensor:
-    output: torch.Tensor = network.to("meta")(torch.empty(1, 3, side_px, side_px, device="meta"))
+def on_meta(network: nn.Module, width_px: int, height_px: int | None = None) -> torch.Tensor:
+    image = torch.empty(1, 3, height_px or width_px, width_px, device="meta")
+    output: torch.Tensor = network.to("meta")(image)
     return output
 
 
@@ -48,7 +51,7 @@ def test_parameters_of_the_pdns(name: str, channels: int, expected: int, padding
 
 
 def test_parameters_of_the_autoencoder() -> None:
-    assert parameters(autoencoder((3, 8, 15, 32, 63, 127, 56))) == 1_096_320
+    assert parameters(autoencoder(FIXED_DECODER_SIZES)) == 1_096_320
 
 
 @pytest.mark.parametrize("name", ["small", "medium"])
@@ -59,7 +62,7 @@ def test_modules_of_the_pdns(name: str) -> None:
 
 
 def test_modules_of_the_autoencoder() -> None:
-    network = autoencoder((3, 8, 15, 32, 63, 127, 56))
+    network = autoencoder(FIXED_DECODER_SIZES)
     kinds = Counter(type(layer).__name__ for layer in network)
     assert kinds == {"Conv2d": 14, "ReLU": 12, "Upsample": 7, "Dropout": 6}
     assert len(network) == 39
@@ -96,7 +99,7 @@ def test_state_dict_of_the_medium_pdn() -> None:
 
 
 def test_state_dict_of_the_autoencoder() -> None:
-    state = autoencoder((3, 8, 15, 32, 63, 127, 56)).state_dict()
+    state = autoencoder(FIXED_DECODER_SIZES).state_dict()
     encoder = {0: (32, 3), 2: (32, 32), 4: (64, 32), 6: (64, 64), 8: (64, 64)}
     expected = {f"{i}.weight": (*channels, 4, 4) for i, channels in encoder.items()}
     expected["10.weight"] = (64, 64, 8, 8)
@@ -133,7 +136,7 @@ def test_pdn_layer_sides_of_the_published_table(name: str, side_px: int, expecte
     ],
 )
 def test_encoder_sides_of_the_published_table(side_px: int, encoder: list[int]) -> None:
-    network = autoencoder(adaptive_decoder_sides_px(side_px, padding=False)).to("meta")
+    network = autoencoder(adaptive_decoder_sizes(square(side_px), padding=False)).to("meta")
     sides, x = [], torch.empty(1, 3, side_px, side_px, device="meta")
     for layer in list(network)[:11]:
         x = layer(x)
@@ -143,7 +146,8 @@ def test_encoder_sides_of_the_published_table(side_px: int, encoder: list[int]) 
 
 
 def test_decoder_is_that_of_the_reference_at_256_px() -> None:
-    assert adaptive_decoder_sides_px(256, padding=False) == (3, 8, 15, 32, 63, 127, 56)
+    assert adaptive_decoder_sizes(square(256), padding=False) == FIXED_DECODER_SIZES
+    assert tuple((side, side) for side in (3, 8, 15, 32, 63, 127, 56)) == FIXED_DECODER_SIZES
 
 
 @pytest.mark.parametrize(
@@ -157,23 +161,32 @@ def test_decoder_is_that_of_the_reference_at_256_px() -> None:
     ],
 )
 def test_decoder_follows_the_image(side_px: int, padding: bool, expected: tuple[int, ...]) -> None:
-    assert adaptive_decoder_sides_px(side_px, padding=padding) == expected
+    found = adaptive_decoder_sizes(square(side_px), padding=padding)
+    assert found == tuple((side, side) for side in expected)
+    beside = adaptive_decoder_sizes(Resolution(256, side_px), padding=padding)
+    assert tuple(rows for rows, _ in beside) == expected
+    assert [columns for _, columns in beside][:6] == [3, 8, 15, 32, 63, 127]
 
 
 @settings(deadline=None, max_examples=40)
-@given(side_px=st.integers(256, 6000), padding=st.booleans(), name=st.sampled_from(sorted(PDN)))
-def test_all_networks_agree_on_the_side_of_the_map(side_px: int, padding: bool, name: str) -> None:
-    side = math.ceil(side_px / 4) - (0 if padding else 8)
-    assert map_side_px(side_px, padding=padding) == side
-    sides_px = adaptive_decoder_sides_px(side_px, padding=padding)
+@given(
+    width_px=st.integers(256, 6000), height_px=st.integers(256, 6000), padding=st.booleans(),
+    name=st.sampled_from(sorted(PDN)),
+)  # fmt: skip
+def test_all_networks_agree_on_the_size_of_the_map(
+    width_px: int, height_px: int, padding: bool, name: str
+) -> None:
+    size = [math.ceil(side_px / 4) - (0 if padding else 8) for side_px in (height_px, width_px)]
+    assert [map_side_px(side_px, padding=padding) for side_px in (height_px, width_px)] == size
+    sizes = adaptive_decoder_sizes(Resolution(width_px, height_px), padding=padding)
     with torch.device("meta"):
-        pdn, decoder = PDN[name](768, padding=padding), autoencoder(sides_px)
-    assert on_meta(pdn, side_px).shape == (1, 768, side, side)
-    assert on_meta(decoder, side_px).shape == (1, 384, side, side)
+        pdn, decoder = PDN[name](768, padding=padding), autoencoder(sizes)
+    assert on_meta(pdn, width_px, height_px).shape == (1, 768, *size)
+    assert on_meta(decoder, width_px, height_px).shape == (1, 384, *size)
 
 
 @pytest.mark.parametrize("side_px", [8, 100, 224, 255])
 def test_below_256_px_the_encoder_itself_cannot_run(side_px: int) -> None:
-    network = autoencoder((3, 8, 15, 32, 63, 127, 56))
+    network = autoencoder(FIXED_DECODER_SIZES)
     with pytest.raises(RuntimeError, match=r"[Kk]ernel size can't be greater than"):
         network(torch.zeros(1, 3, side_px, side_px))

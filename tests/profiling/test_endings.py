@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -36,10 +37,11 @@ NETWORKS = "tests.profiling.odd_networks"
 
 def run_of(name: str, out: Path, *arguments: str) -> int:
     target = name if ":" in name else f"{NETWORKS}:{name}"
+    collector = [] if "--collector" in arguments else ["--collector", "embedded"]
     return main(
         ["run", "--method", target, "--device-type", "cpu", "--threads", "1",
          "--warmup-images", "1", "--measured-images", "4", "--resolution", "32", "--no-latency",
-         "--collector", "embedded", "--out", str(out), *arguments]
+         *collector, "--out", str(out), *arguments]
     )  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def three_images(name: str) -> RunRequest:
          ["ended by signal 11 (SIGSEGV)", "odd_networks.py, line ", "in end", "see some.log"]),
         ("Leaving", 1, ["ended with exit code 0, its work undone,", "see some.log"]),
         ("Exiting", 2, ["calls sys.exit(0)", "odd_networks.py, line ", "in end"]),
+        ("Interrupting", 2, ["raises KeyboardInterrupt", "odd_networks.py, line ", "in end"]),
     ],
 )  # fmt: skip
 def test_a_method_that_ends_the_process_is_told_in_one_line(
@@ -92,13 +95,47 @@ def test_nor_does_nsys_lose_ranges_of_such_a_run(
     capfd.readouterr()
 
 
-def test_an_error_of_the_method_is_one_line_with_its_place() -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Raising", "RuntimeError: shape '[2]' is invalid"),
+        ("Speechless", "_SpeechlessError: its text cannot be read"),
+        ("OtherBytes", "FileNotFoundError: caf?.png"),
+    ],
+)
+def test_an_error_of_the_method_is_one_line_with_its_place(name: str, words: str) -> None:
     with pytest.raises(MethodError) as caught:
-        measure(three_images("Raising"), NOT_COUNTED, no_range, None, lambda _draft: None)
+        measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
     line = str(caught.value)
-    assert line.startswith(f"{NETWORKS}:Raising: RuntimeError: shape '[2]' is invalid")
+    assert line.startswith(f"{NETWORKS}:{name}: {words}")
     assert "odd_networks.py, line " in line
     assert "in end)" in line
+
+
+def test_streams_that_a_method_replaces_or_closes_are_ours_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    record = measure(
+        three_images("LosingStreams"), NOT_COUNTED, no_range, None, lambda _draft: None
+    )
+    assert record.status == "ok"
+    assert out.closed
+    print("still taken", end="", flush=True)
+    assert sys.stderr is err
+    assert "measure, 1 of at most 3 images" in err.getvalue()
+
+
+@pytest.mark.parametrize(("name", "told"), [("Generating", None), ("Awaiting", "a coroutine")])
+def test_what_computes_only_later_is_measured_or_refused(name: str, told: str | None) -> None:
+    if told is not None:
+        with pytest.raises(ConfigError, match=told):
+            measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
+        return
+    record = measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
+    assert record.submodules == ("convolution",)
 
 
 def test_out_of_memory_without_a_word_is_recorded_as_such() -> None:
@@ -128,8 +165,21 @@ def test_a_method_that_exits_while_it_is_counted_is_told(
 ) -> None:
     assert main(["memory", "--method", f"{NETWORKS}:ExitingAtOnce", "--resolution", "32"]) != 0
     said = capsys.readouterr().err
-    assert "sys.exit('usage: …')" in said
+    assert "SystemExit: usage: …" in said
     assert "odd_networks.py, line " in said
+
+
+def test_what_a_network_prints_is_not_in_the_output(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--method", f"{NETWORKS}:Printing", "--resolution", "32", "--device-type", "cpu"]
+    assert main(["memory", *arguments, "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["method"] == "Printing"
+    assert "a network is made\nby a library" in said.err
+
+
+def test_a_network_in_place_of_its_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match="name its class, or a function that returns it"):
+        resolve(get_spec(f"{NETWORKS}:made"))
 
 
 DYING = """

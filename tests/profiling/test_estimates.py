@@ -17,6 +17,7 @@ from adscale.methods.registry import all_specs, check_settings, counting_problem
 from adscale.methods.spec import MethodSpec
 from adscale.plan import PlannedRun
 from adscale.request import RunRequest, Sampling
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.sampling import StopRule
 from profiling.study.estimates import (
@@ -44,17 +45,17 @@ COUNTABLE = [
     pytest.param(spec, side_px, id=f"{spec.target}-{side_px}")
     for spec in all_specs()
     for side_px in (32, 256, 1024, 2048)
-    if counting_problem(spec, check_settings(spec, {}), side_px) is None
+    if counting_problem(spec, check_settings(spec, {}), square(side_px)) is None
 ]
 
 
 @pytest.mark.parametrize(("spec", "side_px"), COUNTABLE)
 def test_no_method_counts_to_more_than_the_bound(spec: MethodSpec, side_px: int) -> None:
     counted = count_memory(
-        spec, check_settings(spec, {}), resolution_px=side_px, implementation="reference",
+        spec, check_settings(spec, {}), resolution=square(side_px), implementation="reference",
         device_type="cuda",
     )  # fmt: skip
-    most = bound(side_px)
+    most = bound(square(side_px))
     assert sum(part.flops for part in counted.submodules) <= most.flops
     assert counted.needed_bytes <= most.needed_bytes
 
@@ -89,9 +90,7 @@ def write_counts(results: Path, settings: dict[str, Any], flops: float, needed: 
         "parameters_bytes": 10**9, "buffers_bytes": 0, "host_peak_bytes": 10**9, "flops": flops,
         "libraries": [{"host_bytes": 10**9}],
     }  # fmt: skip
-    points = [
-        {"resolution_px": 512, "image_bytes": 0, "needed_bytes": needed, "submodules": [part]}
-    ]
+    points = [{"resolution": "512", "image_bytes": 0, "needed_bytes": needed, "submodules": [part]}]
     path = results / "counts/M/reference-fp32/memory.json"
     path.parent.mkdir(parents=True)
     path.write_text(
@@ -117,9 +116,10 @@ def test_counts_of_other_settings_are_none(tmp_path: Path) -> None:
 
 def test_a_time_budget_bounds_the_minutes() -> None:
     budget = Sampling(100, 1000, 1, 60.0)
-    cost = Costs({}, Path("nothing")).of_run(planned(sampling=budget, resolution_px=4096))
+    cost = Costs({}, Path("nothing")).of_run(planned(sampling=budget, resolution=square(4096)))
     assert (
-        cost.minutes < Costs({}, Path("nothing")).of_run(planned(resolution_px=4096)).minutes / 100
+        cost.minutes
+        < Costs({}, Path("nothing")).of_run(planned(resolution=square(4096))).minutes / 100
     )
 
 
@@ -152,7 +152,7 @@ def finished(image_s: float, start_s: float = 10.0, **changes: Any) -> Finished:
 
 def pixels(one: RunRequest) -> float:
     """Work in proportion to the pixels."""
-    return float(one.resolution_px**2)
+    return float(one.resolution.pixels)
 
 
 @given(image_s=st.floats(1e-4, 100), start_s=st.floats(0, 1000), number=st.integers(1, 50))
@@ -167,16 +167,18 @@ def test_more_of_the_same_takes_the_same_each(image_s: float, start_s: float, nu
 def test_an_image_is_scaled_by_its_work_and_the_start_is_not(
     side_px: int, rate: float, start_s: float
 ) -> None:
-    known = [finished(rate * side**2, start_s, resolution_px=side) for side in (256, 512, 1024)]
-    left = time_left([request(resolution_px=side_px)], known, pixels)
+    known = [
+        finished(rate * side**2, start_s, resolution=square(side)) for side in (256, 512, 1024)
+    ]
+    left = time_left([request(resolution=square(side_px))], known, pixels)
     assert left.seconds == pytest.approx(start_s + IMAGES * rate * side_px**2)
 
 
 def test_a_time_budget_ends_what_is_large() -> None:
     """5 s for warm-up and 20 s for images, whatever the resolution, in whole images."""
     sampling = Sampling(1000, 1000, 1, 20.0)
-    known = [Finished(request(sampling=sampling, resolution_px=1000), "ok", 36.0, 26, 1.0)]
-    left = time_left([request(sampling=sampling, resolution_px=2000)], known, pixels)
+    known = [Finished(request(sampling=sampling, resolution=square(1000)), "ok", 36.0, 26, 1.0)]
+    left = time_left([request(sampling=sampling, resolution=square(2000))], known, pixels)
     share = 26 / measuring_s(sampling, 1.0)
     assert left.seconds == pytest.approx(10 + share * measuring_s(sampling, 4.0))
 
@@ -190,8 +192,11 @@ def test_a_precision_that_ends_runs_early_is_expected_to_do_so_again() -> None:
 
 def test_the_nearest_run_counts() -> None:
     """Where growth is not that of the work, a neighbour tells more than all of them."""
-    known = [finished(1.0, resolution_px=256), finished(2.0, resolution_px=1024)]
-    near = time_left([request(resolution_px=1000)], known, pixels)
+    known = [
+        finished(1.0, resolution=square(256)),
+        finished(2.0, resolution=square(1024)),
+    ]
+    near = time_left([request(resolution=square(1000))], known, pixels)
     assert near.seconds == pytest.approx(10 + IMAGES * 2.0 * (1000 / 1024) ** 2)
 
 
@@ -216,9 +221,9 @@ def test_a_long_wait_for_the_device_is_not_expected_of_every_run() -> None:
 def test_beyond_a_run_out_of_memory_others_run_out_as_soon() -> None:
     known = [
         finished(1.0),
-        Finished(request(resolution_px=1024), "out_of_memory", 7.0, 0, None),
+        Finished(request(resolution=square(1024)), "out_of_memory", 7.0, 0, None),
     ]
-    sides = [request(resolution_px=side, process=2) for side in (512, 1024, 2048)]
+    sides = [request(resolution=square(side), process=2) for side in (512, 1024, 2048)]
     left = time_left(sides, known, pixels)
     assert left.seconds == pytest.approx(10 + IMAGES + 7 + 7)
     assert left.measured == 1
@@ -238,20 +243,20 @@ def test_what_rests_on_other_methods_and_what_nothing_is_known_of_is_told() -> N
     "known", [[], [Finished(request(), "out_of_memory", 7.0, 0, None)]], ids=["nothing", "lost"]
 )
 def test_before_anything_was_measured_no_time_is_told(known: list[Finished]) -> None:
-    left = time_left([request(resolution_px=256)], known, pixels)
+    left = time_left([request(resolution=square(256))], known, pixels)
     assert Completion(1 + len(known), len(known), left).rest() == (
         "time left unknown, nothing was measured yet"
     )
 
 
 def test_counted_work_takes_the_place_of_the_bound_once_all_is_counted(tmp_path: Path) -> None:
-    requests = [request(resolution_px=side) for side in (256, 512)]
-    assert work_of(requests, tmp_path)(requests[0]) == bound(256).flops
+    requests = [request(resolution=square(side)) for side in (256, 512)]
+    assert work_of(requests, tmp_path)(requests[0]) == bound(square(256)).flops
     part = {
         "parameters_bytes": 0, "buffers_bytes": 0, "host_peak_bytes": 0, "libraries": [],
     }  # fmt: skip
     points = [
-        {"resolution_px": side, "image_bytes": 0, "needed_bytes": 0,
+        {"resolution": str(side), "image_bytes": 0, "needed_bytes": 0,
          "submodules": [{**part, "flops": side}]}
         for side in (256, 512)
     ]  # fmt: skip
@@ -262,5 +267,5 @@ def test_counted_work_takes_the_place_of_the_bound_once_all_is_counted(tmp_path:
     read_counts.cache_clear()
     assert work_of(requests, tmp_path)(requests[1]) == 512
     # beside a run that is not counted, the two do not compare
-    uncounted = [*requests, request(resolution_px=640)]
-    assert work_of(uncounted, tmp_path)(requests[1]) == bound(512).flops
+    uncounted = [*requests, request(resolution=square(640))]
+    assert work_of(uncounted, tmp_path)(requests[1]) == bound(square(512)).flops

@@ -13,6 +13,7 @@ from adscale.config import load_config
 from adscale.digest import source_digest
 from adscale.plan import plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, pass_plan, read_plan
+from adscale.resolution import square
 from profiling.study.estimates import bound
 from profiling.study.finished import (
     NOTES,
@@ -90,7 +91,7 @@ def test_a_study_from_its_first_measurement_to_its_last(tmp_path: Path) -> None:
     words = opening_words(folder.plan, folder.cache, folder.results)
     assert words == "study: 0 of 4 measurements; time left unknown, nothing was measured yet"
     line = folder.finish(f"{RUN}/256/run.json", 35.0)
-    grown = bound(512).flops / bound(256).flops
+    grown = bound(square(512)).flops / bound(square(256)).flops
     expected_s = (10 + 25) + 2 * (10 + 25 * grown)
     assert line == (
         "study: 1 of 4 measurements, S reference-fp32 256 px took 35 s; "

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -92,6 +93,94 @@ def test_a_class_without_normal_images_has_none(tmp_path: Path, folder: str) -> 
     touch(tmp_path, f"{folder}test/crack/a.png", f"{folder}train/good/notes.txt")
     with pytest.raises(ImageFolderError, match="train/good"):
         find_images(tmp_path, select="normal")
+
+
+def test_btad_and_mvtec_ad_2(tmp_path: Path) -> None:
+    btad, second = tmp_path / "BTAD", tmp_path / "mvtec_ad_2"
+    touch(btad / "01", "train/ok/0.bmp", "test/ok/0.bmp", "test/ko/1.bmp", "ground_truth/ko/1.png")
+    assert found(btad) == ["01/test/ko/1.bmp", "01/test/ok/0.bmp"]
+    assert found(btad, select="normal") == ["01/train/ok/0.bmp"]
+    touch(
+        second / "can", "train/good/0.png", "validation/good/1.png", "test_public/good/2.png",
+        "test_public/bad/3.png", "test_public/ground_truth/bad/3_mask.png", "test_private/4.png",
+        "test_private_mixed/5.png",
+    )  # fmt: skip
+    tested = ["test_private/4.png", "test_private_mixed/5.png", "test_public/bad/3.png"]
+    assert found(second / "can") == [*tested, "test_public/good/2.png"]
+    assert found(second, select="normal") == ["can/train/good/0.png"]
+
+
+def visa(folder: Path) -> None:
+    images = [f"Data/Images/{name}.JPG" for name in ("Normal/0", "Normal/1", "Anomaly/0")]
+    for name in ("candle", "pcb1"):
+        touch(folder / name, *images, "Data/Masks/Anomaly/0.png", "image_anno.csv")
+
+
+def test_visa(tmp_path: Path) -> None:
+    visa(tmp_path)
+    candle = tmp_path / "candle"
+    assert found(candle) == [
+        f"Data/Images/{name}.JPG" for name in ("Anomaly/0", "Normal/0", "Normal/1")
+    ]
+    assert found(candle, select="normal") == [f"Data/Images/Normal/{name}.JPG" for name in (0, 1)]
+    touch(tmp_path, "split_csv/1cls.csv")
+    (tmp_path / "split_csv" / "1cls.csv").write_text(
+        "object,split,label,image,mask\n"
+        "candle,train,normal,candle/Data/Images/Normal/0.JPG,\n"
+        "candle,test,normal,candle/Data/Images/Normal/1.JPG,\n"
+        "candle,test,anomaly,candle/Data/Images/Anomaly/0.JPG,candle/Data/Masks/Anomaly/0.png\n"
+        "pcb1,train,normal,pcb1/Data/Images/Normal/1.JPG,\n"
+        "pcb1,test,normal,pcb1/Data/Images/Normal/7.JPG,\n"
+        "pcb1,test,normal,../elsewhere/x.JPG,\n"
+    )
+    assert found(tmp_path) == [
+        "candle/Data/Images/Anomaly/0.JPG", "candle/Data/Images/Normal/1.JPG",
+    ]  # fmt: skip
+    assert skipped(tmp_path) == {"pcb1/Data/Images/Normal/7.JPG": "No such file or directory"}
+    assert found(tmp_path, select="normal") == [
+        "candle/Data/Images/Normal/0.JPG", "pcb1/Data/Images/Normal/1.JPG",
+    ]  # fmt: skip
+    assert len(found(candle)) == 3, "nothing is looked for above the folder that was named"
+    (tmp_path / "split_csv" / "1cls.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(
+        ImageFolderError, match=r"1cls\.csv: does not say which images are for test"
+    ):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("jsons", ["realiad_jsons", "realiad_jsons/realiad_jsons"])
+def test_real_iad(tmp_path: Path, jsons: str) -> None:
+    images = ["OK/S1/a_OK_C1.jpg", "OK/S2/b_OK_C1.jpg", "NG/AK/S1/a_NG_C1.jpg"]
+    touch(tmp_path / "realiad_256" / "tape", *images, "NG/AK/S1/a_NG_C1.png")
+    tape = tmp_path / "realiad_256" / "tape"
+    assert found(tape) == sorted(images)
+    assert found(tape, select="normal") == images[:2]
+    assert found(tape / "NG") == ["AK/S1/a_NG_C1.jpg"]
+    touch(tmp_path, f"{jsons}/tape.json")
+    split = {
+        "meta": {"normal_class": "OK", "prefix": "tape/"},
+        "train": [{"anomaly_class": "OK", "image_path": images[0], "mask_path": None}],
+        "test": [
+            {"anomaly_class": "OK", "image_path": images[1], "mask_path": None},
+            {"anomaly_class": "AK", "image_path": images[2], "mask_path": "NG/AK/S1/a_NG_C1.png"},
+        ],
+    }
+    (tmp_path / jsons / "tape.json").write_text(json.dumps(split))
+    assert found(tmp_path) == [f"realiad_256/tape/{name}" for name in sorted(images[1:])]
+    assert found(tmp_path, select="normal") == [f"realiad_256/tape/{images[0]}"]
+    (tmp_path / jsons / "tape.json").write_text("[]")
+    with pytest.raises(ImageFolderError, match=r"tape\.json: does not say which images"):
+        find_images(tmp_path)
+
+
+def test_good_and_bad_parts_of_a_plant(tmp_path: Path) -> None:
+    """OK and NG with PNG images, which are no masks."""
+    touch(tmp_path, "OK/a.png", "NG/b.png", "NG/c.bmp", "unclear/d.png", "e.png")
+    assert found(tmp_path) == ["NG/b.png", "NG/c.bmp", "OK/a.png", "e.png", "unclear/d.png"]
+    assert found(tmp_path, select="normal") == ["OK/a.png"]
+    touch(tmp_path / "NG" / "only", "x.png", "x.jpg")
+    (tmp_path / "OK").rename(tmp_path / "good")
+    assert "NG/only/x.png" in found(tmp_path)
 
 
 @pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden.png",), ("sub/x.gif",)])

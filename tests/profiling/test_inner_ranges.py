@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from adscale.errors import ConfigError
+from adscale.resolution import square
+from profiling.__main__ import main
 from profiling.annotation import EMPTY, TURNS, RangeRecorder, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
@@ -52,7 +55,7 @@ class Borrower(nn.Module):
 
 def nested(**given: Any) -> ModuleMethod:
     return method_around("Nested", Nested).build(
-        given, resolution_px=SIDE_PX, implementation="reference", seed=0
+        given, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
 
 
@@ -117,6 +120,27 @@ def test_ranges_that_cannot_be_are_refused_in_a_line(depth: Any, words: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"depth": ["encoder.stage.1"]}, "methods.Mine.depth"),
+        ({"range_depth": 0}, "methods.Mine.range_depth"),
+        ({"depth": ["encoder.norm"]}, None),
+        ({"depth": ["nowhere"], "channels": 3}, None),  # what cannot be built is told by its runs
+        ({}, None),
+    ],
+)
+def test_they_are_refused_when_a_study_is_planned(
+    settings: dict[str, Any], place: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = {
+        "label": "Mine", "target": f"{__name__}:Nested", "settings": settings,
+        "resolutions": [SIDE_PX], "variants": ["reference-fp32"],
+    }  # fmt: skip
+    assert main(["check", json.dumps([question])]) == 0
+    assert [where for where, *_ in json.loads(capsys.readouterr().out)] == [place] * bool(place)
+
+
+@pytest.mark.parametrize(
     ("name", "inside", "words"),
     [
         ("partly_scripted", "0.weight_layer", "there is no module '0.weight_layer'"),
@@ -169,17 +193,24 @@ def test_a_network_with_an_argument_of_that_name_keeps_it(
     for make in (by_name, by_any):
         method = method_around("made", make)
         for more, inner in (({}, 0), ({"range_depth": 2}, 3), ({"range_depth": ["1.0"]}, 1)):
-            one = method.build({"depth": 3, **more}, resolution_px=8, implementation="", seed=0)
+            one = method.build(
+                {"depth": 3, **more}, resolution=square(8), implementation="", seed=0
+            )
             paths_of(one)
             assert one.submodules == ("0", "1", "2")
             assert len(one.inner_ranges) == inner
     assert capsys.readouterr().err.count("depth=3 is taken by made itself") == 1
     method = method_around("refusing", refusing)
-    one = method.build({"depth": 2}, resolution_px=8, implementation="", seed=0)
+    one = method.build({"depth": 2}, resolution=square(8), implementation="", seed=0)
     paths_of(one)
     assert one.inner_ranges == (("0", "0.0"),)
     with pytest.raises(ConfigError, match="both say which modules have ranges"):
-        method.build({"depth": 2, "range_depth": 2}, resolution_px=8, implementation="", seed=0)
+        method.build(
+            {"depth": 2, "range_depth": 2},
+            resolution=square(8),
+            implementation="",
+            seed=0,
+        )
 
 
 @pytest.mark.parametrize("name", ["Tokens", "MultiHead", "Recurrent", "extractor"])

@@ -16,6 +16,7 @@ from adscale.measured_code import FOREIGN, MEASURED, METHODS, NOT_MEASURED
 from adscale.methods.registry import all_specs, get_spec
 from adscale.methods.spec import MethodSpec
 from adscale.request import Sampling
+from adscale.resolution import square
 from tests.study_requests import plain_request
 
 ENTRIES = ("profiling.launcher", "profiling.cli.measure")
@@ -70,7 +71,7 @@ def test_what_a_run_has_imported_is_listed(
         "json.dump(sorted(sys.modules), open('modules.json', 'w'))"
     )
     request = plain_request(
-        Sampling(1, 2, 2, None), resolution_px=256, threads=2, device_type="cpu",
+        Sampling(1, 2, 2, None), resolution=square(256), threads=2, device_type="cpu",
         collector="embedded",
     ).as_json()  # fmt: skip
     command = [sys.executable, "-c", program, "measure", "--request", request, "--out", "."]

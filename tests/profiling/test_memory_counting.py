@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling.counts import counted, counted_anew, submodules
@@ -120,7 +121,9 @@ def test_parameters_and_buffers() -> None:
 @pytest.mark.parametrize("padding", [False, True])
 def test_layers_are_those_of_a_real_inference(padding: bool) -> None:
     settings_ = check_settings(SPEC, {"size": "S", "padding": padding})
-    method = EfficientAD.build(settings_, resolution_px=264, implementation="reference", seed=0)
+    method = EfficientAD.build(
+        settings_, resolution=square(264), implementation="reference", seed=0
+    )
     image, counts = torch.zeros(1, 3, 264, 264), count(264, **settings_)
     for name in ("teacher", "student", "autoencoder"):
         expected, x = [], image
@@ -163,4 +166,9 @@ def test_a_resolution_that_is_not_supported_is_refused() -> None:
 
 def test_an_unknown_implementation_is_refused() -> None:
     with pytest.raises(ConfigError, match="optimal"):
-        count_memory(SPEC, check_settings(SPEC, {}), resolution_px=256, implementation="optimal")
+        count_memory(
+            SPEC,
+            check_settings(SPEC, {}),
+            resolution=square(256),
+            implementation="optimal",
+        )

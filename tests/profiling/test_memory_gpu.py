@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.base import Method
@@ -33,7 +34,10 @@ cases = pytest.mark.parametrize(("target", "side_px", "given"), CASES)
 def build(target: str, side_px: int, given: dict[str, Any], implementation: str) -> Method:
     spec = get_spec(target)
     method = load_method_class(spec).build(
-        check_settings(spec, given), resolution_px=side_px, implementation=implementation, seed=0
+        check_settings(spec, given),
+        resolution=square(side_px),
+        implementation=implementation,
+        seed=0,
     )
     method.move_to("cuda")
     return method
@@ -44,7 +48,7 @@ def count(target: str, side_px: int, given: dict[str, Any], implementation: str)
     return count_memory(
         spec,
         check_settings(spec, given),
-        resolution_px=side_px,
+        resolution=square(side_px),
         implementation=implementation,
         device_type="cuda",
     )

@@ -8,23 +8,34 @@ import pytest
 import torch
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import Resolution, square
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.loading import load_method_class
 from tests.allocator import given_out
 
-SMALL: list[tuple[str, int, dict[str, Any]]] = [
+SMALL: list[tuple[str, int | str, dict[str, Any]]] = [
     ("efficientad", 256, {"size": "M"}),
     ("patchcore", 64, {"training_images": 20}),
     ("ddad", 32, {}),
+    ("efficientad", "257x300", {"size": "S"}),
+    ("patchcore", "75x50", {"training_images": 20}),
+    ("ddad", "32x64", {"start_step": 50}),
 ]
-LARGE: list[tuple[str, int, dict[str, Any]]] = [
+LARGE: list[tuple[str, int | str, dict[str, Any]]] = [
     ("efficientad", 320, {"size": "S", "padding": True}),
     ("efficientad", 511, {"size": "S"}),
     ("patchcore", 130, {"training_images": 20}),
     ("patchcore", 320, {"training_images": 5}),
     ("ddad", 96, {}),
     ("ddad", 160, {"start_step": 75}),
+    ("efficientad", "391x256", {"size": "S", "padding": True}),
+    ("efficientad", "256x448", {"size": "M"}),
+    ("patchcore", "131x320", {"training_images": 5}),
+    ("patchcore", "301x97", {"training_images": 5}),
+    ("patchcore", "9x200", {"training_images": 5}),
+    ("ddad", "160x64", {"start_step": 75}),
+    ("ddad", "96x224", {"start_step": 50}),
     ("ddad", 320, {"start_step": 50}),  # from here on attention makes the peak
 ]
 CASES = [*SMALL, *(pytest.param(*case, marks=pytest.mark.slow) for case in LARGE)]
@@ -34,20 +45,20 @@ BY_A_LIBRARY = "aten::lift_fresh"
 
 
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
-@pytest.mark.parametrize(("target", "side_px", "given"), CASES)
+@pytest.mark.parametrize(("target", "size", "given"), CASES)
 def test_a_real_inference_has_the_peak_that_was_counted(
-    target: str, side_px: int, given: dict[str, Any], implementation: str
+    target: str, size: int | str, given: dict[str, Any], implementation: str
 ) -> None:
     spec = get_spec(target)
-    settings = check_settings(spec, given)
+    settings, resolution = check_settings(spec, given), Resolution.of(size)
     counted = count_memory(
-        spec, settings, resolution_px=side_px, implementation=implementation
+        spec, settings, resolution=resolution, implementation=implementation
     ).submodules
     method = load_method_class(spec).build(
-        settings, resolution_px=side_px, implementation=implementation, seed=0
+        settings, resolution=resolution, implementation=implementation, seed=0
     )
     trace = Trace(method, spec.submodules, "cpu")
-    image = torch.rand(1, 3, side_px, side_px)
+    image = torch.rand(1, 3, *resolution.shape)
     with torch.no_grad():
         trace.follow(image)
     for expected, real in zip(counted, trace.submodules(), strict=True):
@@ -65,9 +76,9 @@ def test_the_allocator_gives_out_what_is_counted_and_what_operators_take_inside(
     """As the reference was measured: 101 MiB at 256 px, 28 of them in a hidden contiguous copy."""
     spec = get_spec("patchcore")
     settings = check_settings(spec, {"training_images": 5})
-    counted = count_memory(spec, settings, resolution_px=256, implementation="reference")
+    counted = count_memory(spec, settings, resolution=square(256), implementation="reference")
     method = load_method_class(spec).build(
-        settings, resolution_px=256, implementation="reference", seed=0
+        settings, resolution=square(256), implementation="reference", seed=0
     )
     taken = {given.submodule: given for given in given_out(method, torch.rand(1, 3, 256, 256))}
     assert list(taken) == list(spec.submodules)

@@ -13,6 +13,7 @@ from torch import nn
 
 from adscale.memory_record import SubmoduleCount
 from adscale.methods.spec import MethodSpec, NoSettings
+from adscale.resolution import Resolution, square
 from profiling.annotation import Annotate
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import owner
@@ -55,7 +56,7 @@ class Toy(Method):
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> Toy:
         return cls().eval()
 
@@ -107,7 +108,7 @@ SPEC = MethodSpec(
 
 def count(name: str = "Toy") -> dict[str, SubmoduleCount]:
     spec = dataclasses.replace(SPEC, factory=f"{__name__}:{name}")
-    parts = count_memory(spec, {}, resolution_px=8, implementation="reference")
+    parts = count_memory(spec, {}, resolution=square(8), implementation="reference")
     return {part.submodule: part for part in parts.submodules}
 
 

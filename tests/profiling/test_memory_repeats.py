@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adscale.memory_record import SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.memory.live import LiveTensors
 from profiling.memory.tracing import Trace, counting_once
 from profiling.methods.ddad.method import DDAD
@@ -18,7 +19,9 @@ SPEC = get_spec("ddad")
 def count(side_px: int, implementation: str, paths: tuple[str, ...]) -> tuple[SubmoduleCount, ...]:
     settings = check_settings(SPEC, {})
     with FakeTensorMode(), torch.no_grad():
-        method = DDAD.build(settings, resolution_px=side_px, implementation=implementation, seed=0)
+        method = DDAD.build(
+            settings, resolution=square(side_px), implementation=implementation, seed=0
+        )
         trace = Trace(method, SPEC.submodules, "cpu")
         trace.follow(torch.empty(1, 3, side_px, side_px), counted_once=paths)
         return trace.submodules()

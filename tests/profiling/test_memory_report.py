@@ -17,6 +17,7 @@ from adscale.memory_record import MemoryRecord
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import ResolutionProblem
 from adscale.models import jsonable
+from adscale.resolution import Resolution, square
 from profiling.cli import memory
 from profiling.cli.memory import count_report, format_table
 from profiling.memory.counting import is_gpu_imaginable
@@ -30,7 +31,12 @@ DEVICE_TYPE = "cuda" if is_gpu_imaginable() else "cpu"
 def record() -> MemoryRecord:
     variant = parse_variant("reference-tf32", SPEC)
     return count_report(
-        "Mine", SPEC, check_settings(SPEC, {"size": "S"}), variant, [512, 256, 512], DEVICE_TYPE
+        "Mine",
+        SPEC,
+        check_settings(SPEC, {"size": "S"}),
+        variant,
+        list(map(square, (512, 256, 512))),
+        DEVICE_TYPE,
     )
 
 
@@ -58,7 +64,7 @@ def test_a_report_says_what_was_counted(report: dict[str, Any]) -> None:
     }
     assert report["variant"] == "reference-tf32"
     assert report["device_type"] == DEVICE_TYPE
-    assert [entry["resolution_px"] for entry in report["resolutions"]] == [512, 256]
+    assert [entry["resolution"] for entry in report["resolutions"]] == ["512", "256"]
     teacher = report["resolutions"][1]["submodules"][0]
     assert teacher["submodule"] == "teacher"
     assert teacher["complexity"] == "pixels"
@@ -91,7 +97,7 @@ def test_the_table_has_sums_and_the_largest_peak(record: MemoryRecord) -> None:
     lines = format_table(record).splitlines()
     assert lines[0] == "Mine (efficientad), reference-tf32, batch 1, counted for " + DEVICE_TYPE
     rows = [line.split() for line in lines[1 : lines.index("")]]
-    assert rows[0][0] == "resolution_px"
+    assert rows[0][0] == "resolution"
     teacher = ["256", "teacher", "10.28", "<0.01", "54.02", "39.01", "0.00", "0.00", "30.62"]
     student = ["256", "student", "16.28", "0.00", "58.62", "43.60", "4.59", "0.00", "40.49"]
     assert teacher in rows
@@ -130,7 +136,9 @@ def test_the_json_says_what_the_device_must_hold(report: dict[str, Any]) -> None
 def test_one_unsupported_resolution_refuses_all() -> None:
     variant = parse_variant("reference-fp32", SPEC)
     with pytest.raises(UnsupportedResolutionError, match="200 px"):
-        count_report("Mine", SPEC, check_settings(SPEC, {}), variant, [256, 200], "cpu")
+        count_report(
+            "Mine", SPEC, check_settings(SPEC, {}), variant, [square(256), square(200)], "cpu"
+        )
 
 
 def test_cli_prints_a_table_and_writes_json(
@@ -143,7 +151,7 @@ def test_cli_prints_a_table_and_writes_json(
     assert "  teacher " in capsys.readouterr().out
     written = json.loads(file.read_text())
     assert written["settings"]["size"] == "S"
-    assert [entry["resolution_px"] for entry in written["resolutions"]] == [256, 300]
+    assert [entry["resolution"] for entry in written["resolutions"]] == ["256", "300"]
 
 
 def test_cli_takes_a_label_and_settings_as_json(
@@ -205,8 +213,8 @@ def test_one_size_that_a_network_refuses_does_not_end_the_count(
     told = capsys.readouterr()
     found = json.loads(told.out)
     (count,) = found["resolutions"]
-    assert (count["resolution_px"], count["incomplete"]) == (224, None)
-    assert [one["resolution_px"] for one in found["refused"]] == [64, 256]
+    assert (count["resolution"], count["incomplete"]) == ("224", None)
+    assert [one["resolution"] for one in found["refused"]] == ["64", "256"]
     assert {one["by_method"] for one in found["refused"]} == {True}
     assert told.err.count("warning: Fixed at ") == 2
     assert "Traceback" not in told.err
@@ -219,9 +227,10 @@ class Sized(Method):
 
     @classmethod
     def resolution_problem(
-        cls, _settings: Mapping[str, Any], side_px: int
+        cls, _settings: Mapping[str, Any], resolution: Resolution
     ) -> ResolutionProblem | None:
-        return None if side_px == 32 else ResolutionProblem("it is for 32 px", (32,))
+        wanted = square(32)
+        return None if resolution == wanted else ResolutionProblem("it is for 32 px", (wanted,))
 
     @classmethod
     def build(cls, *_args: Any, **_more: Any) -> Sized:
@@ -247,8 +256,9 @@ def test_sizes_that_a_users_method_refuses_are_rows_with_their_reason(
     assert ["16", "refused"] in [line.split() for line in told.out.splitlines()]
     assert "warning: Sized at 16 px: not counted: " in told.err
     found = read_record(file, MemoryRecord, "count again")
-    assert [count.resolution_px for count in found.resolutions] == [32]
-    assert [(one.resolution_px, "32 px" in one.reason) for one in found.refused] == [(16, True)]
+    assert [count.resolution for count in found.resolutions] == [square(32)]
+    (refused,) = found.refused
+    assert (refused.resolution, "32 px" in refused.reason) == (square(16), True)
     with pytest.raises(UnsupportedResolutionError, match="16 px"):
         run_cli("--method", target, "--resolution", "16")
 

@@ -16,6 +16,7 @@ from torch import nn
 from adscale.errors import ConfigError, WeightsError
 from adscale.methods.registry import get_spec
 from adscale.methods.spec import check_settings, parse_variant
+from adscale.resolution import square
 from profiling.memory.counting import count_memory
 from profiling.methods.foreign import ModuleMethod, method_around
 from profiling.methods.loading import load_method_class, resolve
@@ -36,7 +37,10 @@ def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 def ranges_of(target: str, side_px: int = 64, **settings: Any) -> tuple[list[str], Any]:
     spec = resolve(get_spec(target))
     method = load_method_class(spec).build(
-        check_settings(spec, settings), resolution_px=side_px, implementation="reference", seed=0
+        check_settings(spec, settings),
+        resolution=square(side_px),
+        implementation="reference",
+        seed=0,
     )
     opened, annotate = recorded_ranges()
     with torch.inference_mode():
@@ -86,7 +90,7 @@ class Odd(nn.Module):
 
 def test_a_network_with_everything_odd() -> None:
     method = method_around("Odd", Odd).build(
-        {}, resolution_px=8, implementation="reference", seed=0
+        {}, resolution=square(8), implementation="reference", seed=0
     )
     opened, annotate = recorded_ranges()
     detection = method.infer(random_image(8), annotate)  # type: ignore[arg-type]
@@ -104,7 +108,10 @@ def test_a_network_with_everything_odd() -> None:
 def test_memory_of_a_network_is_counted_by_child() -> None:
     spec = resolve(get_spec(AUTOENCODER))
     counts = count_memory(
-        spec, {"channels": 8, "weights": None}, resolution_px=64, implementation="reference"
+        spec,
+        {"channels": 8, "weights": None},
+        resolution=square(64),
+        implementation="reference",
     )
     found = {c.submodule: (c.parameters_bytes, c.activations_bytes) for c in counts.submodules}
     encoder = 8 * 3 * 16 + 8 + 16 * 8 * 16 + 16
@@ -123,7 +130,7 @@ def test_tensors_in_no_child_are_counted_apart(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = resolve(get_spec("odd_network:Odd"))
-    counts = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    counts = count_memory(spec, {"weights": None}, resolution=square(8), implementation="reference")
     held = {count.submodule: count.parameters_bytes // 4 for count in counts.submodules}
     assert held == {"blocks": 24, "twice": 12, "between submodules": 7 + 110}
 
@@ -148,7 +155,7 @@ def test_a_network_that_needs_contents_is_counted_up_to_there(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = resolve(get_spec("reading_network:Reading"))
-    count = count_memory(spec, {"weights": None}, resolution_px=8, implementation="reference")
+    count = count_memory(spec, {"weights": None}, resolution=square(8), implementation="reference")
     assert count.incomplete is not None
     assert "DataDependent" in count.incomplete
     found = {part.submodule: part.activations_bytes for part in count.submodules}
@@ -162,18 +169,23 @@ def test_weights_of_a_network_load(tmp_path: Path) -> None:
     network = Odd()
     torch.save(network.state_dict(), tmp_path / "odd.pth")
     settings = {"weights": str(tmp_path / "odd.pth")}
-    loaded = made.build(settings, resolution_px=8, implementation="reference", seed=5)
+    loaded = made.build(settings, resolution=square(8), implementation="reference", seed=5)
     assert isinstance(loaded, ModuleMethod)
     assert torch.equal(loaded.network.twice[0].weight, network.twice[0].weight)
     with pytest.raises(WeightsError, match=r"none\.pth"):
-        made.build({"weights": "none.pth"}, resolution_px=8, implementation="reference", seed=5)
+        made.build(
+            {"weights": "none.pth"},
+            resolution=square(8),
+            implementation="reference",
+            seed=5,
+        )
 
 
 def test_the_seed_decides_the_weights_of_a_network() -> None:
     made = method_around("Odd", Odd)
     before = torch.get_rng_state()
     first, again, other = (
-        made.build({}, resolution_px=8, implementation="reference", seed=seed).state_dict()
+        made.build({}, resolution=square(8), implementation="reference", seed=seed).state_dict()
         for seed in (1, 1, 2)
     )
     assert torch.equal(torch.get_rng_state(), before)
@@ -221,7 +233,7 @@ def test_a_module_that_is_of_no_use_ends_in_one_line(
 def test_what_returns_no_network_is_refused() -> None:
     made = method_around("dict", dict)
     with pytest.raises(ConfigError, match=r"returned a dict, not a torch\.nn\.Module"):
-        made.build({}, resolution_px=8, implementation="reference", seed=0)
+        made.build({}, resolution=square(8), implementation="reference", seed=0)
 
 
 def test_a_complexity_that_there_is_not_ends_in_one_line(
@@ -324,7 +336,10 @@ def test_models_of_anomalib(target: str, settings: dict[str, Any]) -> None:
     assert isinstance(detection.anomaly_map, torch.Tensor)
     spec = resolve(get_spec(target))
     count = count_memory(
-        spec, check_settings(spec, settings), resolution_px=512, implementation="reference"
+        spec,
+        check_settings(spec, settings),
+        resolution=square(512),
+        implementation="reference",
     )
     assert sum(part.activations_bytes for part in count.submodules) > 2**20
 

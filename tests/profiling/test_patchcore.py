@@ -17,7 +17,8 @@ from PIL import Image
 from torch.nn import functional as F  # noqa: N812
 
 from adscale.errors import ConfigError, ImageFolderError, UnsupportedResolutionError, WeightsError
-from adscale.methods.patchcore import SPEC, bank_rows, patches_per_image
+from adscale.methods.patchcore import SPEC, bank_rows, patch_grid
+from adscale.resolution import Resolution, square
 from profiling.memory_limits import is_out_of_memory, requested_bytes
 from profiling.methods.patchcore import search as search_module
 from profiling.methods.patchcore.bank import STARTING_POINTS, greedy_coreset
@@ -39,7 +40,7 @@ IMPLEMENTATIONS = ("reference", "optimized")
 def build(side_px: int = 64, implementation: str = "reference", **settings_: Any) -> PatchCore:
     return PatchCore.build(
         {"training_images": 3, **settings_},
-        resolution_px=side_px,
+        resolution=square(side_px),
         implementation=implementation,
         seed=1,
     )
@@ -126,7 +127,16 @@ def test_both_maps_agree_with_scipy(side_px: int) -> None:
     grid = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(2))
     large = F.interpolate(grid.double(), size=(side_px, side_px), mode="bilinear")
     expected = scipy.ndimage.gaussian_filter(large[0, 0].numpy(), sigma=4)
-    for map_ in (ReferenceMap(side_px), MatrixMap(side_px, side)):
+    for map_ in (ReferenceMap(square(side_px)), MatrixMap(square(side_px), (side, side))):
+        assert_same(map_(grid)[0, 0], torch.from_numpy(expected).float(), relative=2e-6)
+
+
+def test_both_maps_of_a_rectangle_agree_with_scipy() -> None:
+    resolution = Resolution(100, 70)
+    grid = torch.rand(1, 1, 9, 13, generator=torch.Generator().manual_seed(2))
+    large = F.interpolate(grid.double(), size=(70, 100), mode="bilinear")
+    expected = scipy.ndimage.gaussian_filter(large[0, 0].numpy(), sigma=4)
+    for map_ in (ReferenceMap(resolution), MatrixMap(resolution, (9, 13))):
         assert_same(map_(grid)[0, 0], torch.from_numpy(expected).float(), relative=2e-6)
 
 
@@ -170,9 +180,10 @@ def test_coreset_covers_better_than_chance() -> None:
     [(224, 209, 16_385), (256, 209, 21_401), (512, 209, 85_606), (1024, 209, 342_425)],
 )
 def test_rows_of_the_bank(side_px: int, images: int, rows: int) -> None:
-    found = bank_rows(training_images=images, side_px=side_px, coreset_fraction=0.1)
+    found = bank_rows(training_images=images, resolution=square(side_px), coreset_fraction=0.1)
     assert found == rows
-    assert patches_per_image(3000) == 140_625
+    assert patch_grid(square(3000)) == (375, 375)
+    assert patch_grid(Resolution(2448, 2050)) == (257, 306)
 
 
 @pytest.mark.parametrize("side_px", [64, 75])
@@ -333,6 +344,8 @@ def test_a_bank_has_the_rows_of_the_reference_for_any_share() -> None:
         share = hundredths / 100
         for side_px in (9, 80, 256, 1000):
             for images in (1, 25, 209):
-                patches = images * patches_per_image(side_px)
-                found = bank_rows(training_images=images, side_px=side_px, coreset_fraction=share)
+                patches = images * math.ceil(side_px / 8) ** 2
+                found = bank_rows(
+                    training_images=images, resolution=square(side_px), coreset_fraction=share
+                )
                 assert found == max(1, int(patches * share))

@@ -24,6 +24,7 @@ from adscale.plan import (
     supported_at_or_above,
 )
 from adscale.request import RunRequest
+from adscale.resolution import Resolution, square
 from analysis.figures.canvas import Style
 from analysis.figures.draw import FIGURES, study_figures
 from analysis.fits import memory_extrapolation
@@ -178,8 +179,8 @@ def counted_at(extrapolate_to_px: int, *sensors_mp: float, **entry: Any) -> tupl
     )
     (count,) = plan_counts(config).values()
     assert count.path == "counts/A/reference-fp32"
-    assert list(map(str, count.resolutions_px)) == count.arguments[-len(count.resolutions_px) :]
-    return count.resolutions_px
+    assert list(map(str, count.resolutions)) == count.arguments[-len(count.resolutions) :]
+    return tuple(int(str(one)) for one in count.resolutions)
 
 
 GRID_PX = (256, 384, 512, 640, 768, 896, 1024, 1536, 2048, 2560)
@@ -221,18 +222,19 @@ def test_where_a_method_does_not_run_at_the_studys_resolutions_they_are_left_out
 ) -> None:
     """It runs at 257 and 300 px only, and is extrapolated no farther."""
 
-    def problem(_settings: Any, side_px: int) -> ResolutionProblem | None:
-        if side_px in {257, 300}:
+    def problem(_settings: Any, resolution: Resolution) -> ResolutionProblem | None:
+        if resolution in {square(257), square(300)}:
             return None
-        nearest = tuple(sorted(side for side in (257, 300) if abs(side - side_px) < 100))
+        side_px = resolution.width_px
+        nearest = tuple(square(side) for side in (257, 300) if abs(side - side_px) < 100)
         return ResolutionProblem("it is so", nearest)
 
     spec = dataclasses.replace(get_spec("efficientad"), counting_problem=problem)
     asked = {"methods": {"A": {"target": "efficientad"}}, "extrapolate_to_px": 300, "sensors": []}
     config = load_config(asked)
-    method = dataclasses.replace(config.methods[0], spec=spec, resolutions_px=(257,))
+    method = dataclasses.replace(config.methods[0], spec=spec, resolutions=(square(257),))
     counts = plan_counts(dataclasses.replace(config, methods=(method,)))
-    assert {count.resolutions_px for count in counts.values()} == {(257, 300)}
+    assert {count.resolutions for count in counts.values()} == {(square(257), square(300))}
     with pytest.raises(ConfigError, match=r"runs at no resolution from 1024 px on \(it is so\)"):
         supported_at_or_above(method, 1024)
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from adscale.digest import source_digest
 from adscale.request import RunRequest, Sampling
+from adscale.resolution import square
 from adscale.run_record import Prediction
 from profiling.memory_limits import total_host_bytes
 from profiling.prediction import CountingProcess, Need, predict
@@ -25,7 +26,7 @@ from tests.study_requests import plain_request
 
 
 def request(**changes: Any) -> RunRequest:
-    given = {"resolution_px": 256, "threads": 1, "device_type": "cpu", "collector": "embedded"}
+    given = {"resolution": square(256), "threads": 1, "device_type": "cpu", "collector": "embedded"}
     return plain_request(Sampling(1, 2, 2, None), **{**given, **changes})
 
 
@@ -51,7 +52,7 @@ def test_a_checkpoint_is_not_read() -> None:
 
 
 def test_what_cannot_be_counted_is_a_reason_and_no_error() -> None:
-    told = need(resolution_px=64)  # EfficientAD needs 256 px
+    told = need(resolution=square(64))  # EfficientAD needs 256 px
     assert isinstance(told, str)
     assert "64 px" in told
     assert "\n" not in told
@@ -119,7 +120,7 @@ class Caching(nn.Module):
 def test_what_the_count_leaves_in_caches_is_not_measured(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
-    asked = request(target=f"{__name__}:Caching", settings={}, resolution_px=32)
+    asked = request(target=f"{__name__}:Caching", settings={}, resolution=square(32))
     command = [sys.executable, "-m", "profiling", "measure", "--request", asked.as_json()]
     done = subprocess.run(
         [*command, "--out", str(tmp_path)], cwd=Path(__file__).parents[2],
@@ -136,7 +137,7 @@ def test_what_the_count_leaves_in_caches_is_not_measured(
 def test_this_process_is_left_as_it_was() -> None:
     Caching.calls = 0
     before = torch.get_rng_state()
-    found = need(target=f"{__name__}:Caching", settings={}, resolution_px=32)
+    found = need(target=f"{__name__}:Caching", settings={}, resolution=square(32))
     assert isinstance(found, Need), found
     assert Caching.calls == ramp.cache_info().currsize == 0
     assert torch.equal(torch.get_rng_state(), before)

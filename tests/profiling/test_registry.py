@@ -22,6 +22,7 @@ from adscale.methods.registry import (
 )
 from adscale.methods.spec import MethodSpec, ResolutionProblem
 from adscale.models import CLOSED, json_schema
+from adscale.resolution import square
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 
@@ -41,8 +42,10 @@ EVEN = MethodSpec(
     implementations=("reference", "optimized"),
     precisions=("fp32", "fp16"),
     settings=Sizes,
-    resolution_problem=lambda _settings, side_px: (
-        ResolutionProblem("it is odd", (side_px - 1, side_px + 1)) if side_px % 2 else None
+    resolution_problem=lambda _settings, asked: (
+        ResolutionProblem("it is odd", (square(asked.width_px - 1), square(asked.width_px + 1)))
+        if asked.width_px % 2
+        else None
     ),
     supported_resolutions="even",
 )
@@ -69,7 +72,7 @@ def test_every_spec_keeps_the_contract(spec: MethodSpec) -> None:
     assert check_settings(spec, {}) == {
         name: part["default"] for name, part in schema["properties"].items()
     }
-    assert spec.resolution_problem(check_settings(spec, {}), 1024) is None
+    assert spec.resolution_problem(check_settings(spec, {}), square(1024)) is None
 
 
 def test_planning_needs_no_torch(
@@ -201,9 +204,9 @@ def test_implementations() -> None:
 
 
 def test_resolutions() -> None:
-    check_resolution(EVEN, {}, 32)
+    check_resolution(EVEN, {}, square(32))
     with pytest.raises(UnsupportedResolutionError) as caught:
-        check_resolution(EVEN, {}, 33, where="--resolution")
+        check_resolution(EVEN, {}, square(33), where="--resolution")
     message = str(caught.value)
     assert message.startswith("--resolution: even does not run at 33 px (it is odd)")
     assert message.endswith("32 px or 34 px")

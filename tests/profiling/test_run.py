@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from adscale.methods.registry import check_settings, get_spec
+from adscale.resolution import square
 from profiling.__main__ import main
 from profiling.memory.counting import count_memory
 from profiling.memory_limits import total_host_bytes
@@ -66,7 +67,7 @@ def test_what_the_run_needs_by_count_is_beside_it(embedded: Path) -> None:
     data = record(embedded)
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})
-    counted = count_memory(spec, settings, resolution_px=256, implementation="reference")
+    counted = count_memory(spec, settings, resolution=square(256), implementation="reference")
     assert data["prediction"]["needed_bytes"] == counted.needed_bytes
     assert data["prediction"]["device_memory_bytes"] == total_host_bytes()
     assert data["prediction_problem"] is None
@@ -271,7 +272,7 @@ def _is_measuring(process: Path, folder: Path) -> bool:
             ["--resolution", "256", "--target-precision", "0.1", "--min-images", "1"],
             ["--min-images", "at least 2"],
         ),
-        (["--resolution", "256", "--lock-clocks", "0"], ["lock_clocks", "at least 1"]),
+        (["--resolution", "256", "--lock-clocks", "0"], ["--lock-clocks", "is for a GPU"]),
         (["--resolution", "256", *SKIP, "--memory-margin", "-1"], ["--memory-margin", "least 0"]),
         (["--resolution", "256", *SKIP, "--memory-margin", "nan"], ["--memory-margin", "least 0"]),
     ],

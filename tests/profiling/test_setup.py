@@ -14,6 +14,7 @@ from adscale.devices import detect_device_type
 from adscale.errors import UserError
 from adscale.methods.registry import check_files
 from adscale.plan_file import VARIABLE
+from adscale.resolution import square
 from profiling.collectors.nsys import find_nsys
 from profiling.study.setup import Call, set_up
 from tests.gpu_profiles import GpuRun, run_document
@@ -174,6 +175,6 @@ def test_keys_named_twice_and_lists_of_the_command_line(tmp_path: Path) -> None:
     # Snakemake leaves texts in lists, and has put them over the file's already
     given = {"resolutions": ["256", "288"], "device": {"threads": "1"}}
     setup = set_up(config(resolutions=["256", "288"]), HERE._replace(given=given))
-    assert setup.study.methods[0].resolutions_px == (256, 288)
+    assert setup.study.methods[0].resolutions == (square(256), square(288))
     assert setup.study.devices[0].threads == 1
     assert setup.study.devices[0].type == "cpu"

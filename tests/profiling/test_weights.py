@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adscale.errors import WeightsError
+from adscale.resolution import square
 from profiling.methods.checkpoints import read_tensors
 from profiling.methods.efficientad.method import EfficientAD
 from profiling.methods.weights import (
@@ -248,13 +249,13 @@ def test_a_layer_without_a_rule_is_not_left_uninitialised() -> None:
 
 def efficientad(weights: Path) -> EfficientAD:
     settings_ = {"size": "S", "padding": False, "weights": str(weights)}
-    return EfficientAD.build(settings_, resolution_px=256, implementation="reference", seed=0)
+    return EfficientAD.build(settings_, resolution=square(256), implementation="reference", seed=0)
 
 
 @pytest.fixture(scope="module")
 def state() -> State:
     method = EfficientAD.build(
-        {"size": "S"}, resolution_px=256, implementation="reference", seed=42
+        {"size": "S"}, resolution=square(256), implementation="reference", seed=42
     )
     return dict(method.state_dict())
 
@@ -284,7 +285,7 @@ def test_efficientad_refuses_the_other_size(tmp_path: Path, state: State) -> Non
     ):
         EfficientAD.build(
             {"size": "M", "weights": str(file)},
-            resolution_px=256,
+            resolution=square(256),
             implementation="reference",
             seed=0,
         )

@@ -39,8 +39,8 @@ class Mean(Method):
         self.side_px, self.power = side_px, power
 
     @classmethod
-    def build(cls, settings, *, resolution_px, implementation, seed):
-        return cls(resolution_px, settings["power"])
+    def build(cls, settings, *, resolution, implementation, seed):
+        return cls(resolution.side_px, settings["power"])
 
     def prepare(self, image):
         return imagenet_tensor(image, self.side_px)

@@ -103,4 +103,4 @@ def needed_by(rule):
 wildcard_constraints:
     method=r"[^/]+",
     variant=r"[^/]+",
-    run=r"[^/]+/[^/]+/[^/]+/\d+(/process-\d+)?",
+    run=r"[^/]+/[^/]+/[^/]+/\d+(x\d+)?(/process-\d+)?",

@@ -8,7 +8,6 @@ smoothed with a Gaussian of σ = 4 px.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.nn import functional
 
 from adscale.methods.ddad import SPEC
 from adscale.methods.spec import check_implementation, check_resolution, check_settings
+from adscale.resolution import Resolution
 
 from ...annotation import Annotate
 from ..base import Detection, Method, generator_for
@@ -46,16 +46,16 @@ class DistanceMap(nn.Module, ABC):
     """Anomaly map of an image and its reconstruction.
 
     Args:
-        resolution_px: side length of the image.
+        resolution: of the image.
         pixel_weight: v.
     """
 
     kernel: torch.Tensor
     """The Gaussian, shape (33,), sum 1."""
 
-    def __init__(self, resolution_px: int, *, pixel_weight: float) -> None:
+    def __init__(self, resolution: Resolution, *, pixel_weight: float) -> None:
         super().__init__()
-        self.side_px = resolution_px
+        self.size = resolution.shape
         self.pixel_weight = pixel_weight
         offsets_px = torch.arange(-RADIUS_PX, RADIUS_PX + 1, dtype=torch.float32)
         kernel = torch.exp(-(offsets_px**2) / (2 * SIGMA_PX**2))
@@ -72,22 +72,21 @@ class DistanceMap(nn.Module, ABC):
         """Compares both.
 
         Args:
-            image: shape (1, 3, s, s).
+            image: shape (1, 3, height, width).
             reconstruction: as ``image``.
             of_image: features by stage.
             of_reconstruction: as ``of_image``.
 
         Returns:
-            Shape (1, 1, s, s).
+            Shape (1, 1, height, width).
         """
 
     def enlarge(self, distance: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, h, h) to (1, 1, s, s), bilinear, corners on corners."""
-        size = (self.side_px, self.side_px)
-        return functional.interpolate(distance, size=size, mode="bilinear", align_corners=True)
+        """Shape (1, 1, g, f) to (1, 1, height, width), bilinear, corners on corners."""
+        return functional.interpolate(distance, size=self.size, mode="bilinear", align_corners=True)
 
     def smooth(self, distance: torch.Tensor) -> torch.Tensor:
-        """Gaussian of 33 px, borders mirrored; shape (1, 1, s, s) as given."""
+        """Gaussian of 33 px, borders mirrored; shape (1, 1, height, width) as given."""
         padded = functional.pad(distance, (RADIUS_PX,) * 4, mode="reflect")
         rows = functional.conv2d(padded, self.kernel.view(1, 1, 1, -1))
         return functional.conv2d(rows, self.kernel.view(1, 1, -1, 1))
@@ -105,7 +104,7 @@ class ReferenceDistanceMap(DistanceMap):
     ) -> torch.Tensor:
         """See ``DistanceMap.forward``."""
         pixels = torch.mean(torch.abs(reconstruction - image), dim=1).unsqueeze(1)
-        features = torch.zeros(1, 1, self.side_px, self.side_px).to(image.device)
+        features = torch.zeros(1, 1, *self.size).to(image.device)
         for stage in STAGES:
             similarity = functional.cosine_similarity(
                 _unfolded_mean(of_image[stage]), _unfolded_mean(of_reconstruction[stage])
@@ -127,7 +126,7 @@ class PooledDistanceMap(DistanceMap):
         of_reconstruction: Features,
     ) -> torch.Tensor:
         """See ``DistanceMap.forward``."""
-        joined = torch.zeros(1, 1, self.side_px, self.side_px, device=image.device)
+        joined = torch.zeros(1, 1, *self.size, device=image.device)
         for stage in STAGES:
             similarity = _cosine(_mean3(of_image[stage]), _mean3(of_reconstruction[stage]))
             joined.add_(self.enlarge(1 - similarity))
@@ -137,13 +136,12 @@ class PooledDistanceMap(DistanceMap):
 
 
 def _unfolded_mean(features: torch.Tensor) -> torch.Tensor:
-    """3 x 3 mean with zeros at the border, by unfolding; shape (1, C, h, h) as given."""
-    channels = features.shape[1]
+    """3 x 3 mean with zeros at the border, by unfolding; shape (1, C, g, f) as given."""
+    channels, rows, columns = features.shape[1:]
     unfolded = functional.unfold(features, NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
     windows = unfolded.reshape(1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
     means = windows.permute(0, 4, 1, 2, 3).mean(dim=(3, 4))
-    side = math.isqrt(means.shape[1])
-    return means.reshape(1, side, side, channels).permute(0, 3, 1, 2)
+    return means.reshape(1, rows, columns, channels).permute(0, 3, 1, 2)
 
 
 def _mean3(features: torch.Tensor) -> torch.Tensor:
@@ -151,7 +149,7 @@ def _mean3(features: torch.Tensor) -> torch.Tensor:
 
 
 def _cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Cosine similarity over channels; shape (1, C, h, h) to (1, 1, h, h)."""
+    """Cosine similarity over channels; shape (1, C, g, f) to (1, 1, g, f)."""
     norms = (t.square().sum(dim=1, keepdim=True).sqrt_().clamp_(min=1e-8) for t in (first, second))
     product = (first * second).sum(dim=1, keepdim=True)
     for norm in norms:
@@ -179,7 +177,7 @@ class ImagenetNormalisation(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 3, s, s), as given."""
+        """Shape (1, 3, height, width), as given."""
         return ((image + 1) / 2 - self.mean) / self.std
 
 
@@ -188,7 +186,7 @@ class DDAD(Method):
 
     Args:
         settings: of the method, checked.
-        resolution_px: side length of the images, a multiple of 32.
+        resolution: of the images, both sides multiples of 32 px.
         implementation: ``reference`` or ``optimized``.
         seed: of the noise.
     """
@@ -197,10 +195,15 @@ class DDAD(Method):
     counted_once = ("unet", *(f"feature_extractor.{stage}" for stage in ALL_STAGES))
 
     def __init__(
-        self, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        self,
+        settings: Mapping[str, Any],
+        *,
+        resolution: Resolution,
+        implementation: str,
+        seed: int,
     ) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.last_stage = LAST_STAGE[implementation]
         self.seed = seed
         self.unet = UNet(**SIZES[settings["size"]])
@@ -213,27 +216,25 @@ class DDAD(Method):
             condition_weight=settings["condition_weight"],
         )
         self.distance_map = (PooledDistanceMap if optimized else ReferenceDistanceMap)(
-            resolution_px, pixel_weight=settings["pixel_weight"]
+            resolution, pixel_weight=settings["pixel_weight"]
         )
         self.normalise = ImagenetNormalisation()
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> DDAD:
         """Builds the method in evaluation mode on the CPU; see ``Method.build``.
 
         Raises:
             ConfigError: a setting, or the implementation, is unknown.
             WeightsError: the checkpoint cannot be read or does not fit the architecture.
-            UnsupportedResolutionError: the resolution is no multiple of 32 px.
+            UnsupportedResolutionError: a side is no multiple of 32 px.
         """
         settings = check_settings(SPEC, settings)
         check_implementation(SPEC, implementation)
-        check_resolution(SPEC, settings, resolution_px)
-        method = cls(
-            settings, resolution_px=resolution_px, implementation=implementation, seed=seed
-        )
+        check_resolution(SPEC, settings, resolution)
+        method = cls(settings, resolution=resolution, implementation=implementation, seed=seed)
         if settings["weights"] is None:
             draw_weights(method, seed=seed)
         else:
@@ -246,18 +247,18 @@ class DDAD(Method):
         return method
 
     def prepare(self, image: Image) -> torch.Tensor:
-        """Resizes to s×s (bilinear, antialiased) and scales to −1 … 1.
+        """Fits to the resolution (bilinear, antialiased) and scales to −1 … 1.
 
         Returns:
-            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+            Shape (1, 3, height, width), float32, contiguous, on the CPU.
         """
-        return symmetric_tensor(image, self.resolution_px)
+        return symmetric_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Runs one inference; the noise is the same for every image.
 
         Args:
-            image: shape (1, 3, s, s), float32.
+            image: shape (1, 3, height, width), float32.
             annotate: opens the ranges denoising_unet (with a range step for each call of the
                 U-Net), feature_extraction and anomaly_map.
         """

@@ -17,6 +17,7 @@ from torch.nn import functional
 from adscale.errors import UnsupportedResolutionError, WeightsError
 from adscale.methods.efficientad import SPEC
 from adscale.methods.spec import check_countable, check_implementation, check_settings
+from adscale.resolution import Resolution
 
 from ...annotation import Annotate
 from ..base import Detection, Method
@@ -24,8 +25,8 @@ from ..preparation import imagenet_tensor
 from ..weights import draw_weights, load_weights
 from .networks import (
     FEATURE_CHANNELS,
-    FIXED_DECODER_SIDES_PX,
-    adaptive_decoder_sides_px,
+    FIXED_DECODER_SIZES,
+    adaptive_decoder_sizes,
     autoencoder,
     pdn_medium,
     pdn_small,
@@ -158,44 +159,44 @@ class EfficientAD(Method):
 
     Args:
         settings: of the method, checked.
-        resolution_px: side length of the images, at least 256.
+        resolution: of the images, both sides of at least 256 px.
     """
 
     submodules = SPEC.submodules
     teacher_statistics: nn.Module
     map_quantiles: nn.Module
 
-    def __init__(self, settings: Mapping[str, Any], *, resolution_px: int) -> None:
+    def __init__(self, settings: Mapping[str, Any], *, resolution: Resolution) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.padding: bool = settings["padding"]
         self.optimized = False
         network = PDN[settings["size"]]
         self.teacher = network(FEATURE_CHANNELS, padding=self.padding)
         self.student = network(2 * FEATURE_CHANNELS, padding=self.padding)
         self.autoencoder = autoencoder(
-            FIXED_DECODER_SIDES_PX
+            FIXED_DECODER_SIZES
             if settings["autoencoder"] == "fixed"
-            else adaptive_decoder_sides_px(resolution_px, padding=self.padding)
+            else adaptive_decoder_sizes(resolution, padding=self.padding)
         )
         self.teacher_statistics = TeacherStatistics(FEATURE_CHANNELS)
         self.map_quantiles = MapQuantiles()
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> EfficientAD:
         """Builds the method in evaluation mode on the CPU; see ``Method.build``.
 
         Raises:
             ConfigError: a setting, or the implementation, is unknown.
             WeightsError: the checkpoint cannot be read or does not fit the architecture.
-            UnsupportedResolutionError: the resolution is below 256 px.
+            UnsupportedResolutionError: a side is below 256 px.
         """
         settings = check_settings(SPEC, settings)
         check_implementation(SPEC, implementation)
-        check_countable(SPEC, settings, resolution_px)
-        method = cls(settings, resolution_px=resolution_px)
+        check_countable(SPEC, settings, resolution)
+        method = cls(settings, resolution=resolution)
         if settings["weights"] is None:
             draw_weights(method, seed=seed)
         else:
@@ -227,25 +228,25 @@ class EfficientAD(Method):
                 raise WeightsError(f"{file}: {group}.{name}", reason, "compute the statistic anew")
 
     def prepare(self, image: Image) -> torch.Tensor:
-        """Resizes to s×s (bilinear, antialiased) and normalises with ImageNet's statistics.
+        """Fits to the resolution (bilinear, antialiased) and normalises with ImageNet's statistics.
 
         Returns:
-            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+            Shape (1, 3, height, width), float32, contiguous, on the CPU.
         """
-        return imagenet_tensor(image, self.resolution_px)
+        return imagenet_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Runs one inference: algorithm 2 of Batzner et al. 2024.
 
         Args:
-            image: shape (1, 3, s, s), float32.
+            image: shape (1, 3, height, width), float32.
             annotate: opens the ranges teacher, student, autoencoder and anomaly_map.
 
         Raises:
             ValueError: the image has another shape than the method was built for.
             UnsupportedResolutionError: the fixed autoencoder does not fit the student.
         """
-        expected = (1, 3, self.resolution_px, self.resolution_px)
+        expected = (1, 3, *self.resolution.shape)
         if image.shape != expected:
             raise ValueError(f"image of shape {tuple(image.shape)}, built for {expected}")
         with annotate("teacher"):
@@ -263,11 +264,11 @@ class EfficientAD(Method):
     def _detect(
         self, teacher: torch.Tensor, student: torch.Tensor, reconstruction: torch.Tensor
     ) -> Detection:
-        if reconstruction.shape[-1] != teacher.shape[-1]:
+        if reconstruction.shape[-2:] != teacher.shape[-2:]:
+            own, other = (tuple(reversed(t.shape[-2:])) for t in (reconstruction, teacher))
             raise UnsupportedResolutionError(
                 "autoencoder",
-                f"its map is {reconstruction.shape[-1]} px wide, the student's "
-                f"{teacher.shape[-1]} px",
+                f"its map has {own[0]} x {own[1]} values, the student's {other[0]} x {other[1]}",
                 "set `autoencoder: adaptive`",
             )
         of_teacher, of_autoencoder = student[:, :FEATURE_CHANNELS], student[:, FEATURE_CHANNELS:]
@@ -277,9 +278,7 @@ class EfficientAD(Method):
         )
         if not self.padding:
             joined = functional.pad(joined, (MAP_BORDER_PX,) * 4)
-        anomaly_map = functional.interpolate(
-            joined, size=(self.resolution_px, self.resolution_px), mode="bilinear"
-        )
+        anomaly_map = functional.interpolate(joined, size=self.resolution.shape, mode="bilinear")
         return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
 
 

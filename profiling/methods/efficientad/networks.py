@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from adscale.resolution import Resolution
+
 FEATURE_CHANNELS = 384
 """Channels of the teacher and of the autoencoder; the student has two heads of them."""
 
@@ -43,10 +45,11 @@ def pdn_small(out_channels: int, *, padding: bool) -> nn.Sequential:
 
     Args:
         out_channels: 384 for a teacher, 768 for a student.
-        padding: pad convolutions and pools, so that the output has side ceil(s/4).
+        padding: pad convolutions and pools, so that the output has sides ceil(s/4).
 
     Returns:
-        (1, 3, s, s) to (1, out_channels, q, q) with q = ceil(s/4), less 8 without padding.
+        (1, 3, height, width) to (1, out_channels, p, q), each side ceil(s/4), less 8 without
+        padding.
     """
     pad = int(padding)
     return nn.Sequential(
@@ -67,10 +70,11 @@ def pdn_medium(out_channels: int, *, padding: bool) -> nn.Sequential:
 
     Args:
         out_channels: 384 for a teacher, 768 for a student.
-        padding: pad convolutions and pools, so that the output has side ceil(s/4).
+        padding: pad convolutions and pools, so that the output has sides ceil(s/4).
 
     Returns:
-        (1, 3, s, s) to (1, out_channels, q, q) with q = ceil(s/4), less 8 without padding.
+        (1, 3, height, width) to (1, out_channels, p, q), each side ceil(s/4), less 8 without
+        padding.
     """
     pad = int(padding)
     return nn.Sequential(
@@ -91,28 +95,37 @@ def pdn_medium(out_channels: int, *, padding: bool) -> nn.Sequential:
 
 
 def map_side_px(side_px: int, *, padding: bool) -> int:
-    """Side of the feature maps, and of the anomaly map before upsampling, in px.
+    """A side of the feature maps, and of the anomaly map before upsampling, in px.
 
     Args:
-        side_px: side length of the image.
+        side_px: the same side of the image.
         padding: whether the patch description networks pad.
     """
     return math.ceil(side_px / 4) - (0 if padding else 8)
 
 
-FIXED_DECODER_SIDES_PX = (3, 8, 15, 32, 63, 127, 56)
-"""The sides to which the decoder of the reference resizes, whatever the image's."""
+Size = tuple[int, int]
+"""Height and width of a map in px."""
+
+FIXED_DECODER_SIZES: tuple[Size, ...] = tuple((side, side) for side in (3, 8, 15, 32, 63, 127, 56))
+"""The sizes to which the decoder of the reference resizes, whatever the image's."""
 
 
-def adaptive_decoder_sides_px(side_px: int, *, padding: bool) -> tuple[int, ...]:
-    """The seven sides to which the decoder resizes when it follows the image size.
+def adaptive_decoder_sizes(resolution: Resolution, *, padding: bool) -> tuple[Size, ...]:
+    """The seven sizes to which the decoder resizes when it follows the image size.
 
-    At 256 px without padding they are those of the fixed form.
+    At 256 px without padding they are those of the fixed form. Height and width follow those of the
+    image each by itself, as in anomalib 2.7.
 
     Args:
-        side_px: side length of the image.
+        resolution: of the image.
         padding: whether the patch description networks pad.
     """
+    down, across = (_decoder_sides_px(side_px, padding=padding) for side_px in resolution.shape)
+    return tuple(zip(down, across, strict=True))
+
+
+def _decoder_sides_px(side_px: int, *, padding: bool) -> tuple[int, ...]:
     return (
         side_px // 64 - 1,
         side_px // 32,
@@ -131,28 +144,28 @@ def _encoder() -> list[nn.Module]:
     return [*layers, _conv(LATENT_CHANNELS, LATENT_CHANNELS, 8)]
 
 
-def autoencoder(decoder_sides_px: Sequence[int]) -> nn.Sequential:
+def autoencoder(decoder_sizes: Sequence[Size]) -> nn.Sequential:
     """The autoencoder: 39 modules (14 Conv2d, 12 ReLU, 7 Upsample, 6 Dropout).
 
     Args:
-        decoder_sides_px: the sides to which the seven Upsample modules resize; the last is the
-            side of the output.
+        decoder_sizes: the sizes to which the seven Upsample modules resize; the last is that of
+            the output.
 
     Returns:
-        (1, 3, s, s) with s of at least 256 px to (1, 384, q, q), q the last of the sides.
+        (1, 3, height, width), each of at least 256 px, to (1, 384, p, q), the last of the sizes.
     """
-    *inner_sides_px, output_side_px = decoder_sides_px
+    *inner_sizes, output_size = decoder_sizes
     layers = _encoder()
-    for side_px in inner_sides_px:
+    for size in inner_sizes:
         layers += [
-            nn.Upsample(size=(side_px, side_px), mode="bilinear"),
+            nn.Upsample(size=size, mode="bilinear"),
             _conv(LATENT_CHANNELS, LATENT_CHANNELS, 4, padding=2),
             _relu(),
             nn.Dropout(0.2),
         ]
     return nn.Sequential(
         *layers,
-        nn.Upsample(size=(output_side_px, output_side_px), mode="bilinear"),
+        nn.Upsample(size=output_size, mode="bilinear"),
         _conv(LATENT_CHANNELS, LATENT_CHANNELS, 3, padding=1),
         _relu(),
         _conv(LATENT_CHANNELS, FEATURE_CHANNELS, 3, padding=1),

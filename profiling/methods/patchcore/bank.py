@@ -20,7 +20,9 @@ from torch import nn
 from adscale.errors import ConfigError
 from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
+from adscale.resolution import Resolution
 
+from ...image_reading import decoding_in_force
 from ...images import ImageSet
 from ..weights import file_sha256
 
@@ -81,7 +83,7 @@ def _distances(points: torch.Tensor, norms: torch.Tensor, index: int) -> torch.T
     return squared.clamp_(min=0).sqrt_()
 
 
-FORMAT = 1
+FORMAT = 2
 """Part of every cache key: raise it where a fitted bank would come out differently."""
 
 
@@ -118,7 +120,7 @@ def fit_bank(
     embed: Callable[[int], torch.Tensor],
     backbone: nn.Module,
     *,
-    resolution_px: int,
+    resolution: Resolution,
     seed: int,
 ) -> None:
     """Fills a bank with the coreset of the patches of normal images.
@@ -130,21 +132,21 @@ def fit_bank(
         images: the normal images.
         embed: the patches of the image of that index, shape (p, dimension), on the CPU.
         backbone: what computes them; its weights are part of the cache's key.
-        resolution_px: side length of the images in px.
+        resolution: of the images.
         seed: of the coreset.
     """
-    file = (
-        cache_folder() / f"patchcore-bank-{_key(images, backbone, bank, resolution_px, seed)}.npy"
-    )
+    file = cache_folder() / f"patchcore-bank-{_key(images, backbone, bank, resolution, seed)}.npy"
     if not _read(file, bank):
         bank.copy_(_coreset(images, embed, len(bank), seed))
         write_atomically(file, lambda stream: np.save(stream, bank.numpy(), allow_pickle=False))
 
 
 def _key(
-    images: ImageSet, backbone: nn.Module, bank: torch.Tensor, resolution_px: int, seed: int
+    images: ImageSet, backbone: nn.Module, bank: torch.Tensor, resolution: Resolution, seed: int
 ) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {tuple(bank.shape)} {resolution_px} {seed}".encode())
+    decoding = decoding_in_force()
+    parts = f"{FORMAT} {tuple(bank.shape)} {resolution} {seed} {decoding}"
+    digest = hashlib.sha256(parts.encode())
     for file in images.files:
         digest.update(file_sha256(file).encode())
     for name, tensor in backbone.state_dict().items():

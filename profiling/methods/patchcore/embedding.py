@@ -7,7 +7,7 @@ of the larger one, 1024 values per patch.
 
 For the map the reference enlarges the grid of distances bilinearly to the image's side and smooths
 it on the host with scipy's Gaussian filter, σ = 4 px. Both steps are linear in rows and in columns,
-so that one matrix W does both: map = W · grid · Wᵀ.
+so that a matrix W for each does both: map = W · grid · Wᵀ, of a square with the same W.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import scipy.ndimage
 import torch
 from torch import nn
 from torch.nn import functional
+
+from adscale.resolution import Resolution
 
 from ..base import is_fake, on_host
 
@@ -35,14 +37,14 @@ def reference_embedding(middle: torch.Tensor, deep: torch.Tensor) -> list[torch.
     Each vector then goes to the host by itself, which on a GPU is a synchronising copy per patch.
 
     Args:
-        middle: second stage, shape (1, 512, g, g).
-        deep: third stage, shape (1, 1024, h, h).
+        middle: second stage, shape (1, 512, g, f).
+        deep: third stage, shape (1, 1024, h, e).
 
     Returns:
-        g² vectors of shape (1024,) on the host, row by row of the grid.
+        g · f vectors of shape (1024,) on the host, row by row of the grid.
     """
     patches = [_patches(middle), _patches(deep)]
-    patches[1] = _to_grid(patches[1], deep.shape[-1], middle.shape[-1])
+    patches[1] = _to_grid(patches[1], deep.shape[-2:], middle.shape[-2:])
     rows = torch.stack([_pool(of_stage) for of_stage in patches], dim=1)
     del patches  # not sooner: they are part of the reference's peak
     rows = rows.reshape(len(rows), 1, -1)
@@ -59,32 +61,32 @@ def gathered(rows: Sequence[torch.Tensor]) -> torch.Tensor:
         rows: what ``reference_embedding`` returned.
 
     Returns:
-        Shape (g², 1024).
+        Shape (patches, 1024).
     """
     return torch.cat([torch.stack(list(rows)).reshape(-1, DIMENSION)], dim=1)
 
 
 def _patches(features: torch.Tensor) -> torch.Tensor:
-    """Shape (1, C, g, g) to (g², C, 3, 3): each position's neighbourhood, zeros at the border."""
+    """Shape (1, C, g, f) to (g · f, C, 3, 3): each neighbourhood, zeros at the border."""
     channels = features.shape[1]
     unfolded = functional.unfold(features, NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
     windows = unfolded.reshape(1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
     return windows.permute(0, 4, 1, 2, 3).reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
 
 
-def _to_grid(patches: torch.Tensor, side: int, to_side: int) -> torch.Tensor:
-    """(h², C, 3, 3) to (g², C, 3, 3): the plane of every channel and offset, interpolated."""
+def _to_grid(patches: torch.Tensor, grid: torch.Size, to_grid: torch.Size) -> torch.Tensor:
+    """(h · e, C, 3, 3) to (g · f, C, 3, 3): the plane of every channel and offset, interpolated."""
     channels = patches.shape[1]
-    planes = patches.reshape(side, side, -1).permute(2, 0, 1)
+    planes = patches.reshape(*grid, -1).permute(2, 0, 1)
     larger = functional.interpolate(
-        planes.unsqueeze(1), size=(to_side, to_side), mode="bilinear", align_corners=False
+        planes.unsqueeze(1), size=tuple(to_grid), mode="bilinear", align_corners=False
     )
     rows = larger.squeeze(1).permute(1, 2, 0)
     return rows.reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
 
 
 def _pool(patches: torch.Tensor) -> torch.Tensor:
-    """(g², C, 3, 3) to (g², 1024): neighbouring values of channels and offsets, averaged."""
+    """(n, C, 3, 3) to (n, 1024): neighbouring values of channels and offsets, averaged."""
     rows = patches.reshape(len(patches), 1, -1)
     return functional.adaptive_avg_pool1d(rows, DIMENSION).squeeze(1)
 
@@ -98,21 +100,21 @@ def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Ten
     the channels 2j and 2j+1 of A(deep). Holds for these two stages and 1024 values only.
 
     Args:
-        middle: second stage, shape (1, 512, g, g).
-        deep: third stage, shape (1, 1024, h, h).
+        middle: second stage, shape (1, 512, g, f).
+        deep: third stage, shape (1, 1024, h, e).
 
     Returns:
-        Shape (g², 1024) on the host, row by row of the grid.
+        Shape (g · f, 1024) on the host, row by row of the grid.
     """
-    side, half = middle.shape[-1], DIMENSION // 2
-    rows = middle.new_empty(side, side, DIMENSION)
+    grid, half = tuple(middle.shape[-2:]), DIMENSION // 2
+    rows = middle.new_empty(*grid, DIMENSION)
     planes = rows.permute(2, 0, 1).unsqueeze(0)  # filled in place rather than joined
     planes[:, :half].copy_(_mean3(middle).mul_(0.9).add_(middle, alpha=0.1))
     pairs = _mean3(deep.reshape(1, half, 2, *deep.shape[2:]).mean(dim=2))
     planes[:, half:].copy_(
-        functional.interpolate(pairs, size=(side, side), mode="bilinear", align_corners=False)
+        functional.interpolate(pairs, size=grid, mode="bilinear", align_corners=False)
     )
-    return rows.reshape(side * side, DIMENSION).cpu()
+    return rows.reshape(-1, DIMENSION).cpu()
 
 
 def _mean3(features: torch.Tensor) -> torch.Tensor:
@@ -126,18 +128,16 @@ class ReferenceMap(nn.Module):
     """Interpolation on the device, smoothing on the host.
 
     Args:
-        resolution_px: side length of the image.
+        resolution: of the image.
     """
 
-    def __init__(self, resolution_px: int) -> None:
+    def __init__(self, resolution: Resolution) -> None:
         super().__init__()
-        self.side_px = resolution_px
+        self.size = resolution.shape
 
     def forward(self, grid: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, g, g) to (1, 1, s, s), on the host."""
-        large = functional.interpolate(
-            grid, size=(self.side_px, self.side_px), mode="bilinear", align_corners=False
-        )
+        """Shape (1, 1, g, f) to (1, 1, height, width), on the host."""
+        large = functional.interpolate(grid, size=self.size, mode="bilinear", align_corners=False)
         return on_host(_smooth, large.cpu(), shape=large.shape)
 
 
@@ -154,28 +154,34 @@ class MatrixMap(nn.Module):
     """Both steps as two matrix products, on the device.
 
     Args:
-        resolution_px: side length of the image.
-        grid_side: side of the grid of patches.
+        resolution: of the image.
+        grid: rows and columns of the grid of patches.
     """
 
     matrix: torch.Tensor
-    """W, shape (s, g)."""
+    """W of the rows, shape (height, g)."""
+    of_columns: torch.Tensor | None
+    """W of the columns, shape (width, f); None: the same."""
 
-    def __init__(self, resolution_px: int, grid_side: int) -> None:
+    def __init__(self, resolution: Resolution, grid: tuple[int, int]) -> None:
         super().__init__()
-        matrix = torch.empty(resolution_px, grid_side)
-        if not is_fake(matrix):
-            matrix.copy_(_map_matrix(resolution_px, grid_side))
-        self.register_buffer("matrix", matrix, persistent=False)
+        (height, width), (rows, columns) = resolution.shape, grid
+        self.register_buffer("matrix", _map_matrix(height, rows), persistent=False)
+        of_columns = None if resolution.is_square else _map_matrix(width, columns)
+        self.register_buffer("of_columns", of_columns, persistent=False)
 
     def forward(self, grid: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, g, g) to (1, 1, s, s), on the device of the grid."""
-        return self.matrix @ grid @ self.matrix.T
+        """Shape (1, 1, g, f) to (1, 1, height, width), on the device of the grid."""
+        of_columns = self.matrix if self.of_columns is None else self.of_columns
+        return self.matrix @ grid @ of_columns.T
 
 
 def _map_matrix(side_px: int, grid_side: int) -> torch.Tensor:
-    """W in double precision: what becomes of each single row of the grid."""
+    """W, shape (side, grid side): what becomes of each single row of the grid."""
+    matrix = torch.empty(side_px, grid_side)
+    if is_fake(matrix):
+        return matrix
     rows = torch.eye(grid_side, dtype=torch.float64).unsqueeze(0)
     large = functional.interpolate(rows, size=side_px, mode="linear", align_corners=False)
     smooth = scipy.ndimage.gaussian_filter1d(large[0].numpy(), sigma=SIGMA_PX, axis=1)
-    return torch.from_numpy(smooth.T)
+    return matrix.copy_(torch.from_numpy(smooth.T))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from adscale.methods.patchcore import SPEC, bank_rows
+from adscale.methods.patchcore import SPEC, bank_rows, patch_grid
 from adscale.methods.spec import check_implementation, check_resolution, check_settings
+from adscale.resolution import Resolution
 
 from ...annotation import Annotate
 from ..base import Detection, Method, is_fake
@@ -44,7 +44,7 @@ class PatchCore(Method):
 
     Args:
         rows: vectors of the memory bank.
-        resolution_px: side length of the images.
+        resolution: of the images.
         optimized: cut backbone with folded normalisations, closed form of the embedding, one copy
             to the host, map as a matrix product; else the operations of the reference.
 
@@ -54,20 +54,18 @@ class PatchCore(Method):
 
     submodules = SPEC.submodules
 
-    def __init__(self, *, rows: int, resolution_px: int, optimized: bool) -> None:
+    def __init__(self, *, rows: int, resolution: Resolution, optimized: bool) -> None:
         super().__init__()
-        self.resolution_px = resolution_px
+        self.resolution = resolution
         self.optimized = optimized
-        self.grid_side = math.ceil(resolution_px / 8)
+        self.grid = patch_grid(resolution)
         self.backbone = wide_resnet101()
         self.search = FlatSearch(rows, DIMENSION)
-        self.map = (
-            MatrixMap(resolution_px, self.grid_side) if optimized else ReferenceMap(resolution_px)
-        )
+        self.map = MatrixMap(resolution, self.grid) if optimized else ReferenceMap(resolution)
 
     @classmethod
     def build(
-        cls, settings: Mapping[str, Any], *, resolution_px: int, implementation: str, seed: int
+        cls, settings: Mapping[str, Any], *, resolution: Resolution, implementation: str, seed: int
     ) -> PatchCore:
         """Builds the method in evaluation mode on the CPU; see ``Method.build``.
 
@@ -81,16 +79,14 @@ class PatchCore(Method):
         """
         settings = check_settings(SPEC, settings)
         check_implementation(SPEC, implementation)
-        check_resolution(SPEC, settings, resolution_px)
+        check_resolution(SPEC, settings, resolution)
         images = normal_images(settings["normal_images"]) if settings["bank"] == "fit" else None
         rows = bank_rows(
             training_images=len(images) if images else settings["training_images"],
-            side_px=resolution_px,
+            resolution=resolution,
             coreset_fraction=settings["coreset_fraction"],
         )
-        method = cls(
-            rows=rows, resolution_px=resolution_px, optimized=implementation == "optimized"
-        )
+        method = cls(rows=rows, resolution=resolution, optimized=implementation == "optimized")
         if settings["weights"] is None:
             draw_weights(method.backbone, seed=seed)
         else:
@@ -117,7 +113,7 @@ class PatchCore(Method):
             images,
             embed,
             self.backbone,
-            resolution_px=self.resolution_px,
+            resolution=self.resolution,
             seed=seed,
         )
 
@@ -130,21 +126,21 @@ class PatchCore(Method):
         self.search.move_to_gpu()
 
     def prepare(self, image: Image) -> torch.Tensor:
-        """Resizes the shorter side, crops the centre, normalises with ImageNet's statistics.
+        """Crops the centre to the aspect ratio, resizes, normalises with ImageNet's statistics.
 
         Returns:
-            Shape (1, 3, s, s), float32, contiguous, on the CPU.
+            Shape (1, 3, height, width), float32, contiguous, on the CPU.
         """
-        return centre_crop_tensor(image, self.resolution_px)
+        return centre_crop_tensor(image, self.resolution)
 
     def stages(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs of the backbone's second and third stage, which patches are made of.
 
         Args:
-            image: shape (1, 3, s, s), as ``prepare`` returns it.
+            image: shape (1, 3, height, width), as ``prepare`` returns it.
 
         Returns:
-            Shapes (1, 512, g, g) and (1, 1024, h, h), with g = ceil(s/8), h = ceil(s/16).
+            Shapes (1, 512, g, f) and (1, 1024, h, e), sides ceil(s/8) and ceil(s/16).
         """
         outputs = stage_outputs(self.backbone, image, STAGES[-1])
         return tuple(outputs[stage] for stage in STAGES)
@@ -153,7 +149,7 @@ class PatchCore(Method):
         """Runs one inference.
 
         Args:
-            image: shape (1, 3, s, s), float32.
+            image: shape (1, 3, height, width), float32.
             annotate: opens the ranges feature_extraction, patch_embedding, nn_search and
                 anomaly_map.
         """
@@ -176,6 +172,6 @@ class PatchCore(Method):
                 distances = self.search(gathered(rows))
                 del rows
         with annotate("anomaly_map"):
-            grid = distances.reshape(1, 1, self.grid_side, self.grid_side)
+            grid = distances.reshape(1, 1, *self.grid)
             score = distances.amax()
             return Detection(anomaly_map=self.map(grid.to(image.device)), score=score)
