@@ -233,11 +233,11 @@ def test_large_images_are_cut_to_squares(tmp_path: Path, monkeypatch: pytest.Mon
     [("12.tif", {}), ("16.tif", {"bit_depth": 12}), ("16.png", {"bit_depth": 12})],
 )
 def test_the_tensor_that_comes_of_it(tmp_path: Path, name: str, stated: Any) -> None:
-    square = np.array([[0, 1000], [2048, 4095]], np.uint16)
+    levels = np.array([[0, 1000], [2048, 4095]], np.uint16)
     if name == "12.tif":
-        (tmp_path / name).write_bytes(tiff(packed(square, 12), 2, 2, t258=12))
+        (tmp_path / name).write_bytes(tiff(packed(levels, 12), 2, 2, t258=12))
     else:
-        Image.fromarray(square).save(tmp_path / name)
+        Image.fromarray(levels).save(tmp_path / name)
     decode_as(Decoding(**stated))
     image = ImageSet.open(tmp_path)[0]
     shares = torch.tensor([[0, 62], [128, 255]], dtype=torch.float64) / 255  # of 4095 by hand
