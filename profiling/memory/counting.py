@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
 from adscale.memory_record import MemoryCount, SubmoduleCount
@@ -27,6 +26,7 @@ from ..methods.loading import load_method_class
 from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
+from .quick import QuickMode
 from .recording import Recorder, size_bytes
 from .shapes import take_contents
 from .tracing import Trace
@@ -125,14 +125,14 @@ def _counting() -> Iterator[None]:
 
 
 @cache
-def _mode(*, foreign: bool) -> FakeTensorMode:
+def _mode(*, foreign: bool) -> QuickMode:
     """One for all counts of a process: what a network keeps in a cache is met in the next count.
 
     Args:
         foreign: whether tensors with contents may be met, which a user's method may have made in
             ways that cannot be followed.
     """
-    return FakeTensorMode(allow_non_fake_inputs=foreign)
+    return QuickMode(allow_non_fake_inputs=foreign)
 
 
 def _built(
@@ -148,7 +148,7 @@ def _built(
         return cls.build(settings, resolution=resolution, implementation=implementation, seed=0)
 
     if not spec.foreign:
-        with _WithoutFilling():  # type: ignore[no-untyped-call]
+        with _mode(foreign=False).without_values():
             return build()
     with suppress(_WithContentsError):
         return _without_contents(build)
@@ -173,31 +173,6 @@ def _without_contents(build: Callable[[], Method]) -> Method:
         raise
     except (Exception, SystemExit) as problem:  # whatever a tensor without contents leads to
         raise _WithContentsError from problem
-
-
-_FILLING = frozenset(
-    getattr(torch.ops.aten, name)
-    for name in (
-        *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
-        *("add_", "sub_", "mul_", "div_", "copy_"),
-    )
-)
-"""Operators that change what is in a tensor and nothing else."""
-
-
-class _WithoutFilling(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Spares the drawing of weights, which fake tensors do not keep: half the time of a count."""
-
-    def __torch_dispatch__(
-        self,
-        func: torch._ops.OpOverload,
-        types: Any,
-        args: Any = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func.overloadpacket in _FILLING:
-            return args[0]
-        return func(*args, **(kwargs or {}))
 
 
 def _count(

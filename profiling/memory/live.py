@@ -29,6 +29,8 @@ from ..methods.division import computes
 from .fused import STEPS
 from .operators import Arguments, arguments_of, copied_bytes, operator_flops, operator_name
 
+_DEVICE = torch.ops.prim.device.default
+
 
 class Position(NamedTuple):
     """The submodule and the layer that are being called."""
@@ -242,6 +244,10 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             self._on_host -= block.size_bytes
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch goes through its compiler in every call
+
     def __torch_dispatch__(
         self,
         func: torch._ops.OpOverload,
@@ -250,6 +256,8 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Runs the operator, then looks at what it returned."""
+        if func is _DEVICE:  # makes nothing, and is asked for all the time
+            return func(*args)
         kwargs = kwargs or {}
         steps = STEPS.get(operator_name(func))
         if steps is not None and is_fake(args[0]) and not self._is_paused:

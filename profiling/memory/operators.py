@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -56,9 +57,10 @@ def operator_flops(
     formula = flop_registry.get(operator.overloadpacket)
     if formula is not None:
         return int(formula(*args, **kwargs, out_val=result))
-    return None if _may_multiply(operator, name) else 0
+    return None if _may_multiply(operator) else 0
 
 
+@cache
 def operator_name(operator: torch._ops.OpOverload) -> str:
     """Return the name as profilers write it: ``aten::bmm``."""
     name: str = operator.name()  # type: ignore[no-untyped-call]
@@ -89,7 +91,9 @@ _ELSEWHERE = {
 """Operators of other libraries of which the same is known."""
 
 
-def _may_multiply(operator: torch._ops.OpOverload, name: str) -> bool:
+@cache
+def _may_multiply(operator: torch._ops.OpOverload) -> bool:
+    name = operator_name(operator)
     namespace, _, own = name.partition("::")
     if namespace in ("prim", "prims", "profiler") or name in _ELSEWHERE:
         return False
@@ -190,6 +194,11 @@ _COPYING = re.compile(
 """Operators whose kernels bring their input in order, by a copy of it, before they begin."""
 
 
+@cache
+def _may_copy(name: str) -> bool:
+    return _COPYING.match(name) is not None
+
+
 def copied_bytes(name: str, args: Sequence[Any]) -> int:
     """Bytes of the copy that an operator makes inside itself of an input that is not contiguous.
 
@@ -197,7 +206,7 @@ def copied_bytes(name: str, args: Sequence[Any]) -> int:
         name: of the operator.
         args: its positional arguments.
     """
-    if not _COPYING.match(name) or not isinstance(args[0], torch.Tensor):
+    if not _may_copy(name) or not isinstance(args[0], torch.Tensor):
         return 0
     source = args[0]
     in_order = [torch.contiguous_format, *([torch.channels_last] if source.dim() == 4 else [])]

@@ -45,7 +45,9 @@ def take_contents(
                 continue
             if id(parameter) not in replaced:
                 kept.append(parameter)
-                bare = nn.Parameter(without(parameter, moves=True), requires_grad=False)
+                bare: Any = without(parameter, moves=True)
+                if bare is not parameter or parameter.requires_grad:
+                    bare = nn.Parameter(bare, requires_grad=False)
                 replaced[id(parameter)] = bare
             _put(module, module._parameters, name, replaced[id(parameter)])  # noqa: SLF001
         for name, buffer in list(module._buffers.items()):  # noqa: SLF001

@@ -1,7 +1,8 @@
 """How fast is memory counted, and what does an allocator take beside what is counted?
 
 First the sweep of all methods in both implementations over 20 resolutions, as the study's jobs do
-it: a process per method and variant, as many at once as there are cores. Then, at a small
+it: a process per method and variant, as many at once as there are cores. The same command of an
+earlier commit runs right before each of them, and both records are compared. Then, at a small
 resolution, the counted peak of live tensors, that of a real inference traced at the dispatcher, and
 what torch's CPU allocator gave out, which includes what operators take inside themselves.
 """
@@ -13,8 +14,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, run
 from typing import Any
@@ -41,6 +43,8 @@ IMPLEMENTATIONS = ("reference", "optimized")
 SIDES_PX = [*range(256, 3008, 160), 2976, 3008]
 """Multiples of 32, which all methods run at."""
 MOST_S, MOST_BYTES = 60, 2 * 2**30
+RIVAL = "3567843"
+"""The last commit at which torch was asked about every operator."""
 MIB = 2**20
 
 
@@ -57,9 +61,10 @@ def _print_sweep() -> None:
     cores = len(os.sched_getaffinity(0))
     jobs = [(label, name) for label in reversed(METHODS) for name in IMPLEMENTATIONS]
     start_s = time.perf_counter()
-    with ThreadPoolExecutor(cores) as pool:
-        took = list(pool.map(lambda job: _count(*job), jobs))
-    wall_s = time.perf_counter() - start_s
+    with _rival() as rival, ThreadPoolExecutor(cores) as pool:
+        took = list(pool.map(lambda job: _pair(*job, rival), jobs))
+    paired_s = time.perf_counter() - start_s
+    wall_s = paired_s - sum(one.get("rival_wall_s", 0) for one in took) / cores
     together = sum(sorted(one["peak_bytes"] for one in took)[-cores:])
     print(
         f"sweep of {len(METHODS)} methods in {len(IMPLEMENTATIONS)} implementations at "
@@ -68,7 +73,13 @@ def _print_sweep() -> None:
     for (label, name), one in zip(jobs, took, strict=True):
         print(
             f"  {label:<14}{name:<11}{one['wall_s']:>7.1f} s{one['cpu_s']:>8.1f} s of CPU"
-            f"{one['peak_bytes'] / MIB:>8.0f} MiB"
+            f"{one['peak_bytes'] / MIB:>8.0f} MiB{_beside(one)}"
+        )
+    if all("rival_cpu_s" in one for one in took):
+        ours_s, rival_s = (sum(one[key] for one in took) for key in ("cpu_s", "rival_cpu_s"))
+        print(
+            f"CPU time {ours_s:.1f} s, of commit {RIVAL} {rival_s:.1f} s: "
+            f"ratio {ours_s / rival_s:.2f}"
         )
     print(
         f"together {wall_s:.1f} s (wanted: under {MOST_S} s: {_yes(wall_s < MOST_S)}), at most "
@@ -81,24 +92,60 @@ def _yes(holds: bool) -> str:
     return "yes" if holds else "NO"
 
 
-def _count(label: str, implementation: str) -> dict[str, float]:
+@contextmanager
+def _rival() -> Iterator[Path | None]:
+    """A checkout of the rival; None where its commit is not there."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(["git", "archive", RIVAL], cwd=CHECKOUT, capture_output=True, check=False)
+        if found.returncode:
+            print(f"commit {RIVAL} is not in this clone: without it")
+            yield None
+            return
+        run(["tar", "x", "-C", folder], input=found.stdout, check=True)
+        yield Path(folder)
+
+
+def _pair(label: str, implementation: str, rival: Path | None) -> dict[str, Any]:
+    if rival is None:
+        return _count(label, implementation, CHECKOUT)
+    before = _count(label, implementation, rival)
+    now = _count(label, implementation, CHECKOUT)
+    return {
+        **now,
+        "rival_cpu_s": before["cpu_s"],
+        "rival_wall_s": before["wall_s"],
+        "rival_peak_bytes": before["peak_bytes"],
+        "is_same": now["record"] == before["record"],
+    }
+
+
+def _beside(one: Mapping[str, Any]) -> str:
+    if "rival_cpu_s" not in one:
+        return ""
+    return (
+        f"  before: {one['rival_cpu_s']:.1f} s of CPU, {one['rival_peak_bytes'] / MIB:.0f} MiB; "
+        f"same record: {_yes(one['is_same'])}"
+    )
+
+
+def _count(label: str, implementation: str, checkout: Path) -> dict[str, Any]:
     target, settings, _ = METHODS[label]
     settings = {key: value for key, value in settings.items() if key == "size"}
     command = [
         *(sys.executable, "-m", "profiling", "memory", "--method", target, "--label", label),
         *("--settings", json.dumps(settings), "--variant", f"{implementation}-fp32"),
         *("--resolution", *map(str, SIDES_PX)),
+        "-o",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "took.json"
+        report, record = Path(folder) / "took.json", Path(folder) / "memory.json"
         launcher = [sys.executable, "-S", "-E", str(CHECKOUT / "tests" / "bench" / "launcher.py")]
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # nothing is computed
         run(
-            [*launcher, str(report), *command], cwd=CHECKOUT, env=one_thread, stdout=DEVNULL,
-            check=True,
+            [*launcher, str(report), *command, str(record)], cwd=checkout, env=one_thread,
+            stdout=DEVNULL, check=True,
         )  # fmt: skip
-        took: dict[str, float] = json.loads(report.read_text())
-        return took
+        return {**json.loads(report.read_text()), "record": record.read_text()}
 
 
 def _print_peaks(

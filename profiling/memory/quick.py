@@ -1,0 +1,127 @@
+"""Tensors without contents, with the outputs of common operators found by rule.
+
+torch's own ``FakeTensorMode`` asks for every call which kernel would run, and what that kernel
+would make of its arguments: 0.1 to 5 ms. What an inference calls thousands of times follows from a
+few rules that always hold: what works on single elements returns the shape that it was given, a
+convolution one that its window decides, and a view is torch's own, which costs next to nothing.
+
+Each rule states when it holds: for plain tensors of this mode, mostly contiguous ones. Whatever is
+otherwise (another layout, a known value, a type to be promoted, a mistake that must raise its
+error) is asked of torch, as is every operator without a rule. So each size is counted by calling
+the method, and nothing is inferred from another size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from .rules import KINDS, ordered_strides, rule_of
+
+_aten = torch.ops.aten
+_FILLING = frozenset(
+    getattr(_aten, name)
+    for name in (
+        *("uniform_", "normal_", "fill_", "zero_", "erfinv_", "clamp_"),
+        *("add_", "sub_", "mul_", "div_", "copy_"),
+    )
+)
+"""Operators that change what is in a tensor and nothing else."""
+
+
+class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Does what ``FakeTensorMode`` does, by rule where there is one."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch goes through its compiler in every call
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.learned: dict[Any, Any] = {}
+        """What torch answered once and will answer again, by what its answer depends on."""
+        self._attributes: dict[torch.device, tuple[torch.device, dict[str, Any]]] = {}
+        self._is_without_values = False
+
+    @contextmanager
+    def without_values(self) -> Iterator[None]:
+        """Follows no values of tensors while it is entered, as weights are drawn.
+
+        The drawing is half the time of a count; torch would keep the value of a number, such as
+        how many batches a normalisation has seen.
+        """
+        self._is_without_values = True
+        try:
+            yield
+        finally:
+            self._is_without_values = False
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Looks for a rule, else asks torch."""
+        if self._is_without_values:
+            if func.overloadpacket in _FILLING:
+                return args[0]
+            if func is _aten.lift_fresh.default and type(args[0]) is torch.Tensor:
+                return self.new(args[0].shape, args[0].dtype, args[0].device)
+        rule = rule_of(func)
+        if rule is not None:
+            result = rule(self, func, args, kwargs or {})
+            if result is not None:
+                return result
+        return super().__torch_dispatch__(func, types, args, kwargs or {})
+
+    def ask(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What torch answers."""
+        return super().__torch_dispatch__(func, (), args, kwargs)
+
+    def new(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> FakeTensor:
+        """A contiguous tensor."""
+        return self.wrap(torch.empty(tuple(shape), dtype=dtype, device="meta"), device)
+
+    def wrap(self, bare: torch.Tensor, device: torch.device) -> FakeTensor:
+        """A tensor on a device, of one on the device ``meta``: as ``FakeTensor()``, but faster."""
+        known = self._attributes.get(device)
+        if known is None:
+            first = FakeTensor(self, bare, device)
+            self._attributes[device] = (first.fake_device, dict(vars(first)))
+            return first
+        make: Any = torch.Tensor._make_subclass  # noqa: SLF001 - as FakeTensor does
+        device, attributes = known
+        tensor: FakeTensor = make(
+            FakeTensor, bare, False, dispatch_device=True, device_for_backend_keys=device
+        )
+        if self._allow_unsafe_data_ptr_access:
+            torch._C._set_warn_deprecated_on_mutable_data_ptr(tensor)  # noqa: SLF001
+        else:
+            torch._C._set_throw_on_mutable_data_ptr(tensor)  # noqa: SLF001
+        vars(tensor).update(attributes)
+        return tensor
+
+    def is_plain(self, value: Any) -> bool:
+        """Whether a value is a tensor of this mode without surprises, however it lies."""
+        return (
+            type(value) is FakeTensor
+            and value.fake_mode is self
+            and value.constant is None
+            and value.dtype in KINDS
+            and value.layout is torch.strided
+        )
+
+    def is_contiguous(self, value: Any) -> bool:
+        """Whether a value is such a tensor that lies in order."""
+        return (
+            self.is_plain(value)
+            # along a side of length 1 other strides lie in order, too, and torch may read channels
+            # last from them
+            and value.stride() == ordered_strides(value.shape)
+        )
