@@ -93,7 +93,7 @@ def test_a_module_never_fits_where_a_card_with_as_much_memory_does_not() -> None
     assert [found[f"module {gib}"] for gib in sizes] == [0, 0, 1, 1, 1, 1, 2, 2]
     assert table.loc["module 8", "reason"] == "needs at most 6.024 of 8 GiB that CPU and GPU share"
     assert table.loc["module 2", "reason"] == (
-        "needs 1.681 to 6.024 of 2 GiB that CPU and GPU share: CUDA's context with the system's "
+        "needs 1.7 to 6.0 of 2 GiB that CPU and GPU share: CUDA's context with the system's "
         "share is assumed; the allocator's reserve is assumed"
     )
     assert table["unified_memory"].tolist() == [False, True] * 8 + [False]

@@ -157,10 +157,10 @@ def test_an_image_of_which_much_is_in_no_submodule_has_a_law_of_its_own() -> Non
 def test_no_band_where_the_interval_is_refused() -> None:
     drawing = draw(f"scaling_runtime_lab_{VARIANT}", runtime_table(sides_px=SIDES_PX[:4]))
     assert band_of(drawing) == []
-    said = caption(drawing).replace("\u00a0", " ")
+    said = caption(drawing).replace("\u00a0", " ").replace("- ", "-")
     assert "Lines: second-degree least-squares fit" in said
     assert "Bands" not in said
-    assert "No law chosen and no band: M (teacher: 4 resolutions: a prediction interval" in said
+    assert "No law chosen and no band: M (4 resolutions: a prediction interval" in said
 
 
 def test_nothing_is_drawn_beyond_the_limit_unless_asked_for() -> None:

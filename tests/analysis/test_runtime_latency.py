@@ -113,7 +113,7 @@ def test_a_profiler_that_slows_down_is_warned_about(
         ),
         (
             {"request": {**run_document(replace(RUN, resolution_px=512))["request"]}},
-            "request.resolution is 512",
+            "request.resolution is '512'",
         ),
         (
             {"request": {**run_document(replace(RUN, process=2))["request"]}},

@@ -32,12 +32,13 @@ def write_count(folder: Path, needed_bytes: int) -> None:
     """A real count, its sum replaced."""
     from adscale.methods.registry import check_settings, get_spec, parse_variant
     from adscale.models import jsonable
+    from adscale.resolution import square
     from profiling.cli.memory import count_report
 
     spec = get_spec("efficientad")
     settings = check_settings(spec, {"size": "S"})
     variant = parse_variant("reference-fp32", spec)
-    report = jsonable(count_report("M", spec, settings, variant, [256], "cpu"))
+    report = jsonable(count_report("M", spec, settings, variant, [square(256)], "cpu"))
     report["device_type"] = "cuda"
     report["resolutions"][0]["needed_bytes"] = needed_bytes
     (folder / "memory.json").write_text(json.dumps(report))
