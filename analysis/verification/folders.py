@@ -171,6 +171,9 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
             return Finding(folder.place, what, remedy)
         return Finding(f"{folder.place}/run.json", error.what, error.remedy)
     request = record.request
+    if not request.resolution.is_square:
+        what = f"is of {request.resolution} px, and studies are of squares only, so far"
+        return Finding(f"{folder.place}/run.json", what, "move it out of the results")
     key = RunKey(
         device=request.device,
         method=request.method,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+from torch.fx import GraphModule
 from torch.nn.parameter import is_lazy
 
 from adscale.errors import ConfigError
@@ -31,10 +32,9 @@ from ..annotation import Annotate
 from ..images import ImageSet
 from .arguments import Arguments, tell
 from .base import Detection, Method
-from .checkpoints import read_tensors
 from .division import Depth, Division, division_range_ns
 from .preparation import imagenet_tensor
-from .weights import check_kind, compare_names, load_weights
+from .weights import load_statistics, load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -222,12 +222,29 @@ def method_around(name: str, make: Callable[..., object]) -> type[ModuleMethod]:
 
 
 def _evaluated(network: nn.Module) -> nn.Module:
-    with suppress(NotImplementedError):  # an exported program stays as it was exported
-        network.eval()
+    _set_to_evaluate(network)
     for parameter in network.parameters():  # scripted modules refuse requires_grad_ of their own
         if not is_lazy(parameter):
             parameter.requires_grad_(False)
     return network
+
+
+def _set_to_evaluate(module: nn.Module) -> None:
+    """Leaves the training mode. An exported program, which has none, stays as it was exported.
+
+    Raises:
+        NotImplementedError: of the module's own; it would be measured as it is trained.
+    """
+    try:
+        module.eval()
+    except NotImplementedError:
+        if isinstance(module, GraphModule):
+            return
+        if not any(isinstance(one, GraphModule) for one in module.modules()):
+            raise
+        for child in module.children():  # eval() ended at the exported one
+            _set_to_evaluate(child)
+        module.training = False
 
 
 def _make_lazy_layers(network: nn.Module, resolution: Resolution) -> None:
@@ -293,7 +310,7 @@ class AnomalibMethod(ModuleMethod):
                 model = cls._make(settings, arguments)
             is_filled = not hasattr(model, "fit")
             if settings["checkpoint"] is not None:
-                _load(model, Path(settings["checkpoint"]))
+                load_statistics(model, Path(settings["checkpoint"]))
                 is_filled = True
             elif not is_filled and detect_fake_mode() is None:
                 _collect(model, settings["normal_images"], resolution)
@@ -353,25 +370,6 @@ def _drawn_backbones() -> Iterator[None]:
 
     with patch.object(timm, "create_model", draw):
         yield
-
-
-def _load(model: nn.Module, file: Path) -> None:
-    """Fills a model whose statistics, such as a memory bank, have the size of their training set.
-
-    Raises:
-        WeightsError: the file cannot be read, or does not fit the model.
-    """
-    state = read_tensors(file, model.state_dict())
-    compare_names(file, state, model.state_dict())
-    buffers = dict(model.named_buffers())
-    for key, tensor in state.items():
-        if key in buffers and buffers[key].shape != tensor.shape:
-            path, _, name = key.rpartition(".")
-            empty = torch.empty(tensor.shape, dtype=buffers[key].dtype)
-            setattr(model.get_submodule(path), name, empty)  # it stays a buffer
-    for key, tensor in model.state_dict().items():
-        check_kind(f"{file}: {key}", state[key], tensor)
-    model.load_state_dict(state)
 
 
 def _collect(model: Any, folder: str | None, resolution: Resolution) -> None:

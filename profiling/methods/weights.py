@@ -162,3 +162,22 @@ def _check_tensor(where: str, found: torch.Tensor, expected: torch.Tensor) -> No
 
 def _shape(tensor: torch.Tensor) -> str:
     return "×".join(str(size) for size in tensor.shape) or "scalar"
+
+
+def load_statistics(model: nn.Module, file: Path) -> None:
+    """Fills a model whose statistics, such as a memory bank, have the size of their training set.
+
+    Raises:
+        WeightsError: the file cannot be read, or does not fit the model.
+    """
+    state = read_tensors(file, model.state_dict())
+    compare_names(file, state, model.state_dict())
+    buffers = dict(model.named_buffers())
+    for key, tensor in state.items():
+        if key in buffers and buffers[key].shape != tensor.shape:
+            path, _, name = key.rpartition(".")
+            empty = torch.empty(tensor.shape, dtype=buffers[key].dtype)
+            setattr(model.get_submodule(path), name, empty)  # it stays a buffer
+    for key, tensor in model.state_dict().items():
+        check_kind(f"{file}: {key}", state[key], tensor)
+    model.load_state_dict(state)

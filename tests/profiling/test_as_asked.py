@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from adscale.errors import ConfigError
 from adscale.first_convolution import FirstConvolution
@@ -24,9 +25,11 @@ from profiling.first_convolution import FirstConvolutionWatch
 from profiling.images import ImageSet
 from profiling.inference import Inference
 from profiling.memory.counting import count_memory
+from profiling.methods.foreign import method_around
 from profiling.methods.loading import load_method_class, resolve
 from profiling.runner import measure
 from profiling.switches import asked_switches, found_switches, set_switches
+from tests.profiling import odd_networks
 from tests.profiling.running import NOT_COUNTED
 from tests.study_requests import plain_request
 
@@ -231,3 +234,25 @@ def test_what_counts_as_another_size(
     found = FirstConvolution(shape, "float32", ())
     assert found.is_of_another_size(square(SIDE_PX)) is other_size
     assert found.is_of_another_type(precision) is other_type
+
+
+class Untrainable(nn.Module):
+    """Refuses to leave the training mode."""
+
+    def eval(self) -> Untrainable:
+        raise NotImplementedError("this network is always trained")
+
+
+def test_an_exported_program_within_a_network_leaves_nothing_in_training_mode() -> None:
+    whole = nn.Sequential(odd_networks.exported(), nn.Dropout())
+    method_around("Whole", lambda: whole).build(
+        {}, resolution=square(64), implementation="reference", seed=0
+    )
+    assert not whole[1].training
+    assert not whole.training
+
+
+def test_a_network_that_stays_in_training_mode_is_refused() -> None:
+    method = method_around("Untrainable", Untrainable)
+    with pytest.raises(NotImplementedError, match="always trained"):
+        method.build({}, resolution=square(64), implementation="reference", seed=0)

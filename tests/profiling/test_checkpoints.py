@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from adscale.errors import WeightsError
-from profiling.methods.foreign import _load
-from profiling.methods.weights import load_weights
+from profiling.methods.weights import load_statistics, load_weights
 
 State = Mapping[str, Any]
 
@@ -43,7 +42,7 @@ def of_weights(network: nn.Module, file: Path) -> None:
 
 
 def of_anomalib(network: nn.Module, file: Path) -> None:
-    _load(network, file)
+    load_statistics(network, file)
 
 
 LOADERS = pytest.mark.parametrize("load", [of_weights, of_anomalib])
@@ -149,7 +148,7 @@ def test_statistics_of_a_training_set_take_its_size_and_keep_their_type(tmp_path
     made, network = Module(), Module()
     made.model.bank = torch.arange(9.0)
     torch.save({"state_dict": half(made.state_dict())}, tmp_path / "trained.ckpt")
-    _load(network, tmp_path / "trained.ckpt")
+    load_statistics(network, tmp_path / "trained.ckpt")
     assert network.model.bank.tolist() == list(range(9))
     assert network.model.bank.dtype == torch.float32
     assert "model.bank" in network.state_dict()

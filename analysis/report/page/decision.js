@@ -77,7 +77,7 @@ function showDecision() {
     element(
       "p",
       {},
-      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Every sensor stands for the square image with as many pixels; sensors that are not square are outside.`,
+      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Every sensor stands for the square image with as many pixels; images that are not square are not judged themselves.`,
     ),
     ...parts,
     element("p", { class: "source" }, sourceOf("feasibility")),
