@@ -30,14 +30,14 @@ class QuadraticFit(NamedTuple):
 
     Attributes:
         coefficients: b0, b1, b2 for the side in px; units of y, y per px, y per px².
-        covariance: of b2, b1, b0, in units of the variance of an observation.
+        root: of their covariance in units of the variance of an observation, which is root · rootᵀ.
         side_px: sides it was fitted to.
         observed: what it was fitted to.
         fitted: its values there.
     """
 
     coefficients: tuple[float, ...]
-    covariance: Floats
+    root: Floats
     side_px: Floats
     observed: Floats
     fitted: Floats
@@ -75,11 +75,10 @@ class QuadraticFit(NamedTuple):
         if freedom < 1:
             raise ValueError("three resolutions determine the parabola and leave no scatter")
         side = np.array(side_px, np.float64, ndmin=1)
-        powers, value = np.vander(side, COEFFICIENTS), self.predict(side)
+        leverage = np.sum((np.vander(side, COEFFICIENTS, increasing=True) @ self.root) ** 2, axis=1)
         scatter = np.sum((self.observed - self.fitted) ** 2) / freedom
-        variance = scatter * (1 + np.sum(powers @ self.covariance * powers, axis=1))
-        half_width = t.ppf(0.975, freedom) * np.sqrt(variance)
-        return value - half_width, value + half_width
+        half_width = t.ppf(0.975, freedom) * np.sqrt(scatter * (1 + leverage))
+        return self.predict(side) - half_width, self.predict(side) + half_width
 
 
 def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticFit:
@@ -95,9 +94,19 @@ def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticF
     side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
     if len(np.unique(side)) < COEFFICIENTS:
         raise ValueError("a parabola needs three different side lengths")
-    found, covariance = np.polyfit(side, values, COEFFICIENTS - 1, cov="unscaled")
-    fitted = np.polyval(found, side)
-    return QuadraticFit(tuple(found[::-1].tolist()), covariance, side, values, fitted)
+    largest = np.max(np.abs(side))  # the unit in which its powers are of one size
+    unit = largest ** np.arange(COEFFICIENTS)
+    columns = np.vander(side / largest, COEFFICIENTS, increasing=True)
+    orthogonal, triangle = np.linalg.qr(columns)
+    found, root = np.linalg.solve(triangle, orthogonal.T @ values), np.linalg.inv(triangle)
+    coefficients = tuple((found / unit).tolist())
+    return QuadraticFit(coefficients, root / unit[:, np.newaxis], side, values, columns @ found)
+
+
+def fit_if_enough(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticFit | None:
+    """The parabola; None with fewer than three different side lengths."""
+    enough = len(np.unique(np.asarray(side_px))) >= COEFFICIENTS
+    return fit_quadratic(side_px, observed) if enough else None
 
 
 def hold_out_errors(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> tuple[float, ...]:
@@ -113,9 +122,9 @@ def hold_out_errors(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> tuple[fl
         is not positive.
     """
     side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
-    errors = [np.nan] * 3
-    for left_out, those in ((1, slice(0, 1)), (2, slice(1, 3))):
-        if len(np.unique(side[:-left_out])) >= COEFFICIENTS and np.all(values > 0):
-            fit = fit_quadratic(side[:-left_out], values[:-left_out])
-            errors[those] = fit.predict(side[-left_out:]) / values[-left_out:] - 1
+    errors: list[float] = []
+    for left_out in (1, 2):
+        fit = fit_if_enough(side[:-left_out], values[:-left_out]) if np.all(values > 0) else None
+        predicted = fit.predict(side[-left_out:]) if fit else np.full(left_out, np.nan)
+        errors += (predicted / values[-left_out:] - 1).tolist()
     return tuple(errors)
