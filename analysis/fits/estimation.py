@@ -270,9 +270,8 @@ class Weighed(NamedTuple):
 
     def spread(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Between the estimates of all laws that are not refuted."""
-        refuted, estimates = (self.shares <= 0)[..., np.newaxis], self.predict(size)
-        low, high = (np.where(refuted, far, estimates) for far in (np.inf, -np.inf))
-        return Bounds(np.min(low, axis=0), np.max(high, axis=0))
+        estimates = np.where(self.shares[..., np.newaxis] > 0, self.predict(size), np.nan)
+        return Bounds(np.fmin.reduce(estimates, axis=0), np.fmax.reduce(estimates, axis=0))
 
     def interval(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Where one more measurement lies if the law chosen is the true one."""

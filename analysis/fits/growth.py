@@ -133,14 +133,14 @@ class Growth(NamedTuple):
         first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
         factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
-        values, told = np.full((8, len(side)), np.nan), ~too_far & ~below
+        values = np.full((8, len(side)), np.nan)
         if self.paper:
-            values[:2, ~too_far] = self.paper.predict(side[~too_far])
+            values[:2] = self.paper.predict(side)
         if self.weighed:
-            values[1:] = np.nan
             bounds = (self.weighed.interval, self.weighed.spread, self.weighed.band)
-            ends = [end[0] for of in bounds for end in of(sizes.among(told))]
-            values[1:, told] = [self.weighed.predicted(sizes.among(told))[0], *ends]
+            ends = [end[0] for of in bounds for end in of(sizes)]
+            values[1:] = np.where(below, np.nan, [self.weighed.predicted(sizes)[0], *ends])
+        values[:, too_far] = np.nan
         refused = tuple(
             self.fit_refused
             or (
