@@ -184,7 +184,8 @@ def scaling_memory(
         f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
         "all layers that own parameters (paper, equations 1 to 3). Points: counted exactly at "
         f"every resolution shown, no image is run. Lines: {paper_model(memory)} through the "
-        f"filled points; dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
+        f"filled points; dashed where extrapolated.{hardware_words(hardware, largest_px)}"
+        f"{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "memory in GiB", memory, with_pixels=not hardware.sensors)
