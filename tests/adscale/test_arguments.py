@@ -26,6 +26,7 @@ Main = Callable[[list[str]], int]
         (analysis, "claims flops m --at 256 --at 512", "write all values behind one"),
         (profiling, "memory --method m --resolution 8 --resolution 16", "write all values behind"),
         (profiling, "run --out a --out b", "leave one of them out"),
+        (profiling, "run --out a --latency --no-latency", "--latency and --no-latency are both"),
         (profiling, "run --out a --environment A=B", "'A=B' is no name of a variable"),
         (profiling, "run --out a --measured 5", "unrecognized arguments: --measured 5"),
         (profiling, "memory --method m --resolution 100001", "to 100000"),
