@@ -46,6 +46,7 @@ class _Once(argparse.Action):
     """Keeps a value, and sees whether it has kept another one before."""
 
     _seen: tuple[argparse.Namespace, Any] | None = None
+
     def __call__(
         self,
         parser: argparse.ArgumentParser,
@@ -74,6 +75,7 @@ class Switch(argparse.BooleanOptionalAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
+        """See ``argparse``."""
         given = option_string or ""
         if self._seen and self._seen[0] is namespace and self._seen[1] != given:
             what = f"{self._seen[1]} and {given} are both given; leave one of them out"

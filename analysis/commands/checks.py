@@ -139,6 +139,9 @@ def _claims(options: argparse.Namespace) -> None:
     from ..memory_table import read_counts
 
     counts = read_counts(options.counts)
+    if not counts:
+        remedy = "count again with python -m profiling memory, which says why"
+        raise ArgumentError("claims", "no resolution could be counted in these files", remedy)
     if options.at is not None:
         counted = sorted({count.resolution_px for count in counts})
         lacking = [str(px) for px in options.at if px not in counted]
