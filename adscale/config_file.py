@@ -285,8 +285,8 @@ class ConfigFile:
         default=(),
         description="Image sensors whose images methods are judged by and counted at, and which "
         "figures mark: names of config/hardware.yaml, such as `[IMX264, IMX531]`, or entries of "
-        "your own. Without this key: those that `judged` names there; empty: none. A sensor stands "
-        "for the square image with as many pixels.",
+        "your own. Without this key: those that `judged` names there; empty: none. Memory is "
+        "counted at their width and height, of megapixels alone at a square.",
     )
     figures: FigureStyle = Field(
         default=FigureStyle(), description="How figures look; nothing here causes a measurement."

@@ -25,8 +25,9 @@ TYPES = {"fp32": "float32", "tf32": "float32"}
 class FirstConvolution:
     """What the first convolution of a network was given, in the first warm-up image."""
 
-    shape: tuple[Positive, Positive, Positive, Positive] = Field(
-        description="Images, channels, height and width."
+    shape: tuple[Positive, Positive, Positive, Positive] | None = Field(
+        description="Images, channels, height and width; null: the network convolves no image, and "
+        "the rest is of its products."
     )
     dtype: Text = Field(
         description="Type of its numbers; where any convolution or product computes in 16 bits or "
@@ -42,6 +43,8 @@ class FirstConvolution:
         Args:
             resolution: of the image.
         """
+        if self.shape is None:
+            return False
         ratio = math.prod(self.shape) / (CHANNELS * resolution.pixels)
         pooled = any("pool" in name and "adaptive" not in name for name in self.resized_by)
         return self.shape[2:] != resolution.shape and not pooled and not 1 / MUCH < ratio < MUCH
@@ -62,7 +65,7 @@ class FirstConvolution:
             precision: of the variant.
         """
         found = []
-        if self.is_of_another_size(resolution):
+        if self.shape is not None and self.is_of_another_size(resolution):
             height_px, width_px = self.shape[2:]
             asked = f"{resolution.width_px} x {resolution.height_px} px"
             behind = f" (behind {', '.join(self.resized_by)})" if self.resized_by else ""

@@ -10,7 +10,7 @@ from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
+from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable, read_json
 from .resolution import Resolution, renamed_side
 
 CollectorName = Literal["nsys", "embedded", "none"]
@@ -205,8 +205,8 @@ class RunRequest:
             ConfigError: the text is no request.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = read_json(text)
+        except ValueError as error:
             raise ConfigError("request", f"is no JSON ({error})", "pass a run's request") from None
         return cls.from_dict(data)
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from adscale.command_line import Switch
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError, OutputError
@@ -167,7 +168,7 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--latency",
-        action=argparse.BooleanOptionalAction,
+        action=Switch,
         default=True,
         help="run the images again without a profiler, in a process of its own (default: yes)",
     )
