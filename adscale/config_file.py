@@ -15,6 +15,7 @@ from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positiv
 from .request import (
     BAYER,
     BIT_DEPTH,
+    FIT,
     MAX_IMAGE_MEGAPIXELS,
     PAGE,
     VARIABLE_NAME,
@@ -22,6 +23,7 @@ from .request import (
     BitDepth,
     Decoding,
     Execution,
+    Fit,
     Sampling,
     Seed,
 )
@@ -218,6 +220,7 @@ class ConfigFile:
     bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
     bayer: Bayer | None = Field(default=None, description=BAYER)
     page: Positive | None = Field(default=None, description=PAGE)
+    fit: Fit | None = Field(default=None, description=FIT)
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS,
         description="Images with more pixels, in millions, are left out, which is said: a file of "
@@ -292,4 +295,4 @@ class ConfigFile:
     @property
     def decoding(self) -> Decoding:
         """What image files do not say of themselves."""
-        return Decoding(self.bit_depth, self.bayer, self.page)
+        return Decoding(self.bit_depth, self.bayer, self.page, self.fit)

@@ -101,15 +101,23 @@ PAGE = (
     "Which page of files with several is taken, from 1; null: files with several are left out, "
     "which is said."
 )
+Fit = Literal["crop", "pad", "stretch"]
+
+FIT = (
+    "How images get the aspect ratio of the resolution. crop: their ends are cut off; pad: black "
+    "is added on both sides; stretch: they are distorted. null: as the method's reference does to "
+    "a square (docs/methods.md), and crop to any other shape."
+)
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Decoding:
-    """What image files do not say of themselves."""
+    """What image files do not say of themselves, and what is done to their shape."""
 
     bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
     bayer: Bayer | None = Field(default=None, description=BAYER)
     page: Positive | None = Field(default=None, description=PAGE)
+    fit: Fit | None = Field(default=None, description=FIT)
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -150,7 +158,8 @@ class RunRequest:
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
     decoding: Decoding = Field(
-        default=Decoding(), description="What image files do not say of themselves."
+        default=Decoding(),
+        description="What files do not say of themselves, and their new shape.",
     )
     lock_clocks: Positive | None = Field(
         default=None,
