@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from .methods.spec import Complexity
 from .models import CLOSED, Count, Flag, Integer, Positive, Text
 from .resolution import Resolution, renamed_side
+from .variant import Variant
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -88,14 +89,15 @@ class Conventions:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SubmoduleCount:
-    """The needs of one submodule for one inference, batch 1."""
+    """The needs of one submodule for one inference, of one image or of a variant's batch."""
 
     submodule: str = Field(description="Its name.")
     parameters_bytes: Count = Field(description="Its parameters.")
     buffers_bytes: Count = Field(description="Its buffers.")
     activations_bytes: Count = Field(
-        description="Sum of the outputs of leaf modules that own parameters, one inference, batch "
-        "1, not doubled (the paper's equation 3 in the convention that reproduces its figures)."
+        description="Sum of the outputs of leaf modules that own parameters, one inference of the "
+        "variant's batch, not doubled (the paper's equation 3 in the convention that reproduces "
+        "its figures)."
     )
     conventions: Conventions = Field(description="The same by other conventions.")
     leaf_modules: Count | None = Field(
@@ -110,7 +112,7 @@ class SubmoduleCount:
     )
     flops: Count = Field(
         description="Twice the multiply-adds of convolutions, matrix products, attention and "
-        "search, over one inference."
+        "search, over one inference: of all images of a batch."
     )
     libraries: tuple[LibraryCount, ...] = Field(
         description="What libraries that torch does not see take besides. On device_type cpu the "
@@ -133,7 +135,7 @@ class SubmoduleCount:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class MemoryCount:
-    """The needs of one inference of a method at one resolution, batch 1."""
+    """The needs of one inference of a method at one resolution, of the variant's batch."""
 
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
@@ -196,7 +198,9 @@ class MemoryRecord:
     method: str = Field(description="The user's label.")
     target: str = Field(description="The class behind it.")
     settings: Mapping[str, Any] = Field(description="Of the class.")
-    variant: str = Field(description="implementation-precision.")
+    variant: Variant = Field(
+        description="implementation-precision, and the batch that is counted: -b8 are 8 images."
+    )
     device_type: Literal["cpu", "cuda"] = Field(
         description="Where the inference is thought to happen. It decides which tensors are "
         "copied and which lie on the host."

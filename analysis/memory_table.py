@@ -76,7 +76,7 @@ def _counts(path: Path) -> Iterator[Count]:
         check_square(path, content.resolution)
         yield Count(
             method=record.method,
-            variant=record.variant,
+            variant=str(record.variant),
             resolution_px=content.resolution.width_px,
             device_type=record.device_type,
             content=content,

@@ -149,6 +149,7 @@ class RunStart:
                 "count": len(images),
                 "unreadable": images.unreadable,
                 "decoded": images.decoded,
+                "per_range": request.variant.batch,
             },
             "weights": self.weights,
             "prediction": prediction if isinstance(prediction, Prediction) else None,

@@ -55,8 +55,13 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """Implementation and precision."""
-        return self.record.request.variant
+        """Implementation and precision, and the batch where there is one."""
+        return str(self.record.request.variant)
+
+    @property
+    def batch(self) -> int:
+        """Images of one inference, and so of one `image` range."""
+        return self.record.request.variant.batch
 
     @property
     def resolution_px(self) -> int:

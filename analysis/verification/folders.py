@@ -177,7 +177,7 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     key = RunKey(
         device=request.device,
         method=request.method,
-        variant=request.variant,
+        variant=str(request.variant),
         resolution_px=request.resolution.width_px,
         process=request.process,
     )

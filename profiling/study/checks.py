@@ -208,7 +208,7 @@ def _question(method: MethodConfig) -> dict[str, Any]:
         "target": method.spec.target,
         "settings": dict(method.settings),
         "resolutions": [str(one) for one in method.resolutions],
-        "variants": method.variants,
+        "variants": [str(one) for one in method.variants],
     }
 
 

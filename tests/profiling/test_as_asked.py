@@ -45,7 +45,7 @@ def as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     asked = plain_request(Sampling(1, 1, 1, None), device_type="cpu", threads=threads)
-    set_switches(asked, get_spec("efficientad"))
+    set_switches(asked)
 
 
 def asked_run(name: str, **changes: Any) -> RunRequest:
@@ -112,12 +112,11 @@ def test_a_run_as_asked_has_its_switches(caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize("variant", ["reference-fp32", "reference-tf32"])
 @pytest.mark.parametrize("before", ["none", "tf32", "bf16"])
 def test_older_and_newer_switches_agree_whatever_was_set_before(variant: str, before: str) -> None:
-    spec = get_spec("efficientad")
     request = plain_request(Sampling(1, 1, 1, None), variant=variant, threads=2)
     torch.backends.fp32_precision = before  # type: ignore[attr-defined]
-    set_switches(request, spec)
+    set_switches(request)
     found = {**found_switches(), "gradients": False}
-    assert found == asked_switches(request, spec)
+    assert found == asked_switches(request)
     # torch raises an error where they contradict each other
     assert torch.backends.cudnn.allow_tf32 is found["tf32_cudnn"] is variant.endswith("tf32")
     assert torch.backends.cuda.matmul.allow_tf32 is False
