@@ -34,12 +34,14 @@ class NoVariantError(ValueError):
     Args:
         what: is wrong with it.
         remedy: what to write.
+        meant: the variant that it seems to mean; None: nothing is near.
     """
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, meant: Variant | None = None) -> None:
         super().__init__(f"{what}; {remedy}")
         self.what = what
         self.remedy = remedy
+        self.meant = meant
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,12 @@ def variant_fault(
     batches = [int(number) for number in _BATCH.findall(text.lower())]
     if batches and batches[0] < 2:
         what = f"{text!r} names a batch of {batches[0]}, and one image at a time has no name"
-        return NoVariantError(what, "leave it out" if meant is None else f"leave it out: {meant}")
+        remedy = "leave it out" if meant is None else f"leave it out: {meant}"
+        return NoVariantError(what, remedy, meant)
     if batches and batches[0] > LARGEST_BATCH:
         what = f"{text!r} names a batch of {batches[0]} images"
         return NoVariantError(what, f"allowed: at most {LARGEST_BATCH}")
-    return NoVariantError(f"{text!r} is no variant", instead)
+    return NoVariantError(f"{text!r} is no variant", instead, meant)
 
 
 def _canonical(

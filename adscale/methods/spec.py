@@ -99,13 +99,17 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
         ConfigError: it is no variant, the method has none such, or takes one image at a time.
     """
     is_open = spec.foreign and not spec.implementations
+    known = [f"{one}-{precision}" for one in spec.implementations for precision in spec.precisions]
     try:
         variant = Variant.of(text)
     except NoVariantError as error:
-        own = (spec.implementations, spec.precisions)
-        fault = error if is_open else variant_fault(text, *own)
-        raise ConfigError(where, fault.what, fault.remedy) from None
-    known = [f"{one}-{precision}" for one in spec.implementations for precision in spec.precisions]
+        if is_open:
+            raise ConfigError(where, error.what, error.remedy) from None
+        fault = variant_fault(text, spec.implementations, spec.precisions)
+        remedy = choices(text, known) if fault.meant is None else fault.remedy
+        batches = ", each with -b<N> for batches of N images" if spec.takes_batches else ""
+        listed = "" if fault.meant is None else f" (allowed: {', '.join(known)}{batches})"
+        raise ConfigError(where, fault.what, f"{remedy}{listed}") from None
     if is_open:
         known = [f"{variant.implementation}-{precision}" for precision in PRECISIONS]
     if str(variant.of_one_image) not in known:
