@@ -243,11 +243,6 @@ def _resolution_errors(
     spec: MethodSpec, settings: Mapping[str, Any], resolutions: tuple[Resolution, ...], where: str
 ) -> Iterator[UserError]:
     for resolution in resolutions:
-        if not resolution.is_square:
-            what = f"a study takes squares only, so far; {resolution} is none"
-            remedy = "python -m profiling run and memory take any --resolution"
-            yield ConfigError(where, what, remedy)
-            continue
         try:
             check_resolution(spec, settings, resolution, where=where)
         except UserError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
 """The files that collectors write. ``export`` makes ``profile.sqlite`` of nsys' report."""
 
@@ -28,12 +26,3 @@ IMAGE = "image"
 
 PAPER_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
 """Side lengths through which the paper's parabola goes; memory is always counted at them."""
-
-
-def sensor_side_px(megapixels: float) -> int:
-    """Side length in px of the square image with as many pixels as a sensor, rounded up.
-
-    Args:
-        megapixels: of the sensor, in 10⁶ pixels.
-    """
-    return math.ceil(math.sqrt(round(megapixels * 1e6)))

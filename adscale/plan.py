@@ -13,9 +13,9 @@ from .devices import IN_CONTAINER, DeviceConfig
 from .digest import method_digest, run_digest
 from .errors import ConfigError
 from .methods.registry import counting_problem
-from .names import PAPER_SIDES_PX, sensor_side_px
+from .names import PAPER_SIDES_PX
 from .request import CollectorName, RunRequest
-from .resolution import Resolution, square
+from .resolution import Resolution, sensor_resolution, square
 from .variant import Variant
 
 COUNT_STEP_PX = 512
@@ -144,7 +144,7 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> Resolution:
     Raises:
         ConfigError: there is none.
     """
-    found = _countable_from(method, side_px)
+    found = _countable_from(method, square(side_px))
     if found is None:
         problem = counting_problem(method.spec, method.settings, square(side_px))
         reason = f" ({problem.reason})" if problem else ""
@@ -153,12 +153,12 @@ def supported_at_or_above(method: MethodConfig, side_px: int) -> Resolution:
     return found
 
 
-def _countable_from(method: MethodConfig, side_px: int) -> Resolution | None:
-    asked = square(side_px)
+def _countable_from(method: MethodConfig, asked: Resolution) -> Resolution | None:
+    """The resolution, or the next larger one in which it has room; None where there is none."""
     problem = counting_problem(method.spec, method.settings, asked)
     if problem is None:
         return asked
-    return min((near for near in problem.nearest if near > asked), default=None)
+    return min((near for near in problem.nearest if near.holds(asked)), default=None)
 
 
 def _runs(
@@ -211,7 +211,11 @@ def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[Reso
     largest = supported_at_or_above(method, study.extrapolate_to_px)
     end_px = max(COUNTED_TO_PX + 1, study.extrapolate_to_px)
     beyond = range(max(PAPER_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
-    sensors = (sensor_side_px(sensor["megapixels"]) for sensor in study.sensors)
-    grid = {_countable_from(method, side_px) for side_px in (*PAPER_SIDES_PX, *beyond, *sensors)}
+    sensors = (
+        sensor_resolution(one["megapixels"], one.get("width_px"), one.get("height_px"))
+        for one in study.sensors
+    )
+    asked = (*map(square, (*PAPER_SIDES_PX, *beyond)), *sensors)
+    grid = {_countable_from(method, resolution) for resolution in asked}
     counted = {*method.resolutions, *grid, largest}
     return tuple(sorted(one for one in counted if one is not None))

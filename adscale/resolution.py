@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Any
@@ -56,6 +57,11 @@ class Resolution:
     def __str__(self) -> str:
         return str(self.width_px) if self.is_square else f"{self.width_px}x{self.height_px}"
 
+    @property
+    def words(self) -> str:
+        """For people: ``1,024`` or ``2448x2048``."""
+        return f"{self.width_px:,}" if self.is_square else str(self)
+
     def __lt__(self, other: Resolution) -> bool:
         return (self.pixels, self.width_px) < (other.pixels, other.width_px)
 
@@ -63,6 +69,10 @@ class Resolution:
     def is_square(self) -> bool:
         """Whether the width is the height."""
         return self.width_px == self.height_px
+
+    def holds(self, other: Resolution) -> bool:
+        """Whether an image of the other resolution has room in one of this, if it is padded."""
+        return self.width_px >= other.width_px and self.height_px >= other.height_px
 
     @property
     def pixels(self) -> int:
@@ -73,6 +83,18 @@ class Resolution:
     def side_px(self) -> float:
         """Side length of the square with as many pixels."""
         return math.sqrt(self.pixels)
+
+    @property
+    def half_perimeter_px(self) -> float:
+        """Half the length of the border: of a square its side."""
+        return (self.width_px + self.height_px) / 2
+
+    def scaled(self, side_px: float) -> Resolution:
+        """That of about as many pixels as a square of a side in px, in the shape of this one."""
+        factor = side_px / self.side_px
+        return Resolution(
+            max(round(self.width_px * factor), 1), max(round(self.height_px * factor), 1)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,6 +136,21 @@ def square(side_px: int) -> Resolution:
     return Resolution(side_px, side_px)
 
 
+def sensor_resolution(
+    megapixels: float, width_px: int | None = None, height_px: int | None = None
+) -> Resolution:
+    """The image of a sensor: its width and height, or a square with as many pixels, rounded up.
+
+    Args:
+        megapixels: of the sensor, in 10⁶ pixels.
+        width_px: of the sensor; None where only its megapixels are known.
+        height_px: the same.
+    """
+    if width_px is not None and height_px is not None:
+        return Resolution(width_px, height_px)
+    return square(math.ceil(math.sqrt(round(megapixels * 1e6))))
+
+
 def resolution_argument(text: str) -> Resolution:
     """The type of an argument that names a resolution.
 
@@ -124,6 +161,12 @@ def resolution_argument(text: str) -> Resolution:
         return Resolution.of(text)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is no resolution; {error}") from None
+
+
+def resolution_words(resolutions: Iterable[str | Resolution]) -> str:
+    """Resolutions for people, small ones first: ``256, 1,024, 2448x2048``."""
+    found = sorted({Resolution.of(one) for one in resolutions})
+    return ", ".join(one.words for one in found)
 
 
 def renamed_side(data: Any) -> Any:

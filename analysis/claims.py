@@ -110,7 +110,7 @@ def activations_table(counts: Sequence[Count]) -> Table:
     rows = [
         (
             *_names(count),
-            str(count.resolution_px),
+            str(count.resolution),
             part.submodule,
             *(f"{size / MIB:,.2f}" for size in _by_convention(part)),
         )
@@ -129,11 +129,11 @@ def ratios_table(counts: Sequence[Count]) -> Table:
     rows = []
     for over, unet in _parts(counts, RECONSTRUCTION):
         for under, network in _parts(counts, EXTRACTION):
-            if (under.variant, under.resolution_px) == (over.variant, over.resolution_px):
+            if (under.variant, under.resolution) == (over.variant, over.resolution):
                 sizes = zip(_by_convention(unet), _by_convention(network), strict=True)
                 ratios = (f"{above / below:.3f}" for above, below in sizes)
                 names = (over.method, under.method, over.variant)
-                rows.append((*names, str(over.resolution_px), *ratios))
+                rows.append((*names, str(over.resolution), *ratios))
     return Table(
         f"Activations of {RECONSTRUCTION} over those of {EXTRACTION}, one pass of each",
         (RECONSTRUCTION, EXTRACTION, "variant", "px", "paper", *_words(CONVENTIONS)),
@@ -149,7 +149,7 @@ def flops_table(counts: Sequence[Count], tflop_per_s: float | None) -> Table:
         whole = sum(part.flops for part in parts)
         for name, flops in [*((p.submodule, p.flops) for p in parts), (WHOLE_METHOD, whole)]:
             share = f"{100 * flops / whole:.1f} %" if whole else "–"
-            cells = [*_names(count), str(count.resolution_px), name]
+            cells = [*_names(count), str(count.resolution), name]
             cells += [f"{flops / GIGA:,.2f}", share]
             if tflop_per_s is not None:
                 cells.append(f"{flops / GIGA / tflop_per_s:,.2f}")
@@ -190,7 +190,7 @@ def totals_table(counts: Sequence[Count]) -> Table:
         activations = sum(part.activations_bytes for part in parts)
         sizes = (held, activations, held + activations, count.content.needed_bytes)
         cells = (f"{size / GIB:,.2f}" for size in sizes)
-        rows.append((*_names(count), str(count.resolution_px), *cells))
+        rows.append((*_names(count), str(count.resolution), *cells))
     return Table(
         "Memory in GiB: paper's equation 1 (held and activations), and what a device must hold",
         (*NAMES, "px", "held", "activations", "equation_1", "needed"),
@@ -225,7 +225,7 @@ def _parts(
 
 
 def _series(counts: Sequence[Count]) -> Iterator[tuple[str, str, dict[int, int]]]:
-    """Quantity, submodule, and its size by side in px."""
+    """Quantity, submodule, and its size by side in px, of squares as the paper has them."""
     names = [part.submodule for part in counts[0].content.submodules]
     for quantity in ("activations", "peak", "flops"):
         for at, name in enumerate(names):
@@ -233,8 +233,9 @@ def _series(counts: Sequence[Count]) -> Iterator[tuple[str, str, dict[int, int]]
                 quantity,
                 name,
                 {
-                    count.resolution_px: _size(quantity, count.content.submodules[at])
+                    count.resolution.width_px: _size(quantity, count.content.submodules[at])
                     for count in counts
+                    if count.resolution.is_square
                 },
             )
 

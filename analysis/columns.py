@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from adscale.resolution import Resolution
 from adscale.tables import integer, join, real, text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METHOD = join(
     text("method", means="your label in `methods:` of the configuration"),
@@ -11,10 +17,33 @@ METHOD = join(
 """Which method, and how it is executed."""
 
 SIZE = join(
-    integer("resolution_px", means="side length of the square input image"),
-    integer("pixels", means="its square", unit="pixels"),
-)
+    text("resolution", means="width × height of the input image in px, such as `2448x2048`; of a "
+         "square its side, such as `1024`"),
+    integer("width_px", "height_px", means="the same as numbers"),
+    integer("pixels", means="their product", unit="pixels"),
+    real("side_px", means="square root of the pixels: of a square its side"),
+)  # fmt: skip
 """Columns of the image."""
+
+BY_SIZE = ["pixels", "width_px"]
+"""Columns by which rows are sorted from small images to large ones."""
+
+
+def size_values(resolution: Resolution) -> dict[str, Any]:
+    """Values of `SIZE`."""
+    return {
+        "resolution": str(resolution),
+        "width_px": resolution.width_px,
+        "height_px": resolution.height_px,
+        "pixels": resolution.pixels,
+        "side_px": resolution.side_px,
+    }
+
+
+def images_in(rows: pd.DataFrame) -> list[Resolution]:
+    """The resolutions of a table, each once, small ones first."""
+    return sorted(map(Resolution.of, rows["resolution"].dropna().unique()))
+
 
 SUBMODULE = text("submodule", means="the part of the inference that the row is of, see `role`")
 

@@ -11,6 +11,7 @@ from typing import Any
 from adscale import hardware_list
 from adscale.errors import ArgumentError, ConfigError
 from adscale.models import checked
+from adscale.resolution import Resolution, sensor_resolution
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Sensor:
     width_px: int | None = None
     height_px: int | None = None
     line_scan: bool = False
+
+    @property
+    def resolution(self) -> Resolution:
+        """Its image; where only its megapixels are known the square with as many pixels."""
+        return sensor_resolution(self.megapixels, self.width_px, self.height_px)
 
     @property
     def side_px(self) -> float:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from adscale.failure import read_failure
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, pick, real, text
 
-from .columns import INCOMPLETE, PART, RUN, STATUS
+from .columns import INCOMPLETE, PART, RUN, STATUS, size_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from adscale.memory_record import MemoryCount
+    from adscale.resolution import Resolution
     from adscale.run_record import GpuMemory, SubmoduleMemory
 
     from .profiles.record import Run
@@ -72,8 +73,8 @@ Measured on the device, and counted; columns tell them apart. No clock.""",
 WHOLE = "run"
 """The row of a whole run."""
 
-Key = tuple[str, str, str, int]
-"""Method, variant, type of the device, side in px."""
+Key = tuple[str, str, str, "Resolution"]
+"""Method, variant, type of the device, resolution."""
 Counts: TypeAlias = "Mapping[Key, MemoryCount]"
 """Entries of `memory.json` files."""
 
@@ -113,14 +114,14 @@ def _read_counts(paths: Sequence[Path]) -> Counts:
     from .memory_table import read_counts
 
     return {
-        (count.method, count.variant, count.device_type, count.resolution_px): count.content
+        (count.method, count.variant, count.device_type, count.resolution): count.content
         for path in paths
         for count in read_counts([path])
     }
 
 
 def _run_rows(run: Run, counts: Counts) -> Iterator[dict[str, Any]]:
-    counted = counts.get((run.method, run.variant, run.device_type, run.resolution_px))
+    counted = counts.get((run.method, run.variant, run.device_type, run.resolution))
     gpu = run.memory.gpu
     measured = {row.submodule: row for row in (gpu and gpu.submodules) or ()}
     for submodule in run.submodules:
@@ -161,8 +162,7 @@ def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
         "hardware": run.hardware,
         "method": run.method,
         "variant": run.variant,
-        "resolution_px": run.resolution_px,
-        "pixels": run.resolution_px**2,
+        **size_values(run.resolution),
         "submodule": submodule,
         "role": role,
         "status": run.status,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
+from adscale.resolution import Resolution
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
 
-from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE
-from .profiles.record import check_square
+from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,21 +34,21 @@ class Count(NamedTuple):
     Attributes:
         method: the user's label.
         variant: implementation and precision.
-        resolution_px: side length of the square image.
+        resolution: of the image.
         device_type: where the inference is thought to happen, cpu or cuda.
         content: what was counted.
     """
 
     method: str
     variant: str
-    resolution_px: int
+    resolution: Resolution
     device_type: str
     content: MemoryCount
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, Resolution]:
         """The key that tells this count from the others of a study."""
-        return self.method, self.variant, self.resolution_px
+        return self.method, self.variant, self.resolution
 
 
 def read_counts(paths: Sequence[Path]) -> list[Count]:
@@ -61,7 +61,7 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
         ResultsError: a file is missing or no record of this version, or two files count the
             same method, variant and resolution.
     """
-    owner: dict[tuple[str, str, int], Path] = {}
+    owner: dict[tuple[str, str, Resolution], Path] = {}
     counts: list[Count] = []
     for path in paths:
         for count in _counts(path):
@@ -73,17 +73,16 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
 def _counts(path: Path) -> Iterator[Count]:
     record = read_record(path, MemoryRecord, _REMEDY)
     for content in record.resolutions:
-        check_square(path, content.resolution)
         yield Count(
             method=record.method,
             variant=str(record.variant),
-            resolution_px=content.resolution.width_px,
+            resolution=content.resolution,
             device_type=record.device_type,
             content=content,
         )
 
 
-def _check_first(count: Count, path: Path, owner: dict[tuple[str, str, int], Path]) -> None:
+def _check_first(count: Count, path: Path, owner: dict[tuple[str, str, Resolution], Path]) -> None:
     if count.key in owner:
         where = "twice" if owner[count.key] == path else f"in {owner[count.key]} too"
         what = f"{' '.join(map(str, count.key))} px is counted {where}"
@@ -214,8 +213,7 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
             "method": count.method,
             "variant": count.variant,
             "device_type": count.device_type,
-            "resolution_px": count.resolution_px,
-            "pixels": count.resolution_px**2,
+            **size_values(count.resolution),
             "submodule": part.submodule,
             **terms,
             "total_bytes": sum(terms.values()),
@@ -252,8 +250,7 @@ def _method_row(count: Count) -> dict[str, Any]:
         "method": count.method,
         "variant": count.variant,
         "device_type": count.device_type,
-        "resolution_px": count.resolution_px,
-        "pixels": count.resolution_px**2,
+        **size_values(count.resolution),
         **sums,
         "total_bytes": sum(sums.values()),
         "image_bytes": content.image_bytes,

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from adscale.failure import FAILED, read_failure
 from adscale.files import read_record
 from adscale.memory_record import MemoryRecord
-from adscale.tables import Argument, Table, TableJob
+from adscale.resolution import resolution_words
+from adscale.tables import Argument, Table, TableJob, names_of
+
+from .columns import SIZE, size_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,12 +22,12 @@ if TYPE_CHECKING:
 Missing = Mapping[str, Any]
 """Columns that name a run or count, and the problem in `missing`."""
 
-NAMES = ("device", "method", "variant", "resolution_px", "process", "pass")
+NAMES = ("device", "method", "variant", "resolution", "process", "pass")
 BEGIN = "missing: "
 NOT_COUNTED = "not counted: "
 REFUSED = f"{NOT_COUNTED}refused: "
 """Begins what is said of a resolution at which a method does not run."""
-MOST_SIDES = 3
+MOST_SIZES = 3
 """So many resolutions are named one by one."""
 
 NAMED = 6
@@ -72,8 +75,7 @@ def _of_failure(failure: Failure, by_pass: str) -> Missing:
         "device_type": request.device_type,
         "method": request.method,
         "variant": request.variant,
-        "resolution_px": request.resolution.width_px,
-        "pixels": request.resolution.pixels,
+        **size_values(request.resolution),
         "process": request.process,
         "pass": by_pass,
         "status": FAILED,
@@ -88,8 +90,7 @@ def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
             yield {
                 "method": record.method,
                 "variant": record.variant,
-                "resolution_px": one.resolution.width_px,
-                "pixels": one.resolution.pixels,
+                **size_values(one.resolution),
                 "missing": f"{REFUSED if one.by_method else NOT_COUNTED}{one.reason}",
             }
 
@@ -114,7 +115,7 @@ def read_rows(file: Path, table: Table) -> list[Missing]:
     from .tables import read_missing
 
     rows = read_missing(file, table.schema).to_dict("records")
-    known = (*NAMES, "device_type", "pixels", "status", "missing")
+    known = (*NAMES, *names_of(SIZE), "device_type", "status", "missing")
     return [
         {
             **{str(k): v for k, v in row.items() if k in known and not pd.isna(v)},
@@ -146,7 +147,7 @@ def add_missing(table: pd.DataFrame, missing: Sequence[Missing]) -> pd.DataFrame
     schema = {str(name): str(kind) for name, kind in table.dtypes.items()}
     if not {"method", "missing"} <= schema.keys():
         return table
-    rows = [_row(one, sides, schema) for one, sides in _alike(missing, schema)]
+    rows = [_row(one, sizes, schema) for one, sizes in _alike(missing, schema)]
     if not rows:
         return table
     more = make_table(rows, schema)  # type: ignore[arg-type] # types of our own tables
@@ -155,28 +156,28 @@ def add_missing(table: pd.DataFrame, missing: Sequence[Missing]) -> pd.DataFrame
 
 def _alike(
     missing: Iterable[Missing], schema: Mapping[str, str]
-) -> Iterator[tuple[Missing, list[int]]]:
-    """What is told in one row, and the sides that it tells of in words."""
-    groups: dict[tuple[Any, ...], tuple[Missing, list[int]]] = {}
+) -> Iterator[tuple[Missing, list[str]]]:
+    """What is told in one row, and the resolutions that it tells of in words."""
+    groups: dict[tuple[Any, ...], tuple[Missing, list[str]]] = {}
     for one in missing:
         key = tuple(one.get(name) for name in (*NAMES, "missing") if _own_row(name, schema))
-        _, sides = groups.setdefault(key, (one, []))
-        side_px = one.get("resolution_px")
-        if "resolution_px" not in schema and side_px is not None and side_px not in sides:
-            sides.append(int(side_px))
+        _, sizes = groups.setdefault(key, (one, []))
+        size = one.get("resolution")
+        if "resolution" not in schema and size is not None and size not in sizes:
+            sizes.append(str(size))
     yield from groups.values()
 
 
 def _own_row(name: str, schema: Mapping[str, str]) -> bool:
-    return name != "resolution_px" or name in schema
+    return name != "resolution" or name in schema
 
 
-def _row(one: Missing, sides_px: Sequence[int], schema: Mapping[str, str]) -> dict[str, Any]:
+def _row(one: Missing, sizes: Sequence[str], schema: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(schema)
     row |= {name: value for name, value in one.items() if name in schema}
     if "precision" in schema:
         row["precision"] = str(one.get("variant")).partition("-")[2] or None
-    said = [f"{', '.join(map(str, sides_px))} px"] if sides_px else []
+    said = [f"{', '.join(sizes)} px"] if sizes else []
     if "pass" not in schema and one.get("pass") == "latency":
         said.append("latency pass")
     if "process" not in schema and one.get("process", 1) > 1:
@@ -192,14 +193,13 @@ def missing_names(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
         missing: as tables say it; the same failure may stand in several of them.
         named: so many methods are named; of the others their number.
     """
-    found: dict[str, dict[str, set[int]]] = {}
+    found: dict[str, dict[str, set[str]]] = {}
     for one in missing:
         name = " ".join(str(one[key]) for key in ("method", "variant") if one.get(key))
         said = str(one["missing"])
         what = "not counted" if NOT_COUNTED in said else "not measured"
         what = "refused" if REFUSED in said else what
-        sides = found.setdefault(name, {}).setdefault(what, set())
-        sides.update([] if one.get("resolution_px") is None else [int(one["resolution_px"])])
+        found.setdefault(name, {}).setdefault(what, set()).update(_size(one))
     words = [
         f"{name} ({', '.join(f'{what}{_at(px)}' for what, px in parts.items())})"
         for name, parts in found.items()
@@ -208,33 +208,36 @@ def missing_names(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
     return words if more <= 0 else [*words[:named], f"{more} more"]
 
 
-def _at(sides_px: set[int]) -> str:
-    if len(sides_px) > MOST_SIDES:
-        return f" at {len(sides_px)} resolutions"
-    return f" at {', '.join(f'{side:,}' for side in sorted(sides_px))} px" if sides_px else ""
+def _size(one: Missing) -> list[str]:
+    return [] if one.get("resolution") is None else [str(one["resolution"])]
+
+
+def _at(sizes: set[str]) -> str:
+    if len(sizes) > MOST_SIZES:
+        return f" at {len(sizes)} resolutions"
+    return f" at {resolution_words(sizes)} px" if sizes else ""
 
 
 def missing_words(missing: Iterable[Missing], named: int = NAMED) -> list[str]:
     """What is missing in words such as ``Small reference-fp32 at 256, 288 px (problem)``."""
-    sides: dict[tuple[str, ...], set[int]] = {}
+    sizes: dict[tuple[str, ...], set[str]] = {}
     passes: dict[tuple[str, ...], set[str]] = {}
     for one in missing:
         problem = str(one["missing"]).removeprefix("latency pass: ")
         by_pass = "latency" if problem != one["missing"] else str(one.get("pass", "profiled"))
         key = (*(str(one.get(name, "")) for name in ("method", "variant", "device")), problem)
         passes.setdefault(key, set()).add(by_pass)
-        side_px = one.get("resolution_px")
-        sides.setdefault(key, set()).update([] if side_px is None else [int(side_px)])
-    words = [_words(*key, passes=passes[key], sides_px=px) for key, px in sides.items()]
+        sizes.setdefault(key, set()).update(_size(one))
+    words = [_words(*key, passes=passes[key], sizes=of) for key, of in sizes.items()]
     more = len(words) - named
     return words if more <= 0 else [*words[:named], f"{more} more"]
 
 
 def _words(
-    method: str, variant: str, device: str, problem: str, *, passes: set[str], sides_px: set[int]
+    method: str, variant: str, device: str, problem: str, *, passes: set[str], sizes: set[str]
 ) -> str:
     name = " ".join(filter(None, (method, variant)))
-    at = f" at {', '.join(f'{side:,}' for side in sorted(sides_px))} px" if sides_px else ""
+    at = f" at {resolution_words(sizes)} px" if sizes else ""
     by_pass = "latency pass" if passes == {"latency"} else ""
     where = ", ".join(filter(None, (by_pass, f"on {device}" if device else "")))
     return f"{name}{at}{f', {where}' if where else ''} ({problem})"

@@ -14,13 +14,14 @@ from adscale.tables import (
     TableJob,
     integer,
     join,
+    names_of,
     pick,
     real,
     table_argument,
     text,
 )
 
-from .columns import CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, STATUS
+from .columns import CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, SIZE, STATUS
 from .memory_table import MEMORY
 from .runtime_table import RUNTIME
 
@@ -59,7 +60,7 @@ IMPLEMENTATIONS = Table(
     columns=join(
         pick(PART, "device", "hardware", "method"),
         text("precision", means="of both"),
-        pick(PART, "resolution_px", "submodule", "role"),
+        pick(PART, *names_of(SIZE), "submodule", "role"),
         CLOCK,
         integer("reference_images", "optimized_images", means="sizes of the two samples"),
         text("reference_verdict", "optimized_verdict",
@@ -93,12 +94,14 @@ is counted.""",
 REFERENCE, OPTIMIZED = "reference-", "optimized-"
 _FLOP_PER_MS = 1e-6
 """In 10⁹ FLOP per second."""
-_OF_COUNT = ["method", "variant", "resolution_px"]
+_OF_COUNT = ["method", "variant", "resolution"]
 _COPIED = [
-    *("device", "device_type", "hardware", "method", "variant", "resolution_px", "pixels"),
+    *("device", "device_type", "hardware", "method", "variant", *names_of(SIZE)),
     *("submodule", "role", "clock", "status", "images", "mean_ms", "ci95_low_ms", "ci95_high_ms"),
 ]
-_PAIRED = ["device", "method", "precision", "resolution_px", "submodule"]
+_PAIRED = ["device", "method", "precision", "resolution", "submodule"]
+_OF_BOTH = [name for name in names_of(SIZE) if name not in _PAIRED]
+_OF_BOTH += ["hardware", "role", "clock"]
 _SIDES = ("_reference", "_optimized")
 
 
@@ -205,7 +208,7 @@ def _ratios(
         counted = counts.loc[key] if key in counts.index else None
         yield {
             **{name: pair[name] for name in _PAIRED},
-            **{name: pair[f"{name}_reference"] for name in ("hardware", "role", "clock")},
+            **{name: pair[f"{name}_reference"] for name in _OF_BOTH},
             "reference_images": pair["images_reference"],
             "optimized_images": pair["images_optimized"],
             "reference_verdict": pair["verdict_reference"],

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adscale.command_line import side
 from adscale.errors import ArgumentError
 from adscale.files import output_file
+from adscale.resolution import resolution_argument
 
 from .arguments import positive
 
@@ -124,7 +124,11 @@ def _add_claims(subparsers: Subparsers) -> None:
     parser.add_argument("claim", choices=list(CLAIMS), metavar="CLAIM", help=", ".join(CLAIMS))
     parser.add_argument("counts", type=Path, nargs="+", metavar="memory.json")
     parser.add_argument(
-        "--at", type=side, nargs="+", metavar="PX", help="these resolutions only (default: all)"
+        "--at",
+        type=resolution_argument,
+        nargs="+",
+        metavar="RESOLUTION",
+        help="these resolutions only (default: all)",
     )
     parser.add_argument(
         "--tflops",
@@ -140,12 +144,12 @@ def _claims(options: argparse.Namespace) -> None:
 
     counts = read_counts(options.counts)
     if options.at is not None:
-        counted = sorted({count.resolution_px for count in counts})
-        lacking = [str(px) for px in options.at if px not in counted]
+        counted = sorted({count.resolution for count in counts})
+        lacking = [str(one) for one in options.at if one not in counted]
         if lacking:
             what = f"nothing is counted at {', '.join(lacking)} px"
             raise ArgumentError("--at", what, f"choose from: {', '.join(map(str, counted))}")
-        counts = [count for count in counts if count.resolution_px in options.at]
+        counts = [count for count in counts if count.resolution in options.at]
     print(_text(_table(options.claim, counts, options.tflops)))
 
 

@@ -85,7 +85,7 @@ def _moderate(
         for mean in known
     ]
     variances = [share**2 * count for share, count in zip(shares, counts, strict=True)]
-    labels = ("device", "method", "variant", "resolution_px")
+    labels = ("device", "method", "variant", "resolution")
     runs = [
         tuple(column_of(records[number], name, suffix) for name in labels) for number in numbers
     ]

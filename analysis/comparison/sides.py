@@ -129,8 +129,8 @@ def _labelled(side: Side, pairs: Pairs) -> Side:
 
 
 def _inventory(side: Side) -> str:
-    """`device lab, method M and N, variant reference-fp32, resolution_px 256, clock host`."""
-    columns = (*LABELS, "resolution_px", "clock")
+    """`device lab, method M and N, variant reference-fp32, resolution 256, clock host`."""
+    columns = (*LABELS, "resolution", "clock")
     return ", ".join(f"{name} {_listed(side.runtime[name].unique())}" for name in columns)
 
 
@@ -149,7 +149,7 @@ FINGERPRINT = (
 )  # fmt: skip
 """Columns of `runs.csv` that say with what and how a run was measured."""
 
-_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution_px", "pass"]
+_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution", "pass"]
 _NOT_RECORDED = "none"
 
 

@@ -93,7 +93,7 @@ def _cells(row: pd.Series) -> tuple[str, ...]:
         ratio,
         f"{shown_low} to {shown_high}" if shown_low else "",
         *("" if pd.isna(value) else known(value) for value in compared),
-        f"{row['resolution_px']}",
+        str(row["resolution"]),
         str(row["submodule"]),
         str(row["clock"]),
         str(row["reason"]),

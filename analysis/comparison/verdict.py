@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from adscale.tables import Columns, flag, integer, join, pick, real, schema_of, text
+from adscale.tables import Columns, flag, integer, join, names_of, pick, real, schema_of, text
 
-from ..columns import CLOCK, PART
+from ..columns import CLOCK, PART, SIZE
 from ..numbers import known
 from ..profiles.times import MAIN_CLOCK
 from ..statistics.ratio import Ratio, Statistic
@@ -210,7 +210,7 @@ def _of_side(side: str) -> Columns:
 _OF_BOTH = (*_LABELS, "processes", "images", "mean_ms", "median_ms")
 
 COMPARISON = join(
-    pick(PART, "resolution_px", "pixels", "submodule", "role"),
+    pick(PART, *names_of(SIZE), "submodule", "role"),
     CLOCK,
     flag("is_main_clock", means="whether it is the one that counts as the runtime on A: `host` on "
          "a CPU, `busy` on a GPU. Those and `latency` are printed and drawn"),
@@ -231,10 +231,12 @@ COMPARISON = join(
 )  # fmt: skip
 """Columns of `comparison.csv`."""
 
+_OF_SIZE = [name for name in names_of(SIZE) if name != "resolution"]
+
 ROLES = ("submodule", "image", "end_to_end")
 """The roles that are compared. Work around an image is in `end_to_end` and depends on its files."""
 
-_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution_px", "submodule", "clock"]
+_KEY = [*(f"{PAIRED}{label}" for label in LABELS), "resolution", "submodule", "clock"]
 
 
 def comparison_table(
@@ -313,8 +315,8 @@ def judge_pairs(
 def _row(pair: Record, judged: Judged, margin: float) -> dict[str, Any]:
     clock, ratio, verdict = pair["clock"], judged.ratio, judged.verdict
     return {
-        **{name: pair[name] for name in ("resolution_px", "submodule", "clock")},
-        **{name: pair[f"{name}_a"] for name in ("pixels", "role")},
+        **{name: pair[name] for name in ("resolution", "submodule", "clock")},
+        **{name: pair[f"{name}_a"] for name in (*_OF_SIZE, "role")},
         "is_main_clock": clock == MAIN_CLOCK[pair["device_type_a"]],
         **{f"{side}_{name}": pair[f"{name}_{side}"] for side in "ab" for name in _OF_BOTH},
         **{f"{side}_run_verdict": pair[f"verdict_{side}"] for side in "ab"},

@@ -128,14 +128,12 @@ def answer(
 
 
 def _image_words(row: Mapping[str, Any]) -> str:
-    """The image of the sensor, and the square that stands for it."""
-    side, width = row["sensor_px"], row["sensor_width_px"]
-    if pd.isna(width):
-        return f"{row['megapixels']:g} MP ({side} px)"
-    size = f"{width} x {row['sensor_height_px']} px"
-    name = "" if row["sensor"] == size.replace(" px", "").replace(" ", "") else f"{row['sensor']}, "
-    square = "" if width == row["sensor_height_px"] else f", as the square with {side} px"
-    return f"{name}{size} ({row['megapixels']:.3g} MP{square})"
+    """The image of the sensor, or the square that stands for it."""
+    size = row["sensor_resolution"]
+    if pd.isna(row["sensor_width_px"]):
+        return f"{row['megapixels']:g} MP (as a square with {size} px)"
+    name = "" if row["sensor"] == size else f"{row['sensor']}, "
+    return f"{name}{size} px ({row['megapixels']:.3g} MP)"
 
 
 def _timed_words(row: Mapping[str, Any], cycle_ms: float | None) -> str:
@@ -190,7 +188,8 @@ def _memory_words(row: Mapping[str, Any]) -> str:
         return ""
     low, high = row["counted_low_bytes"], row["counted_high_bytes"]
     size = f"more than {low / GIB:.4g}" if pd.isna(high) else between_gib(low, high)
-    at = "" if row["resolution_px"] == row["sensor_px"] else f" at {row['resolution_px']} px"
+    same = row["resolution"] == row["sensor_resolution"]
+    at = "" if same else f" at {row['resolution']} px, to which the image is padded"
     return f"{size} GiB {row['memory_basis']}{at}, context {row['context_basis']}"
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from adscale.resolution import Resolution
+
+from ..columns import BY_SIZE, images_in
 from ..figures.captions import DEVICE_WORDS
 from ..numbers import places
 
@@ -40,12 +42,21 @@ share, as that of a Jetson.
 An assumption, wide on purpose: it depends on desktop, drivers and what else runs.
 """
 
-ADMISSIBLE_STEP = 1.02
-"""A counted side that is at most this much larger may be that of the sensor, rounded up by a method
-that runs at some sides only."""
+MOST_PADDING_PX = 64
+"""A counted image that is less than this wider and higher may be that of the sensor, padded to the
+next one at which a method runs: no stride of a network is larger."""
 
-STEEPEST_GROWTH = 4
-"""Power of the side with which memory grows at most: that of attention over all positions."""
+SHAPE = 0.02
+"""How much of its memory an image may need more or less than another of as many pixels.
+
+Of our methods it is at most 0.006, counted from 1:1 to 4:1 (docs/feasibility.md).
+"""
+
+AS_MANY = 0.02
+"""Images whose pixels differ by less are said to have about as many."""
+
+STEEPEST_GROWTH = 2
+"""Power of the pixels with which memory grows at most: that of attention over all positions."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +84,19 @@ class Need:
     """The bytes that a method in a variant needs at an image.
 
     Attributes:
-        side_px: side at which it was counted: that of the sensor, or the next larger one counted,
-            since a method may not run at every side.
+        resolution: at which it was counted: that of the sensor, or the next larger one counted,
+            to which its image is padded, since a method may not run at every one.
         counted_low: counted for tensors and libraries, at least.
-        counted_high: the same at most: greater than `counted_low` where the count lies between the
-            sides next to the one asked for; None where nothing as large was counted.
+        counted_high: the same at most: greater than `counted_low` where the count lies between
+            images with fewer and with more pixels; None where nothing as large was counted.
         context: what the process takes besides.
-        basis: `counted`, `counted between A and B px`, or `counted up to A px`.
+        basis: `counted`, `counted at A px, of about as many pixels`, `counted between A and B px`,
+            or `counted up to A px`.
         device_type: for which it was counted.
         incomplete: what is not in the count, so that it holds from below only; None: nothing.
     """
 
-    side_px: int
+    resolution: Resolution
     counted_low: int
     counted_high: int | None
     context: Context
@@ -172,40 +184,53 @@ def counts_for(
     own = measured.loc[is_own & measured["counted_bytes"].notna()]
     if own.empty:
         return counts
-    largest = own.sort_values("counted_bytes").drop_duplicates("resolution_px", keep="last")
+    largest = own.sort_values("counted_bytes").drop_duplicates("resolution", keep="last")
     found: pd.DataFrame = largest.rename(columns={"counted_bytes": "needed_bytes"})
     return found
 
 
-def need_at(counts: pd.DataFrame, side_px: int, context: Context) -> Need:
-    """Return the memory that is needed at a side.
+def _is_padded(asked: Resolution, size: Resolution) -> bool:
+    """Whether a size may be the one to which a method pads the image that is asked for."""
+    more = (size.width_px - asked.width_px, size.height_px - asked.height_px)
+    return min(more) >= 0 and max(more) < MOST_PADDING_PX
+
+
+def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
+    """Return the memory that is needed at an image.
+
+    Between counts the pixels decide: the next image with fewer bounds it from below, the next with
+    more from above, each by `SHAPE` less sharply where neither has room in the other.
 
     Args:
         counts: rows of `memory_methods.csv` of one method in one variant, at least one.
-        side_px: of the sensor's square image.
+        asked: the image of the sensor.
         context: to add.
     """
-    rows = counts.sort_values("resolution_px")
-    sides = rows["resolution_px"].to_numpy(dtype=np.int64)
-    needed = rows["needed_bytes"].to_numpy(dtype=np.int64)
-    above = int(np.searchsorted(sides, side_px))
-    beyond = above == len(sides)
-    exact = not beyond and sides[above] <= side_px * ADMISSIBLE_STEP
-    low = needed[above - 1] if above else 0
-    if exact:  # the method may run at a smaller side that was not counted
-        low = max(low, needed[above] * (side_px / sides[above]) ** STEEPEST_GROWTH)
-    if exact:
-        basis = "counted"
-    elif beyond:
-        basis = f"counted up to {sides[-1]} px"
+    rows = counts.sort_values(BY_SIZE)
+    known = {Resolution.of(row["resolution"]): row for _, row in rows.iterrows()}
+    needed = {size: int(row["needed_bytes"]) for size, row in known.items()}
+    padded = next((size for size in known if _is_padded(asked, size)), None)
+    above = padded or next((size for size in known if size.pixels >= asked.pixels), None)
+    below = next((size for size in reversed(known) if size.pixels <= asked.pixels), None)
+    low = 0.0 if below is None else needed[below] * (1 if asked.holds(below) else 1 - SHAPE)
+    high = None
+    if above is None:
+        basis = f"counted up to {max(known)} px"
     else:
-        basis = f"counted between {sides[above - 1] if above else 0} and {sides[above]} px"
-    nearest = rows.iloc[min(above, len(sides) - 1)]
+        high = math.ceil(needed[above] * (1 if above.holds(asked) else 1 + SHAPE))
+        share = asked.pixels / above.pixels
+        least = needed[above] * share**STEEPEST_GROWTH * (1 if padded else 1 - SHAPE)
+        if padded or share >= 1 - AS_MANY:  # the method may run there, too, and nobody counted
+            low = max(low, least)
+            basis = "counted" if padded else f"counted at {above} px, of about as many pixels"
+        else:
+            basis = f"counted between {below or 0} and {above} px"
+    nearest = known[above or max(known)]
     incomplete = nearest["incomplete"]
     return Need(
-        side_px=int(sides[above]) if exact else side_px,
+        resolution=padded or asked,
         counted_low=int(low),
-        counted_high=None if beyond else int(needed[above]),
+        counted_high=high,
         context=context,
         basis=basis,
         device_type=str(nearest["device_type"]),
@@ -277,24 +302,24 @@ RAN, OUT_OF_MEMORY = "ok", "out_of_memory"
 """Statuses of runs that say something; one that was predicted to run out says nothing new."""
 
 
-def observed(runtime: pd.DataFrame, side_px: int) -> tuple[str, str] | None:
-    """Whether an image fits, as runs at its side, at a larger or at a smaller one tell.
+def observed(runtime: pd.DataFrame, asked: Resolution) -> tuple[str, str] | None:
+    """Whether an image fits, as runs of it tell, of such that hold it, or that it holds.
 
     Args:
         runtime: rows of `runtime.csv` of one device, method and variant.
-        side_px: of the image.
+        asked: the image.
 
     Returns:
         `fits`, `does_not_fit` or, where runs contradict each other, `uncertain`; and why, in
         words. None where no run tells.
     """
-    sides = runtime["resolution_px"]
-    ran = sides[(runtime["status"] == RAN) & (sides >= side_px)]
-    lost = sides[(runtime["status"] == OUT_OF_MEMORY) & (sides <= side_px)]
-    if len(ran) and len(lost):
-        return "uncertain", f"ran at {ran.min()} px, but not at {lost.max()} px"
-    if len(ran):
-        return "fits", f"ran at {ran.min()} px"
-    if len(lost):
-        return "does_not_fit", f"ran out of memory at {lost.max()} px"
+    ran = [one for one in images_in(runtime[runtime["status"] == RAN]) if one.holds(asked)]
+    too_large = images_in(runtime[runtime["status"] == OUT_OF_MEMORY])
+    lost = [one for one in too_large if asked.holds(one)]
+    if ran and lost:
+        return "uncertain", f"ran at {ran[0]} px, but not at {lost[-1]} px"
+    if ran:
+        return "fits", f"ran at {ran[0]} px"
+    if lost:
+        return "does_not_fit", f"ran out of memory at {lost[-1]} px"
     return None

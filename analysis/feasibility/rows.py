@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adscale.names import sensor_side_px
+from adscale.resolution import Resolution
 
+from ..columns import BY_SIZE
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors
+from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors, sizes_of_images
 from ..hardware import Sensor
 from ..statistics.summary import Estimate
 from .devices import Target
@@ -65,7 +66,7 @@ class Speed:
 
 
 class Latencies:
-    """The known latency of a method in a variant on a device, at any side.
+    """The known latency of a method in a variant on a device, at any size.
 
     Args:
         runtime: rows of `runtime.csv` of one device, method and variant.
@@ -74,23 +75,23 @@ class Latencies:
 
     def __init__(self, runtime: pd.DataFrame, prior: Prior = NOTHING_KNOWN) -> None:
         rows = runtime[(runtime["clock"] == LATENCY) & (runtime["submodule"] == END_TO_END)]
-        self._rows = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
+        self._rows = rows[rows["mean_ms"].notna()].sort_values(BY_SIZE)
         self._prior = prior
 
-    def at(self, side_px: int) -> Speed | str:
-        """Latency at a side in px; or why it cannot be told."""
+    def at(self, resolution: Resolution) -> Speed | str:
+        """Latency at a resolution; or why it cannot be told."""
         rows = self._rows
         if rows.empty:
             return "no latency was measured"
-        exact = rows[rows["resolution_px"] == side_px]
+        exact = rows[rows["resolution"] == str(resolution)]
         if len(exact):
             row = exact.iloc[0]
             measured = (_known(_estimate(row, MEAN_COLUMNS)), _estimate(row, P99_COLUMNS))
             return Speed(*measured, "measured", 1.0, *_runs(exact))
-        mean = _predicted(self._mean, side_px)
+        mean = _predicted(self._mean, resolution)
         if isinstance(mean, str):
             return mean
-        factor = (side_px / float(rows["resolution_px"].max())) ** 2
+        factor = resolution.pixels / int(rows["pixels"].max())
         return Speed(
             mean,
             self._p99(mean),
@@ -120,7 +121,7 @@ class Latencies:
     def _mean(self) -> Growth:
         errors = relative_errors(self._rows)
         return fit_growth(
-            self._rows["resolution_px"].astype(float).tolist(),
+            sizes_of_images(list(map(Resolution.of, self._rows["resolution"]))),
             self._rows["mean_ms"].astype(float).tolist(),
             "ms",
             relative_std=errors and errors.std,
@@ -146,8 +147,8 @@ def _known(estimate: Estimate | None) -> Estimate:
     return estimate
 
 
-def _predicted(growth: Growth, side_px: int) -> Estimate | str:
-    curve = growth.curve([side_px])
+def _predicted(growth: Growth, resolution: Resolution) -> Estimate | str:
+    curve = growth.curve(sizes_of_images([resolution]))
     if curve.refused[0]:
         return f"extrapolation refused: {curve.refused[0]}"
     low, high = float(curve.band_low[0]), float(curve.band_high[0])
@@ -184,9 +185,9 @@ class _Pair:
         self._target = target
         ran = _ran_at(tables.runtime, method, variant)
         self._refused = {
-            side_px: reason
-            for (*of, side_px), reason in tables.refused.items()
-            if of == [method, variant] and side_px not in ran
+            resolution: reason
+            for (*of, resolution), reason in tables.refused.items()
+            if of == [method, variant] and resolution not in ran
         }
         context = measured_context(tables.measured, target.hardware, method, variant)
         self._context = in_unified_memory(context) if target.unified_memory else context
@@ -198,14 +199,14 @@ class _Pair:
             self._latencies = Latencies(self._runs, _prior(tables.memory, method, variant))
 
     def row(self, sensor: Sensor) -> dict[str, Any]:
-        target, side_px = self._target, sensor_side_px(sensor.megapixels)
-        refused = self._refusal(side_px)
+        target, asked = self._target, sensor.resolution
+        refused = self._refusal(asked)
         need: Need | None = None
         speed: Speed | str | None = refused
         verdict, basis, reason = "refused", "counted", str(refused)
         if refused is None:
-            need = need_at(self._counts, side_px, self._context)
-            speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.side_px)
+            need = need_at(self._counts, asked, self._context)
+            speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.resolution)
             verdict, basis, reason = self._verdict(need)
         return {
             "gpu": target.name,
@@ -218,8 +219,8 @@ class _Pair:
             "line_scan": sensor.line_scan,
             "megapixels": sensor.megapixels,
             **self._names,
-            "sensor_px": side_px,
-            "resolution_px": side_px if need is None else need.side_px,
+            "sensor_resolution": str(asked),
+            "resolution": str(asked if need is None else need.resolution),
             "verdict": verdict,
             "verdict_basis": basis,
             "reason": reason,
@@ -230,16 +231,16 @@ class _Pair:
             "latency_problem": speed if isinstance(speed, str) else None,
         }
 
-    def _refusal(self, side_px: int) -> str | None:
-        """Why the method does not run at a side; a run anywhere outweighs what its count says."""
-        reason = self._refused.get(side_px)
+    def _refusal(self, resolution: Resolution) -> str | None:
+        """Why the method does not run at a resolution; a run anywhere outweighs its count."""
+        reason = self._refused.get(str(resolution))
         return None if reason is None else f"refused: {reason}"
 
     def _verdict(self, need: Need) -> tuple[str, str, str]:
         """Verdict, basis and reason: a run that was measured outweighs a count."""
         target = self._target
         verdict, reason = fits(need, target.memory_bytes, target.device_type)
-        seen = None if self._runs is None else observed(self._runs, need.side_px)
+        seen = None if self._runs is None else observed(self._runs, need.resolution)
         if seen is None or target.memory_bytes is None or target.measured_bytes is None:
             return verdict, "counted", reason
         where = f"on {target.device}"
@@ -255,12 +256,12 @@ class _Pair:
         return verdict, "counted", reason
 
 
-def _ran_at(runtime: pd.DataFrame | None, method: str, variant: str) -> set[int]:
-    """Sides in px at which a method was run on any device."""
+def _ran_at(runtime: pd.DataFrame | None, method: str, variant: str) -> set[str]:
+    """Resolutions at which a method was run on any device."""
     if runtime is None:
         return set()
     own = (runtime["method"] == method) & (runtime["variant"] == variant)
-    return set(runtime.loc[own & (runtime["status"] == RAN), "resolution_px"])
+    return set(runtime.loc[own & (runtime["status"] == RAN), "resolution"])
 
 
 def _prior(memory: pd.DataFrame | None, method: str, variant: str) -> Prior:

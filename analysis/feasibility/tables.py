@@ -54,20 +54,20 @@ FEASIBILITY = Table(
         flag("line_scan", means="whether it is a line-scan sensor"),
         real("megapixels", means="its pixels in millions", unit="MP"),
         METHOD,
-        integer("sensor_px", means="side of the square image with as many pixels, rounded "
-                "up, which stands for width and height"),
-        integer("resolution_px", means="side that is judged: the same, or the one to which the "
-                "method rounds it up"),
+        text("sensor_resolution", means="its image: width × height, or, where only its megapixels "
+             "are given, the square with as many pixels, rounded up"),
+        text("resolution", means="that is judged: the same, or the next larger one at which the "
+             "method runs, to which the image is padded"),
         text("verdict", means="`fits`, `does_not_fit`, `uncertain`, `refused`"),
         text("verdict_basis", means="`measured`: by a run on the device; `counted`: by the two "
              "ends"),
         text("reason", means="of the verdict, in words"),
         integer("counted_low_bytes", "counted_high_bytes", means="what the device must hold by "
                 "the count (`needed_bytes` of `memory_methods.csv`); they differ between two "
-                "counted sides. Null where it was counted for another type of device"),
+                "counted images. Null where it was counted for another type of device"),
         integer("needed_low_bytes", "needed_high_bytes", means="the two ends, see above"),
-        text("memory_basis", means="`counted`, `counted between A and B px`, or `counted up to A "
-             "px`"),
+        text("memory_basis", means="`counted`, `counted at A px, of about as many pixels`, "
+             "`counted between A and B px`, or `counted up to A px`"),
         text("context_basis", means="`measured` or `assumed`"),
         text("device", "hardware", means="the device whose runs and latency are used, and its "
              "model; null: none"),
@@ -124,15 +124,14 @@ class FeasibilityTables:
         memory: `memory.csv`, for how the submodules grow; None: nothing is known of that.
         runtime: `runtime.csv`; None: nothing is said of time.
         measured: `memory_measured.csv`; None: contexts are assumed.
-        refused: why a method in a variant does not run at a side, by method, variant and side in
-            px.
+        refused: why a method in a variant does not run at a resolution, by these three.
     """
 
     counts: pd.DataFrame
     memory: pd.DataFrame | None = None
     runtime: pd.DataFrame | None = None
     measured: pd.DataFrame | None = None
-    refused: Mapping[tuple[str, str, int], str] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
@@ -208,7 +207,7 @@ def read_tables(folder: Path) -> FeasibilityTables:
         runtime=optional(RUNTIME),
         measured=optional(MEASURED_MEMORY),
         refused={
-            (one["method"], one["variant"], one["resolution_px"]): reason
+            (one["method"], one["variant"], one["resolution"]): reason
             for one in read_rows(counts, MEMORY_METHODS)
             if (reason := refusal(one)) is not None
         },
@@ -245,7 +244,7 @@ FEASIBLE = TableJob(
     help="does it fit, and is it fast enough?",
     description="""Answers in one line per method and variant, from the tables of a study.
 With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
-Each sensor is judged as the square image with as many pixels.""",
+A sensor of which only the megapixels are given is judged as a square image.""",
     arguments=(
         Argument(
             "--tables",

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
+from adscale.resolution import Resolution
+
+from ..columns import images_in
 from .canvas import (
     Style,
     add_legend,
@@ -47,7 +50,7 @@ def panels(figure: Figure, count: int, style: Style, least_mm: float) -> list[Ax
         axes.set_visible(False)
     for axes in found[max(count - columns, 0) : count]:
         axes.xaxis.set_tick_params(labelbottom=True)
-        axes.set_xlabel("side of the image in px")
+        axes.set_xlabel(SIDE)
     return found[:count]
 
 
@@ -61,24 +64,47 @@ def _columns(count: int, style: Style, least_mm: float) -> int:
     return min(room, 2 if count == 4 else count)  # four in three columns would leave two places
 
 
-def side_ticks(axes: Axes, sides_px: Iterable[int], most: int) -> None:
-    """Measured sides as ticks: the outermost, and those between that leave room for the numbers.
+def size_ticks(axes: Axes, rows: pd.DataFrame, most: int) -> None:
+    """Measured resolutions as ticks: the outermost, and those between that leave room for others.
 
     Args:
-        axes: linear to the right.
-        sides_px: measured, in any order, also repeatedly.
-        most: how many numbers there is room for.
+        axes: linear to the right, over the square root of the pixels.
+        rows: measured, with the columns of a size, in any order, also repeatedly.
+        most: how many sides there is room for. Of a width and a height there is for half as many.
     """
-    import pandas as pd
-
-    sides = sorted({int(side) for side in sides_px if not pd.isna(side)})
-    shown = [sides[0], sides[-1]]
-    apart = (sides[-1] - sides[0]) / most
-    for side in sides[1:-1]:
-        if min(abs(side - other) for other in shown) >= apart:
-            shown.append(side)
-    axes.set_xticks(sorted(set(shown)), [f"{side:,}" for side in sorted(set(shown))])
+    sizes = images_in(rows)
+    if any(not size.is_square for size in sizes):
+        most = max(most // 2, 1)
+        axes.set_xlabel(axes.get_xlabel() and WIDTH_HEIGHT)
+    shown = [sizes[0], sizes[-1]]
+    apart = (sizes[-1].side_px - sizes[0].side_px) / most
+    for size in sizes[1:-1]:
+        if min(abs(size.side_px - other.side_px) for other in shown) >= apart:
+            shown.append(size)
+    ticks = {size.side_px: size.words for size in sorted(set(shown))}
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.minorticks_off()
+
+
+SIDE = "side of the image in px"
+WIDTH_HEIGHT = "width x height of the image in px"
+"""Label of an axis with resolutions as ticks, where not all images are squares."""
+
+SIDE_OF_PIXELS = "square root of the pixels (of a square its side) in px"
+"""Label of an axis over the side, where not all images are squares."""
+
+FEW = 4
+"""So many widths and heights have room beside each other."""
+
+
+def name_sizes(axes: Axes, resolutions: Iterable[str], style: Style) -> None:
+    """Names columns or bars, which stand at 0, 1, 2, …, by their resolutions."""
+    sizes = [Resolution.of(one) for one in resolutions]
+    squares = all(size.is_square for size in sizes)
+    axes.set_xlabel(SIDE if squares else WIDTH_HEIGHT)
+    axes.set_xticks(range(len(sizes)), [size.words for size in sizes])
+    if not squares and len(sizes) > FEW:
+        axes.xaxis.set_tick_params(labelsize=style.font_pt - 3, rotation=30)
 
 
 def part_colour(submodule: str) -> str:
@@ -99,8 +125,15 @@ LOWEST = 1e-12
 PAPER_MODEL = "second-degree least-squares fit over the side length (the paper's model)"
 
 
-def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
-    """Logarithmic axes over the side, with the pixels above where nothing else is written there."""
+def scaling_axes(figure: Figure, label: str, rows: pd.DataFrame, *, with_pixels: bool) -> Axes:
+    """Logarithmic axes over the side, with the pixels above where nothing else is written there.
+
+    Args:
+        figure: empty.
+        label: upwards.
+        rows: what was measured or counted, with the columns of a size.
+        with_pixels: whether the axis above is added.
+    """
     from matplotlib.ticker import MaxNLocator
 
     axes: Axes = figure.subplots()
@@ -108,7 +141,8 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
     log_numbers(axes.yaxis)
     axes.xaxis.set_major_formatter(plain_number)
     axes.set_ylabel(label)
-    axes.set_xlabel("side of the image in px")
+    squares = all(size.is_square for size in images_in(rows))
+    axes.set_xlabel(SIDE if squares else SIDE_OF_PIXELS)
     axes.grid(visible=True, axis="both")
     if not with_pixels:
         return axes
@@ -120,7 +154,7 @@ def scaling_axes(figure: Figure, label: str, *, with_pixels: bool) -> Axes:
 
 
 def _megapixels(side_px: npt.ArrayLike) -> Floats:
-    """Return the megapixels of a square; odd, so monotonic below zero, where an axis may begin."""
+    """Return the megapixels of a side; odd, so monotonic below zero, where an axis may begin."""
     import numpy as np
 
     side = np.asarray(side_px, np.float64)
@@ -148,7 +182,7 @@ def draw_law(axes: Axes, curve: pd.DataFrame, number: int) -> None:
     shown = curve[curve["band_low"].notna()]
     low = np.maximum(_reals(shown, "band_low"), LOWEST)
     axes.fill_between(
-        _reals(shown, "resolution_px"), low, _reals(shown, "band_high"),
+        _reals(shown, "side_px"), low, _reals(shown, "band_high"),
         color=colour, alpha=0.2, linewidth=0,
     )  # fmt: skip
     _solid_then_dashed(axes, shown, "predicted", 1.0, colour)
@@ -162,7 +196,7 @@ def draw_paper_model(axes: Axes, curve: pd.DataFrame, number: int, scale: float 
 def draw_paper_model_beside(axes: Axes, curve: pd.DataFrame, number: int) -> None:
     """The paper's model beside the law chosen: thin and dotted."""
     axes.plot(
-        _reals(curve, "resolution_px"), _above_zero(curve, "study_predicted"), ":",
+        _reals(curve, "side_px"), _above_zero(curve, "study_predicted"), ":",
         color=method_look(number)["color"], linewidth=0.9,
     )  # fmt: skip
 
@@ -179,8 +213,8 @@ def finish(figure: Figure, axes: Axes, curves: pd.DataFrame, style: Style) -> No
     drawn = curves[curves["study_predicted"].notna() & (curves["basis"] == "extrapolated")]
     if not drawn.empty:
         measured = curves[curves["observed"].notna() & curves["method"].isin(drawn["method"])]
-        start = float(measured.groupby("method")["resolution_px"].max().min())
-        end = float(drawn["resolution_px"].max())
+        start = float(measured.groupby("method")["side_px"].max().min())
+        end = float(drawn["side_px"].max())
         factor = drawn["extrapolation_factor_pixels"].max()
         axes.axvspan(start, end, facecolor="none", edgecolor="#CCCCCC", hatch="///", zorder=0)
         axes.text(
@@ -203,9 +237,7 @@ def _solid_then_dashed(
         (pd.concat([curve[is_fitted].tail(1), curve[~is_fitted]]), "--"),
     )
     for part, line in parts:
-        axes.plot(
-            _reals(part, "resolution_px"), _above_zero(part, column) * scale, line, color=colour
-        )
+        axes.plot(_reals(part, "side_px"), _above_zero(part, column) * scale, line, color=colour)
 
 
 def _reals(rows: pd.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -88,8 +88,8 @@ def out_of_memory(rows: pd.DataFrame) -> str:
 
 def _listed(rows: pd.DataFrame, status: str) -> str:
     lost = rows[rows["status"] == status]
-    runs = lost[["method", "resolution_px"]].drop_duplicates().itertuples(index=False)
-    return ", ".join(f"{method} at {side_px} px" for method, side_px in runs)
+    runs = lost[["method", "resolution"]].drop_duplicates().itertuples(index=False)
+    return ", ".join(f"{method} at {size} px" for method, size in runs)
 
 
 def uncovered(rows: pd.DataFrame) -> str:

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
 
+from ..columns import BY_SIZE, images_in
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
     PANEL_FROM_MM,
     WHOLE_IMAGE,
+    name_sizes,
     panels,
     part_colour,
     part_name,
     row_count,
     scaling_axes,
-    side_ticks,
+    size_ticks,
 )
 from .canvas import (
     Drawing,
@@ -100,7 +102,7 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
     grid = panels(figure, len(parts), style, PANEL_FROM_MM)
     for axes, part in zip(grid, parts, strict=True):
         _draw_part(axes, part, measured[measured["submodule"] == part])
-        side_ticks(axes, runtime["resolution_px"], TICKS)
+        size_ticks(axes, runtime, TICKS)
     figure.supylabel("time per image in ms", fontsize=style.font_pt)
     _add_legend(figure, named, style)
     name = f"clocks_{first['device']}_{first['method']}_{first['variant']}"
@@ -119,7 +121,7 @@ def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
         of_clock = rows[rows["clock"] == clock]
         if not of_clock.empty:
             axes.errorbar(
-                of_clock["resolution_px"], of_clock["mean_ms"], half_widths(of_clock),
+                of_clock["side_px"], of_clock["mean_ms"], half_widths(of_clock),
                 color=colour, capsize=1.5, elinewidth=0.7, markersize=3.5, linewidth=1, **look,
             )  # fmt: skip
             cross_unsteady(axes, of_clock, of_clock["mean_ms"])
@@ -160,17 +162,17 @@ def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
 def _growth(measured: pd.DataFrame) -> str:
     """Say by how much the whole image grows by each clock; nothing with one resolution."""
     whole = measured[measured["submodule"] == WHOLE_IMAGE]
-    low_px, high_px = whole["resolution_px"].min(), whole["resolution_px"].max()
-    if whole.empty or low_px == high_px:
+    if whole["pixels"].nunique() < 2:
         return ""
+    (low, *_, high) = images_in(whole)
     grown = []
     for clock in LOOKS:
-        at = whole[whole["clock"] == clock].set_index("resolution_px")["mean_ms"]
-        if low_px in at.index and high_px in at.index:
-            grown.append(f"{clock} ×{at[high_px] / at[low_px]:.3g}")
-    pixels = (high_px / low_px) ** 2
+        at = whole[whole["clock"] == clock].set_index("resolution")["mean_ms"]
+        if {str(low), str(high)} <= {*at.index}:
+            grown.append(f"{clock} ×{at[str(high)] / at[str(low)]:.3g}")
+    pixels = high.pixels / low.pixels
     return (
-        f" The whole image from {low_px:,} to {high_px:,} px, ×{pixels:.3g} in pixels: "
+        f" The whole image from {low.words} to {high.words} px, ×{pixels:.3g} in pixels: "
         f"{', '.join(grown)}."
     )
 
@@ -206,14 +208,14 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
         f"{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "latency per image in ms", with_pixels=True)
+    axes = scaling_axes(figure, "latency per image in ms", points, with_pixels=True)
     measured = points[points["status"] == "ok"]
     for number, (method, group) in enumerate(measured.groupby("method", sort=False)):
         draw_points(axes, group, number, str(method))
         colour = method_look(number)["color"]
-        axes.plot(group["resolution_px"], group["mean_ms"], "-", color=colour, linewidth=0.8)
+        axes.plot(group["side_px"], group["mean_ms"], "-", color=colour, linewidth=0.8)
         axes.plot(
-            group["resolution_px"], group["p99_ms"].to_numpy("float64", na_value=float("nan")),
+            group["side_px"], group["p99_ms"].to_numpy("float64", na_value=float("nan")),
             linestyle=":", marker="_", color=colour, linewidth=0.8, markersize=7,
         )  # fmt: skip
     if measured.empty:
@@ -238,10 +240,10 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     first = runtime.iloc[0]
     rows = runtime[runtime["clock"] == "latency"]
     end_to_end = rows[rows["role"] == "end_to_end"]
-    whole = end_to_end.set_index("resolution_px").sort_index()
+    whole = end_to_end.sort_values(BY_SIZE).set_index("resolution")
     shown = rows[rows["submodule"].isin(PARTS)]
     stack = shown.pivot_table(
-        index="resolution_px", columns="submodule", values="mean_ms", dropna=False
+        index="resolution", columns="submodule", values="mean_ms", dropna=False
     ).reindex(index=whole.index, columns=list(PARTS))
     has_p99 = bool(end_to_end["p99_ms"].notna().any())
     caption = (
@@ -269,8 +271,7 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
     axes.yaxis.set_major_formatter(plain_number)
     axes.margins(y=0.14)
     axes.set_ylim(bottom=0)  # an interval of few images may reach below
-    axes.set_xlabel("side of the image in px")
-    axes.set_xticks(range(len(stack)), [f"{side_px:,}" for side_px in stack.index])
+    name_sizes(axes, stack.index, style)
     add_legend(figure, axes, style, most_columns=3)
     name = f"latency_parts_{first['device']}_{first['method']}_{first['variant']}"
     return Drawing(name, figure, rows.assign(basis="measured"))

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..comparison.sides import LABELS
-from .axes import panels, part_colour, part_name, row_count, side_ticks
+from .axes import panels, part_colour, part_name, row_count, size_ticks
 from .canvas import Drawing, Style, new_figure, plain_number, rc_parameters, save
 from .captions import CLOCK_WORDS
 
@@ -84,9 +84,9 @@ def comparison_ratios(rows: pd.DataFrame, style: Style) -> Drawing:
         _draw(axes, of_part, part_colour(str(part)))
         axes.set_title(f"{part_name(str(part)).replace('_', ' ')}, {clock}", loc="left")
         _ratio_axis(axes, _limits(of_part) if apart else limits)
-        side_ticks(axes, shown["resolution_px"], TICKS)
-        edge = 0.06 * (shown["resolution_px"].max() - shown["resolution_px"].min() or 1)
-        axes.set_xlim(shown["resolution_px"].min() - edge, shown["resolution_px"].max() + edge)
+        size_ticks(axes, shown, TICKS)
+        edge = 0.06 * (shown["side_px"].max() - shown["side_px"].min() or 1)
+        axes.set_xlim(shown["side_px"].min() - edge, shown["side_px"].max() + edge)
     _legend(figure, set(shown["verdict"]))
     return Drawing(_name(rows), figure, shown.assign(basis="measured"))
 
@@ -96,12 +96,12 @@ def _draw(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     axes.axhspan(1 / (1 + margin), 1 + margin, color="#E4E4E4", linewidth=0, zorder=0)
     axes.axhline(1, color="#555555", linewidth=0.8, zorder=1)
     measured = rows[rows["ratio"].notna()]
-    axes.plot(measured["resolution_px"], measured["ratio"], color=colour, linewidth=0.6, alpha=0.5)
+    axes.plot(measured["side_px"], measured["ratio"], color=colour, linewidth=0.6, alpha=0.5)
     for verdict, found in measured.groupby("verdict", sort=False):
         ratio = found["ratio"]
         ends = (ratio - found["ratio_ci95_low"], found["ratio_ci95_high"] - ratio)
         axes.errorbar(
-            found["resolution_px"], ratio,
+            found["side_px"], ratio,
             np.array([end.to_numpy("float64", na_value=np.nan) for end in ends]),
             color=colour, linestyle="", capsize=2, elinewidth=0.8, markersize=4,
             marker=_MARKERS[str(verdict)],
@@ -153,7 +153,7 @@ def _caption(rows: pd.DataFrame) -> str:
     first, margin = rows.iloc[0], rows["margin"].iloc[0] * 100
     clocks = "; ".join(f"{name}, {CLOCK_WORDS[name]}" for name in rows["clock"].unique())
     interval = ", with the 95 % confidence interval" if rows["ratio_ci95_low"].notna().any() else ""
-    lost = rows.loc[rows["ratio"].isna(), "resolution_px"].drop_duplicates()
+    lost = rows.loc[rows["ratio"].isna(), "resolution"].drop_duplicates()
     without = f" No time on one side: {', '.join(f'{px} px' for px in lost)}." if len(lost) else ""
     return (
         f"Mean time of B over that of A{interval}; above 1 B is slower. A: {_side(first, 'a')}, "

@@ -193,11 +193,11 @@ def _caption(table: pd.DataFrame) -> str:
         f"{most:g} GiB of it."
     )
     return (
-        f"{table['variant'].iloc[0]}: does an image of the sensor, as the square with as many "
-        "pixels, fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
-        f"context of the process{context} and {reserve}, or seen where it was run. Images that "
-        f"are not square are not judged themselves.{shared if unified.any() else ''}"
-        f"{_rates(table)}"
+        f"{table['variant'].iloc[0]}: does an image of the sensor, with its width and height, "
+        "fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
+        f"context of the process{context} and {reserve}, or seen where it was run. Where a "
+        "method does not run at them, the image is padded to the next at which it runs."
+        f"{shared if unified.any() else ''}{_rates(table)}"
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
+from adscale.tables import names_of
 
+from ..columns import SIZE
 from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
 from ..runtime_table import RUNTIME
-from .axes import part_colour, part_name, side_ticks
+from .axes import SIDE, part_colour, part_name, size_ticks
 from .canvas import Drawing, Style, columns_that_fit, legend_name, new_figure
 from .captions import refused_words
 from .marks import cross_unsteady, unsteady_words
@@ -87,15 +89,15 @@ def _residuals(curves: pd.DataFrame, runtime: pd.DataFrame) -> pd.DataFrame:
     """A row per measured resolution × submodule × model; null where it was not fitted."""
     import pandas as pd
 
-    verdicts = runtime.groupby("resolution_px")["verdict"].first()
+    verdicts = runtime.groupby("resolution")["verdict"].first()
     measured = curves[curves["observed"].notna()]
-    key = ["device", "method", "variant", "clock", "submodule", "resolution_px", "observed"]
+    key = ["device", "method", "variant", "clock", "submodule", *names_of(SIZE), "observed"]
     by_law = measured["predicted"].where(measured["band_low"].notna())
     parts = [
         measured[key].assign(
             model=model,
             relative_residual=fitted / measured["observed"] - 1,
-            verdict=measured["resolution_px"].map(verdicts),
+            verdict=measured["resolution"].map(verdicts),
         )
         for model, fitted in ((LAW, by_law), (PAPER, measured["study_predicted"]))
     ]
@@ -124,18 +126,18 @@ def _draw_residuals(figure: SubFigure, residuals: pd.DataFrame, style: Style) ->
         for part, of_part in rows.groupby("submodule", sort=False):
             name = legend_name(part_name(str(part)))
             axes.plot(
-                of_part["resolution_px"], of_part["relative_residual"] * 100, "o-",
+                of_part["side_px"], of_part["relative_residual"] * 100, "o-",
                 color=part_colour(str(part)), markersize=3, linewidth=0.8,
                 markerfacecolor=None if model == LAW else "white", label=name,
             )  # fmt: skip
             cross_unsteady(axes, of_part, of_part["relative_residual"] * 100)
         axes.set_title(model, loc="left")
-        axes.set_xlabel("side of the image in px")
+        axes.set_xlabel(SIDE)
         if rows.empty:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center")
             axes.set_xticks([])
         else:
-            side_ticks(axes, residuals["resolution_px"], TICKS)
+            size_ticks(axes, residuals, TICKS)
     _percent_axis(panels[0], "y", residuals[["relative_residual"]])
     panels[0].set_ylabel("residual in %")
     handles, labels = panels[1].get_legend_handles_labels()

@@ -30,7 +30,7 @@ def half_widths(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.f
     )
 
 
-RUN_KEY = ["device", "method", "variant", "resolution_px"]
+RUN_KEY = ["device", "method", "variant", "resolution"]
 NAMED = 3
 """Runs that are not steady and are named in a caption; the others are counted."""
 
@@ -92,7 +92,7 @@ def draw_points(
     # the filled ones first, even if there are none: theirs is the entry in the legend
     for part, how in ((rows[~unsteady], {**look, "label": label}), (rows[unsteady], hollow)):
         errors = half_widths(part) if value == "mean_ms" else None
-        axes.errorbar(part["resolution_px"], part[value], errors, linestyle="", capsize=2, **how)
+        axes.errorbar(part["side_px"], part[value], errors, linestyle="", capsize=2, **how)
 
 
 def hatch_unsteady(axes: Axes, unsteady: Sequence[bool], heights: Sequence[float]) -> None:
@@ -116,13 +116,13 @@ def cross_unsteady(axes: Axes, rows: pd.DataFrame, values: pd.Series) -> None:
 
     Args:
         axes: of the points.
-        rows: a point each, with `resolution_px` and `verdict`.
+        rows: a point each, with `side_px` and `verdict`.
         values: heights of the points.
     """
     unsteady = is_unsteady(rows)
     if unsteady.any():
         axes.plot(
-            rows["resolution_px"][unsteady], values[unsteady], linestyle="", marker="x",
+            rows["side_px"][unsteady], values[unsteady], linestyle="", marker="x",
             color="black", markersize=5, markeredgewidth=0.8, zorder=4, label="_unsteady",
         )  # fmt: skip
 
@@ -156,7 +156,7 @@ def _run_words(row: pd.Series) -> str:
 
     evidence = row.get(EVIDENCE)
     because = "" if evidence is None or pd.isna(evidence) else f": {_short(str(evidence))}"
-    return f"{row['method']} at {row['resolution_px']} px ({row['verdict']}{because})"
+    return f"{row['method']} at {row['resolution']} px ({row['verdict']}{because})"
 
 
 def _short(evidence: str) -> str:

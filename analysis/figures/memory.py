@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
+from adscale.tables import names_of
 
+from ..columns import SIZE, images_in
 from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION, whole_counts
-from ..memory_table import MEMORY, MEMORY_METHODS
+from ..memory_table import COUNTED, MEMORY, MEMORY_METHODS
+from .axes import name_sizes
 from .canvas import (
     CHARACTER_WIDTH,
     PARAMETERS_COLOUR,
@@ -24,7 +27,7 @@ from .canvas import (
 )
 from .captions import incomplete, not_counted, on_device
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
-from .shares import shown_sides, shown_words
+from .shares import shown_rows, shown_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +67,7 @@ def memory_peak(memory: pd.DataFrame, methods: pd.DataFrame, style: Style) -> Dr
         "each submodule, and what the device must hold. Below: what it holds when each submodule "
         "is at its peak, in per cent of that: the submodule that reaches 100 % decides. Kept from "
         "before: alive when the submodule begins."
-        f"{not_counted(methods)}{shown_words(memory['resolution_px'])}{incomplete(memory)}"
+        f"{not_counted(methods)}{shown_words(images_in(memory))}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top: Axes
@@ -83,10 +86,9 @@ def _columns(memory: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
         image_and_libraries_bytes=methods["image_bytes"] + methods["library_bytes"],
     )
     names = ["held_bytes", "image_and_libraries_bytes", "needed_bytes"]
-    shown = memory[memory["resolution_px"].isin(shown_sides(memory["resolution_px"]))]
-    key = ["method", "variant", "device_type", "resolution_px"]
-    rows = shown[[*key, "submodule", "peak_bytes", "kept_bytes"]].merge(
-        beneath[["resolution_px", *names]], on="resolution_px", how="left"
+    shown = shown_rows(memory)
+    rows = shown[[*names_of(COUNTED), "submodule", "peak_bytes", "kept_bytes"]].merge(
+        beneath[["resolution", *names]], on="resolution", how="left"
     )
     parts = ("held_bytes", "image_and_libraries_bytes", "peak_bytes")
     share = sum(rows[part] for part in parts) / rows["needed_bytes"]
@@ -96,15 +98,15 @@ def _columns(memory: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
 def _draw_lines(axes: Axes, data: pd.DataFrame) -> None:
     import numpy as np
 
-    positions = {side_px: number for number, side_px in enumerate(_sides(data))}
+    positions = {size: number for number, size in enumerate(_sizes(data))}
     for submodule, rows in data.groupby("submodule", sort=False):
         peak = rows["peak_bytes"].where(rows["peak_bytes"] > 0).astype("Float64") / GIB
         axes.plot(
-            rows["resolution_px"].map(positions), peak.to_numpy("float64", na_value=np.nan), "o-",
+            rows["resolution"].map(positions), peak.to_numpy("float64", na_value=np.nan), "o-",
             color=submodule_colour(str(submodule)), markersize=3,
         )  # fmt: skip
-    needed = data.groupby("resolution_px")["needed_bytes"].first() / GIB
-    axes.plot([positions[side] for side in needed.index], needed, "-", color="black")
+    needed = data.groupby("resolution", sort=False)["needed_bytes"].first() / GIB
+    axes.plot(sorted(positions.values()), needed[list(positions)], "-", color="black")
     axes.set_yscale("log")
     log_numbers(axes.yaxis)
     axes.set_ylabel("memory in GiB")
@@ -114,11 +116,11 @@ def _draw_columns(axes: Axes, data: pd.DataFrame, style: Style) -> None:
     import numpy as np
     import pandas as pd
 
-    sides, submodules = _sides(data), list(dict.fromkeys(data["submodule"]))
+    sizes, submodules = _sizes(data), list(dict.fromkeys(data["submodule"]))
     width = GROUP_WIDTH / len(submodules)
     for place, submodule in enumerate(submodules):
         rows = data[data["submodule"] == submodule]
-        left = np.array([sides.index(side) for side in rows["resolution_px"]])
+        left = np.array([sizes.index(size) for size in rows["resolution"]])
         position = left - GROUP_WIDTH / 2 + width * (place + 0.5)
         colour = submodule_colour(submodule)
         parts = pd.DataFrame(
@@ -136,8 +138,8 @@ def _draw_columns(axes: Axes, data: pd.DataFrame, style: Style) -> None:
                 color=FILLS.get(str(part), colour), hatch=KEPT_HATCH if part == KEPT else None,
                 edgecolor="white", linewidth=0,
             )  # fmt: skip
-    for middle, side_px in enumerate(sides):
-        needed = data.loc[data["resolution_px"] == side_px, "needed_bytes"].iloc[0]
+    for middle, size in enumerate(sizes):
+        needed = data.loc[data["resolution"] == size, "needed_bytes"].iloc[0]
         axes.annotate(
             f"{_three_digits(needed / GIB)} GiB", (middle, 100), (0, 2), ha="center",
             textcoords="offset points", fontsize=style.font_pt - 2, annotation_clip=False,
@@ -145,8 +147,7 @@ def _draw_columns(axes: Axes, data: pd.DataFrame, style: Style) -> None:
     axes.set_ylim(0, 108)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_ylabel("share in %")
-    axes.set_xlabel("side of the image in px")
-    axes.set_xticks(range(len(sides)), [f"{side:,}" for side in sides])
+    name_sizes(axes, sizes, style)
 
 
 def _add_legend(figure: Figure, submodules: list[str], style: Style) -> None:
@@ -164,8 +165,8 @@ def _add_legend(figure: Figure, submodules: list[str], style: Style) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
-def _sides(data: pd.DataFrame) -> list[int]:
-    return sorted(set(data["resolution_px"].tolist()))
+def _sizes(data: pd.DataFrame) -> list[str]:
+    return [str(size) for size in images_in(data)]
 
 
 def _three_digits(value: float) -> str:
@@ -236,7 +237,7 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     for axes in grid[-1]:
         axes.set_xlabel("side of the image in px")
     settle(figure, labels)
-    names = ["method", "variant", "submodule", "resolution_px", "activations_bytes", "peak_bytes"]
+    names = ["method", "variant", "submodule", *names_of(SIZE), "activations_bytes", "peak_bytes"]
     data = pd.concat([memory[[*names, "basis"]], last], ignore_index=True)
     return Drawing(f"memory_extrapolation_{variant}", figure, data)
 
@@ -278,11 +279,11 @@ def _draw_submodule(axes: Axes, points: pd.DataFrame, column: str, fit: pd.Serie
     colour = submodule_colour(fit["submodule"])
     named = fit["fitted_at_px"]  # null where none of the paper's sides was counted
     fitted_px = [] if pd.isna(named) else [int(side) for side in str(named).split()]
-    points = points[points["resolution_px"] >= min(fitted_px, default=0)]
-    is_fitted = points["resolution_px"].isin(fitted_px)
+    points = points[points["side_px"] >= min(fitted_px, default=0)]
+    is_fitted = points["side_px"].isin(fitted_px)
     for part, face in ((points[is_fitted], colour), (points[~is_fitted], "white")):
         axes.plot(
-            part["resolution_px"], part[column] / GIB, "o", color=colour, markersize=3,
+            part["side_px"], part[column] / GIB, "o", color=colour, markersize=3,
             markerfacecolor=face, zorder=3,
         )  # fmt: skip
     if pd.isna(fit["b0"]):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adscale.figures import FigureKind
+from adscale.resolution import resolution_words
+from adscale.tables import names_of
 
+from ..columns import SIZE
 from ..ratios import IMPLEMENTATIONS
 from ..runtime_table import RUNTIME
-from .axes import panels, part_colour, part_name, row_count, side_ticks
+from .axes import SIDE, panels, part_colour, part_name, row_count, size_ticks
 from .canvas import Drawing, Style, log_numbers, new_figure
 from .captions import CLOCK_WORDS, measured_on, out_of_memory
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
@@ -52,16 +55,16 @@ def launch_bound(runtime: pd.DataFrame, style: Style) -> Drawing:
         known = shown[(shown["method"] == method) & shown["launch_bound_share"].notna()]
         for part, of_part in known.groupby("submodule", sort=False):
             percent, colour = of_part["launch_bound_share"] * 100, part_colour(str(part))
-            axes.plot(of_part["resolution_px"], percent, "o-", color=colour, markersize=3)
+            axes.plot(of_part["side_px"], percent, "o-", color=colour, markersize=3)
             cross_unsteady(axes, of_part, percent)
             ends.append(EdgeLabel(float(percent.iloc[-1]), part_name(str(part)), colour))
         axes.set_title(method, loc="left")
         axes.set_ylim(0, top)
         axes.set_ylabel("share in %")
-        side_ticks(axes, runtime["resolution_px"], SHARE_TICKS)
+        size_ticks(axes, runtime, SHARE_TICKS)
         labels.append(add_edge_labels(axes, "right", ends, style.font_pt - 2))
     settle(figure, labels)
-    columns = ["device", "hardware", "method", "variant", "resolution_px", "pixels", "submodule"]
+    columns = ["device", "hardware", "method", "variant", *names_of(SIZE), "submodule"]
     data = shown[[*columns, "role", "status", "verdict", "images", "launch_bound_share"]]
     name = f"launch_bound_{first['device']}_{first['variant']}"
     return Drawing(name, figure, data.assign(basis="measured"))
@@ -100,13 +103,13 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
         colour, ratio = part_colour(str(part)), rows["time_ratio"]
         ends_of = (ratio - rows["time_ratio_ci95_low"], rows["time_ratio_ci95_high"] - ratio)
         axes.errorbar(
-            rows["resolution_px"], ratio,
+            rows["side_px"], ratio,
             np.array([end.to_numpy("float64", na_value=np.nan) for end in ends_of]),
             color=colour, marker="o", markersize=3, capsize=2, elinewidth=0.7,
         )  # fmt: skip
         unclear = rows["time_verdict"].eq("unclear").to_numpy(bool)
         axes.plot(
-            rows["resolution_px"][unclear], ratio[unclear], "o", color=colour,
+            rows["side_px"][unclear], ratio[unclear], "o", color=colour,
             markerfacecolor="white", markersize=3, zorder=3,
         )  # fmt: skip
         cross_unsteady(axes, rows.assign(verdict=_worse(rows)), ratio)
@@ -116,8 +119,8 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     axes.set_ylim(min(ratios) / 1.5, max(ratios) * 1.5)
     log_numbers(axes.yaxis)
     axes.set_ylabel("time, optimized / reference")
-    axes.set_xlabel("side of the image in px")
-    side_ticks(axes, implementations["resolution_px"], RATIO_TICKS)
+    axes.set_xlabel(SIDE)
+    size_ticks(axes, implementations, RATIO_TICKS)
     settle(figure, [add_edge_labels(axes, "right", ends, style.font_pt - 1.5)])
     name = f"implementations_{first['device']}_{first['method']}_{first['precision']}"
     return Drawing(name, figure, implementations.assign(basis="measured"))
@@ -133,10 +136,10 @@ def _unsteady_words(implementations: pd.DataFrame) -> str:
     """A sentence on the runs that were not steady, or nothing."""
     named = []
     for side in ("reference", "optimized"):
-        runs = implementations[["resolution_px", f"{side}_verdict"]].dropna().drop_duplicates()
+        runs = implementations[["resolution", f"{side}_verdict"]].dropna().drop_duplicates()
         for verdict, of_one in runs.groupby(f"{side}_verdict", sort=False):
             if verdict != "steady":
-                at = ", ".join(f"{side_px:,}" for side_px in of_one["resolution_px"])
+                at = resolution_words(of_one["resolution"])
                 named.append(f"{side} at {at} px ({verdict})")
     return f" Not steady (crossed out): {'; '.join(named)}." if named else ""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from adscale.figures import FigureKind
+from adscale.tables import names_of
 
+from ..columns import BY_SIZE, SIZE
 from ..fits.tables import FIT_CURVES, FITS
 from ..hardware import Hardware
 from ..memory_table import MEMORY_METHODS
@@ -88,7 +91,7 @@ def scaling_runtime(
         f"{settings_words(points)}{unsteady_words(points)}{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "runtime per image in ms", with_pixels=not sensors.sensors)
+    axes = scaling_axes(figure, "runtime per image in ms", points, with_pixels=not sensors.sensors)
     measured = points[points["status"] == "ok"]
     _draw_methods(axes, measured, drawn)
     if not measured.empty:  # what reaches below zero or very far has no place on this axis
@@ -117,7 +120,7 @@ def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
     """Methods whose submodules are all of the image, so that their laws make up its law."""
     from ..fits.series import WHOLE_METHOD
 
-    key = ["method", "device", "variant", "clock", "resolution_px"]
+    key = ["method", "device", "variant", "clock", "resolution"]
     sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
     both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
     apart = (both["observed"] / both["mean_ms"] - 1).abs()
@@ -139,7 +142,7 @@ def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> 
 def _end_of_lines(curves: pd.DataFrame) -> int:
     """The largest side in px at which anything is drawn: beyond the limit nothing is; 0 without."""
     told = curves[["study_predicted", "predicted", "observed"]].notna().any(axis=1)
-    return int(curves.loc[told, "resolution_px"].max()) if told.any() else 0
+    return math.ceil(curves.loc[told, "side_px"].max()) if told.any() else 0
 
 
 def _law_words(fits: pd.DataFrame) -> str:
@@ -171,7 +174,7 @@ def scaling_memory(
 
     from ..fits.series import WHOLE_METHOD
 
-    variant, largest_px = memory["variant"].iloc[0], int(memory["resolution_px"].max())
+    variant, largest_px = memory["variant"].iloc[0], math.ceil(memory["side_px"].max())
     drawn = curves[
         (curves["quantity"] == "total_memory")
         & (curves["variant"] == variant)
@@ -184,13 +187,13 @@ def scaling_memory(
         f"dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "memory in GiB", with_pixels=not hardware.sensors)
+    axes = scaling_axes(figure, "memory in GiB", memory, with_pixels=not hardware.sensors)
     for number, (key, group) in enumerate(memory.groupby("method", sort=False)):
         curve = drawn[drawn["method"] == key]
-        is_fitted = group["resolution_px"].isin(curve["resolution_px"][curve["observed"].notna()])
+        is_fitted = group["resolution"].isin(curve["resolution"][curve["observed"].notna()])
         for part, face in ((group[is_fitted], None), (group[~is_fitted], "white")):
             axes.plot(
-                part["resolution_px"], part["total_bytes"] / GIB, linestyle="",
+                part["side_px"], part["total_bytes"] / GIB, linestyle="",
                 **method_look(number), markerfacecolor=face, zorder=3,
             )  # fmt: skip
         axes.plot([], [], linestyle="", **method_look(number), label=str(key))
@@ -199,7 +202,7 @@ def scaling_memory(
     lines = add_hardware_lines(axes, hardware, largest_px, style)
     finish(figure, axes, drawn, style)
     settle(figure, lines)
-    points = memory[["method", "variant", "resolution_px", "pixels", "total_bytes", "basis"]]
+    points = memory[["method", "variant", *names_of(SIZE), "total_bytes", "basis"]]
     data = pd.concat([points, drawn], ignore_index=True)
     return Drawing(f"scaling_memory_{variant}", figure, data)
 
@@ -212,7 +215,7 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
         hardware: GPUs and sensors to read it against.
         style: sizes and fonts.
     """
-    variant, largest_px = memory["variant"].iloc[0], int(memory["resolution_px"].max())
+    variant, largest_px = memory["variant"].iloc[0], math.ceil(memory["side_px"].max())
     caption = (
         f"{variant}: memory that {on_device(memory)} must hold at batch 1 in 32-bit floats: "
         "parameters, buffers, the image, the largest sum of tensors alive at once, and what "
@@ -220,22 +223,22 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
         f"{not_counted(memory)}{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "memory needed in GiB", with_pixels=not hardware.sensors)
+    axes = scaling_axes(figure, "memory needed in GiB", memory, with_pixels=not hardware.sensors)
     for number, (key, group) in enumerate(memory.groupby("method", sort=False)):
         axes.plot(
-            group["resolution_px"], group["needed_bytes"] / GIB,
+            group["side_px"], group["needed_bytes"] / GIB,
             **method_look(number), zorder=3, label=str(key),
         )  # fmt: skip
     lines = add_hardware_lines(axes, hardware, largest_px, style)
     add_legend(figure, axes, style, most_columns=4)
     settle(figure, lines)
-    columns = ["method", "variant", "device_type", "resolution_px", "pixels", "needed_bytes"]
+    columns = ["method", "variant", "device_type", *names_of(SIZE), "needed_bytes"]
     data = memory[[*columns, "basis", "not_counted", "incomplete"]]
     return Drawing(f"scaling_needed_{variant}", figure, data)
 
 
 ENERGY_COLUMNS = [
-    *("device", "hardware", "method", "variant", "resolution_px", "pixels", "process", "pass"),
+    *("device", "hardware", "method", "variant", *names_of(SIZE), "process", "pass"),
     *("status", "verdict", "measured_images", "idle_power_w", "energy_window_s"),
     *("energy_per_image_j", "energy_per_image_error_j"),
 ]
@@ -256,11 +259,11 @@ def energy(runs: pd.DataFrame, style: Style) -> Drawing:
     looked_at = told.drop(columns="clock").assign(**{"pass": rows["pass"].tolist()})
     shown = looked_at[looked_at["energy_per_image_j"].notna()]
     figure = new_figure(style, HEIGHT_MM, _energy_caption(runs, shown))
-    axes = scaling_axes(figure, "energy per image in J", with_pixels=True)
-    low_px, high_px = runs["resolution_px"].min(), runs["resolution_px"].max()
+    axes = scaling_axes(figure, "energy per image in J", runs, with_pixels=True)
+    low_px, high_px = runs["side_px"].min(), runs["side_px"].max()
     axes.set_xlim(low_px - 0.04 * high_px, 1.04 * high_px)
     for number, (method, of_runs) in enumerate(runs.groupby("method", sort=False)):
-        points = shown[shown["method"] == method].sort_values("resolution_px")
+        points = shown[shown["method"] == method].sort_values(BY_SIZE)
         reason = f": {_no_energy(of_runs)}" if points.empty else ""
         if not shown.empty:
             _draw_energy(axes, points, number, f"{method}{reason}")
@@ -306,11 +309,11 @@ def _draw_energy(axes: Axes, rows: pd.DataFrame, number: int, label: str) -> Non
     colour = method_look(number)["color"]
     draw_points(axes, rows, number, label, "energy_per_image_j")
     axes.errorbar(
-        rows["resolution_px"], rows["energy_per_image_j"].astype("float64"),
+        rows["side_px"], rows["energy_per_image_j"].astype("float64"),
         rows["energy_per_image_error_j"].astype("float64"),
         linestyle="", color=colour, capsize=2, elinewidth=0.7, zorder=1,
     )  # fmt: skip
-    mean = rows.groupby("resolution_px")["energy_per_image_j"].mean()
+    mean = rows.groupby("side_px")["energy_per_image_j"].mean()
     axes.plot(mean.index, mean, "-", color=colour, linewidth=0.8, zorder=1)
 
 

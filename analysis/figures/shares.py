@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from adscale.figures import FigureKind
+from adscale.resolution import Resolution
 
+from ..columns import images_in
 from ..memory_table import MEMORY
 from ..runtime_table import RUNTIME
+from .axes import name_sizes
 from .canvas import (
     PARAMETERS_COLOUR,
     Drawing,
@@ -45,37 +48,37 @@ ENOUGH = 4
 """Share of the preferred resolutions that makes a choice of them a fair picture."""
 
 
-def shown_sides(counted_px: Iterable[int]) -> list[int]:
-    """All sides if they are few; else those next to 256, 384, 512, 768, 1024, … and the largest.
+def shown_sizes(counted: Iterable[Resolution]) -> list[Resolution]:
+    """All sizes if they are few; else those next to 256, 384, 512, 768, 1024, … and the largest.
 
     Each is about √2 times the one before. Where a user's own counts hold too few of these, eight
     are taken evenly from all.
 
     Args:
-        counted_px: sides at which memory was counted, in any order, also repeatedly.
+        counted: resolutions at which memory was counted, in any order, also repeatedly.
     """
-    sides = sorted(set(counted_px))
-    if len(sides) <= MOST:
-        return sides
+    sizes = sorted(set(counted))
+    if len(sizes) <= MOST:
+        return sizes
     preferred = {
-        min((side for side in sides if low <= side < high), default=sides[-1])
-        for low, high in _steps(sides[-1])
+        min((size for size in sizes if low <= size.side_px < high), default=sizes[-1])
+        for low, high in _steps(sizes[-1].side_px)
     }
     if len(preferred) >= ENOUGH:
-        return sorted({*preferred, sides[-1]})
-    return [sides[round(number * (len(sides) - 1) / (MOST - 1))] for number in range(MOST)]
+        return sorted({*preferred, sizes[-1]})
+    return [sizes[round(number * (len(sizes) - 1) / (MOST - 1))] for number in range(MOST)]
 
 
-def shown_words(counted_px: Iterable[int]) -> str:
+def shown_words(counted: Iterable[Resolution]) -> str:
     """A sentence for the caption where not all are shown, or nothing."""
-    counted = set(counted_px)
-    shown = shown_sides(counted)
-    if len(shown) == len(counted):
+    every = set(counted)
+    shown = shown_sizes(every)
+    if len(shown) == len(every):
         return ""
-    return f" Shown are {len(shown)} of {len(counted)} counted resolutions; memory.csv has all."
+    return f" Shown are {len(shown)} of {len(every)} counted resolutions; memory.csv has all."
 
 
-def _steps(largest_px: int) -> Iterator[tuple[int, int]]:
+def _steps(largest_px: float) -> Iterator[tuple[int, int]]:
     """Return the steps from each preferred side to the next."""
     side_px = 256
     while side_px <= largest_px:
@@ -104,7 +107,7 @@ def runtime_share(runtime: pd.DataFrame, style: Style) -> Drawing:
     rows = runtime[runtime["clock"] == MAIN_CLOCK[first["device_type"]]]
     submodules = rows[rows["role"] == "submodule"]
     stack = _pivot(submodules, "mean_ms")
-    whole = rows[rows["role"] == "image"].set_index("resolution_px").reindex(stack.index)
+    whole = rows[rows["role"] == "image"].set_index("resolution").reindex(stack.index)
     caption = (
         f"{first['method']}, {first['variant']}: {measured_on(rows)}. Above: whole image"
         f"{uncertainty(rows)}; below: share of each submodule."
@@ -128,10 +131,9 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
         style: sizes and fonts.
     """
     first = memory.iloc[0]
-    shown_px = shown_sides(memory["resolution_px"])
-    rows = memory[memory["resolution_px"].isin(shown_px)]
+    rows = shown_rows(memory)
     rows = rows.assign(mib=rows["activations_bytes"] / MIB)
-    held = rows.groupby("resolution_px")[["parameters_bytes", "buffers_bytes"]].sum().sum(axis=1)
+    held = rows.groupby("resolution")[["parameters_bytes", "buffers_bytes"]].sum().sum(axis=1)
     stack = _pivot(rows, "mib")
     stack.insert(0, PARAMETERS, held / MIB)
     stack = stack.loc[:, stack.any()]  # what owns no layer has nothing to show
@@ -140,7 +142,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
         "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
         "parameters (paper, equations 1 to 3). Not all of these are alive at once, and what layers "
         "without parameters put out is not in it."
-        f"{shown_words(memory['resolution_px'])}{incomplete(memory)}"
+        f"{shown_words(images_in(memory))}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "memory in MiB", style)
@@ -149,24 +151,29 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
             f"{total:,.0f}", (position, total), (0, 2), textcoords="offset points",
             ha="center", fontsize=style.font_pt - 2,
         )  # fmt: skip
-    long = stack.reset_index().melt("resolution_px", var_name="submodule", value_name="mib")
+    long = stack.reset_index().melt("resolution", var_name="submodule", value_name="mib")
     name = f"memory_share_{first['method']}_{first['variant']}"
     data = _with_share(long, "mib").assign(basis="counted")
     return Drawing(name, figure, data)
 
 
+def shown_rows(memory: pd.DataFrame) -> pd.DataFrame:
+    """The counts at the resolutions that are shown."""
+    shown = [str(size) for size in shown_sizes(images_in(memory))]
+    return memory[memory["resolution"].isin(shown)]
+
+
 def _pivot(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Resolutions down, submodules across, in the order of the inference."""
-    table = rows.pivot_table(
-        index="resolution_px", columns="submodule", values=column, dropna=False
-    )
-    return table[list(dict.fromkeys(rows["submodule"]))].sort_index().astype("float64")
+    table = rows.pivot_table(index="resolution", columns="submodule", values=column, dropna=False)
+    sizes = [str(size) for size in images_in(rows)]
+    return table.loc[sizes, list(dict.fromkeys(rows["submodule"]))].astype("float64")
 
 
 def _with_share(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     import numpy as np
 
-    total = rows.groupby("resolution_px")[column].transform("sum")
+    total = rows.groupby("resolution")[column].transform("sum")
     return rows.assign(share=np.where(total > 0, rows[column] / total, np.nan))
 
 
@@ -183,8 +190,7 @@ def _stacks(figure: Figure, stack: pd.DataFrame, label: str, style: Style) -> Ax
     top.margins(y=0.12)
     bottom.set_ylabel("share in %")
     bottom.set_yticks([0, 25, 50, 75, 100])
-    bottom.set_xlabel("side of the image in px")
-    bottom.set_xticks(range(len(stack)), [f"{side_px:,}" for side_px in stack.index])
+    name_sizes(bottom, stack.index, style)
     add_legend(figure, top, style, most_columns=3 if len(stack.columns) > 4 else 4)
     return top
 
@@ -207,13 +213,13 @@ def _label_shares(axes: Axes, share: pd.DataFrame, style: Style) -> None:
     size = style.font_pt - (2 if len(share) <= 8 else 3)
     middle = share.cumsum(axis=1) - share / 2
     above = 0
-    for position, side_px in enumerate(share.index):
+    for position, resolution in enumerate(share.index):
         outside = 0
         for submodule in share.columns:
-            value = share.loc[side_px, submodule]
+            value = share.loc[resolution, submodule]
             if value >= LABELLED_INSIDE_FROM:
                 axes.text(
-                    position, middle.loc[side_px, submodule] * 100, f"{value:.0%}",
+                    position, middle.loc[resolution, submodule] * 100, f"{value:.0%}",
                     ha="center", va="center", fontsize=size, color=_ink(submodule),
                 )  # fmt: skip
             elif value > 0:

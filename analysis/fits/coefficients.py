@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .models import POWER, SIDE, Case, Floats, Term
+from .models import BORDER, POWER, Case, Floats, Term
 
 
 class Coefficient(NamedTuple):
@@ -39,11 +39,12 @@ def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coeffic
     lower, upper, _ = by_term
     if case.branch_unseen:
         return (Coefficient(law.symbols[0], lower[0], unit),)
-    if law is SIDE:  # a + b·u + c·u², u = s / largest - origin, in powers of s
+    if law is BORDER:  # a + b·u + c·u², u = s / largest - origin, in s and n
         a, b, c = (upper.get(term, 0.0) for term in law.terms)
         scale, origin = case.measured[-1], case.measured[0] / 4 / case.measured[-1]
         values = (a - b * origin + c * origin**2, (b - 2 * c * origin) / scale, c / scale**2)
-        return in_the_side(values, unit)
+        units = (unit, f"{unit} per px of half the perimeter", f"{unit} per pixel")
+        return tuple(map(Coefficient, law.symbols, values, units))
     if law is POWER:
         powers = {float(power): value for power, value in upper.items() if power}
         total = sum(powers.values())

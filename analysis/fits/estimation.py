@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .models import FLEXIBLE, Case, Floats, Law, all_cases, curves, design, parts
+from .models import FLEXIBLE, Case, Floats, Law, Sizes, all_cases, curves, design, parts, sizes_of
 
 Flags = npt.NDArray[np.bool_]
 
@@ -66,7 +66,7 @@ class Points(NamedTuple):
     """Series measured at the same resolutions.
 
     Attributes:
-        side_px: ascending.
+        sizes: of the images, their pixels ascending.
         values: series × resolutions, positive.
         relative_variance: of each value, of the same shape, in units of the value squared. Ones
             where it was not measured: then only their ratios mean anything.
@@ -74,45 +74,54 @@ class Points(NamedTuple):
             where they were not measured.
     """
 
-    side_px: Floats
+    sizes: Sizes
     values: Floats
     relative_variance: Floats
     degrees_of_freedom: float
 
+    @property
+    def side_px(self) -> Floats:
+        """Square roots of the pixels."""
+        return self.sizes.side_px
+
 
 def make_points(
-    side_px: object, values: object, relative_std: object = None, degrees_of_freedom: object = None
+    size: npt.ArrayLike | Sizes,
+    values: object,
+    relative_std: object = None,
+    degrees_of_freedom: object = None,
 ) -> Points:
     """Check points and bring them into shape.
 
     Args:
-        side_px: measured sides in px, ascending.
-        values: one for each; or series × sides.
+        size: sizes of the images, or sides of squares in px; their pixels ascend.
+        values: one for each; or series × sizes.
         relative_std: standard deviation of each value divided by it; None where unknown.
         degrees_of_freedom: of each of these or of all, positive; None where they are known exactly.
 
     Raises:
-        PointsError: sides that do not ascend, values that are not positive, or shapes that differ.
+        PointsError: pixels that do not ascend, values that are not positive, or shapes that differ.
     """
-    side = np.array(side_px, np.float64, ndmin=1)
+    sizes = sizes_of(size)
+    side = sizes.side_px
     observed = np.array(values, np.float64, ndmin=2)
     if observed.shape[-1] != len(side):
         raise PointsError(f"{observed.shape[-1]} values at {len(side)} resolutions")
-    if not len(side) or np.any(np.diff(side, prepend=0) <= 0):
-        raise PointsError("resolutions must be positive and ascend, each once")
+    if not len(side) or side[0] <= 0 or np.any(np.diff(side) < 0):
+        raise PointsError("resolutions must be positive and ascend")
     if not np.all(np.isfinite(observed) & (observed > 0)):
         raise PointsError("values that are not positive follow no law of growth")
     if relative_std is None:
-        return Points(side, observed, np.ones_like(observed), 0)
+        return Points(sizes, observed, np.ones_like(observed), 0)
     std = np.broadcast_to(np.asarray(relative_std, np.float64), observed.shape)
     if not np.all(np.isfinite(std) & (std > 0)):
         raise PointsError("standard deviations must be positive")
     if degrees_of_freedom is None:
-        return Points(side, observed, std**2, np.inf)
+        return Points(sizes, observed, std**2, np.inf)
     of_each = np.broadcast_to(np.asarray(degrees_of_freedom, np.float64), side.shape)
     pooled = np.average(std**2, axis=1, weights=of_each)[:, np.newaxis]
     variance = (of_each * std**2 + PRIOR_FREEDOM * pooled) / (of_each + PRIOR_FREEDOM)
-    return Points(side, observed, variance, float(np.sum(of_each)))
+    return Points(sizes, observed, variance, float(np.sum(of_each)))
 
 
 class Fits(NamedTuple):
@@ -143,13 +152,13 @@ class Fits(NamedTuple):
 
 def fit_laws(laws: Sequence[Law], points: Points) -> Fits:
     """Fit all cases; laws with more coefficients than there are resolutions are left out."""
-    measured = tuple(points.side_px.tolist())
+    measured, borders = (tuple(one.tolist()) for one in points.sizes)
     able = [law for law in laws if len(law.symbols) <= len(measured)]
-    return fit_cases([case for law in able for case in all_cases(law, measured)], points)
+    return fit_cases([case for law in able for case in all_cases(law, measured, borders)], points)
 
 
 def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
-    """Fit cases of laws, of the same measured sides, by weighted least squares."""
+    """Fit cases of laws, of the same measured sizes, by weighted least squares."""
     columns, root = design(cases)[:, np.newaxis], np.array([[[case.law.root]] for case in cases])
     # relative errors of a power are that many times as large
     sums, spread = points.values**root, np.sqrt(points.relative_variance)
@@ -158,7 +167,7 @@ def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
     unused = np.eye(columns.shape[-1]) * ~np.any(columns, axis=-2, keepdims=True)
     inverse = np.linalg.inv(triangle + unused) - unused
     found = np.einsum("cdpq,cdmq,cdm->cdp", inverse, orthogonal, sums * weight)
-    residuals = curves(cases, found, points.side_px) / points.values - 1
+    residuals = curves(cases, found, points.sizes) / points.values - 1
     # a coefficient that is zero up to rounding is not negative
     least = -1e-12 * np.max(sums, axis=-1, keepdims=True)
     admissible = np.all((found >= least) | any_sign(cases, found), axis=-1)
@@ -176,7 +185,7 @@ def any_sign(cases: Sequence[Case], coefficients: Floats) -> Flags:
 
 
 class Bounds(NamedTuple):
-    """Lower and upper end, series × sides."""
+    """Lower and upper end, series × sizes."""
 
     low: Floats
     high: Floats
@@ -249,35 +258,35 @@ class Weighed(NamedTuple):
     budgets: Floats
     shares: Floats
 
-    def predict(self, side_px: Floats) -> Floats:
-        """Estimates of the best case of each law: laws × series × sides."""
-        values = curves(self.fits.cases, self.fits.coefficients, side_px)
+    def predict(self, size: npt.ArrayLike | Sizes) -> Floats:
+        """Estimates of the best case of each law: laws × series × sizes."""
+        values = curves(self.fits.cases, self.fits.coefficients, size)
         return np.asarray(np.take_along_axis(values, self.best[..., np.newaxis], axis=0))
 
-    def predicted(self, side_px: Floats) -> Floats:
-        """Estimates of the law chosen: series × sides."""
-        return self.predict(side_px)[self.chosen, np.arange(len(self.chosen))]
+    def predicted(self, size: npt.ArrayLike | Sizes) -> Floats:
+        """Estimates of the law chosen: series × sizes."""
+        return self.predict(size)[self.chosen, np.arange(len(self.chosen))]
 
-    def spread(self, side_px: Floats) -> Bounds:
+    def spread(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Between the estimates of all laws that are not refuted."""
-        refuted, estimates = (self.shares <= 0)[..., np.newaxis], self.predict(side_px)
+        refuted, estimates = (self.shares <= 0)[..., np.newaxis], self.predict(size)
         low, high = (np.where(refuted, far, estimates) for far in (np.inf, -np.inf))
         return Bounds(np.min(low, axis=0), np.max(high, axis=0))
 
-    def interval(self, side_px: Floats) -> Bounds:
+    def interval(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Where one more measurement lies if the law chosen is the true one."""
         best = self.best[self.chosen, np.arange(len(self.chosen))]
         least = np.take_along_axis(self.fits.misfit, best[np.newaxis], axis=0)
         of_law = np.array([[case.law is law for law in self.laws] for case in self.fits.cases])
         lost = (self.fits.misfit - least) / self.scatter.variance
         budgets = np.where(of_law[:, self.chosen], self.scatter.quantile**2 - lost, 0)
-        return envelope(self.fits, budgets, self.scatter, side_px)
+        return envelope(self.fits, budgets, self.scatter, size)
 
-    def band(self, side_px: Floats) -> Bounds:
+    def band(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Where one more measurement lies, whichever of the laws not refuted is true."""
-        low, high = envelope(self.fits, self.budgets, self.scatter, side_px)
+        low, high = envelope(self.fits, self.budgets, self.scatter, size)
         deviation = self.scatter.discrepancy[:, np.newaxis]
-        wider = 1 + deviation * beyond(side_px, self.points.side_px)
+        wider = 1 + deviation * beyond(sizes_of(size).side_px, self.points.side_px)
         return Bounds(low / wider, high * wider)
 
 
@@ -321,23 +330,24 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
     return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets, shares)
 
 
-def envelope(fits: Fits, budgets: Floats, scatter: Scatter, side_px: Floats) -> Bounds:
+def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: npt.ArrayLike | Sizes) -> Bounds:
     """The lowest and the highest value that a case with a budget left allows.
 
     Args:
         fits: cases of laws.
         budgets: what each may lose, in squared scatters: cases × series; nothing if not positive.
         scatter: of the measurements.
-        side_px: where.
+        size: where; numbers are sides of squares in px.
 
     Returns:
         bounds, not below 0; nan for a series in which no case has a budget.
     """
+    sizes = sizes_of(size)
     cases, center = fits.cases, fits.coefficients[:, :, np.newaxis]
     root, degree, unseen = np.array(
         [[[[one.law.root]], [[one.law.degree]], [[one.branch_unseen]]] for one in cases]
     ).swapaxes(0, 1)
-    columns = parts(cases, side_px)
+    columns = parts(cases, sizes)
     lower, upper = np.einsum("cdk,cpsk->pcds", fits.coefficients, columns)
     total, is_upper = np.maximum(lower, upper), (upper > lower)[..., np.newaxis]
     gradient = np.where(is_upper, columns[:, 1, np.newaxis], columns[:, 0, np.newaxis])
@@ -358,7 +368,7 @@ def envelope(fits: Fits, budgets: Floats, scatter: Scatter, side_px: Floats) -> 
         for moved in ((center + way * step * direction >= least) | any_step for way in (-1, 1))
     )
     # a branch that starts below the floor rises at most with its highest power
-    most = np.where(unseen, np.maximum(side_px / cases[0].measured[-1], 1) ** (2 * degree), 1)
+    most = np.where(unseen, np.maximum(sizes.side_px / cases[0].measured[-1], 1) ** (2 * degree), 1)
     low, high = (np.maximum(end, 0) ** (1 / root) for end in (total - down, (total + up) * most))
     return Bounds(np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0))
 

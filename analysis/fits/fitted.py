@@ -15,24 +15,24 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from .growth import Curve, Growth, fit_growth
-from .series import WHOLE_METHOD, Series
+from .models import Sizes
+from .series import WHOLE_METHOD, Series, sizes_of_images
 
 
 def total_curve(
-    parts: Mapping[str, Growth], side_px: npt.ArrayLike, *, beyond_limit: bool = False
+    parts: Mapping[str, Growth], size: npt.ArrayLike | Sizes, *, beyond_limit: bool = False
 ) -> Curve:
-    """The sum of submodules at some sides.
+    """The sum of submodules at some sizes.
 
-    A side at which a submodule has no prediction has no sum, and where one has no band, neither has
+    A size at which a submodule has no prediction has no sum, and where one has no band, neither has
     the sum: the reason names the submodule. Paper's model and law chosen are summed separately; the
     sum of parabolas is the parabola of the sum, if all were measured at the same resolutions.
 
     Args:
         parts: submodules by name, at least one, all in one unit.
-        side_px: where, in px.
+        size: where; numbers are sides of squares in px.
         beyond_limit: answer beyond the limit of extrapolation too.
 
     Raises:
@@ -40,7 +40,7 @@ def total_curve(
     """
     if len({part.unit for part in parts.values()}) != 1:
         raise ValueError("a sum needs submodules, all in one unit")
-    curves = [part.curve(side_px, beyond_limit=beyond_limit) for part in parts.values()]
+    curves = [part.curve(size, beyond_limit=beyond_limit) for part in parts.values()]
     sums = np.sum([one[3:] for one in curves], axis=0)
     farthest = np.max([one.extrapolation_factor_pixels for one in curves], axis=0)
     by_side = zip(*(one.refused for one in curves), strict=True)
@@ -74,9 +74,9 @@ class Fitted(NamedTuple):
     parts: Mapping[str, Growth]
     beyond_limit: bool
 
-    def curve(self, side_px: npt.ArrayLike) -> Curve:
-        """Return the predictions at some sides."""
-        return total_curve(self.parts, side_px, beyond_limit=self.beyond_limit)
+    def curve(self, size: npt.ArrayLike | Sizes) -> Curve:
+        """Return the predictions at some sizes."""
+        return total_curve(self.parts, size, beyond_limit=self.beyond_limit)
 
     @property
     def fit_refused(self) -> str:
@@ -101,7 +101,7 @@ def fit_all(series: Iterable[Series], *, beyond_limit: bool = False) -> list[Fit
     for one in series:
         std, degrees = one.errors or (None, None)
         growth = fit_growth(
-            one.side_px, one.values, one.unit,
+            sizes_of_images(one.resolutions), one.values, one.unit,
             relative_std=std, degrees_of_freedom=degrees, prior=one.prior,
         )  # fmt: skip
         any_side = beyond_limit or one.quantity != "runtime"
@@ -115,10 +115,10 @@ def _sum_of(group: list[Fitted]) -> Iterator[Fitted]:
     if not summed:
         return
     parts = {name: growth for one in summed for name, growth in one.parts.items()}
-    values = [pd.Series(one.series.values, one.series.side_px, float) for one in summed]
-    total = pd.concat(values, axis=1, join="inner").sum(axis=1).sort_index()
+    values = [dict(zip(one.series.resolutions, one.series.values, strict=True)) for one in summed]
+    shared = sorted(set(values[0]).intersection(*values))
     series = summed[0].series._replace(
-        submodule=WHOLE_METHOD, side_px=tuple(total.index), values=tuple(total), errors=None,
-        is_part=False,
+        submodule=WHOLE_METHOD, resolutions=tuple(shared), errors=None, is_part=False,
+        values=tuple(sum(of[one] for of in values) for one in shared),
     )  # fmt: skip
     yield Fitted(series, None, parts, group[0].beyond_limit)

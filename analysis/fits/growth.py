@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .coefficients import Coefficient, knee_px, physical_coefficients
 from .estimation import Points, PointsError, Weighed, fit_laws, make_points, weigh
-from .models import NOTHING_KNOWN, Floats, Law, Prior, curves
+from .models import NOTHING_KNOWN, Floats, Law, Prior, Sizes, curves, sizes_of
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
 
 EXTRAPOLATION_LIMIT = 10.0
@@ -61,11 +61,11 @@ class Model(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Values over the side, as tables have them; nan where they are refused or do not exist.
+    """Values over the size, as tables have them; nan where they are refused or do not exist.
 
     Attributes:
-        side_px: where.
-        refused: why there is no prediction or no band, at each side; else empty.
+        side_px: where: square roots of the pixels.
+        refused: why there is no prediction or no band, at each size; else empty.
         extrapolation_factor_pixels: pixels over those of the largest measured resolution.
         study_predicted: by the paper's model.
         predicted: by the law chosen; by the paper's model where none could be.
@@ -94,7 +94,7 @@ class Growth(NamedTuple):
     """A series with its laws.
 
     Attributes:
-        side_px: measured resolutions.
+        side_px: square roots of the pixels that were measured, ascending.
         unit: of the values.
         prior: laws admitted and why.
         paper: the paper's model, None with fewer than three resolutions.
@@ -128,14 +128,15 @@ class Growth(NamedTuple):
             return None
         return float(np.sqrt(self.weighed.scatter.variance * self.weighed.scatter.new_variance)[0])
 
-    def curve(self, side_px: npt.ArrayLike, *, beyond_limit: bool = False) -> Curve:
-        """Return the predictions at some sides.
+    def curve(self, size: npt.ArrayLike | Sizes, *, beyond_limit: bool = False) -> Curve:
+        """Return the predictions at some sizes.
 
         Args:
-            side_px: where, in px.
+            size: where; numbers are sides of squares in px.
             beyond_limit: answer beyond `EXTRAPOLATION_LIMIT` too.
         """
-        side = np.atleast_1d(np.asarray(side_px, np.float64))
+        sizes = sizes_of(size)
+        side = sizes.side_px
         first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
         factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
@@ -145,20 +146,20 @@ class Growth(NamedTuple):
         if self.weighed:
             values[1:] = np.nan
             bounds = (self.weighed.interval, self.weighed.spread, self.weighed.band)
-            ends = [end[0] for of in bounds for end in of(side[told])]
-            values[1:, told] = [self.weighed.predicted(side[told])[0], *ends]
+            ends = [end[0] for of in bounds for end in of(sizes.among(told))]
+            values[1:, told] = [self.weighed.predicted(sizes.among(told))[0], *ends]
         refused = tuple(
             self.fit_refused
             or (TOO_FAR.format(times, EXTRAPOLATION_LIMIT) if far else "")
             or self.interval_refused
-            or (f"below the smallest measured resolution, {first_px:g} px" if under else "")
+            or (f"below the smallest measured resolution, {first_px:.5g} px" if under else "")
             for times, far, under in zip(factor, too_far, below, strict=True)
         )
         return Curve(side, refused, factor, *values)
 
 
 def fit_growth(
-    side_px: Sequence[float],
+    size: npt.ArrayLike | Sizes,
     values: Sequence[float],
     unit: str,
     *,
@@ -169,7 +170,7 @@ def fit_growth(
     """Fit the paper's model and the rival laws to a series.
 
     Args:
-        side_px: measured sides, ascending, each once.
+        size: what was measured; numbers are sides of squares in px. Their pixels ascend.
         values: one each.
         unit: of the values, for coefficients and words.
         relative_std: standard deviation of each value divided by it, as far as it was measured:
@@ -178,13 +179,14 @@ def fit_growth(
         degrees_of_freedom: of each of these, positive; None where they are known exactly.
         prior: laws to admit, where something is known of the submodule.
     """
-    side, observed = np.asarray(side_px, np.float64), np.asarray(values, np.float64)
-    refused = _too_few(len(side), COEFFICIENTS, "the parabola")
-    no_interval = _too_few(len(side), ENOUGH_FOR_INTERVAL, "a prediction interval")
+    sizes, observed = sizes_of(size), np.asarray(values, np.float64)
+    side = sizes.side_px
+    refused = _too_few(side, COEFFICIENTS, "the parabola")
+    no_interval = _too_few(side, ENOUGH_FOR_INTERVAL, "a prediction interval")
     weighed = None
     if not no_interval:
         try:
-            points = make_points(side, observed, relative_std, degrees_of_freedom)
+            points = make_points(sizes, observed, relative_std, degrees_of_freedom)
             weighed = weigh(prior.laws, points)
         except PointsError as error:
             no_interval = str(error)
@@ -200,7 +202,7 @@ def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
         weighed.chosen[0],
         back_test(weighed),
     )
-    residuals = weighed.predict(points.side_px) / points.values - 1
+    residuals = weighed.predict(points.sizes) / points.values - 1
     models = []
     for index, (law, (best,)) in enumerate(zip(weighed.laws, weighed.best, strict=True)):
         case, found = fits.cases[best], fits.coefficients[best, 0]
@@ -215,21 +217,25 @@ def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
 
 def back_test(weighed: Weighed) -> Floats:
     """Errors at the largest resolutions, as `Model` has them: laws × series × 3."""
-    side, values, variance, known = weighed.points
+    sizes, values, variance, known = weighed.points
     errors = []
     for left_out in (1, 2):
         kept = slice(-left_out)
-        fits = fit_laws(weighed.laws, Points(side[kept], values[:, kept], variance[:, kept], known))
+        fits = fit_laws(
+            weighed.laws, Points(sizes.among(kept), values[:, kept], variance[:, kept], known)
+        )
         best, misfit = fits.best(weighed.laws, fits.misfit)
-        of_cases = curves(fits.cases, fits.coefficients, side[-left_out:])
+        of_cases = curves(fits.cases, fits.coefficients, sizes.among(slice(-left_out, None)))
         predicted = np.take_along_axis(of_cases, best[..., np.newaxis], axis=0)
         relative = predicted / values[:, -left_out:] - 1
         errors.append(np.where(np.isfinite(misfit)[..., np.newaxis], relative, np.nan))
     return np.concatenate(errors, axis=-1)
 
 
-def _too_few(known: int, needed: int, what: str) -> str:
+def _too_few(side_px: Floats, needed: int, what: str) -> str:
+    known = len(np.unique(side_px))
     if known >= needed:
         return ""
     plural = "" if known == 1 else "s"
-    return f"{known} resolution{plural}: {what} needs at least {needed}"
+    which = f"resolution{plural}" if known == len(side_px) else f"number{plural} of pixels"
+    return f"{known} {which}: {what} needs at least {needed}"

@@ -103,7 +103,8 @@ def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.
         names = {"quantity": quantity, "method": method, "variant": variant}
         names |= {name: last[name] for name in ("device_type", "incomplete")}
         for submodule, counted in counted_parts(counts, *column):
-            judged = _judged(counted, extrapolate_to)
+            squares = {one.width_px: size for one, size in counted.items() if one.is_square}
+            judged = _judged(squares, extrapolate_to)
             rows += [{**names, "submodule": submodule, **row} for row in judged]
     return make_table(rows, MEMORY_EXTRAPOLATION.schema)
 

@@ -14,6 +14,10 @@ Terms are scaled by the measured range, so that all coefficients are in units of
     "u"     (s - s_min/4) / s_max
     "u²"    ((s - s_min/4) / s_max)²
 
+The side s of a term of the pixels is √n. In u it is half the perimeter, which is what a border
+costs: of a layer that loses k px at each, (w - k)·(h - k) values are left, and the term "u²" is
+(w - s_min/4)·(h - s_min/4) / s_max². Of squares both are the side.
+
 The parabola in the side is written in u, not in s: its value, slope and curvature at a quarter of
 the smallest measured side cannot be negative, its coefficients in s may. Layers without padding are
 of that kind: EfficientAD's maps have (s/4 - 8)² values, which is 0 at 32 px. To allow more, a slope
@@ -44,13 +48,36 @@ POWERS = tuple(round(0.3 + 0.1 * step, 1) for step in range(18))
 """Powers of the pixels, 0.3 to 2, between neighbours of which the power of a law lies."""
 
 
+class Sizes(NamedTuple):
+    """Sizes of images.
+
+    Attributes:
+        side_px: square roots of the pixels: of squares the sides.
+        border_px: halves of the perimeters: of squares the sides, too.
+    """
+
+    side_px: Floats
+    border_px: Floats
+
+    def among(self, which: slice | npt.NDArray[np.bool_]) -> Sizes:
+        """Some of them."""
+        return Sizes(self.side_px[which], self.border_px[which])
+
+
+def sizes_of(size: npt.ArrayLike | Sizes) -> Sizes:
+    """Sizes as arrays; of numbers those of squares with these sides in px."""
+    both = size if isinstance(size, Sizes) else (size, size)
+    side, border = (np.array(one, np.float64, ndmin=1) for one in both)
+    return Sizes(side, border)
+
+
 @dataclass(frozen=True, eq=False)
 class Law:
     """A law of growth.
 
     Attributes:
         name: in tables and figures.
-        formula: in n (pixels) or s (side in px).
+        formula: in n (pixels) or s (half the perimeter in px: of a square its side).
         symbols: of its coefficients in the formula: of the lower part, the terms, those beside.
         terms: of the sum, or of the part that is larger beyond the lower one.
         complications: what it has beyond a line in the pixels, a term that bends it and a floor
@@ -76,7 +103,7 @@ class Law:
 CONSTANT = Law("constant", "a", "a", (0,), 0, 0)
 LINEAR = Law("linear in pixels", "a + b·n", "ab", (0, 1), 0, 1)
 QUADRATIC = Law("quadratic in pixels", "a + b·n + c·n²", "abc", (0, 1, 2), 1, 2)
-SIDE = Law("quadratic in side", "a + b·s + c·s²", "abc", (0, "u", "u²"), 1, 1)
+BORDER = Law("linear in pixels and border", "a + b·s + c·n", "abc", (0, "u", "u²"), 1, 1)
 FLOOR_LINEAR = Law("floor, then linear", "max(f, a + b·n)", "fab", (0, 1), 1, 1, lower=(0,))
 FLOOR_QUADRATIC = Law(
     "floor, then quadratic", "max(f, a + b·n + c·n²)", "fabc", (0, 1, 2), 2, 2, lower=(0,)
@@ -99,7 +126,16 @@ POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
 FLEXIBLE = (TWO_SLOPES, POWER)
 """The laws that bend where they like, and so follow the noise, too."""
 
-RIVALS = (LINEAR, QUADRATIC, SIDE, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR, TWO_SLOPES, POWER)
+RIVALS = (
+    LINEAR,
+    QUADRATIC,
+    BORDER,
+    FLOOR_LINEAR,
+    FLOOR_QUADRATIC,
+    ROUNDED_FLOOR,
+    TWO_SLOPES,
+    POWER,
+)
 """The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
 
@@ -117,14 +153,14 @@ class Prior(NamedTuple):
 
 NOTHING_KNOWN = Prior(RIVALS, "")
 PIXELS = Prior(
-    (LINEAR, SIDE, FLOOR_LINEAR, ROUNDED_FLOOR, TWO_SLOPES),
+    (LINEAR, BORDER, FLOOR_LINEAR, ROUNDED_FLOOR, TWO_SLOPES),
     "its work is declared to be the same for each pixel",
 )
 PIXELS_SQUARED = Prior(
     (QUADRATIC, FLOOR_QUADRATIC), "it is declared to compare each position with every other"
 )
 FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
-COUNTED = Prior((LINEAR, QUADRATIC, SIDE), "counted bytes have no floor of launches")
+COUNTED = Prior((LINEAR, QUADRATIC, BORDER), "counted bytes have no floor of launches")
 BY_COMPLEXITY = {
     "pixels": PIXELS,
     "pixels_squared": PIXELS_SQUARED,
@@ -156,13 +192,15 @@ class Case(NamedTuple):
         law: whose case it is.
         terms: those with a coefficient: of the lower part, of the upper one, and beside them.
         below: how many of the smallest measured resolutions lie on the lower part.
-        measured: the sides in px, ascending.
+        measured: square roots of the pixels, ascending.
+        borders: half perimeters in px of the same.
     """
 
     law: Law
     terms: tuple[tuple[Term, ...], ...]
     below: int
     measured: tuple[float, ...]
+    borders: tuple[float, ...]
 
     @property
     def columns(self) -> tuple[Term, ...]:
@@ -213,16 +251,19 @@ FOURTH_COEFFICIENT = 0.1
 """Complications that a fourth coefficient counts for."""
 
 
-def parts(cases: Sequence[Case], side_px: Floats) -> Floats:
-    """Columns of the lower and of the upper part: cases × 2 × sides × coefficients.
+def parts(cases: Sequence[Case], size: npt.ArrayLike | Sizes) -> Floats:
+    """Columns of the lower and of the upper part: cases × 2 × sizes × coefficients.
 
     Args:
-        cases: all of the same measured sides. Behind the columns of one that has fewer coefficients
+        cases: all of the same measured sizes. Behind the columns of one that has fewer coefficients
             than another are zeros.
-        side_px: where.
+        size: where; numbers are sides of squares in px.
     """
-    columns = np.zeros((len(cases), 2, len(side_px), max(len(case.columns) for case in cases)))
-    values = cache(lambda term: _values(term, side_px, cases[0].measured))
+    sizes = sizes_of(size)
+    columns = np.zeros(
+        (len(cases), 2, len(sizes.side_px), max(len(case.columns) for case in cases))
+    )
+    values = cache(lambda term: _values(term, sizes, cases[0].measured))
     for case, of_case in zip(cases, columns, strict=True):
         for index, term in enumerate(case.columns):
             of_case[..., index] = values(term)
@@ -231,31 +272,37 @@ def parts(cases: Sequence[Case], side_px: Floats) -> Floats:
     return columns
 
 
-def _values(term: Term, side_px: Floats, measured: tuple[float, ...]) -> Floats:
+def _values(term: Term, sizes: Sizes, measured: tuple[float, ...]) -> Floats:
+    side, border = sizes
     if isinstance(term, float | int):
-        return np.asarray(((side_px / measured[-1]) ** 2) ** term)
-    u = (side_px - measured[0] / 4) / measured[-1]
-    return {"±1": np.ones_like(u), "u": u, "u²": u**2}[term]
+        return np.asarray(((side / measured[-1]) ** 2) ** term)
+    u = (border - measured[0] / 4) / measured[-1]
+    # (w - k)·(h - k) is the square of what is left of half the perimeter, and n less its square
+    squared = u**2 + (side**2 - border**2) / measured[-1] ** 2
+    return {"±1": np.ones_like(u), "u": u, "u²": squared}[term]
 
 
 def design(cases: Sequence[Case]) -> Floats:
-    """Columns of the linear models at the measured sides: cases × sides × coefficients."""
-    lower, upper = np.moveaxis(parts(cases, np.array(cases[0].measured)), 1, 0)
+    """Columns of the linear models at the measured sizes: cases × sizes × coefficients."""
+    measured = Sizes(np.array(cases[0].measured), np.array(cases[0].borders))
+    lower, upper = np.moveaxis(parts(cases, measured), 1, 0)
     below = np.array([case.below for case in cases])[:, np.newaxis, np.newaxis]
     on_lower = np.arange(lower.shape[1])[:, np.newaxis] < below
     return np.asarray(np.where(on_lower, lower, upper), np.float64)
 
 
-def curves(cases: Sequence[Case], coefficients: Floats, side_px: Floats) -> Floats:
-    """The laws at any sides: cases × series × sides, of cases × series × coefficients."""
-    sums = np.einsum("cdk,cpsk->cpds", coefficients, parts(cases, side_px))
+def curves(cases: Sequence[Case], coefficients: Floats, size: npt.ArrayLike | Sizes) -> Floats:
+    """The laws at any sizes: cases × series × sizes, of cases × series × coefficients."""
+    sums = np.einsum("cdk,cpsk->cpds", coefficients, parts(cases, size))
     root = np.array([[[case.law.root]] for case in cases])
     return np.asarray(np.max(np.maximum(sums, 0), axis=1) ** (1 / root), np.float64)
 
 
 @lru_cache(maxsize=256)
-def all_cases(law: Law, measured: tuple[float, ...]) -> tuple[Case, ...]:
-    """The cases of a law that the measured sides determine.
+def all_cases(
+    law: Law, measured: tuple[float, ...], borders: tuple[float, ...]
+) -> tuple[Case, ...]:
+    """The cases of a law that the measured sizes, as `Case` has them, determine.
 
     A part needs as many resolutions as it has coefficients, the steeper of two lines not less than
     two. A branch that is a constant would be a step, and is no case; a floor over everything has a
@@ -266,7 +313,7 @@ def all_cases(law: Law, measured: tuple[float, ...]) -> tuple[Case, ...]:
         case
         for below in (range(least, most + 1) if least else (0,))
         for terms in product(*map(_subsets, (law.lower, law.terms, law.beside)))
-        if _is_case(case := Case(law, terms, below, measured))
+        if _is_case(case := Case(law, terms, below, measured, borders))
     )
 
 

@@ -1,5 +1,7 @@
 """The paper's model: least squares for y = b0 + b1·s + b2·s², s the side length in px.
 
+Of an image that is not square the side is the square root of its pixels.
+
 It always stands beside the laws of `analysis.fits.growth` and is never weighed against them; and
 `analysis.fits.memory_extrapolation` judges it by exact counts.
 """
@@ -127,7 +129,7 @@ def hold_out_errors(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> tuple[fl
     side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
     errors = [np.nan] * 3
     for left_out, those in ((1, slice(0, 1)), (2, slice(1, 3))):
-        if len(side) - left_out >= COEFFICIENTS and np.all(values > 0):
+        if len(np.unique(side[:-left_out])) >= COEFFICIENTS and np.all(values > 0):
             fit = fit_quadratic(side[:-left_out], values[:-left_out])
             errors[those] = fit.predict(side[-left_out:]) / values[-left_out:] - 1
     return tuple(errors)

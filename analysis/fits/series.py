@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, prior_of_whole
+from adscale.resolution import Resolution, square
+
+from ..columns import BY_SIZE
+from .models import (
+    BY_COMPLEXITY,
+    COUNTED,
+    NOTHING_KNOWN,
+    Prior,
+    Sizes,
+    prior_of_whole,
+    sizes_of,
+)
 
 WHOLE_METHOD = "method"
 """Name of the sum over all submodules of a method."""
@@ -55,7 +66,7 @@ class Series(NamedTuple):
         method: the user's label.
         variant: implementation and precision.
         submodule: or `image`, `end_to_end`, `method`.
-        side_px: resolutions, ascending.
+        resolutions: of the images, ascending.
         values: one per resolution.
         counted: exact value at the resolution extrapolated to, None where unknown.
         errors: how far the values are known; None where not all were measured.
@@ -71,7 +82,7 @@ class Series(NamedTuple):
     method: str
     variant: str
     submodule: str
-    side_px: tuple[int, ...]
+    resolutions: tuple[Resolution, ...]
     values: tuple[float, ...]
     counted: int | None = None
     errors: RelativeErrors | None = None
@@ -95,14 +106,14 @@ def runtime_series(runtime: pd.DataFrame, memory: pd.DataFrame | None = None) ->
     fitted = runtime[is_fitted & clocks.isin(_FITTED_CLOCKS)]
     key = ["clock", "device", "method", "variant", "submodule"]
     for names, rows in fitted.groupby(key, sort=False):
-        measured = rows[rows["mean_ms"].notna()].sort_values("resolution_px")
+        measured = rows[rows["mean_ms"].notna()].sort_values(BY_SIZE)
         clock, device, method, variant, submodule = map(str, names)
         known = complexities.get((method, variant), {})
         is_part = rows["role"].iloc[0] == "submodule"
         of_part = BY_COMPLEXITY[known.get(submodule, "unknown")]
         yield Series(
             "runtime", "ms", clock, device, method, variant, submodule,
-            tuple(measured["resolution_px"].tolist()), tuple(measured["mean_ms"].tolist()),
+            tuple(map(Resolution.of, measured["resolution"])), tuple(measured["mean_ms"].tolist()),
             errors=relative_errors(measured), prior=of_part if is_part else prior_of_whole(known),
             is_part=is_part, unsteady=_unsteady_words(measured),
         )  # fmt: skip
@@ -112,7 +123,7 @@ def _unsteady_words(measured: pd.DataFrame) -> str:
     """Return words such as ``drifting at 256, 384 px; shared at 512 px``."""
     lost = measured[measured["verdict"].notna() & (measured["verdict"] != "steady")]
     return "; ".join(
-        f"{verdict} at {', '.join(map(str, rows['resolution_px']))} px"
+        f"{verdict} at {', '.join(rows['resolution'])} px"
         for verdict, rows in lost.groupby("verdict", sort=False)
     )
 
@@ -145,51 +156,64 @@ def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
     return RelativeErrors(tuple(np.maximum(relative, least).tolist()), tuple(degrees.tolist()))
 
 
+def sizes_of_images(resolutions: Sequence[Resolution]) -> Sizes:
+    """Sizes for the laws, of resolutions."""
+    return sizes_of(
+        Sizes(
+            np.array([one.side_px for one in resolutions]),
+            np.array([one.half_perimeter_px for one in resolutions]),
+        )
+    )
+
+
 def counted_parts(
     rows: pd.DataFrame, column: str, together: str
-) -> Iterator[tuple[str, dict[int, int]]]:
-    """Counted bytes by the side in px, of each submodule and at the end of the whole method.
+) -> Iterator[tuple[str, dict[Resolution, int]]]:
+    """Counted bytes by the resolution, of each submodule and at the end of the whole method.
 
     Args:
         rows: of `memory.csv`, of one method and variant.
         column: what is counted.
         together: how the submodules are: `sum` or `max`.
     """
+    texts = rows["resolution"].unique()
+    sizes = pd.Series(list(map(Resolution.of, texts)), texts)
     for submodule, part in rows.groupby("submodule", sort=False):
-        yield str(submodule), dict(zip(part["resolution_px"], part[column], strict=True))
-    whole = rows.groupby("resolution_px")[column].agg(together)
-    yield WHOLE_METHOD, dict(zip(whole.index, whole, strict=True))
+        yield str(submodule), dict(zip(sizes[part["resolution"]], part[column], strict=True))
+    whole = rows.groupby("resolution")[column].agg(together)
+    yield WHOLE_METHOD, dict(zip(sizes[whole.index], whole, strict=True))
 
 
 def memory_series(
     memory: pd.DataFrame,
     runtime: pd.DataFrame | None,
-    resolutions_px: Collection[int] | None,
+    resolutions: Collection[Resolution] | None,
     extrapolate_to_px: int,
 ) -> Iterator[Series]:
     """Counted bytes over the resolution, of each submodule and of the whole method.
 
     Counts exist beyond the resolutions of the study; fitting those too would no longer be the
-    paper's extrapolation. The fit uses `resolutions_px`; without it those at which the method was
+    paper's extrapolation. The fit uses `resolutions`; without it those at which the method was
     run; and where it was not run, all below the one extrapolated to.
 
     Args:
         memory: the table of `analysis.memory_table`.
         runtime: the table of `analysis.runtime_table`, None without one.
-        resolutions_px: the resolutions of the study, None to find them as said.
+        resolutions: the resolutions of the study, None to find them as said.
         extrapolate_to_px: where the exact count is compared with the prediction.
     """
     for (method, variant), rows in memory.groupby(["method", "variant"], sort=False):
-        studied = set(resolutions_px or ())
+        studied = set(resolutions or ())
         if not studied and runtime is not None:
             is_own = (runtime["method"] == method) & (runtime["variant"] == variant)
-            studied = set(runtime.loc[is_own, "resolution_px"])
-        below = rows.loc[rows["resolution_px"] < extrapolate_to_px, "resolution_px"]
+            studied = set(map(Resolution.of, runtime.loc[is_own, "resolution"].unique()))
+        last = square(extrapolate_to_px)
         for quantity, column in _MEMORY_QUANTITIES.items():
             for submodule, counted in counted_parts(rows, column, "sum"):
-                sides = sorted(counted.keys() & (studied or {*below}))
+                known = [one for one in counted if one in studied or (not studied and one < last)]
+                found = tuple(sorted(known))
                 yield Series(
                     quantity, "bytes", None, None, str(method), str(variant), submodule,
-                    tuple(sides), tuple(float(counted[side]) for side in sides),
-                    counted=counted.get(extrapolate_to_px), prior=COUNTED,
+                    found, tuple(float(counted[one]) for one in found),
+                    counted=counted.get(last), prior=COUNTED,
                 )  # fmt: skip

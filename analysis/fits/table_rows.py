@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from adscale.resolution import Resolution
 from adscale.tables import names_of
 
+from ..columns import size_values
 from ..numbers import known, known_interval, percent
 from .coefficients import in_the_side
 from .estimation import doubtful_branch
@@ -19,6 +21,7 @@ from .fitted import Fitted
 from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
 from .models import TESTED_BRANCH, Law
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
+from .series import sizes_of_images
 from .tables import BACK_TEST, LAW, SERIES
 
 APART = 1.25
@@ -93,21 +96,22 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
     unseen, untested = doubtful_branch(growth.weighed)
     if unseen[0]:
         found.append(
-            f"flat up to {growth.side_px[-1]:g} px within its scatter: constant, or a floor "
+            f"flat up to {growth.side_px[-1]:.5g} px within its scatter: constant, or a floor "
             "(launch-bound) whose end was not reached; what follows may be as steep as the laws "
             "admit"
         )
     elif untested[0]:
         found.append(
-            f"a floor (launch-bound) may end above {growth.side_px[-TESTED_BRANCH]:g} px: fewer "
+            f"a floor (launch-bound) may end above {growth.side_px[-TESTED_BRANCH]:.5g} px: fewer "
             f"than {TESTED_BRANCH} resolutions lie beyond, which do not tell how it goes on"
         )
     low, high = curve.spread_low[index], curve.spread_high[index]
     if high > APART * low:
         names = [model.law.name for model in growth.models if model.band_share > 0]
+        at = f"{curve.side_px[index]:.5g}"
         _, least, most = known_interval(curve.predicted[index], low, high)
         found.append(
-            f"the points do not decide between {', '.join(names)}: at {curve.side_px[index]:g} px "
+            f"the points do not decide between {', '.join(names)}: at {at} px "
             f"they say {least} to {most} {growth.unit}"
         )
     return found
@@ -118,7 +122,7 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
     sums = {one.series[:6]: one.curve(side_px) for one in fitted if one.growth is None}
     for one in fitted:
         series, growth, curve = one.series, one.growth, one.curve(side_px)
-        sides, scatter = series.side_px, growth.relative_scatter if growth else None
+        sizes, scatter = series.resolutions, growth.relative_scatter if growth else None
         law: dict[str, Any] = dict.fromkeys(LAW_COLUMNS)
         if growth and growth.chosen:
             chosen = _law_values(growth.chosen, scatter)
@@ -138,10 +142,10 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
             found.append(f"runs that were not steady: {series.unsteady}")
         yield {
             **_names(one),
-            "resolutions": len(sides),
-            "min_resolution_px": min(sides, default=None),
-            "max_resolution_px": max(sides, default=None),
-            "fitted_at_px": " ".join(map(str, sides)),
+            "resolutions": len(sizes),
+            "smallest": str(sizes[0]) if sizes else None,
+            "largest": str(sizes[-1]) if sizes else None,
+            "fitted_at": " ".join(map(str, sizes)),
             "extrapolate_to_px": side_px,
             **_paper_values(one, side_px, curve.study_predicted[0]),
             **law,
@@ -188,28 +192,31 @@ def model_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any
 def curve_rows(fitted: Sequence[Fitted], last_px: int) -> Iterator[dict[str, Any]]:
     """Every series at every side that is drawn."""
     for one in fitted:
-        observed = dict(zip(one.series.side_px, one.series.values, strict=True))
-        sides = _drawn_sides(one, last_px)
-        for side_px, values in zip(sides, _curve_values(one.curve(sides)), strict=True):
+        observed = dict(zip(one.series.resolutions, one.series.values, strict=True))
+        sizes = _drawn_sizes(one, last_px)
+        curve = _curve_values(one.curve(sizes_of_images(sizes)))
+        for resolution, values in zip(sizes, curve, strict=True):
             yield {
                 **_names(one),
-                "resolution_px": side_px,
-                "pixels": side_px**2,
-                "observed": observed.get(side_px),
+                **size_values(resolution),
+                "observed": observed.get(resolution),
                 **values,
-                "basis": "fitted" if side_px <= max(observed) else "extrapolated",
+                "basis": "fitted" if resolution <= max(observed) else "extrapolated",
             }
 
 
-def _drawn_sides(one: Fitted, last_px: int) -> list[int]:
-    measured = one.series.side_px
+def _drawn_sizes(one: Fitted, last_px: int) -> list[Resolution]:
+    """Measured ones, and others of the shape of the largest of these."""
+    measured = one.series.resolutions
     if not measured or one.fit_refused:
         return [*measured]
+    first, largest = measured[0], measured[-1]
     # the last side before it is refused is drawn, too
-    limit_px = int(max(measured) * EXTRAPOLATION_LIMIT**0.5)
-    grid = np.linspace(min(measured), max(last_px, *measured), SIDES).round().astype(int)
-    wanted = {*measured, *grid.tolist(), min(limit_px, last_px)}
-    return sorted(side for side in wanted if side >= min(measured))
+    limit_px = int(largest.side_px * EXTRAPOLATION_LIMIT**0.5)
+    grid = np.linspace(first.side_px, max(last_px, largest.side_px), SIDES).round()
+    sides = {*grid.tolist(), min(limit_px, last_px)}
+    wanted = {*measured, *(largest.scaled(side_px) for side_px in sides)}
+    return sorted(size for size in wanted if size.pixels >= first.pixels)
 
 
 def _names(one: Fitted) -> dict[str, Any]:
@@ -241,11 +248,13 @@ def _curve_values(curve: Curve) -> list[dict[str, Any]]:
 
 def _paper_values(one: Fitted, side_px: int, predicted: float) -> dict[str, Any]:
     """The paper's model; of a sum through the sums."""
-    series, known = one.series, len(one.series.side_px)
+    series = one.series
+    sides = sizes_of_images(series.resolutions).side_px
+    known = len(np.unique(sides))
     names = ("b0", "b1", "b2", "max_relative_residual", "low", "high")
     values: tuple[float | None, ...] = (None,) * len(names)
     if known >= COEFFICIENTS and not one.fit_refused:
-        fit = fit_quadratic(series.side_px, series.values)
+        fit = fit_quadratic(sides, series.values)
         low, high = None, None
         if known >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
             low, high = (float(end[0]) for end in fit.prediction_interval(side_px))

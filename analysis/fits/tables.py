@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adscale.command_line import side
 from adscale.errors import ArgumentError
+from adscale.resolution import Resolution, resolution_argument
 from adscale.tables import (
     Argument,
     Output,
@@ -47,12 +48,14 @@ SERIES = join(
 """Which series a row is of."""
 
 LAW = join(
-    text("law", "formula", means="the law of growth chosen, in the pixels n or the side s"),
+    text("law", "formula", means="the law of growth chosen, in the pixels n or half the perimeter "
+         "s, of a square its side"),
     text("coefficients", means="its coefficients in words with their units"),
     real("f", "a", "b", "c", "d", means="the same as numbers, per pixel or px as the law has it",
          unit=""),
     real("p", means="exponent of the pixels where the law has a free one", unit=""),
-    real("knee_px", means="side at which it leaves its floor, or at which it becomes steeper"),
+    real("knee_px", means="square root of the pixels at which it leaves its floor, or becomes "
+         "steeper"),
     real("max_relative_residual", means="largest |observed − fitted| / observed"),
 )  # fmt: skip
 """Columns of a fitted law."""
@@ -92,12 +95,12 @@ FITS = Table(
     columns=join(
         SERIES,
         integer("resolutions", means="at how many it was fitted"),
-        integer("min_resolution_px", "max_resolution_px", means="from, to"),
-        text("fitted_at_px", means="which"),
+        text("smallest", "largest", means="from, to"),
+        text("fitted_at", means="which"),
         TO_SIDE,
         FACTOR,
         text("study_model", means="the paper's model: y = b0 + b1·s + b2·s² over the side s in "
-             "px, ordinary least squares"),
+             "px (square root of the pixels), ordinary least squares"),
         real("study_b0", "study_b1", "study_b2", means="its coefficients", unit=""),
         real("study_max_relative_residual", means="its largest |observed − fitted| / observed"),
         real("study_predicted", "study_low", "study_high", means="its prediction and 95 % "
@@ -223,7 +226,7 @@ def _fit(
     memory: pd.DataFrame | None,
     extrapolate_to: int,
     beyond_limit: bool,
-    resolutions: Sequence[int] | None,
+    resolutions: Sequence[Resolution] | None,
 ) -> tuple[list[Fitted], int]:
     """All series fitted, and where they are predicted."""
     if runtime is None and memory is None:
@@ -249,7 +252,8 @@ FIT = TableJob(
         extrapolate_to("side length to predict"),
         Argument("--beyond-limit", {"action": "store_true", "help": "predict times beyond 10 times "
                  "the pixels of the largest measured resolution, too"}, "setting"),
-        Argument("--resolutions", {"type": side, "nargs": "+", "metavar": "PX",
+        Argument("--resolutions", {"type": resolution_argument, "nargs": "+",
+                 "metavar": "RESOLUTION",
                  "help": "resolutions whose counts of memory are fitted (default: those at which "
                  "the method was run)"}),
     ),

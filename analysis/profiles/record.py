@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from adscale.devices import DeviceType
-from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.resolution import Resolution
 from adscale.run_record import MeasuredMemory, RunRecord, Status
+
+from ..columns import size_values
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Run:
         return self.record.request.variant.batch
 
     @property
-    def resolution_px(self) -> int:
-        """Side length of the square input."""
-        return self.record.request.resolution.width_px
+    def resolution(self) -> Resolution:
+        """Width and height of the input."""
+        return self.record.request.resolution
 
     @property
     def process(self) -> int:
@@ -132,14 +133,14 @@ class Run:
         return self.record.memory
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> tuple[str, str, str, Resolution]:
         """The key that tells this run from the others of a study."""
-        return self.device, self.method, self.variant, self.resolution_px
+        return self.device, self.method, self.variant, self.resolution
 
     @property
     def name(self) -> str:
         """The run in words."""
-        return f"{self.device}: {self.method} {self.variant} at {self.resolution_px} px"
+        return f"{self.device}: {self.method} {self.variant} at {self.resolution} px"
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -150,8 +151,7 @@ class Run:
             "hardware": self.hardware,
             "method": self.method,
             "variant": self.variant,
-            "resolution_px": self.resolution_px,
-            "pixels": self.resolution_px**2,
+            **size_values(self.resolution),
         }
 
     @property
@@ -181,16 +181,4 @@ def read_run(path: Path) -> Run:
     """
     remedy = "name the record of a run; if this is one, measure the run again"
     record = read_record(path, RunRecord, remedy)
-    check_square(path, record.request.resolution)
     return Run(path, record)
-
-
-def check_square(path: Path, resolution: Resolution) -> None:
-    """Refuses what was measured or counted at another shape than a square.
-
-    Raises:
-        ResultsError: tables have no room for it yet.
-    """
-    if not resolution.is_square:
-        what = f"is of {resolution} px, and tables are of squares only, so far"
-        raise ResultsError(path, what, "leave it out, or attribute its profile without a record")

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from adscale.tables import MISSING, Table, names_of
 
+from ..columns import images_in
 from ..figures.canvas import OKABE_ITO, submodule_colour
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
@@ -111,9 +112,9 @@ def _about(runtime: pd.DataFrame) -> str:
     if not devices:
         return "No run was measured to its end."
     methods = ", ".join(measured["method"].unique())
-    sides = measured["resolution_px"]
+    sizes = images_in(measured)
     return (
-        f"{methods}, measured at {sides.min():,} to {sides.max():,} px on {'; '.join(devices)}. "
+        f"{methods}, measured at {sizes[0].words} to {sizes[-1].words} px on {'; '.join(devices)}. "
         "Batch 1. Kernel and host times tell what costs the time; latency, measured without a "
         "profiler, tells whether it is fast enough. Memory is counted unless it is said to be "
         "measured."

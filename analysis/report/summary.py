@@ -13,6 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from adscale.resolution import Resolution
+
+from ..columns import BY_SIZE
 from ..feasibility.rows import END_TO_END, LATENCY
 from ..memory_table import MEMORY_METHODS
 from ..missing import missing_words, read_rows
@@ -29,7 +32,7 @@ MOST_NAMED = 6
 UNCOVERED_LIMIT = 0.01
 """Share of an image's time in no submodule from which on it is told."""
 
-WHICH = ["device", "method", "variant", "resolution_px"]
+WHICH = ["device", "method", "variant", "resolution"]
 
 
 def study_warnings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -119,8 +122,8 @@ def _excesses(runtime: pd.DataFrame) -> Iterator[str]:
 def _named(rows: pd.DataFrame) -> str:
     runs = rows[WHICH].drop_duplicates()
     named = [
-        f"{method} {variant} at {side:,} px ({device})"
-        for device, method, variant, side in runs.head(MOST_NAMED).to_numpy()
+        f"{method} {variant} at {size} px ({device})"
+        for device, method, variant, size in runs.head(MOST_NAMED).to_numpy()
     ]
     more = len(runs) - len(named)
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
@@ -204,7 +207,7 @@ def _at_a_sensor(feasibility: pd.DataFrame, where: str) -> str | None:
             continue
         sensor = max(_rows(fit), key=lambda row: row["megapixels"])["sensor"]
         rows = _rows(fit[fit["sensor"] == sensor])
-        size = f"{rows[0]['megapixels']:.3g} MP, {rows[0]['sensor_px']} px"
+        size = f"{rows[0]['megapixels']:.3g} MP, {rows[0]['sensor_resolution']} px"
         best = _ranked([_candidate(each, "latency", "latency_verdict") for each in rows])
         bases = {f"{each['method']} {each['variant']}": each["verdict_basis"] for each in rows}
         others = feasibility[feasibility["sensor"] == sensor]
@@ -229,15 +232,15 @@ def _at_a_resolution(rows: pd.DataFrame, where: str) -> str | None:
     clock, timed = _timed(rows)
     if timed.empty:
         return None
-    counts = timed.groupby("resolution_px").size()
-    side_px = int(counts[counts == counts.max()].index.max())
-    here = timed[timed["resolution_px"] == side_px]
+    counts = timed.groupby("resolution").size()
+    size = max(map(Resolution.of, counts[counts == counts.max()].index))
+    here = timed[timed["resolution"] == str(size)]
     best = _ranked([_candidate(each, "mean", "verdict") for each in _rows(here)])
     known = rows[["method", "variant"]].drop_duplicates()
     missing = len(known) - len(here)
     lacking = f", {missing} of {len(known)} methods and variants not measured there"
     no_sensor = "; for no sensor is it known what fits and how fast it is"
-    place = f"at {side_px} px {where}, clock {clock}"
+    place = f"at {size} px {where}, clock {clock}"
     return f"{place}: {_words(best)}{lacking if missing else ''}{no_sensor}"
 
 
@@ -307,7 +310,7 @@ def _worst(runs: pd.DataFrame, runtime: pd.DataFrame) -> Iterator[str]:
         for row in _rows(runs[runs["verdict"] == verdict]):
             yield f"{_measurement(row)} was {verdict}: {row['evidence']}"
     for status, words in LOST.items():
-        for row in _rows(runs[runs["status"] == status].sort_values("resolution_px")):
+        for row in _rows(runs[runs["status"] == status].sort_values(BY_SIZE)):
             yield f"{_measurement(row)} {words.replace('their', 'its')}"
     for warning in study_warnings({"runtime": runtime}):
         yield warning.rstrip(".")
@@ -315,5 +318,5 @@ def _worst(runs: pd.DataFrame, runtime: pd.DataFrame) -> Iterator[str]:
 
 def _measurement(row: Mapping[str, Any]) -> str:
     process = "" if row["process"] == 1 else f", process {row['process']}"
-    side = f"{row['resolution_px']} px"
+    side = f"{row['resolution']} px"
     return f"{row['method']} {row['variant']} at {side} ({row['device']}, {row['pass']}{process})"

@@ -14,6 +14,7 @@ from adscale.errors import ResultsError
 from adscale.failure import read_failure
 from adscale.files import read_record, shown_version
 from adscale.request import RunRequest
+from adscale.resolution import Resolution
 from adscale.run_record import SCHEMA_VERSION, RunRecord
 
 
@@ -57,7 +58,7 @@ class RunKey(NamedTuple):
     device: str
     method: str
     variant: str
-    resolution_px: int
+    resolution: Resolution
     process: int
 
     @property
@@ -68,7 +69,7 @@ class RunKey(NamedTuple):
     @property
     def path(self) -> str:
         """Its folder below the results."""
-        run = f"{self.device}/{self.method}/{self.variant}/{self.resolution_px}"
+        run = f"{self.device}/{self.method}/{self.variant}/{self.resolution}"
         return run if self.process == 1 else f"{run}/process-{self.process}"
 
 
@@ -144,10 +145,16 @@ def key_of(place: Path) -> RunKey | None:
     """Read the run from a path below the results; None where it is not that of a run."""
     parts = place.parts
     process = PROCESS_FOLDER.fullmatch(parts[-1]) if len(parts) == DEPTH + 1 else None
-    if not (len(parts) == DEPTH or process) or not parts[DEPTH - 1].isdecimal():
+    if not (len(parts) == DEPTH or process):
+        return None
+    try:
+        resolution = Resolution.of(parts[DEPTH - 1])
+    except ValueError:
+        return None
+    if str(resolution) != parts[DEPTH - 1]:
         return None
     number = int(process[1]) if process else 1
-    return RunKey(parts[0], parts[1], parts[2], int(parts[DEPTH - 1]), number)
+    return RunKey(parts[0], parts[1], parts[2], resolution, number)
 
 
 def read_folder(folder: RunFolder) -> RecordedRun | Finding:
@@ -171,14 +178,11 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
             return Finding(folder.place, what, remedy)
         return Finding(f"{folder.place}/run.json", error.what, error.remedy)
     request = record.request
-    if not request.resolution.is_square:
-        what = f"is of {request.resolution} px, and studies are of squares only, so far"
-        return Finding(f"{folder.place}/run.json", what, "move it out of the results")
     key = RunKey(
         device=request.device,
         method=request.method,
         variant=str(request.variant),
-        resolution_px=request.resolution.width_px,
+        resolution=request.resolution,
         process=request.process,
     )
     return RecordedRun(folder, key, record)

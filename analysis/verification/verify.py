@@ -17,6 +17,7 @@ from adscale.damage import damage
 from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.request import RunRequest
+from adscale.resolution import Resolution
 from adscale.run_record import RunRecord
 
 from .folders import (
@@ -246,14 +247,14 @@ def check_gaps(keys: Sequence[RunKey]) -> Iterator[Finding]:
     Devices of different memory do not end at different resolutions: a run that exceeds memory is
     recorded as well.
     """
-    sides: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
-    of_method: defaultdict[str, set[int]] = defaultdict(set)
-    processes: defaultdict[tuple[str, str, str, int], set[int]] = defaultdict(set)
+    sides: defaultdict[tuple[str, str, str], set[Resolution]] = defaultdict(set)
+    of_method: defaultdict[str, set[Resolution]] = defaultdict(set)
+    processes: defaultdict[tuple[str, str, str, Resolution], set[int]] = defaultdict(set)
     most: defaultdict[tuple[str, str, str], int] = defaultdict(int)
     for key in keys:
-        sides[key.curve].add(key.resolution_px)
-        of_method[key.method].add(key.resolution_px)
-        processes[(*key.curve, key.resolution_px)].add(key.process)
+        sides[key.curve].add(key.resolution)
+        of_method[key.method].add(key.resolution)
+        processes[(*key.curve, key.resolution)].add(key.process)
         most[key.curve] = max(most[key.curve], key.process)
     for curve, found in sides.items():
         missing = sorted(of_method[curve[1]] - found)
@@ -261,11 +262,11 @@ def check_gaps(keys: Sequence[RunKey]) -> Iterator[Finding]:
             at = ", ".join(map(str, missing))
             what = f"lacks {at} px, at which this method is measured elsewhere"
             yield Finding("/".join(curve), what, MEASURE)
-    for (device, method, variant, side_px), found in processes.items():
-        absent = sorted(set(range(1, most[device, method, variant] + 1)) - found)
+    for (device, method, variant, resolution), numbers in processes.items():
+        absent = sorted(set(range(1, most[device, method, variant] + 1)) - numbers)
         if absent:
             what = f"lacks process {', '.join(map(str, absent))}, which other resolutions have"
-            yield Finding(f"{device}/{method}/{variant}/{side_px}", what, MEASURE)
+            yield Finding(f"{device}/{method}/{variant}/{resolution}", what, MEASURE)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from matplotlib.text import Text
 
 from adscale.memory_record import MemoryRecord
 from adscale.models import checked
+from adscale.resolution import square
+from adscale.tables import names_of
+from analysis.columns import SIZE, size_values
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.draw import FIGURES, study_figures
@@ -60,9 +63,7 @@ def count_of(method: str = "M", **changes: Any) -> Count:
 def read(count: Count, sides_px: Sequence[int] = COUNTED_PX) -> list[ReadCount]:
     """As if it had been read from a file."""
     return [
-        ReadCount(
-            count.method, count.variant, content.resolution.width_px, count.device_type, content
-        )
+        ReadCount(count.method, count.variant, content.resolution, count.device_type, content)
         for content in checked(MemoryRecord, count.document(sides_px)).resolutions
     ]
 
@@ -114,8 +115,7 @@ def runtime_row(method: str, side_px: int, submodule: str, role: str, **more: An
         "hardware": "generated GPU",
         "method": method,
         "variant": VARIANT,
-        "resolution_px": side_px,
-        "pixels": side_px**2,
+        **size_values(square(side_px)),
         "submodule": submodule,
         "role": role,
         "clock": "busy",
@@ -175,7 +175,7 @@ def latency_table(
 def runs_table(runtime: pd.DataFrame, **more: Any) -> pd.DataFrame:
     """The runs of a table of runtimes, with settings; `more` replaces columns."""
     latency = runtime["clock"].eq("latency").map({True: "latency", False: "profiled"})
-    key = ["device", "device_type", "hardware", "method", "variant", "resolution_px"]
+    key = ["device", "device_type", "hardware", "method", "variant", *names_of(SIZE)]
     runs = runtime.assign(**{"pass": latency}).drop_duplicates([*key, "pass"])
     rows = [
         {

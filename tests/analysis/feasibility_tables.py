@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from adscale.resolution import square
+from analysis.columns import size_values
 from analysis.feasibility.fitting import (
     GIB,
 )
@@ -27,7 +29,7 @@ def counts(needed: dict[int, int], method: str = "M", **more: Any) -> pd.DataFra
     rows = [
         {
             **dict.fromkeys(MEMORY_METHODS.schema), "method": method, "variant": VARIANT,
-            "device_type": "cuda", "resolution_px": side_px, "needed_bytes": size, **more,
+            "device_type": "cuda", **size_values(square(side_px)), "needed_bytes": size, **more,
         }
         for side_px, size in needed.items()
     ]  # fmt: skip
@@ -47,7 +49,7 @@ def latency(
     """Latency of 20 ms and 60 ms per megapixel, p99 a tenth above, intervals of about ±2 %."""
     table = latency_table(sides_px=sides_px)
     is_whole = table["submodule"] == "end_to_end"
-    sign = table["resolution_px"].map({side: (-1) ** k for k, side in enumerate(sides_px)})
+    sign = table["side_px"].map({side: (-1) ** k for k, side in enumerate(sides_px)})
     mean_ms = (20 + 60 * table["pixels"] / 1e6) * (1 + wobble * sign)
     for name, factor in (("mean", 1.0), ("p99", 1.1)):
         low, high = (

@@ -44,6 +44,6 @@ def curve(case: Case, coefficients: Floats, side_px: Floats) -> Floats:
     return curves([case], coefficients[np.newaxis], side_px)[0]
 
 
-def measured(points: Points) -> tuple[float, ...]:
-    """The sides, as cases have them."""
-    return tuple(points.side_px.tolist())
+def measured(points: Points) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Sides and half perimeters, as cases have them."""
+    return tuple(points.sizes.side_px.tolist()), tuple(points.sizes.border_px.tolist())

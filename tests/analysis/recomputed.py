@@ -31,7 +31,7 @@ Key = tuple[Any, ...]
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}
 OUTSIDE = ("load", "prepare", "copy_to_device", "copy_to_host")
 LATENCY_PARTS = ("image", *OUTSIDE, "end_to_end")
-RUN_KEY = ("device", "method", "variant", "resolution_px")
+RUN_KEY = ("device", "method", "variant", "side_px")
 DIGITS = 5e-11
 """Relative difference of two numbers that 12 digits tell apart, with what summing in another order
 does to a difference of nearly equal numbers."""
@@ -59,7 +59,7 @@ def disagreements(results: Path) -> Iterator[str]:
     yield from _differences(results, "flops", flops_rows(runtime, counts), (*RUN_KEY, "submodule"))
     yield from _differences(
         results, "implementations", implementation_rows(runtime),
-        ("device", "method", "precision", "resolution_px", "submodule"),
+        ("device", "method", "precision", "side_px", "submodule"),
     )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def read_runs(results: Path) -> Iterator[Cells]:
 
 
 def _key(record: Cells) -> Key:
-    request = {**record["request"], "resolution_px": int(record["request"]["resolution"])}
+    request = {**record["request"], "side_px": int(record["request"]["resolution"])}
     return tuple(request[name] for name in RUN_KEY)
 
 
@@ -222,7 +222,7 @@ def _latency_times(record: Cells) -> dict[tuple[str, str], list[float]]:
 # Counts
 
 
-COUNT_KEY = ("method", "variant", "resolution_px")
+COUNT_KEY = ("method", "variant", "side_px")
 
 
 def read_counts(folder: Path) -> Iterator[tuple[Key, Cells]]:

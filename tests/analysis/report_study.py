@@ -48,7 +48,7 @@ def write_study(
         ],
         ignore_index=True,
     )
-    runtime.loc[runtime["resolution_px"] == sides_px[1], "verdict"] = "drifting"
+    runtime.loc[runtime["side_px"] == sides_px[1], "verdict"] = "drifting"
     runtime.loc[runtime["clock"] == "busy", "launch_bound_share"] = 0.1
     counts = [
         count

@@ -107,7 +107,7 @@ def test_the_margin_and_clocks_can_be_chosen(tmp_path: Path, analysis: Command) 
         (["a"], "nothing to compare A with"),
         (["a", "none"], "holds neither tables/runtime.csv nor runtime.csv"),
         (["a", "--device", "lab", "Z"], "B (a) has no device Z; choose from: lab"),
-        (["a", "other"], "A has device lab, method M, variant reference-fp32, resolution_px 256"),
+        (["a", "other"], "A has device lab, method M, variant reference-fp32, resolution 256"),
         (["a", "other"], "B has device lab, method N"),
         (["a", "a", "--clock", "span"], "nothing matches"),
     ],

@@ -31,7 +31,7 @@ def feasible(method: str, ms: float | None, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         **dict.fromkeys(FEASIBILITY.schema), "gpu": "lab", "sensor": "S5", "megapixels": 5.0,
-        "method": method, "variant": VARIANT, "sensor_px": 2237, "verdict": "fits",
+        "method": method, "variant": VARIANT, "sensor_resolution": "2237", "verdict": "fits",
         "verdict_basis": "counted", "device": "lab", **times, **more,
     }  # fmt: skip
 
@@ -84,8 +84,8 @@ def test_what_does_not_fit_is_no_candidate_however_fast() -> None:
 
 
 def test_it_is_the_largest_sensor_at_which_something_fits_whose_latency_is_known() -> None:
-    big = {"sensor": "S12", "megapixels": 12.0, "sensor_px": 3465}
-    small = {"sensor": "S0", "megapixels": 0.4, "sensor_px": 633}
+    big = {"sensor": "S12", "megapixels": 12.0, "sensor_resolution": "3465"}
+    small = {"sensor": "S0", "megapixels": 0.4, "sensor_resolution": "633"}
     extrapolated = {"latency_basis": "extrapolated", "latency_verdict": "drifting"}
     rows = [
         feasible("A", None, **big), feasible("A", 2.0, **small), feasible("A", 8.0, **extrapolated),

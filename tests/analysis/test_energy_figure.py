@@ -28,7 +28,7 @@ def drawn(runs: pd.DataFrame) -> Drawing:
 def measured(runtime: pd.DataFrame, joules: float = 2.0, **more: object) -> pd.DataFrame:
     """Runs with that energy per megapixel, known to 5 %."""
     runs = runs_table(runtime, measured_images=20, energy_window_s=9.0, **more)
-    energy_j = runs["resolution_px"] ** 2 / 1e6 * joules
+    energy_j = runs["side_px"] ** 2 / 1e6 * joules
     return runs.assign(energy_per_image_j=energy_j, energy_per_image_error_j=0.05 * energy_j)
 
 
@@ -46,7 +46,7 @@ def test_every_process_is_a_point_with_its_error() -> None:
     drawing = drawn(pd.concat(both, ignore_index=True))
     rows = drawing.data
     assert sorted(rows["process"].unique()) == [1, 2]
-    ends = rows.sort_values("resolution_px", kind="stable")
+    ends = rows.sort_values("side_px", kind="stable")
     low = ends["energy_per_image_j"] - ends["energy_per_image_error_j"]
     assert sorted(low) == pytest.approx(sorted(end for end, _ in whiskers(drawing)))
     (line,) = (one for one in drawing.figure.axes[0].lines if one.get_linestyle() == "-")
@@ -76,7 +76,7 @@ def test_without_energy_it_says_why(more: dict[str, object], reason: str) -> Non
     drawing = drawn(runs_table(runtime_table(), **more))
     assert f"no energy measured: {reason}" in texts(drawing.figure)
     assert drawing.data["energy_per_image_j"].isna().all()
-    assert list(drawing.data["resolution_px"]) == list(SIDES_PX)
+    assert list(drawing.data["side_px"]) == list(SIDES_PX)
     assert list(drawing.figure.axes[0].get_yticks()) == []
 
 

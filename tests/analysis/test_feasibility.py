@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adscale.names import sensor_side_px
+from adscale.resolution import sensor_resolution, square
+from analysis.columns import size_values
 from analysis.feasibility.devices import same_gpu, targets
 from analysis.feasibility.fitting import (
     ALLOCATOR_RESERVE,
@@ -43,7 +44,7 @@ LOW, HIGH = ASSUMED_CONTEXT_BYTES
 def test_a_sensor_is_the_square_with_as_many_pixels_rounded_up(
     megapixels: float, side_px: int
 ) -> None:
-    assert sensor_side_px(megapixels) == side_px
+    assert sensor_resolution(megapixels) == square(side_px)
 
 
 # verdicts by counts
@@ -51,7 +52,7 @@ def test_a_sensor_is_the_square_with_as_many_pixels_rounded_up(
 
 def verdict(needed: dict[int, int], side_px: int, memory: float, **more: Any) -> tuple[str, str]:
     context = more.pop("context", ASSUMED)
-    need = need_at(counts(needed, **more), side_px, context)
+    need = need_at(counts(needed, **more), square(side_px), context)
     return fits(need, int(memory), "cuda")
 
 
@@ -80,20 +81,20 @@ def test_in_between_it_says_what_is_not_known() -> None:
 
 def test_between_two_counted_sides_both_bound_it() -> None:
     needed = {1000: GIB, 2000: 4 * GIB}
-    need = need_at(counts(needed), 1500, ASSUMED)
-    assert (need.counted_low, need.counted_high, need.side_px) == (GIB, 4 * GIB, 1500)
+    need = need_at(counts(needed), square(1500), ASSUMED)
+    assert (need.counted_low, need.counted_high, need.resolution) == (GIB, 4 * GIB, square(1500))
     assert need.basis == "counted between 1000 and 2000 px"
     assert verdict(needed, 1500, 3 * GIB)[1].startswith("needs 1.2 to 5.4 of 3 GiB")
-    assert need_at(counts(needed), 500, ASSUMED).counted_low == 0
+    assert need_at(counts(needed), square(500), ASSUMED).counted_low == 0
 
 
 def test_a_side_that_the_method_rounds_up_is_that_of_the_sensor() -> None:
-    need = need_at(counts({2048: GIB, 2272: 2 * GIB}), 2252, ASSUMED)
-    assert (need.side_px, need.basis) == (2272, "counted")
+    need = need_at(counts({2048: GIB, 2272: 2 * GIB}), square(2252), ASSUMED)
+    assert (need.resolution, need.basis) == (square(2272), "counted")
     assert need.counted_high == 2 * GIB
     # or it runs at 2252 px, too, and nobody counted there: no memory grows faster than this
     assert need.counted_low == int(2 * GIB * (2252 / 2272) ** 4)
-    assert need_at(counts({2048: GIB, 2252: 2 * GIB}), 2252, ASSUMED).counted_low == 2 * GIB
+    assert need_at(counts({2048: GIB, 2252: 2 * GIB}), square(2252), ASSUMED).counted_low == 2 * GIB
 
 
 def test_beyond_what_was_counted_it_may_not_fit_and_never_fits() -> None:
@@ -110,7 +111,7 @@ def test_an_incomplete_count_holds_from_below_only() -> None:
 
 
 def test_a_count_for_a_gpu_says_nothing_of_a_cpu_nor_one_without_memory() -> None:
-    need = need_at(counts({1000: GIB}), 1000, ASSUMED)
+    need = need_at(counts({1000: GIB}), square(1000), ASSUMED)
     assert fits(need, 100 * GIB, "cpu") == ("uncertain", "counted for a CUDA device only")
     assert fits(need, None, "cuda")[1] == "the memory of the device is not known"
 
@@ -118,11 +119,11 @@ def test_a_count_for_a_gpu_says_nothing_of_a_cpu_nor_one_without_memory() -> Non
 def test_counts_of_runs_on_a_device_of_its_type_hold_for_it() -> None:
     of_gpu = counts({1000: GIB})
     ran = measured(
-        [{"method": "M", "resolution_px": 1000, "device_type": "cpu", "counted_bytes": size}
+        [{"method": "M", **size_values(square(1000)), "device_type": "cpu", "counted_bytes": size}
          for size in (2 * GIB, 3 * GIB)]
     )  # fmt: skip
     own = counts_for(of_gpu, ran, "cpu")
-    assert fits(need_at(own, 1000, ASSUMED), 100 * GIB, "cpu")[0] == "fits"
+    assert fits(need_at(own, square(1000), ASSUMED), 100 * GIB, "cpu")[0] == "fits"
     assert own["needed_bytes"].tolist() == [3 * GIB], "the largest of processes that differ"
     for table, device_type in ((ran, "cuda"), (None, "cpu"), (ran.iloc[:0], "cpu")):
         assert counts_for(of_gpu, table, device_type) is of_gpu
@@ -157,7 +158,7 @@ def test_a_verdict_is_certain_only_if_it_holds_at_both_ends(
     needed: dict[int, int], side_px: int, memory: int
 ) -> None:
     """Whatever lies between the ends, the true need included, gives the same verdict."""
-    need = need_at(counts(needed), side_px, ASSUMED)
+    need = need_at(counts(needed), square(side_px), ASSUMED)
     assert need.high is None or need.low <= need.high
     found = fits(need, memory, "cuda")[0]
     if found == "fits":
@@ -203,16 +204,16 @@ def test_on_a_cpu_the_process_before_the_method_takes_the_place_of_the_context()
 
 def test_a_run_at_the_size_or_a_larger_one_fits_and_one_that_ran_out_does_not() -> None:
     ran = runtime_table(sides_px=(512, 1024))
-    assert observed(ran, 1000) == ("fits", "ran at 1024 px")
-    assert observed(ran, 1025) is None
-    lost = ran.assign(status=ran["resolution_px"].map({512: "ok", 1024: "out_of_memory"}))
-    assert observed(lost, 512) == ("fits", "ran at 512 px")
-    assert observed(lost, 700) is None
-    assert observed(lost, 2000) == ("does_not_fit", "ran out of memory at 1024 px")
-    swapped = ran.assign(status=ran["resolution_px"].map({1024: "ok", 512: "out_of_memory"}))
-    assert observed(swapped, 700) == ("uncertain", "ran at 1024 px, but not at 512 px")
+    assert observed(ran, square(1000)) == ("fits", "ran at 1024 px")
+    assert observed(ran, square(1025)) is None
+    lost = ran.assign(status=ran["side_px"].map({512: "ok", 1024: "out_of_memory"}))
+    assert observed(lost, square(512)) == ("fits", "ran at 512 px")
+    assert observed(lost, square(700)) is None
+    assert observed(lost, square(2000)) == ("does_not_fit", "ran out of memory at 1024 px")
+    swapped = ran.assign(status=ran["side_px"].map({1024: "ok", 512: "out_of_memory"}))
+    assert observed(swapped, square(700)) == ("uncertain", "ran at 1024 px, but not at 512 px")
     predicted = ran.assign(status="predicted_out_of_memory")
-    assert observed(predicted, 2000) is None
+    assert observed(predicted, square(2000)) is None
 
 
 # which device is which GPU

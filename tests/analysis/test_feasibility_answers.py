@@ -13,7 +13,8 @@ import pytest
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from adscale.names import sensor_side_px
+from adscale.resolution import sensor_resolution, square
+from analysis.columns import size_values
 from analysis.feasibility.answer import answer
 from analysis.feasibility.devices import Target, measured_devices, on_device
 from analysis.feasibility.fitting import GIB
@@ -72,9 +73,9 @@ def test_a_run_that_was_measured_outweighs_the_count() -> None:
 
 
 def test_a_size_that_a_method_refuses_is_said_so_and_has_neither_memory_nor_latency() -> None:
-    side_px = sensor_side_px(5.0)
+    side = sensor_resolution(5.0)
     known = tables()
-    asked = replace(known, refused={("M", VARIANT, side_px): "it takes multiples of 14"})
+    asked = replace(known, refused={("M", VARIANT, str(side)): "it takes multiples of 14"})
     gpu, sensors = [Target("big", "cuda", 999 * GIB)], [Sensor("odd", 5.0), Sensor("one", 1.0)]
     row, other = feasibility_rows(asked, gpu, sensors)
     assert (row["verdict"], row["reason"]) == ("refused", "refused: it takes multiples of 14")
@@ -82,7 +83,7 @@ def test_a_size_that_a_method_refuses_is_said_so_and_has_neither_memory_nor_late
     assert {row[name] for name in ("needed_low_bytes", "needed_high_bytes", "latency_ms")} == {None}
     assert answer(row, 50).endswith("px): refused: it takes multiples of 14")
     assert other["verdict"] == "fits"
-    ran = replace(asked, runtime=latency((side_px,)))
+    ran = replace(asked, runtime=latency((side.width_px,)))
     assert next(feasibility_rows(ran, gpu, sensors))["verdict"] == "fits"
     table = feasibility_table(asked, Hardware((Gpu("big", 999),), (sensors[0],)))
     assert limits_table(table)[["sensor", "gpu"]].isna().any(axis=1).all(), "it is no limit"
@@ -93,13 +94,13 @@ def test_a_size_that_a_method_refuses_is_said_so_and_has_neither_memory_nor_late
 
 
 def test_refused_sizes_are_read_from_the_counts(tmp_path: Path) -> None:
-    about = {"method": "M", "variant": VARIANT, "resolution_px": 1001, "pixels": 1001**2}
+    about = {"method": "M", "variant": VARIANT, **size_values(square(1001))}
     lost = [
         {**about, "missing": "not counted: refused: no"},
-        {**about, "resolution_px": 1002, "missing": "not counted: exit code 3"},
+        {**about, **size_values(square(1002)), "missing": "not counted: exit code 3"},
     ]
     write_csv(add_missing(counts({1000: GIB}), lost), tmp_path / MEMORY_METHODS.file)
-    assert read_tables(tmp_path).refused == {("M", VARIANT, 1001): "no"}
+    assert read_tables(tmp_path).refused == {("M", VARIANT, "1001"): "no"}
 
 
 @pytest.mark.parametrize("status", ["ok", "out_of_memory"])
@@ -166,7 +167,8 @@ def test_the_command_answers_in_a_line_for_each_method(analysis: Analysis, folde
     code, out, err = analysis("feasible", "--tables", folder, "--method", "all", *asked)
     assert (code, err) == (0, "")
     first, second = out.splitlines()
-    fits_in = "5.07 MP (2252 px), 24 GiB: fits, needs at most 6.196 of 24 GiB; 4.723 GiB counted, "
+    at = "5.07 MP (as a square with 2252 px)"
+    fits_in = f"{at}, 24 GiB: fits, needs at most 6.196 of 24 GiB; 4.723 GiB counted, "
     assert first.startswith(f"M {VARIANT}, {fits_in}context assumed; ")
     assert "on NVIDIA GeForce RTX 4090 (device lab), extrapolated, 4.84 times the largest" in first
     assert first.endswith(", n = 5, does not keep 50 ms")
@@ -203,7 +205,8 @@ def test_without_measurements_the_command_says_so(analysis: Analysis, folder: Pa
 def test_with_a_device_its_latency_and_cycle_are_judged(analysis: Analysis, folder: Path) -> None:
     asked = ("feasible", "--tables", folder, "--method", "M", "--device", "lab", "--sensor-mp")
     _, out, _ = analysis(*asked, 0.262144, "--cycle-ms", 50)
-    assert "M reference-fp32, 0.262144 MP (512 px), lab: fits, ran at 512 px on lab" in out
+    at = "M reference-fp32, 0.262144 MP (as a square with 512 px)"
+    assert f"{at}, lab: fits, ran at 512 px on lab" in out
     assert "NVIDIA GeForce RTX 4090 (device lab), measured, n = 5, keeps 50 ms" in out
     _, out, _ = analysis(*asked, 5.07, "--cycle-ms", 50)
     assert "extrapolated, 4.84 times the largest pixels measured, n = 5" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def test_figures_mark_unified_memory_and_their_captions_say_what_it_is() -> None
 # the image of a sensor
 
 
-def test_width_and_height_stand_in_the_table_beside_the_square_that_is_judged() -> None:
+def test_width_and_height_stand_in_the_table_and_are_judged() -> None:
     sensors = (
         Sensor("area", 5.013504, 2448, 2048),
         Sensor("line", 16.0, 8000, 2000, line_scan=True),
@@ -126,10 +127,14 @@ def test_width_and_height_stand_in_the_table_beside_the_square_that_is_judged() 
     )
     table = feasibility_table(tables(), Hardware((Gpu("big", 999),), sensors))
     rows = table[table["gpu"] == "big"].set_index("sensor")
-    sides = rows[["sensor_width_px", "sensor_height_px", "sensor_px"]]
-    assert sides.loc["area"].tolist() == [2448, 2048, 2240]  # 2240² = 5 017 600 ≥ 5 013 504
-    assert sides.loc["line"].tolist() == [8000, 2000, 4000]
+    sides = rows[["sensor_width_px", "sensor_height_px", "sensor_resolution"]]
+    assert sides.loc["area"].tolist() == [2448, 2048, "2448x2048"]
+    assert sides.loc["line"].tolist() == [8000, 2000, "8000x2000"]
     assert sides.loc["square"].isna().tolist() == [True, True, False]
+    # counted at squares with 2252 and 3518 px: 0.93 GiB per megapixel, 2 % for the shape
+    assert rows.loc["area", "memory_basis"] == "counted at 2252 px, of about as many pixels"
+    assert rows.loc["area", "counted_high_bytes"] == math.ceil(2252**2 * 1000 * 1.02)
+    assert rows.loc["line", "memory_basis"] == "counted up to 3518 px"
     assert rows["line_scan"].tolist() == [False, True, False]
 
 
@@ -147,15 +152,15 @@ def folder(tmp_path: Path) -> Path:
     [
         (
             ("--sensor", "IMX264", "--gpu", "L4"),
-            "IMX264, 2448 x 2048 px (5.01 MP, as the square with 2240 px), L4 (24 GiB): fits, ",
+            "IMX264, 2448x2048 px (5.01 MP), L4 (24 GiB): fits, ",
         ),
         (
             ("--sensor", "2448x2048", "--vram-gib", 24),
-            "2448 x 2048 px (5.01 MP, as the square with 2240 px), 24 GiB: fits, ",
+            "2448x2048 px (5.01 MP), 24 GiB: fits, ",
         ),
         (
             ("--sensor", "imx531", "--gpu", "h100"),
-            "IMX531, 4504 x 4504 px (20.3 MP), H100 (80 GiB): uncertain, not counted at this size",
+            "IMX531, 4504 px (20.3 MP), H100 (80 GiB): uncertain, not counted at this size",
         ),
         (
             ("--sensor", "1000x1000", "--gpu", "Jetson Orin Nano 8GB"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from adscale.resolution import square
 from analysis.feasibility.answer import keeps_cycle
 from analysis.feasibility.rows import Latencies, Speed
 from tests.analysis.drawings import runtime_table
@@ -18,7 +19,7 @@ def truth_ms(side_px: int) -> float:
 
 
 def at(runtime: pd.DataFrame, side_px: int) -> Speed:
-    found = Latencies(runtime).at(side_px)
+    found = Latencies(runtime).at(square(side_px))
     assert isinstance(found, Speed)
     return found
 
@@ -48,7 +49,7 @@ def test_elsewhere_it_is_predicted_with_a_band_around_the_truth(side_px: int, ba
 def test_a_p99_is_never_predicted_below_the_mean() -> None:
     """Its ratio to the mean falls, so that a law of its own would cross that of the mean."""
     table = latency(wobble=0)
-    ratio = 1.01 + 0.5 * (256 / table["resolution_px"].astype(float)) ** 2
+    ratio = 1.01 + 0.5 * (256 / table["side_px"].astype(float)) ** 2
     for column, factor in (("p99_ms", 1.0), ("p99_low_ms", 0.9), ("p99_high_ms", 1.1)):
         table[column] = table["mean_ms"] * ratio * factor
     for side_px in (700, 2000, 3000):
@@ -62,7 +63,7 @@ def test_a_p99_is_never_predicted_below_the_mean() -> None:
 
 def test_a_p99_that_has_no_interval_where_it_was_measured_has_none_elsewhere() -> None:
     few = latency()
-    few.loc[few["resolution_px"] == 256, "p99_high_ms"] = pd.NA
+    few.loc[few["side_px"] == 256, "p99_high_ms"] = pd.NA
     p99 = at(few, 2000).p99
     assert p99 is not None
     assert (p99.low, p99.high) == (None, None)
@@ -72,7 +73,7 @@ def test_a_p99_that_has_no_interval_where_it_was_measured_has_none_elsewhere() -
 def test_points_known_better_weigh_more() -> None:
     """One point is far off; with a large standard error of its own it hardly counts."""
     off = latency(wobble=0)
-    is_last = off["resolution_px"] == 1024
+    is_last = off["side_px"] == 1024
     off.loc[is_last, "mean_ms"] *= 1.15
     wide = off.copy()
     wide.loc[is_last, "standard_error_ms"] = wide.loc[is_last, "mean_ms"] * 0.25
@@ -90,14 +91,14 @@ def test_points_known_better_weigh_more() -> None:
     ],
 )
 def test_latency_is_refused_with_a_reason(runtime: pd.DataFrame, side_px: int, reason: str) -> None:
-    found = Latencies(runtime).at(side_px)
+    found = Latencies(runtime).at(square(side_px))
     assert isinstance(found, str)
     assert found.startswith(reason)
 
 
 def test_runs_that_were_not_steady_are_told() -> None:
     runtime = latency()
-    runtime.loc[runtime["resolution_px"] == 512, "verdict"] = "throttled"
+    runtime.loc[runtime["side_px"] == 512, "verdict"] = "throttled"
     assert at(runtime, 512).verdict == "throttled"
     assert at(runtime, 2000).verdict == "throttled"
     assert at(runtime, 256).verdict == "steady"

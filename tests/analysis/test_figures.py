@@ -72,7 +72,7 @@ def test_stacks_are_the_means_and_shares_add_up_to_100() -> None:
 def test_the_data_beside_a_figure_are_those_of_its_bars() -> None:
     drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime_table())
     assert len(drawing.data) == len(SIDES_PX) * len(SUBMODULES)
-    assert drawing.data.groupby("resolution_px")["share"].sum().tolist() == pytest.approx(
+    assert drawing.data.groupby("side_px")["share"].sum().tolist() == pytest.approx(
         [1.0] * len(SIDES_PX)
     )
 
@@ -113,7 +113,7 @@ def test_points_are_the_measured_means_of_whole_images() -> None:
     whole = runtime[runtime["role"] == "image"]
     lines = drawing.figure.axes[0].lines
     points = next(line for line in lines if line.get_marker() == "o")
-    assert list(points.get_xdata()) == whole["resolution_px"].tolist()
+    assert list(points.get_xdata()) == whole["side_px"].tolist()
     assert list(points.get_ydata()) == pytest.approx(whole["mean_ms"].tolist())
 
 
@@ -202,7 +202,7 @@ def test_what_was_measured_and_what_was_predicted_is_told_apart(tmp_path: Path) 
     runtime = runtime_table()
     for side_px, status in ((640, "out_of_memory"), (768, "predicted_out_of_memory")):
         lost = {**LOST, "status": status}
-        runtime.loc[runtime["resolution_px"] == side_px, list(lost)] = list(lost.values())
+        runtime.loc[runtime["side_px"] == side_px, list(lost)] = list(lost.values())
     drawing = draw(f"runtime_share_lab_M_{VARIANT}", runtime)
     said = caption(drawing).replace("\u00a0", " ")
     assert "Out of memory: M at 640 px." in said
@@ -233,7 +233,7 @@ def test_one_image_has_no_whisker_and_no_word_of_one() -> None:
 )
 def test_nothing_leaves_the_page_and_markup_is_text(style: Style, method: str) -> None:
     runtime = pd.concat([runtime_table(method), latency_table(method)], ignore_index=True)
-    runtime.loc[runtime["resolution_px"] == 512, "verdict"] = "drifting"
+    runtime.loc[runtime["side_px"] == 512, "verdict"] = "drifting"
     tables = study_tables(runtime, read(count_of(method)), runs_table(runtime))
     figures = study_figures(tables, HARDWARE, style)
     assert len(figures) == sum("precision" not in kind.labels for kind in FIGURES)

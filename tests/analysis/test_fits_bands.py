@@ -17,13 +17,13 @@ from analysis.fits.estimation import (
     make_points,
 )
 from analysis.fits.models import (
+    BORDER,
     CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
     LINEAR,
     QUADRATIC,
     ROUNDED_FLOOR,
-    SIDE,
     Case,
     Floats,
     Law,
@@ -43,7 +43,7 @@ def scatter(variance: float, new: float, series: int = 1) -> Scatter:
 
 
 def case(law: Law, terms: tuple[Term, ...], points: Points, below: int = 0) -> Case:
-    return Case(law, ((0,) if below else (), terms, ()), below, measured(points))
+    return Case(law, ((0,) if below else (), terms, ()), below, *measured(points))
 
 
 def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
@@ -73,7 +73,7 @@ def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("law", [QUADRATIC, SIDE])
+@pytest.mark.parametrize("law", [QUADRATIC, BORDER])
 def test_the_envelope_of_the_cases_is_the_optimum_under_signs(seed: int, law: Law) -> None:
     random = np.random.default_rng(seed)
     # some of the laws have coefficients at zero, where the sign matters

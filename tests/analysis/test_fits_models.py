@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.fits.models import (
+    BORDER,
     CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
@@ -18,7 +19,6 @@ from analysis.fits.models import (
     QUADRATIC,
     RIVALS,
     ROUNDED_FLOOR,
-    SIDE,
     TWO_SLOPES,
     Case,
     Floats,
@@ -37,7 +37,7 @@ coefficient = st.floats(0, 100)
 
 
 def case(law: Law, terms: tuple[Term, ...], below: int = 0, lower: tuple[Term, ...] = (0,)) -> Case:
-    return Case(law, (lower if below else (), terms, ()), below, MEASURED)
+    return Case(law, (lower if below else (), terms, ()), below, MEASURED, MEASURED)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def case(law: Law, terms: tuple[Term, ...], below: int = 0, lower: tuple[Term, .
         (CONSTANT, 1),
         (LINEAR, 3),  # 1; n; both
         (QUADRATIC, 7),
-        (SIDE, 7),
+        (BORDER, 7),
         (ROUNDED_FLOOR, 7),
         # n or 1 and n above a floor over 1 to 5 resolutions, n above one over 6, none above all
         (FLOOR_LINEAR, 2 * 5 + 1 + 1),
@@ -59,7 +59,7 @@ def case(law: Law, terms: tuple[Term, ...], below: int = 0, lower: tuple[Term, .
     ],
 )
 def test_number_of_cases(law: Law, count: int) -> None:
-    found = all_cases(law, MEASURED)
+    found = all_cases(law, MEASURED, MEASURED)
     assert len(found) == len(set(found)) == count
 
 
@@ -69,7 +69,7 @@ def test_every_case_is_determined_by_the_resolutions_and_no_branch_is_a_step(cou
     measured = tuple(SIDES_PX[:count].tolist())
     whole = prior_of_whole({"backbone": "pixels", "search": "pixels_squared"}).laws
     for law in (*RIVALS, *whole):
-        for found in all_cases(law, measured):
+        for found in all_cases(law, measured, measured):
             (columns,) = design([found])
             assert np.linalg.matrix_rank(columns) == len(found.columns) > 0
             assert not found.below or found.branch_unseen or set(found.terms[1]) != {0}
@@ -77,7 +77,7 @@ def test_every_case_is_determined_by_the_resolutions_and_no_branch_is_a_step(cou
 
 @given(coefficient, coefficient, coefficient)
 def test_the_design_is_the_curve_at_the_measured_sides(a: float, b: float, c: float) -> None:
-    for law in (QUADRATIC, SIDE):
+    for law in (QUADRATIC, BORDER):
         form = case(law, law.terms)
         values = curve(form, np.array([[a, b, c]]), SIDES_PX)
         assert design([form])[0] @ [a, b, c] == pytest.approx(values[0])
@@ -92,7 +92,7 @@ def test_terms_in_units_of_the_range() -> None:
     pixels = columns(QUADRATIC, 0, 1, 2)
     assert pixels.tolist() == [[1, 1 / 256, 1 / 65536], [1, 1 / 4, 1 / 16], [1, 1, 1]]
     # the origin of the side is at a quarter of the smallest, 64 px
-    side = columns(SIDE, "u", "u²")
+    side = columns(BORDER, "u", "u²")
     assert side.tolist() == [[0, 0], [7 / 16, 49 / 256], [15 / 16, 225 / 256]]
     assert columns(POWER, 0.5, 1.5)[1].tolist() == pytest.approx([1 / 2, 1 / 8])
 
@@ -139,7 +139,7 @@ def test_what_is_known_of_a_branch() -> None:
     assert not case(LINEAR, (0,)).branch_unseen
     assert case(FLOOR_LINEAR, (1,), below=5).branch_untested
     assert not case(FLOOR_LINEAR, (1,), below=4).branch_untested
-    assert not Case(LINEAR, ((), (0,), ()), 0, (256.0, 512.0)).branch_untested
+    assert not Case(LINEAR, ((), (0,), ()), 0, (256.0, 512.0), (256.0, 512.0)).branch_untested
 
 
 @pytest.mark.parametrize(

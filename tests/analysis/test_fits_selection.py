@@ -21,6 +21,7 @@ from analysis.fits.estimation import (
 )
 from analysis.fits.growth import back_test
 from analysis.fits.models import (
+    BORDER,
     CONSTANT,
     FLOOR_LINEAR,
     FLOOR_QUADRATIC,
@@ -29,7 +30,6 @@ from analysis.fits.models import (
     QUADRATIC,
     RIVALS,
     ROUNDED_FLOOR,
-    SIDE,
     TWO_SLOPES,
     Floats,
     Law,
@@ -161,7 +161,7 @@ def test_a_law_with_too_many_coefficients_for_the_resolutions_left_is_not_tried(
     [
         (0.1 + 0.9 * G, LINEAR),
         (0.1 + 0.4 * G + 0.5 * G**2, QUADRATIC),
-        ((SIDES_PX / 4 - 8) ** 2, SIDE),
+        ((SIDES_PX / 4 - 8) ** 2, BORDER),
         (np.maximum(0.25, G), FLOOR_LINEAR),
         (np.maximum(0.05, G**2), FLOOR_QUADRATIC),
         (np.sqrt(1 + 16 * G**2), ROUNDED_FLOOR),

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adscale.resolution import square
+from analysis.columns import size_values
 from analysis.fits.fitted import fit_all
 from analysis.fits.growth import fit_growth
 from analysis.fits.models import PIXELS, PIXELS_SQUARED
@@ -40,7 +42,7 @@ def series(
     sides: list[int], values: list[float], submodule: str = "teacher", **more: Any
 ) -> Series:
     names = ("runtime", "ms", "busy", "gpu", "M", "reference-fp32", submodule)
-    return Series(*names, side_px=tuple(sides), values=tuple(values), **more)
+    return Series(*names, resolutions=tuple(map(square, sides)), values=tuple(values), **more)
 
 
 def fitted(sides: list[int], values: list[float], **more: Any) -> Any:
@@ -72,7 +74,7 @@ def test_a_law_is_found_with_its_coefficients_and_told() -> None:
     assert row["band_low"] <= row["spread_low"] <= row["predicted"] <= row["spread_high"]
     assert "least misfit" in row["why_chosen"]
     assert abs(row["back_test_one_out"]) < 0.05
-    assert (row["resolutions"], row["fitted_at_px"]) == (7, "256 384 512 640 768 896 1024")
+    assert (row["resolutions"], row["fitted_at"]) == (7, "256 384 512 640 768 896 1024")
     assert row["extrapolation_factor_pixels"] == pytest.approx(3000**2 / 1024**2)
     assert (row["fit_refused"], row["interval_refused"], row["refused"]) == ("", "", "")
     assert row["basis"] == "extrapolated"
@@ -105,7 +107,7 @@ def test_below_three_resolutions_there_is_no_fit(count: int) -> None:
         assert row[column] is pd.NA
     plural = "" if count == 1 else "s"
     assert row["fit_refused"] == f"{count} resolution{plural}: the parabola needs at least 3"
-    assert (row["max_resolution_px"] is pd.NA) == (count == 0)
+    assert (row["largest"] is pd.NA) == (count == 0)
 
 
 def test_too_far_is_refused_unless_asked_for_and_the_fit_stands() -> None:
@@ -204,12 +206,12 @@ def test_curves_go_through_what_was_observed_to_the_last_side() -> None:
     table = fit_curves_table(fit_all([series(SIDES, noisy())]), 3000)
     assert list(table.columns) == list(FIT_CURVES.schema)
     observed = table[table["observed"].notna()]
-    assert observed["resolution_px"].tolist() == SIDES
+    assert observed["side_px"].tolist() == SIDES
     assert observed["observed"].tolist() == noisy()
     assert set(observed["basis"]) == {"fitted"}
     last = table.iloc[-1]
     row = fitted(SIDES, noisy())
-    assert (last["resolution_px"], last["basis"]) == (3000, "extrapolated")
+    assert (last["side_px"], last["basis"]) == (3000, "extrapolated")
     for column in ("predicted", "study_predicted", "band_low", "band_high", "spread_low"):
         assert last[column] == pytest.approx(row[column])
 
@@ -217,10 +219,10 @@ def test_curves_go_through_what_was_observed_to_the_last_side() -> None:
 def test_curves_end_at_the_limit_and_say_why() -> None:
     table = fit_curves_table(fit_all([series(SIDES[:5], noisy()[:5])]), 3000)
     drawn = table[table["predicted"].notna()]
-    assert drawn["resolution_px"].max() == int(768 * 10**0.5)
+    assert drawn["side_px"].max() == int(768 * 10**0.5)
     assert table.iloc[-1]["refused"].startswith("15.3 times")
     few = fit_curves_table(fit_all([series([256, 512], [1.0, 2.0])]), 3000)
-    assert few["resolution_px"].tolist() == [256, 512]
+    assert few["side_px"].tolist() == [256, 512]
     assert fit_curves_table(fit_all([series([], [])]), 3000).empty
 
 
@@ -236,7 +238,7 @@ def runtime_rows(
         row = dict.fromkeys(RUNTIME.schema)
         names = {"device": "gpu", "method": "M", "variant": "reference-fp32"}
         part = {"clock": clock, "submodule": submodule, "role": role, "device_type": device_type}
-        yield {**row, **names, **part, "resolution_px": side, "mean_ms": mean_ms, **more}
+        yield {**row, **names, **part, **size_values(square(side)), "mean_ms": mean_ms, **more}
 
 
 def test_runtime_series_leave_out_what_has_no_time() -> None:
@@ -247,8 +249,8 @@ def test_runtime_series_leave_out_what_has_no_time() -> None:
     ]
     found = list(runtime_series(make_table(rows, RUNTIME.schema)))
     assert [one[2:3] + one[6:9] for one in found] == [
-        ("busy", "image", (256, 512), (1.0, 2.0)),
-        ("span", "image", (256,), (3.0,)),
+        ("busy", "image", (square(256), square(512)), (1.0, 2.0)),
+        ("span", "image", (square(256),), (3.0,)),
     ]
 
 
@@ -306,7 +308,7 @@ def memory_rows(sides: list[int], **complexities: str) -> pd.DataFrame:
             **dict.fromkeys(MEMORY.schema),
             "method": "M",
             "variant": "reference-fp32",
-            "resolution_px": side,
+            **size_values(square(side)),
             "submodule": submodule,
             "activations_bytes": per_pixel * side**2,
             "total_bytes": 100 + per_pixel * side**2,
@@ -346,7 +348,7 @@ def test_memory_series_of_submodules_and_of_the_whole_method() -> None:
     by_name = {(one.quantity, one.submodule): one for one in found}
     assert len(by_name) == 6
     whole = by_name["total_memory", "method"]
-    assert whole.side_px == (256, 512)  # not the resolution extrapolated to
+    assert whole.resolutions == (square(256), square(512))  # not the resolution extrapolated to
     assert whole[8] == (200 + 12 * 256**2, 200 + 12 * 512**2)
     assert whole.counted == 200 + 12 * 3000**2
     assert by_name["activations", "student"][8] == (8 * 256**2, 8 * 512**2)
@@ -358,9 +360,9 @@ def test_memory_is_fitted_at_the_resolutions_of_the_study() -> None:
     runs = [*runtime_rows("busy", "image", "image", {256: 1.0, 512: 2.0, 1024: None})]
     runtime = make_table(runs, RUNTIME.schema)
     studied = next(memory_series(memory, runtime, None, 3000))
-    chosen = next(memory_series(memory, runtime, [512, 2048], 3000))
-    assert studied.side_px == (256, 512, 1024)
-    assert chosen.side_px == (512, 2048)
+    chosen = next(memory_series(memory, runtime, [square(512), square(2048)], 3000))
+    assert studied.resolutions == (square(256), square(512), square(1024))
+    assert chosen.resolutions == (square(512), square(2048))
 
 
 def test_memory_is_extrapolated_however_far_and_meets_the_count() -> None:

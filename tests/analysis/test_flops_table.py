@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from adscale.resolution import square
 from analysis.__main__ import main
+from analysis.columns import size_values
 from analysis.memory_table import memory_table, read_counts
 from analysis.ratios import FLOPS, flops_table
 from analysis.runtime_table import RUNTIME
@@ -26,7 +28,7 @@ def runtime_row(submodule: str, mean_ms: float | None, **changes: Any) -> dict[s
     return {
         **row,
         "device": "here", "device_type": "cuda", "hardware": "a GPU", "method": "M",
-        "variant": "reference-fp32", "resolution_px": SIDE_PX, "pixels": SIDE_PX**2,
+        "variant": "reference-fp32", **size_values(square(SIDE_PX)),
         "submodule": submodule, "role": "image" if submodule == "image" else "submodule",
         "clock": "busy", "status": "ok", "images": 7, "mean_ms": mean_ms,
         "ci95_low_ms": None if mean_ms is None else mean_ms * 0.8,
@@ -57,7 +59,7 @@ def test_a_rate_is_work_over_time_and_its_interval_turns_around(memory: pd.DataF
 
 def test_where_and_how_it_was_measured_is_kept(memory: pd.DataFrame) -> None:
     row = rates([runtime_row("unet", 3.0)], memory).loc["unet"]
-    kept = ("device", "hardware", "clock", "images", "status", "role", "resolution_px")
+    kept = ("device", "hardware", "clock", "images", "status", "role", "side_px")
     expected = ["here", "a GPU", "busy", 7, "ok", "submodule", SIDE_PX]
     assert [row[name] for name in kept] == expected
     assert (row["mean_ms"], row["ci95_low_ms"], row["ci95_high_ms"]) == pytest.approx(
@@ -71,7 +73,7 @@ def test_where_and_how_it_was_measured_is_kept(memory: pd.DataFrame) -> None:
         runtime_row("map", 2.0),
         runtime_row("unet", None, status="out_of_memory", images=0),
         runtime_row("unet", 0.0),
-        runtime_row("unet", 3.0, resolution_px=300),
+        runtime_row("unet", 3.0, **size_values(square(300))),
     ],
     ids=["no FLOP", "no time", "a time of zero", "not counted"],
 )

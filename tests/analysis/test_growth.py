@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.fits.growth import EXTRAPOLATION_LIMIT, fit_growth
 from analysis.fits.models import (
+    BORDER,
     FIXED,
     FLOOR_BESIDE_QUADRATIC,
     FLOOR_QUADRATIC,
@@ -17,7 +18,6 @@ from analysis.fits.models import (
     PIXELS_SQUARED,
     QUADRATIC,
     RIVALS,
-    SIDE,
     Floats,
     prior_of_whole,
 )
@@ -294,7 +294,7 @@ def test_counted_bytes_are_predicted_to_a_few_millionths() -> None:
     """EfficientAD's maps: unpadded, so that the side has a negative coefficient."""
     growth = fit_growth(SIDES_PX, [(side / 4 - 8) ** 2 * 4 for side in SIDES_PX], "bytes")
     assert growth.chosen is not None
-    assert growth.chosen.law is SIDE
+    assert growth.chosen.law is BORDER
     curve = growth.curve(3000)
     assert curve.predicted[0] == pytest.approx((3000 / 4 - 8) ** 2 * 4, rel=1e-9)
     assert curve.band_high[0] / curve.band_low[0] - 1 < 2e-5

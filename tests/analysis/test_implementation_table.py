@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adscale.resolution import square
 from analysis.__main__ import main
+from analysis.columns import size_values
 from analysis.memory_table import MEMORY
 from analysis.ratios import IMPLEMENTATIONS, implementations_table
 from analysis.runtime_table import RUNTIME
@@ -31,7 +33,7 @@ def runtime_rows(**changes: Any) -> pd.DataFrame:
         row: dict[str, Any] = dict.fromkeys(RUNTIME.schema)
         row |= {
             "device": "here", "device_type": "cpu", "hardware": "CPU", "method": "M",
-            "variant": variant, "resolution_px": 64, "pixels": 4096, "submodule": part,
+            "variant": variant, **size_values(square(64)), "submodule": part,
             "role": "image" if part == "image" else "submodule", "clock": "host", "status": "ok",
             "collector": "embedded", "collector_version": "1", "processes": 1,
             "images": sample.images, "mean_ms": sample.mean.value,
@@ -48,7 +50,7 @@ def memory_rows() -> pd.DataFrame:
         for part, number in (("a", 1), ("b", 2)):
             row: dict[str, Any] = dict.fromkeys(MEMORY.schema)
             row |= {
-                "method": "M", "variant": variant, "resolution_px": 64, "pixels": 4096,
+                "method": "M", "variant": variant, **size_values(square(64)),
                 "submodule": part, "parameters_bytes": 100 * factor * number,
                 "buffers_bytes": 7, "activations_bytes": 1000 * factor * number,
                 "total_bytes": 0, "basis": "counted",
@@ -83,7 +85,7 @@ def test_the_interval_of_a_ratio_covers_the_truth() -> None:
         for variant, mean_ms in (("reference-fp32", 50.0), ("optimized-fp32", 20.0)):
             sample = summarize_series([generator.normal(mean_ms, 0.04 * mean_ms, 100)])
             row = template.loc[(variant, "a")].to_dict()
-            row |= {"variant": variant, "submodule": "a", "resolution_px": number + 1}
+            row |= {"variant": variant, "submodule": "a", **size_values(square(number + 1))}
             row |= {"images": 100, "mean_ms": sample.mean.value}
             row |= {"standard_error_ms": sample.standard_error}
             rows.append(row | {"degrees_of_freedom": sample.degrees_of_freedom})

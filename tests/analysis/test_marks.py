@@ -37,7 +37,7 @@ def both(**more: Any) -> pd.DataFrame:
 
 
 def unsteady(runtime: pd.DataFrame, *sides_px: int, verdict: str = "shared") -> pd.DataFrame:
-    runtime.loc[runtime["resolution_px"].isin(sides_px), "verdict"] = verdict
+    runtime.loc[runtime["side_px"].isin(sides_px), "verdict"] = verdict
     return runtime
 
 
@@ -103,7 +103,7 @@ def test_points_of_runs_that_were_not_steady_are_crossed_out(name: str) -> None:
     drawing = draw(name, unsteady(both(launch_bound_share=0.2), 384, 640))
     assert crossed(drawing) == {384, 640}
     assert "Not steady (crossed out): M at 384 px (shared); M at 640 px (shared)." in said(drawing)
-    assert set(drawing.data.loc[drawing.data["verdict"] == "shared", "resolution_px"]) == {384, 640}
+    assert set(drawing.data.loc[drawing.data["verdict"] == "shared", "side_px"]) == {384, 640}
 
 
 def test_a_ratio_is_crossed_out_where_one_of_its_runs_was_not_steady() -> None:
@@ -173,7 +173,7 @@ def test_settings_are_told_once(name: str) -> None:
 def test_settings_that_differ_are_all_told() -> None:
     runtime = both()
     runs = runs_table(runtime)
-    runs.loc[runs["resolution_px"] == 256, "threads"] = 1
+    runs.loc[runs["side_px"] == 256, "threads"] = 1
     words = said(draw(SCALING, runtime, runs=runs))
     assert "Settings: 1 thread, cuDNN" in words
     assert " / 8 threads, cuDNN" in words
@@ -259,7 +259,7 @@ def test_parts_of_the_latency_are_stacked() -> None:
 def test_latencies_that_do_not_fit_are_told(name: str, tmp_path: Any) -> None:
     lost = dict.fromkeys(("mean_ms", "ci95_low_ms", "ci95_high_ms", "p99_ms", "verdict"))
     runtime = both()
-    runtime.loc[runtime["resolution_px"] == 768, ["status", *lost]] = [
+    runtime.loc[runtime["side_px"] == 768, ["status", *lost]] = [
         "out_of_memory", *lost.values(),
     ]  # fmt: skip
     drawing = draw(name, runtime)

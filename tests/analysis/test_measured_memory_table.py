@@ -92,7 +92,7 @@ def write_counts(file: Path, *, device_type: str = "cuda", library_bytes: int = 
         for name, peak_bytes in PEAKS_BYTES.items()
     ]  # fmt: skip
     entry = {
-        "resolution_px": 256,
+        "resolution": "256",
         "image_bytes": IMAGE_BYTES,
         "needed_bytes": HELD_BYTES + IMAGE_BYTES + 50 * MIB + library_bytes,
         "not_counted": [],

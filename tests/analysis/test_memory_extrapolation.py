@@ -199,8 +199,8 @@ def test_sizes_at_which_a_network_ended_early_are_left_out(tmp_path: Path) -> No
         for name, why, sides in (("one.json", None, [256]), ("more.json", "ended", [512, 1024]))
     )
     memory = memory_table(read_counts(list(counts)))
-    assert whole_counts(memory)["resolution_px"].tolist() == [256]
-    assert len(whole_counts(memory[memory["resolution_px"] > 256])) == 2
+    assert whole_counts(memory)["side_px"].tolist() == [256]
+    assert len(whole_counts(memory[memory["side_px"] > 256])) == 2
     table = memory_extrapolation_table(memory, 3000)
     assert set(table["resolutions"]) == {1}
     assert table["incomplete"].isna().all()

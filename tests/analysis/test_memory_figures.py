@@ -229,7 +229,7 @@ def test_columns_of_a_peak_add_up_to_what_the_device_must_hold() -> None:
     # the submodule that decides reaches 100 %, and no other one does
     parts = (heights[HELD][0], heights[OTHER][0], heights[KEPT][0], heights["a"][0])
     assert [sum(column) for column in zip(*parts, strict=True)] == pytest.approx([100] * 8)
-    assert drawing.data.groupby("resolution_px")["share_of_needed"].max().tolist() == [1.0] * 8
+    assert drawing.data.groupby("side_px")["share_of_needed"].max().tolist() == [1.0] * 8
     assert f"{PEAKS.needed_bytes(3000) / GIB:.2f} GiB" in texts(drawing.figure)
 
 

@@ -54,7 +54,7 @@ def test_rows_are_sorted_and_submodules_in_the_order_of_inference(tmp_path: Path
     counts = read_counts(paths)
     table = memory_table(counts)
     assert list(table.columns) == list(MEMORY.schema)
-    keys = table[["method", "resolution_px", "submodule"]].itertuples(index=False, name=None)
+    keys = table[["method", "side_px", "submodule"]].itertuples(index=False, name=None)
     assert list(keys) == [
         ("A", 256, "teacher"),
         ("A", 256, "anomaly_map"),
@@ -65,7 +65,7 @@ def test_rows_are_sorted_and_submodules_in_the_order_of_inference(tmp_path: Path
     ]
     methods = memory_methods_table(counts)
     assert list(methods.columns) == list(MEMORY_METHODS.schema)
-    keys = methods[["method", "resolution_px"]].itertuples(index=False, name=None)
+    keys = methods[["method", "side_px"]].itertuples(index=False, name=None)
     assert list(keys) == [("A", 256), ("B", 256), ("B", 512)]
     assert set(table["basis"]) == set(methods["basis"]) == {"counted"}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from adscale.resolution import square
+from analysis.columns import size_values
 from analysis.missing import missing_names
 
 
 def lost(method: str, side_px: int | None, problem: str) -> dict[str, Any]:
     return {
-        "method": method, "variant": "reference-fp32", "resolution_px": side_px, "missing": problem,
+        "method": method, "variant": "reference-fp32", "missing": problem,
+        **({} if side_px is None else size_values(square(side_px))),
     }  # fmt: skip
 
 

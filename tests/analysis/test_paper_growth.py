@@ -103,7 +103,7 @@ def test_with_three_resolutions_the_interval_is_refused_with_seven_it_is_given(
     assert times[["band_low", "band_high", "predicted"]].notna().all(axis=None)
     runtime = pd.read_csv(study / "runtime.csv")
     three = tmp_path / "runtime.csv"
-    runtime[runtime["resolution_px"].isin(THREE_PX)].to_csv(three, index=False)
+    runtime[runtime["side_px"].isin(THREE_PX)].to_csv(three, index=False)
     output, memory = tmp_path / "fits.csv", study / "memory.csv"
     asked = ["--runtime", str(three), "--memory", str(memory), "--extrapolate-to", "3000"]
     assert main(["fit", *asked, "-o", str(output)]) == 0

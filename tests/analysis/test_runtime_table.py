@@ -95,7 +95,7 @@ def test_what_was_measured_on_what(tmp_path: Path) -> None:
         "cuda",
         "generated GPU",
     )
-    assert (row["resolution_px"], row["pixels"]) == (256, 65536)
+    assert (row["side_px"], row["pixels"]) == (256, 65536)
     assert (row["collector"], row["collector_version"]) == ("nsys", "2023.4.4 (generated)")
 
 
@@ -191,7 +191,7 @@ def test_runs_are_sorted_whatever_their_order(tmp_path: Path) -> None:
     folders = [
         measured(tmp_path / str(side), replace(RUN, resolution_px=side)) for side in (512, 256)
     ]
-    assert runtime_table(folders)["resolution_px"].drop_duplicates().tolist() == [256, 512]
+    assert runtime_table(folders)["side_px"].drop_duplicates().tolist() == [256, 512]
 
 
 def test_the_same_run_twice(tmp_path: Path) -> None:

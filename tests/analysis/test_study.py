@@ -98,7 +98,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_times_are_found_again(study: Path, method: str) -> None:
     table = pd.read_csv(study / "runtime.csv")
     busy = table[(table["method"] == method) & (table["clock"] == "busy")]
-    found = busy.set_index(["submodule", "resolution_px"])["mean_ms"]
+    found = busy.set_index(["submodule", "side_px"])["mean_ms"]
     for side_px in SIDES_PX:
         whole_ms = 0.0
         for submodule in TIMES_MS[method]:
@@ -124,10 +124,10 @@ def test_every_run_and_every_kernel_has_its_rows(study: Path) -> None:
     assert runs["energy_per_image_j"].notna().all()
     kernels = pd.read_csv(study / "kernels.csv")
     assert len(kernels) == 2 * len(SIDES_PX) * 2 * 4
-    of_part = kernels.groupby(["method", "resolution_px", "submodule"])["ms_per_image"].sum()
+    of_part = kernels.groupby(["method", "side_px", "submodule"])["ms_per_image"].sum()
     runtime = pd.read_csv(study / "runtime.csv")
     sums = runtime[(runtime["clock"] == "kernel_sum") & (runtime["role"] == "submodule")]
-    found = sums.set_index(["method", "resolution_px", "submodule"])["mean_ms"]
+    found = sums.set_index(["method", "side_px", "submodule"])["mean_ms"]
     assert of_part.sort_index().tolist() == pytest.approx(found.sort_index().tolist())
 
 
@@ -150,7 +150,7 @@ def test_extrapolated_memory_meets_the_exact_count(study: Path, method: str) -> 
     fits = pd.read_csv(study / "fits.csv")
     rows = fits[(fits["quantity"] == "total_memory") & (fits["method"] == method)]
     assert set(rows["submodule"]) == {*TIMES_MS[method], "method"}
-    assert set(rows["max_resolution_px"]) == {1024}
+    assert set(rows["largest"]) == {1024}
     for row in rows.itertuples():
         names = TIMES_MS[method] if row.submodule == "method" else [row.submodule]
         exact = sum(1_000_008 + ACTIVATIONS_BYTES[name] * 3000**2 for name in names)
@@ -160,7 +160,7 @@ def test_extrapolated_memory_meets_the_exact_count(study: Path, method: str) -> 
 
 @pytest.mark.parametrize("method", TIMES_MS)
 def test_rates_are_counted_work_over_measured_time(study: Path, method: str) -> None:
-    table = pd.read_csv(study / "flops.csv").set_index(["method", "submodule", "resolution_px"])
+    table = pd.read_csv(study / "flops.csv").set_index(["method", "submodule", "side_px"])
     for submodule in TIMES_MS[method]:
         for side_px in SIDES_PX:
             expected = FLOP_PER_PIXEL * side_px**2 / time_ms(method, submodule, side_px) * 1e-6

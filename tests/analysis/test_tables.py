@@ -9,6 +9,9 @@ import pytest
 
 from adscale.errors import OutputError, ResultsError
 from adscale.files import write_output
+from adscale.resolution import square
+from adscale.tables import schema_of
+from analysis.columns import SIZE, size_values
 from analysis.missing import add_missing
 from analysis.tables import (
     Schema,
@@ -61,22 +64,28 @@ def test_a_table_that_was_cut_is_told(tmp_path: Path, end: int) -> None:
 
 
 def test_rows_of_what_is_missing_are_read_by_those_who_ask(tmp_path: Path) -> None:
-    schema: Schema = {"method": "string", "resolution_px": "Int64", "missing": "string"}
-    table = make_table([{"method": "A", "resolution_px": 64}], schema)
+    schema: Schema = {"method": "string", **schema_of(SIZE), "missing": "string"}
+    table = make_table([{"method": "A", **size_values(square(64))}], schema)
     lost = [
-        {"method": "B", "resolution_px": 64, "process": 1, "pass": "latency", "missing": "boom"},
-        {"method": "B", "resolution_px": 96, "process": 2, "missing": "boom"},
+        {
+            "method": "B",
+            **size_values(square(64)),
+            "process": 1,
+            "pass": "latency",
+            "missing": "boom",
+        },
+        {"method": "B", **size_values(square(96)), "process": 2, "missing": "boom"},
     ]
     write_both(add_missing(table, lost), tmp_path / "t.csv")
     pd.testing.assert_frame_equal(read_csv(tmp_path / "t.csv", schema), table)
     missing = read_missing(tmp_path / "t.csv", schema)
-    assert missing[["method", "resolution_px"]].to_numpy().tolist() == [["B", 64], ["B", 96]]
+    assert missing[["method", "side_px"]].to_numpy().tolist() == [["B", 64], ["B", 96]]
     assert missing["missing"].tolist() == [
         "missing: latency pass: boom",
         "missing: process 2: boom",
     ]
     fits = make_table([], {"method": "string", "missing": "string"})
-    sides = [{"method": "B", "resolution_px": side, "missing": "boom"} for side in (64, 96)]
+    sides = [{"method": "B", **size_values(square(side)), "missing": "boom"} for side in (64, 96)]
     assert add_missing(fits, sides)["missing"].tolist() == ["missing: 64, 96 px: boom"]
 
 

@@ -239,6 +239,6 @@ def test_command_line(results: Path, checkout_environment: dict[str, str]) -> No
     assert absent.stderr.startswith("error: --expected: absent.txt cannot be read")
 
 
-def test_a_record_of_no_square_is_told(results: Path) -> None:
+def test_a_record_of_another_shape_than_its_folder_is_told(results: Path) -> None:
     change(results / RUN, request__resolution="320x256")
-    assert any("is of 320x256 px, and studies are of squares only" in one for one in found(results))
+    assert any("320x256" in one and "run.json is that of" in one for one in found(results))

@@ -146,11 +146,11 @@ def test_runs_are_filtered_and_sorted(page: Page) -> None:
     page.get_by_label("contains", exact=True).fill("640")
     assert 0 < rows.count() < whole
     page.get_by_label("contains", exact=True).fill("")
-    page.get_by_role("button", name="resolution_px").click()
-    page.get_by_role("button", name="resolution_px").click()
+    page.get_by_role("button", name="resolution").click()
+    page.get_by_role("button", name="resolution").click()
     columns = page.locator("#runs thead th").all_inner_texts()
     first = rows.first.locator("td").all_inner_texts()
-    assert first[columns.index("resolution_px")] == "768"
+    assert first[columns.index("resolution")] == "768"
     page.get_by_label("all columns").check()
     assert page.locator("#runs thead th").count() > len(columns)
 

@@ -83,7 +83,7 @@ def test_the_tables_have_the_same_rows_columns_and_counts(finished: Path, table:
     assert len(host) == len(container)
     keys = [
         column
-        for column in ("method", "variant", "resolution_px", "submodule", "role", "clock",
+        for column in ("method", "variant", "side_px", "submodule", "role", "clock",
                        "images", "parameters_bytes", "buffers_bytes", "activations_bytes")
         if column in host.columns
     ]  # fmt: skip

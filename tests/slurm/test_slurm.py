@@ -98,7 +98,7 @@ def test_results_have_the_shape_of_the_local_study(submitted: Any, finished_stud
             pd.read_csv(study / f"results/tables/{table}.csv") for study in (finished_study, folder)
         )
         assert list(here.columns) == list(there.columns)
-        keys = [key for key in ("method", "resolution_px", "submodule", "clock") if key in here]
+        keys = [key for key in ("method", "side_px", "submodule", "clock") if key in here]
         assert here[keys].equals(there[keys])
     figures = [{path.name for path in (study / "results/figures").iterdir()}
                for study in (finished_study, folder)]  # fmt: skip

@@ -109,12 +109,12 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
     tables = ended[0] / "results/tables"
     runtime = pd.read_csv(tables / "runtime.csv")
     measured = runtime[runtime["mean_ms"].notna()]
-    found = set(measured[["method", "resolution_px"]].itertuples(index=False, name=None))
+    found = set(measured[["method", "side_px"]].itertuples(index=False, name=None))
     assert found == {("Good", 64), ("Partly", 64), ("OneSize", 64)}
     for name in ("runtime", "runs", "memory_measured"):
         table = pd.read_csv(tables / f"{name}.csv")
         lost = table[table["status"] == "failed"]
-        assert set(lost[["method", "resolution_px"]].itertuples(index=False, name=None)) == LOST
+        assert set(lost[["method", "side_px"]].itertuples(index=False, name=None)) == LOST
         assert lost["missing"].str.startswith("missing: ").all()
         assert table.loc[table["status"] == "ok", "missing"].isna().all()
     for name in ("memory", "memory_methods", "fits", "fit_curves", "feasibility", "flops"):
@@ -123,9 +123,9 @@ def test_tables_hold_what_there_is_and_name_what_is_missing(
         assert "Good" in set(table.loc[table["missing"].isna(), "method"]), name
     # a network of one size is counted there, and at sizes of sensors a row says what is not
     sized = pd.read_csv(tables / "memory_methods.csv").set_index("method").loc["OneSize"]
-    assert sized.loc[sized["missing"].isna(), "resolution_px"].tolist() == [64]
+    assert sized.loc[sized["missing"].isna(), "side_px"].tolist() == [64]
     refused = sized[sized["missing"].notna()]
-    assert 96 in set(refused["resolution_px"])
+    assert 96 in set(refused["side_px"])
     assert refused["missing"].str.contains("refused: .* does not run .*64 px only").all()
     assert refused["needed_bytes"].isna().all()
 

@@ -67,7 +67,7 @@ def study(finished: Path, tmp_path: Path) -> Path:
 
 def test_it_is_a_row_that_says_so_and_the_rest_goes_on(finished: Path) -> None:
     table = pd.read_csv(finished / "results/tables/runtime.csv")
-    small, large = (table[table["resolution_px"] == side_px] for side_px in SIDES_PX)
+    small, large = (table[table["side_px"] == side_px] for side_px in SIDES_PX)
     assert set(small["status"]) == {"ok"}
     assert small["mean_ms"].notna().all()
     assert set(large["status"]) == {"predicted_out_of_memory"}
@@ -75,7 +75,7 @@ def test_it_is_a_row_that_says_so_and_the_rest_goes_on(finished: Path) -> None:
     assert (large["predicted_needed_bytes"] > 1.1 * ADDRESS_SPACE_BYTES).all()
     assert (small["predicted_needed_bytes"] < ADDRESS_SPACE_BYTES).all()
     memory = pd.read_csv(finished / "results/tables/memory_measured.csv")
-    runs = memory[memory["role"] == "run"].set_index("resolution_px")
+    runs = memory[memory["role"] == "run"].set_index("side_px")
     assert runs.loc[256, "measured_to_counted"] > 1
     assert pd.isna(runs.loc[6000, "measured_bytes"])
 

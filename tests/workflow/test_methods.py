@@ -101,7 +101,7 @@ def test_what_the_implementations_gain_is_a_table(finished: Path) -> None:
     table = pd.read_csv(finished / "results/tables/implementations.csv")
     assert set(table["method"]) == {"Bank", "Diffusion"}
     embedding = table[table["submodule"] == "patch_embedding"]
-    assert list(embedding["resolution_px"]) == [64, 96]
+    assert list(embedding["side_px"]) == [64, 96]
     assert (table["time_ratio"] > 0).all()
     whole = table[table["submodule"] == "image"]
     assert (whole["optimized_held_bytes"] < whole["reference_held_bytes"]).all()

@@ -36,15 +36,15 @@ def test_runtimes_carry_device_clock_sample_size_and_uncertainty(finished_study:
     table = pd.read_csv(finished_study / "results/tables/runtime.csv")
     submodules = table[table["role"] == "submodule"]
     assert set(submodules["submodule"]) == {"teacher", "student", "autoencoder", "anomaly_map"}
-    assert set(table["resolution_px"]) == {256, 288}
+    assert set(table["side_px"]) == {256, 288}
     assert set(table["clock"]) == {"host", "latency"}
     assert set(table["device"]) == {"test"}
     assert set(table["images"]) == {2}
     assert (table["ci95_low_ms"] <= table["mean_ms"]).all()
     assert (table["mean_ms"] <= table["ci95_high_ms"]).all()
     image = table[(table["role"] == "image") & (table["clock"] == "host")]
-    image = image.set_index("resolution_px")["mean_ms"]
-    covered = submodules.groupby("resolution_px")["mean_ms"].sum() / image
+    image = image.set_index("side_px")["mean_ms"]
+    covered = submodules.groupby("side_px")["mean_ms"].sum() / image
     assert covered.between(0.99, 1).all()
 
 
@@ -56,16 +56,16 @@ def test_all_tables_agree_with_a_second_program(finished_study: Path) -> None:
 def test_memory_is_counted_beyond_what_was_measured(finished_study: Path) -> None:
     table = pd.read_csv(finished_study / "results/tables/memory.csv")
     studied = {256, 384, 512, 640, 768, 896, 1024}
-    assert set(table["resolution_px"]) == {288, *studied, 1536, 2048, 2560}
+    assert set(table["side_px"]) == {288, *studied, 1536, 2048, 2560}
     assert set(table["basis"]) == {"counted"}
-    student = table.set_index(["submodule", "resolution_px"]).loc[("student", 1024)]
+    student = table.set_index(["submodule", "side_px"]).loc[("student", 1024)]
     assert student["activations_bytes"] / 2**20 == pytest.approx(1001.7, abs=0.05)
     assert student["parameters_bytes"] == 4_267_392 * 4
 
 
 def test_whole_methods_rates_and_the_extrapolation_have_tables(finished_study: Path) -> None:
     tables = finished_study / "results/tables"
-    methods = pd.read_csv(tables / "memory_methods.csv").set_index("resolution_px")
+    methods = pd.read_csv(tables / "memory_methods.csv").set_index("side_px")
     assert methods.loc[1024, "peak_submodule"] == "student"
     assert (methods["needed_bytes"] > methods["peak_bytes"]).all()
     rates = pd.read_csv(tables / "flops.csv")
@@ -143,7 +143,7 @@ def test_feasibility_is_told_of_every_gpu_and_of_the_device_that_was_measured(
 ) -> None:
     tables = finished_study / "results/tables"
     rows = pd.read_csv(tables / "feasibility.csv").set_index("gpu")
-    assert set(rows["resolution_px"]) == {1024}
+    assert set(rows["side_px"]) == {1024}
     cpu = rows.loc["test (CPU)"]
     # counted for the CPU where it was measured, at two resolutions below: too few to say more
     assert cpu["reason"] == "not counted at this size: counted up to 288 px"
@@ -313,10 +313,10 @@ def test_out_of_memory_at_one_resolution_is_a_row_and_the_rest_goes_on(study: Pa
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(study / "results/tables/runtime.csv")
     lost = table[table["status"] == "out_of_memory"]
-    assert set(lost["resolution_px"]) == {288}
+    assert set(lost["side_px"]) == {288}
     assert lost["mean_ms"].isna().all()
     assert (lost["images"] == 0).all()
-    assert table[table["resolution_px"] == 256]["mean_ms"].notna().all()
+    assert table[table["side_px"] == 256]["mean_ms"].notna().all()
 
 
 @pytest.mark.nsys

@@ -117,7 +117,7 @@ function decisionCell(row, tell) {
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
   const speed = row.latency_ms === null ? null : `${latency(row)} ms${basis}`;
-  const sentence = `${row.method}, ${row.sensor} (${number(row.sensor_px)} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}`;
+  const sentence = `${row.method}, ${row.sensor} (${row.sensor_resolution} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}`;
   const button = element(
     "button",
     { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },

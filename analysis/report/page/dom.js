@@ -18,6 +18,21 @@ function distinct(values) {
   return [...new Set(values.filter((value) => value !== null && value !== undefined))];
 }
 
+// resolutions of rows, small images first
+function sizesOf(rows) {
+  const pixels = new Map(rows.map((row) => [row.resolution, row.pixels]));
+  return distinct(rows.map((row) => row.resolution)).sort((a, b) => pixels.get(a) - pixels.get(b));
+}
+
+// what an axis over the side, or over resolutions one by one, is called
+function sideLabel(rows) {
+  return rows.every((row) => row.width_px === row.height_px) ? "side of the image in px" : "square root of the pixels (of a square its side) in px";
+}
+
+function sizeLabel(rows) {
+  return rows.every((row) => row.width_px === row.height_px) ? "side of the image in px" : "width x height of the image in px";
+}
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {

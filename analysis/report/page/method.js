@@ -98,21 +98,21 @@ function measuredOn(rows) {
   const images = rows.map((row) => row.images);
   const few = Math.min(...images), most = Math.max(...images);
   const n = few === most ? `n = ${few}` : `n = ${few} to ${most}`;
-  const disturbed = distinct(rows.filter((row) => row.verdict && row.verdict !== "steady").map((row) => `${row.resolution_px} px (${row.verdict})`));
+  const disturbed = distinct(rows.filter((row) => row.verdict && row.verdict !== "steady").map((row) => `${row.resolution} px (${row.verdict})`));
   const marks = disturbed.length ? ` Not steady: ${disturbed.slice(0, 4).join(", ")}${disturbed.length > 4 ? ` and ${disturbed.length - 4} more` : ""}.` : "";
   return `Measured on ${rows[0].hardware} (device “${rows[0].device}”), collector ${rows[0].collector} ${rows[0].collector_version}, batch 1, ${n} images per point.${marks}`;
 }
 
 function stackTraces(rows, value, submodules, scale) {
-  const sides = distinct(rows.map((row) => row.resolution_px)).sort((a, b) => a - b);
+  const sides = sizesOf(rows);
   const at = (name, side) => {
-    const found = rows.find((row) => row.submodule === name && row.resolution_px === side);
+    const found = rows.find((row) => row.submodule === name && row.resolution === side);
     return found && found[value] !== null ? found[value] * scale : null;
   };
   const total = sides.map((side) => submodules.reduce((sum, name) => sum + (at(name, side) ?? 0), 0));
   const share = methodState.shown === "share";
   return submodules.map((name) => ({
-    type: "bar", name: plain(name), x: sides.map(String),
+    type: "bar", name: plain(name), x: sides,
     y: sides.map((side, k) => {
       const here = at(name, side);
       return here === null ? null : share ? (100 * here) / (total[k] || 1) : here;
@@ -130,7 +130,7 @@ function drawRuntimeShares(into) {
     name: "runtime-submodules", title: `Runtime by submodule: ${methodState.method}, ${methodState.variant}`,
     caption: `${CLOCKS[methodState.clock]} per image, mean. ${measuredOn(rows)}`,
     traces: stackTraces(rows, "mean_ms", names, 1),
-    layout: { x: "side of the image in px", y: share ? "share in %" : "runtime per image in ms", yLog: methodState.yLog && !share, barmode: share || !methodState.yLog ? "stack" : "group" },
+    layout: { x: sizeLabel(rows), y: share ? "share in %" : "runtime per image in ms", yLog: methodState.yLog && !share, barmode: share || !methodState.yLog ? "stack" : "group" },
     rows, source: sourceOf("runtime"),
   });
 }
@@ -138,16 +138,16 @@ function drawRuntimeShares(into) {
 function drawMemoryShares(into) {
   const { method, variant } = who();
   const key = methodState.memory;
-  const measuredSides = distinct(rowsOf("runtime", who()).map((row) => row.resolution_px));
+  const measuredSides = distinct(rowsOf("runtime", who()).map((row) => row.resolution));
   const all = rowsOf("memory", { method, variant }).filter((row) => methodState.submodules.has(row.submodule));
-  const rows = all.filter((row) => measuredSides.includes(row.resolution_px));
+  const rows = all.filter((row) => measuredSides.includes(row.resolution));
   const peak = key === "peak_bytes"; // peaks of submodules are reached one after another: no sum
   const share = methodState.shown === "share" && !peak;
   plotFigure(into, {
     name: "memory-submodules", title: `Memory by submodule: ${method}, ${variant}`,
     caption: `Counted, not measured: ${MEMORY[key]}, batch 1, 32-bit floats, at the resolutions that were measured.${peak ? " The peaks are reached one after another and are not summed." : ""}`,
     traces: peak ? stackTracesAbsolute(rows, key, 1 / MIB) : stackTraces(rows, key, distinct(rows.map((row) => row.submodule)), 1 / MIB),
-    layout: { x: "side of the image in px", y: share ? "share in %" : "memory in MiB", yLog: methodState.yLog && !share, barmode: peak || (methodState.yLog && !share) ? "group" : "stack" },
+    layout: { x: sizeLabel(rows), y: share ? "share in %" : "memory in MiB", yLog: methodState.yLog && !share, barmode: peak || (methodState.yLog && !share) ? "group" : "stack" },
     rows: all, source: sourceOf("memory"),
   });
 }
@@ -167,7 +167,7 @@ function drawImplementations(into) {
   const traces = variants.map((variant, k) => {
     const of = rows.filter((row) => row.variant === variant);
     return {
-      type: "scatter", mode: "lines+markers", name: plain(variant), x: of.map((row) => row.resolution_px),
+      type: "scatter", mode: "lines+markers", name: plain(variant), x: of.map((row) => row.side_px),
       y: of.map((row) => row.mean_ms), error_y: whiskers(of, "mean_ms", "ci95_low_ms", "ci95_high_ms"),
       line: { color: STUDY.colours.series[k % STUDY.colours.series.length], dash: k % 2 ? "dash" : "solid" },
       marker: { symbol: of.map((row) => (row.verdict && row.verdict !== "steady" ? "circle-open" : "circle")), size: 8 },
@@ -177,7 +177,7 @@ function drawImplementations(into) {
   plotFigure(into, {
     name: "variants", title: `Variants: ${method}`,
     caption: `${CLOCKS[methodState.clock]} of the whole image, mean with 95 % confidence interval; open points: not steady. ${measuredOn(rows)}`,
-    traces, layout: { x: "side of the image in px", y: "runtime per image in ms", xLog: methodState.xLog, yLog: methodState.yLog },
+    traces, layout: { x: sideLabel(rows), y: "runtime per image in ms", xLog: methodState.xLog, yLog: methodState.yLog },
     rows, source: sourceOf("runtime"),
   });
 }
@@ -197,7 +197,7 @@ function drawLatency(into) {
   });
   if (whole.length) {
     traces.push({
-      type: "scatter", mode: "markers", name: "end to end, p99", x: whole.map((row) => String(row.resolution_px)),
+      type: "scatter", mode: "markers", name: "end to end, p99", x: whole.map((row) => row.resolution),
       y: whole.map((row) => row.p99_ms), marker: { symbol: "line-ew-open", size: 18, line: { width: 2 }, color: cssColour("--ink") },
       text: whole.map((row) => known(row.p99_ms, row.p99_low_ms, row.p99_high_ms)), hovertemplate: "%{text} ms",
     });
@@ -205,7 +205,7 @@ function drawLatency(into) {
   plotFigure(into, {
     name: "latency", title: `Latency without a profiler: ${methodState.method}, ${methodState.variant}`,
     caption: `Wall clock, in a pass of its own without any profiler; bars: means of the parts, dash: 99th percentile from the decoded image to its result. This decides cycle times. ${measuredOn(whole)}`,
-    traces: rows.length ? traces : [], layout: { x: "side of the image in px", y: "latency in ms", yLog: methodState.yLog, barmode: methodState.yLog ? "group" : "stack" },
+    traces: rows.length ? traces : [], layout: { x: sizeLabel(rows), y: "latency in ms", yLog: methodState.yLog, barmode: methodState.yLog ? "group" : "stack" },
     rows, source: sourceOf("runtime"),
   });
 }
@@ -216,14 +216,14 @@ function drawLaunchBound(into) {
   const traces = distinct(rows.map((row) => row.submodule)).map((name) => {
     const of = rows.filter((row) => row.submodule === name);
     return {
-      type: "scatter", mode: "lines+markers", name: plain(name), x: of.map((row) => row.resolution_px), y: of.map((row) => 100 * row.launch_bound_share),
+      type: "scatter", mode: "lines+markers", name: plain(name), x: of.map((row) => row.side_px), y: of.map((row) => 100 * row.launch_bound_share),
       line: { color: STUDY.colours.submodules[name] }, hovertemplate: "%{y:.1f} %",
     };
   });
   plotFigure(into, {
     name: "launch-bound", title: `Launch-bound share: ${methodState.method}, ${methodState.variant}`,
     caption: `1 − busy / span of each submodule's kernels: the part of its time on the GPU in which no kernel of it ran. ${measuredOn(rows)}`,
-    traces, layout: { x: "side of the image in px", y: "launch-bound share in %", xLog: methodState.xLog },
+    traces, layout: { x: sideLabel(rows), y: "launch-bound share in %", xLog: methodState.xLog },
     rows, source: sourceOf("runtime"),
   });
 }
@@ -231,15 +231,15 @@ function drawLaunchBound(into) {
 function drawKernels(into) {
   const all = rowsOf("kernels", who());
   if (!all.length) return;
-  const sides = distinct(all.map((row) => row.resolution_px)).sort((a, b) => a - b);
+  const sides = sizesOf(all);
   const figure = element("figure", { id: "kernels", class: "wide" }, element("h3", {}, `Kernels: ${methodState.method}, ${methodState.variant}`));
   const holder = element("div", { class: "scroll tall", tabindex: "0" });
   const columns = Object.keys(all[0]).filter((column) => !["device", "device_type", "hardware", "method", "variant", "pixels", "role"].includes(column));
   const show = (side) => {
-    const rows = all.filter((row) => row.resolution_px === Number(side) && methodState.submodules.has(row.submodule)).slice(0, 60);
+    const rows = all.filter((row) => row.resolution === side && methodState.submodules.has(row.submodule)).slice(0, 60);
     holder.replaceChildren(dataTable(rows, columns, `At ${side} px, by time; the first ${rows.length}`));
   };
-  figure.append(choice("side in px", sides, sides.at(-1), show), holder, element("p", { class: "source" }, sourceOf("kernels")));
+  figure.append(choice("resolution in px", sides, sides.at(-1), show), holder, element("p", { class: "source" }, sourceOf("kernels")));
   show(sides.at(-1));
   into.append(figure);
 }

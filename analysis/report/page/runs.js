@@ -2,7 +2,7 @@
 // The table of runs, and the table of tables.
 
 const RUNS_FIRST = [
-  "device", "method", "variant", "resolution_px", "process", "pass", "status", "verdict", "evidence",
+  "device", "method", "variant", "resolution", "process", "pass", "status", "verdict", "evidence",
   "measured_images", "stop_reason", "hardware", "collector",
 ];
 const runsState = { text: "", verdict: "all", column: null, falling: false, full: false };
@@ -41,11 +41,12 @@ function chosenRuns() {
   const { column, falling } = runsState;
   if (column === null) return rows;
   const sign = falling ? -1 : 1;
+  const key = column === "resolution" ? "pixels" : column; // not by its letters
   return [...rows].sort((a, b) => {
-    if (a[column] === b[column]) return 0;
-    if (a[column] === null) return 1;
-    if (b[column] === null) return -1;
-    return a[column] < b[column] ? -sign : sign;
+    if (a[key] === b[key]) return 0;
+    if (a[key] === null) return 1;
+    if (b[key] === null) return -1;
+    return a[key] < b[key] ? -sign : sign;
   });
 }
 
