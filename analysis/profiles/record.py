@@ -151,6 +151,7 @@ class Run:
             "hardware": self.hardware,
             "method": self.method,
             "variant": self.variant,
+            "batch": self.batch,
             **size_values(self.resolution),
         }
 

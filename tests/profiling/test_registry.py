@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.registry import (
-
     all_specs,
     check_implementation,
     check_resolution,
