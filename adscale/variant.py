@@ -143,8 +143,8 @@ def variant_fault(
         remedy = "leave it out" if meant is None else f"leave it out: {meant}"
         return NoVariantError(what, remedy, meant)
     if batches and batches[0] > LARGEST_BATCH:
-        what = f"{text!r} names a batch of {batches[0]} images"
-        return NoVariantError(what, f"allowed: at most {LARGEST_BATCH}")
+        what = f"{text!r} names a batch of {batches[0]} images, more than {LARGEST_BATCH}"
+        return NoVariantError(what, "choose a smaller one")
     return NoVariantError(f"{text!r} is no variant", instead, meant)
 
 

@@ -42,7 +42,7 @@ def test_a_variant_is_read_and_written_in_one_spelling(
         ("optimized-fp32-batch8", "write optimized-fp32-b8"),
         ("optimized fp32 batch=8", "write optimized-fp32-b8"),
         ("optimized-b8", "write optimized-fp32-b8"),
-        ("optimized-fp32-b10000", "allowed: at most 9999"),
+        ("optimized-fp32-b10000", "choose a smaller one"),
         ("optimized-fp32-b8-b8", "expected: implementation-precision"),
         ("optimized-fp32-b-8-", "write optimized-fp32-b8"),
         ("optimized-fp32-b٨", "expected: implementation-precision"),
@@ -54,7 +54,9 @@ def test_any_other_spelling_is_refused_with_the_nearest_that_works(text: str, me
     with pytest.raises(NoVariantError) as refused:
         Variant.of(text)
     assert refused.value.remedy.startswith(meant)
-    with pytest.raises(ConfigError, match=meant.replace("(", r"\(")) as told:
+    is_near = meant.startswith(("write", "leave"))
+    expected = meant if is_near else "allowed: reference-fp32, reference-tf32, optimized-fp32"
+    with pytest.raises(ConfigError, match=expected) as told:
         parse_variant(text, get_spec("patchcore"), where="variants")
     assert "\n" not in str(told.value)
 

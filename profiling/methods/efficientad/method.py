@@ -250,9 +250,9 @@ class EfficientAD(Method):
             ValueError: the image has another shape than the method was built for.
             UnsupportedResolutionError: the fixed autoencoder does not fit the student.
         """
-        expected = (3, *self.resolution.shape)
-        if image.shape[1:] != expected:
-            raise ValueError(f"images of shape {tuple(image.shape[1:])}, built for {expected}")
+        expected = (len(image), 3, *self.resolution.shape)
+        if image.shape != expected:
+            raise ValueError(f"image of shape {tuple(image.shape)}, built for {expected}")
         with annotate("teacher"):
             teacher = self.teacher_statistics(self.teacher(image))
         with annotate("student"):
