@@ -26,8 +26,9 @@ TYPES = {"fp32": "float32", "tf32": "float32"}
 class FirstConvolution:
     """What the first convolution of a network was given, in the first warm-up image."""
 
-    shape: tuple[Positive, Positive, Positive, Positive] = Field(
-        description="Images, channels, height and width."
+    shape: tuple[Positive, Positive, Positive, Positive] | None = Field(
+        description="Images, channels, height and width; null: the network convolves no image, and "
+        "the rest is of its products."
     )
     dtype: Text = Field(
         description="Type of its numbers; where any convolution or product computes in 16 bits or "
@@ -44,6 +45,8 @@ class FirstConvolution:
             resolution: of the image.
             variant: of the run.
         """
+        if self.shape is None:
+            return False
         ratio = math.prod(self.shape) / (CHANNELS * resolution.pixels * variant.batch)
         pooled = any("pool" in name and "adaptive" not in name for name in self.resized_by)
         return self.shape[2:] != resolution.shape and not pooled and not 1 / MUCH < ratio < MUCH
@@ -64,7 +67,7 @@ class FirstConvolution:
             variant: of the run.
         """
         found = []
-        if self.is_of_another_size(resolution, variant):
+        if self.shape is not None and self.is_of_another_size(resolution, variant):
             height_px, width_px = self.shape[2:]
             asked = f"{resolution.width_px} x {resolution.height_px} px"
             behind = f" (behind {', '.join(self.resized_by)})" if self.resized_by else ""

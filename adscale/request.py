@@ -10,7 +10,7 @@ from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
+from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable, read_json
 from .resolution import Resolution, renamed_side
 from .variant import Variant
 
@@ -105,15 +105,23 @@ PAGE = (
     "Which page of files with several is taken, from 1; null: files with several are left out, "
     "which is said."
 )
+Fit = Literal["crop", "pad", "stretch"]
+
+FIT = (
+    "How images get the aspect ratio of the resolution. crop: their ends are cut off; pad: black "
+    "is added on both sides; stretch: they are distorted. null: as the method's reference does to "
+    "a square (docs/methods.md), and crop to any other shape."
+)
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Decoding:
-    """What image files do not say of themselves."""
+    """What image files do not say of themselves, and what is done to their shape."""
 
     bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
     bayer: Bayer | None = Field(default=None, description=BAYER)
     page: Positive | None = Field(default=None, description=PAGE)
+    fit: Fit | None = Field(default=None, description=FIT)
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -157,7 +165,8 @@ class RunRequest:
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
     decoding: Decoding = Field(
-        default=Decoding(), description="What image files do not say of themselves."
+        default=Decoding(),
+        description="What files do not say of themselves, and their new shape.",
     )
     lock_clocks: Positive | None = Field(
         default=None,
@@ -203,8 +212,8 @@ class RunRequest:
             ConfigError: the text is no request.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = read_json(text)
+        except ValueError as error:
             raise ConfigError("request", f"is no JSON ({error})", "pass a run's request") from None
         return cls.from_dict(data)
 

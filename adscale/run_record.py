@@ -345,7 +345,7 @@ class RunRecord:
     first_convolution: FirstConvolution | None = Field(
         default=None,
         description="Of a method of the user's, to be compared with the resolution asked for; null "
-        "where no convolution was seen, or no warm-up image was run.",
+        "where neither a convolution nor a product was seen, or no warm-up image was run.",
     )
     inner_ranges: tuple[tuple[Text, ...], ...] = Field(
         default=(),

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _REMEDY = "count again with python -m profiling memory"
 
+MOST_FLOPS = 2**63 - 1
+"""What a table holds; a search in a bank that grows with the image goes beyond at 31,000 px."""
+
 
 class Count(NamedTuple):
     """The counts of one method and variant at one resolution.
@@ -234,9 +237,9 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
             "host_peak_bytes": part.host_peak_bytes,
             "library_bytes": part.library_bytes,
             "complexity": part.complexity,
-            "flops": part.flops,
+            "flops": _held(part.flops),
             "basis": "counted",
-            "incomplete": count.content.incomplete,
+            "incomplete": _incomplete(count.content),
         }
 
 
@@ -273,11 +276,23 @@ def _method_row(count: Count) -> dict[str, Any]:
         "host_peak_bytes": max(part.host_peak_bytes for part in parts),
         "library_bytes": sum(part.library_bytes for part in parts),
         "needed_bytes": content.needed_bytes,
-        "flops": sum(part.flops for part in parts),
+        "flops": _held(sum(part.flops for part in parts)),
         "basis": "counted",
         "not_counted": "; ".join(content.not_counted) or None,
-        "incomplete": content.incomplete,
+        "incomplete": _incomplete(content),
     }
+
+
+def _held(flops: int) -> int | None:
+    """A number of operations; null where 64 bits of a table do not hold it."""
+    return flops if flops <= MOST_FLOPS else None
+
+
+def _incomplete(content: MemoryCount) -> str | None:
+    """What is not in the figures, the numbers among it that a table does not hold."""
+    flops = sum(part.flops for part in content.submodules)
+    beyond = f"FLOP beyond 2^63 ({flops:.3g} of the whole method)" if flops > MOST_FLOPS else None
+    return "; ".join(filter(None, (content.incomplete, beyond))) or None
 
 
 def _alive_text(groups: Sequence[AliveCount]) -> str:

@@ -129,11 +129,17 @@ def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
     from .tables import make_table
 
-    whole = memory.groupby(_OF_COUNT, as_index=False).agg({"flops": "sum", "incomplete": "first"})
+    by_count = memory.groupby(_OF_COUNT, as_index=False)
+    whole = by_count.agg({"flops": _whole, "incomplete": "first"})
     columns = [*_OF_COUNT, "submodule", "flops", "incomplete"]
     counts = pd.concat([memory[columns], whole.assign(submodule="image")[columns]])
     both = _by_main_clock(runtime)[_COPIED].merge(counts, on=[*_OF_COUNT, "submodule"], how="left")
     return make_table(list(_rates(both)), FLOPS.schema)
+
+
+def _whole(parts: pd.Series[Any]) -> Any:
+    """The sum; null where a part is."""
+    return parts.sum(skipna=False)
 
 
 def _by_main_clock(runtime: pd.DataFrame) -> pd.DataFrame:

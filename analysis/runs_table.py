@@ -69,7 +69,7 @@ RUNS = Table(
              "what gradients need"),
         text("changed_switches", means="what of these, or of the threads, was not as asked for"),
         text("first_convolution", means="what that of a network of yours was given: images × "
-             "channels × height × width, and type"),
+             "channels × height × width, and type; without one the type of its products"),
         real("asked_sm_clock_mhz", "locked_sm_clock_mhz",
              means="SM clock to lock the GPU to, and the one it was locked to"),
         text("lock_problem", means="why it was not locked"),
@@ -189,7 +189,10 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _given(found: FirstConvolution | None) -> str | None:
-    return None if found is None else f"{' × '.join(map(str, found.shape))} {found.dtype}"
+    if found is None:
+        return None
+    shape = "no convolution," if found.shape is None else " × ".join(map(str, found.shape))
+    return f"{shape} {found.dtype}"
 
 
 def _machine(run: Run) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "process": run.process,
             "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
             "max_image_megapixels": 1000.0,
-            "decoding": {"bit_depth": None, "bayer": None, "page": None},
+            "decoding": dict.fromkeys(("bit_depth", "bayer", "page", "fit")),
             "lock_clocks": None,
             "foreign_processes": "flag",
             "gpu": None,

@@ -16,12 +16,12 @@ from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
-    PAPER_MODEL,
     WHOLE_IMAGE,
     draw_law,
     draw_paper_model,
     draw_paper_model_beside,
     finish,
+    paper_model,
     scaling_axes,
 )
 from .canvas import Drawing, Style, add_legend, method_look, new_figure
@@ -81,9 +81,9 @@ def scaling_runtime(
     sensors = Hardware((), hardware.sensors)
     largest_px = _end_of_lines(drawn)
     lines = (
-        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {PAPER_MODEL}"
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {paper_model(points)}"
         if drawn["band_low"].notna().any()
-        else f"Lines: {PAPER_MODEL}"
+        else f"Lines: {paper_model(points)}"
     )
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
@@ -183,10 +183,10 @@ def scaling_memory(
     ]
     caption = (
         f"{variant}: memory at {batch_words(memory)} in 32-bit floats: parameters, buffers and the "
-        "outputs of all layers that own parameters (paper, equations 1 to 3). Points: counted "
-        f"exactly at every resolution shown, no image is run. Lines: {PAPER_MODEL} through the "
-        "filled points; dashed where "
-        f"extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
+        "outputs of all layers that own parameters (paper, equations 1 to 3). Points: "
+        "counted exactly at every resolution shown, no image is run. Lines: "
+        f"{paper_model(memory)} through the filled points; dashed where extrapolated."
+        f"{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "memory in GiB", memory, with_pixels=not hardware.sensors)

@@ -23,7 +23,7 @@ from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, check_countable
-from adscale.models import jsonable
+from adscale.models import jsonable, read_json
 from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
@@ -311,7 +311,7 @@ def _count_or_note(args: argparse.Namespace) -> int:
         schema_version=SCHEMA_VERSION,
         method=args.label,
         target=args.method,
-        settings=json.loads(args.settings),
+        settings=read_json(args.settings),
         variant=variant,
         device_type="cpu" if args.device_type == "cpu" else "cuda",
         resolutions=(),
@@ -336,8 +336,8 @@ def _find(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str, Any]]
 
 def _json_object(text: str) -> Mapping[str, Any]:
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as problem:
+        data = read_json(text)
+    except ValueError as problem:
         raise ConfigError("--settings", f"is no JSON ({problem})", "quote it") from problem
     if not isinstance(data, dict):
         raise ConfigError("--settings", "is no JSON object", 'write e.g. {"size": "S"}')

@@ -213,10 +213,37 @@ def test_a_method_that_names_a_submodule_as_we_name_a_range_is_refused(
         resolve(spec)
 
 
-def test_without_a_convolution_nothing_is_claimed() -> None:
-    record = measured("NoConvolution")
-    assert record.first_convolution is None
-    assert verdict_words(record) is None
+@pytest.mark.parametrize(
+    ("inside", "dtype"),
+    [
+        ("as it is", "float32"),
+        ("own type", "float16"),
+        ("autocast", "bfloat16"),
+        ("recurrent", "bfloat16"),
+        ("distances", "bfloat16"),
+        ("quantized", "qint8"),
+        ("stored", "float32"),  # halves that are converted before they are multiplied
+        ("nothing", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_without_a_convolution_the_type_of_products_is_told(inside: str, dtype: str | None) -> None:
+    network, image = odd_networks.NoConvolution(inside).eval(), torch.rand(1, 3, 8, 8)
+    watch = FirstConvolutionWatch(no_range)
+    with torch.inference_mode(), watch("image"):
+        network(image)
+    if dtype is None:
+        assert watch.found is None
+        return
+    assert watch.found == FirstConvolution(None, dtype, ())
+    words = None if dtype == "float32" else f"the network computes in {dtype}, not float32"
+    assert watch.found.sentence(square(8), "fp32") == words
+
+
+def test_a_run_without_a_convolution_that_computes_in_16_bits_is_told() -> None:
+    record = measured("NoConvolution", settings={"weights": None, "inside": "autocast"})
+    assert verdict_words(record) == "the network computes in bfloat16, not float32"
+    assert verdict_words(measured("NoConvolution")) is None
 
 
 @pytest.mark.parametrize(
