@@ -189,13 +189,16 @@ class ConfigFile:
     )
     variants: Variants = Field(
         default=(PLAIN_VARIANT,),
-        description="implementation-precision of each method. Implementations: reference (the "
+        description="implementation-precision of each method, with -b<N> behind it for batches of "
+        "N images, such as optimized-fp32-b8. Implementations: reference (the "
         "operations of the authors' code), optimized (the same results, computed as they should "
         "be). Precisions: fp32 (TF32 off), tf32 (TF32 in convolutions, as torch does by default; "
         "CUDA devices only: on a CPU a preset's are left out). Methods of your own have "
         "reference-fp32 unless their entry says otherwise.",
     )
-    sampling: Sampling = Field(description="How many images a run measures.")
+    sampling: Sampling = Field(
+        description="How many images a run measures; of a variant with batches, how many batches."
+    )
     processes: Annotated[Positive, Field(le=1000)] = Field(
         default=1,
         description="Fresh processes in which each run is measured, one after the other: the first "

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from .methods.spec import Complexity
 from .models import CLOSED, Flag, Integer, Positive, Text
 from .resolution import Resolution, renamed_side
+from .variant import Variant
 
 Counted = Annotated[int, Strict(), Field(ge=0, le=10**24)]
 """Bytes or FLOP: a quadratic search at the largest side takes 10²¹, which 64 bits do not hold."""
@@ -93,14 +94,15 @@ class Conventions:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SubmoduleCount:
-    """The needs of one submodule for one inference, batch 1."""
+    """The needs of one submodule for one inference, of one image or of a variant's batch."""
 
     submodule: str = Field(description="Its name.")
     parameters_bytes: Counted = Field(description="Its parameters.")
     buffers_bytes: Counted = Field(description="Its buffers.")
     activations_bytes: Counted = Field(
-        description="Sum of the outputs of leaf modules that own parameters, one inference, batch "
-        "1, not doubled (the paper's equation 3 in the convention that reproduces its figures)."
+        description="Sum of the outputs of leaf modules that own parameters, one inference of the "
+        "variant's batch, not doubled (the paper's equation 3 in the convention that reproduces "
+        "its figures)."
     )
     conventions: Conventions = Field(description="The same by other conventions.")
     leaf_modules: Counted | None = Field(
@@ -115,7 +117,7 @@ class SubmoduleCount:
     )
     flops: Counted = Field(
         description="Twice the multiply-adds of convolutions, matrix products, attention and "
-        "search, over one inference."
+        "search, over one inference: of all images of a batch."
     )
     libraries: tuple[LibraryCount, ...] = Field(
         description="What libraries that torch does not see take besides. On device_type cpu the "
@@ -138,7 +140,7 @@ class SubmoduleCount:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class MemoryCount:
-    """The needs of one inference of a method at one resolution, batch 1."""
+    """The needs of one inference of a method at one resolution, of the variant's batch."""
 
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
@@ -203,7 +205,9 @@ class MemoryRecord:
     method: str = Field(description="The user's label.")
     target: str = Field(description="The class behind it.")
     settings: Mapping[str, Any] = Field(description="Of the class.")
-    variant: str = Field(description="implementation-precision.")
+    variant: Variant = Field(
+        description="implementation-precision, and the batch that is counted: -b8 are 8 images."
+    )
     device_type: Literal["cpu", "cuda"] = Field(
         description="Where the inference is thought to happen. It decides which tensors are "
         "copied and which lie on the host."

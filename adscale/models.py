@@ -215,7 +215,7 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
         case "finite_number":
             return "expected: a finite number"
-        case "each_once" | "taken" | "resolution":
+        case "each_once" | "taken" | "resolution" | "variant":
             return f"expected: {error['msg']}" if error["type"] == "each_once" else error["msg"]
         case "not_listed":
             return error["msg"]

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from .errors import ConfigError
 from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable, read_json
 from .resolution import Resolution, renamed_side
+from .variant import Variant
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
@@ -33,15 +34,18 @@ PRECISION_IMAGES = 200
 
 @dataclass(frozen=True, config=CLOSED)
 class Sampling:
-    """How many images a run measures, and for how long."""
+    """How many images a run measures, and for how long. A batch counts as one."""
 
     warmup_images: Count = Field(
-        description="Images before the measured ones; fewer, but at least one, where a quarter of "
-        "the time budget is over first."
+        description="Images, or batches of a variant that has them, before the measured ones; "
+        "fewer, but at least one, where a quarter of the time budget is over first."
     )
-    measured_images: Positive = Field(description="Measured images, at most.")
+    measured_images: Positive = Field(
+        description="Measured images, or batches of a variant that has them, at most: 100 of "
+        "optimized-fp32-b8 are 800 images."
+    )
     min_images: Positive = Field(
-        description="Measured images, at least, whatever the time budget says."
+        description="Measured images, or batches, at least, whatever the time budget says."
     )
     time_budget_s: Annotated[Finite, Field(gt=0)] | None = Field(
         description="Seconds after which a run stops measuring; null: no limit."
@@ -54,8 +58,8 @@ class Sampling:
     )
     precision_min_images: Positive = Field(
         default=PRECISION_IMAGES,
-        description="Precision does not end a run before so many images: what happens more rarely, "
-        "such as a clock that steps down later, it does not see.",
+        description="Precision does not end a run before so many images, or batches: what happens "
+        "more rarely, such as a clock that steps down later, it does not see.",
     )
     precision_min_s: Annotated[Finite, Field(ge=0)] = Field(
         default=10.0,
@@ -129,7 +133,10 @@ class RunRequest:
     method: Name = Field(description="The user's label of the method.")
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
-    variant: str = Field(description="implementation-precision, such as reference-fp32.")
+    variant: Variant = Field(
+        description="implementation-precision, such as reference-fp32; optimized-fp32-b8: with "
+        "batches of 8 images."
+    )
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
     )

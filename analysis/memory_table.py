@@ -1,7 +1,7 @@
 """`memory.csv` and `memory_methods.csv`: what a method takes, counted without running an image.
 
 Of each submodule and of the whole method, at each resolution that was counted. Bytes of one
-inference at batch 1 in 32-bit floats.
+inference, of all images of its batch, in 32-bit floats.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
 from adscale.resolution import Resolution
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
+from adscale.variant import Variant
 
-from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
+from .columns import BASIS, BATCH, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class Count(NamedTuple):
 
     Attributes:
         method: the user's label.
-        variant: implementation and precision.
+        variant: implementation and precision, and the batch.
         resolution: of the image.
         device_type: where the inference is thought to happen, cpu or cuda.
         content: what was counted.
@@ -47,6 +48,11 @@ class Count(NamedTuple):
     resolution: Resolution
     device_type: str
     content: MemoryCount
+
+    @property
+    def batch(self) -> int:
+        """Images of the inference."""
+        return Variant.of(self.variant).batch
 
     @property
     def key(self) -> tuple[str, str, Resolution]:
@@ -78,7 +84,7 @@ def _counts(path: Path) -> Iterator[Count]:
     for content in record.resolutions:
         yield Count(
             method=record.method,
-            variant=record.variant,
+            variant=str(record.variant),
             resolution=content.resolution,
             device_type=record.device_type,
             content=content,
@@ -97,6 +103,7 @@ COUNTED = join(
     METHOD,
     text("device_type", means="where the inference is thought to happen, `cpu` or `cuda`: it "
          "decides which tensors are copied, which lie on the host, and which libraries are used"),
+    BATCH,
     SIZE,
 )  # fmt: skip
 """Columns of the counts."""
@@ -141,7 +148,8 @@ MEMORY = Table(
              "method declares it: `pixels`, `pixels_squared`, `fixed` or `unknown`; see fits, "
              "below"),
         integer("flops", means="twice the multiply-adds of convolutions, matrix products, "
-                "attention and search, over one inference (ten calls of DDAD's U-Net are ten)",
+                "attention and search, over one inference (ten calls of DDAD's U-Net are ten), "
+                "of all images of its batch",
                 unit="FLOP"),
         BASIS,
         INCOMPLETE,
@@ -162,7 +170,7 @@ MEMORY_METHODS = Table(
         COUNTED,
         integer("parameters_bytes", "buffers_bytes", "activations_bytes", "total_bytes",
                 means="sums over the submodules"),
-        integer("image_bytes", means="the input tensor"),
+        integer("image_bytes", means="the input tensor, of all images of the batch"),
         integer("peak_bytes", means="the largest of the submodules' peaks"),
         text("peak_submodule", "peak_operator", "peak_layer", means="where it is reached"),
         text("peak_alive", means="the three largest groups of tensors that are alive then (how "
@@ -215,6 +223,7 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
         yield {
             "method": count.method,
             "variant": count.variant,
+            "batch": count.batch,
             "device_type": count.device_type,
             **size_values(count.resolution),
             "submodule": part.submodule,
@@ -252,6 +261,7 @@ def _method_row(count: Count) -> dict[str, Any]:
     return {
         "method": count.method,
         "variant": count.variant,
+        "batch": count.batch,
         "device_type": count.device_type,
         **size_values(count.resolution),
         **sums,

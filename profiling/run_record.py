@@ -144,7 +144,7 @@ class RunStart:
             "empty_range_ns": outcome.empty_range_ns,
             "clock": "gpu" if request.device_type == "cuda" else "host",
             "collector": {"name": request.collector, "version": recorder[request.collector]},
-            "images": _images_record(self.images),
+            "images": {**_images_record(self.images), "per_range": request.variant.batch},
             "weights": self.weights,
             "prediction": prediction if isinstance(prediction, Prediction) else None,
             "prediction_problem": prediction if isinstance(prediction, str) else None,

@@ -47,7 +47,7 @@ from ..launcher import (
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
 from ..study.finished import counted_need, finish, is_measured
-from .study import add_method_arguments, find_method
+from .study import VARIANT_HELP, add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resolution", type=resolution_argument, help="side length in px, or width x height"
     )
-    parser.add_argument("--variant", default="reference-fp32")
+    parser.add_argument("--variant", default="reference-fp32", help=VARIANT_HELP)
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--gpu", default=None, help="UUID of the GPU; default: the first")

@@ -29,7 +29,6 @@ from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
 from adscale.files import output_file, write_output, write_text
 from adscale.methods.registry import (
-    Variant,
     all_specs,
     check_resolution,
     check_settings,
@@ -40,6 +39,7 @@ from adscale.methods.spec import MethodSpec
 from adscale.models import checked, json_schema, read_json
 from adscale.plan import plan_runs
 from adscale.resolution import square
+from adscale.variant import Variant
 from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
@@ -49,6 +49,10 @@ LISTED = square(256)
 """Any resolution that all of ours admit: their parameters do not depend on it."""
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
+VARIANT_HELP = (
+    "implementation-precision, such as optimized-fp32; optimized-fp32-b8: in batches of 8 images "
+    "(default: %(default)s)"
+)
 
 
 def add_methods_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -134,11 +138,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     if schema["additionalProperties"]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
+    batches = "; each with -b2, -b3, … for batches" if spec.takes_batches else "; one image at once"
     return [
         f"{spec.target}: {spec.summary}",
         f"  submodules: {', '.join(spec.submodules) or 'the children of the network'}",
         f"  implementations: {', '.join(spec.implementations)}",
-        f"  variants: {', '.join(variants)}",
+        f"  variants: {', '.join(variants)}{batches}",
         f"  resolutions: {spec.supported_resolutions}",
         f"  parameters: {_parameters(spec)}",
         "  settings:",

@@ -223,7 +223,7 @@ def _question(method: MethodConfig) -> MethodQuestion:
         target=method.spec.target,
         settings=method.settings,
         resolutions=tuple(method.resolutions),
-        variants=tuple(method.variants),
+        variants=tuple(map(str, method.variants)),
     )
 
 
