@@ -17,6 +17,16 @@ def one_line(error: BaseException) -> str:
     return printable(" ".join(f"{name}{text}".split()).removesuffix(":"))
 
 
+MOST_SHOWN = 200
+"""Characters of a value in a message."""
+
+
+def shown(value: object) -> str:
+    """A value in a message, in full where that is short."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
 def printable(text: str) -> str:
     """A text that UTF-8 can take: ``?`` stands for bytes that are none."""
     return text.encode(errors="replace").decode()

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from .errors import OutputError, ResultsError
 from .memory_record import MemoryRecord
-from .models import adapter, jsonable
+from .models import adapter, jsonable, read_json
 from .run_record import RunRecord
 
 _MOST_LINKS = 40
@@ -275,7 +275,7 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
 def shown_version(path: Path) -> object:
     """The version that a record gives for itself; None where it gives none that can be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return document.get("schema_version") if isinstance(document, dict) else None

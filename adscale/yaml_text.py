@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def parse_value(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(where, f"{text!r} is no YAML ({error})", "mend the value") from None
+        raise ConfigError(where, f"{shown(text)} is no YAML ({error})", "mend the value") from None
 
 
 if __name__ == "__main__":

@@ -27,14 +27,21 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
 
     Raises:
         KeyError: a row lacks a column, or has another one (a fault of the program).
+        ResultsError: a whole number of a record needs more than 64 bits.
     """
     for row in rows:
         if {*row, *_OF_ALL} != {*schema, *_OF_ALL}:
             raise KeyError(*({*row, *_OF_ALL} ^ {*schema, *_OF_ALL}))
-    columns = {
-        name: pd.array([row.get(name) for row in rows], dtype=kind) for name, kind in schema.items()
-    }
+    columns = {name: _column(name, rows, kind) for name, kind in schema.items()}
     return pd.DataFrame(columns)
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]], kind: Any) -> Any:
+    try:
+        return pd.array([row.get(name) for row in rows], dtype=kind)
+    except OverflowError:
+        what = "a number needs more than 64 bits, which no measurement or count does"
+        raise ResultsError(f"column {name}", what, "make the record of it again") from None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -23,7 +23,7 @@ import torch
 
 from adscale.digest import source_digest
 from adscale.errors import one_line
-from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest
 from adscale.run_record import Prediction
 
@@ -166,7 +166,8 @@ def _need(request: RunRequest) -> Need:
         spec,
         check_settings(spec, request.settings),
         resolution=request.resolution,
-        implementation=parse_variant(request.variant, spec).implementation,
+        implementation=request.variant.implementation,
+        batch=request.variant.batch,
         device_type=request.device_type,
     )
     return Need(count.needed_bytes, count.incomplete)

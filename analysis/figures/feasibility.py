@@ -10,6 +10,7 @@ from adscale.figures import FigureKind
 
 from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
+from .captions import batch_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +195,8 @@ def _caption(table: pd.DataFrame) -> str:
     )
     return (
         f"{table['variant'].iloc[0]}: does an image of the sensor, with its width and height, "
-        "fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
+        "fit into the memory of the GPU? Counted at "
+        f"{batch_words(table)} in 32-bit floats, with the "
         f"context of the process{context} and {reserve}, or seen where it was run. Where a "
         "method does not run at them, the image is padded to the next at which it runs."
         f"{shared if unified.any() else ''}{_rates(table)}"

@@ -90,7 +90,8 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
         f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
         f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
         f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
-        f"{first['hardware']} (device “{first['device']}”), batch 1, n = {_range(images)} images. "
+        f"{first['hardware']} (device “{first['device']}”), {_batch_words(implementations)}, n = "
+        f"{_range(images)} {'images' if first['batch'] == 1 else 'batches'}. "
         "The two were measured one after the other: a drift of the machine is not in the interval."
         f"{_unsteady_words(implementations)}"
     )
@@ -130,6 +131,15 @@ def _worse(rows: pd.DataFrame) -> pd.Series:
     """The verdict of the implementation that was not steady; that of the reference if both."""
     optimized = rows["optimized_verdict"]
     return rows["reference_verdict"].where(rows["reference_verdict"] != "steady", optimized)
+
+
+def _batch_words(implementations: pd.DataFrame) -> str:
+    """The batches of both sides, and what is compared where there are any."""
+    batch, others = implementations["batch"].iloc[0], implementations["reference_batch"].unique()
+    if batch == 1:
+        return "batch 1"
+    of_one = f" against batch {' or '.join(map(str, sorted(others)))} of the reference"
+    return f"batch {batch}{'' if list(others) == [batch] else of_one}, times per image"
 
 
 def _unsteady_words(implementations: pd.DataFrame) -> str:

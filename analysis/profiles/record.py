@@ -56,8 +56,13 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """Implementation and precision."""
-        return self.record.request.variant
+        """Implementation and precision, and the batch where there is one."""
+        return str(self.record.request.variant)
+
+    @property
+    def batch(self) -> int:
+        """Images of one inference, and so of one `image` range."""
+        return self.record.request.variant.batch
 
     @property
     def resolution(self) -> Resolution:
@@ -146,6 +151,7 @@ class Run:
             "hardware": self.hardware,
             "method": self.method,
             "variant": self.variant,
+            "batch": self.batch,
             **size_values(self.resolution),
         }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
+from adscale.models import read_json
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.run_record import RunRecord
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
     parser.add_argument("--hardware", default=None, help="part of its name, or the run fails")
     parser.add_argument(
-        "--need", type=json.loads, default=None, help="what the run needs, where it was counted"
+        "--need", type=read_json, default=None, help="what the run needs, where it was counted"
     )
     parser.set_defaults(main=main)
 

@@ -15,13 +15,14 @@ def counted_anew(
     side_px: int,
     implementation: str = "reference",
     device_type: str = "cpu",
+    batch: int = 1,
     **given: object,
 ) -> MemoryCount:
     """The count of a method with settings."""
     spec = get_spec(target)
     return count_memory(
         spec, check_settings(spec, given), resolution=square(side_px),
-        implementation=implementation, device_type=device_type,
+        implementation=implementation, batch=batch, device_type=device_type,
     )  # fmt: skip
 
 

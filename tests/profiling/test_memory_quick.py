@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -272,14 +273,18 @@ LEAST_PX = {"efficientad": 256, "patchcore": 33, "ddad": 32}
 
 
 def compare(
-    variant: Sequence[str], sides_px: Sequence[int], monkeypatch: pytest.MonkeyPatch
+    variant: Sequence[str],
+    sides_px: Sequence[int],
+    monkeypatch: pytest.MonkeyPatch,
+    batches: Sequence[int] = (1,),
 ) -> None:
     target, name, device = variant
     if device == "cuda" and not counting.is_gpu_imaginable():
         pytest.skip("this torch imagines no GPU")
 
     def counts() -> list[MemoryCount]:
-        return [counted_anew(target, side_px, name, device) for side_px in sides_px]
+        cases = itertools.product(sides_px, batches)
+        return [counted_anew(target, side_px, name, device, batch) for side_px, batch in cases]
 
     found = counts()
     with by_torch(monkeypatch):
@@ -292,6 +297,26 @@ def test_a_count_by_rules_is_that_by_torch(
     variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compare(variant, [352], monkeypatch)
+
+
+SMALL_PX = {"efficientad": 256, "patchcore": 96, "ddad": 64}
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS[::3], VARIANTS[10]], ids="-".join)
+def test_a_count_of_a_batch_by_rules_is_that_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(variant, [SMALL_PX[variant[0]]], monkeypatch, (2, 8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_counts_of_batches_by_rules_are_those_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
+    chosen = random.Random("-".join(variant)).sample(range(least_px, 2001, step_px), 3)
+    compare(variant, chosen, monkeypatch, (1, 2, 8))
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ function showDecision() {
     element(
       "p",
       {},
-      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Every sensor stands for the square image with as many pixels; images that are not square are not judged themselves.`,
+      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Each sensor is judged with its width and height; where a method does not run at them, the image is padded to the next at which it runs.`,
     ),
     ...parts,
     element("p", { class: "source" }, sourceOf("feasibility")),
@@ -88,13 +88,13 @@ function decisionMatrix(rows) {
   const sensors = distinct(rows.map((row) => row.sensor));
   const gpus = distinct(rows.map((row) => row.gpu));
   const at = new Map(rows.map((row) => [`${row.gpu}\n${row.sensor}`, row]));
-  const megapixels = new Map(rows.map((row) => [row.sensor, row.megapixels]));
+  const sizes = new Map(rows.map((row) => [row.sensor, `${number(row.megapixels, 3)} MP, ${row.sensor_resolution} px`]));
   const reason = element("p", { class: "reason", role: "status" }, "Choose a field for its reason.");
   const tell = (sentence) => {
     reason.textContent = sentence;
   };
   const head = sensors.map((sensor) =>
-    element("th", { scope: "col" }, sensor, element("small", {}, `${number(megapixels.get(sensor), 3)} MP`)),
+    element("th", { scope: "col" }, sensor, element("small", {}, sizes.get(sensor))),
   );
   const body = gpus.map((gpu) =>
     element("tr", {}, element("th", { scope: "row" }, gpu), ...sensors.map((sensor) => decisionCell(at.get(`${gpu}\n${sensor}`), tell))),
