@@ -254,7 +254,7 @@ def parts(cases: Sequence[Case], size: npt.ArrayLike | Sizes) -> Floats:
     columns = np.zeros((len(cases), 2, len(sizes.side_px), most))
     values = cache(lambda term: _values(term, sizes, cases[0].measured))
     for case, of_case in zip(cases, columns, strict=True):
-        parts_of_terms = zip((0, 1, slice(None)), case.terms, strict=True)
+        parts_of_terms = zip((slice(1), slice(1, 2), slice(2)), case.terms, strict=True)
         placed = [(part, term) for part, terms in parts_of_terms for term in terms]
         for index, (part, term) in enumerate(placed):
             of_case[part, :, index] = values(term)

@@ -58,7 +58,7 @@ class QuadraticFit(NamedTuple):
 
     def predict(self, side_px: npt.ArrayLike) -> Floats:
         """Values of the parabola."""
-        return np.polyval(self.coefficients[::-1], np.asarray(side_px, np.float64))
+        return np.asarray(np.polyval(self.coefficients[::-1], np.asarray(side_px)), np.float64)
 
     def prediction_interval(self, side_px: npt.ArrayLike) -> tuple[Floats, Floats]:
         """The interval that holds one new observation with 95 %, if the model is right.
