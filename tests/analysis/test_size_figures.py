@@ -55,12 +55,12 @@ def test_columns_are_named_by_width_and_height(name: str) -> None:
     # of eleven counts eight are shown
     assert labels[:3] == ["256", "512x288", "512"]
     assert ("800x512" in labels) == (name != "memory_peak_M")
-    assert axes.get_xlabel() == "width x height of the image in px"
+    assert axes.get_xlabel() == "width × height of the image in px"
 
 
 def test_ticks_are_resolutions_at_the_root_of_their_pixels() -> None:
     figure = drawn("clocks_lab_M").figure
-    panels = [one for one in figure.axes if one.get_xlabel().startswith("width x height")]
+    panels = [one for one in figure.axes if one.get_xlabel().startswith("width × height")]
     assert panels
     ticks = {
         label.get_text(): place
