@@ -10,7 +10,7 @@ from adscale.figures import FigureKind
 
 from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
-from .captions import batch_words
+from .captions import batch_words, batches_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,12 +194,19 @@ def _caption(table: pd.DataFrame) -> str:
         f"{most:g} GiB of it."
     )
     return (
-        f"{table['variant'].iloc[0]}: does an image of the sensor, with its width and height, "
+        f"{table['variant'].iloc[0]}: {_question(table)}, with its width and height, "
         "fit into the memory of the GPU? Counted at "
         f"{batch_words(table)} in 32-bit floats, with the "
         f"context of the process{context} and {reserve}, or seen where it was run. Where a "
         "method does not run at them, the image is padded to the next at which it runs."
         f"{shared if unified.any() else ''}{_rates(table)}"
+    )
+
+
+def _question(table: pd.DataFrame) -> str:
+    (batch,) = batches_in(table) or [1]
+    return (
+        f"do {batch} images of the sensor at once" if batch > 1 else "does an image of the sensor"
     )
 
 
