@@ -87,13 +87,13 @@ def size_ticks(axes: Axes, rows: pd.DataFrame, most: int) -> None:
 
 
 SIDE = "side of the image in px"
-WIDTH_HEIGHT = "width x height of the image in px"
+WIDTH_HEIGHT = "width × height of the image in px"
 """Label of an axis with resolutions as ticks, where not all images are squares."""
 
 SIDE_OF_PIXELS = "square root of the pixels (of a square its side) in px"
 """Label of an axis over the side, where not all images are squares."""
 
-FEW = 4
+FEW = 6
 """So many widths and heights have room beside each other."""
 
 
