@@ -60,7 +60,7 @@ def check_folders(folders: Iterable[Path]) -> None:
     """
     for folder in folders:
         there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
             remedy = "see to its permissions, or start the study elsewhere; nothing was changed"
             raise ConfigError(str(there), "is no folder that can be written", remedy)
 
