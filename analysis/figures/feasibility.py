@@ -126,8 +126,7 @@ def _draw(
     axes.set_xlim(-0.5, len(sensors) - 0.5)
     axes.set_ylim(len(gpus) - 0.5, -0.5)
     small = style.font_pt - 2
-    columns = zip(sensors["sensor"], sensors["megapixels"], strict=True)
-    labels = [f"{name}, {size:.3g} MP" for name, size in columns] if with_sensors else []
+    labels = [_sensor_name(one) for one in sensors.to_dict("records")] if with_sensors else []
     axes.set_xticks(range(len(sensors)), labels or [""] * len(sensors), rotation=90, fontsize=small)
     names = [_gpu_name(gpu) for gpu in gpus.to_dict("records")] if with_gpus else []
     axes.set_yticks(range(len(gpus)), names or [""] * len(gpus), fontsize=small)
@@ -140,6 +139,15 @@ def _draw(
             axes.axvline(border - 0.5, color="white", linewidth=0.8, zorder=2)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _sensor_name(sensor: Mapping[Hashable, Any]) -> str:
+    """Its name with width and height, or with its megapixels where only these are known."""
+    import pandas as pd
+
+    if pd.isna(sensor["sensor_width_px"]):
+        return f"{sensor['sensor']}, {sensor['megapixels']:.3g} MP"
+    return f"{sensor['sensor']}, {sensor['sensor_resolution']}"
 
 
 def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
