@@ -89,7 +89,7 @@ function decisionMatrix(rows) {
   const sensors = distinct(rows.map((row) => row.sensor));
   const gpus = distinct(rows.map((row) => row.gpu));
   const at = new Map(rows.map((row) => [`${row.gpu}\n${row.sensor}`, row]));
-  const sizes = new Map(rows.map((row) => [row.sensor, `${number(row.megapixels, 3)} MP, ${row.sensor_resolution} px`]));
+  const sizes = new Map(rows.map((row) => [row.sensor, `${number(row.megapixels, 3)} MP, ${row.sensor_resolution}`]));
   const reason = element("p", { class: "reason", role: "status" }, "Choose a field for its reason.");
   const tell = (sentence) => {
     reason.textContent = sentence;
