@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from .errors import UserError
+from .errors import FORBIDS, UserError
 from .files import files_of_command
 from .resolution import LARGEST_SIDE_PX
 
@@ -190,7 +190,6 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
 
 _TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _LACKS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
-_FORBIDS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def _words(error: OSError, *, of_output: bool) -> str:
@@ -198,7 +197,7 @@ def _words(error: OSError, *, of_output: bool) -> str:
     remedies = {
         **dict.fromkeys(_TAKES_NO_MORE, "free the disk, or name another place"),
         **dict.fromkeys(_LACKS, "end other programs, or ask for higher limits"),
-        **dict.fromkeys(_FORBIDS, "see to its permissions, or name another place"),
+        **dict.fromkeys(FORBIDS, "see to its permissions, or name another place"),
     }
     where = "the system"
     if error.filename is not None:

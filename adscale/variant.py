@@ -44,9 +44,9 @@ class NoVariantError(ValueError):
         self.meant = meant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Variant:
-    """A way to compute a method, and how many images it takes at once."""
+    """A way to compute a method, and how many images it takes at once; sorted in this order."""
 
     implementation: str
     """``reference``: the operations of the authors' code; ``optimized``: the same results."""

@@ -55,9 +55,9 @@ class Count(NamedTuple):
         return Variant.of(self.variant).batch
 
     @property
-    def key(self) -> tuple[str, str, Resolution]:
+    def key(self) -> tuple[str, Variant, Resolution]:
         """The key that tells this count from the others of a study."""
-        return self.method, self.variant, self.resolution
+        return self.method, Variant.of(self.variant), self.resolution
 
 
 def read_counts(paths: Sequence[Path]) -> list[Count]:
@@ -70,7 +70,7 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
         ResultsError: a file is missing or no record of this version, or two files count the
             same method, variant and resolution.
     """
-    owner: dict[tuple[str, str, Resolution], Path] = {}
+    owner: dict[tuple[str, Variant, Resolution], Path] = {}
     counts: list[Count] = []
     for path in paths:
         for count in _counts(path):
@@ -91,7 +91,9 @@ def _counts(path: Path) -> Iterator[Count]:
         )
 
 
-def _check_first(count: Count, path: Path, owner: dict[tuple[str, str, Resolution], Path]) -> None:
+def _check_first(
+    count: Count, path: Path, owner: dict[tuple[str, Variant, Resolution], Path]
+) -> None:
     if count.key in owner:
         where = "twice" if owner[count.key] == path else f"in {owner[count.key]} too"
         what = f"{' '.join(map(str, count.key))} px is counted {where}"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.damage import damage
-from adscale.errors import OutputError, ResultsError
+from adscale.errors import OutputError, ResultsError, reason_of, remedy_of
 from adscale.files import note_input, write_output
 from adscale.tables import MISSING, Schema, names_of
 
@@ -132,7 +132,8 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         # Only an empty field is null: a method may be called "NA".
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
     except OSError as error:
-        raise ResultsError(path, f"cannot be opened ({error.strerror})", _AGAIN) from error
+        what = f"cannot be opened ({reason_of(error)})"
+        raise ResultsError(path, what, remedy_of(error, _AGAIN)) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
     if "missing" in schema and "missing" not in table.columns:  # made before there was one

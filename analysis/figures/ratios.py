@@ -84,18 +84,7 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     import numpy as np
 
     first = implementations.iloc[0]
-    images = implementations[["reference_images", "optimized_images"]]
-    has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
-    caption = (
-        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
-        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
-        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
-        f"{first['hardware']} (device “{first['device']}”), {_batch_words(implementations)}, n = "
-        f"{_range(images)} {'images' if first['batch'] == 1 else 'batches'}. "
-        "The two were measured one after the other: a drift of the machine is not in the interval."
-        f"{_unsteady_words(implementations)}"
-    )
-    figure = new_figure(style, HEIGHT_MM, caption)
+    figure = new_figure(style, HEIGHT_MM, _ratio_caption(implementations))
     axes = figure.subplots()
     axes.axhline(1, color="#555555", linewidth=0.8, zorder=1)
     ends = []
@@ -125,6 +114,21 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     settle(figure, [add_edge_labels(axes, "right", ends, style.font_pt - 1.5)])
     name = f"implementations_{first['device']}_{first['method']}_{first['precision']}"
     return Drawing(name, figure, implementations.assign(basis="measured"))
+
+
+def _ratio_caption(implementations: pd.DataFrame) -> str:
+    first = implementations.iloc[0]
+    images = implementations[["reference_images", "optimized_images"]]
+    has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
+    return (
+        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
+        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
+        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
+        f"{first['hardware']} (device “{first['device']}”), {_batch_words(implementations)}, n = "
+        f"{_range(images)} {'images' if first['batch'] == 1 else 'batches'}. "
+        "The two were measured one after the other: a drift of the machine is not in the interval."
+        f"{_unsteady_words(implementations)}"
+    )
 
 
 def _worse(rows: pd.DataFrame) -> pd.Series:

@@ -10,6 +10,7 @@ from adscale.devices import DeviceType
 from adscale.files import read_record
 from adscale.resolution import Resolution
 from adscale.run_record import MeasuredMemory, RunRecord, Status
+from adscale.variant import Variant
 
 from ..columns import size_values
 
@@ -133,9 +134,9 @@ class Run:
         return self.record.memory
 
     @property
-    def key(self) -> tuple[str, str, str, Resolution]:
+    def key(self) -> tuple[str, str, Variant, Resolution]:
         """The key that tells this run from the others of a study."""
-        return self.device, self.method, self.variant, self.resolution
+        return self.device, self.method, self.record.request.variant, self.resolution
 
     @property
     def name(self) -> str:

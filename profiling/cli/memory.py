@@ -76,13 +76,9 @@ def count_report(
     for resolution in () if each or spec.foreign else asked:
         check_countable(spec, settings, resolution)
     count = partial(
-        count_memory,
-        spec,
-        settings,
-        implementation=variant.implementation,
-        batch=variant.batch,
-        device_type=device_type,
-    )
+        count_memory, spec, settings,
+        implementation=variant.implementation, batch=variant.batch, device_type=device_type,
+    )  # fmt: skip
     counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,

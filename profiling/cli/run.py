@@ -141,9 +141,12 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--warmup-images", type=int, default=3)
-    parser.add_argument("--measured-images", type=int, default=50)
-    parser.add_argument("--min-images", type=int, default=3)
+    batches = "; of a variant with batches, batches (default: %(default)s)"
+    parser.add_argument(
+        "--warmup-images", type=int, default=3, help=f"before the measured ones{batches}"
+    )
+    parser.add_argument("--measured-images", type=int, default=50, help=f"at most{batches}")
+    parser.add_argument("--min-images", type=int, default=3, help=f"at least{batches}")
     parser.add_argument("--time-budget-s", type=float, default=10.0, help="0: no limit")
     parser.add_argument(
         "--target-precision",

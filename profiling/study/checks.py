@@ -49,6 +49,22 @@ def check_files_of_run(request: RunRequest) -> None:
         check_folder(Path(request.images), request.max_image_megapixels, request.decoding)
 
 
+def check_folders(folders: Iterable[Path]) -> None:
+    """Refuses a study in folders that cannot be written, of which Snakemake tells a traceback.
+
+    Args:
+        folders: that the study writes to, or makes.
+
+    Raises:
+        ConfigError: one cannot be written, or the one above it that is there.
+    """
+    for folder in folders:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
+            remedy = "see to its permissions, or start the study elsewhere; nothing was changed"
+            raise ConfigError(str(there), "is no folder that can be written", remedy)
+
+
 def check_named_files(study: StudyConfig) -> None:
     """Refuses methods whose weights or other files are not there.
 

@@ -11,17 +11,23 @@ import pytest
 
 from adscale.resolution import Resolution
 from adscale.variant import Variant
+from analysis.__main__ import main
 from analysis.columns import size_values
+from analysis.feasibility.answer import answer, keeps_cycle
+from analysis.feasibility.fitting import GIB
+from analysis.feasibility.tables import FeasibilityTables, feasibility_table, limits_table
 from analysis.figures.captions import measured_on
 from analysis.figures.clocks import clocks
+from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.memory_table import MEMORY
 from analysis.profiles.record import read_run
 from analysis.profiles.study_runs import read_study_runs
 from analysis.ratios import flops_table, implementations_table
 from analysis.runs_table import runs_table
 from analysis.runtime_table import RUNTIME
-from analysis.tables import make_table
+from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import STYLE
+from tests.analysis.feasibility_tables import counts, latency
 from tests.analysis.runtime_tables import RUN, measured, one, runtime_table
 
 BATCH = 4
@@ -159,3 +165,68 @@ def test_captions_and_the_figure_of_clocks_say_what_a_time_is_of(
 def test_the_run_reads_its_batch_off_the_variant(tmp_path: Path) -> None:
     run = read_run(measured(tmp_path, replace(RUN, variant=VARIANT)) / "run.json")
     assert (run.variant, run.batch) == (VARIANT, BATCH)
+
+
+def batched_tables(**more: Any) -> FeasibilityTables:
+    """One way in batches 1, 4 and 8, each of twice the memory of the one before; 4 was measured."""
+    ways = {"optimized-fp32": 1, VARIANT: 2, "optimized-fp32-b8": 4}
+    needed = [counts({1000: factor * 3 * GIB}, variant=variant) for variant, factor in ways.items()]
+    on_gpu = {"device": "lab", "hardware": "NVIDIA GeForce RTX 4090", "variant": VARIANT,
+              "device_memory_bytes": 24 * GIB, **more}  # fmt: skip
+    return FeasibilityTables(pd.concat(needed), runtime=latency((1000, 512, 256), 0, **on_gpu))
+
+
+SENSOR = Hardware((Gpu("RTX 4090", 24), Gpu("small", 2), Gpu("middle", 8)), (Sensor("S", 1.0),))
+
+
+def test_feasibility_is_of_the_batch_and_rates_are_of_its_images() -> None:
+    table = feasibility_table(batched_tables(), SENSOR).set_index(["gpu", "variant"])
+    row = table.loc[("RTX 4090", VARIANT)]
+    assert row["batch"] == BATCH
+    assert row["latency_ms"] == pytest.approx(80)
+    assert row["images_per_second"] == pytest.approx(BATCH * 1000 / 80)
+    assert "per batch of 4" in answer(row.to_dict() | names(row), None)
+    # a camera with 30 ms between images gives a batch 120 ms
+    assert keeps_cycle(row.to_dict(), 30) == "yes"
+    assert keeps_cycle(row.to_dict(), 20) == "no"
+    assert "keeps 4 × 30 ms" in answer(row.to_dict() | names(row), 30)
+
+
+def names(row: Any) -> dict[str, Any]:
+    return {"gpu": row.name[0], "variant": row.name[1]}
+
+
+def test_the_largest_batch_that_fits_is_told_of_those_that_were_counted() -> None:
+    table = feasibility_table(batched_tables(), SENSOR)
+    limits = limits_table(table)
+    found = limits[limits["limit"] == "largest batch"].set_index("gpu")
+    assert (found.loc["RTX 4090", "batch"], found.loc["middle", "batch"]) == (8, BATCH)
+    assert pd.isna(found.loc["small", "batch"])
+    assert found.loc["small", "variant"] == "optimized-fp32"
+    assert found.loc["middle", "variant"] == VARIANT
+    # measured on one GPU in one batch, and nowhere else
+    assert found["images_per_second"].isna().all()
+    with_8 = batched_tables(variant="optimized-fp32-b8")
+    rates = limits_table(feasibility_table(with_8, SENSOR))
+    rates = rates[rates["limit"] == "largest batch"].set_index("gpu")["images_per_second"]
+    assert rates["RTX 4090"] == pytest.approx(8 * 1000 / 80)
+    assert pd.isna(rates["middle"])
+    alone = FeasibilityTables(counts({1000: GIB}))
+    assert "largest batch" not in set(limits_table(feasibility_table(alone, SENSOR))["limit"])
+
+
+def test_the_command_tells_the_largest_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = batched_tables()
+    assert written.runtime is not None
+    write_csv(written.counts, tmp_path / "memory_methods.csv")
+    write_csv(written.runtime, tmp_path / "runtime.csv")
+    question = ["feasible", "--tables", str(tmp_path), "--sensor", "1000x1000"]
+    question += ["--vram-gib", "8"]
+    assert main(question) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == (
+        "M optimized-fp32, 8 GiB: largest counted batch that fits: 4, 50 images per second "
+        "measured on NVIDIA GeForce RTX 4090 (device lab)"
+    )

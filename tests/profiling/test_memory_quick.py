@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 from adscale.memory_record import MemoryCount
+from adscale.resolution import Resolution
 from profiling.memory import counting
 from profiling.memory.quick import QuickMode
 from profiling.memory.rules import RULES
@@ -274,7 +275,7 @@ LEAST_PX = {"efficientad": 256, "patchcore": 33, "ddad": 32}
 
 def compare(
     variant: Sequence[str],
-    sides_px: Sequence[int],
+    sizes: Sequence[int | Resolution],
     monkeypatch: pytest.MonkeyPatch,
     batches: Sequence[int] = (1,),
 ) -> None:
@@ -283,8 +284,8 @@ def compare(
         pytest.skip("this torch imagines no GPU")
 
     def counts() -> list[MemoryCount]:
-        cases = itertools.product(sides_px, batches)
-        return [counted_anew(target, side_px, name, device, batch) for side_px, batch in cases]
+        cases = itertools.product(sizes, batches)
+        return [counted_anew(target, size, name, device, batch) for size, batch in cases]
 
     found = counts()
     with by_torch(monkeypatch):
@@ -327,6 +328,17 @@ def test_counts_by_rules_are_those_by_torch_at_all_sizes_of_the_bench_and_at_ran
     step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
     chosen = random.Random("-".join(variant)).sample(range(least_px, 4001, step_px), 30)
     compare(variant, [*SIDES_PX, *chosen], monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_counts_of_rectangles_by_rules_are_those_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirteen of each variant are more than fifty of each method."""
+    sides = range(LEAST_PX[variant[0]], 3001, STEP_PX[variant[0]])
+    draw = random.Random("-".join(variant))
+    compare(variant, [Resolution(*draw.sample(sides, 2)) for _ in range(13)], monkeypatch)
 
 
 def test_torch_is_asked_only_once_about_what_has_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
