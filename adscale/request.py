@@ -85,8 +85,8 @@ class Execution:
     cache: Literal["warm", "cold"] = Field(
         default="warm",
         description="warm: each image finds in the caches what the one before has left there. "
-        "cold: before each image, or batch, a buffer of twice the last-level cache is overwritten (on a CUDA "
-        "device the L2; on a CPU that does not tell of its caches, 64 MiB).",
+        "cold: before each image, or batch, a buffer of twice the last-level cache is overwritten "
+        "(on a CUDA device the L2; on a CPU that does not tell of its caches, 64 MiB).",
     )
 
 
