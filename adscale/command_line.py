@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from .errors import UserError
+from .errors import FORBIDS, UserError
 from .files import files_of_command
 from .resolution import LARGEST_SIDE_PX
 
@@ -21,8 +21,8 @@ from .resolution import LARGEST_SIDE_PX
 class Parser(argparse.ArgumentParser):
     """Refuses an option that is given twice with different values, of which the last would win.
 
-    Subcommands have parsers of this class, too. As elsewhere, of a switch and its opposite the
-    last one wins. Names are not shortened: a part of one may soon be that of another.
+    Subcommands have parsers of this class, too. Names are not shortened: a part of one may soon be
+    that of another.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -61,6 +61,27 @@ class _Once(argparse.Action):
             raise argparse.ArgumentError(self, f"is given twice, with other values; {remedy}")
         self._seen = (namespace, values)
         setattr(namespace, self.dest, values)
+
+
+class Switch(argparse.BooleanOptionalAction):
+    """A switch and its opposite with ``--no-`` before it, of which only one may be given."""
+
+    _seen: tuple[argparse.Namespace, str] | None = None
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """See ``argparse``."""
+        given = option_string or ""
+        if self._seen and self._seen[0] is namespace and self._seen[1] != given:
+            what = f"{self._seen[1]} and {given} are both given; leave one of them out"
+            raise argparse.ArgumentError(None, what)
+        self._seen = (namespace, given)
+        super().__call__(parser, namespace, values, option_string)
 
 
 def side(text: str) -> int:
@@ -169,7 +190,6 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
 
 _TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _LACKS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
-_FORBIDS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def _words(error: OSError, *, of_output: bool) -> str:
@@ -177,7 +197,7 @@ def _words(error: OSError, *, of_output: bool) -> str:
     remedies = {
         **dict.fromkeys(_TAKES_NO_MORE, "free the disk, or name another place"),
         **dict.fromkeys(_LACKS, "end other programs, or ask for higher limits"),
-        **dict.fromkeys(_FORBIDS, "see to its permissions, or name another place"),
+        **dict.fromkeys(FORBIDS, "see to its permissions, or name another place"),
     }
     where = "the system"
     if error.filename is not None:

@@ -30,6 +30,7 @@ from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
 from .request import Decoding, Execution, Sampling
 from .resolution import Resolution
+from .variant import NoVariantError, Variant
 from .yaml_text import read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
@@ -55,7 +56,7 @@ class MethodConfig:
     label: str
     spec: MethodSpec
     settings: Mapping[str, Any]
-    variants: tuple[str, ...]
+    variants: tuple[Variant, ...]
     resolutions: tuple[Resolution, ...]
 
 
@@ -182,7 +183,10 @@ def _without_cuda(user: Mapping[str, Any], full: ConfigFile) -> tuple[ConfigFile
 
 
 def _needs_cuda(variant: str) -> bool:
-    return variant.endswith("-tf32")
+    try:
+        return Variant.of(variant).precision == "tf32"
+    except NoVariantError:  # which is told with all other faults
+        return False
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +223,7 @@ def _method(label: str, entry: MethodEntry, study: ConfigFile) -> MethodConfig:
     ]
     if errors:
         raise StudyConfigError(errors)
-    return MethodConfig(label, spec, settings, variants, resolutions)
+    return MethodConfig(label, spec, settings, tuple(map(Variant.of, variants)), resolutions)
 
 
 def _check_plain(settings: Mapping[str, Any], where: str) -> None:

@@ -15,6 +15,7 @@ from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positiv
 from .request import (
     BAYER,
     BIT_DEPTH,
+    FIT,
     MAX_IMAGE_MEGAPIXELS,
     PAGE,
     VARIABLE_NAME,
@@ -22,6 +23,7 @@ from .request import (
     BitDepth,
     Decoding,
     Execution,
+    Fit,
     Sampling,
     Seed,
 )
@@ -187,13 +189,16 @@ class ConfigFile:
     )
     variants: Variants = Field(
         default=(PLAIN_VARIANT,),
-        description="implementation-precision of each method. Implementations: reference (the "
+        description="implementation-precision of each method, with -b<N> behind it for batches of "
+        "N images, such as optimized-fp32-b8. Implementations: reference (the "
         "operations of the authors' code), optimized (the same results, computed as they should "
         "be). Precisions: fp32 (TF32 off), tf32 (TF32 in convolutions, as torch does by default; "
         "CUDA devices only: on a CPU a preset's are left out). Methods of your own have "
         "reference-fp32 unless their entry says otherwise.",
     )
-    sampling: Sampling = Field(description="How many images a run measures.")
+    sampling: Sampling = Field(
+        description="How many images a run measures; of a variant with batches, how many batches."
+    )
     processes: Annotated[Positive, Field(le=1000)] = Field(
         default=1,
         description="Fresh processes in which each run is measured, one after the other: the first "
@@ -218,6 +223,7 @@ class ConfigFile:
     bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
     bayer: Bayer | None = Field(default=None, description=BAYER)
     page: Positive | None = Field(default=None, description=PAGE)
+    fit: Fit | None = Field(default=None, description=FIT)
     max_image_megapixels: Annotated[Finite, Field(gt=0)] = Field(
         default=MAX_IMAGE_MEGAPIXELS,
         description="Images with more pixels, in millions, are left out, which is said: a file of "
@@ -282,8 +288,8 @@ class ConfigFile:
         default=(),
         description="Image sensors whose images methods are judged by and counted at, and which "
         "figures mark: names of config/hardware.yaml, such as `[IMX264, IMX531]`, or entries of "
-        "your own. Without this key: those that `judged` names there; empty: none. A sensor stands "
-        "for the square image with as many pixels.",
+        "your own. Without this key: those that `judged` names there; empty: none. Memory is "
+        "counted at their width and height, of megapixels alone at a square.",
     )
     figures: FigureStyle = Field(
         default=FigureStyle(), description="How figures look; nothing here causes a measurement."
@@ -292,4 +298,4 @@ class ConfigFile:
     @property
     def decoding(self) -> Decoding:
         """What image files do not say of themselves."""
-        return Decoding(self.bit_depth, self.bayer, self.page)
+        return Decoding(self.bit_depth, self.bayer, self.page, self.fit)

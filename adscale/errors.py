@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 def one_line(error: BaseException) -> str:
     """An exception in a line: one of ours as it stands, else with its class.
@@ -15,6 +18,35 @@ def one_line(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - whatever the user's code does
         text = "its text cannot be read"
     return printable(" ".join(f"{name}{text}".split()).removesuffix(":"))
+
+
+FORBIDS = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system answers where somebody may not do a thing."""
+
+
+def remedy_of(error: OSError, otherwise: str) -> str:
+    """What to do about a file that the system refuses: where it forbids it, nothing else helps.
+
+    Args:
+        error: of the system.
+        otherwise: the remedy where the reason is another.
+    """
+    return "see to its permissions" if error.errno in FORBIDS else otherwise
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refuses a file, in its own words, whatever a library says around them."""
+    return os.strerror(error.errno) if error.errno else str(error.strerror or error)
+
+
+MOST_SHOWN = 200
+"""Characters of a value in a message."""
+
+
+def shown(value: object) -> str:
+    """A value in a message, in full where that is short."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def printable(text: str) -> str:

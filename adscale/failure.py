@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from .errors import one_line
 from .files import write_text
-from .models import CLOSED, Text, checked, jsonable
+from .models import CLOSED, Text, checked, jsonable, read_json
 from .request import RunRequest
 
 FAILED: Literal["failed"] = "failed"
@@ -72,7 +72,7 @@ def end(record: Path) -> None:
 def read_failure(record: Path) -> Failure | None:
     """Why the record is not that of the latest measurement; None where it is."""
     with suppress(OSError, ValueError):
-        return checked(Failure, json.loads(note_of(record).read_text(encoding="utf-8")))
+        return checked(Failure, read_json(note_of(record).read_bytes()))
     return None
 
 
@@ -84,7 +84,7 @@ def is_whole(record: Path) -> bool:
 def status_of(record: Path) -> object:
     """The status that a record gives; None where it cannot be read."""
     with suppress(OSError, ValueError):
-        document = json.loads(record.read_text(encoding="utf-8"))
+        document = read_json(record.read_bytes())
         return document.get("status") if isinstance(document, dict) else None
     return None
 

@@ -106,20 +106,20 @@ def _planned_labels(
     implementations, and all others of counts.
     """
     if "device" not in figure.labels:
-        yield from ({"method": one.method, "variant": one.variant} for one in counts.values())
+        for one in counts.values():
+            yield {"method": one.method, "variant": str(one.variant)}
         return
-    groups = {run.group for run in runs.values()}
+    ran = {(run.request.device, run.request.method, run.request.variant) for run in runs.values()}
     for run in runs.values():
-        request = run.request
-        implementation, _, precision = request.variant.partition("-")
-        other = f"{request.device}/{request.method}/optimized-{precision}"
+        request, variant = run.request, run.request.variant
+        others = {(request.device, request.method, one) for one in variant.references}
         if figure.when == "gpu" and request.device_type != "cuda":
             continue
-        if "precision" in figure.labels and (implementation != "reference" or other not in groups):
+        if "precision" in figure.labels and not others & ran:
             continue
         yield {
             "device": request.device,
             "method": request.method,
-            "variant": request.variant,
-            "precision": precision,
+            "variant": str(variant),
+            "precision": variant.way,
         }

@@ -18,9 +18,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from .errors import OutputError, ResultsError
+from .errors import FORBIDS, OutputError, ResultsError, reason_of, remedy_of
 from .memory_record import MemoryRecord
-from .models import adapter, jsonable
+from .models import adapter, jsonable, read_json
 from .run_record import RunRecord
 
 _MOST_LINKS = 40
@@ -197,7 +197,8 @@ def _is_device(path: Path) -> bool:
     try:
         return _is_written_through(path)
     except OSError as error:
-        raise OutputError(path, f"cannot be written ({error.strerror})", "name a file") from error
+        remedy = remedy_of(error, "name a file")
+        raise OutputError(path, f"cannot be written ({reason_of(error)})", remedy) from error
 
 
 def _check_output(path: Path, others: Collection[str]) -> None:
@@ -228,8 +229,10 @@ def write_output(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write_atomically(path, write)
     except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise OutputError(path, what, "choose another output or free the disk") from error
+        remedy = "choose another output or free the disk"
+        if error.errno in FORBIDS:
+            remedy = "choose another output, or see to the permissions of its folder"
+        raise OutputError(path, f"cannot be written ({reason_of(error)})", remedy) from error
     if files is not None:
         files.written.add(os.path.realpath(path))
 
@@ -267,7 +270,8 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
     try:
         return adapter(model).validate_json(path.read_bytes())
     except OSError as error:
-        raise ResultsError(path, f"cannot be opened ({error.strerror})", remedy) from error
+        what = f"cannot be opened ({reason_of(error)})"
+        raise ResultsError(path, what, remedy_of(error, remedy)) from error
     except ValidationError as error:
         raise ResultsError(path, _violation(error, model), remedy) from error
 
@@ -275,7 +279,7 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
 def shown_version(path: Path) -> object:
     """The version that a record gives for itself; None where it gives none that can be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return document.get("schema_version") if isinstance(document, dict) else None

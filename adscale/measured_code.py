@@ -13,6 +13,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     "what a run is asked to do": (
         "adscale.request",
         "adscale.resolution",
+        "adscale.variant",
         "adscale.methods.registry",
         "adscale.methods.spec",
     ),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .methods.spec import Complexity
-from .models import CLOSED, Count, Flag, Integer, Positive, Text
+from .models import CLOSED, Flag, Integer, Positive, Text
 from .resolution import Resolution, renamed_side
+from .variant import Variant
+
+Counted = Annotated[int, Strict(), Field(ge=0, le=10**24)]
+"""Bytes or FLOP: a quadratic search at the largest side takes 10²¹, which 64 bits do not hold."""
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -20,8 +24,8 @@ class LayerCount:
     name: str = Field(description="Path of the module.")
     type: str = Field(description="Its class.")
     output_shape: tuple[Integer, ...] = Field(description="Of its first call.")
-    parameters_bytes: Count = Field(description="Its own.")
-    activations_bytes: Count = Field(description="Its output.")
+    parameters_bytes: Counted = Field(description="Its own.")
+    activations_bytes: Counted = Field(description="Its output.")
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -32,18 +36,18 @@ class AliveCount:
     operator: str = Field(description="That made them.")
     layer: str | None = Field(description="In which; null: in none.")
     tensors: Positive = Field(description="How many.")
-    bytes: Count = Field(description="Of all of them.")
+    bytes: Counted = Field(description="Of all of them.")
 
 
 @dataclass(frozen=True, config=CLOSED)
 class PeakCount:
     """The largest sum of tensors on the device that are alive at once during a submodule."""
 
-    bytes: Count = Field(
+    bytes: Counted = Field(
         description="Largest sum of the tensors on the device that are alive at once while the "
         "submodule runs; parameters, buffers and the input image are not in it."
     )
-    kept_bytes: Count = Field(
+    kept_bytes: Counted = Field(
         description="Of tensors alive when the submodule begins: what earlier ones have left."
     )
     operator: str | None = Field(
@@ -64,53 +68,56 @@ class LibraryCount:
 
     library: str = Field(description="Its name.")
     purpose: str = Field(description="What for.")
-    device_bytes: Count = Field(description="On the device.")
-    host_bytes: Count = Field(description="On the host beside it.")
+    device_bytes: Counted = Field(description="On the device.")
+    host_bytes: Counted = Field(description="On the host beside it.")
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Conventions:
     """Bytes of activations by other conventions than that of ``activations_bytes``."""
 
-    convolution: Count = Field(description="Outputs of convolutions and linear layers, each once.")
-    not_in_place: Count = Field(
+    convolution: Counted = Field(
+        description="Outputs of convolutions and linear layers, each once."
+    )
+    not_in_place: Counted = Field(
         description="Outputs of leaf modules less those of in-place activations, Dropout and "
         "Identity, each once."
     )
-    leaf: Count = Field(description="Outputs of all leaf modules, each once.")
-    torchsummary: Count = Field(
+    leaf: Counted = Field(description="Outputs of all leaf modules, each once.")
+    torchsummary: Counted = Field(
         description="Outputs of all modules but containers (Sequential, ModuleList), each once."
     )
-    allocated: Count = Field(
+    allocated: Counted = Field(
         description="Every storage that an operator returned newly, each time."
     )
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SubmoduleCount:
-    """The needs of one submodule for one inference, batch 1."""
+    """The needs of one submodule for one inference, of one image or of a variant's batch."""
 
     submodule: str = Field(description="Its name.")
-    parameters_bytes: Count = Field(description="Its parameters.")
-    buffers_bytes: Count = Field(description="Its buffers.")
-    activations_bytes: Count = Field(
-        description="Sum of the outputs of leaf modules that own parameters, one inference, batch "
-        "1, not doubled (the paper's equation 3 in the convention that reproduces its figures)."
+    parameters_bytes: Counted = Field(description="Its parameters.")
+    buffers_bytes: Counted = Field(description="Its buffers.")
+    activations_bytes: Counted = Field(
+        description="Sum of the outputs of leaf modules that own parameters, one inference of the "
+        "variant's batch, not doubled (the paper's equation 3 in the convention that reproduces "
+        "its figures)."
     )
     conventions: Conventions = Field(description="The same by other conventions.")
-    leaf_modules: Count | None = Field(
+    leaf_modules: Counted | None = Field(
         default=None,
         description="Modules without children that are called, each once: layers with parameters, "
         "activation functions, poolings, Dropout. Absent from older files.",
     )
     peak: PeakCount = Field(description="Tensors alive at once.")
-    host_peak_bytes: Count = Field(
+    host_peak_bytes: Counted = Field(
         description="Largest sum of tensors on the host beside a CUDA device; 0 for device_type "
         "cpu."
     )
-    flops: Count = Field(
+    flops: Counted = Field(
         description="Twice the multiply-adds of convolutions, matrix products, attention and "
-        "search, over one inference."
+        "search, over one inference: of all images of a batch."
     )
     libraries: tuple[LibraryCount, ...] = Field(
         description="What libraries that torch does not see take besides. On device_type cpu the "
@@ -133,12 +140,14 @@ class SubmoduleCount:
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class MemoryCount:
-    """The needs of one inference of a method at one resolution, batch 1."""
+    """The needs of one inference of a method at one resolution, of the variant's batch."""
 
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
     )
-    image_bytes: Count = Field(description="The input tensor; in no other figure but needed_bytes.")
+    image_bytes: Counted = Field(
+        description="The input tensor; in no other figure but needed_bytes."
+    )
     submodules: Annotated[tuple[SubmoduleCount, ...], Field(min_length=1)] = Field(
         description="In the order of inference."
     )
@@ -150,7 +159,7 @@ class MemoryCount:
         "it needs contents, the layers of what is scripted, the work of operators without a "
         "formula; null: everything is in the count."
     )
-    needed_bytes: Count = Field(
+    needed_bytes: Counted = Field(
         description="What the device must hold: parameters, buffers, input image, the largest "
         "peak of a submodule, and what libraries take. What not_counted lists comes on top."
     )
@@ -196,7 +205,9 @@ class MemoryRecord:
     method: str = Field(description="The user's label.")
     target: str = Field(description="The class behind it.")
     settings: Mapping[str, Any] = Field(description="Of the class.")
-    variant: str = Field(description="implementation-precision.")
+    variant: Variant = Field(
+        description="implementation-precision, and the batch that is counted: -b8 are 8 images."
+    )
     device_type: Literal["cpu", "cuda"] = Field(
         description="Where the inference is thought to happen. It decides which tensors are "
         "copied and which lie on the host."

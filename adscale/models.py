@@ -7,6 +7,7 @@ are: ``"5"`` is no number and ``true`` no integer.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -21,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .resolution import LARGEST_SIDE_PX
 
 Record = TypeVar("Record")
@@ -72,6 +73,18 @@ def adapter(model: type[Record]) -> TypeAdapter[Record]:
     if model not in _ADAPTERS:
         _ADAPTERS[model] = TypeAdapter(model)
     return _ADAPTERS[model]
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a text in JSON says.
+
+    Raises:
+        ValueError: it is no JSON, nested deeper than Python reads, or has a longer number.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def jsonable(record: object) -> dict[str, Any]:
@@ -171,7 +184,7 @@ def _config_error(error: ErrorDetails, model: type[object], where: str) -> Confi
         description = _schema_at(model, loc).get("description", "it is required")
         return ConfigError(place, "missing", f"add it: {description}")
     usable = "is not a usable name" if kind == "string_pattern_mismatch" else "cannot be used"
-    what = f"{error['input']!r} {usable}"
+    what = f"{shown(error['input'])} {usable}"
     return ConfigError(place or "configuration", what, _allowed(error, _schema_at(model, loc)))
 
 
@@ -202,7 +215,7 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
         case "finite_number":
             return "expected: a finite number"
-        case "each_once" | "taken" | "resolution":
+        case "each_once" | "taken" | "resolution" | "variant":
             return f"expected: {error['msg']}" if error["type"] == "each_once" else error["msg"]
         case "not_listed":
             return error["msg"]

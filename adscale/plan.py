@@ -16,6 +16,7 @@ from .methods.registry import counting_problem
 from .names import PAPER_SIDES_PX
 from .request import CollectorName, RunRequest
 from .resolution import Resolution, sensor_resolution, square
+from .variant import Variant
 
 COUNT_STEP_PX = 512
 """Beyond them, memory is counted at multiples of this side length."""
@@ -62,7 +63,7 @@ class PlannedCount:
     method: str
     target: str
     settings_json: str
-    variant: str
+    variant: Variant
     resolutions: tuple[Resolution, ...]
     code_digest: str
 
@@ -75,7 +76,7 @@ class PlannedCount:
     def arguments(self) -> list[str]:
         """The arguments of ``python -m profiling memory``."""
         resolutions = [str(resolution) for resolution in self.resolutions]
-        named = ["--method", self.target, "--label", self.method, "--variant", self.variant]
+        named = ["--method", self.target, "--label", self.method, "--variant", str(self.variant)]
         return [*named, "--settings", self.settings_json, "--resolution", *resolutions]
 
 
@@ -179,7 +180,7 @@ def _request(
     study: StudyConfig,
     device: DeviceConfig,
     method: MethodConfig,
-    variant: str,
+    variant: Variant,
     resolution: Resolution,
     collector: CollectorName,
     container: str | None,

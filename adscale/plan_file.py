@@ -20,6 +20,7 @@ from .digest import run_sources
 from .errors import ConfigError
 from .files import write_text
 from .methods.registry import get_spec
+from .models import read_json
 from .plan import PlannedRun, first_processes
 from .request import CollectorName, RunRequest
 
@@ -183,7 +184,9 @@ def expected_hardware(plan: Path, device: str) -> str | None:
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file.read_bytes())
+        if not isinstance(data, dict) or set(data) != set(Plan._fields):
+            raise ValueError("it is no plan")  # noqa: TRY301 - told as any other fault of the file
     except (OSError, ValueError) as error:
         what = f"the plan {file} cannot be read ({error})"
         remedy = "call snakemake in a folder that all machines share"

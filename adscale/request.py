@@ -12,8 +12,9 @@ from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable
+from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable, read_json
 from .resolution import Resolution, renamed_side
+from .variant import Variant
 
 CollectorName = Literal["nsys", "embedded", "none"]
 """Who records; ``none``: the latency pass, without any profiler."""
@@ -35,15 +36,18 @@ PRECISION_IMAGES = 200
 
 @dataclass(frozen=True, config=CLOSED)
 class Sampling:
-    """How many images a run measures, and for how long."""
+    """How many images a run measures, and for how long. A batch counts as one."""
 
     warmup_images: Count = Field(
-        description="Images before the measured ones; fewer, but at least one, where a quarter of "
-        "the time budget is over first."
+        description="Images, or batches of a variant that has them, before the measured ones; "
+        "fewer, but at least one, where a quarter of the time budget is over first."
     )
-    measured_images: Positive = Field(description="Measured images, at most.")
+    measured_images: Positive = Field(
+        description="Measured images, or batches of a variant that has them, at most: 100 of "
+        "optimized-fp32-b8 are 800 images."
+    )
     min_images: Positive = Field(
-        description="Measured images, at least, whatever the time budget says."
+        description="Measured images, or batches, at least, whatever the time budget says."
     )
     time_budget_s: Annotated[Finite, Field(gt=0)] | None = Field(
         description="Seconds after which a run stops measuring; null: no limit."
@@ -56,8 +60,8 @@ class Sampling:
     )
     precision_min_images: Positive = Field(
         default=PRECISION_IMAGES,
-        description="Precision does not end a run before so many images: what happens more rarely, "
-        "such as a clock that steps down later, it does not see.",
+        description="Precision does not end a run before so many images, or batches: what happens "
+        "more rarely, such as a clock that steps down later, it does not see.",
     )
     precision_min_s: Annotated[Finite, Field(ge=0)] = Field(
         default=10.0,
@@ -101,8 +105,8 @@ class Execution:
     cache: Literal["warm", "cold"] = Field(
         default="warm",
         description="warm: each image finds in the caches what the one before has left there. "
-        "cold: before each image a buffer of twice the last-level cache is overwritten (on a CUDA "
-        "device the L2; on a CPU that does not tell of its caches, 64 MiB).",
+        "cold: before each image, or batch, a buffer of twice the last-level cache is overwritten "
+        "(on a CUDA device the L2; on a CPU that does not tell of its caches, 64 MiB).",
     )
 
 
@@ -121,15 +125,23 @@ PAGE = (
     "Which page of files with several is taken, from 1; null: files with several are left out, "
     "which is said."
 )
+Fit = Literal["crop", "pad", "stretch"]
+
+FIT = (
+    "How images get the aspect ratio of the resolution. crop: their ends are cut off; pad: black "
+    "is added on both sides; stretch: they are distorted. null: as the method's reference does to "
+    "a square (docs/methods.md), and crop to any other shape."
+)
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Decoding:
-    """What image files do not say of themselves."""
+    """What image files do not say of themselves, and what is done to their shape."""
 
     bit_depth: BitDepth | None = Field(default=None, description=BIT_DEPTH)
     bayer: Bayer | None = Field(default=None, description=BAYER)
     page: Positive | None = Field(default=None, description=PAGE)
+    fit: Fit | None = Field(default=None, description=FIT)
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -141,7 +153,10 @@ class RunRequest:
     method: Name = Field(description="The user's label of the method.")
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
-    variant: str = Field(description="implementation-precision, such as reference-fp32.")
+    variant: Variant = Field(
+        description="implementation-precision, such as reference-fp32; optimized-fp32-b8: with "
+        "batches of 8 images."
+    )
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."
     )
@@ -170,7 +185,8 @@ class RunRequest:
         default=MAX_IMAGE_MEGAPIXELS, description="Larger images are left out, in 10^6 pixels."
     )
     decoding: Decoding = Field(
-        default=Decoding(), description="What image files do not say of themselves."
+        default=Decoding(),
+        description="What files do not say of themselves, and their new shape.",
     )
     lock_clocks: Positive | None = Field(
         default=None,
@@ -221,8 +237,8 @@ class RunRequest:
             ConfigError: the text is no request.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = read_json(text)
+        except ValueError as error:
             raise ConfigError("request", f"is no JSON ({error})", "pass a run's request") from None
         return cls.from_dict(data)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import Field, model_serializer, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from .fingerprint import Flags, Hardware, Software
 from .first_convolution import FirstConvolution
@@ -25,7 +26,7 @@ StopReason = Literal[
 Bytes = Count | None
 """A size that was measured; None where it could not be."""
 Times = tuple[Annotated[Number, Field(ge=0)], ...]
-"""One per measured image, in the order of measurement."""
+"""One per measured image, or batch, in the order of measurement."""
 Samples = tuple[Number | None, ...]
 """One per moment of ``time_ms``; None where it is missing."""
 
@@ -43,10 +44,10 @@ class Problem:
 
 @dataclass(frozen=True, config=CLOSED)
 class Sampled:
-    """How many images were completed."""
+    """How many `image` ranges were completed, each of one batch: see `images.per_range`."""
 
-    warmup_images: Count = Field(description="Warm-up images that were completed.")
-    measured_images: Count = Field(description="Measured images that were completed.")
+    warmup_images: Count = Field(description="Warm-up images, or batches, that were completed.")
+    measured_images: Count = Field(description="Measured images, or batches, that were completed.")
     stop_reason: StopReason = Field(
         description="Why the measurement ended. precision: target_precision was reached."
     )
@@ -72,6 +73,10 @@ class Images:
         description="How many were decoded how, with the white level and who states it: those of "
         "more than 8 bits, Bayer mosaics and pages of files with several. Not those of 8 bits, and "
         "none in older records.",
+    )
+    per_range: Positive = Field(
+        default=1,
+        description="How many an `image` range holds: the batch of the request's variant.",
     )
 
 
@@ -189,7 +194,7 @@ class GpuMemory:
         "allocator; null where torch does not tell."
     )
     submodules: tuple[SubmoduleMemory, ...] | None = Field(
-        description="Of one image behind the measured ones; null where it was not run."
+        description="Of one image, or batch, behind the measured ones; null where none was run."
     )
 
 
@@ -203,9 +208,9 @@ class MeasuredMemory:
 
 @dataclass(frozen=True, config=CLOSED)
 class Latency:
-    """Times of the measured images without any profiler, in ms."""
+    """Times of the measured images without any profiler, in ms; with batches, of whole batches."""
 
-    load_ms: Times = Field(description="Reading and decoding the image file.")
+    load_ms: Times = Field(description="Reading and decoding the image files.")
     prepare_ms: Times = Field(description="Resizing and normalising.")
     copy_to_device_ms: Times | None = Field(description="null on a CPU device.")
     image_ms: Times = Field(description="The inference, until the device has finished it.")
@@ -249,7 +254,7 @@ class Energy:
 
     joules: Annotated[Number, Field(ge=0)] = Field(description="That the counter rose by.")
     window_s: Annotated[Number, Field(ge=0)] = Field(description="Between its two readings.")
-    images: Count = Field(description="Measured images between them.")
+    images: Count = Field(description="Measured images between them: each of a batch counts.")
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -340,7 +345,7 @@ class RunRecord:
     first_convolution: FirstConvolution | None = Field(
         default=None,
         description="Of a method of the user's, to be compared with the resolution asked for; null "
-        "where no convolution was seen, or no warm-up image was run.",
+        "where neither a convolution nor a product was seen, or no warm-up image was run.",
     )
     inner_ranges: tuple[tuple[Text, ...], ...] = Field(
         default=(),
@@ -353,3 +358,10 @@ class RunRecord:
         "a network with what watches its modules. Median, measured behind the images, each time "
         "after the CPU's inner caches were filled; null in latency.json and in older records.",
     )
+
+    @model_validator(mode="after")
+    def _one_batch(self) -> RunRecord:
+        if self.images.per_range != self.request.variant.batch:
+            told = f"{self.images.per_range} images per range, variant {self.request.variant}"
+            raise PydanticCustomError("batch", "{told}", {"told": told})
+        return self

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ConfigError
+from .errors import ConfigError, reason_of, remedy_of, shown
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def parse_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe
     except OSError as error:
-        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from None
+        what = f"cannot be read ({reason_of(error)})"
+        raise ConfigError(str(path), what, remedy_of(error, "name a file")) from None
     except UnicodeDecodeError as error:
         what = f"is not in UTF-8 (byte {error.start + 1})"
         raise ConfigError(str(path), what, "save it in UTF-8") from None
@@ -129,7 +130,7 @@ def parse_value(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - safe
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(where, f"{text!r} is no YAML ({error})", "mend the value") from None
+        raise ConfigError(where, f"{shown(text)} is no YAML ({error})", "mend the value") from None
 
 
 if __name__ == "__main__":

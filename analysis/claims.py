@@ -32,7 +32,8 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
     """Return for each side beyond: R² of the parabola, the side, errors of two laws, the power.
 
     The laws are a + b·s + c·s² (the paper's) and a + b·s² + c·s⁴, both by least squares. The power
-    is that with which the counts grow from the side before. R² is null where nothing varies.
+    is that with which the counts grow from the side before. R² is null where nothing varies, the
+    others are where nothing is counted.
     """
     values = [sizes[side_px] for side_px in fitted_px]
     parabola = fit_quadratic(fitted_px, values)
@@ -40,6 +41,9 @@ def growth_rows(sizes: Mapping[int, int], fitted_px: Sequence[int]) -> Iterator[
     before_px = max(fitted_px)
     for side_px in sorted(side_px for side_px in sizes if side_px > max(fitted_px)):
         counted = sizes[side_px]
+        if not counted:
+            yield "–", str(side_px), "–", "–", "–"
+            continue
         power = math.log(counted / sizes[before_px]) / math.log(side_px / before_px)
         r_squared = parabola.r_squared
         yield (
@@ -225,19 +229,19 @@ def _parts(
 
 
 def _series(counts: Sequence[Count]) -> Iterator[tuple[str, str, dict[int, int]]]:
-    """Quantity, submodule, and its size by side in px, of squares as the paper has them."""
-    names = [part.submodule for part in counts[0].content.submodules]
+    """Quantity, submodule, and its size by side of the squares that have that submodule.
+
+    What a network does between its children may be there at some sizes only.
+    """
+    names = dict.fromkeys(part.submodule for _, part in _parts(counts))
     for quantity in ("activations", "peak", "flops"):
-        for at, name in enumerate(names):
-            yield (
-                quantity,
-                name,
-                {
-                    count.resolution.width_px: _size(quantity, count.content.submodules[at])
-                    for count in counts
-                    if count.resolution.is_square
-                },
-            )
+        for name in names:
+            sizes = {
+                count.resolution.width_px: _size(quantity, part)
+                for count, part in _parts(counts, name)
+                if count.resolution.is_square
+            }
+            yield quantity, name, sizes
 
 
 def _size(quantity: str, part: SubmoduleCount) -> int:

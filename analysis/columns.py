@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 METHOD = join(
     text("method", means="your label in `methods:` of the configuration"),
-    text("variant", means="implementation and precision"),
-)
+    text("variant", means="implementation and precision; with `-b8` behind them in batches of 8 "
+         "images"),
+)  # fmt: skip
 """Which method, and how it is executed."""
+
+BATCH = integer("batch", means="images of one inference, as the variant says")
 
 SIZE = join(
     text("resolution", means="width × height of the input image in px, such as `2448x2048`; of a "
@@ -52,6 +55,7 @@ RUN = join(
     text("device_type", means="`cpu` or `cuda`"),
     text("hardware", means="model of the GPU, on a CPU device of the CPU"),
     METHOD,
+    BATCH,
     SIZE,
 )
 """Which run a row is of."""
@@ -82,8 +86,9 @@ COLLECTOR = text(
 SAMPLE = integer(
     "processes",
     "images",
-    means="processes with a time, and measured images of all of them together; several calls in "
-    "one image are added up. Images in which a submodule launches no kernel have no span",
+    means="processes with a time, and measured images of all of them together, of which a batch "
+    "counts as one; several calls in one image are added up. Images in which a submodule launches "
+    "no kernel have no span",
 )
 
 MEAN = real(
@@ -91,7 +96,9 @@ MEAN = real(
     "ci95_low_ms",
     "ci95_high_ms",
     means="mean over the images and the ends of its 95 % interval, the lower one never below 0. Of "
-    "several processes the mean of their means, and Student's t over them",
+    "several processes the mean of their means, and Student's t over them. In batches it is per "
+    "image, the time of a batch over its images; by the clock `latency` it is of the whole batch, "
+    "since no image of it is done sooner. So are all times of the row",
 )
 
 BASIS = text("basis", means="`counted`, `fitted` or `extrapolated`")

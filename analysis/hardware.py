@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from adscale import hardware_list
 from adscale.errors import ArgumentError, ConfigError
-from adscale.models import checked
+from adscale.models import checked, read_json
 from adscale.resolution import Resolution, sensor_resolution
 
 
@@ -75,7 +74,7 @@ class Hardware:
         if text is None:
             return cls()
         try:
-            lists = checked(hardware_list.HardwareLists, json.loads(text))
+            lists = checked(hardware_list.HardwareLists, read_json(text))
             for fault in (
                 *hardware_list.entry_errors("gpus", lists.gpus),
                 *hardware_list.entry_errors("sensors", lists.sensors),

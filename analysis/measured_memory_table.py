@@ -162,6 +162,7 @@ def _about(run: Run, submodule: str, role: str) -> dict[str, Any]:
         "hardware": run.hardware,
         "method": run.method,
         "variant": run.variant,
+        "batch": run.batch,
         **size_values(run.resolution),
         "submodule": submodule,
         "role": role,

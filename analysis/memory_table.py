@@ -1,7 +1,7 @@
 """`memory.csv` and `memory_methods.csv`: what a method takes, counted without running an image.
 
 Of each submodule and of the whole method, at each resolution that was counted. Bytes of one
-inference at batch 1 in 32-bit floats.
+inference, of all images of its batch, in 32-bit floats.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
 from adscale.resolution import Resolution
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
+from adscale.variant import Variant
 
-from .columns import BASIS, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
+from .columns import BASIS, BATCH, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 
 _REMEDY = "count again with python -m profiling memory"
 
+MOST_FLOPS = 2**63 - 1
+"""What a table holds; a search in a bank that grows with the image goes beyond at 31,000 px."""
+
 
 class Count(NamedTuple):
     """The counts of one method and variant at one resolution.
 
     Attributes:
         method: the user's label.
-        variant: implementation and precision.
+        variant: implementation and precision, and the batch.
         resolution: of the image.
         device_type: where the inference is thought to happen, cpu or cuda.
         content: what was counted.
@@ -46,9 +50,14 @@ class Count(NamedTuple):
     content: MemoryCount
 
     @property
-    def key(self) -> tuple[str, str, Resolution]:
+    def batch(self) -> int:
+        """Images of the inference."""
+        return Variant.of(self.variant).batch
+
+    @property
+    def key(self) -> tuple[str, Variant, Resolution]:
         """The key that tells this count from the others of a study."""
-        return self.method, self.variant, self.resolution
+        return self.method, Variant.of(self.variant), self.resolution
 
 
 def read_counts(paths: Sequence[Path]) -> list[Count]:
@@ -61,7 +70,7 @@ def read_counts(paths: Sequence[Path]) -> list[Count]:
         ResultsError: a file is missing or no record of this version, or two files count the
             same method, variant and resolution.
     """
-    owner: dict[tuple[str, str, Resolution], Path] = {}
+    owner: dict[tuple[str, Variant, Resolution], Path] = {}
     counts: list[Count] = []
     for path in paths:
         for count in _counts(path):
@@ -75,14 +84,16 @@ def _counts(path: Path) -> Iterator[Count]:
     for content in record.resolutions:
         yield Count(
             method=record.method,
-            variant=record.variant,
+            variant=str(record.variant),
             resolution=content.resolution,
             device_type=record.device_type,
             content=content,
         )
 
 
-def _check_first(count: Count, path: Path, owner: dict[tuple[str, str, Resolution], Path]) -> None:
+def _check_first(
+    count: Count, path: Path, owner: dict[tuple[str, Variant, Resolution], Path]
+) -> None:
     if count.key in owner:
         where = "twice" if owner[count.key] == path else f"in {owner[count.key]} too"
         what = f"{' '.join(map(str, count.key))} px is counted {where}"
@@ -94,6 +105,7 @@ COUNTED = join(
     METHOD,
     text("device_type", means="where the inference is thought to happen, `cpu` or `cuda`: it "
          "decides which tensors are copied, which lie on the host, and which libraries are used"),
+    BATCH,
     SIZE,
 )  # fmt: skip
 """Columns of the counts."""
@@ -138,7 +150,8 @@ MEMORY = Table(
              "method declares it: `pixels`, `pixels_squared`, `fixed` or `unknown`; see fits, "
              "below"),
         integer("flops", means="twice the multiply-adds of convolutions, matrix products, "
-                "attention and search, over one inference (ten calls of DDAD's U-Net are ten)",
+                "attention and search, over one inference (ten calls of DDAD's U-Net are ten), "
+                "of all images of its batch",
                 unit="FLOP"),
         BASIS,
         INCOMPLETE,
@@ -159,7 +172,7 @@ MEMORY_METHODS = Table(
         COUNTED,
         integer("parameters_bytes", "buffers_bytes", "activations_bytes", "total_bytes",
                 means="sums over the submodules"),
-        integer("image_bytes", means="the input tensor"),
+        integer("image_bytes", means="the input tensor, of all images of the batch"),
         integer("peak_bytes", means="the largest of the submodules' peaks"),
         text("peak_submodule", "peak_operator", "peak_layer", means="where it is reached"),
         text("peak_alive", means="the three largest groups of tensors that are alive then (how "
@@ -212,6 +225,7 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
         yield {
             "method": count.method,
             "variant": count.variant,
+            "batch": count.batch,
             "device_type": count.device_type,
             **size_values(count.resolution),
             "submodule": part.submodule,
@@ -225,9 +239,9 @@ def _submodule_rows(count: Count) -> Iterator[dict[str, Any]]:
             "host_peak_bytes": part.host_peak_bytes,
             "library_bytes": part.library_bytes,
             "complexity": part.complexity,
-            "flops": part.flops,
+            "flops": _held(part.flops),
             "basis": "counted",
-            "incomplete": count.content.incomplete,
+            "incomplete": _incomplete(count.content),
         }
 
 
@@ -249,6 +263,7 @@ def _method_row(count: Count) -> dict[str, Any]:
     return {
         "method": count.method,
         "variant": count.variant,
+        "batch": count.batch,
         "device_type": count.device_type,
         **size_values(count.resolution),
         **sums,
@@ -263,11 +278,23 @@ def _method_row(count: Count) -> dict[str, Any]:
         "host_peak_bytes": max(part.host_peak_bytes for part in parts),
         "library_bytes": sum(part.library_bytes for part in parts),
         "needed_bytes": content.needed_bytes,
-        "flops": sum(part.flops for part in parts),
+        "flops": _held(sum(part.flops for part in parts)),
         "basis": "counted",
         "not_counted": "; ".join(content.not_counted) or None,
-        "incomplete": content.incomplete,
+        "incomplete": _incomplete(content),
     }
+
+
+def _held(flops: int) -> int | None:
+    """A number of operations; null where 64 bits of a table do not hold it."""
+    return flops if flops <= MOST_FLOPS else None
+
+
+def _incomplete(content: MemoryCount) -> str | None:
+    """What is not in the figures, the numbers among it that a table does not hold."""
+    flops = sum(part.flops for part in content.submodules)
+    beyond = f"FLOP beyond 2^63 ({flops:.3g} of the whole method)" if flops > MOST_FLOPS else None
+    return "; ".join(filter(None, (content.incomplete, beyond))) or None
 
 
 def _alive_text(groups: Sequence[AliveCount]) -> str:

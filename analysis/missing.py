@@ -74,7 +74,7 @@ def _of_failure(failure: Failure, by_pass: str) -> Missing:
         "device": request.device,
         "device_type": request.device_type,
         "method": request.method,
-        "variant": request.variant,
+        "variant": str(request.variant),
         **size_values(request.resolution),
         "process": request.process,
         "pass": by_pass,
@@ -89,7 +89,7 @@ def _of_counts(files: Iterable[Path]) -> Iterator[Missing]:
         for one in record.refused:
             yield {
                 "method": record.method,
-                "variant": record.variant,
+                "variant": str(record.variant),
                 **size_values(one.resolution),
                 "missing": f"{REFUSED if one.by_method else NOT_COUNTED}{one.reason}",
             }

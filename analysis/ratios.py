@@ -5,7 +5,7 @@ Both set rows of `runtime.csv` by the main clock of the device beside counts of 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adscale.tables import (
@@ -20,8 +20,9 @@ from adscale.tables import (
     table_argument,
     text,
 )
+from adscale.variant import Variant
 
-from .columns import CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, SIZE, STATUS
+from .columns import BATCH, CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, SIZE, STATUS
 from .memory_table import MEMORY
 from .runtime_table import RUNTIME
 
@@ -36,8 +37,9 @@ FLOPS = Table(
         CLOCK,
         STATUS,
         pick(SAMPLE, "images"),
-        integer("flops", means="counted, of the whole image the sum over its submodules; null "
-                "where this resolution was not counted", unit="FLOP"),
+        integer("flops", means="counted, per image: of a batch the count over its images; of the "
+                "whole image the sum over its submodules; null where this resolution was not "
+                "counted", unit="FLOP"),
         MEAN,
         real("gflop_per_s", means="`flops` over `mean_ms`. Null without a time and where no FLOP "
              "is counted: copying is work, too, but not of this kind", unit="10⁹ FLOP/s"),
@@ -59,7 +61,12 @@ IMPLEMENTATIONS = Table(
     row="optimized against reference, in time and memory, of a submodule or of the whole image",
     columns=join(
         pick(PART, "device", "hardware", "method"),
-        text("precision", means="of both"),
+        text("precision", means="of both, with the batch of optimized behind it as in its variant: "
+             "`fp32`, `fp32-b8`"),
+        BATCH,
+        integer("reference_batch", means="of the reference: the same where it was measured in that "
+                "batch, else 1. Then the ratio of times per image tells what implementation and "
+                "batch gain together"),
         pick(PART, *names_of(SIZE), "submodule", "role"),
         CLOCK,
         integer("reference_images", "optimized_images", means="sizes of the two samples"),
@@ -68,7 +75,8 @@ IMPLEMENTATIONS = Table(
         text("statistic", means="what is compared: `median`, or `mean` where a side's median has "
              "no interval"),
         real("reference_ms", "optimized_ms", means="these of the times per image by the main clock "
-             "of the device: host on a CPU, busy on a GPU"),
+             "of the device: host on a CPU, busy on a GPU; in batches the time of a batch over its "
+             "images"),
         real("time_ratio", "time_ratio_ci95_low", "time_ratio_ci95_high",
              means="optimized over reference, with the 95 % interval of "
              "[comparison.md](comparison.md#the-ratio); null where a side has none. The two runs "
@@ -80,7 +88,7 @@ IMPLEMENTATIONS = Table(
         integer("reference_held_bytes", "optimized_held_bytes",
                 means="parameters and buffers, counted"),
         integer("reference_activations_bytes", "optimized_activations_bytes",
-                means="as in `memory.csv`, counted"),
+                means="as in `memory.csv`, counted: each of its own batch"),
     ),
     category="Runtime",
     contents="optimized over reference",
@@ -91,18 +99,20 @@ Times are measured, by the main clock of the device (``busy`` on a GPU, ``host``
 is counted.""",
 )  # fmt: skip
 
-REFERENCE, OPTIMIZED = "reference-", "optimized-"
 _FLOP_PER_MS = 1e-6
 """In 10⁹ FLOP per second."""
 _OF_COUNT = ["method", "variant", "resolution"]
 _COPIED = [
-    *("device", "device_type", "hardware", "method", "variant", *names_of(SIZE)),
+    *("device", "device_type", "hardware", "method", "variant", "batch", *names_of(SIZE)),
     *("submodule", "role", "clock", "status", "images", "mean_ms", "ci95_low_ms", "ci95_high_ms"),
 ]
-_PAIRED = ["device", "method", "precision", "resolution", "submodule"]
+_CURVE = ["device", "method", "variant"]
+_PAIRED = ["device", "method", "resolution", "submodule"]
 _OF_BOTH = [name for name in names_of(SIZE) if name not in _PAIRED]
 _OF_BOTH += ["hardware", "role", "clock"]
 _SIDES = ("_reference", "_optimized")
+_Counts = Mapping[Hashable, Mapping[Hashable, Any]]
+"""Counted numbers by method, variant, resolution and submodule."""
 
 
 def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -119,11 +129,17 @@ def flops_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
 
     from .tables import make_table
 
-    whole = memory.groupby(_OF_COUNT, as_index=False).agg({"flops": "sum", "incomplete": "first"})
+    by_count = memory.groupby(_OF_COUNT, as_index=False)
+    whole = by_count.agg({"flops": _whole, "incomplete": "first"})
     columns = [*_OF_COUNT, "submodule", "flops", "incomplete"]
     counts = pd.concat([memory[columns], whole.assign(submodule="image")[columns]])
     both = _by_main_clock(runtime)[_COPIED].merge(counts, on=[*_OF_COUNT, "submodule"], how="left")
     return make_table(list(_rates(both)), FLOPS.schema)
+
+
+def _whole(parts: pd.Series[Any]) -> Any:
+    """The sum; null where a part is."""
+    return parts.sum(skipna=False)
 
 
 def _by_main_clock(runtime: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +151,7 @@ def _by_main_clock(runtime: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rates(both: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    for row in both.to_dict("records"):
+    for row in both.assign(flops=_per_image(both)).to_dict("records"):
         yield {
             **{name: row[name] for name in (*_COPIED, "flops", "incomplete")},
             "gflop_per_s": _rate(row, "mean_ms"),
@@ -143,6 +159,13 @@ def _rates(both: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "gflop_per_s_ci95_low": _rate(row, "ci95_high_ms"),
             "gflop_per_s_ci95_high": _rate(row, "ci95_low_ms"),
         }
+
+
+def _per_image(counted: pd.DataFrame) -> pd.Series[int]:
+    """The FLOP of a batch over its images, which all are given the same work."""
+    batches = counted["variant"].map(lambda text: Variant.of(text).batch)
+    whole: pd.Series[int] = (counted["flops"] / batches).round().astype("Int64")
+    return whole
 
 
 def _rate(row: Mapping[Hashable, Any], column: str) -> float | None:
@@ -164,26 +187,26 @@ def implementations_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.Dat
 
     Returns:
         Rows of `IMPLEMENTATIONS`, in the order of `runtime`; none where no method was measured in
-        both implementations.
+        both implementations. A reference of the same batch goes before one of batch 1.
     """
     from .tables import make_table
 
-    pairs = _pairs(_by_main_clock(runtime), _PAIRED)
-    counted = _PAIRED[1:]
-    counts = _pairs(_held(memory), counted).set_index(counted)
-    return make_table(list(_ratios(pairs, counts, counted)), IMPLEMENTATIONS.schema)
+    counts = _held(memory).set_index([*_OF_COUNT, "submodule"]).to_dict("index")
+    pairs = list(_pairs(_by_main_clock(runtime)))
+    return make_table(list(_ratios(pairs, counts)), IMPLEMENTATIONS.schema)
 
 
-def _pairs(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Rows of the reference, each with the row of the optimised implementation of the same key."""
-    variant = table["variant"].astype(str)
-    reference, optimized = (
-        table[variant.str.startswith(prefix)].assign(
-            precision=variant.str.removeprefix(prefix).astype("string")
-        )
-        for prefix in (REFERENCE, OPTIMIZED)
-    )
-    return reference.merge(optimized, on=key, how="inner", suffixes=_SIDES)
+def _pairs(table: pd.DataFrame) -> Iterator[dict[Hashable, Any]]:
+    """Rows of `optimized`, each with the columns of the reference that it is compared with."""
+    for (device, method, name), rows in table.groupby(_CURVE, sort=False):
+        variant = Variant.of(str(name))
+        of_method = table[(table["device"] == device) & (table["method"] == method)]
+        for reference in variant.references:
+            of_reference = of_method[of_method["variant"] == str(reference)]
+            both = of_reference.merge(rows, on=_PAIRED, how="inner", suffixes=_SIDES)
+            yield from both.assign(precision=variant.way).to_dict("records")
+            is_told = rows["resolution"].isin(both["resolution"])
+            rows = rows[~is_told]  # noqa: PLW2901 - what is left for the next reference
 
 
 def _held(memory: pd.DataFrame) -> pd.DataFrame:
@@ -196,19 +219,16 @@ def _held(memory: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([held[[*_OF_COUNT, "submodule", *numbers]], whole], ignore_index=True)
 
 
-def _ratios(
-    pairs: pd.DataFrame, counts: pd.DataFrame, counted_by: list[str]
-) -> Iterator[dict[str, Any]]:
+def _ratios(pairs: Sequence[dict[Hashable, Any]], counts: _Counts) -> Iterator[dict[str, Any]]:
     from .comparison.verdict import judge_pairs
 
-    records = pairs.to_dict("records")
-    judged = judge_pairs(records, _SIDES, names=("reference", "optimized"))
-    for pair, found in zip(records, judged, strict=True):
-        key = tuple(pair[name] for name in counted_by)
-        counted = counts.loc[key] if key in counts.index else None
+    judged = judge_pairs(pairs, _SIDES, names=("reference", "optimized"))
+    for pair, found in zip(pairs, judged, strict=True):
         yield {
-            **{name: pair[name] for name in _PAIRED},
+            **{name: pair[name] for name in (*_PAIRED, "precision")},
             **{name: pair[f"{name}_reference"] for name in _OF_BOTH},
+            "batch": Variant.of(pair["variant_optimized"]).batch,
+            "reference_batch": Variant.of(pair["variant_reference"]).batch,
             "reference_images": pair["images_reference"],
             "optimized_images": pair["images_optimized"],
             "reference_verdict": pair["verdict_reference"],
@@ -221,12 +241,15 @@ def _ratios(
             "time_ratio_ci95_high": None if found.ratio is None else found.ratio.high,
             "time_verdict": found.verdict.name,
             "time_reason": found.verdict.reason,
-            **{
-                f"{side}_{what}_bytes": None if counted is None else counted[f"{what}_bytes_{side}"]
-                for what in ("held", "activations")
-                for side in ("reference", "optimized")
-            },
+            **_counted(pair, counts, "reference"),
+            **_counted(pair, counts, "optimized"),
         }
+
+
+def _counted(pair: Mapping[Hashable, Any], counts: _Counts, side: str) -> dict[str, int | None]:
+    key = pair["method"], pair[f"variant_{side}"], pair["resolution"], pair["submodule"]
+    found = counts.get(key, {})
+    return {f"{side}_{what}_bytes": found.get(f"{what}_bytes") for what in ("held", "activations")}
 
 
 FLOPS_JOB = TableJob(

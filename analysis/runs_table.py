@@ -45,11 +45,12 @@ RUNS = Table(
              "did not fit"),
         text("stop_reason", means="why the measurement ended: `precision`, `image_count`, "
              "`time_budget`, `out_of_memory`, `predicted_out_of_memory`"),
-        integer("warmup_images", "measured_images", means="the images that were completed"),
+        integer("warmup_images", "measured_images", means="the images that were completed; a batch "
+                "counts as one"),
         integer("images", "unreadable_images", means="files that were run in turn, and those that "
                 "could not be read"),
         integer("asked_warmup_images", "asked_measured_images", "asked_min_images",
-                means="the numbers of images asked for"),
+                means="the numbers of images asked for; a batch counts as one"),
         real("asked_time_budget_s", means="the time asked for"),
         real("asked_target_precision", means="the width of the intervals asked for, as a share"),
         integer("asked_precision_min_images", means="images before which that ends no run"),
@@ -70,7 +71,7 @@ RUNS = Table(
              "what gradients need"),
         text("changed_switches", means="what of these, or of the threads, was not as asked for"),
         text("first_convolution", means="what that of a network of yours was given: images × "
-             "channels × height × width, and type"),
+             "channels × height × width, and type; without one the type of its products"),
         real("asked_sm_clock_mhz", "locked_sm_clock_mhz",
              means="SM clock to lock the GPU to, and the one it was locked to"),
         text("lock_problem", means="why it was not locked"),
@@ -102,7 +103,8 @@ RUNS = Table(
         real("empty_range_ns", means="host time of a range without anything in it, measured in "
              "this process behind its images (`run.json`); null in the latency pass, which has no "
              "ranges, and for runs measured before", unit="ns"),
-        real("ranges_per_image", means="ranges that an image opens, with its own", unit=""),
+        real("ranges_per_image", means="ranges that an image, or batch, opens, with its own",
+             unit=""),
         real("ranges_share", means="their number × what an empty one takes, over the mean host "
              "time of an image"),
         text("container", means="digest of the image in which it was measured"),
@@ -189,7 +191,10 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _given(found: FirstConvolution | None) -> str | None:
-    return None if found is None else f"{' × '.join(map(str, found.shape))} {found.dtype}"
+    if found is None:
+        return None
+    shape = "no convolution," if found.shape is None else " × ".join(map(str, found.shape))
+    return f"{shape} {found.dtype}"
 
 
 def _machine(run: Run) -> dict[str, Any]:

@@ -146,8 +146,9 @@ RUNTIME = Table(
              "begin until the device is done (`image` and, on a GPU, `synchronize`), over that "
              "without a profiler; on the rows of `image` by `latency` only. More than 1.05 is "
              "warned about, and told in captions"),
-        real("megapixels_per_s", means="`pixels` in millions over `mean_ms`, one image after the "
-             "other; on rows of the clock `latency` only", unit="MP/s"),
+        real("megapixels_per_s", means="`pixels` in millions, of all images of a batch, over "
+             "`mean_ms`, one batch after the other; on rows of the clock `latency` only",
+             unit="MP/s"),
     ),
     category="Runtime",
     contents="times by submodule and clock",
@@ -240,7 +241,8 @@ def _pass_rows(run: StudyRun, measured: Pass) -> Iterator[dict[str, Any]]:
             found.setdefault((part.submodule, part.clock), []).append(part)
     for parts in found.values():
         first = parts[0]
-        row = {**_about(measured), **_statistics(parts)}
+        batch = run.first.batch
+        row = {**_about(measured), **_statistics(parts, 1 if first.clock == "latency" else batch)}
         if first.role == "image" and first.clock == "host":
             shares = [times.uncovered_share for times in measured.times]
             row["uncovered_share"] = _mean(shares)
@@ -248,7 +250,7 @@ def _pass_rows(run: StudyRun, measured: Pass) -> Iterator[dict[str, Any]]:
         if first.role == "image" and first.clock == "latency":
             row["profiled_over_latency"] = slowed_down(run)
         if first.clock == "latency" and row.get("mean_ms"):
-            row["megapixels_per_s"] = row["pixels"] / _PIXELS_PER_MS / row["mean_ms"]
+            row["megapixels_per_s"] = batch * row["pixels"] / _PIXELS_PER_MS / row["mean_ms"]
         yield row
 
 
@@ -265,8 +267,13 @@ def _about(measured: Pass) -> dict[str, Any]:
     }
 
 
-def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
-    """Columns of one part by one clock, from its processes."""
+def _statistics(parts: Sequence[PartTimes], per: int) -> dict[str, Any]:
+    """Columns of one part by one clock, from its processes.
+
+    Args:
+        parts: its times.
+        per: the number of images that a time is told of: it is divided by them.
+    """
     from .statistics.steadiness import check_processes
     from .statistics.summary import summarize_series
 
@@ -275,10 +282,10 @@ def _statistics(parts: Sequence[PartTimes]) -> dict[str, Any]:
         "submodule": first.submodule,
         "role": first.role,
         "clock": first.clock,
-        "kernels_per_image": _mean([part.kernels_per_image for part in parts]),
+        "kernels_per_image": _mean([part.kernels_per_image for part in parts], per),
         "launch_bound_share": _mean([part.launch_bound_share for part in parts]),
     }
-    series = [part.times_ms for part in parts if len(part.times_ms)]
+    series = [part.times_ms / per for part in parts if len(part.times_ms)]
     if not series:
         return {**row, "processes": 0, "images": 0}
     summary, steadiness = summarize_series(series), check_processes(series)
@@ -315,12 +322,12 @@ def _of_times(
     return value, None if low is None else max(low, 0.0), high
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean(values: Sequence[float | None], per: int = 1) -> float | None:
     """Over the processes that have one."""
     import numpy as np
 
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return float(np.mean(known)) / per if known else None
 
 
 def _read(folders: Sequence[Path], *, no_latency: bool) -> tuple[list[StudyRun]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.damage import damage
-from adscale.errors import OutputError, ResultsError
+from adscale.errors import OutputError, ResultsError, reason_of, remedy_of
 from adscale.files import note_input, write_output
 from adscale.tables import MISSING, Schema, names_of
 
@@ -27,14 +27,21 @@ def make_table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFram
 
     Raises:
         KeyError: a row lacks a column, or has another one (a fault of the program).
+        ResultsError: a whole number of a record needs more than 64 bits.
     """
     for row in rows:
         if {*row, *_OF_ALL} != {*schema, *_OF_ALL}:
             raise KeyError(*({*row, *_OF_ALL} ^ {*schema, *_OF_ALL}))
-    columns = {
-        name: pd.array([row.get(name) for row in rows], dtype=kind) for name, kind in schema.items()
-    }
+    columns = {name: _column(name, rows, kind) for name, kind in schema.items()}
     return pd.DataFrame(columns)
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]], kind: Any) -> Any:
+    try:
+        return pd.array([row.get(name) for row in rows], dtype=kind)
+    except OverflowError:
+        what = "a number needs more than 64 bits, which no measurement or count does"
+        raise ResultsError(f"column {name}", what, "make the record of it again") from None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -125,7 +132,8 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         # Only an empty field is null: a method may be called "NA".
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
     except OSError as error:
-        raise ResultsError(path, f"cannot be opened ({error.strerror})", _AGAIN) from error
+        what = f"cannot be opened ({reason_of(error)})"
+        raise ResultsError(path, what, remedy_of(error, _AGAIN)) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
     if "missing" in schema and "missing" not in table.columns:  # made before there was one

@@ -39,6 +39,7 @@ class BlurDistance(Method):
     # the ranges that `infer` opens, in their order: every operation is in exactly one
     submodules = ("blur", "distance")
     settings = Settings
+    takes_batches = True  # else `variants` with batches are refused
 
     def __init__(self, resolution: Resolution, radius_px: int) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class BlurDistance(Method):
         return imagenet_tensor(image, self.resolution)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
-        """One inference."""
+        """One inference, of shape (N, 3, height, width)."""
         with annotate("blur"):
             size = 2 * self.radius_px + 1
             blurred = functional.avg_pool2d(
@@ -66,4 +67,4 @@ class BlurDistance(Method):
             )
         with annotate("distance"):
             anomaly_map = (image - blurred).square().mean(dim=1, keepdim=True)
-            return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
+            return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax(dim=(1, 2, 3)))

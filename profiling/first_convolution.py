@@ -30,10 +30,15 @@ CONVOLUTION = re.compile(r"::(conv2d|_?convolution)")
 RESIZING = re.compile(r"::_?(upsample|grid_sampler|adaptive_|avg_pool|max_pool|fractional_max)")
 """Names of operators that change the size of an image, other than by cutting."""
 
-PRODUCT = re.compile(r"::(conv|_?convolution|linear|addmm|mm|bmm|baddbmm|_?scaled_dot_product)")
+PRODUCT = re.compile(
+    r"::(conv|_?convolution|_?linear|addmm|addbmm|addmv|mm|bmm|baddbmm|mv|dot|vdot|bilinear|"
+    r"_?cdist|_euclidean_dist|_?scaled_dot_product|_?(lstm|gru|rnn)|mkldnn_rnn|_?scaled_mm|"
+    r"_native_multi_head|_transformer_encoder)"
+)
 """Names of operators in which a network does its work."""
 
-LESS_PRECISE = ("c10::BFloat16", "c10::Half", "c10::Float8")
+
+LESS_PRECISE = ("bfloat16", "float16", "float8", "qint", "quint")
 """Beginnings of types."""
 
 STANDARD_ERROR = 2
@@ -50,7 +55,7 @@ class FirstConvolutionWatch:
         self._opening = opening
         self._inside = False
         self.found: FirstConvolution | None = None
-        """None where no convolution of an image was seen."""
+        """None where neither a convolution of an image nor a product was seen."""
 
     def __call__(self, name: str) -> AbstractContextManager[object]:
         """The range of that name."""
@@ -102,28 +107,38 @@ def _first(nodes: Sequence[Mapping[str, Any]]) -> FirstConvolution | None:
     for node in in_order:
         shapes = node["inputs"]["shapes"]
         if CONVOLUTION.search(node["name"]) and shapes and len(shapes[0]) == 4:
-            dtype = _least_precise(in_order) or _type(node)
             return FirstConvolution(
                 shape=tuple(shapes[0]),
-                dtype={"float": "float32", "double": "float64"}.get(
-                    dtype, dtype.removeprefix("c10::").lower()
-                ),
+                dtype=_less_precise(in_order) or _type(node),
                 resized_by=tuple(resizing),
             )
         if RESIZING.search(node["name"]):
             resizing.setdefault(node["name"].partition("::")[2])
-    return None
+    products = [_type(node) for node in in_order if PRODUCT.search(node["name"])]
+    # a grid of positions may be computed in float64 before anything else
+    floating = sorted({"float32", "float64"} & set(products))
+    dtype = _less_precise(in_order) or (floating[0] if floating else None)
+    return None if dtype is None else FirstConvolution(None, dtype, ())
 
 
 def _type(node: Mapping[str, Any]) -> str:
+    """The type of an operator's first input, as torch names it in Python."""
     types = node["inputs"]["types"] or [""]
-    return str(types[0]).removeprefix("Tensor(").removesuffix(")")
+    name = str(types[0]).removeprefix("Tensor(").removesuffix(")").removeprefix("c10::").lower()
+    return {"float": "float32", "double": "float64", "half": "float16"}.get(name, name)
 
 
-def _least_precise(nodes: Sequence[Mapping[str, Any]]) -> str | None:
+def _less_precise(nodes: Sequence[Mapping[str, Any]]) -> str | None:
     """The first type of less precision in which something is multiplied; None: there is none.
 
-    Autocast converts within an operator: what it was called with is of the type asked for.
+    Autocast converts within an operator, and so do those of quantized layers: what they were called
+    with is of the type asked for.
     """
-    types = (_type(node) for node in nodes if PRODUCT.search(node["name"]))
-    return next((one for one in types if one.startswith(LESS_PRECISE)), None)
+    for node in nodes:
+        if PRODUCT.search(node["name"]):
+            name, dtype = str(node["name"]), _type(node)
+            if name.startswith("quantized::") and dtype == "float32":
+                return "float16" if "fp16" in name else "qint8"
+            if dtype.startswith(LESS_PRECISE):
+                return dtype
+    return None

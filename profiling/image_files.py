@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from adscale.errors import ImageFolderError
+from adscale.models import read_json
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 OTHER_FORMATS = frozenset(
@@ -254,7 +254,7 @@ def _listed(folder: Path, split: Path, select: str) -> Iterator[Path | _Skipped]
                 chosen = [row["image"] for row in rows if row["split"] == wanted]
                 files = [folder.parent / name for name in chosen]
             else:
-                files = [folder / row["image_path"] for row in json.load(stream)[wanted]]
+                files = [folder / row["image_path"] for row in read_json(stream.read())[wanted]]
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as problem:
         what = f"does not say which images are for {wanted} ({type(problem).__name__}: {problem})"
         remedy = "put the dataset's own file in its place"

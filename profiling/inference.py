@@ -1,5 +1,7 @@
 """One image from its file to its result, each part in a named range, and how long the parts take.
 
+A batch of images goes the same way together: the parts and their times are those of the batch.
+
 Three things may time the parts. A profile has them, but is read only when the run is over. So an
 adaptive measurement takes them by a ``Stopwatch``; on a CUDA device with events, since durations on
 the host are there only those of launching. The latency pass runs the same images in a second
@@ -21,14 +23,15 @@ from typing import Any, Protocol
 
 import torch
 
+from adscale.errors import MethodError
 from adscale.names import IMAGE
 
 from .annotation import NO_RANGE, Annotate
 from .images import ImageSet
-from .methods.base import Method
+from .methods.base import Detection, Method
 
 NAMES = ("load", "prepare", "copy_to_device", "image", "copy_to_host", "end_to_end")
-"""The times of each image; the copies on a CUDA device only."""
+"""The times of each image, or batch; the copies on a CUDA device only."""
 
 
 class LatencyClock:
@@ -269,31 +272,61 @@ class Inference:
         method: on its device.
         images: the images.
         device_type: ``cpu`` or ``cuda``.
-        flush: empties the device's cache before each image; None: it keeps what was there.
+        batch: images of one inference.
+        flush: empties the device's cache before each inference; None: it keeps what was there.
     """
 
     method: Method
     images: ImageSet
     device_type: str
+    batch: int = 1
     flush: Callable[[], None] | None = None
 
+    @property
+    def unit(self) -> str:
+        """What is counted as one, in words."""
+        return "images" if self.batch == 1 else f"batches of {self.batch} images"
+
     def run(self, index: int, annotate: Annotate) -> None:
-        """Runs one image.
+        """Runs one image, or one batch.
 
         Args:
-            index: of the image.
+            index: of the image; of the batch, which goes on behind the images of the one before.
             annotate: opens the ranges.
+
+        Raises:
+            MethodError: the method does not keep to the images of a batch.
         """
+        first = index * self.batch
         with annotate("load"):
-            image = self.images[index]
+            loaded = [self.images[first + offset] for offset in range(self.batch)]
         with annotate("prepare"):
-            batch = self.method.prepare(image)
+            batch = self._joined([self.method.prepare(image) for image in loaded])
         if self.device_type == "cuda":
             self._on_cuda(batch, annotate)
         else:
             self._flush(annotate)
             with annotate("image"):
-                self.method.infer(batch, annotate)
+                self._infer(batch, annotate)
+
+    def _joined(self, prepared: list[torch.Tensor]) -> torch.Tensor:
+        """The images of a batch in one tensor, as torch's data loaders join them."""
+        if self.batch == 1:
+            return prepared[0]
+        joined = torch.cat(prepared)
+        if len(joined) != self.batch:
+            what = f"prepare returns shape {tuple(prepared[0].shape)} for an image"
+            raise MethodError(_name(self.method), what, "return (1, 3, height, width)")
+        return joined
+
+    def _infer(self, batch: torch.Tensor, annotate: Annotate) -> Detection:
+        detection = self.method.infer(batch, annotate)
+        found = detection.anomaly_map
+        if self.batch > 1 and found is not None and tuple(found.shape[:1]) != (self.batch,):
+            what = f"infer returns shape {tuple(found.shape)} for {self.batch} images"
+            remedy = "return a map for each image, or leave the variants with batches out"
+            raise MethodError(_name(self.method), what, remedy)
+        return detection
 
     def _on_cuda(self, prepared: torch.Tensor, annotate: Annotate) -> None:
         with annotate("copy_to_device"):
@@ -301,7 +334,7 @@ class Inference:
             torch.cuda.synchronize()
         self._flush(annotate)
         with annotate("image"):
-            detection = self.method.infer(batch, annotate)
+            detection = self._infer(batch, annotate)
         with annotate("synchronize"):
             torch.cuda.synchronize()
         with annotate("copy_to_host"):
@@ -313,3 +346,7 @@ class Inference:
         if self.flush is not None:
             with annotate("flush"):
                 self.flush()
+
+
+def _name(method: Method) -> str:
+    return type(method).__name__

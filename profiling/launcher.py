@@ -104,7 +104,10 @@ def launch(
         kills_before = kernel_kills()
         counting = _counting(counted, shared)
         returncode = _start(request, unfinished, nsys, hardware, passed_on, counting)
-        if returncode != 0 or not (unfinished / record).is_file():
+        if returncode != 0 and _is_done(returncode, unfinished / record, request):
+            ending = _ending(returncode, unfinished, request, log)
+            print(f"warning: {ending}; all was measured before, and is kept", file=sys.stderr)
+        elif returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before, log)
         profile = PROFILE_NAMES.get(request.collector)
         for file in filter(None, (profile, record)):
@@ -213,6 +216,14 @@ def _exit_code(finished: Finished) -> int:
     return finished.returncode if finished.returncode >= 0 else 128 - finished.returncode
 
 
+def _is_done(returncode: int, record: Path, request: RunRequest) -> bool:
+    """Whether a process failed only after its files were whole, in what is called at its end.
+
+    nsys writes its report after that, and may lose ranges.
+    """
+    return record.is_file() and request.collector != "nsys" and returncode not in INTERRUPTED
+
+
 def _explain(
     returncode: int, unfinished: Path, request: RunRequest, kills: int | None, log: str | None
 ) -> None:
@@ -243,14 +254,16 @@ def _explain(
 
 def _ending(returncode: int, unfinished: Path, request: RunRequest, log: str | None) -> MethodError:
     """How a process ended that has said nothing itself."""
-    how = f"ended with exit code {returncode}, its work undone,"
+    done = (unfinished / record_name(request.collector)).is_file()
+    how = f"ended with exit code {returncode}{'' if done else ', its work undone,'}"
     if returncode > 128:
         number = returncode - 128
         known = number in {int(one) for one in signal.Signals}
         how = f"was ended by signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
     place = fault_place(unfinished)
     where = f" ({place})" if place else ""
-    what = f"the measuring process {how} {last_range(unfinished)}{where}"
+    when = "behind its last image, by what is called at the end" if done else last_range(unfinished)
+    what = f"the measuring process {how} {when}{where}"
     return MethodError(request.target, what, f"see {log or 'what it has printed'}")
 
 

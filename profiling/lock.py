@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adscale.errors import DeviceError
+from adscale.errors import FORBIDS, DeviceError, reason_of
 
 USUAL_FOLDER = "/tmp"  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
 ENVIRONMENT_VARIABLE = "ADSCALE_LOCK_FOLDER"
@@ -114,6 +114,10 @@ def _open(path: Path) -> int:
     except OSError as error:
         if path.is_symlink():
             raise _no_lock(path, "is a symbolic link, and no lock file of adscale") from None
+        if error.errno in FORBIDS:
+            what = f"cannot be made in this folder ({reason_of(error)})"
+            remedy = f"see to its permissions, or name another folder in {ENVIRONMENT_VARIABLE}"
+            raise DeviceError(str(path), what, remedy) from None
         raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:

@@ -24,7 +24,7 @@ import torch
 
 from adscale.digest import source_digest
 from adscale.errors import one_line
-from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest
 from adscale.resolution import Resolution
 from adscale.run_record import Prediction
@@ -185,7 +185,8 @@ def _need(request: RunRequest, resolution: Resolution) -> Need:
         spec,
         check_settings(spec, request.settings),
         resolution=resolution,
-        implementation=parse_variant(request.variant, spec).implementation,
+        implementation=request.variant.implementation,
+        batch=request.variant.batch,
         device_type=request.device_type,
     )
     return Need(count.needed_bytes, count.incomplete)

@@ -122,7 +122,7 @@ class RunStart:
             outcome: how the run ended.
             submodules: of the method, in the order of inference.
         """
-        request, images, prediction = self.request, self.images, self.prediction
+        request, prediction = self.request, self.prediction
         versions = fingerprint.software(self.nsys_version)
         ours = f"adscale {versions['adscale']}"
         # gradients: whether they are kept is known only where images are run
@@ -144,12 +144,7 @@ class RunStart:
             "empty_range_ns": outcome.empty_range_ns,
             "clock": "gpu" if request.device_type == "cuda" else "host",
             "collector": {"name": request.collector, "version": recorder[request.collector]},
-            "images": {
-                "source": images.source,
-                "count": len(images),
-                "unreadable": images.unreadable,
-                "decoded": images.decoded,
-            },
+            "images": {**_images_record(self.images), "per_range": request.variant.batch},
             "weights": self.weights,
             "prediction": prediction if isinstance(prediction, Prediction) else None,
             "prediction_problem": prediction if isinstance(prediction, str) else None,
@@ -166,6 +161,15 @@ class RunStart:
         }
         record: RunRecord = adapter(RunRecord).validate_python(data)
         return record
+
+
+def _images_record(images: ImageSet) -> dict[str, Any]:
+    return {
+        "source": images.source,
+        "count": len(images),
+        "unreadable": images.unreadable,
+        "decoded": images.decoded,
+    }
 
 
 def now_utc() -> str:

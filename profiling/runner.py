@@ -1,6 +1,7 @@
 """One run: warm-up images, then measured images, one inference each, in named ranges.
 
-The ranges of a run, in the order in which they open::
+Of a variant with batches an inference has several images, and what is counted as images here is
+batches. The ranges of a run, in the order in which they open::
 
     warmup | measure          each once
       load                    reading and decoding the image file
@@ -120,9 +121,10 @@ def measure(
         with _back_in(folder):
             submodules = _run(located, spec, images, annotate, memory, machine, outcome)
         memory.end()
-    _compare_switches(request, spec, outcome)
+    _compare_switches(request, outcome)
     if outcome.phase != "build":
-        outcome.machine = machine.as_dict(outcome.images["measure"])
+        images_measured = outcome.images["measure"] * request.variant.batch
+        outcome.machine = machine.as_dict(images_measured)
     return start.record(outcome, submodules)
 
 
@@ -141,13 +143,14 @@ def _resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
     spec = resolve(get_spec(request.target))
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
     check_resolution(spec, request.settings, request.resolution)
-    set_switches(request, spec)
+    parse_variant(str(request.variant), spec)
+    set_switches(request)
     return spec, request
 
 
-def _compare_switches(request: RunRequest, spec: MethodSpec, outcome: Outcome) -> None:
+def _compare_switches(request: RunRequest, outcome: Outcome) -> None:
     if outcome.switches is not None:
-        outcome.changed = changed_switches(asked_switches(request, spec), outcome.switches)
+        outcome.changed = changed_switches(asked_switches(request), outcome.switches)
     _warn(request, outcome)
 
 
@@ -158,8 +161,7 @@ def _warn(request: RunRequest, outcome: Outcome) -> None:
             "the method changes switches of torch while it runs: %s", "; ".join(outcome.changed)
         )
     if outcome.first_convolution is not None:
-        precision = request.variant.rpartition("-")[2]
-        said = outcome.first_convolution.sentence(request.resolution, precision)
+        said = outcome.first_convolution.sentence(request.resolution, request.variant)
         if said is not None:
             logger.warning("%s", said)
 
@@ -187,12 +189,12 @@ def _run(
     """
     submodules: Sequence[str] = spec.submodules
     try:
-        set_switches(request, spec)  # the count has called the method, too
+        set_switches(request)  # the count has called the method, too
         with restored_streams():
             method = _build(request, spec, memory)
-        warn_of_switches(asked_switches(request, spec))
-        set_switches(request, spec)  # whatever the method has changed
-        inference = Inference(method, images, request.device_type)
+        warn_of_switches(asked_switches(request))
+        set_switches(request)  # whatever the method has changed
+        inference = Inference(method, images, request.device_type, request.variant.batch)
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
         with Progress(_title(request)) as progress:
             run_phases(
@@ -245,7 +247,7 @@ def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method
     method = load_method_class(spec).build(
         request.settings,
         resolution=request.resolution,
-        implementation=parse_variant(request.variant, spec).implementation,
+        implementation=request.variant.implementation,
         seed=request.seed,
     )
     with memory.moving():
@@ -284,11 +286,11 @@ def run_phases(
     progress: Progress,
     outcome: Outcome,
 ) -> None:
-    """Runs the images of a run.
+    """Runs the images of a run, or its batches.
 
     Args:
         request: what to run.
-        inference: runs an image.
+        inference: runs an image, or a batch.
         annotate: opens the ranges.
         machine: is told when images are measured.
         progress: shows how far the run has come.
@@ -347,6 +349,7 @@ def _run_phase(
         if times is not None:
             rule.record(times.times_ms())
         elapsed_s = time.monotonic() - start_s
-        progress.update(phase, done, rule.most_images, rule.remaining_s(done, elapsed_s))
+        left_s = rule.remaining_s(done, elapsed_s)
+        progress.update(phase, done, rule.most_images, left_s, unit=inference.unit)
         reason = rule.check(done, elapsed_s)
     outcome.stop_reason = reason

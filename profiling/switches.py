@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from adscale.methods.registry import parse_variant
-from adscale.methods.spec import MethodSpec
 from adscale.request import RunRequest
 
 logger = logging.getLogger(__name__)
@@ -22,16 +20,11 @@ IEEE = "ieee"
 """What fp32 is computed in, unless something less precise is asked for."""
 
 
-def set_switches(request: RunRequest, spec: MethodSpec) -> None:
-    """Sets all switches as a run asks for, whatever they were before.
-
-    Args:
-        request: of the run.
-        spec: of its method.
-    """
+def set_switches(request: RunRequest) -> None:
+    """Sets all switches as a run asks for, whatever they were before."""
     torch.set_num_threads(request.threads)
     # torch's own default is TF32 in convolutions and not in matrix products; fp32 is neither
-    _set_precision(tf32=parse_variant(request.variant, spec).precision == "tf32")
+    _set_precision(tf32=request.variant.precision == "tf32")
     torch.backends.cudnn.benchmark = request.execution.cudnn_benchmark
     torch.backends.cudnn.deterministic = request.execution.deterministic
     if torch.are_deterministic_algorithms_enabled() != request.execution.deterministic:
@@ -42,18 +35,12 @@ def set_switches(request: RunRequest, spec: MethodSpec) -> None:
         torch.set_autocast_enabled(device_type, False)
 
 
-def asked_switches(request: RunRequest, spec: MethodSpec) -> dict[str, Any]:
-    """What ``found_switches`` tells where a run is as it was asked for.
-
-    Args:
-        request: of the run.
-        spec: of its method.
-    """
-    tf32 = parse_variant(request.variant, spec).precision == "tf32"
+def asked_switches(request: RunRequest) -> dict[str, Any]:
+    """What ``found_switches`` tells where a run is as it was asked for."""
     return {
         "threads": request.threads,
         "tf32_matmul": False,
-        "tf32_cudnn": tf32,
+        "tf32_cudnn": request.variant.precision == "tf32",
         "cudnn_benchmark": request.execution.cudnn_benchmark,
         "cudnn_deterministic": request.execution.deterministic,
         "deterministic_algorithms": request.execution.deterministic,

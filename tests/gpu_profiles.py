@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from adscale.variant import Variant
 from tests.nsys_schema import SCHEMA
 
 GPU_NAME = "generated GPU"
@@ -266,7 +267,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
             "process": run.process,
             "execution": {"cudnn_benchmark": False, "deterministic": False, "cache": "warm"},
             "max_image_megapixels": 1000.0,
-            "decoding": {"bit_depth": None, "bayer": None, "page": None},
+            "decoding": dict.fromkeys(("bit_depth", "bayer", "page", "fit")),
             "lock_clocks": None,
             "foreign_processes": "flag",
             "gpu": None,
@@ -277,7 +278,13 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "submodules": list(run.submodules),
         "clock": "gpu",
         "collector": {"name": "nsys", "version": "2023.4.4 (generated)"},
-        "images": {"source": "generated", "count": 1, "unreadable": [], "decoded": {}},
+        "images": {
+            "source": "generated",
+            "count": 1,
+            "unreadable": [],
+            "decoded": {},
+            "per_range": Variant.of(run.variant).batch,
+        },
         "weights": {"source": "generated", "sha256": None},
         "prediction": None,
         "prediction_problem": "generated",
@@ -375,7 +382,11 @@ def machine_document(run: GpuRun, **samples: Any) -> dict[str, Any]:
         },
         "unavailable": {},
         "idle_power_w": 55.0,
-        "energy": {"joules": JOULES, "window_s": WINDOW_S, "images": run.measured_images},
+        "energy": {
+            "joules": JOULES,
+            "window_s": WINDOW_S,
+            "images": run.measured_images * Variant.of(run.variant).batch,
+        },
         "locked_sm_clock_mhz": None,
         "lock_problem": None,
         "foreign_processes": [],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def share_in(base: Path) -> Share:
         return folder
 
     return share
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, where tests have them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,7 +15,11 @@ case " $* " in
         "$(dirname "$snakemake")/python" -m adscale.yaml_text "$@"
     ;;
 esac
-mkdir -p .snakemake
+# a file in a folder that cannot be written is told by the shell, and without a remedy
+if ! (mkdir -p .snakemake && : >>.snakemake/study.lock) 2>/dev/null; then
+    echo "study: $PWD/.snakemake cannot be written; see to its permissions, or free the disk" >&2
+    exit 1
+fi
 exec 9>.snakemake/study.lock
 if ! flock --nonblock 9; then
     echo "study: another study runs in this directory; wait for it to end" >&2

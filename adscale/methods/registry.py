@@ -16,7 +16,6 @@ from ..errors import ConfigError
 from .foreign import is_foreign, planned_spec
 from .spec import (
     MethodSpec,
-    Variant,
     check_countable,
     check_implementation,
     check_resolution,
@@ -27,7 +26,6 @@ from .spec import (
 )
 
 __all__ = [
-    "Variant",
     "all_specs",
     "check_countable",
     "check_files",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import dataclasses as records
 
 from ..errors import ConfigError, UnsupportedResolutionError
 from ..models import CLOSED, checked, nearest
 from ..resolution import Resolution
+from ..variant import PRECISIONS, NoVariantError, Variant, variant_fault
 
 Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
 """How the work of a submodule grows with the image, from what it computes: the same for each pixel,
@@ -62,19 +62,9 @@ class MethodSpec:
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
     tuples, settings that admit everything."""
-
-
-_VARIANT = re.compile(r"[a-z][a-z0-9_]*-(fp32|tf32)")
-
-
-class Variant(NamedTuple):
-    """A way to compute a method: ``reference-fp32`` are the authors' operations in fp32."""
-
-    implementation: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.implementation}-{self.precision}"
+    takes_batches: bool = True
+    """Whether an inference may have several images; of a foreign method as long as it is not known
+    what its class says."""
 
 
 def check_settings(
@@ -98,25 +88,37 @@ def check_settings(
 
 
 def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Variant:
-    """Reads ``implementation-precision``.
+    """Reads a variant that a method has to know.
 
     Args:
-        text: such as ``reference-fp32``.
-        spec: the method that has to know it.
+        text: such as ``reference-fp32`` or ``optimized-fp32-b8``.
+        spec: of the method.
         where: the place the variant comes from, for the error.
 
     Raises:
-        ConfigError: the method has no such variant.
+        ConfigError: it is no variant, the method has none such, or takes one image at a time.
     """
-    if spec.foreign and not spec.implementations and _VARIANT.fullmatch(text):
-        return Variant(*text.rsplit("-", 1))
-    known = {
-        str(variant): variant
-        for variant in (Variant(i, p) for i in spec.implementations for p in spec.precisions)
-    }
-    if text not in known:
+    is_open = spec.foreign and not spec.implementations
+    known = [f"{one}-{precision}" for one in spec.implementations for precision in spec.precisions]
+    try:
+        variant = Variant.of(text)
+    except NoVariantError as error:
+        if is_open:
+            raise ConfigError(where, error.what, error.remedy) from None
+        fault = variant_fault(text, spec.implementations, spec.precisions)
+        remedy = choices(text, known) if fault.meant is None else fault.remedy
+        batches = ", each with -b<N> for batches of N images" if spec.takes_batches else ""
+        listed = "" if fault.meant is None else f" (allowed: {', '.join(known)}{batches})"
+        raise ConfigError(where, fault.what, f"{remedy}{listed}") from None
+    if is_open:
+        known = [f"{variant.implementation}-{precision}" for precision in PRECISIONS]
+    if str(variant.of_one_image) not in known:
         raise ConfigError(where, f"{spec.target} has no variant {text!r}", choices(text, known))
-    return known[text]
+    if variant.batch > 1 and not spec.takes_batches:
+        what = f"{spec.target} takes one image at a time, {text!r} has {variant.batch}"
+        remedy = f"write {variant.of_one_image}, or have it take batches (docs/own-methods.md)"
+        raise ConfigError(where, what, remedy)
+    return variant
 
 
 def check_implementation(

@@ -84,6 +84,9 @@ def _main(options: argparse.Namespace) -> None:
         remedy = "name a second folder, or --device, --method or --variant of A and of B"
         raise ArgumentError("compare", "there is nothing to compare A with", remedy)
     a, b = read_side("A", options.a), read_side("B", options.b or options.a)
+    if a.tables.samefile(b.tables) and all(of_a == of_b for of_a, of_b in chosen.values()):
+        remedy = "name another folder or label for B"
+        raise ArgumentError("compare", "A and B are the same measurements", remedy)
     a, b = pair_sides(a, b, chosen)
     table = comparison_table(a, b, options.margin / 100, options.clock)
     if options.output:
@@ -143,6 +146,9 @@ def _claims(options: argparse.Namespace) -> None:
     from ..memory_table import read_counts
 
     counts = read_counts(options.counts)
+    if not counts:
+        remedy = "count again with python -m profiling memory, which says why"
+        raise ArgumentError("claims", "no resolution could be counted in these files", remedy)
     if options.at is not None:
         counted = sorted({count.resolution for count in counts})
         lacking = [str(one) for one in options.at if one not in counted]

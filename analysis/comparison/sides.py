@@ -36,12 +36,14 @@ class Side:
     Attributes:
         name: A or B.
         folder: as the user named it.
+        tables: the folder of the tables in it.
         runtime: `runtime.csv`.
         runs: `runs.csv`.
     """
 
     name: str
     folder: Path
+    tables: Path
     runtime: pd.DataFrame
     runs: pd.DataFrame
 
@@ -57,7 +59,7 @@ def read_side(name: str, folder: Path) -> Side:
         remedy = "name a folder of results, such as results, or of tables"
         raise ResultsError(folder, "holds neither tables/runtime.csv nor runtime.csv", remedy)
     runtime = read_csv(tables / "runtime.csv", RUNTIME.schema)
-    return Side(name, folder, runtime, read_csv(tables / "runs.csv", RUNS.schema))
+    return Side(name, folder, tables, runtime, read_csv(tables / "runs.csv", RUNS.schema))
 
 
 def pair_sides(a: Side, b: Side, chosen: Pairs) -> tuple[Side, Side]:

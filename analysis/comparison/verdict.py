@@ -203,7 +203,8 @@ def _of_side(side: str) -> Columns:
         text(f"{side}_run_verdict", means="`verdict` in `runtime.csv`: `steady`, `wandering`, "
              "`drifting`, `throttled`, `shared`, `altered`"),
         integer(f"{side}_processes", f"{side}_images", means=f"size of the sample of {name}"),
-        real(f"{side}_mean_ms", f"{side}_median_ms", means=f"mean and median per image of {name}"),
+        real(f"{side}_mean_ms", f"{side}_median_ms", means=f"mean and median of {name} as in "
+             "`runtime.csv`: per image, by the clock `latency` of a whole batch"),
     )  # fmt: skip
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from adscale.errors import ArgumentError
+from adscale.variant import Variant
 
 from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
 from ..numbers import known, known_interval
 from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
 from .fitting import GIB, between_gib
 from .rows import feasibility_rows
-from .tables import FeasibilityTables
+from .tables import FeasibilityTables, largest_batches
 
 
 def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> None:
@@ -33,8 +34,10 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
     target = _target(tables.runtime, options)
     sensor = _sensor(options.sensor, options.sensor_mp)
     if options.device is not None:
-        for row in feasibility_rows(tables, [target], [sensor]):
+        own = list(feasibility_rows(tables, [target], [sensor]))
+        for row in own:
             print(answer(row, options.cycle_ms))
+        _print_batches(own, own)
         return
     # each latency stands with the device it was measured on: none is taken for that of the target
     devices = [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
@@ -42,6 +45,29 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
     for first in range(0, len(rows), 1 + len(devices)):
         row, *measured = rows[first : first + 1 + len(devices)]
         print(answer(row, options.cycle_ms, measured))
+    _print_batches(rows[:: 1 + len(devices)], rows)
+
+
+def _print_batches(
+    rows: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]
+) -> None:
+    """Print a line for each method that was counted in several batches.
+
+    Args:
+        rows: of the target that is asked about.
+        measured: these and those of the devices that were measured.
+    """
+    for found in largest_batches(rows):
+        of = (found["method"], found["variant"])
+        way, batch = Variant.of(found["variant"]).of_one_image, found["batch"]
+        rates = {
+            row["device"]: f", {row['images_per_second']:.3g} images per second measured on "
+            f"{row['hardware']} (device {row['device']})"
+            for row in measured
+            if (row["method"], row["variant"]) == of and row["latency_basis"] == "measured"
+        }
+        fits = "none fits for certain" if batch is None else f"{batch}{''.join(rates.values())}"
+        print(f"{found['method']} {way}, {found['gpu']}: largest counted batch that fits: {fits}")
 
 
 def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:
@@ -144,11 +170,12 @@ def _timed_words(row: Mapping[str, Any], cycle_ms: float | None) -> str:
 
 def cycle_words(row: Mapping[str, Any], cycle_ms: float) -> str:
     """Whether the 99th percentile keeps a cycle time, and how sure that is."""
+    cycle = f"{cycle_ms:g} ms" if row["batch"] == 1 else f"{row['batch']} × {cycle_ms:g} ms"
     words = {
-        "yes": f"keeps {cycle_ms:g} ms",
-        "no": f"does not keep {cycle_ms:g} ms",
-        "uncertain": f"may not keep {cycle_ms:g} ms: {_open_end(row)}",
-        "unknown": f"whether it keeps {cycle_ms:g} ms is not known{_without_p99(row)}",
+        "yes": f"keeps {cycle}",
+        "no": f"does not keep {cycle}",
+        "uncertain": f"may not keep {cycle}: {_open_end(row)}",
+        "unknown": f"whether it keeps {cycle} is not known{_without_p99(row)}",
     }
     return words[keeps_cycle(row, cycle_ms)]
 
@@ -162,8 +189,9 @@ def keeps_cycle(row: Mapping[str, Any], cycle_ms: float) -> str:
 
     `yes` where its upper end lies within, `no` where its lower end lies beyond. Without an upper
     end it is never `yes`, and without a lower end the value itself decides on `no`. Of too few
-    images for a p99 the mean can only decide on `no`.
+    images for a p99 the mean can only decide on `no`. A batch has the cycles of all its images.
     """
+    cycle_ms *= row["batch"]
     p99, low, high = (row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high"))
     if pd.isna(p99):
         mean, mean_low = row["latency_ms"], row["latency_low_ms"]
@@ -202,7 +230,8 @@ def _speed_words(row: Mapping[str, Any]) -> str:
     interval = f" (95 %: {low} to {high})" if low and high else ""
     p99 = [row[f"latency_p99{end}_ms"] for end in ("", "_low", "_high")]
     tail = "" if pd.isna(p99[0]) else f", p99 {known(*p99)} ms"
-    rates = [_per_second(end) for end in reversed(ends)]
+    batch = row["batch"]
+    rates = [_per_second(end, batch) for end in reversed(ends)]
     rate = known(row["images_per_second"], rates[0], rates[1], digits=3)
     basis = row["latency_basis"]
     if basis != "measured":
@@ -210,11 +239,12 @@ def _speed_words(row: Mapping[str, Any]) -> str:
     verdict = row["latency_verdict"]
     unsteady = "" if verdict == "steady" else f", not steady ({verdict})"
     return (
-        f"{value} ms per image{interval}{tail}, {rate} images per second, without a profiler on "
-        f"{row['hardware']} (device {row['device']}), {basis}, n = {row['images']}{unsteady}"
+        f"{value} ms per {'image' if batch == 1 else f'batch of {batch}'}{interval}{tail}, {rate} "
+        f"images per second, without a profiler on {row['hardware']} (device {row['device']}), "
+        f"{basis}, n = {row['images']}{unsteady}"
     )
 
 
-def _per_second(time_ms: float | None) -> float | None:
+def _per_second(time_ms: float | None, batch: int) -> float | None:
     """The rate at an end of an interval; none where that is open, or 0."""
-    return None if pd.isna(time_ms) or not time_ms else 1e3 / time_ms
+    return None if pd.isna(time_ms) or not time_ms else batch * 1e3 / time_ms

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from adscale.resolution import Resolution
+from adscale.variant import Variant
 
 from ..columns import BY_SIZE
 from ..fits.growth import Growth, fit_growth
@@ -46,7 +47,7 @@ P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
 
 @dataclass(frozen=True)
 class Speed:
-    """Latency in ms.
+    """Latency in ms; with batches, of a whole one.
 
     Attributes:
         mean: with its 95 % interval, or with the band where it is not measured.
@@ -181,6 +182,7 @@ class _Pair:
         target: Target,
     ) -> None:
         self._names = {"method": method, "variant": variant}
+        self._batch = Variant.of(variant).batch
         self._counts = counts_for(counts, tables.measured, target.device_type)
         self._target = target
         ran = _ran_at(tables.runtime, method, variant)
@@ -219,6 +221,7 @@ class _Pair:
             "line_scan": sensor.line_scan,
             "megapixels": sensor.megapixels,
             **self._names,
+            "batch": self._batch,
             "sensor_resolution": str(asked),
             "resolution": str(asked if need is None else need.resolution),
             "verdict": verdict,
@@ -227,7 +230,7 @@ class _Pair:
             **_need_values(need, target),
             "device": target.device,
             "hardware": target.hardware,
-            **_speed_values(None if isinstance(speed, str) else speed),
+            **_speed_values(None if isinstance(speed, str) else speed, self._batch),
             "latency_problem": speed if isinstance(speed, str) else None,
         }
 
@@ -287,7 +290,7 @@ def _need_values(need: Need | None, target: Target) -> dict[str, Any]:
     }
 
 
-def _speed_values(speed: Speed | None) -> dict[str, Any]:
+def _speed_values(speed: Speed | None, batch: int) -> dict[str, Any]:
     if speed is None:
         names = ("latency_ms", "latency_low_ms", "latency_high_ms", "latency_p99_ms",
                  "latency_p99_low_ms", "latency_p99_high_ms", "images_per_second",
@@ -301,7 +304,7 @@ def _speed_values(speed: Speed | None) -> dict[str, Any]:
         "latency_p99_ms": p99[0],
         "latency_p99_low_ms": p99[1],
         "latency_p99_high_ms": p99[2],
-        "images_per_second": 1e3 / speed.mean.value,
+        "images_per_second": batch * 1e3 / speed.mean.value,
         "latency_basis": speed.basis,
         "latency_factor_pixels": speed.factor,
         "images": speed.images,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
 from adscale.tables import (
@@ -21,8 +21,9 @@ from adscale.tables import (
     real,
     text,
 )
+from adscale.variant import Variant
 
-from ..columns import METHOD, RUN
+from ..columns import BATCH, METHOD, RUN
 from ..commands.arguments import json_text, positive
 from ..measured_memory_table import MEASURED_MEMORY
 from ..memory_table import MEMORY, MEMORY_METHODS
@@ -54,6 +55,7 @@ FEASIBILITY = Table(
         flag("line_scan", means="whether it is a line-scan sensor"),
         real("megapixels", means="its pixels in millions", unit="MP"),
         METHOD,
+        BATCH,
         text("sensor_resolution", means="its image: width × height, or, where only its megapixels "
              "are given, the square with as many pixels, rounded up"),
         text("resolution", means="that is judged: the same, or the next larger one at which the "
@@ -72,16 +74,17 @@ FEASIBILITY = Table(
         text("device", "hardware", means="the device whose runs and latency are used, and its "
              "model; null: none"),
         real("latency_ms", "latency_low_ms", "latency_high_ms", means="mean latency with its 95 % "
-             "interval, or, where it was not measured, the prediction with its band"),
+             "interval, or, where it was not measured, the prediction with its band; with batches "
+             "that of a whole one"),
         real("latency_p99_ms", "latency_p99_low_ms", "latency_p99_high_ms",
              means="the same of the 99th percentile, null for too few images (67)"),
-        real("images_per_second", means="1000 / `latency_ms`: one image after the other, with "
-             "nothing overlapped", unit="1/s"),
+        real("images_per_second", means="1000 · `batch` / `latency_ms`: one image, or batch, after "
+             "the other, with nothing overlapped", unit="1/s"),
         text("latency_basis", means="`measured`, `interpolated`, `extrapolated`"),
         real("latency_factor_pixels", means="pixels over those of the largest measured "
              "resolution; 1 where it was measured", unit=""),
-        integer("images", means="measured images of the run; of the runs that a law was fitted "
-                "to, the fewest"),
+        integer("images", means="measured images of the run, a batch counts as one; of the runs "
+                "that a law was fitted to, the fewest"),
         text("latency_verdict", means="`steady`, or the other verdicts of these runs"),
         text("latency_problem", means="why there is no latency"),
     ),
@@ -98,19 +101,25 @@ extrapolated, as ``latency_basis`` says.""",
 
 FEASIBILITY_LIMITS = Table(
     name="feasibility_limits",
-    row="the largest sensor of a GPU, the smallest GPU of a sensor",
+    row="the largest sensor of a GPU, the smallest GPU of a sensor, the largest batch of both",
     columns=join(
-        text("limit", means="`largest sensor` of a GPU or of a CPU device, or `smallest GPU` of a "
-             "sensor, by its memory"),
+        text("limit", means="`largest sensor` of a GPU or of a CPU device, `smallest GPU` of a "
+             "sensor, or `largest batch` of both, by its memory; the last where a method was "
+             "counted in several batches of an implementation and precision"),
         text("gpu", "sensor", means="which; the one that was looked for is null if none fits for "
              "certain"),
         METHOD,
+        integer("batch", means="of the variant: the largest of those counted that fits for "
+                "certain; null if none does, and the variant is then that of one image"),
+        real("images_per_second", means="of a `largest batch`, where it was measured at this very "
+             "image on this GPU, as in `feasibility.csv`", unit="1/s"),
     ),
     category="Feasibility",
-    contents="largest sensor, smallest GPU",
-    caption="""The largest sensor of each GPU, and the smallest GPU of each sensor.
+    contents="largest sensor, smallest GPU, largest batch",
+    caption="""The largest sensor of each GPU, the smallest GPU of each sensor, and the largest
+batch of both.
 
-By memory alone, as in ``feasibility.csv``; no clock.""",
+By memory alone, as in ``feasibility.csv``; images per second where they were measured.""",
     page="feasibility.md",
 )  # fmt: skip
 
@@ -154,7 +163,7 @@ def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataF
 
 
 def limits_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The largest sensor of each GPU and the smallest GPU of each sensor.
+    """The largest sensor of each GPU, the smallest GPU of each sensor, the largest batch of both.
 
     Args:
         table: rows of `FEASIBILITY`.
@@ -165,7 +174,7 @@ def limits_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     from ..tables import make_table
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (method, variant), of_method in table.groupby(["method", "variant"], sort=False):
         on_gpus = of_method[of_method["device_type"] == "cuda"]
         for limit, by, other, among in (
@@ -175,8 +184,45 @@ def limits_table(table: pd.DataFrame) -> pd.DataFrame:
             for name, of_one in among.groupby(by, sort=False):
                 best = _extreme(of_one[of_one["verdict"] == "fits"], other)
                 row = {"limit": limit, by: name, other: best, "method": method, "variant": variant}
-                rows.append({column: row.get(column) for column in FEASIBILITY_LIMITS.schema})
-    return make_table(rows, FEASIBILITY_LIMITS.schema)
+                rows.append({**row, "batch": Variant.of(str(variant)).batch})
+    rows += largest_batches(table.to_dict("records"))
+    columns = FEASIBILITY_LIMITS.schema
+    return make_table([{one: row.get(one) for one in columns} for row in rows], columns)
+
+
+def largest_batches(rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """The largest batch that fits for certain, of each method counted in several batches.
+
+    Args:
+        rows: of `FEASIBILITY`.
+
+    Returns:
+        Values of `FEASIBILITY_LIMITS`, by method, GPU and sensor in their given order.
+    """
+    ways: dict[tuple[Any, ...], dict[int, Mapping[Any, Any]]] = {}
+    for row in rows:
+        variant = Variant.of(row["variant"])
+        key = (row["method"], variant.of_one_image, row["gpu"], row["sensor"])
+        ways.setdefault(key, {})[variant.batch] = row
+    found = []
+    for (method, one_image, gpu, sensor), batches in ways.items():
+        if len(batches) == 1:
+            continue
+        batch = max((n for n, row in batches.items() if row["verdict"] == "fits"), default=None)
+        best = {} if batch is None else batches[batch]
+        is_measured = best.get("latency_basis") == "measured"
+        found.append(
+            {
+                "limit": "largest batch",
+                "gpu": gpu,
+                "sensor": sensor,
+                "method": method,
+                "variant": str(replace(one_image, batch=batch or 1)),
+                "batch": batch,
+                "images_per_second": best["images_per_second"] if is_measured else None,
+            }
+        )
+    return found
 
 
 def _extreme(fit: pd.DataFrame, what: str) -> str | None:

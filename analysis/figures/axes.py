@@ -87,13 +87,13 @@ def size_ticks(axes: Axes, rows: pd.DataFrame, most: int) -> None:
 
 
 SIDE = "side of the image in px"
-WIDTH_HEIGHT = "width x height of the image in px"
+WIDTH_HEIGHT = "width × height of the image in px"
 """Label of an axis with resolutions as ticks, where not all images are squares."""
 
 SIDE_OF_PIXELS = "square root of the pixels (of a square its side) in px"
 """Label of an axis over the side, where not all images are squares."""
 
-FEW = 4
+FEW = 6
 """So many widths and heights have room beside each other."""
 
 
@@ -122,7 +122,13 @@ Floats: TypeAlias = "npt.NDArray[np.float64]"
 HEIGHT_MM = 85
 LOWEST = 1e-12
 """Stands for 0, below every edge of a logarithmic axis."""
-PAPER_MODEL = "second-degree least-squares fit over the side length (the paper's model)"
+
+
+def paper_model(rows: pd.DataFrame) -> str:
+    """What the paper's model is, in words; of images that are no squares its side is √pixels."""
+    squares = all(size.is_square for size in images_in(rows))
+    over = "the side length" if squares else "the square root of the pixels"
+    return f"second-degree least-squares fit over {over} (the paper's model)"
 
 
 def scaling_axes(figure: Figure, label: str, rows: pd.DataFrame, *, with_pixels: bool) -> Axes:

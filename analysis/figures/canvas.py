@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 import textwrap
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from adscale.config_file import FigureStyle
 from adscale.errors import ArgumentError
 from adscale.files import write_output
-from adscale.models import checked
+from adscale.models import checked, read_json
 
 from ..numbers import known, unsigned_zero
 
@@ -72,8 +71,8 @@ class Style:
         if text is None:
             return cls()
         try:
-            given = json.loads(text)
-        except json.JSONDecodeError as error:
+            given = read_json(text)
+        except ValueError as error:
             allowed = ", ".join(one.name for one in fields(FigureStyle))
             raise ArgumentError("--style", str(error), f"give a JSON object of {allowed}") from None
         chosen = checked(FigureStyle, given, "--style")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from adscale.variant import Variant
+
 from ..numbers import percent
 from ..runtime_table import COSTLY_RANGES, MUCH_SLOWER
 from ..statistics.unseen import unseen_words
@@ -31,8 +33,28 @@ def measured_on(rows: pd.DataFrame) -> str:
     collector = f", collector {' / '.join(recorded)}" if recorded else ""
     return (
         f"{clock}, measured on {hardware} (device “{device}”){collector}, "
-        f"batch 1, {sample_size(rows)}"
+        f"{batch_words(rows)}{_per_words(rows)}, {sample_size(rows)}"
     )
+
+
+def batch_words(rows: pd.DataFrame) -> str:
+    """``batch 1``, or the batches of several variants."""
+    return f"batch {' / '.join(map(str, batches_in(rows)))}"
+
+
+def batches_in(rows: pd.DataFrame) -> list[int]:
+    """The batches of a table's variants, each once."""
+    return sorted({Variant.of(str(name)).batch for name in rows["variant"].dropna().unique()})
+
+
+def _per_words(rows: pd.DataFrame) -> str:
+    """Of what a time is, where that is no single image; nothing where it is."""
+    if batches_in(rows) == [1]:
+        return ""
+    is_latency = rows["clock"] == "latency"
+    if is_latency.all():
+        return ", times of whole batches"
+    return f", times per image{', latencies of whole batches' if is_latency.any() else ''}"
 
 
 def sample_size(rows: pd.DataFrame) -> str:
@@ -42,7 +64,8 @@ def sample_size(rows: pd.DataFrame) -> str:
         return "no image measured"
     images, processes = _span(measured["images"]), _span(measured["processes"].fillna(1))
     several = "" if processes == "1" else f" in {processes} processes"
-    return f"mean of n = {images} image{'' if images == '1' else 's'}{several}"
+    one, more = ("image", "images") if batches_in(rows) == [1] else ("batch", "batches")
+    return f"mean of n = {images} {one if images == '1' else more}{several}"
 
 
 def _span(numbers: pd.Series) -> str:

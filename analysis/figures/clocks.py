@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adscale.figures import FigureKind
+from adscale.variant import Variant
 
 from ..columns import BY_SIZE, images_in
 from ..runtime_table import RUNTIME
@@ -33,6 +34,7 @@ from .canvas import (
 )
 from .captions import (
     STATUS_WORDS,
+    batches_in,
     measured_on,
     out_of_memory,
     sample_size,
@@ -92,7 +94,7 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
         style: sizes and fonts.
     """
     first = runtime.iloc[0]
-    inside = runtime[runtime["role"].isin(["submodule", "image"])]
+    inside = _per_image(runtime[runtime["role"].isin(["submodule", "image"])])
     measured = inside[inside["clock"].isin(LOOKS) & inside["mean_ms"].notna()]
     parts = list(dict.fromkeys(inside["submodule"]))
     named = {key: text for key, text in NAMES[first["device_type"]].items()
@@ -107,6 +109,19 @@ def clocks(runtime: pd.DataFrame, style: Style) -> Drawing:
     _add_legend(figure, named, style)
     name = f"clocks_{first['device']}_{first['method']}_{first['variant']}"
     return Drawing(name, figure, measured.assign(basis="measured"))
+
+
+def _per_image(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with latencies per image, too: those of batches over their images."""
+    import pandas as pd
+
+    batches = rows["variant"].map(lambda text: Variant.of(text).batch)
+    is_whole = (rows["clock"] == "latency") & (batches > 1)
+    if not is_whole.any():
+        return rows
+    times = [name for name in rows.columns if name.endswith("_ms")]
+    per_image = rows[times].div(batches, axis=0).where(is_whole, rows[times])
+    return pd.concat([rows.drop(columns=times), per_image], axis=1)[rows.columns]
 
 
 def _draw_part(axes: Axes, part: str, rows: pd.DataFrame) -> None:
@@ -142,6 +157,10 @@ def _add_legend(figure: Figure, named: dict[str, str], style: Style) -> None:
         figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
+def _what(rows: pd.DataFrame) -> str:
+    return "an image" if batches_in(rows) == [1] else "a batch, over its images,"
+
+
 def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
     first = inside.iloc[0]
     profiled = measured[measured["clock"] != "latency"]
@@ -150,8 +169,8 @@ def _caption(inside: pd.DataFrame, measured: pd.DataFrame) -> str:
     said += f"{measured_on(inside if profiled.empty else profiled)}."
     if not unprofiled.empty:
         said += (
-            " Latency: from the start of an image until the device is done, in a pass of its own "
-            f"without a profiler, {sample_size(unprofiled)}."
+            f" Latency: from the start of {_what(unprofiled)} until the device is done, in a pass "
+            f"of its own without a profiler, {sample_size(unprofiled)}."
         )
     if first["device_type"] == "cuda":
         said += HYPOTHESIS
@@ -191,6 +210,10 @@ WIDTH = 0.78
 """The height of a bar."""
 
 
+def _latency_label(points: pd.DataFrame) -> str:
+    return f"latency per {'image' if batches_in(points) in ([], [1]) else 'batch'} in ms"
+
+
 def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
     """End-to-end latency of all methods over the resolution, on one device in one variant.
 
@@ -208,7 +231,7 @@ def scaling_latency(runtime: pd.DataFrame, style: Style) -> Drawing:
         f"{slowed_down(runtime)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
-    axes = scaling_axes(figure, "latency per image in ms", points, with_pixels=True)
+    axes = scaling_axes(figure, _latency_label(points), points, with_pixels=True)
     measured = points[points["status"] == "ok"]
     for number, (method, group) in enumerate(measured.groupby("method", sort=False)):
         draw_points(axes, group, number, str(method))
@@ -267,7 +290,7 @@ def latency_parts(runtime: pd.DataFrame, style: Style) -> Drawing:
             base += heights
     hatch_unsteady(axes, is_unsteady(whole).tolist(), base.tolist())
     _mark_end_to_end(axes, whole, base)
-    axes.set_ylabel("time per image in ms")
+    axes.set_ylabel(f"time per {'image' if batches_in(rows) == [1] else 'batch'} in ms")
     axes.yaxis.set_major_formatter(plain_number)
     axes.margins(y=0.14)
     axes.set_ylim(bottom=0)  # an interval of few images may reach below

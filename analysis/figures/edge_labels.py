@@ -213,7 +213,7 @@ def hardware_words(hardware: Hardware, largest_px: int) -> str:
         words += " Unified memory is shared with the CPU and its operating system."
     if hardware.sensors:
         words += (
-            " Dotted vertical lines: square images with as many pixels as these sensors have."
+            " Dotted vertical lines: sensors, at the square root of their pixels."
             f"{_beyond_words([s for s in hardware.sensors if s.side_px > largest_px], largest_px)}"
         )
     return words

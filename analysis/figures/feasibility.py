@@ -10,6 +10,7 @@ from adscale.figures import FigureKind
 
 from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
+from .captions import batch_words, batches_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,8 +126,7 @@ def _draw(
     axes.set_xlim(-0.5, len(sensors) - 0.5)
     axes.set_ylim(len(gpus) - 0.5, -0.5)
     small = style.font_pt - 2
-    columns = zip(sensors["sensor"], sensors["megapixels"], strict=True)
-    labels = [f"{name}, {size:.3g} MP" for name, size in columns] if with_sensors else []
+    labels = [_sensor_name(one) for one in sensors.to_dict("records")] if with_sensors else []
     axes.set_xticks(range(len(sensors)), labels or [""] * len(sensors), rotation=90, fontsize=small)
     names = [_gpu_name(gpu) for gpu in gpus.to_dict("records")] if with_gpus else []
     axes.set_yticks(range(len(gpus)), names or [""] * len(gpus), fontsize=small)
@@ -139,6 +139,15 @@ def _draw(
             axes.axvline(border - 0.5, color="white", linewidth=0.8, zorder=2)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _sensor_name(sensor: Mapping[Hashable, Any]) -> str:
+    """Its name with width and height, or with its megapixels where only these are known."""
+    import pandas as pd
+
+    if pd.isna(sensor["sensor_width_px"]):
+        return f"{sensor['sensor']}, {sensor['megapixels']:.3g} MP"
+    return f"{sensor['sensor']}, {sensor['sensor_resolution']}"
 
 
 def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
@@ -193,11 +202,19 @@ def _caption(table: pd.DataFrame) -> str:
         f"{most:g} GiB of it."
     )
     return (
-        f"{table['variant'].iloc[0]}: does an image of the sensor, with its width and height, "
-        "fit into the memory of the GPU? Counted at batch 1 in 32-bit floats, with the "
+        f"{table['variant'].iloc[0]}: {_question(table)}, with its width and height, "
+        "fit into the memory of the GPU? Counted at "
+        f"{batch_words(table)} in 32-bit floats, with the "
         f"context of the process{context} and {reserve}, or seen where it was run. Where a "
         "method does not run at them, the image is padded to the next at which it runs."
         f"{shared if unified.any() else ''}{_rates(table)}"
+    )
+
+
+def _question(table: pd.DataFrame) -> str:
+    (batch,) = batches_in(table) or [1]
+    return (
+        f"do {batch} images of the sensor at once" if batch > 1 else "does an image of the sensor"
     )
 
 

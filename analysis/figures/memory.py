@@ -25,7 +25,7 @@ from .canvas import (
     new_figure,
     submodule_colour,
 )
-from .captions import incomplete, not_counted, on_device
+from .captions import batch_words, incomplete, not_counted, on_device
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from .shares import shown_rows, shown_words
 
@@ -63,11 +63,11 @@ def memory_peak(memory: pd.DataFrame, methods: pd.DataFrame, style: Style) -> Dr
     data = _columns(memory, methods)
     caption = (
         f"{first['method']}, {first['variant']}: memory on {on_device(memory)} counted, not "
-        "measured, at batch 1 in 32-bit floats. Above: the largest sum of tensors alive at once in "
-        "each submodule, and what the device must hold. Below: what it holds when each submodule "
-        "is at its peak, in per cent of that: the submodule that reaches 100 % decides. Kept from "
-        "before: alive when the submodule begins."
-        f"{not_counted(methods)}{shown_words(images_in(memory))}{incomplete(memory)}"
+        f"measured, at {batch_words(memory)} in 32-bit floats. Above: the largest sum of tensors "
+        "alive at once in each submodule, and what the device must hold. Below: what it holds "
+        "when each submodule is at its peak, in per cent of that: the submodule that reaches 100 "
+        "% decides. Kept from before: alive when the submodule "
+        f"begins.{not_counted(methods)}{shown_words(images_in(memory))}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top: Axes
@@ -208,13 +208,13 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     parts = judged[judged["submodule"] != WHOLE_METHOD]
     last = parts.groupby(["quantity", "method", "submodule"], sort=False).tail(1)
     caption = (
-        f"{variant}: memory on {on_device(memory)} at batch 1 in 32-bit floats. Peak: the largest "
-        "sum of tensors alive at once; activations: outputs of all layers that own parameters "
-        "(paper, equation 3). Points: counted exactly, no image is run. Lines: second-degree "
-        "least-squares fit over the side length (the paper's model) through the filled points, "
-        "dashed where extrapolated. Percentages: error of the extrapolation at the last point, "
-        f"{_span_words(last['at_px'])}. Submodules of which nothing is counted have no curve."
-        f"{incomplete(memory)}"
+        f"{variant}: memory on {on_device(memory)} at {batch_words(memory)} in 32-bit floats. "
+        "Peak: the largest sum of tensors alive at once; activations: outputs of all layers that "
+        "own parameters (paper, equation 3). Points: counted exactly, no image is run. Lines: "
+        "second-degree least-squares fit over the side length (the paper's model) through the "
+        "filled points, dashed where extrapolated. Percentages: error of the extrapolation at the "
+        f"last point, {_span_words(last['at_px'])}. Submodules of which nothing is counted have no "
+        f"curve.{incomplete(memory)}"
     )
     methods = list(dict.fromkeys(memory["method"]))
     columns = len(PANELS) if style.width_mm >= TWO_COLUMNS_FROM_MM else 1

@@ -84,17 +84,7 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     import numpy as np
 
     first = implementations.iloc[0]
-    images = implementations[["reference_images", "optimized_images"]]
-    has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
-    caption = (
-        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
-        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
-        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
-        f"{first['hardware']} (device “{first['device']}”), batch 1, n = {_range(images)} images. "
-        "The two were measured one after the other: a drift of the machine is not in the interval."
-        f"{_unsteady_words(implementations)}"
-    )
-    figure = new_figure(style, HEIGHT_MM, caption)
+    figure = new_figure(style, HEIGHT_MM, _ratio_caption(implementations))
     axes = figure.subplots()
     axes.axhline(1, color="#555555", linewidth=0.8, zorder=1)
     ends = []
@@ -126,10 +116,34 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     return Drawing(name, figure, implementations.assign(basis="measured"))
 
 
+def _ratio_caption(implementations: pd.DataFrame) -> str:
+    first = implementations.iloc[0]
+    images = implementations[["reference_images", "optimized_images"]]
+    has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
+    return (
+        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
+        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
+        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
+        f"{first['hardware']} (device “{first['device']}”), {_batch_words(implementations)}, n = "
+        f"{_range(images)} {'images' if first['batch'] == 1 else 'batches'}. "
+        "The two were measured one after the other: a drift of the machine is not in the interval."
+        f"{_unsteady_words(implementations)}"
+    )
+
+
 def _worse(rows: pd.DataFrame) -> pd.Series:
     """The verdict of the implementation that was not steady; that of the reference if both."""
     optimized = rows["optimized_verdict"]
     return rows["reference_verdict"].where(rows["reference_verdict"] != "steady", optimized)
+
+
+def _batch_words(implementations: pd.DataFrame) -> str:
+    """The batches of both sides, and what is compared where there are any."""
+    batch, others = implementations["batch"].iloc[0], implementations["reference_batch"].unique()
+    if batch == 1:
+        return "batch 1"
+    of_one = f" against batch {' or '.join(map(str, sorted(others)))} of the reference"
+    return f"batch {batch}{'' if list(others) == [batch] else of_one}, times per image"
 
 
 def _unsteady_words(implementations: pd.DataFrame) -> str:

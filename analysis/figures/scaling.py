@@ -16,17 +16,18 @@ from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
 from .axes import (
     HEIGHT_MM,
-    PAPER_MODEL,
     WHOLE_IMAGE,
     draw_law,
     draw_paper_model,
     draw_paper_model_beside,
     finish,
+    paper_model,
     scaling_axes,
 )
 from .canvas import Drawing, Style, add_legend, method_look, new_figure
 from .captions import (
     band_words,
+    batch_words,
     incomplete,
     measured_on,
     not_counted,
@@ -80,9 +81,9 @@ def scaling_runtime(
     sensors = Hardware((), hardware.sensors)
     largest_px = _end_of_lines(drawn)
     lines = (
-        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {PAPER_MODEL}"
+        f"Lines: laws of growth (fits.csv), {_law_words(shown)}; dotted: {paper_model(points)}"
         if drawn["band_low"].notna().any()
-        else f"Lines: {PAPER_MODEL}"
+        else f"Lines: {paper_model(points)}"
     )
     caption = (
         f"{variant}: {measured_on(points)}{uncertainty(points)}. {lines}; dashed where "
@@ -181,10 +182,11 @@ def scaling_memory(
         & (curves["submodule"] == WHOLE_METHOD)
     ]
     caption = (
-        f"{variant}: memory at batch 1 in 32-bit floats: parameters, buffers and the outputs of "
-        "all layers that own parameters (paper, equations 1 to 3). Points: counted exactly at "
-        f"every resolution shown, no image is run. Lines: {PAPER_MODEL} through the filled points; "
-        f"dashed where extrapolated.{hardware_words(hardware, largest_px)}{incomplete(memory)}"
+        f"{variant}: memory at {batch_words(memory)} in 32-bit floats: parameters, buffers and the "
+        "outputs of all layers that own parameters (paper, equations 1 to 3). Points: "
+        "counted exactly at every resolution shown, no image is run. Lines: "
+        f"{paper_model(memory)} through the filled points; dashed where extrapolated."
+        f"{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     axes = scaling_axes(figure, "memory in GiB", memory, with_pixels=not hardware.sensors)
@@ -217,9 +219,9 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     """
     variant, largest_px = memory["variant"].iloc[0], math.ceil(memory["side_px"].max())
     caption = (
-        f"{variant}: memory that {on_device(memory)} must hold at batch 1 in 32-bit floats: "
-        "parameters, buffers, the image, the largest sum of tensors alive at once, and what "
-        "libraries take. Points: counted exactly, no image is run; lines join them."
+        f"{variant}: memory that {on_device(memory)} must hold at {batch_words(memory)} in 32-bit "
+        "floats: parameters, buffers, the image, the largest sum of tensors alive at once, and "
+        "what libraries take. Points: counted exactly, no image is run; lines join them."
         f"{not_counted(memory)}{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
@@ -298,8 +300,8 @@ def _energy_caption(runs: pd.DataFrame, shown: pd.DataFrame) -> str:
     how = "without a profiler" if shown["pass"].eq("latency").any() else "with its profiler"
     size = sample_size(shown.assign(images=shown["measured_images"], processes=1))
     return (
-        f"{what}, measured on {where} {how}, batch 1, {size}. A point for each process, with the "
-        "largest error from the steps of the GPU's counter; lines join means."
+        f"{what}, measured on {where} {how}, {batch_words(runs)}, {size}. A point for each "
+        "process, with the largest error from the steps of the GPU's counter; lines join means."
         f"{settings_words(shown)}{unsteady_words(shown)}{out_of_memory(runs)}"
     )
 

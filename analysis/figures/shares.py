@@ -26,6 +26,7 @@ from .canvas import (
 )
 from .captions import (
     STATUS_WORDS,
+    batch_words,
     costly_ranges,
     incomplete,
     measured_on,
@@ -138,11 +139,11 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     stack.insert(0, PARAMETERS, held / MIB)
     stack = stack.loc[:, stack.any()]  # what owns no layer has nothing to show
     caption = (
-        f"{first['method']}, {first['variant']}: memory counted, not measured, at batch 1 in "
-        "32-bit floats. Parameters and buffers, and the sum of the outputs of all layers that own "
-        "parameters (paper, equations 1 to 3). Not all of these are alive at once, and what layers "
-        "without parameters put out is not in it."
-        f"{shown_words(images_in(memory))}{incomplete(memory)}"
+        f"{first['method']}, {first['variant']}: memory counted, not measured, at "
+        f"{batch_words(memory)} in 32-bit floats. Parameters and buffers, and the sum of the "
+        "outputs of all layers that own parameters (paper, equations 1 to 3). Not all of these "
+        "are alive at once, and what layers without parameters put out is not in "
+        f"it.{shown_words(images_in(memory))}{incomplete(memory)}"
     )
     figure = new_figure(style, HEIGHT_MM, caption)
     top = _stacks(figure, stack, "memory in MiB", style)

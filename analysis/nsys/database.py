@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from adscale.errors import ProfileError
+from adscale.errors import ProfileError, reason_of, remedy_of
 from adscale.files import note_input
 
 from .bulk import Advance, Field, Query, Reader, connect, read_columns, read_only
@@ -263,8 +263,9 @@ def _check_file(path: Path) -> None:
             header = file.read(100)
         size_bytes = path.stat().st_size
     except OSError as error:
-        what = f"the profile cannot be opened ({error.strerror})"
-        raise ProfileError(path, what, "name the .sqlite file of an nsys export") from error
+        what = f"the profile cannot be opened ({reason_of(error)})"
+        remedy = remedy_of(error, "name the .sqlite file of an nsys export")
+        raise ProfileError(path, what, remedy) from error
     if not header:
         raise ProfileError(path, "the profile is empty", _REMEDY)
     if not header.startswith(_MAGIC):

@@ -179,7 +179,7 @@ def _of_process(process: Run) -> pd.DataFrame:
     file = process.path.with_name("kernels.parquet")
     remedy = "make it again with python -m analysis attribute … --kernel-table"
     table, _ = read_parquet(file, RUN_KERNEL_COLUMNS, remedy)
-    images = process.measured_images
+    images = process.measured_images * process.batch
     return table.assign(
         launches_per_image=table["launches"] / images, ms_per_image=table["total_ms"] / images
     )

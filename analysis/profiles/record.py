@@ -10,6 +10,7 @@ from adscale.devices import DeviceType
 from adscale.files import read_record
 from adscale.resolution import Resolution
 from adscale.run_record import MeasuredMemory, RunRecord, Status
+from adscale.variant import Variant
 
 from ..columns import size_values
 
@@ -56,8 +57,13 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """Implementation and precision."""
-        return self.record.request.variant
+        """Implementation and precision, and the batch where there is one."""
+        return str(self.record.request.variant)
+
+    @property
+    def batch(self) -> int:
+        """Images of one inference, and so of one `image` range."""
+        return self.record.request.variant.batch
 
     @property
     def resolution(self) -> Resolution:
@@ -128,9 +134,9 @@ class Run:
         return self.record.memory
 
     @property
-    def key(self) -> tuple[str, str, str, Resolution]:
+    def key(self) -> tuple[str, str, Variant, Resolution]:
         """The key that tells this run from the others of a study."""
-        return self.device, self.method, self.variant, self.resolution
+        return self.device, self.method, self.record.request.variant, self.resolution
 
     @property
     def name(self) -> str:
@@ -146,6 +152,7 @@ class Run:
             "hardware": self.hardware,
             "method": self.method,
             "variant": self.variant,
+            "batch": self.batch,
             **size_values(self.resolution),
         }
 

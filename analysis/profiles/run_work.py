@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adscale.errors import ProfileError
+from adscale.methods.foreign import is_foreign
 from adscale.names import DOMAIN, IMAGE
 
 from ..attribution.nesting import Nesting
@@ -34,6 +35,7 @@ _NVTX_IS_NEWER = (
     "(nvtx 0.2.12 and later record nothing under nsys 2023.4.4)"
 )
 _MEND_SOMETIMES = "name submodules that run in each image (docs/own-methods.md, `submodules`), or "
+_MEND_ENDING = "have the method not end its process (os._exit, a signal), then "
 _MEND_NVTX = "pin nvtx==0.2.11 or install a newer nsys-cli, then "
 
 
@@ -180,7 +182,8 @@ def _check_none_lost(of_run: RunWork) -> None:
     lost = [kind for kind in profile.capture.lost if kind in ("NVTX", "CUDA")]
     if lost:
         what = f"not all {' and '.join(lost)} events of this run were recorded (nsys says so)"
-        raise ProfileError(profile.path, what, run.remeasure)
+        mend = _MEND_ENDING if is_foreign(run.record.request.target) else ""
+        raise ProfileError(profile.path, what, f"{mend}{run.remeasure}")
     still_open = of_run.ranges.name[of_run.ranges.is_open].tolist()
     if still_open:
         what = f"{len(still_open)} ranges of this run were never closed, such as {still_open[0]}"

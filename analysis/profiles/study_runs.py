@@ -134,8 +134,8 @@ def altered_words(run: Run) -> str | None:
     if record.changed_switches:
         found.append(f"the method has changed torch: {', '.join(record.changed_switches)}")
     if record.first_convolution is not None:
-        precision = run.variant.rpartition("-")[2]
-        found.append(record.first_convolution.sentence(record.request.resolution, precision))
+        request = record.request
+        found.append(record.first_convolution.sentence(request.resolution, request.variant))
     return "; ".join(filter(None, found)) or None
 
 

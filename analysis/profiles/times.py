@@ -55,6 +55,8 @@ _SUMMED = [*_CLOCKS.values(), "kernels"]
 class PartTimes:
     """Times of one part of an image by one clock, in ms; several calls in an image are added up.
 
+    In batches all of it is of whole batches, as they were measured.
+
     Attributes:
         submodule: name of the part: a submodule, a range inside of one, `image`, a range around
             it, `end_to_end`.

@@ -115,10 +115,20 @@ def _about(runtime: pd.DataFrame) -> str:
     sizes = images_in(measured)
     return (
         f"{methods}, measured at {sizes[0].words} to {sizes[-1].words} px on {'; '.join(devices)}. "
-        "Batch 1. Kernel and host times tell what costs the time; latency, measured without a "
-        "profiler, tells whether it is fast enough. Memory is counted unless it is said to be "
-        "measured."
+        f"{_batches(measured)} Kernel and host times tell what costs the time; latency, measured "
+        "without a profiler, tells whether it is fast enough. Memory is counted unless it is "
+        "said to be measured."
     )
+
+
+def _batches(runtime: pd.DataFrame) -> str:
+    from ..figures.captions import batches_in
+
+    found = batches_in(runtime)
+    if found == [1]:
+        return "Batch 1."
+    named = ", ".join(map(str, found))
+    return f"Batches of {named} images: times are per image, latencies of whole batches."
 
 
 def _footer() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.resolution import Resolution
+from adscale.variant import Variant
 
 from ..columns import BY_SIZE
 from ..feasibility.rows import END_TO_END, LATENCY
@@ -138,7 +139,7 @@ LOST = {"out_of_memory": "ran out of memory", "predicted_out_of_memory": "left o
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method in a variant, and its time per image at one place.
+    """A method in a variant, and its time per image or batch at one place.
 
     Attributes:
         name: method and variant.
@@ -146,6 +147,7 @@ class Candidate:
         basis: `measured`, `interpolated` or `extrapolated`.
         images: measured images; of the runs that a law was fitted to, the fewest.
         verdict: `steady`, or the other verdicts of these runs.
+        of: what the time is of: `image`, or `batch of 8`.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Candidate:
     basis: str
     images: int
     verdict: str
+    of: str = "image"
 
     def words(self) -> str:
         """Name, time, uncertainty, basis and sample size."""
@@ -161,7 +164,7 @@ class Candidate:
         unsteady = "" if self.verdict == "steady" else f", not steady ({self.verdict})"
         rare = unseen_words(self.images)
         return (
-            f"{self.name}, {value} ms per image ({interval}; {self.basis}, "
+            f"{self.name}, {value} ms per {self.of} ({interval}; {self.basis}, "
             f"n = {self.images}{unsteady}; {rare})"
         )
 
@@ -264,12 +267,15 @@ def _candidate(row: Mapping[str, Any], times: str, verdict: str) -> Candidate:
         "ci95_low_ms", "ci95_high_ms"
     )  # fmt: skip
     low, high = (None if pd.isna(row[name]) else float(row[name]) for name in ends)
+    batch = Variant.of(row["variant"]).batch
+    is_whole = batch > 1 and LATENCY in (times, row.get("clock"))
     return Candidate(
         name=f"{row['method']} {row['variant']}",
         time_ms=Estimate(float(row[f"{times}_ms"]), low, high),
         basis=row["latency_basis"] if times == "latency" else "measured",
         images=int(row["images"]),
         verdict="not judged" if pd.isna(row[verdict]) else str(row[verdict]),
+        of=f"batch of {batch}" if is_whole else "image",
     )
 
 
@@ -286,7 +292,8 @@ def _words(best: Sequence[Candidate]) -> str:
     high, low = best[0].time_ms.high, second.time_ms.low
     apart = high is not None and low is not None and high < low
     told = "intervals apart" if apart else "not told apart"
-    return f"{first}; next {second.name} ({known(*second.time_ms)} ms), {told}"
+    per = f" per {second.of}" if second.of != best[0].of else ""
+    return f"{first}; next {second.name} ({known(*second.time_ms)} ms{per}), {told}"
 
 
 def _doubts(runs: pd.DataFrame, runtime: pd.DataFrame) -> str:

@@ -181,7 +181,7 @@ def read_folder(folder: RunFolder) -> RecordedRun | Finding:
     key = RunKey(
         device=request.device,
         method=request.method,
-        variant=request.variant,
+        variant=str(request.variant),
         resolution=request.resolution,
         process=request.process,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
+from adscale.models import read_json
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
 from adscale.resolution import Resolution, resolution_argument
@@ -36,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")
     parser.add_argument("--hardware", default=None, help="part of its name, or the run fails")
     parser.add_argument(
-        "--need", type=json.loads, default=None, help="what the run needs, where it was counted"
+        "--need", type=read_json, default=None, help="what the run needs, where it was counted"
     )
     parser.add_argument(
         "--counts", default=None, type=Path, help="where to leave counts that other runs take"

@@ -22,14 +22,15 @@ from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError,
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec, parse_variant
-from adscale.methods.spec import MethodSpec, Variant, check_countable
-from adscale.models import jsonable
+from adscale.methods.spec import MethodSpec, check_countable
+from adscale.models import jsonable, read_json
 from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
+from adscale.variant import NoVariantError, Variant
 
 from ..processes import run_forwarding
-from .study import add_method_arguments, find_method
+from .study import VARIANT_HELP, add_method_arguments, find_method
 
 MIB = 2**20
 GIGA = 10**9
@@ -57,7 +58,8 @@ def count_report(
         label: the user's name of the method.
         spec: of the method.
         settings: of the method, defaults filled in.
-        variant: its precision does not matter here: fp32 and TF32 both occupy four bytes.
+        variant: how it is computed, in which batch. Its precision does not matter here: fp32 and
+            TF32 both occupy four bytes.
         resolutions: of the image; each is counted once.
         device_type: see ``count_memory``.
         each: whether a resolution that cannot be counted is left out, and why is written down.
@@ -74,19 +76,16 @@ def count_report(
     for resolution in () if each or spec.foreign else asked:
         check_countable(spec, settings, resolution)
     count = partial(
-        count_memory,
-        spec,
-        settings,
-        implementation=variant.implementation,
-        device_type=device_type,
-    )
+        count_memory, spec, settings,
+        implementation=variant.implementation, batch=variant.batch, device_type=device_type,
+    )  # fmt: skip
     counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=label,
         target=spec.target,
         settings=settings,
-        variant=str(variant),
+        variant=variant,
         device_type=device_type,
         resolutions=counts,
         refused=refused,
@@ -131,8 +130,8 @@ def format_table(report: MemoryRecord) -> str:
     for one in report.refused:
         rows.append((str(one.resolution), "refused", *[""] * (len(HEAD) - 2)))
     head = (
-        f"{report.method} ({report.target}), {report.variant}, batch 1, counted for "
-        f"{report.device_type}"
+        f"{report.method} ({report.target}), {report.variant}, batch "
+        f"{report.variant.batch}, counted for {report.device_type}"
     )
     notes = [line for count in report.resolutions for line in _peak_words(count)]
     # of what depends on the resolution, what the last one has
@@ -198,7 +197,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--label", default=None, help="name in the output; --method is then a target"
     )
     parser.add_argument("--settings", default=None, help="settings as one JSON object")
-    parser.add_argument("--variant", default="reference-fp32")
+    parser.add_argument("--variant", default="reference-fp32", help=VARIANT_HELP)
     parser.add_argument(
         "--resolution",
         type=resolution_argument,
@@ -285,6 +284,10 @@ def _report(
 
 def _count_or_note(args: argparse.Namespace) -> int:
     """Counts in a process of its own: whatever ends that, a method of the user's has its record."""
+    try:
+        variant = Variant.of(args.variant)
+    except NoVariantError as error:
+        raise ConfigError("--variant", error.what, error.remedy) from None
     command = [word for word in sys.argv[1:] if word != "--keep-going"]
     with tempfile.TemporaryFile() as said:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -304,8 +307,8 @@ def _count_or_note(args: argparse.Namespace) -> int:
         schema_version=SCHEMA_VERSION,
         method=args.label,
         target=args.method,
-        settings=json.loads(args.settings),
-        variant=args.variant,
+        settings=read_json(args.settings),
+        variant=variant,
         device_type="cpu" if args.device_type == "cpu" else "cuda",
         resolutions=(),
         refused=tuple(RefusedCount(resolution, problem) for resolution in args.resolution),
@@ -329,8 +332,8 @@ def _find(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str, Any]]
 
 def _json_object(text: str) -> Mapping[str, Any]:
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as problem:
+        data = read_json(text)
+    except ValueError as problem:
         raise ConfigError("--settings", f"is no JSON ({problem})", "quote it") from problem
     if not isinstance(data, dict):
         raise ConfigError("--settings", "is no JSON object", 'write e.g. {"size": "S"}')

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from adscale.command_line import Switch
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.errors import ConfigError, OutputError
@@ -31,6 +32,7 @@ from adscale.request import (
     PRECISION_IMAGES,
     VARIABLE_NAME,
     Bayer,
+    Fit,
     RunRequest,
 )
 from adscale.resolution import resolution_argument
@@ -46,7 +48,7 @@ from ..lock import alone_in
 from ..study.checks import check_files_of_run
 from ..study.finished import counted_need, finish, is_measured
 from ..study.shared_counts import SharedCounts, shared_counts
-from .study import add_method_arguments, find_method
+from .study import VARIANT_HELP, add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -59,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resolution", type=resolution_argument, help="side length in px, or width x height"
     )
-    parser.add_argument("--variant", default="reference-fp32")
+    parser.add_argument("--variant", default="reference-fp32", help=VARIANT_HELP)
     parser.add_argument("--device", default="local", help="your name for the hardware")
     parser.add_argument("--device-type", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--gpu", default=None, help="UUID of the GPU; default: the first")
@@ -93,6 +95,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--page", type=int, default=None, metavar="N", help="page of files with several, from 1"
     )
+    parser.add_argument(
+        "--fit", choices=get_args(Fit), default=None,
+        help="how images get the aspect ratio of the resolution (default: the method's rule)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     _add_study_arguments(parser)
     parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
@@ -136,9 +142,12 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--warmup-images", type=int, default=3)
-    parser.add_argument("--measured-images", type=int, default=50)
-    parser.add_argument("--min-images", type=int, default=3)
+    batches = "; of a variant with batches, batches (default: %(default)s)"
+    parser.add_argument(
+        "--warmup-images", type=int, default=3, help=f"before the measured ones{batches}"
+    )
+    parser.add_argument("--measured-images", type=int, default=50, help=f"at most{batches}")
+    parser.add_argument("--min-images", type=int, default=3, help=f"at least{batches}")
     parser.add_argument("--time-budget-s", type=float, default=10.0, help="0: no limit")
     parser.add_argument(
         "--target-precision",
@@ -163,7 +172,7 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--latency",
-        action=argparse.BooleanOptionalAction,
+        action=Switch,
         default=True,
         help="run the images again without a profiler, in a process of its own (default: yes)",
     )
@@ -333,7 +342,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "threads": usable_cpus() if args.threads is None else args.threads,
         "images": args.images,
         "max_image_megapixels": args.max_image_megapixels,
-        "decoding": {"bit_depth": args.bit_depth, "bayer": args.bayer, "page": args.page},
+        "decoding": {name: getattr(args, name) for name in ("bit_depth", "bayer", "page", "fit")},
         "sampling": {
             "warmup_images": args.warmup_images,
             "measured_images": args.measured_images,

@@ -29,7 +29,6 @@ from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
 from adscale.files import output_file, write_output, write_text
 from adscale.methods.registry import (
-    Variant,
     all_specs,
     check_resolution,
     check_settings,
@@ -37,17 +36,23 @@ from adscale.methods.registry import (
     parse_variant,
 )
 from adscale.methods.spec import MethodSpec
-from adscale.models import json_schema
+from adscale.models import checked, json_schema, read_json
 from adscale.plan import plan_runs
-from adscale.resolution import Resolution, square
+from adscale.resolution import square
+from adscale.variant import Variant
 from adscale.yaml_text import parse_value, read_yaml
 
 from ..collectors.nsys import export_command, find_nsys
+from ..study.checks import MethodQuestion
 
 LISTED = square(256)
 """Any resolution that all of ours admit: their parameters do not depend on it."""
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
+VARIANT_HELP = (
+    "implementation-precision, such as optimized-fp32; optimized-fp32-b8: in batches of 8 images "
+    "(default: %(default)s)"
+)
 
 
 def add_methods_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -133,11 +138,12 @@ def _lines(spec: MethodSpec) -> list[str]:
     if schema["additionalProperties"]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
+    batches = "; each with -b2, -b3, … for batches" if spec.takes_batches else "; one image at once"
     return [
         f"{spec.target}: {spec.summary}",
         f"  submodules: {', '.join(spec.submodules) or 'the children of the network'}",
         f"  implementations: {', '.join(spec.implementations)}",
-        f"  variants: {', '.join(variants)}",
+        f"  variants: {', '.join(variants)}{batches}",
         f"  resolutions: {spec.supported_resolutions}",
         f"  parameters: {_parameters(spec)}",
         "  settings:",
@@ -166,16 +172,15 @@ def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
     parser.set_defaults(main=check_methods)
 
 
-QUESTION = ("label", "target", "settings", "resolutions", "variants")
-"""What is known of a method that is checked."""
-
-
 def check_methods(args: argparse.Namespace) -> int:
     """Prints the faults of all methods as one JSON list of place, fault and remedy."""
     try:
-        methods = [{key: one[key] for key in QUESTION} for one in json.loads(args.methods)]
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"is no list of methods ({type(error).__name__}: {error})"
+        asked = read_json(args.methods)
+        if not isinstance(asked, list):
+            raise ValueError("a list was expected")  # noqa: TRY004, TRY301 - told as no JSON
+        methods = [checked(MethodQuestion, one, f"check.{at}") for at, one in enumerate(asked)]
+    except ValueError as error:
+        what = f"is no list of methods ({error})"
         raise ConfigError("check", what, "the workflow asks it; there is nothing to do") from error
     with restored_streams(aside=True):
         faults = [fault for method in methods for fault in _faults(method)]
@@ -183,29 +188,28 @@ def check_methods(args: argparse.Namespace) -> int:
     return 0
 
 
-def _faults(method: Mapping[str, Any]) -> Iterator[UserError]:
+def _faults(method: MethodQuestion) -> Iterator[UserError]:
     from ..methods.foreign import depth_fault
     from ..methods.loading import load_method_class, resolve
 
-    where = f"methods.{method['label']}"
+    where = f"methods.{method.label}"
     try:
-        spec = resolve(get_spec(method["target"], where=f"{where}.target"))
-        settings = check_settings(spec, method["settings"], where=where)
+        spec = resolve(get_spec(method.target, where=f"{where}.target"))
+        settings = check_settings(spec, method.settings, where=where)
     except UserError as fault:
         yield fault
         return
-    for variant in method["variants"]:
+    for variant in method.variants:
         try:
             parse_variant(variant, spec, where=f"{where}.variants")
         except UserError as fault:
             yield fault
-    resolutions = [Resolution.of(one) for one in method["resolutions"]]
-    for resolution in resolutions:
+    for resolution in method.resolutions:
         try:
             check_resolution(spec, settings, resolution, where=f"{where}.resolutions")
         except UserError as fault:
             yield fault
-    depth = depth_fault(load_method_class(spec), settings, min(resolutions))
+    depth = depth_fault(load_method_class(spec), settings, min(method.resolutions))
     if depth is not None:
         place = depth.where.replace("settings", where)
         yield ConfigError(place, depth.what, depth.remedy)

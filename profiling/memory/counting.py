@@ -69,9 +69,10 @@ def count_memory(
     *,
     resolution: Resolution,
     implementation: str,
+    batch: int = 1,
     device_type: str = "cpu",
 ) -> MemoryCount:
-    """Counts one inference of a method.
+    """Counts one inference of a method, of one image or of a batch.
 
     Weights are not read: a checkpoint that fits has the sizes that are counted. A foreign method
     may need contents that are not there (a memory bank, a number read from a tensor): it is counted
@@ -83,6 +84,7 @@ def count_memory(
         settings: of the method, defaults filled in.
         resolution: of the image.
         implementation: such as ``reference``.
+        batch: images of the inference.
         device_type: ``cpu`` or ``cuda``: where the inference is thought to happen. No GPU is
             needed.
 
@@ -107,7 +109,8 @@ def count_memory(
             method = _built(spec, unread, resolution, implementation)
             held = take_contents(method, mode, device)
             trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
-            return _count(method, trace, spec, settings, resolution, device)
+            image = torch.empty(batch, 3, *resolution.shape, device=device)
+            return _count(method, trace, spec, settings, resolution, image)
 
 
 @contextmanager
@@ -181,9 +184,8 @@ def _count(
     spec: MethodSpec,
     settings: Mapping[str, Any],
     resolution: Resolution,
-    device: torch.device,
+    image: torch.Tensor,
 ) -> MemoryCount:
-    image = torch.empty(1, 3, *resolution.shape, device=device)
     missing = []
     try:
         trace.follow(image, counted_once=method.counted_once)
@@ -209,7 +211,7 @@ def _count(
         resolution=resolution,
         image_bytes=image_bytes,
         submodules=parts,
-        not_counted=(*NOT_COUNTED[device.type], *_copies(trace.recorder)),
+        not_counted=(*NOT_COUNTED[image.device.type], *_copies(trace.recorder)),
         incomplete="; ".join(missing) or None,
         needed_bytes=image_bytes + _needed_bytes(parts),
     )

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detection:
-    """The result of one inference."""
+    """The result of one inference of N images."""
 
     anomaly_map: torch.Tensor | None
-    """Shape (1, 1, height, width), float32, on the device of the inference or already on the host.
+    """Shape (N, 1, height, width), float32, on the device of the inference or already on the host.
     Of a network that was not made for anomaly detection: its output, or None."""
     score: torch.Tensor | None
-    """Scalar: how anomalous the image is as a whole; None where the method has none."""
+    """Shape (N,): how anomalous each image is as a whole; None where the method has none."""
 
 
 class Method(nn.Module, ABC):
@@ -53,6 +53,9 @@ class Method(nn.Module, ABC):
     growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
+    takes_batches: ClassVar[bool] = False
+    """Whether ``infer`` takes several images at once, and tells of each what it tells of it alone;
+    else there are no variants with batches."""
     settings: ClassVar[type[Any]] = NoSettings
     """Model of the settings, a dataclass of pydantic; every field has a default."""
     supported_resolutions: ClassVar[str] = "whatever is asked for"
@@ -110,6 +113,8 @@ class Method(nn.Module, ABC):
     def prepare(self, image: Image) -> torch.Tensor:
         """Resizes and normalises a decoded image as the method prescribes.
 
+        The images of a batch are prepared one by one and then joined, as data loaders do.
+
         Returns:
             Shape (1, 3, height, width), float32, on the CPU.
         """
@@ -119,7 +124,8 @@ class Method(nn.Module, ABC):
         """Runs one inference, each submodule in a range of its name.
 
         Args:
-            image: what ``prepare`` returned, on the method's device.
+            image: what ``prepare`` returned, on the method's device; of a batch of N images shape
+                (N, 3, height, width), where the method ``takes_batches``.
             annotate: opens a range. Every operation happens inside exactly one submodule's range.
         """
 

@@ -88,6 +88,7 @@ class ModuleMethod(Method):
         ConfigError: one of them cannot have one.
     """
 
+    takes_batches: ClassVar[bool] = True
     settings: ClassVar[type[Any]] = ModuleSettings
     supported_resolutions: ClassVar[str] = "what the network itself admits"
 
@@ -159,7 +160,7 @@ class ModuleMethod(Method):
         """Calls the network.
 
         Args:
-            image: shape (1, 3, height, width), float32.
+            image: shape (N, 3, height, width), float32.
             annotate: opens a range for each child of the network when it is called.
         """
         output = self._division(annotate, image)

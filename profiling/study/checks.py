@@ -11,10 +11,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from adscale.config import MethodConfig, StudyConfig, StudyConfigError
 from adscale.damage import damage
@@ -23,9 +26,10 @@ from adscale.digest import method_digest
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
 from adscale.methods.registry import check_files, get_spec
-from adscale.models import jsonable
+from adscale.models import CLOSED, Text, jsonable
 from adscale.plan_file import Plan
 from adscale.request import RunRequest
+from adscale.resolution import Resolution
 
 from .finished import NOTES, RESULTS, unfinished_measurements
 
@@ -43,6 +47,22 @@ def check_files_of_run(request: RunRequest) -> None:
         from ..images import check_folder  # numpy and Pillow come with it
 
         check_folder(Path(request.images), request.max_image_megapixels, request.decoding)
+
+
+def check_folders(folders: Iterable[Path]) -> None:
+    """Refuses a study in folders that cannot be written, of which Snakemake tells a traceback.
+
+    Args:
+        folders: that the study writes to, or makes.
+
+    Raises:
+        ConfigError: one cannot be written, or the one above it that is there.
+    """
+    for folder in folders:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)):
+            remedy = "see to its permissions, or start the study elsewhere; nothing was changed"
+            raise ConfigError(str(there), "is no folder that can be written", remedy)
 
 
 def check_named_files(study: StudyConfig) -> None:
@@ -178,6 +198,17 @@ def remove_damaged(files: Iterable[str]) -> None:
             file.unlink()
 
 
+@dataclass(frozen=True, config=CLOSED)
+class MethodQuestion:
+    """What ``python -m profiling check`` is asked of a method: will it do what a study wants?"""
+
+    label: Text
+    target: Text
+    settings: Mapping[str, Any]
+    resolutions: Annotated[tuple[Resolution, ...], Field(min_length=1)]
+    variants: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
 def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
     """Checks settings, resolutions and variants of all foreign methods of a study.
 
@@ -191,7 +222,7 @@ def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
     methods = [method for method in study.methods if method.spec.foreign]
     if not methods or importlib.util.find_spec("torch") is None:
         return
-    question = json.dumps([_question(method) for method in methods], sort_keys=True)
+    question = json.dumps([jsonable(_question(method)) for method in methods], sort_keys=True)
     code = "".join(method_digest(method.spec, "profiling.cli.study") for method in methods)
     key = hashlib.sha256(f"{question}{code}".encode()).hexdigest()[:16]
     file = cache / f"foreign-methods-{key}.json"
@@ -202,14 +233,14 @@ def check_foreign_methods(study: StudyConfig, cache: Path) -> None:
         raise StudyConfigError([UserError(*fault) for fault in faults])
 
 
-def _question(method: MethodConfig) -> dict[str, Any]:
-    return {
-        "label": method.label,
-        "target": method.spec.target,
-        "settings": dict(method.settings),
-        "resolutions": [str(one) for one in method.resolutions],
-        "variants": method.variants,
-    }
+def _question(method: MethodConfig) -> MethodQuestion:
+    return MethodQuestion(
+        label=method.label,
+        target=method.spec.target,
+        settings=method.settings,
+        resolutions=tuple(method.resolutions),
+        variants=tuple(map(str, method.variants)),
+    )
 
 
 def _ask(question: str) -> str:

@@ -34,7 +34,8 @@ CPU_FLOP_PER_S = 1e10
 """Assumed rate of one thread."""
 
 IMAGE_S = 0.1
-"""Seconds of every image besides its computing: loading, launches, copies, the collector."""
+"""Seconds of every image besides its computing, also of each in a batch: loading, launches, copies,
+the collector."""
 
 START_S = 300
 """Starting Python and torch from a shared file system, building the method, closing the profile."""
@@ -76,7 +77,7 @@ class Cost(NamedTuple):
 
 
 class Count(NamedTuple):
-    """The count of one image, as in ``memory.json``."""
+    """The count of one inference, of all images of a batch, as in ``memory.json``."""
 
     flops: float
     needed_bytes: float
@@ -121,7 +122,7 @@ class Costs:
         on_gpu = request.device_type == "cuda"
         used_bytes = count.host_bytes if on_gpu else count.needed_bytes
         memory_bytes = LIBRARIES_BYTES + HEADROOM * used_bytes
-        image_s = IMAGE_S + count.flops / _flop_per_s(request)
+        image_s = request.variant.batch * IMAGE_S + count.flops / _flop_per_s(request)
         seconds = START_S + measuring_s(request.sampling, image_s)
         return Cost(math.ceil(SAFETY * seconds / 60), math.ceil(memory_bytes / 1e6))
 
@@ -134,7 +135,7 @@ class Costs:
         return Cost(minutes, BASE_MB + ATTRIBUTION_MB_PER_IMAGE * images)
 
     def _count(self, request: RunRequest) -> Count:
-        return counted(request, self._results) or bound(request.resolution)
+        return counted(request, self._results) or _bound(request)
 
 
 def measuring_s(sampling: Sampling, image_s: float) -> float:
@@ -144,7 +145,7 @@ def measuring_s(sampling: Sampling, image_s: float) -> float:
 
     Args:
         sampling: how many images, and for how long.
-        image_s: how long one image takes.
+        image_s: how long one inference takes, of an image or a batch.
     """
     warmup_s = sampling.warmup_images * image_s
     measured_s = sampling.measured_images * image_s
@@ -157,24 +158,29 @@ def measuring_s(sampling: Sampling, image_s: float) -> float:
 
 
 def counted(request: RunRequest, results: Path) -> Count | None:
-    """One image of a run as the study has counted it; None before that.
+    """One inference of a run as the study has counted it; None before that.
 
     Args:
         request: of the run.
         results: folder of the study's results.
     """
-    path = results / "counts" / request.method / request.variant / "memory.json"
+    path = results / "counts" / request.method / str(request.variant) / "memory.json"
     return read_counts(path).get((request.target, _text(request.settings), request.resolution))
 
 
-def bound(resolution: Resolution) -> Count:
-    """Return a bound that no method of ours exceeds at a resolution."""
+def bound(resolution: Resolution, images: int = 1) -> Count:
+    """Return a bound that no method of ours exceeds at a resolution, of so many images at once."""
     pixels = resolution.pixels
+    needed_bytes = BYTES_PER_PIXEL * pixels + BYTES_PER_PIXEL_2 * pixels**2
     return Count(
-        flops=FLOP_PER_PIXEL * pixels + FLOP_PER_PIXEL_2 * pixels**2,
-        needed_bytes=UNCOUNTED_BYTES + BYTES_PER_PIXEL * pixels + BYTES_PER_PIXEL_2 * pixels**2,
+        flops=images * (FLOP_PER_PIXEL * pixels + FLOP_PER_PIXEL_2 * pixels**2),
+        needed_bytes=UNCOUNTED_BYTES + images * needed_bytes,
         host_bytes=UNCOUNTED_BYTES,
     )
+
+
+def _bound(request: RunRequest) -> Count:
+    return bound(request.resolution, request.variant.batch)
 
 
 @cache
@@ -216,7 +222,7 @@ def _text(settings: Mapping[str, Any]) -> str:
 
 
 Work = Callable[[RunRequest], float]
-"""Work of one image of a run: a number in proportion to the operations that it takes."""
+"""Work of one inference of a run: a number in proportion to the operations that it takes."""
 
 
 class Finished(NamedTuple):
@@ -227,9 +233,9 @@ class Finished(NamedTuple):
     wall_s: float
     """From the start of ``python -m profiling run`` to the record, with all waiting."""
     images: int
-    """Warm-up images and measured ones."""
+    """Inferences of warm-up and measurement: images, or batches."""
     image_s: float | None
-    """Mean over the measured images; None: it has none."""
+    """Mean over those of the measurement; None: it has none."""
 
     @property
     def overhead_s(self) -> float:
@@ -251,7 +257,7 @@ class Left(NamedTuple):
 
 
 def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
-    """How much work an image of each run is.
+    """How much work an inference of each run is: of an image, or of a batch.
 
     Counts where all runs are counted, else the bound for all of them: the two do not compare.
 
@@ -264,7 +270,7 @@ def work_of(requests: Iterable[RunRequest], results: Path) -> Work:
         if _kind(request) not in flops:
             count = counted(request, results)
             if count is None or count.flops <= 0:
-                return lambda request: bound(request.resolution).flops
+                return lambda request: _bound(request).flops
             flops[_kind(request)] = count.flops
     return lambda request: flops[_kind(request)]
 
@@ -359,7 +365,7 @@ class _Alike:
 def _groups(request: RunRequest) -> list[tuple[str, ...]]:
     """Yield what a measurement has in common with others, from much to little."""
     device, method = request.device, request.method
-    run = (device, method, request.variant)
+    run = (device, method, str(request.variant))
     by_pass = "latency" if request.collector == "none" else "profiled"
     return [(*run, by_pass), run, (device, method), (device,)]
 
@@ -370,4 +376,4 @@ def _image_s(finished: Finished) -> float:
 
 
 def _kind(request: RunRequest) -> tuple[str, str, Resolution]:
-    return request.method, request.variant, request.resolution
+    return request.method, str(request.variant), request.resolution

@@ -38,6 +38,7 @@ from ..collectors.nsys import Choice, choose, planned_choice
 from .checks import (
     check_collector,
     check_devices,
+    check_folders,
     check_foreign_methods,
     check_images,
     check_named_files,
@@ -214,6 +215,8 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
     for file in () if call.is_job else call.files:
         read_yaml(file)  # Snakemake, which has read it, keeps the last of two keys of one name
     given = {key: typed(value) for key, value in call.given.items()}
+    if not call.is_job:
+        check_folders([CACHE.parent, CACHE, RESULTS])
     user = {**user, **{key: _over(user.get(key), value) for key, value in given.items()}}
     study = load_config(user)
     if call.is_submitted and not call.is_job:
@@ -233,8 +236,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         collector = _collector(study, image, is_submitted=call.is_submitted)
         runs = plan_runs(study, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
-        pass_plan(plan, CACHE / "plans", os.environ)
         counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        written = [*planned_records(plan.runs, study.latency), *counts, "tables/x", "figures/x"]
+        check_folders((RESULTS / file).parent for file in written)
+        pass_plan(plan, CACHE / "plans", os.environ)
         check_collector(study, plan)
         if not (call.is_dry or call.is_submitted):
             check_devices(study, plan, CACHE, asks_torch=image is None)

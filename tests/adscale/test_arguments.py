@@ -26,6 +26,7 @@ Main = Callable[[list[str]], int]
         (analysis, "claims flops m --at 256 --at 512", "write all values behind one"),
         (profiling, "memory --method m --resolution 8 --resolution 16", "write all values behind"),
         (profiling, "run --out a --out b", "leave one of them out"),
+        (profiling, "run --out a --latency --no-latency", "--latency and --no-latency are both"),
         (profiling, "run --out a --environment A=B", "'A=B' is no name of a variable"),
         (profiling, "run --out a --measured 5", "unrecognized arguments: --measured 5"),
         (profiling, "memory --method m --resolution 100001", "to 100000"),
@@ -52,6 +53,21 @@ RUN = "run --method efficientad --resolution 256 --device-type cpu --collector e
         (profiling, f"{RUN} --time-budget-s nan", "time_budget_s: nan cannot be used"),
         (profiling, f"{RUN} --time-budget-s -1", "time_budget_s: -1.0 cannot be used"),
         (profiling, f"{RUN} --seed {2**63}", "seed: "),
+        (profiling, "run --out o --request DEEP", "request: is no JSON (nested too deeply"),
+        (profiling, "run --out o --request LONG", "request: is no JSON (Exceeds the limit"),
+        (profiling, f"{RUN} --set q=DEEP", "[[…"),
+        (
+            profiling,
+            "memory --method efficientad --resolution 256 --settings DEEP",
+            "--settings: is no JSON (nested too deeply)",
+        ),
+        (profiling, "check 5", "check: is no list of methods (a list was expected)"),
+        (profiling, "check [{}]", "check.0.label: missing"),
+        (
+            profiling,
+            'check [{"label":"a","target":"a:b","settings":{},"resolutions":[],"variants":["v"]}]',
+            "check.0.resolutions: [] cannot be used",
+        ),
         (profiling, f"{RUN} --gpu GPU-1", "--gpu: is for a GPU"),
         (profiling, f"{RUN} --lock-clocks 900", "--lock-clocks: is for a GPU"),
         (profiling, f"{RUN} --keep-going", "--keep-going: is for a run of a study"),
@@ -69,7 +85,8 @@ def test_arguments_that_contradict_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(arguments.split()) == 2
+    long = arguments.replace("DEEP", "[" * 99_999).replace("LONG", "1" * 5000)
+    assert main(long.split()) == 2
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,11 @@ from adscale.files import (
     write_output,
     write_text,
 )
+from analysis.__main__ import main as analysis
+from profiling.__main__ import main as profiling
+from tests.analysis.comparisons import Measured
+from tests.memory_documents import Count, Part
+from tests.shared_folders import as_nobody
 
 
 def fill(text: str) -> Callable[[Path], object]:
@@ -168,3 +175,43 @@ def test_a_full_disk_of_a_file_is_told_with_its_name(
     assert said.startswith(f"error: {file}: No space left on device; free the disk")
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "profiling plan --config shut",
+        "profiling run --method efficientad --resolution 256 --collector embedded --out new",
+        "analysis attribute shut",
+        "analysis attribute profile.sqlite --run shut -o new.parquet",
+        "analysis claims flops shut",
+        "analysis compare results results-shut",
+        "analysis memory memory.json -o new.csv",
+        "analysis report results -o new.html",
+    ],
+)
+def test_what_is_forbidden_is_told_with_a_remedy_that_helps(
+    open_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+) -> None:
+    """Neither to measure again nor to free a disk makes a folder writable, or a file readable."""
+    monkeypatch.chdir(open_folder)
+    Measured().write(open_folder / "results")
+    shutil.copytree("results", "results-shut")
+    Count("M", (Part("a"),)).write(open_folder / "memory.json", [256])
+    for name in ("shut", "results-shut/tables/runtime.csv"):
+        Path(name).touch()
+        Path(name).chmod(0)
+    before = sorted(open_folder.rglob("*"))
+    part, *rest = arguments.split()
+    with as_nobody():
+        code = {"profiling": profiling, "analysis": analysis}[part](rest)
+    said = capsys.readouterr().err
+    assert code != 0
+    assert said.count("\n") == 1
+    assert "Permission denied" in said
+    assert "permissions" in said or "name another" in said
+    assert not re.search("again|free the disk|measure|count", said)
+    assert sorted(open_folder.rglob("*")) == before

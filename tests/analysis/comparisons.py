@@ -88,7 +88,7 @@ class Measured:
 
     def side(self, name: str, seed: int) -> Side:
         runtime = self.runtime(seed)
-        return Side(name, Path(name), runtime, runs_table(runtime, **self.runs))
+        return Side(name, Path(name), Path(name), runtime, runs_table(runtime, **self.runs))
 
 
 def compare(a: Measured, b: Measured, seeds: tuple[int, int] = (1, 2), **more: Any) -> pd.DataFrame:

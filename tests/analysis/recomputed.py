@@ -207,10 +207,19 @@ def runtime_rows(runs: Sequence[Cells]) -> Iterator[tuple[Key, Cells]]:
             for part, clock in dict.fromkeys(name for one in times for name in one):
                 series = [np.array(one[part, clock]) for one in times if one.get((part, clock))]
                 if series:
-                    cells = statistics(series)
+                    images = batch(key[2])
+                    cells = statistics(
+                        [one / (images if clock != "latency" else 1) for one in series]
+                    )
                     if clock == "latency":
-                        cells["megapixels_per_s"] = key[3] ** 2 / 1e3 / cells["mean_ms"]
+                        cells["megapixels_per_s"] = images * key[3] ** 2 / 1e3 / cells["mean_ms"]
                     yield (*key, part, clock), cells
+
+
+def batch(variant: str) -> int:
+    """Images of an inference: 8 of `optimized-fp32-b8`."""
+    option = variant.rsplit("-", maxsplit=1)[-1]
+    return int(option[1:]) if option[0] == "b" else 1
 
 
 def _latency_times(record: Cells) -> dict[tuple[str, str], list[float]]:
@@ -304,6 +313,7 @@ def flops_rows(
     found = {}
     for (device, *of, part, clock), cells in runtime.items():
         flops = work.get((*of, part))
+        flops = None if flops is None else flops // batch(of[1])
         if clock != _main(runtime, device, *of) or part in OUTSIDE:
             continue
         times = [cells[name] for name in ("mean_ms", "ci95_high_ms", "ci95_low_ms")]
@@ -320,11 +330,13 @@ def _main(runtime: Mapping[Key, Cells], *run: Any) -> str:
 def implementation_rows(runtime: Mapping[Key, Cells]) -> dict[Key, Cells]:
     """Cells of `implementations.csv`: optimized over reference, errors of one process each."""
     found = {}
-    for (device, method, variant, side, part, clock), reference in runtime.items():
-        precision = variant.removeprefix("reference-")
-        other = runtime.get((device, method, f"optimized-{precision}", side, part, clock))
+    for (device, method, variant, side, part, clock), other in runtime.items():
+        way = variant.removeprefix("optimized-")
+        of_batch = runtime.get((device, method, f"reference-{way}", side, part, clock))
+        single = (device, method, f"reference-{way.split('-')[0]}", side, part, clock)
+        reference = of_batch or runtime.get(single)
         main = _main(runtime, device, method, variant, side)
-        if other is None or precision == variant or clock != main or part in OUTSIDE:
+        if reference is None or way == variant or clock != main or part in OUTSIDE:
             continue
         both = (reference, other)
         known = all(one["median_standard_error_ms"] is not None for one in both)
@@ -341,5 +353,5 @@ def implementation_rows(runtime: Mapping[Key, Cells]) -> dict[Key, Cells]:
             reach = math.exp(float(t.ppf(0.975, welch)) * math.sqrt(square))
             cells |= {"time_ratio_ci95_low": above / below / reach,
                       "time_ratio_ci95_high": above / below * reach}  # fmt: skip
-        found[(device, method, precision, side, part)] = cells
+        found[(device, method, way, side, part)] = cells
     return found

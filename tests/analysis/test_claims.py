@@ -68,6 +68,56 @@ def test_the_parabola_misses_what_is_quartic_and_nothing_else(
     assert found["flops", "denoising_unet"][3:] == ["0.0%", "0.00"]
 
 
+def test_a_submodule_that_is_there_at_some_sides_only_is_compared_with_itself(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    """As what a network does between its children, padding of odd sides, may be."""
+    first = Part("between", activations=per_pixel(1000))
+    document = Count("D", (first, *DIFFUSION.parts)).document(SIDES_PX)
+    for count in document["resolutions"][1::2]:
+        del count["submodules"][0]
+    (path := tmp_path / "d.json").write_text(json.dumps(document))
+    code, out, _ = analysis("claims", "growth", path)
+    found = {(row[0], row[3]): row[4:] for row in rows(out)[1:]}
+    assert code == 0
+    assert found["activations", "denoising_unet"] == ["1.0000", "2048", "0.0%", "0.0%", "2.00"]
+    assert ("activations", "between") not in found  # nothing of it lies beyond
+
+
+def test_nothing_counted_at_a_side_has_no_power(analysis: Analysis, tmp_path: Path) -> None:
+    part = Part("a", activations=lambda side_px: 0 if side_px == 2048 else side_px**2)
+    path = Count("D", (part,)).write(tmp_path / "d.json", [*SIDES_PX, 4096])
+    code, out, _ = analysis("claims", "growth", path)
+    assert code == 0
+    found = [row[5:] for row in rows(out)[1:] if row[0] == "activations"]
+    assert found == [["2048", "–", "–", "–"], ["4096", "0.0%", "0.0%", "2.00"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "told"),
+    [
+        ({"resolutions": []}, ["--at", "256"], "no resolution could be counted"),
+        ({"resolutions": []}, [], "no resolution could be counted"),
+        ({"resolutions": [256]}, ["--at", "256"], "resolutions.0"),
+        ({"method": 5}, [], "method violates memory.schema.json"),
+    ],
+)
+def test_odd_counts_end_in_one_line(
+    analysis: Analysis, tmp_path: Path, change: dict[str, object], arguments: list[str], told: str
+) -> None:
+    (path := tmp_path / "d.json").write_text(json.dumps({**DIFFUSION.document([256]), **change}))
+    code, out, err = analysis("claims", "flops", path, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+def test_a_number_that_nothing_counts_is_refused(analysis: Analysis, tmp_path: Path) -> None:
+    huge = Count("D", (Part("a", activations=constant(10**400)),)).write(tmp_path / "d.json", [8])
+    code, _, err = analysis("claims", "totals", huge)
+    assert code == 2
+    assert "activations_bytes violates memory.schema.json" in err
+
+
 def test_without_a_side_beyond_nothing_is_judged(analysis: Analysis, tmp_path: Path) -> None:
     _, out, _ = analysis("claims", "growth", DIFFUSION.write(tmp_path / "d.json", SIDES_PX[:-1]))
     assert len(rows(out)) == 1

@@ -74,7 +74,7 @@ def test_two_of_one_folder(tmp_path: Path, analysis: Command, label: str) -> Non
 def test_without_its_runs_no_fingerprint_is_claimed(tmp_path: Path, analysis: Command) -> None:
     folder = Measured().write(tmp_path / "results")
     write_csv(runs_table(Measured().runtime(1)).head(0), folder / "tables" / "runs.csv")
-    code, out, _ = analysis("compare", folder, folder)
+    code, out, _ = analysis("compare", folder, Measured().write(tmp_path / "others"))
     assert code == 0
     assert "What else is different is not known" in out
     assert "the same fingerprint" not in out
@@ -109,7 +109,11 @@ def test_the_margin_and_clocks_can_be_chosen(tmp_path: Path, analysis: Command) 
         (["a", "--device", "lab", "Z"], "B (a) has no device Z; choose from: lab"),
         (["a", "other"], "A has device lab, method M, variant reference-fp32, resolution 256"),
         (["a", "other"], "B has device lab, method N"),
-        (["a", "a", "--clock", "span"], "nothing matches"),
+        (["a", "b", "--clock", "span"], "nothing matches"),
+        (["a", "a"], "A and B are the same measurements"),
+        (["a", "a/tables"], "A and B are the same measurements"),
+        (["a", "link", "--device", "lab", "lab"], "A and B are the same measurements"),
+        (["a", "--method", "M", "M"], "A and B are the same measurements"),
     ],
 )
 def test_what_cannot_be_compared_ends_in_one_line(
@@ -118,6 +122,8 @@ def test_what_cannot_be_compared_ends_in_one_line(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     Measured().write(Path("a"))
+    Measured().write(Path("b"))
+    Path("link").symlink_to("a")
     Measured(row={"method": "N"}).write(Path("other"))
     code, out, err = analysis("compare", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -120,7 +120,7 @@ def test_a_cycle_time_is_kept_if_the_whole_interval_of_p99_is_within(
     p99: float | None, low: float | None, high: float | None, kept: str
 ) -> None:
     row = {"latency_p99_ms": p99, "latency_p99_low_ms": low, "latency_p99_high_ms": high}
-    row |= {"latency_ms": 30, "latency_low_ms": 29}
+    row |= {"latency_ms": 30, "latency_low_ms": 29, "batch": 1}
     assert keeps_cycle(row, 50) == kept
 
 
@@ -131,5 +131,5 @@ def test_a_cycle_time_is_kept_if_the_whole_interval_of_p99_is_within(
 def test_without_p99_a_mean_beyond_the_cycle_time_does_not_keep_it(
     mean: float, low: float | None, kept: str
 ) -> None:
-    row = {f"latency_p99{end}_ms": None for end in ("", "_low", "_high")}
+    row = {"batch": 1, **{f"latency_p99{end}_ms": None for end in ("", "_low", "_high")}}
     assert keeps_cycle(row | {"latency_ms": mean, "latency_low_ms": low}, 50) == kept

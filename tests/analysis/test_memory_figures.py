@@ -153,7 +153,7 @@ def test_gpus_and_sensors_are_lines_at_their_memory_and_pixels(name: str) -> Non
     assert low < 8 < 24 < high
     said = words(drawing)
     assert "nominal memory of GPUs, of which an inference may use somewhat less" in said
-    assert "square images with as many pixels" in said
+    assert "sensors, at the square root of their pixels" in said
     assert "Beyond 3,000 px, and so not drawn: IMX304 with 12.4 MP." in said
 
 

@@ -148,6 +148,25 @@ def test_counts_beyond_four_gigabytes_stay_exact(tmp_path: Path) -> None:
     assert methods.loc[0, "total_bytes"] == 9 + 12345 * 3001**2
 
 
+def test_operations_that_64_bits_do_not_hold_are_named_and_no_number(tmp_path: Path) -> None:
+    """A search in a bank that grows with the image, at the largest side: 10²¹."""
+    search = replace(SEARCH, flops=lambda side_px: 10 * side_px**4)
+    submodules, methods = tables(Count("M", (TEACHER, search)), tmp_path, 100, 100_000)
+    assert submodules["flops"].tolist()[:3] == [100**3, 10**9, 100 * 10**10]
+    assert pd.isna(submodules["flops"][3])
+    assert methods["flops"][0] == 10**9 + 10**6
+    assert pd.isna(methods["flops"][1])
+    assert methods["needed_bytes"][1] > 0
+    assert pd.isna(methods["incomplete"][0])
+    assert methods["incomplete"][1] == "FLOP beyond 2^63 (1e+21 of the whole method)"
+
+
+def test_bytes_that_64_bits_do_not_hold_are_refused(tmp_path: Path) -> None:
+    odd = Count("M", (Part("a", activations=constant(10**20)),))
+    with pytest.raises(ResultsError, match=r"column activations_bytes: .* more than 64 bits"):
+        tables(odd, tmp_path, 8)
+
+
 def test_counts_that_violate_their_schema(tmp_path: Path) -> None:
     wrong = Count("M", (replace(TEACHER, parameters=constant(-1)),))
     with pytest.raises(ResultsError, match=r"parameters_bytes violates memory.schema.json"):

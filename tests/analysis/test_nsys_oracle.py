@@ -15,7 +15,7 @@ from analysis.attribution.nesting import nest
 from analysis.attribution.range_tree import PathTree
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import THREAD_BITS, Profile
-from tests.analysis.conftest import FIXTURES
+from tests.analysis.conftest import ANSWERS, FIXTURES, answered
 
 pytestmark = pytest.mark.fixtures
 
@@ -28,14 +28,12 @@ we take the smaller rowid for the outer one, see the test of it."""
 
 
 def report(path: Path, name: str) -> list[dict[str, str]]:
-    """Rows of an answer of nsys; skipped where nsys gave none, as where it finds no data."""
-    answer = path.with_name(f"{path.stem}.{name}.csv")
-    if not answer.is_file():
-        pytest.skip(f"nsys has no {name} for this profile")
-    with answer.open(newline="") as file:
+    """Rows of an answer of nsys."""
+    with path.with_name(f"{path.stem}.{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
+@answered("nvtx_gpu_proj_trace")
 def test_projection_of_every_range_is_that_of_nsys(real_profile: Path) -> None:
     profile = read_profile(real_profile)
     kinds = [profile.kernels, profile.copies, profile.memsets]
@@ -67,6 +65,7 @@ def test_projection_of_every_range_is_that_of_nsys(real_profile: Path) -> None:
     assert found == expected
 
 
+@answered("nvtx_gpu_proj_trace")
 def test_parents_and_levels_are_those_of_nsys(real_profile: Path) -> None:
     rows = [row for row in report(real_profile, "nvtx_gpu_proj_trace") if row["RangeId"]]
     if real_profile.stem in EQUAL_RANGES:
@@ -82,6 +81,7 @@ def test_parents_and_levels_are_those_of_nsys(real_profile: Path) -> None:
         assert str(nesting.depth[position]) == row["Lvl"]
 
 
+@answered("nvtx_kern_sum")
 def test_kernel_sums_and_counts_are_those_of_nsys(real_profile: Path) -> None:
     """Sums per (range, style, process, thread, kernel), for every enclosing range."""
     rows = report(real_profile, "nvtx_kern_sum")
@@ -96,6 +96,7 @@ def test_kernel_sums_and_counts_are_those_of_nsys(real_profile: Path) -> None:
     assert found == expected
 
 
+@answered("nvtx_kern_sum")
 def test_kernels_without_a_range_are_counted_as_nsys_lists_them(real_profile: Path) -> None:
     rows = [row for row in report(real_profile, "nvtx_kern_sum") if not row["Style"]]
     profile = read_profile(real_profile)
@@ -138,6 +139,7 @@ def kernel_sums(profile: Profile) -> dict[tuple[str, ...], tuple[int, int, int]]
     return {key: (len(instances[key]), count, total) for key, (count, total) in totals.items()}
 
 
+@answered("nvtx_kern_sum")
 def test_inclusive_sums_add_up_to_those_of_nsys(real_profile: Path) -> None:
     """The same totals from `attribute` itself, per range name."""
     rows = [row for row in report(real_profile, "nvtx_kern_sum") if row["Style"]]
@@ -154,7 +156,6 @@ def test_inclusive_sums_add_up_to_those_of_nsys(real_profile: Path) -> None:
     assert found == {name: total // times for name, total in expected.items()}
 
 
-@pytest.mark.fixtures
 def test_two_rows_for_one_domain_are_read_where_nsys_fails() -> None:
     path = FIXTURES / "corner" / "dup_domain.sqlite"
     profile = read_profile(path)
@@ -165,14 +166,13 @@ def test_two_rows_for_one_domain_are_read_where_nsys_fails() -> None:
 
 def test_of_equal_ranges_the_one_with_the_smaller_rowid_is_outer() -> None:
     path = FIXTURES / "corner" / "identical_ranges.sqlite"
-    if not path.is_file():
-        pytest.skip("../shared/fixtures is absent")
     profile = read_profile(path)
     found = attribute(profile.ranges, profile.calls, profile.kernels)
     assert found.nesting.parent.tolist() == [-1, 0]
     assert found.exclusive.intervals.tolist() == [0, 1]
 
 
+@answered("nvtx_gpu_proj_sum")
 def test_sums_of_projections_are_those_of_nsys(real_profile: Path) -> None:
     """`nvtx_gpu_proj_sum`: projections of the instances of each range name and style."""
     rows = report(real_profile, "nvtx_gpu_proj_sum")
@@ -213,6 +213,7 @@ def test_sums_of_projections_are_those_of_nsys(real_profile: Path) -> None:
     }
 
 
+@answered("nvtx_kern_sum")
 def test_kernels_by_name_are_those_of_nsys(real_profile: Path) -> None:
     """`nvtx_kern_sum` again, medians and extremes too, from what `--kernels` shows."""
     rows = [row for row in report(real_profile, "nvtx_kern_sum") if row["Style"]]
@@ -246,6 +247,7 @@ def test_kernels_by_name_are_those_of_nsys(real_profile: Path) -> None:
     }
 
 
+@answered("cuda_gpu_kern_sum")
 def test_all_kernels_are_those_of_nsys(real_profile: Path) -> None:
     """`cuda_gpu_kern_sum`: number and time by name, whether in a range or not."""
     rows = report(real_profile, "cuda_gpu_kern_sum")
@@ -260,18 +262,8 @@ def test_all_kernels_are_those_of_nsys(real_profile: Path) -> None:
     }
 
 
-def test_every_real_profile_has_an_answer() -> None:
-    """So that no profile is compared with nothing without anyone noticing."""
-    profiles = sorted(FIXTURES.glob("*/*.sqlite"))
-    if not profiles:
-        pytest.skip("../shared/fixtures is absent")
-    unanswered = {
-        path.stem
-        for path in profiles
-        if not list(path.parent.glob(f"{path.stem}.nvtx_gpu_proj_trace.csv"))
-    }
-    assert unanswered == {
-        "dup_domain",  # nsys fails on it
-        "flameox_graphtrace_nonvtx_2025.5.2",  # no ranges
-        "trt_startend_no_kernels_2023.2.1",  # no kernels
-    }
+def test_no_profile_and_no_answer_of_nsys_is_lost() -> None:
+    """So that none is compared with nothing without anyone noticing."""
+    listed = {f"{stem}.sqlite" for stem in ANSWERS}
+    listed |= {f"{stem}.{name}.csv" for stem, names in ANSWERS.items() for name in names}
+    assert listed - {path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*")} == set()

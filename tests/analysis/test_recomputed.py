@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.analysis.drawings import count_of
-from tests.analysis.recomputed import disagreements
+from tests.analysis.recomputed import batch, disagreements
 from tests.gpu_profiles import GpuRun, write_gpu_run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -24,10 +24,16 @@ IMAGES = {1: 180, 3: 40}
 """Measured ones by the number of processes: enough for intervals of p95, and of p90."""
 
 
+VARIANTS = {
+    1: {"reference-fp32": 1.0, "optimized-fp32": 0.7},
+    3: {"reference-fp32": 1.0, "optimized-fp32": 0.7, "optimized-fp32-b4": 2.2},
+}
+
+
 def runs(processes: int) -> Iterator[tuple[str, GpuRun]]:
-    """Folders and runs of two variants, with noise of images and of processes."""
+    """Folders and runs of the variants, with noise of images and of processes."""
     random = np.random.default_rng(processes)
-    for variant, factor in (("reference-fp32", 1.0), ("optimized-fp32", 0.7)):
+    for variant, factor in VARIANTS[processes].items():
         for process in range(1, processes + 1):
             level = factor * 400_000 * (1 + 0.02 * random.normal())
             noise = np.exp(0.1 * random.normal(size=(2, IMAGES[processes])))
@@ -52,13 +58,13 @@ def study(request: pytest.FixtureRequest, tmp_path: Path, analysis: Command) -> 
             "attribute", run_folder / "profile.sqlite", "--run", run_folder / "run.json",
             "-o", run_folder / "ranges.parquet",
         )[0] == 0  # fmt: skip
-    for variant in ("reference-fp32", "optimized-fp32"):
+    for variant in VARIANTS[request.param]:
         counts.append(tmp_path / "counts" / "M" / variant / "memory.json")
         counts[-1].parent.mkdir(parents=True)
         document = count_of(variant=variant).document((256, 512))
         for one in document["resolutions"]:
             for number, part in enumerate(one["submodules"], start=1):
-                part["flops"] = number * FLOP
+                part["flops"] = number * FLOP * batch(variant)
         counts[-1].write_text(json.dumps(document))
     tables = tmp_path / "tables"
     runtime, memory = tables / "runtime.csv", tables / "memory.csv"

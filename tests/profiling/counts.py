@@ -6,22 +6,23 @@ from functools import cache
 
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
-from adscale.resolution import square
+from adscale.resolution import Resolution
 from profiling.memory.counting import count_memory
 
 
 def counted_anew(
     target: str,
-    side_px: int,
+    size: int | Resolution,
     implementation: str = "reference",
     device_type: str = "cpu",
+    batch: int = 1,
     **given: object,
 ) -> MemoryCount:
     """The count of a method with settings."""
     spec = get_spec(target)
     return count_memory(
-        spec, check_settings(spec, given), resolution=square(side_px),
-        implementation=implementation, device_type=device_type,
+        spec, check_settings(spec, given), resolution=Resolution.of(size),
+        implementation=implementation, batch=batch, device_type=device_type,
     )  # fmt: skip
 
 

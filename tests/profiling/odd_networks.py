@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
@@ -124,15 +125,41 @@ class OwnType(nn.Module):
 
 
 class NoConvolution(nn.Module):
-    """Patches by a linear layer."""
+    """Pixels by a linear layer, or by another one, in types of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: str = "as it is") -> None:
         super().__init__()
+        self.inside = inside
         self.linear = nn.Linear(3, 4)
+        if inside == "own type":
+            self.linear.half()
+        elif inside == "recurrent":
+            self.recurrent = nn.LSTM(3, 4).bfloat16()
+        elif inside == "quantized":
+            kinds = {nn.Linear}
+            self.linear = torch.ao.quantization.quantize_dynamic(nn.Sequential(self.linear), kinds)
+        self.register_buffer("bank", torch.rand(1, 5, 3).half())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        changed: torch.Tensor = self.linear(image.permute(0, 2, 3, 1))
-        return changed
+        pixels = image.flatten(2).transpose(1, 2)
+        changed: torch.Tensor
+        match self.inside:
+            case "own type":
+                changed = self.linear(pixels.half())
+            case "autocast":
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    changed = self.linear(pixels)
+            case "recurrent":
+                changed = self.recurrent(pixels.bfloat16())[0]
+            case "distances":
+                changed = torch.cdist(pixels.bfloat16(), self.bank.bfloat16())
+            case "stored":
+                changed = torch.cdist(pixels, self.bank.float())
+            case "nothing":
+                changed = pixels.relu()
+            case _:
+                changed = self.linear(pixels)
+        return changed.float()
 
 
 class OurNames(nn.Module):
@@ -183,6 +210,14 @@ class Leaving(Ending):
 
     def end(self) -> None:
         os._exit(0)
+
+
+class LeavingAtTheEnd(Plain):
+    """As libraries whose own ending fails once all work is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        atexit.register(os._exit, 3)
 
 
 class Exiting(Ending):

@@ -18,6 +18,7 @@ from adscale.methods.registry import get_spec
 from adscale.request import Execution, RunRequest, Sampling
 from adscale.resolution import square
 from adscale.run_record import RunRecord
+from adscale.variant import Variant
 from analysis.profiles.record import Run
 from analysis.profiles.study_runs import altered_words
 from profiling.annotation import RangeRecorder, no_range
@@ -45,7 +46,7 @@ def as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     asked = plain_request(Sampling(1, 1, 1, None), device_type="cpu", threads=threads)
-    set_switches(asked, get_spec("efficientad"))
+    set_switches(asked)
 
 
 def asked_run(name: str, **changes: Any) -> RunRequest:
@@ -112,12 +113,11 @@ def test_a_run_as_asked_has_its_switches(caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize("variant", ["reference-fp32", "reference-tf32"])
 @pytest.mark.parametrize("before", ["none", "tf32", "bf16"])
 def test_older_and_newer_switches_agree_whatever_was_set_before(variant: str, before: str) -> None:
-    spec = get_spec("efficientad")
     request = plain_request(Sampling(1, 1, 1, None), variant=variant, threads=2)
     torch.backends.fp32_precision = before  # type: ignore[attr-defined]
-    set_switches(request, spec)
+    set_switches(request)
     found = {**found_switches(), "gradients": False}
-    assert found == asked_switches(request, spec)
+    assert found == asked_switches(request)
     # torch raises an error where they contradict each other
     assert torch.backends.cudnn.allow_tf32 is found["tf32_cudnn"] is variant.endswith("tf32")
     assert torch.backends.cuda.matmul.allow_tf32 is False
@@ -156,7 +156,7 @@ def test_what_the_first_convolution_is_given(
         Inference(method, ImageSet.open(None), "cpu").run(0, watch)
     assert watch.found is not None
     assert watch.found.shape == shape
-    said = watch.found.sentence(square(SIDE_PX), "fp32")
+    said = watch.found.sentence(square(SIDE_PX), Variant.of("reference-fp32"))
     assert (said is None) if words is None else (said is not None and words in said)
 
 
@@ -224,27 +224,58 @@ def test_a_method_that_names_a_submodule_as_we_name_a_range_is_refused(
         resolve(spec)
 
 
-def test_without_a_convolution_nothing_is_claimed() -> None:
-    record = measured("NoConvolution")
-    assert record.first_convolution is None
-    assert verdict_words(record) is None
+@pytest.mark.parametrize(
+    ("inside", "dtype"),
+    [
+        ("as it is", "float32"),
+        ("own type", "float16"),
+        ("autocast", "bfloat16"),
+        ("recurrent", "bfloat16"),
+        ("distances", "bfloat16"),
+        ("quantized", "qint8"),
+        ("stored", "float32"),  # halves that are converted before they are multiplied
+        ("nothing", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_without_a_convolution_the_type_of_products_is_told(inside: str, dtype: str | None) -> None:
+    network, image = odd_networks.NoConvolution(inside).eval(), torch.rand(1, 3, 8, 8)
+    watch = FirstConvolutionWatch(no_range)
+    with torch.inference_mode(), watch("image"):
+        network(image)
+    if dtype is None:
+        assert watch.found is None
+        return
+    assert watch.found == FirstConvolution(None, dtype, ())
+    words = None if dtype == "float32" else f"the network computes in {dtype}, not float32"
+    assert watch.found.sentence(square(8), "fp32") == words
+
+
+def test_a_run_without_a_convolution_that_computes_in_16_bits_is_told() -> None:
+    record = measured("NoConvolution", settings={"weights": None, "inside": "autocast"})
+    assert verdict_words(record) == "the network computes in bfloat16, not float32"
+    assert verdict_words(measured("NoConvolution")) is None
 
 
 @pytest.mark.parametrize(
-    ("shape", "precision", "other_size", "other_type"),
+    ("shape", "variant", "other_size", "other_type"),
     [
-        ((1, 12, 32, 32), "fp32", False, False),  # pixels become channels
-        ((1, 1, 64, 64), "tf32", False, False),  # gray
-        ((1, 3, 128, 128), "fp32", True, False),
-        ((2, 3, 64, 64), "fp32", False, False),  # two views
+        ((1, 12, 32, 32), "reference-fp32", False, False),  # pixels become channels
+        ((1, 1, 64, 64), "reference-tf32", False, False),  # gray
+        ((1, 3, 128, 128), "reference-fp32", True, False),
+        ((2, 3, 64, 64), "reference-fp32", False, False),  # two views
+        ((8, 3, 64, 64), "reference-fp32-b8", False, False),
+        ((8, 12, 32, 32), "reference-fp32-b8", False, False),
+        ((8, 3, 32, 32), "reference-fp32-b8", True, False),
+        ((8, 3, 128, 128), "reference-fp32-b8", True, False),
     ],
 )
 def test_what_counts_as_another_size(
-    shape: tuple[int, int, int, int], precision: str, other_size: bool, other_type: bool
+    shape: tuple[int, int, int, int], variant: str, other_size: bool, other_type: bool
 ) -> None:
     found = FirstConvolution(shape, "float32", ())
-    assert found.is_of_another_size(square(SIDE_PX)) is other_size
-    assert found.is_of_another_type(precision) is other_type
+    assert found.is_of_another_size(square(SIDE_PX), Variant.of(variant)) is other_size
+    assert found.is_of_another_type(Variant.of(variant)) is other_type
 
 
 class Untrainable(nn.Module):

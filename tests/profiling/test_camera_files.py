@@ -255,12 +255,12 @@ STUDY = {"preset": "smoke", "device": {"type": "cpu"}, "methods": {"M": {"target
 
 
 def test_what_is_stated_reaches_the_run_and_older_records_are_read() -> None:
-    stated = {"bit_depth": 12, "bayer": "gbrg", "page": 2}
+    stated = {"bit_depth": 12, "bayer": "gbrg", "page": 2, "fit": "pad"}
     plan = plan_runs(load_config({**STUDY, **stated}), "embedded")
     assert {run.request.decoding for run in plan.values()} == {Decoding(**stated)}
     request = next(iter(plan_runs(load_config(STUDY), "nsys").values())).request.as_json()
     data = json.loads(request)
-    assert data.pop("decoding") == {"bit_depth": None, "bayer": None, "page": None}
+    assert data.pop("decoding") == dict.fromkeys(("bit_depth", "bayer", "page", "fit"))
     assert RunRequest.from_dict(data).as_json() == request
 
 

@@ -104,7 +104,7 @@ def test_every_submodule_is_what_the_layer_tables_say(
     assert_same(found["anomaly_map"], expected)
     assert found["anomaly_map"].shape == (1, 1, side_px, side_px)
     assert found["anomaly_map"].dtype == torch.float32
-    assert found["score"].shape == ()
+    assert found["score"].shape == (1,)
     assert float(found["score"]) == float(found["anomaly_map"].max())
 
 

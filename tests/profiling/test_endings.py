@@ -73,6 +73,28 @@ def test_a_method_that_ends_the_process_is_told_in_one_line(
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_what_fails_when_all_is_measured_loses_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_of("LeavingAtTheEnd", tmp_path / "run") == 0
+    warnings = [one for one in capfd.readouterr().err.splitlines() if one.startswith("warning: ")]
+    (line,) = warnings
+    assert "ended with exit code 3 behind its last image, by what is called at the end" in line
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "ok"
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "profile.sqlite"}
+
+
+@pytest.mark.nsys
+def test_under_nsys_it_may_lose_ranges_and_is_an_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_of("LeavingAtTheEnd", tmp_path / "run", "--collector", "nsys") == 3
+    said = capfd.readouterr().err.splitlines()
+    (line,) = [one for one in said if one.startswith("error: ")]
+    assert "ended with exit code 3 behind its last image, by what is called at the end" in line
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_threads_that_a_method_leaves_running_do_not_hold_a_finished_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from hypothesis import strategies as st
 from adscale.config import _folder_errors
 from adscale.errors import ImageFolderError
 from profiling.image_files import find_images, linked_folders
+from tests.shared_folders import as_nobody
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -243,27 +241,6 @@ def test_a_folder_of_links_to_nowhere_names_the_first(tmp_path: Path) -> None:
         match=r"can be read \(0\.png is a link to /nowhere/0\.png, where there is nothing, and 2",
     ):
         find_images(tmp_path)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the rights of root, where tests have them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that everybody may read, unlike those of pytest."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def test_a_folder_inside_without_permission_is_told(open_folder: Path) -> None:

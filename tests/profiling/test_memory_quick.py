@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 from adscale.memory_record import MemoryCount
+from adscale.resolution import Resolution
 from profiling.memory import counting
 from profiling.memory.quick import QuickMode
 from profiling.memory.rules import RULES
@@ -272,14 +274,18 @@ LEAST_PX = {"efficientad": 256, "patchcore": 33, "ddad": 32}
 
 
 def compare(
-    variant: Sequence[str], sides_px: Sequence[int], monkeypatch: pytest.MonkeyPatch
+    variant: Sequence[str],
+    sizes: Sequence[int | Resolution],
+    monkeypatch: pytest.MonkeyPatch,
+    batches: Sequence[int] = (1,),
 ) -> None:
     target, name, device = variant
     if device == "cuda" and not counting.is_gpu_imaginable():
         pytest.skip("this torch imagines no GPU")
 
     def counts() -> list[MemoryCount]:
-        return [counted_anew(target, side_px, name, device) for side_px in sides_px]
+        cases = itertools.product(sizes, batches)
+        return [counted_anew(target, size, name, device, batch) for size, batch in cases]
 
     found = counts()
     with by_torch(monkeypatch):
@@ -294,6 +300,26 @@ def test_a_count_by_rules_is_that_by_torch(
     compare(variant, [352], monkeypatch)
 
 
+SMALL_PX = {"efficientad": 256, "patchcore": 96, "ddad": 64}
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS[::3], VARIANTS[10]], ids="-".join)
+def test_a_count_of_a_batch_by_rules_is_that_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(variant, [SMALL_PX[variant[0]]], monkeypatch, (2, 8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_counts_of_batches_by_rules_are_those_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
+    chosen = random.Random("-".join(variant)).sample(range(least_px, 2001, step_px), 3)
+    compare(variant, chosen, monkeypatch, (1, 2, 8))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
 def test_counts_by_rules_are_those_by_torch_at_all_sizes_of_the_bench_and_at_random_ones(
@@ -302,6 +328,17 @@ def test_counts_by_rules_are_those_by_torch_at_all_sizes_of_the_bench_and_at_ran
     step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
     chosen = random.Random("-".join(variant)).sample(range(least_px, 4001, step_px), 30)
     compare(variant, [*SIDES_PX, *chosen], monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_counts_of_rectangles_by_rules_are_those_by_torch(
+    variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirteen of each variant are more than fifty of each method."""
+    sides = range(LEAST_PX[variant[0]], 3001, STEP_PX[variant[0]])
+    draw = random.Random("-".join(variant))
+    compare(variant, [Resolution(*draw.sample(sides, 2)) for _ in range(13)], monkeypatch)
 
 
 def test_torch_is_asked_only_once_about_what_has_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.registry import (
-    Variant,
     all_specs,
     check_implementation,
     check_resolution,
@@ -23,6 +22,7 @@ from adscale.methods.registry import (
 from adscale.methods.spec import MethodSpec, ResolutionProblem
 from adscale.models import CLOSED, json_schema
 from adscale.resolution import square
+from adscale.variant import Variant
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
@@ -16,12 +17,18 @@ from torch import nn
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.registry import all_specs, check_resolution, check_settings, get_spec
-from adscale.request import RunRequest, Sampling
+from adscale.request import Decoding, Fit, RunRequest, Sampling
 from adscale.resolution import Resolution, square
+from profiling.image_reading import decode_as
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class
-from profiling.methods.preparation import fitted, imagenet_tensor
+from profiling.methods.preparation import (
+    centre_crop_tensor,
+    fitted,
+    imagenet_tensor,
+    symmetric_tensor,
+)
 from tests.study_requests import plain_request
 
 SIDES = st.integers(1, 100_000)
@@ -91,6 +98,34 @@ def test_nothing_is_distorted() -> None:
     # a square is resized as a whole, as the reference implementations do
     assert np.asarray(fitted(photograph, square(30)))[0, 0, 0] < 8
     assert imagenet_tensor(photograph, Resolution(12, 7)).shape == (1, 3, 7, 12)
+
+
+@pytest.mark.parametrize("prepare", [imagenet_tensor, centre_crop_tensor, symmetric_tensor])
+def test_how_an_image_is_fitted_can_be_stated(
+    prepare: Callable[[Image.Image, Resolution], torch.Tensor],
+) -> None:
+    """A white image, twice as wide as high, with black left and right quarters."""
+    levels = np.full((40, 80, 3), 255, np.uint8)
+    levels[:, :20] = levels[:, 60:] = 0
+    image = Image.fromarray(levels)
+
+    def prepared(fit: Fit) -> torch.Tensor:
+        decode_as(Decoding(fit=fit))
+        try:
+            return prepare(image, square(40))[0, 0]
+        finally:
+            decode_as(Decoding())
+
+    cropped = prepared("crop")
+    assert len(cropped.unique()) == 1, "the white middle"
+    white = float(cropped[0, 0])
+    padded, stretched = (prepared(fit) > white - 0.5 for fit in ("pad", "stretch"))
+    assert padded[10:30, 11:29].all()
+    assert not padded[:10].any()
+    assert not padded[30:].any()
+    assert not padded[:, :9].any()
+    assert stretched[:, 11:29].all()
+    assert not stretched[:, :9].any()
 
 
 def transposed(method: Method) -> Method:

@@ -18,6 +18,7 @@ from profiling.memory_limits import total_host_bytes
 from tests.profiling.running import (
     EMPTY_RANGES,
     FEW,
+    FEW_TWICE,
     SKIP,
     SMALL,
     SUBMODULES,
@@ -36,7 +37,7 @@ def embedded(
     """The folder of a small run by the embedded collector, and of its latency pass."""
     cwd = tmp_path_factory.mktemp("embedded")
     done = run(
-        *SMALL, *FEW, "--latency", "--resolution", "256", "--collector", "embedded", "--out", "run",
+        *SMALL, *FEW_TWICE, "--resolution", "256", "--collector", "embedded", "--out", "run",
         environment={**checkout_environment, "OMP_NUM_THREADS": "1"}, cwd=cwd,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from profiling.__main__ import main
 from profiling.collectors.nsys import export_command
 from profiling.launcher import measured_environment
 from profiling.seclusion import seclusion
-from tests.profiling.running import FEW, record
+from tests.profiling.running import FEW_TWICE, record
 from tests.study_requests import plain_request
 
 NETWORKS = """
@@ -56,9 +56,11 @@ def networks(tmp_path: Path) -> Path:
 
 def own(name: str, networks: Path, environment: dict[str, str], *more: str) -> list[str]:
     environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(networks)])
+    if "--latency" not in more:
+        more = (*more, "--no-latency")
     return [
         sys.executable, "-m", "profiling", "run", "--method", f"alone_networks:{name}",
-        "--device-type", "cpu", "--threads", "1", "--resolution", "64", *FEW, *more,
+        "--device-type", "cpu", "--threads", "1", "--resolution", "64", *FEW_TWICE, *more,
     ]  # fmt: skip
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.profiling.running import EMPTY_RANGES, FEW, SKIP, SUBMODULES, ranges, record, run
+from tests.profiling.running import (
+    EMPTY_RANGES,
+    FEW,
+    FEW_TWICE,
+    SKIP,
+    SUBMODULES,
+    ranges,
+    record,
+    run,
+)
 
 pytestmark = pytest.mark.gpu
 
@@ -90,7 +99,7 @@ def test_on_a_gpu_the_latency_pass_has_the_copies_and_waits_for_the_device(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
     done = run(
-        *TINY, *FEW, "--latency", "--collector", "embedded", "--out", "run",
+        *TINY, *FEW_TWICE, "--collector", "embedded", "--out", "run",
         environment=checkout_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.profiling.running import FEW, SKIP, SMALL, SUBMODULES, ranges, record, run
+from tests.profiling.running import FEW, FEW_TWICE, SKIP, SMALL, SUBMODULES, ranges, record, run
 
 ADDRESS_SPACE_BYTES = 9 * 10**9
 
@@ -29,7 +29,7 @@ def test_out_of_memory_is_a_recorded_result(
     """Within the margin of the option to leave it out a run is begun, whatever was predicted."""
     margin = ["--memory-margin", "1e6"]
     done = run(
-        *SMALL, *FEW, *SKIP, *margin, "--latency", "--resolution", "6000",
+        *SMALL, *FEW_TWICE, *SKIP, *margin, "--resolution", "6000",
         "--collector", "embedded", "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def test_a_run_that_cannot_fit_is_left_out_and_says_why(
         )  # fmt: skip
 
     done = run(
-        *SMALL, *FEW, *SKIP, "--latency", "--resolution", "6000", "--collector", collector,
+        *SMALL, *FEW_TWICE, *SKIP, "--resolution", "6000", "--collector", collector,
         "--out", "run",
         environment=checkout_environment, cwd=tmp_path, preexec_fn=limit_address_space,
     )  # fmt: skip

@@ -11,13 +11,15 @@ import pytest
 
 from adscale.config import load_config
 from adscale.devices import detect_device_type
-from adscale.errors import UserError
+from adscale.errors import ConfigError, UserError
 from adscale.methods.registry import check_files
 from adscale.plan_file import VARIABLE
 from adscale.resolution import square
 from profiling.collectors.nsys import find_nsys
+from profiling.study.checks import check_folders
 from profiling.study.setup import Call, set_up
 from tests.gpu_profiles import GpuRun, run_document
+from tests.shared_folders import as_nobody
 
 CONFIG = {
     "preset": "smoke", "device": {"type": "cpu", "threads": 2}, "collector": "embedded",
@@ -178,3 +180,27 @@ def test_keys_named_twice_and_lists_of_the_command_line(tmp_path: Path) -> None:
     assert setup.study.methods[0].resolutions == (square(256), square(288))
     assert setup.study.devices[0].threads == 1
     assert setup.study.devices[0].type == "cpu"
+
+
+@pytest.mark.parametrize("closed", [".", "results", "results/a"])
+def test_folders_that_cannot_be_written_are_told_before_anything(
+    open_folder: Path, closed: str
+) -> None:
+    (open_folder / "results" / "a").mkdir(parents=True)
+    folders = (open_folder, open_folder / "results", open_folder / "results" / "a")
+    written = [open_folder / "new", folders[1] / "b" / "c", folders[2]]
+    for folder in folders:
+        folder.chmod(0o777)
+    with as_nobody():
+        check_folders(written)
+    (open_folder / closed).chmod(0o555)
+    with as_nobody(), pytest.raises(ConfigError, match="can be written; see to its") as refused:
+        check_folders(written)
+    assert Path(refused.value.where) == open_folder / closed
+
+
+def test_a_file_in_place_of_a_folder_is_told_before_anything(tmp_path: Path) -> None:
+    (tmp_path / "results").touch()
+    with pytest.raises(ConfigError, match="results: is no folder that can be written"):
+        set_up(config(), HERE)
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]

@@ -215,6 +215,14 @@ def test_the_lock_of_a_study_is_held_by_what_works(tmp_path: Path) -> None:
     assert "another study runs in this directory" in second.stderr
 
 
+def test_a_working_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake").touch()  # nothing can be made below it, even by root
+    command = ["sh", str(CHECKOUT / "workflow/study.sh"), "true"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "/.snakemake cannot be written; see to its permissions" in done.stderr
+
+
 @pytest.mark.slow
 def test_what_was_measured_stays_when_its_method_fails_later(study: Path) -> None:
     record = study / "results/test/Good/reference-fp32/64/run.json"

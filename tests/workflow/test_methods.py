@@ -52,9 +52,10 @@ class Mean(Method):
             found = ((image - mean) ** self.power).mean(dim=1, keepdim=True)
             return Detection(found, found.amax())
 '''
+BATCHED = "optimized-fp32-b2"
 METHODS = {
     "Bank": {"target": "patchcore", "training_images": 4, "resolutions": [64, 96],
-             "variants": BOTH},
+             "variants": [*BOTH, BATCHED]},
     # 10^8 training images: a bank of 2.6 TB at 64 px
     "TooLarge": {"target": "patchcore", "training_images": 10**8, "resolutions": [64],
                  "variants": BOTH[:1]},
@@ -101,10 +102,27 @@ def test_what_the_implementations_gain_is_a_table(finished: Path) -> None:
     table = pd.read_csv(finished / "results/tables/implementations.csv")
     assert set(table["method"]) == {"Bank", "Diffusion"}
     embedding = table[table["submodule"] == "patch_embedding"]
-    assert list(embedding["side_px"]) == [64, 96]
+    assert list(embedding["side_px"]) == [64, 96, 64, 96]
+    assert list(embedding["batch"]) == [1, 1, 2, 2]
+    assert set(embedding["reference_batch"]) == {1}
     assert (table["time_ratio"] > 0).all()
     whole = table[table["submodule"] == "image"]
+    assert set(whole["precision"]) == {"fp32", "fp32-b2"}
     assert (whole["optimized_held_bytes"] < whole["reference_held_bytes"]).all()
+
+
+def test_a_batch_has_runs_counts_tables_and_figures(finished: Path) -> None:
+    results = finished / "results"
+    record = json.loads((results / f"test/Bank/{BATCHED}/64/run.json").read_text(encoding="utf-8"))
+    assert record["images"]["per_range"] == 2
+    runtime = pd.read_csv(results / "tables/runtime.csv")
+    assert set(runtime.loc[runtime["variant"] == BATCHED, "batch"]) == {2}
+    counts = pd.read_csv(results / "tables/memory_methods.csv")
+    images = counts[counts["resolution"].eq(64) & counts["method"].eq("Bank")]
+    sizes = images.set_index("variant")["image_bytes"]
+    assert sizes[BATCHED] == 2 * sizes["optimized-fp32"]
+    for name in (f"scaling_runtime_test_{BATCHED}", "implementations_test_Bank_fp32-b2"):
+        assert (results / f"figures/{name}.png").is_file()
 
 
 def test_a_bank_that_does_not_fit_is_a_result_that_says_its_size(finished: Path) -> None:

@@ -143,7 +143,7 @@ def test_feasibility_is_told_of_every_gpu_and_of_the_device_that_was_measured(
 ) -> None:
     tables = finished_study / "results/tables"
     rows = pd.read_csv(tables / "feasibility.csv").set_index("gpu")
-    assert set(rows["side_px"]) == {1024}
+    assert set(rows["resolution"].astype(str)) == {"1024"}
     cpu = rows.loc["test (CPU)"]
     # counted for the CPU where it was measured, at two resolutions below: too few to say more
     assert cpu["reason"] == "not counted at this size: counted up to 288 px"

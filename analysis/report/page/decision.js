@@ -56,14 +56,15 @@ function p99End(row) {
 
 // The verdict on memory, made worse by a cycle time that is not kept: as `analysis feasible` does.
 function cellVerdict(row) {
-  const cycle = Number(decisionState.cycle);
+  const cycle = Number(decisionState.cycle) * row.batch; // a batch has the cycles of all its images
+  const cycles = row.batch > 1 ? `${row.batch} cycles of its images` : "cycle";
   if (!cycle || row.verdict === "does_not_fit") return { verdict: row.verdict, why: row.reason };
   if (row.latency_p99_ms === null) {
     if (row.latency_ms === null) return { verdict: "uncertain", why: `${row.reason}; latency: ${row.latency_problem ?? "not known"}` };
-    if ((row.latency_low_ms ?? row.latency_ms) > cycle) return { verdict: "does_not_fit", why: `the mean ${latency(row)} ms is longer than the cycle` };
+    if ((row.latency_low_ms ?? row.latency_ms) > cycle) return { verdict: "does_not_fit", why: `the mean ${latency(row)} ms is longer than the ${cycles}` };
     return { verdict: "uncertain", why: `${row.reason}; latency: too few images for a p99` };
   }
-  if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${p99(row)} ms is longer than the cycle` };
+  if (row.latency_p99_ms > cycle) return { verdict: "does_not_fit", why: `p99 ${p99(row)} ms is longer than the ${cycles}` };
   const high = row.latency_p99_high_ms;
   if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${p99(row)} ms, its upper end ${high === null ? "is not known" : `is ${p99End(row)} ms`}` };
   return { verdict: row.verdict, why: `${row.reason}; p99 at most ${p99End(row)} ms` };
@@ -77,7 +78,7 @@ function showDecision() {
     element(
       "p",
       {},
-      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Every sensor stands for the square image with as many pixels; images that are not square are not judged themselves.`,
+      `${legend}. Memory is counted, with a range for what CUDA and the allocator take besides; latency is from the decoded image to its result, without a profiler, mean, and only on GPUs that were measured. Each sensor is judged with its width and height; where a method does not run at them, the image is padded to the next at which it runs.`,
     ),
     ...parts,
     element("p", { class: "source" }, sourceOf("feasibility")),
@@ -88,13 +89,13 @@ function decisionMatrix(rows) {
   const sensors = distinct(rows.map((row) => row.sensor));
   const gpus = distinct(rows.map((row) => row.gpu));
   const at = new Map(rows.map((row) => [`${row.gpu}\n${row.sensor}`, row]));
-  const megapixels = new Map(rows.map((row) => [row.sensor, row.megapixels]));
+  const sizes = new Map(rows.map((row) => [row.sensor, `${number(row.megapixels, 3)} MP, ${row.sensor_resolution}`]));
   const reason = element("p", { class: "reason", role: "status" }, "Choose a field for its reason.");
   const tell = (sentence) => {
     reason.textContent = sentence;
   };
   const head = sensors.map((sensor) =>
-    element("th", { scope: "col" }, sensor, element("small", {}, `${number(megapixels.get(sensor), 3)} MP`)),
+    element("th", { scope: "col" }, sensor, element("small", {}, sizes.get(sensor))),
   );
   const body = gpus.map((gpu) =>
     element("tr", {}, element("th", { scope: "row" }, gpu), ...sensors.map((sensor) => decisionCell(at.get(`${gpu}\n${sensor}`), tell))),
@@ -116,7 +117,7 @@ function decisionCell(row, tell) {
   if (decisionState.verdict !== "all" && decisionState.verdict !== verdict) return element("td", {}, "");
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
-  const speed = row.latency_ms === null ? null : `${latency(row)} ms${basis}`;
+  const speed = row.latency_ms === null ? null : `${latency(row)} ms${row.batch > 1 ? ` per batch of ${row.batch}` : ""}${basis}`;
   const sentence = `${row.method}, ${row.sensor} (${row.sensor_resolution} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}`;
   const button = element(
     "button",

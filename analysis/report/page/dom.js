@@ -30,7 +30,7 @@ function sideLabel(rows) {
 }
 
 function sizeLabel(rows) {
-  return rows.every((row) => row.width_px === row.height_px) ? "side of the image in px" : "width x height of the image in px";
+  return rows.every((row) => row.width_px === row.height_px) ? "side of the image in px" : "width × height of the image in px";
 }
 
 function element(tag, attributes = {}, ...children) {

@@ -100,7 +100,15 @@ function measuredOn(rows) {
   const n = few === most ? `n = ${few}` : `n = ${few} to ${most}`;
   const disturbed = distinct(rows.filter((row) => row.verdict && row.verdict !== "steady").map((row) => `${row.resolution} px (${row.verdict})`));
   const marks = disturbed.length ? ` Not steady: ${disturbed.slice(0, 4).join(", ")}${disturbed.length > 4 ? ` and ${disturbed.length - 4} more` : ""}.` : "";
-  return `Measured on ${rows[0].hardware} (device “${rows[0].device}”), collector ${rows[0].collector} ${rows[0].collector_version}, batch 1, ${n} images per point.${marks}`;
+  return `Measured on ${rows[0].hardware} (device “${rows[0].device}”), collector ${rows[0].collector} ${rows[0].collector_version}, ${batchesOf(rows)}, ${n} images per point.${marks}`;
+}
+
+// of times: what a batch of several images means for them; of counts: the batch alone
+function batchesOf(rows) {
+  const found = distinct(rows.map((row) => row.batch)).sort((a, b) => a - b);
+  const clocks = found.some((batch) => batch > 1) ? distinct(rows.map((row) => row.clock ?? "")) : [];
+  const per = clocks.some((clock) => clock && clock !== "latency") ? ", times per image" : clocks.includes("latency") ? ", times of whole batches, which count as one image" : "";
+  return `batch ${found.join(" / ")}${per}`;
 }
 
 function stackTraces(rows, value, submodules, scale) {
@@ -145,7 +153,7 @@ function drawMemoryShares(into) {
   const share = methodState.shown === "share" && !peak;
   plotFigure(into, {
     name: "memory-submodules", title: `Memory by submodule: ${method}, ${variant}`,
-    caption: `Counted, not measured: ${MEMORY[key]}, batch 1, 32-bit floats, at the resolutions that were measured.${peak ? " The peaks are reached one after another and are not summed." : ""}`,
+    caption: `Counted, not measured: ${MEMORY[key]}, ${batchesOf(rows)}, 32-bit floats, at the resolutions that were measured.${peak ? " The peaks are reached one after another and are not summed." : ""}`,
     traces: peak ? stackTracesAbsolute(rows, key, 1 / MIB) : stackTraces(rows, key, distinct(rows.map((row) => row.submodule)), 1 / MIB),
     layout: { x: sizeLabel(rows), y: share ? "share in %" : "memory in MiB", yLog: methodState.yLog && !share, barmode: peak || (methodState.yLog && !share) ? "group" : "stack" },
     rows: all, source: sourceOf("memory"),

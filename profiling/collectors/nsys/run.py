@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -116,15 +116,7 @@ def run_profiled(
     first = seclusion() if secluded and _is_driver_loaded(trace_cuda) else None
     run = partial(run_forwarding, output=log, grace_s=grace_s, timeout_s=timeout_s)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
-        with _temporary_folder(output.parent) as tmpdir:
-            variables = profile_environment(tmpdir, environment)
-            finished = run(argv, variables, first=first)
-            if first is not None and _is_lost(finished, unfinished):
-                # 2023.4.4 loses its agent now and then where it is secluded and others compute
-                print("nsys wrote no report; once more, not secluded", file=sys.stderr, flush=True)
-                finished = run(argv, variables)
+        finished = _run_secluded(run, argv, environment, first, unfinished)
         return _publish(nsys, finished, unfinished, output)
     except OSError as error:
         remedy = "check the path of nsys, and that its folders can be written and have room"
@@ -132,6 +124,26 @@ def run_profiled(
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _run_secluded(
+    run: Callable[..., Finished],
+    argv: Sequence[str],
+    environment: Mapping[str, str] | None,
+    first: Callable[[], None] | None,
+    unfinished: Path,
+) -> Finished:
+    """Runs nsys with what secludes it, where there is that, and without if this lost the report."""
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.unlink(missing_ok=True)
+    with _temporary_folder(unfinished.parent) as tmpdir:
+        variables = profile_environment(tmpdir, environment)
+        finished = run(argv, variables, first=first)
+        if first is not None and _is_lost(finished, unfinished):
+            # 2023.4.4 loses its agent now and then where it is secluded and others compute
+            print("nsys wrote no report; once more, not secluded", file=sys.stderr, flush=True)
+            finished = run(argv, variables)
+    return finished
 
 
 def _is_driver_loaded(needed: bool) -> bool:

@@ -61,15 +61,15 @@ class Denoising(ABC):
 
     @abstractmethod
     def __call__(self, image: torch.Tensor, noise: Noise, annotate: Annotate) -> torch.Tensor:
-        """Reconstructs an image.
+        """Reconstructs an image, or all images of a batch at once.
 
         Args:
-            image: shape (1, 3, s, s), values −1 to 1.
+            image: shape (N, 3, height, width), values −1 to 1.
             noise: drawn once before the first step and once in each.
             annotate: opens a range ``step`` for each step.
 
         Returns:
-            Shape (1, 3, s, s).
+            Shape (N, 3, height, width).
         """
 
 
@@ -84,8 +84,8 @@ class ReferenceDenoising(Denoising):
         images = [alpha.sqrt() * image + (1 - alpha).sqrt() * noise(image)]
         for step, next_step in self.steps:
             with annotate("step"):
-                t = (torch.ones(1) * step).to(device)
-                next_t = (torch.ones(1) * next_step).to(device)
+                t = (torch.ones(len(image)) * step).to(device)
+                next_t = (torch.ones(len(image)) * next_step).to(device)
                 at, at_next = _alpha(t.long(), device), _alpha(next_t.long(), device)
                 xt = images[-1].to(device)
                 et = self.unet(xt, t)
@@ -99,7 +99,7 @@ class ReferenceDenoising(Denoising):
 
 
 def _alpha(step: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """ᾱ at a diffusion step, −1 being the undisturbed image; shape (1, 1, 1, 1)."""
+    """ᾱ at a diffusion step, −1 being the undisturbed image; shape (n, 1, 1, 1)."""
     values = np.linspace(FIRST_BETA, LAST_BETA, TRAINING_STEPS, dtype=np.float64)
     betas = torch.tensor(values).type(torch.float).to(device)
     padded = torch.cat([torch.zeros(1).to(device), betas], dim=0)

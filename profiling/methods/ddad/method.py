@@ -4,6 +4,10 @@ Source of the distance of an image to its reconstruction: Mousakhan et al. 2023,
 the operations of arimousa/DDAD: cosine distance of 3 x 3 neighbourhood means in two stages of the
 feature extractor, plus the mean absolute distance of the pixels, scaled to the features' largest;
 smoothed with a Gaussian of σ = 4 px.
+
+Of a batch, the authors' code takes both largest values over all images, so that the map of one
+depends on the others, and draws noise for all at once. Here each image of a batch is scaled by its
+own and has the noise that it has alone: its result is that of batch 1.
 """
 
 from __future__ import annotations
@@ -72,21 +76,21 @@ class DistanceMap(nn.Module, ABC):
         """Compares both.
 
         Args:
-            image: shape (1, 3, height, width).
+            image: shape (N, 3, height, width).
             reconstruction: as ``image``.
             of_image: features by stage.
             of_reconstruction: as ``of_image``.
 
         Returns:
-            Shape (1, 1, height, width).
+            Shape (N, 1, height, width).
         """
 
     def enlarge(self, distance: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, g, f) to (1, 1, height, width), bilinear, corners on corners."""
+        """Shape (N, 1, g, f) to (N, 1, height, width), bilinear, corners on corners."""
         return functional.interpolate(distance, size=self.size, mode="bilinear", align_corners=True)
 
     def smooth(self, distance: torch.Tensor) -> torch.Tensor:
-        """Gaussian of 33 px, borders mirrored; shape (1, 1, height, width) as given."""
+        """Gaussian of 33 px, borders mirrored; shape (N, 1, height, width) as given."""
         padded = functional.pad(distance, (RADIUS_PX,) * 4, mode="reflect")
         rows = functional.conv2d(padded, self.kernel.view(1, 1, 1, -1))
         return functional.conv2d(rows, self.kernel.view(1, 1, -1, 1))
@@ -104,13 +108,13 @@ class ReferenceDistanceMap(DistanceMap):
     ) -> torch.Tensor:
         """See ``DistanceMap.forward``."""
         pixels = torch.mean(torch.abs(reconstruction - image), dim=1).unsqueeze(1)
-        features = torch.zeros(1, 1, *self.size).to(image.device)
+        features = torch.zeros(len(image), 1, *self.size).to(image.device)
         for stage in STAGES:
             similarity = functional.cosine_similarity(
                 _unfolded_mean(of_image[stage]), _unfolded_mean(of_reconstruction[stage])
             )
             features += self.enlarge(torch.unsqueeze(1 - similarity, dim=1))
-        scale = self.pixel_weight * (torch.max(features) / torch.max(pixels))
+        scale = self.pixel_weight * (_largest(features) / _largest(pixels))
         smoothed = self.smooth(0 + (features + scale * pixels))
         return torch.sum(smoothed, dim=1).unsqueeze(1)
 
@@ -126,22 +130,27 @@ class PooledDistanceMap(DistanceMap):
         of_reconstruction: Features,
     ) -> torch.Tensor:
         """See ``DistanceMap.forward``."""
-        joined = torch.zeros(1, 1, *self.size, device=image.device)
+        joined = torch.zeros(len(image), 1, *self.size, device=image.device)
         for stage in STAGES:
             similarity = _cosine(_mean3(of_image[stage]), _mean3(of_reconstruction[stage]))
             joined.add_(self.enlarge(1 - similarity))
         pixels = (reconstruction - image).abs_().mean(dim=1, keepdim=True)
-        joined.add_(pixels.mul_(self.pixel_weight * joined.amax() / pixels.amax()))
+        joined.add_(pixels.mul_(self.pixel_weight * _largest(joined) / _largest(pixels)))
         return self.smooth(joined)
 
 
+def _largest(maps: torch.Tensor) -> torch.Tensor:
+    """Shape (N, 1, height, width) to (N, 1, 1, 1)."""
+    return maps.amax(dim=(1, 2, 3), keepdim=True)
+
+
 def _unfolded_mean(features: torch.Tensor) -> torch.Tensor:
-    """3 x 3 mean with zeros at the border, by unfolding; shape (1, C, g, f) as given."""
-    channels, rows, columns = features.shape[1:]
+    """3 x 3 mean with zeros at the border, by unfolding; shape (N, C, g, f) as given."""
+    images, channels, rows, columns = features.shape
     unfolded = functional.unfold(features, NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
-    windows = unfolded.reshape(1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
+    windows = unfolded.reshape(images, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
     means = windows.permute(0, 4, 1, 2, 3).mean(dim=(3, 4))
-    return means.reshape(1, rows, columns, channels).permute(0, 3, 1, 2)
+    return means.reshape(images, rows, columns, channels).permute(0, 3, 1, 2)
 
 
 def _mean3(features: torch.Tensor) -> torch.Tensor:
@@ -149,7 +158,7 @@ def _mean3(features: torch.Tensor) -> torch.Tensor:
 
 
 def _cosine(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Cosine similarity over channels; shape (1, C, g, f) to (1, 1, g, f)."""
+    """Cosine similarity over channels; shape (N, C, g, f) to (N, 1, g, f)."""
     norms = (t.square().sum(dim=1, keepdim=True).sqrt_().clamp_(min=1e-8) for t in (first, second))
     product = (first * second).sum(dim=1, keepdim=True)
     for norm in norms:
@@ -177,7 +186,7 @@ class ImagenetNormalisation(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 3, height, width), as given."""
+        """Shape (N, 3, height, width), as given."""
         return ((image + 1) / 2 - self.mean) / self.std
 
 
@@ -192,6 +201,7 @@ class DDAD(Method):
     """
 
     submodules = SPEC.submodules
+    takes_batches = True
     counted_once = ("unet", *(f"feature_extractor.{stage}" for stage in ALL_STAGES))
 
     def __init__(
@@ -258,15 +268,20 @@ class DDAD(Method):
         """Runs one inference; the noise is the same for every image.
 
         Args:
-            image: shape (1, 3, height, width), float32.
+            image: shape (N, 3, height, width), float32.
             annotate: opens the ranges denoising_unet (with a range step for each call of the
                 U-Net), feature_extraction and anomaly_map.
         """
         with annotate("denoising_unet"):
-            generator = generator_for(image, seed=self.seed)
+            generators = [generator_for(image, seed=self.seed) for _ in range(len(image))]
 
             def noise(like: torch.Tensor) -> torch.Tensor:
-                return torch.randn(like.shape, generator=generator, device=like.device)
+                if len(like) == 1:
+                    return torch.randn(like.shape, generator=generators[0], device=like.device)
+                drawn = torch.empty_like(like)
+                for one, generator in zip(drawn, generators, strict=True):
+                    one.normal_(generator=generator)
+                return drawn
 
             reconstruction = self.denoise(image, noise, annotate)
         with annotate("feature_extraction"):
@@ -276,7 +291,7 @@ class DDAD(Method):
             anomaly_map = self.distance_map(image, reconstruction, of_image, of_reconstruction)
             # giving large blocks back to the system takes time, which is to be in a range
             del reconstruction, of_image, of_reconstruction
-            return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
+            return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax(dim=(1, 2, 3)))
 
     def _features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The stages of the feature extractor that are compared, by name."""

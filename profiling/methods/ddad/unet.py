@@ -85,11 +85,11 @@ class UNet(nn.Module):
         """Noise in a disturbed image.
 
         Args:
-            image: shape (1, 3, s, s), s a multiple of 32.
-            step: shape (1,), float: the diffusion step, from 0.
+            image: shape (N, 3, height, width), sides multiples of 32.
+            step: shape (N,) or, of all images, (1,), float: the diffusion step, from 0.
 
         Returns:
-            Shape (1, 3, s, s).
+            Shape (N, 3, height, width).
         """
         time = self.time_embedding(step)
         skipped = []
@@ -117,7 +117,7 @@ class StepEncoding(nn.Module):
         self.frequencies = channels // 2
 
     def forward(self, step: torch.Tensor) -> torch.Tensor:
-        """Shape (1,) to (1, channels)."""
+        """Shape (n,) to (n, channels)."""
         positions = torch.arange(self.frequencies, device=step.device)
         scales = torch.exp(positions * (-math.log(10000) / self.frequencies))
         angles = torch.outer(step, scales)
@@ -128,7 +128,7 @@ class Level(nn.Sequential):
     """Layers in a row, of which the residual blocks also see the time embedding."""
 
     def forward(self, hidden: torch.Tensor, time: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """Shape (1, C, h, h) to that of the last layer."""
+        """Shape (N, C, h, w) to that of the last layer."""
         for layer in self:
             hidden = layer(hidden, time) if isinstance(layer, ResidualBlock) else layer(hidden)
         return hidden
@@ -173,7 +173,7 @@ class ResidualBlock(nn.Module):
         self.in_place = False
 
     def forward(self, hidden: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """Shape (1, inward, h, h) to (1, outward, h', h'), h' = 2h, h/2 or h."""
+        """Shape (N, inward, h, w) to (N, outward, h', w'), sides doubled, halved or as given."""
         norm, activation, convolution = self.in_layers
         inner = activation(norm(hidden))
         if self.resizes:
@@ -212,7 +212,7 @@ class AttentionBlock(nn.Module):
         self.in_place = False
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Shape (1, channels, h, h), as given."""
+        """Shape (N, channels, h, w), as given."""
         flat = hidden.flatten(2)
         change = self.proj_out(self.attention(self.to_qkv(self.norm(flat))))
         joined: torch.Tensor = change.add_(flat) if self.in_place else flat + change
@@ -231,12 +231,12 @@ class EagerAttention(nn.Module):
         self.heads = heads
 
     def forward(self, qkv: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 3·C, n) to (1, C, n); per head, queries, keys and values follow each other."""
+        """Shape (N, 3·C, n) to (N, C, n); per head, queries, keys and values follow each other."""
         query, key, value = split_heads(qkv, self.heads)
         scale = query.shape[1] ** -0.25
         weights = torch.einsum("bct,bcs->bts", query * scale, key * scale)
         weights = torch.softmax(weights, dim=-1)  # by the same name: the scores end here
-        return torch.einsum("bts,bcs->bct", weights, value).reshape(1, -1, qkv.shape[-1])
+        return torch.einsum("bts,bcs->bct", weights, value).reshape(len(qkv), -1, qkv.shape[-1])
 
 
 class FusedAttention(nn.Module):
@@ -251,18 +251,18 @@ class FusedAttention(nn.Module):
         self.heads = heads
 
     def forward(self, qkv: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 3·C, n) to (1, C, n), as ``EagerAttention``."""
+        """Shape (N, 3·C, n) to (N, C, n), as ``EagerAttention``."""
         # the fused kernels want the channels of a position next to each other
         query, key, value = (
             part.transpose(1, 2).contiguous().unsqueeze(0) for part in split_heads(qkv, self.heads)
         )
         attended = functional.scaled_dot_product_attention(query, key, value)
-        return attended.squeeze(0).transpose(1, 2).reshape(1, -1, qkv.shape[-1])
+        return attended.squeeze(0).transpose(1, 2).reshape(len(qkv), -1, qkv.shape[-1])
 
 
 def split_heads(qkv: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values, each of shape (heads, C / heads, n)."""
-    query, key, value = qkv.reshape(heads, -1, qkv.shape[-1]).chunk(3, dim=1)
+    """Queries, keys and values, each of shape (N · heads, C / heads, n)."""
+    query, key, value = qkv.reshape(len(qkv) * heads, -1, qkv.shape[-1]).chunk(3, dim=1)
     return query, key, value
 
 

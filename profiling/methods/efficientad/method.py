@@ -54,7 +54,7 @@ class TeacherStatistics(nn.Module):
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(features − mean) / std, shape (1, channels, q, q) as given."""
+        """(features − mean) / std, shape (N, channels, q, q) as given."""
         return (features - self.mean) / self.std
 
     def problem(self) -> tuple[str, str] | None:
@@ -83,7 +83,7 @@ class MapQuantiles(nn.Module):
             self.register_buffer(f"{name}_end", torch.tensor(0.1))
 
     def forward(self, map_st: torch.Tensor, map_ae: torch.Tensor) -> torch.Tensor:
-        """The mean of both normalised maps, shape (1, 1, q, q) as theirs.
+        """The mean of both normalised maps, shape (N, 1, q, q) as theirs.
 
         Args:
             map_st: squared distance of teacher and student, mean over channels.
@@ -157,12 +157,16 @@ MAP_BORDER_PX = 4
 class EfficientAD(Method):
     """Teacher, student and autoencoder with the operations of nelson1425/EfficientAD.
 
+    The authors test one image at a time. A batch goes through the same operations at once, and each
+    of its images has a score of its own.
+
     Args:
         settings: of the method, checked.
         resolution: of the images, both sides of at least 256 px.
     """
 
     submodules = SPEC.submodules
+    takes_batches = True
     teacher_statistics: nn.Module
     map_quantiles: nn.Module
 
@@ -239,14 +243,14 @@ class EfficientAD(Method):
         """Runs one inference: algorithm 2 of Batzner et al. 2024.
 
         Args:
-            image: shape (1, 3, height, width), float32.
+            image: shape (N, 3, height, width), float32.
             annotate: opens the ranges teacher, student, autoencoder and anomaly_map.
 
         Raises:
             ValueError: the image has another shape than the method was built for.
             UnsupportedResolutionError: the fixed autoencoder does not fit the student.
         """
-        expected = (1, 3, *self.resolution.shape)
+        expected = (len(image), 3, *self.resolution.shape)
         if image.shape != expected:
             raise ValueError(f"image of shape {tuple(image.shape)}, built for {expected}")
         with annotate("teacher"):
@@ -279,11 +283,11 @@ class EfficientAD(Method):
         if not self.padding:
             joined = functional.pad(joined, (MAP_BORDER_PX,) * 4)
         anomaly_map = functional.interpolate(joined, size=self.resolution.shape, mode="bilinear")
-        return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax())
+        return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax(dim=(1, 2, 3)))
 
 
 def distance_of_maps(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mean squared difference over channels, shape (1, C, q, q) to (1, 1, q, q)."""
+    """Mean squared difference over channels, shape (N, C, q, q) to (N, 1, q, q)."""
     return torch.mean((first - second) ** 2, dim=1, keepdim=True)
 
 

@@ -48,7 +48,7 @@ def pdn_small(out_channels: int, *, padding: bool) -> nn.Sequential:
         padding: pad convolutions and pools, so that the output has sides ceil(s/4).
 
     Returns:
-        (1, 3, height, width) to (1, out_channels, p, q), each side ceil(s/4), less 8 without
+        (N, 3, height, width) to (N, out_channels, p, q), each side ceil(s/4), less 8 without
         padding.
     """
     pad = int(padding)
@@ -73,7 +73,7 @@ def pdn_medium(out_channels: int, *, padding: bool) -> nn.Sequential:
         padding: pad convolutions and pools, so that the output has sides ceil(s/4).
 
     Returns:
-        (1, 3, height, width) to (1, out_channels, p, q), each side ceil(s/4), less 8 without
+        (N, 3, height, width) to (N, out_channels, p, q), each side ceil(s/4), less 8 without
         padding.
     """
     pad = int(padding)
@@ -152,7 +152,7 @@ def autoencoder(decoder_sizes: Sequence[Size]) -> nn.Sequential:
             the output.
 
     Returns:
-        (1, 3, height, width), each of at least 256 px, to (1, 384, p, q), the last of the sizes.
+        (N, 3, height, width), each of at least 256 px, to (N, 384, p, q), the last of the sizes.
     """
     *inner_sizes, output_size = decoder_sizes
     layers = _encoder()

@@ -37,14 +37,16 @@ def reference_embedding(middle: torch.Tensor, deep: torch.Tensor) -> list[torch.
     Each vector then goes to the host by itself, which on a GPU is a synchronising copy per patch.
 
     Args:
-        middle: second stage, shape (1, 512, g, f).
-        deep: third stage, shape (1, 1024, h, e).
+        middle: second stage, shape (N, 512, g, f).
+        deep: third stage, shape (N, 1024, h, e).
 
     Returns:
-        g · f vectors of shape (1024,) on the host, row by row of the grid.
+        N · g · f vectors of shape (1024,) on the host, image by image, row by row of the grid.
     """
     patches = [_patches(middle), _patches(deep)]
     patches[1] = _to_grid(patches[1], deep.shape[-2:], middle.shape[-2:])
+    # of one image it is the same tensor seen in another way, of several a copy
+    patches = [of_stage.reshape(-1, *of_stage.shape[2:]) for of_stage in patches]
     rows = torch.stack([_pool(of_stage) for of_stage in patches], dim=1)
     del patches  # not sooner: they are part of the reference's peak
     rows = rows.reshape(len(rows), 1, -1)
@@ -67,22 +69,21 @@ def gathered(rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _patches(features: torch.Tensor) -> torch.Tensor:
-    """Shape (1, C, g, f) to (g · f, C, 3, 3): each neighbourhood, zeros at the border."""
-    channels = features.shape[1]
+    """Shape (N, C, g, f) to (N, g · f, C, 3, 3): each neighbourhood, zeros at the border."""
     unfolded = functional.unfold(features, NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
-    windows = unfolded.reshape(1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
-    return windows.permute(0, 4, 1, 2, 3).reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
+    windows = unfolded.reshape(*features.shape[:2], NEIGHBOURHOOD, NEIGHBOURHOOD, -1)
+    return windows.permute(0, 4, 1, 2, 3)
 
 
 def _to_grid(patches: torch.Tensor, grid: torch.Size, to_grid: torch.Size) -> torch.Tensor:
-    """(h · e, C, 3, 3) to (g · f, C, 3, 3): the plane of every channel and offset, interpolated."""
-    channels = patches.shape[1]
-    planes = patches.reshape(*grid, -1).permute(2, 0, 1)
+    """(N, h · e, C, 3, 3) to (N, g · f, C, 3, 3): each channel and offset's plane, interpolated."""
+    images, _, channels = patches.shape[:3]
+    planes = patches.reshape(images, *grid, -1).permute(0, 3, 1, 2)
     larger = functional.interpolate(
-        planes.unsqueeze(1), size=tuple(to_grid), mode="bilinear", align_corners=False
+        planes.reshape(-1, 1, *grid), size=tuple(to_grid), mode="bilinear", align_corners=False
     )
-    rows = larger.squeeze(1).permute(1, 2, 0)
-    return rows.reshape(-1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
+    rows = larger.reshape(images, -1, *to_grid).permute(0, 2, 3, 1)
+    return rows.reshape(images, -1, channels, NEIGHBOURHOOD, NEIGHBOURHOOD)
 
 
 def _pool(patches: torch.Tensor) -> torch.Tensor:
@@ -100,17 +101,17 @@ def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Ten
     the channels 2j and 2j+1 of A(deep). Holds for these two stages and 1024 values only.
 
     Args:
-        middle: second stage, shape (1, 512, g, f).
-        deep: third stage, shape (1, 1024, h, e).
+        middle: second stage, shape (N, 512, g, f).
+        deep: third stage, shape (N, 1024, h, e).
 
     Returns:
-        Shape (g · f, 1024) on the host, row by row of the grid.
+        Shape (N · g · f, 1024) on the host, image by image, row by row of the grid.
     """
     grid, half = tuple(middle.shape[-2:]), DIMENSION // 2
-    rows = middle.new_empty(*grid, DIMENSION)
-    planes = rows.permute(2, 0, 1).unsqueeze(0)  # filled in place rather than joined
+    rows = middle.new_empty(len(middle), *grid, DIMENSION)
+    planes = rows.permute(0, 3, 1, 2)  # filled in place rather than joined
     planes[:, :half].copy_(_mean3(middle).mul_(0.9).add_(middle, alpha=0.1))
-    pairs = _mean3(deep.reshape(1, half, 2, *deep.shape[2:]).mean(dim=2))
+    pairs = _mean3(deep.reshape(-1, half, 2, *deep.shape[2:]).mean(dim=2))
     planes[:, half:].copy_(
         functional.interpolate(pairs, size=grid, mode="bilinear", align_corners=False)
     )
@@ -125,7 +126,7 @@ SIGMA_PX = 4
 
 
 class ReferenceMap(nn.Module):
-    """Interpolation on the device, smoothing on the host.
+    """Interpolation on the device, smoothing on the host: of a batch image by image, as there.
 
     Args:
         resolution: of the image.
@@ -136,7 +137,7 @@ class ReferenceMap(nn.Module):
         self.size = resolution.shape
 
     def forward(self, grid: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, g, f) to (1, 1, height, width), on the host."""
+        """Shape (N, 1, g, f) to (N, 1, height, width), on the host."""
         large = functional.interpolate(grid, size=self.size, mode="bilinear", align_corners=False)
         return on_host(_smooth, large.cpu(), shape=large.shape)
 
@@ -144,10 +145,10 @@ class ReferenceMap(nn.Module):
 def _smooth(
     maps: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    smoothed: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = scipy.ndimage.gaussian_filter(
-        maps[0, 0], sigma=SIGMA_PX
-    )
-    return smoothed[np.newaxis, np.newaxis]
+    smoothed = [scipy.ndimage.gaussian_filter(one[0], sigma=SIGMA_PX) for one in maps]
+    # of a single image without the copy that joining them makes
+    whole = smoothed[0][np.newaxis] if len(smoothed) == 1 else np.stack(smoothed)
+    return whole[:, np.newaxis]
 
 
 class MatrixMap(nn.Module):
@@ -171,7 +172,7 @@ class MatrixMap(nn.Module):
         self.register_buffer("of_columns", of_columns, persistent=False)
 
     def forward(self, grid: torch.Tensor) -> torch.Tensor:
-        """Shape (1, 1, g, f) to (1, 1, height, width), on the device of the grid."""
+        """Shape (N, 1, g, f) to (N, 1, height, width), on the device of the grid."""
         of_columns = self.matrix if self.of_columns is None else self.of_columns
         return self.matrix @ grid @ of_columns.T
 

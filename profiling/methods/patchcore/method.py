@@ -53,6 +53,7 @@ class PatchCore(Method):
     """
 
     submodules = SPEC.submodules
+    takes_batches = True
 
     def __init__(self, *, rows: int, resolution: Resolution, optimized: bool) -> None:
         super().__init__()
@@ -137,19 +138,19 @@ class PatchCore(Method):
         """The outputs of the backbone's second and third stage, which patches are made of.
 
         Args:
-            image: shape (1, 3, height, width), as ``prepare`` returns it.
+            image: shape (N, 3, height, width), as ``prepare`` returns each.
 
         Returns:
-            Shapes (1, 512, g, f) and (1, 1024, h, e), sides ceil(s/8) and ceil(s/16).
+            Shapes (N, 512, g, f) and (N, 1024, h, e), sides ceil(s/8) and ceil(s/16).
         """
         outputs = stage_outputs(self.backbone, image, STAGES[-1])
         return tuple(outputs[stage] for stage in STAGES)
 
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
-        """Runs one inference.
+        """Runs one inference; the patches of all images of a batch are searched at once.
 
         Args:
-            image: shape (1, 3, height, width), float32.
+            image: shape (N, 3, height, width), float32.
             annotate: opens the ranges feature_extraction, patch_embedding, nn_search and
                 anomaly_map.
         """
@@ -172,6 +173,6 @@ class PatchCore(Method):
                 distances = self.search(gathered(rows))
                 del rows
         with annotate("anomaly_map"):
-            grid = distances.reshape(1, 1, *self.grid)
-            score = distances.amax()
+            grid = distances.reshape(-1, 1, *self.grid)
+            score = distances.reshape(len(grid), -1).amax(dim=1)
             return Detection(anomaly_map=self.map(grid.to(image.device)), score=score)
