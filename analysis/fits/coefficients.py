@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from operator import mul
 from typing import Any, NamedTuple
 
-from .models import BORDER, POWER, Case, Floats, Term
+from .models import BORDER, POWER, POWERS, Case, Floats
 
 
 class Coefficient(NamedTuple):
@@ -34,29 +35,26 @@ def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coeffic
         found: its coefficients in units of y.
         unit: of y.
     """
-    law, pixels, by_term = case.law, case.measured[-1] ** 2, _by_term(case, found)
+    law, pixels = case.law, case.measured[-1] ** 2
     unit = f"({unit})²" if law.root > 1 else unit
-    lower, upper, _ = by_term
+    lower, upper, beside = _by_term(case, found)
     if case.branch_unseen:
         return (Coefficient(law.symbols[0], lower[0], unit),)
     if law is BORDER:  # a + b·u + c·u², u = s / largest - origin, in s and n
-        a, b, c = (upper.get(term, 0.0) for term in law.terms)
-        scale, origin = case.measured[-1], case.measured[0] / 4 / case.measured[-1]
-        values = (a - b * origin + c * origin**2, (b - 2 * c * origin) / scale, c / scale**2)
-        units = (unit, f"{unit} per px of half the perimeter", f"{unit} per pixel")
-        return tuple(map(Coefficient, law.symbols, values, units))
-    if law is POWER:
-        powers = {float(power): value for power, value in upper.items() if power}
-        total = sum(powers.values())
-        p = sum(power * value for power, value in powers.items()) / total if total else 1.0
-        values = (upper.get(0, 0.0), total / pixels**p, p)
-        return tuple(map(Coefficient, law.symbols, values, (unit, f"{unit} per pixel^p", "")))
-    parts = zip((law.lower, law.terms, law.beside), by_term, strict=True)
-    terms = [(_power(term), of.get(_power(term), 0.0)) for part, of in parts for term in part]
-    return tuple(
-        Coefficient(symbol, value / pixels**power, unit + ("", " per pixel", " per pixel²")[power])
-        for symbol, (power, value) in zip(law.symbols, terms, strict=True)
-    )
+        (a, b, c), largest = upper.values(), case.measured[-1]
+        origin = case.measured[0] / 4 / largest
+        values = [a - b * origin + c * origin**2, (b - 2 * c * origin) / largest, c / pixels]
+        units = [unit, f"{unit} per px of half the perimeter", f"{unit} per pixel"]
+    elif law is POWER:
+        constant, *powers = upper.values()
+        total = sum(powers)
+        p = sum(map(mul, POWERS, powers)) / total if total else 1.0
+        values, units = [constant, total / pixels**p, p], [unit, f"{unit} per pixel^p", ""]
+    else:
+        terms = [*lower.items(), *upper.items(), *beside.items()]
+        values = [value / pixels**power for power, value in terms]
+        units = [unit + ("", " per pixel", " per pixel²")[power] for power, _ in terms]
+    return tuple(map(Coefficient, law.symbols, values, units))
 
 
 def in_the_side(values: Iterable[float], unit: str) -> tuple[Coefficient, ...]:
@@ -78,12 +76,14 @@ def knee_px(case: Case, found: Floats) -> float | None:
     return math.sqrt(-2 * above / divisor) * case.measured[-1]
 
 
-def _power(term: Term) -> Any:
-    """The constant of any sign is a power of the pixels, too."""
-    return 0 if term == "±1" else term
-
-
 def _by_term(case: Case, found: Floats) -> list[dict[Any, float]]:
-    """Coefficients by term, of the lower part, of the upper one, and of what is beside them."""
-    values = iter(found.tolist())
-    return [{_power(term): next(values) for term in part} for part in case.terms]
+    """Coefficients by term, of the lower part, of the upper one, and of what is beside them.
+
+    Those that are zero, too. A constant of any sign is a power of the pixels like others, 0.
+    """
+    values, law = iter(found.tolist()), case.law
+    parts = zip((law.lower, law.terms, law.beside), case.terms, strict=True)
+    return [
+        {0 if term == "±1" else term: next(values) if term in own else 0.0 for term in every}
+        for every, own in parts
+    ]

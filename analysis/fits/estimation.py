@@ -149,6 +149,11 @@ class Fits(NamedTuple):
         scores = np.where(of_law & self.admissible, score, np.inf)
         return np.argmin(scores, axis=1), np.min(scores, axis=1)
 
+    def predict(self, which: npt.NDArray[np.int64], size: npt.ArrayLike | Sizes) -> Floats:
+        """Estimates of some cases, given by their index: laws × series × sizes."""
+        values = curves(self.cases, self.coefficients, size)
+        return np.asarray(np.take_along_axis(values, which[..., np.newaxis], axis=0))
+
 
 def fit_laws(laws: Sequence[Law], points: Points) -> Fits:
     """Fit all cases; laws with more coefficients than there are resolutions are left out."""
@@ -171,11 +176,8 @@ def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
     # a coefficient that is zero up to rounding is not negative
     least = -1e-12 * np.max(sums, axis=-1, keepdims=True)
     admissible = np.all((found >= least) | any_sign(cases, found), axis=-1)
-    covariance, misfit = (
-        inverse @ inverse.swapaxes(2, 3),
-        np.sum((residuals / spread) ** 2, axis=-1),
-    )
-    return Fits(tuple(cases), found, covariance, misfit, admissible)
+    misfit = np.sum((residuals / spread) ** 2, axis=-1)
+    return Fits(tuple(cases), found, inverse @ inverse.swapaxes(2, 3), misfit, admissible)
 
 
 def any_sign(cases: Sequence[Case], coefficients: Floats) -> Flags:
@@ -260,8 +262,7 @@ class Weighed(NamedTuple):
 
     def predict(self, size: npt.ArrayLike | Sizes) -> Floats:
         """Estimates of the best case of each law: laws × series × sizes."""
-        values = curves(self.fits.cases, self.fits.coefficients, size)
-        return np.asarray(np.take_along_axis(values, self.best[..., np.newaxis], axis=0))
+        return self.fits.predict(self.best, size)
 
     def predicted(self, size: npt.ArrayLike | Sizes) -> Floats:
         """Estimates of the law chosen: series × sizes."""
@@ -269,9 +270,8 @@ class Weighed(NamedTuple):
 
     def spread(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Between the estimates of all laws that are not refuted."""
-        refuted, estimates = (self.shares <= 0)[..., np.newaxis], self.predict(size)
-        low, high = (np.where(refuted, far, estimates) for far in (np.inf, -np.inf))
-        return Bounds(np.min(low, axis=0), np.max(high, axis=0))
+        estimates = np.where(self.shares[..., np.newaxis] > 0, self.predict(size), np.nan)
+        return Bounds(np.fmin.reduce(estimates, axis=0), np.fmax.reduce(estimates, axis=0))
 
     def interval(self, size: npt.ArrayLike | Sizes) -> Bounds:
         """Where one more measurement lies if the law chosen is the true one."""
@@ -308,10 +308,8 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
         ValueError: no law has a degree of freedom.
     """
     fits = fit_laws(laws, points)
-    scatter, fitted = (
-        scatter_of(fits, points),
-        tuple(dict.fromkeys(case.law for case in fits.cases)),
-    )
+    scatter = scatter_of(fits, points)
+    fitted = tuple(dict.fromkeys(case.law for case in fits.cases))
     squared = scatter.quantile**2
     price = squared - LEAST_ERRORS**2
     by_case = fits.misfit / scatter.variance + price * [[case.price] for case in fits.cases]

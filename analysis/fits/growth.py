@@ -14,21 +14,14 @@ import numpy.typing as npt
 
 from .coefficients import Coefficient, knee_px, physical_coefficients
 from .estimation import Points, PointsError, Weighed, fit_laws, make_points, weigh
-from .models import NOTHING_KNOWN, Floats, Law, Prior, Sizes, curves, sizes_of
-from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_quadratic
+from .models import NOTHING_KNOWN, Floats, Law, Prior, Sizes, sizes_of
+from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_if_enough
 
 EXTRAPOLATION_LIMIT = 10.0
 """Pixels over those of the largest measured resolution beyond which one has to ask explicitly.
 
 From 1024 px it is reached at 3238 px; 3000 px are a factor of 8.6.
 """
-
-
-TOO_FAR = (
-    "{:.3g} times the pixels of the largest measured resolution, more than {:g}: ask for it "
-    "explicitly"
-)
-"""Why there is no prediction beyond the limit."""
 
 
 class Model(NamedTuple):
@@ -140,21 +133,24 @@ class Growth(NamedTuple):
         first_px, last_px = self.side_px[[0, -1]] if len(self.side_px) else (np.nan, np.nan)
         factor, below = (side / last_px) ** 2, side < first_px
         too_far = (factor > EXTRAPOLATION_LIMIT) & (not beyond_limit)
-        values, told = np.full((8, len(side)), np.nan), ~too_far & ~below
+        values = np.full((8, len(side)), np.nan)
         if self.paper:
-            values[:2, ~too_far] = self.paper.predict(side[~too_far])
+            values[:2] = self.paper.predict(side)
         if self.weighed:
-            values[1:] = np.nan
             bounds = (self.weighed.interval, self.weighed.spread, self.weighed.band)
-            ends = [end[0] for of in bounds for end in of(sizes.among(told))]
-            values[1:, told] = [self.weighed.predicted(sizes.among(told))[0], *ends]
+            ends = [end[0] for of in bounds for end in of(sizes)]
+            values[1:] = np.where(below, np.nan, [self.weighed.predicted(sizes)[0], *ends])
+        values[:, too_far] = np.nan
         refused = tuple(
             self.fit_refused
-            or (TOO_FAR.format(times, EXTRAPOLATION_LIMIT) if far else "")
+            or (
+                f"{times:.3g} times the pixels of the largest measured resolution, more than "
+                f"{EXTRAPOLATION_LIMIT:g}: ask for it explicitly" if far else ""
+            )
             or self.interval_refused
             or (f"below the smallest measured resolution, {first_px:.5g} px" if under else "")
             for times, far, under in zip(factor, too_far, below, strict=True)
-        )
+        )  # fmt: skip
         return Curve(side, refused, factor, *values)
 
 
@@ -179,38 +175,32 @@ def fit_growth(
         degrees_of_freedom: of each of these, positive; None where they are known exactly.
         prior: laws to admit, where something is known of the submodule.
     """
-    sizes, observed = sizes_of(size), np.asarray(values, np.float64)
+    sizes, observed, weighed = sizes_of(size), np.asarray(values, np.float64), None
     side = sizes.side_px
     refused = _too_few(side, COEFFICIENTS, "the parabola")
     no_interval = _too_few(side, ENOUGH_FOR_INTERVAL, "a prediction interval")
-    weighed = None
     if not no_interval:
         try:
             points = make_points(sizes, observed, relative_std, degrees_of_freedom)
             weighed = weigh(prior.laws, points)
         except PointsError as error:
             no_interval = str(error)
-    paper = None if refused else fit_quadratic(side, observed)
     models = _models(weighed, unit) if weighed else ()
+    paper = fit_if_enough(side, observed)
     return Growth(side, unit, prior, paper, models, refused, no_interval, weighed)
 
 
 def _models(weighed: Weighed, unit: str) -> tuple[Model, ...]:
-    points, fits, chosen, errors = (
-        weighed.points,
-        weighed.fits,
-        weighed.chosen[0],
-        back_test(weighed),
-    )
-    residuals = weighed.predict(points.sizes) / points.values - 1
+    fits, (chosen,), errors = weighed.fits, weighed.chosen, back_test(weighed)[:, 0].tolist()
+    residuals = weighed.predict(weighed.points.sizes) / weighed.points.values - 1
+    largest, score = np.max(np.abs(residuals[:, 0]), axis=1), weighed.score[:, 0]
     models = []
     for index, (law, (best,)) in enumerate(zip(weighed.laws, weighed.best, strict=True)):
-        case, found = fits.cases[best], fits.coefficients[best, 0]
+        own = (fits.cases[best], fits.coefficients[best, 0])
         models.append(Model(
-            law, physical_coefficients(case, found, unit), knee_px(case, found),
-            float(np.max(np.abs(residuals[index]))),
-            float(weighed.score[index, 0] - weighed.score[chosen, 0]),
-            float(weighed.shares[index, 0]), bool(index == chosen), *errors[index, 0].tolist(),
+            law, physical_coefficients(*own, unit), knee_px(*own), float(largest[index]),
+            float(score[index] - score[chosen]), float(weighed.shares[index, 0]),
+            bool(index == chosen), *errors[index],
         ))  # fmt: skip
     return tuple(sorted(models, key=lambda model: (not model.chosen, round(model.score, 6))))
 
@@ -220,14 +210,11 @@ def back_test(weighed: Weighed) -> Floats:
     sizes, values, variance, known = weighed.points
     errors = []
     for left_out in (1, 2):
-        kept = slice(-left_out)
-        fits = fit_laws(
-            weighed.laws, Points(sizes.among(kept), values[:, kept], variance[:, kept], known)
-        )
+        kept, last = slice(-left_out), slice(-left_out, None)
+        points = Points(sizes.among(kept), values[:, kept], variance[:, kept], known)
+        fits = fit_laws(weighed.laws, points)
         best, misfit = fits.best(weighed.laws, fits.misfit)
-        of_cases = curves(fits.cases, fits.coefficients, sizes.among(slice(-left_out, None)))
-        predicted = np.take_along_axis(of_cases, best[..., np.newaxis], axis=0)
-        relative = predicted / values[:, -left_out:] - 1
+        relative = fits.predict(best, sizes.among(last)) / values[:, last] - 1
         errors.append(np.where(np.isfinite(misfit)[..., np.newaxis], relative, np.nan))
     return np.concatenate(errors, axis=-1)
 

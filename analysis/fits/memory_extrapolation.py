@@ -111,11 +111,13 @@ def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.
 
 def paper_sides(counted_px: Collection[int]) -> list[int]:
     """The sides that stand for the paper's: each counted one that is next to one of them."""
-    found = (
-        min((side for side in counted_px if paper_px <= side < paper_px + STEP_PX), default=None)
-        for paper_px in PAPER_SIDES_PX
-    )
-    return [side for side in found if side is not None]
+    nearest = {paper_px: _next(counted_px, paper_px) for paper_px in PAPER_SIDES_PX}
+    return [side for paper_px, side in nearest.items() if side and side < paper_px + STEP_PX]
+
+
+def _next(counted_px: Collection[int], at_px: int) -> int | None:
+    """The smallest of the counted sides that is not below one."""
+    return min((side for side in counted_px if side >= at_px), default=None)
 
 
 def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -130,28 +132,24 @@ def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _judged(counted: Mapping[int, int], last_px: int) -> Iterator[dict[str, Any]]:
     """The parabola at the two sides asked for, or the next that are counted."""
-    from .quadratic import COEFFICIENTS, MODEL, fit_quadratic
+    from .quadratic import COEFFICIENTS, MODEL, fit_if_enough
 
     sides = paper_sides(counted)
-    enough = len(sides) >= COEFFICIENTS
-    fit = fit_quadratic(sides, [counted[side] for side in sides]) if enough else None
-    asked = {
-        min((side for side in counted if side >= asked_px), default=asked_px)
-        for asked_px in (JUDGED_FROM_PX, last_px)
-    }
+    fit = fit_if_enough(sides, [counted[side] for side in sides])
+    asked = {_next(counted, at_px) or at_px for at_px in (JUDGED_FROM_PX, last_px)}
     judged = sorted(side for side in asked if side > max(sides, default=0))
-    ends = [(side, counted.get(side) or 0) for side in (sides[-1:] + judged)[-2:]]
-    power = None
-    if len(ends) == 2 and ends[0][1] and ends[1][1]:
-        power = math.log(ends[1][1] / ends[0][1]) / math.log(ends[1][0] / ends[0][0])
-    b0, b1, b2 = fit.coefficients if fit else (None,) * COEFFICIENTS
+    power, ends = None, (sides[-1:] + judged)[-2:]
+    if len(ends) == 2 and all(counted.get(side) for side in ends):
+        near, far = ends
+        power = math.log(counted[far] / counted[near]) / math.log(far / near)
+    coefficients = fit.coefficients if fit else (None,) * COEFFICIENTS
+    resolutions = f"{len(sides)} resolution{'' if len(sides) == 1 else 's'}"
+    too_few = f"not fitted: {resolutions}, the parabola needs {COEFFICIENTS}"
     for at_px in judged:
         predicted, size = float(fit.predict(at_px)) if fit else None, counted.get(at_px)
         yield {
             "model": MODEL,
-            "b0": b0,
-            "b1": b1,
-            "b2": b2,
+            **dict(zip(("b0", "b1", "b2"), coefficients, strict=True)),
             "fitted_from_px": min(sides, default=None),
             "fitted_to_px": max(sides, default=None),
             "resolutions": len(sides),
@@ -163,27 +161,19 @@ def _judged(counted: Mapping[int, int], last_px: int) -> Iterator[dict[str, Any]
             "counted_bytes": size,
             "relative_error": predicted / size - 1 if predicted is not None and size else None,
             "counted_growth_power": power,
-            "verdict": _verdict(fit, len(sides), at_px, size, power),
+            "verdict": _verdict(fit, at_px, size, power) if fit else too_few,
         }
 
 
-def _verdict(
-    fit: QuadraticFit | None, known: int, at_px: int, counted: int | None, power: float | None
-) -> str:
+def _verdict(fit: QuadraticFit, at_px: int, counted: int | None, power: float | None) -> str:
     """Whether the parabola held where it was extrapolated to, and if not, what it missed.
 
     Args:
         fit: through the counts at the paper's resolutions.
-        known: how many these are.
         at_px: side length it is judged at.
         counted: the exact count there, in bytes.
         power: of the side, with which the counts grow beyond the fit.
     """
-    from .quadratic import COEFFICIENTS
-
-    if fit is None:
-        plural = "" if known == 1 else "s"
-        return f"not fitted: {known} resolution{plural}, the parabola needs {COEFFICIENTS}"
     if counted is None:
         return f"not counted at {at_px} px"
     if set(fit.observed.tolist()) == {counted}:
@@ -196,15 +186,14 @@ def _verdict(
     if power is not None and abs(power - 2) < SAME_POWER:
         # one parabola for small images, another for large ones
         grows += f", but not yet from {min(fit.side_px):.0f} to {max(fit.side_px):.0f} px"
+    percent = f"{abs(error) * 100:.{0 if abs(error) >= 0.1 else 1}f} %"
+    miss = f"the quadratic gives {percent} too {'little' if error < 0 else 'much'}"
     if predicted <= 0:
         miss = "the quadratic falls to zero or below"
     elif not counted:
         miss = "nothing is counted where the quadratic gives something"
-    else:
-        percent = f"{abs(error) * 100:.{0 if abs(error) >= 0.1 else 1}f} %"
-        miss = f"the quadratic gives {percent} too {'little' if error < 0 else 'much'}"
-    high = (fit.r_squared or 0) >= NO_ALARM_FROM
-    alarm = f"R² of {fit.r_squared:.3f} raised no alarm" if high else ""
+    r_squared = fit.r_squared or 0.0
+    alarm = f"R² of {r_squared:.3f} raised no alarm" if r_squared >= NO_ALARM_FROM else ""
     return f"not quadratic: {'; '.join(filter(None, (grows, miss, alarm)))}"
 
 

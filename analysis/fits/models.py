@@ -126,16 +126,7 @@ POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
 FLEXIBLE = (TWO_SLOPES, POWER)
 """The laws that bend where they like, and so follow the noise, too."""
 
-RIVALS = (
-    LINEAR,
-    QUADRATIC,
-    BORDER,
-    FLOOR_LINEAR,
-    FLOOR_QUADRATIC,
-    ROUNDED_FLOOR,
-    TWO_SLOPES,
-    POWER,
-)
+RIVALS = (LINEAR, QUADRATIC, BORDER, FLOOR_LINEAR, FLOOR_QUADRATIC, ROUNDED_FLOOR, *FLEXIBLE)
 """The laws of a series of which nothing is known. `CONSTANT` has to be declared."""
 
 
@@ -259,16 +250,14 @@ def parts(cases: Sequence[Case], size: npt.ArrayLike | Sizes) -> Floats:
             than another are zeros.
         size: where; numbers are sides of squares in px.
     """
-    sizes = sizes_of(size)
-    columns = np.zeros(
-        (len(cases), 2, len(sizes.side_px), max(len(case.columns) for case in cases))
-    )
+    sizes, most = sizes_of(size), max(len(case.columns) for case in cases)
+    columns = np.zeros((len(cases), 2, len(sizes.side_px), most))
     values = cache(lambda term: _values(term, sizes, cases[0].measured))
     for case, of_case in zip(cases, columns, strict=True):
-        for index, term in enumerate(case.columns):
-            of_case[..., index] = values(term)
-        below, above = len(case.terms[0]), len(case.terms[0]) + len(case.terms[1])
-        of_case[1, :, :below] = of_case[0, :, below:above] = 0
+        parts_of_terms = zip((slice(1), slice(1, 2), slice(2)), case.terms, strict=True)
+        placed = [(part, term) for part, terms in parts_of_terms for term in terms]
+        for index, (part, term) in enumerate(placed):
+            of_case[part, :, index] = values(term)
     return columns
 
 

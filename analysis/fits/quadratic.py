@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from .models import Floats
 
 MODEL = "quadratic in side, least squares"
 """Name of the model in tables."""
@@ -30,15 +30,17 @@ class QuadraticFit(NamedTuple):
 
     Attributes:
         coefficients: b0, b1, b2 for the side in px; units of y, y per px, y per px².
+        root: of their covariance in units of the variance of an observation, which is root · rootᵀ.
         side_px: sides it was fitted to.
-        fitted: its values there.
         observed: what it was fitted to.
+        fitted: its values there.
     """
 
     coefficients: tuple[float, ...]
+    root: Floats
     side_px: Floats
-    fitted: Floats
     observed: Floats
+    fitted: Floats
 
     @property
     def max_relative_residual(self) -> float | None:
@@ -56,14 +58,10 @@ class QuadraticFit(NamedTuple):
 
     def predict(self, side_px: npt.ArrayLike) -> Floats:
         """Values of the parabola."""
-        side = np.asarray(side_px, np.float64)
-        b0, b1, b2 = self.coefficients
-        return np.asarray(b0 + side * (b1 + side * b2), np.float64)
+        return np.asarray(np.polyval(self.coefficients[::-1], np.asarray(side_px)), np.float64)
 
-    def prediction_interval(
-        self, side_px: npt.ArrayLike, level: float = 0.95
-    ) -> tuple[Floats, Floats]:
-        """Return the interval of one new observation with this probability, if the model is right.
+    def prediction_interval(self, side_px: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """The interval that holds one new observation with 95 %, if the model is right.
 
         Student's t with n − 3 degrees of freedom; the scatter is taken to be the same at all
         resolutions. (Draper & Smith, Applied Regression Analysis, 3rd ed., section 3.2.)
@@ -76,13 +74,11 @@ class QuadraticFit(NamedTuple):
         freedom = len(self.side_px) - COEFFICIENTS
         if freedom < 1:
             raise ValueError("three resolutions determine the parabola and leave no scatter")
-        sides, scale_px = np.atleast_1d(np.asarray(side_px, np.float64)), _scale_px(self.side_px)
-        _, triangle = np.linalg.qr(_powers(self.side_px / scale_px))
-        leverage = np.linalg.solve(triangle.T, _powers(sides / scale_px).T)
-        scatter = np.sqrt(np.sum((self.observed - self.fitted) ** 2) / freedom)
-        quantile = float(t.ppf(0.5 + level / 2, freedom))
-        half_width = quantile * scatter * np.sqrt(1 + np.sum(leverage**2, axis=0))
-        return self.predict(sides) - half_width, self.predict(sides) + half_width
+        side = np.array(side_px, np.float64, ndmin=1)
+        leverage = np.sum((np.vander(side, COEFFICIENTS, increasing=True) @ self.root) ** 2, axis=1)
+        scatter = np.sum((self.observed - self.fitted) ** 2) / freedom
+        half_width = t.ppf(0.975, freedom) * np.sqrt(scatter * (1 + leverage))
+        return self.predict(side) - half_width, self.predict(side) + half_width
 
 
 def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticFit:
@@ -98,20 +94,19 @@ def fit_quadratic(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticF
     side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
     if len(np.unique(side)) < COEFFICIENTS:
         raise ValueError("a parabola needs three different side lengths")
-    design = _powers(side / _scale_px(side))
-    orthogonal, triangle = np.linalg.qr(design)
-    scaled = np.linalg.solve(triangle, orthogonal.T @ values)
-    coefficients = scaled / _scale_px(side) ** np.arange(COEFFICIENTS)
-    return QuadraticFit(tuple(coefficients.tolist()), side, design @ scaled, values)
+    largest = np.max(np.abs(side))  # the unit in which its powers are of one size
+    unit = largest ** np.arange(COEFFICIENTS)
+    columns = np.vander(side / largest, COEFFICIENTS, increasing=True)
+    orthogonal, triangle = np.linalg.qr(columns)
+    found, root = np.linalg.solve(triangle, orthogonal.T @ values), np.linalg.inv(triangle)
+    coefficients = tuple((found / unit).tolist())
+    return QuadraticFit(coefficients, root / unit[:, np.newaxis], side, values, columns @ found)
 
 
-def _scale_px(side_px: Floats) -> float:
-    """Unit of length in which the powers of the side are of one size."""
-    return float(np.max(np.abs(side_px)))
-
-
-def _powers(side: Floats) -> Floats:
-    return np.vander(side, COEFFICIENTS, increasing=True)
+def fit_if_enough(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> QuadraticFit | None:
+    """The parabola; None with fewer than three different side lengths."""
+    enough = len(np.unique(np.asarray(side_px))) >= COEFFICIENTS
+    return fit_quadratic(side_px, observed) if enough else None
 
 
 def hold_out_errors(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> tuple[float, ...]:
@@ -127,9 +122,9 @@ def hold_out_errors(side_px: npt.ArrayLike, observed: npt.ArrayLike) -> tuple[fl
         is not positive.
     """
     side, values = np.asarray(side_px, np.float64), np.asarray(observed, np.float64)
-    errors = [np.nan] * 3
-    for left_out, those in ((1, slice(0, 1)), (2, slice(1, 3))):
-        if len(np.unique(side[:-left_out])) >= COEFFICIENTS and np.all(values > 0):
-            fit = fit_quadratic(side[:-left_out], values[:-left_out])
-            errors[those] = fit.predict(side[-left_out:]) / values[-left_out:] - 1
+    errors: list[float] = []
+    for left_out in (1, 2):
+        fit = fit_if_enough(side[:-left_out], values[:-left_out]) if np.all(values > 0) else None
+        predicted = fit.predict(side[-left_out:]) if fit else np.full(left_out, np.nan)
+        errors += (predicted / values[-left_out:] - 1).tolist()
     return tuple(errors)

@@ -11,15 +11,7 @@ import pandas as pd
 from adscale.resolution import Resolution, square
 
 from ..columns import BY_SIZE
-from .models import (
-    BY_COMPLEXITY,
-    COUNTED,
-    NOTHING_KNOWN,
-    Prior,
-    Sizes,
-    prior_of_whole,
-    sizes_of,
-)
+from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, Sizes, prior_of_whole, sizes_of
 
 WHOLE_METHOD = "method"
 """Name of the sum over all submodules of a method."""
@@ -158,12 +150,8 @@ def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
 
 def sizes_of_images(resolutions: Sequence[Resolution]) -> Sizes:
     """Sizes for the laws, of resolutions."""
-    return sizes_of(
-        Sizes(
-            np.array([one.side_px for one in resolutions]),
-            np.array([one.half_perimeter_px for one in resolutions]),
-        )
-    )
+    border_px = np.array([one.half_perimeter_px for one in resolutions])
+    return sizes_of(Sizes(np.array([one.side_px for one in resolutions]), border_px))
 
 
 def counted_parts(
@@ -203,17 +191,17 @@ def memory_series(
         extrapolate_to_px: where the exact count is compared with the prediction.
     """
     for (method, variant), rows in memory.groupby(["method", "variant"], sort=False):
-        studied = set(resolutions or ())
+        studied, last = set(resolutions or ()), square(extrapolate_to_px)
         if not studied and runtime is not None:
             is_own = (runtime["method"] == method) & (runtime["variant"] == variant)
             studied = set(map(Resolution.of, runtime.loc[is_own, "resolution"].unique()))
-        last = square(extrapolate_to_px)
         for quantity, column in _MEMORY_QUANTITIES.items():
             for submodule, counted in counted_parts(rows, column, "sum"):
-                known = [one for one in counted if one in studied or (not studied and one < last)]
-                found = tuple(sorted(known))
+                known = sorted(
+                    one for one in counted if (one in studied if studied else one < last)
+                )
                 yield Series(
                     quantity, "bytes", None, None, str(method), str(variant), submodule,
-                    found, tuple(float(counted[one]) for one in found),
+                    tuple(known), tuple(float(counted[one]) for one in known),
                     counted=counted.get(last), prior=COUNTED,
                 )  # fmt: skip

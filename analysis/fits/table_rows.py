@@ -20,9 +20,9 @@ from .estimation import doubtful_branch
 from .fitted import Fitted
 from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
 from .models import TESTED_BRANCH, Law
-from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, MODEL, fit_quadratic, hold_out_errors
+from .quadratic import ENOUGH_FOR_INTERVAL, MODEL, fit_if_enough, hold_out_errors
 from .series import sizes_of_images
-from .tables import BACK_TEST, LAW, SERIES
+from .tables import BACK_TEST, LAW, SERIES, STUDY
 
 APART = 1.25
 """Ratio of the estimates of two laws in the band from which on they are said to differ."""
@@ -34,6 +34,7 @@ SUM = "sum of the submodules' laws"
 """Stands for the law in the row of a sum."""
 
 LAW_COLUMNS = names_of((*LAW, *BACK_TEST))
+STUDY_COLUMNS = (*names_of(STUDY), "study_low", "study_high")
 
 PAPER = Law(MODEL, "a + b·s + c·s²", "abc", (), 0, 1)
 """The paper's model in the table of laws."""
@@ -123,12 +124,9 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
     for one in fitted:
         series, growth, curve = one.series, one.growth, one.curve(side_px)
         sizes, scatter = series.resolutions, growth.relative_scatter if growth else None
-        law: dict[str, Any] = dict.fromkeys(LAW_COLUMNS)
+        law: dict[str, Any] = {"law": None if one.interval_refused else SUM}
         if growth and growth.chosen:
-            chosen = _law_values(growth.chosen, scatter)
-            law = {name: chosen[name] for name in law}
-        elif growth is None and not one.interval_refused:
-            law["law"] = SUM
+            law = _law_values(growth.chosen, scatter)
         found = problems(growth, curve) if growth else []
         summed = sums.get(series[:6], curve) if series.submodule == "image" else curve
         outside = not curve.band_low[0] <= summed.predicted[0] <= curve.band_high[0]
@@ -148,7 +146,7 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
             "fitted_at": " ".join(map(str, sizes)),
             "extrapolate_to_px": side_px,
             **_paper_values(one, side_px, curve.study_predicted[0]),
-            **law,
+            **{name: law.get(name) for name in LAW_COLUMNS},
             "relative_scatter": scatter,
             "why_chosen": why_chosen(growth) if growth else "",
             **_curve_values(curve)[0],
@@ -166,19 +164,15 @@ def model_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any
         growth, curve = one.growth, one.curve(side_px)
         if growth is None:
             continue
-        predicted = {PAPER: curve.study_predicted[0]}
+        models, predicted = [*growth.models], {PAPER: curve.study_predicted[0]}
         if growth.weighed and not curve.refused[0]:
             estimates = growth.weighed.predict(curve.side_px)[:, 0, 0]
             predicted.update(zip(growth.weighed.laws, estimates, strict=True))
-        models = [*growth.models]
         if paper := growth.paper:
             coefficients = in_the_side(paper.coefficients, growth.unit)
             errors = hold_out_errors(paper.side_px, paper.observed)
-            residual = paper.max_relative_residual
-            unknown = np.nan  # it is not weighed
-            models.append(
-                Model(PAPER, coefficients, None, residual, unknown, unknown, False, *errors)
-            )
+            said = (coefficients, None, paper.max_relative_residual)
+            models.append(Model(PAPER, *said, np.nan, np.nan, False, *errors))  # not weighed
         for model in models:
             yield {
                 **_names(one),
@@ -248,17 +242,12 @@ def _curve_values(curve: Curve) -> list[dict[str, Any]]:
 
 def _paper_values(one: Fitted, side_px: int, predicted: float) -> dict[str, Any]:
     """The paper's model; of a sum through the sums."""
-    series = one.series
-    sides = sizes_of_images(series.resolutions).side_px
-    known = len(np.unique(sides))
-    names = ("b0", "b1", "b2", "max_relative_residual", "low", "high")
-    values: tuple[float | None, ...] = (None,) * len(names)
-    if known >= COEFFICIENTS and not one.fit_refused:
-        fit = fit_quadratic(sides, series.values)
-        low, high = None, None
-        if known >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
-            low, high = (float(end[0]) for end in fit.prediction_interval(side_px))
-            low = low if predicted < 0 else max(low, 0.0)
-        values = (*fit.coefficients, fit.max_relative_residual, low, high)
-    named = zip(names, values, strict=True)
-    return {"study_model": MODEL, **{f"study_{name}": value for name, value in named}}
+    sides = sizes_of_images(one.series.resolutions).side_px
+    fit = None if one.fit_refused else fit_if_enough(sides, one.series.values)
+    values: list[float | None] = [None] * len(STUDY_COLUMNS)
+    if fit:
+        values[:4] = [*fit.coefficients, fit.max_relative_residual]
+    if fit and len(np.unique(sides)) >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
+        (low,), (high,) = fit.prediction_interval(side_px)
+        values[4:] = [low if predicted < 0 else max(low, 0.0), high]
+    return {"study_model": MODEL, **dict(zip(STUDY_COLUMNS, values, strict=True))}

@@ -68,6 +68,12 @@ BACK_TEST = join(
 )  # fmt: skip
 """Columns of a law's errors at the largest resolutions, fitted without them."""
 
+STUDY = join(
+    real("study_b0", "study_b1", "study_b2", means="its coefficients", unit=""),
+    real("study_max_relative_residual", means="its largest |observed − fitted| / observed"),
+)
+"""Columns of the paper's model, fitted."""
+
 BOUNDS = join(
     real("interval_low", "interval_high",
          means="where one more measurement lies with 95 % if that law is true"),
@@ -101,8 +107,7 @@ FITS = Table(
         FACTOR,
         text("study_model", means="the paper's model: y = b0 + b1·s + b2·s² over the side s in "
              "px (square root of the pixels), ordinary least squares"),
-        real("study_b0", "study_b1", "study_b2", means="its coefficients", unit=""),
-        real("study_max_relative_residual", means="its largest |observed − fitted| / observed"),
+        STUDY,
         real("study_predicted", "study_low", "study_high", means="its prediction and 95 % "
              "prediction interval (Student's t) if that model is right, which it does not test"),
         LAW,

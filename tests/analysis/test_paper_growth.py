@@ -74,7 +74,8 @@ def test_the_sum_of_the_submodules_holds_the_whole(
     assert total["band_high"] / total["band_low"] < 1.4
     image = rows[(rows["clock"] == "busy") & (rows["submodule"] == "image")].iloc[0]
     assert image["band_low"] <= true <= image["band_high"]
-    assert image["band_high"] / image["band_low"] < 1.6
+    # wider: of a sum of laws a power of the pixels and two slopes are not refuted
+    assert image["band_high"] / image["band_low"] < 1.7
 
 
 def test_the_study_s_model_misses_what_grows_with_the_pixels_squared(fits: pd.DataFrame) -> None:
