@@ -215,7 +215,7 @@ class ConfigFile:
         default=Execution(),
         description="Settings of torch and of the device that change what is measured.",
     )
-    images: str | None = Field(
+    images: Text | None = Field(
         default=None,
         description="Folder of images: PNG, JPEG, BMP, TIFF (docs/images.md); known datasets are "
         "recognised. null: photographs that come with scikit-image.",

@@ -12,7 +12,7 @@ from pydantic import Field, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import ConfigError
-from .models import CLOSED, Count, Finite, Flag, Name, Positive, checked, jsonable, read_json
+from .models import CLOSED, Count, Finite, Flag, Name, Positive, Text, checked, jsonable, read_json
 from .resolution import Resolution, renamed_side
 from .variant import Variant
 
@@ -162,7 +162,7 @@ class RunRequest:
     )
     seed: Seed = Field(description="Of the random weights.")
     threads: Positive = Field(description="CPU threads inside one operator.")
-    images: str | None = Field(
+    images: Text | None = Field(
         description="Folder of images; null: photographs of an installed package."
     )
     sampling: Sampling = Field(description="How many images are measured, and for how long.")

@@ -222,6 +222,7 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"variants": ["reference-tf32"]}, ["variants", "CPU", "device.type: cuda"]),
         ({"sampling": {"min_images": 9, "measured_images": 2}}, ["sampling.min_images", "1 to 2"]),
         ({"images": "no/such/folder"}, ["images", "no folder"]),
+        ({"images": ""}, ["images", "expected: at least 1 character"]),
         ({"gpus": {}}, ["gpus: {}", "expected: array"]),
         ({"gpus": [{"name": "A"}]}, ["gpus.0.memory_gib: missing", "GiB"]),
         ({"gpus": [{"name": "A", "memory_gib": 0}]}, ["gpus.0.memory_gib: 0", "more than 0"]),
