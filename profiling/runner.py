@@ -123,8 +123,7 @@ def measure(
         memory.end()
     _compare_switches(request, outcome)
     if outcome.phase != "build":
-        images_measured = outcome.images["measure"] * request.variant.batch
-        outcome.machine = machine.as_dict(images_measured)
+        outcome.machine = machine.as_dict(outcome.images["measure"] * request.variant.batch)
     return start.record(outcome, submodules)
 
 
