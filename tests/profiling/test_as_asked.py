@@ -248,7 +248,7 @@ def test_without_a_convolution_the_type_of_products_is_told(inside: str, dtype: 
         return
     assert watch.found == FirstConvolution(None, dtype, ())
     words = None if dtype == "float32" else f"the network computes in {dtype}, not float32"
-    assert watch.found.sentence(square(8), "fp32") == words
+    assert watch.found.sentence(square(8), Variant.of("reference-fp32")) == words
 
 
 def test_a_run_without_a_convolution_that_computes_in_16_bits_is_told() -> None:
