@@ -13,6 +13,7 @@ from profiling.memory.counting import count_memory
 def counted_anew(
     target: str,
     size: int | Resolution,
+    /,
     implementation: str = "reference",
     device_type: str = "cpu",
     batch: int = 1,
