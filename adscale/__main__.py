@@ -7,7 +7,13 @@ part runs in a process of its own, so that neither is imported for the other.
 
 from __future__ import annotations
 
+from .interrupts import end_at_interrupt
+
+if __name__ == "__main__":
+    end_at_interrupt()  # before what takes long to import
+
 import re
+import signal
 import subprocess
 import sys
 
@@ -30,13 +36,22 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in HELP:
         return _list()
     if arguments[0] in PARTS:
-        return subprocess.call([sys.executable, "-m", *arguments])
+        return _run(*arguments)
     for part in PARTS:
         if arguments[0] in _commands(part):
-            return subprocess.call([sys.executable, "-m", part, *arguments])
+            return _run(part, *arguments)
     known = ", ".join(name for part in PARTS for name in _commands(part))
     print(f"error: adscale: no command {arguments[0]!r}; allowed: {known}", file=sys.stderr)
     return 2
+
+
+def _run(*arguments: str) -> int:
+    """Runs a part; it is the part that says what a signal has ended."""
+    with subprocess.Popen([sys.executable, "-m", *arguments]) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        signal.signal(signal.SIGINT, lambda *_: None)  # of a terminal, it comes to both
+        returncode = process.wait()
+    return returncode if returncode >= 0 else 128 - returncode
 
 
 def _list() -> int:

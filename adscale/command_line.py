@@ -6,7 +6,6 @@ import argparse
 import errno
 import io
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, TextIO
 
 from .errors import FORBIDS, UserError
 from .files import files_of_command
+from .interrupts import EXIT_CODE, SAID, raised_interrupts
 from .resolution import LARGEST_SIDE_PX
 
 
@@ -165,7 +165,7 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
         system refuses a file, 130 where the user has interrupted it.
     """
     try:
-        with files_of_command(options):
+        with raised_interrupts(), files_of_command(options):
             returncode = command() or 0
             sys.stdout.flush()
             return returncode
@@ -176,8 +176,8 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
         sys.stderr.close()
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; what was written whole before is kept", file=sys.stderr)
-        return 128 + signal.SIGINT
+        print(SAID, file=sys.stderr)
+        return EXIT_CODE
     except OSError as error:
         if error.filename is None and error.errno not in {*_TAKES_NO_MORE, *_LACKS}:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -280,9 +281,14 @@ def _other_errors(study: ConfigFile) -> Iterator[UserError]:
         what = f"{sampling.min_images} is more than measured_images"
         remedy = f"allowed: 1 to {sampling.measured_images}"
         yield ConfigError("sampling.min_images", what, remedy)
-    if sampling.target_precision is not None and sampling.min_images < 2:
+    if sampling.target_precision is not None and sampling.profiled.min_images < 2:
         what = "1 is too few to tell a precision, which target_precision asks for"
-        yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
+        if sampling.profiled_share < 1:
+            of_share = f"of {sampling.min_images} the profiled pass takes 1 (profiled_share)"
+            what = f"{of_share}, {what.removeprefix('1 is ')}"
+        least = math.floor(1 / sampling.profiled_share) + 1
+        better = ", better 30" if least < 30 else ""
+        yield ConfigError("sampling.min_images", what, f"expected: at least {least}{better}")
     yield from device_errors(study)
     yield from (*entry_errors("gpus", study.gpus), *entry_errors("sensors", study.sensors))
     if study.images is not None:

@@ -110,6 +110,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.fingerprint": "how a record is laid out, after the measurement",
     "adscale.first_convolution": "how a record is laid out, after the measurement",
     "adscale.hardware_list": _FOR_PLANNING,
+    "adscale.interrupts": "a run that is interrupted measures nothing",
     "adscale.files": "writes files as a whole, after the measurement",
     "adscale.measured_code": "this list: what it adds or drops changes the digest by itself",
     "adscale.memory_record": _FOR_COUNTING,

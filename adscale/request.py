@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -66,6 +68,24 @@ class Sampling:
         description="Nor before so many seconds of measured images, because clocks and heat "
         "change with time and not with images.",
     )
+    profiled_share: Annotated[Finite, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="Share of the measured images, of the least of them and of the time budget "
+        "that the profiled pass takes: where the latency pass tells the times of whole images, "
+        "shares of submodules need fewer. Numbers of images are rounded up. Set it to 1 where "
+        "there is no latency pass.",
+    )
+
+    @property
+    def profiled(self) -> Sampling:
+        """Of the measured images of a profiled pass; the warm-up is that of both."""
+        share, budget_s = self.profiled_share, self.time_budget_s
+        return dataclasses.replace(
+            self,  # 0.07 × 100 is a little more than 7
+            measured_images=math.ceil(round(share * self.measured_images, 9)),
+            min_images=math.ceil(round(share * self.min_images, 9)),
+            time_budget_s=None if budget_s is None else share * budget_s,
+        )
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -188,6 +208,11 @@ class RunRequest:
     @classmethod
     def _earlier(cls, data: Any) -> Any:
         return renamed_side(data)
+
+    @property
+    def own_sampling(self) -> Sampling:
+        """What of the sampling holds for the measured images of this pass."""
+        return self.sampling if self.collector == "none" else self.sampling.profiled
 
     @property
     def checkpoint(self) -> str | None:

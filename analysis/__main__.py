@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from adscale.interrupts import end_at_interrupt
+
+if __name__ == "__main__":
+    end_at_interrupt()  # before what takes long to import
+
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence

@@ -162,9 +162,9 @@ def _rates(both: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _per_image(counted: pd.DataFrame) -> pd.Series[int]:
-    """The FLOP of a batch over its images, which all are given the same work."""
+    """The FLOP of a batch over its images, which all are given the same work; whole numbers."""
     batches = counted["variant"].map(lambda text: Variant.of(text).batch)
-    whole: pd.Series[int] = (counted["flops"] / batches).round().astype("Int64")
+    whole: pd.Series[int] = counted["flops"].astype("Int64") // batches.astype("Int64")
     return whole
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from adscale.interrupts import SAID, InterruptedByUser, end_at_interrupt
+
+if __name__ == "__main__":
+    end_at_interrupt()  # before what takes long to import
+
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -37,25 +42,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return run_command(lambda: _run(args), vars(args))
     except MeasurementFailedError as error:
-        if not error.interrupted:
-            print(f"error: {error}", file=sys.stderr)
+        print(SAID if error.interrupted else f"error: {error}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
 
 
 def _run(args: Namespace) -> int:
-    """Runs a subcommand; what the user's code, or the user, ends it by is told with its place."""
+    """Runs a subcommand; what the user's code ends it by is told with its place."""
     try:
         with restored_streams():
             returncode: int = args.main(args)
-    except Exception:
+    except (Exception, InterruptedByUser):
         raise
     except BaseException as ending:  # noqa: BLE001 - nothing of ours is none of Exception
         what = one_line(ending)
         if isinstance(ending, SystemExit):
             what = f"sys.exit({ending.code!r}) is called"
-        remedy = "nothing was finished" if isinstance(ending, KeyboardInterrupt) else "take it out"
-        print(f"error: {what} ({error_place(ending)}); {remedy}", file=sys.stderr)
-        return 130 if isinstance(ending, KeyboardInterrupt) else 1
+        print(f"error: {what} ({error_place(ending)}); take it out", file=sys.stderr)
+        return 1
     return returncode
 
 

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from adscale.errors import CollectorError, DeviceError, MethodError
 from adscale.failure import JobError
@@ -29,6 +30,7 @@ from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .memory_limits import kernel_kills
 from .processes import FORWARDED, Finished, run_forwarding
+from .study.shared_counts import SharedCounts
 from .trail import fault_place, last_range
 
 CHECKOUT = Path(__file__).parents[1]
@@ -71,6 +73,7 @@ def launch(
     log: str | None = None,
     passed_on: Sequence[str] = (),
     counted: Prediction | None = None,
+    shared: SharedCounts | None = None,
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -85,6 +88,7 @@ def launch(
         passed_on: names of variables that the process gets besides those of ``PASSED_ON``.
         counted: what the run needs, where another process of it has counted that; None: it is
             counted.
+        shared: counts that the runs of other sizes may have left; None: there are none.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory.
@@ -98,7 +102,8 @@ def launch(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        returncode = _start(request, unfinished, nsys, hardware, passed_on, counted)
+        counting = _counting(counted, shared)
+        returncode = _start(request, unfinished, nsys, hardware, passed_on, counting)
         if returncode != 0 and _is_done(returncode, unfinished / record, request):
             ending = _ending(returncode, unfinished, request, log)
             print(f"warning: {ending}; all was measured before, and is kept", file=sys.stderr)
@@ -123,14 +128,12 @@ def _start(
     nsys: Path | None,
     hardware: str | None,
     passed_on: Sequence[str],
-    counted: Prediction | None,
+    counting: Sequence[str],
 ) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     command += [] if hardware is None else ["--hardware", hardware]
-    if counted is not None:
-        need = {"needed_bytes": counted.needed_bytes, "incomplete": counted.incomplete}
-        command += ["--need", json.dumps(need)]
+    command += counting
     environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))
@@ -143,6 +146,20 @@ def _start(
         environment=environment,
         secluded=request.lock_clocks is None,
     )
+
+
+def _counting(counted: Prediction | None, shared: SharedCounts | None) -> list[str]:
+    """Arguments that tell a measuring process what the run needs, or have it counted."""
+    need: Mapping[str, Any] | None = None
+    if counted is not None:
+        need = {"needed_bytes": counted.needed_bytes, "incomplete": counted.incomplete}
+    elif shared is not None:
+        need = shared.known()
+    if need is not None:
+        return ["--need", json.dumps(need)]
+    if shared is None:
+        return []
+    return ["--counts", str(shared.file), "--also", *map(str, shared.others)]
 
 
 PASSED_ON = (

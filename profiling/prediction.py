@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
@@ -25,6 +26,7 @@ from adscale.digest import source_digest
 from adscale.errors import one_line
 from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest
+from adscale.resolution import Resolution
 from adscale.run_record import Prediction
 
 from .memory_limits import available_host_bytes, total_host_bytes
@@ -50,17 +52,22 @@ class CountingProcess:
     Args:
         request: of the run.
         known: what another process has counted of the same run; then none is forked.
+        also: other resolutions of the same method to count; those that cannot be are left out.
     """
 
-    def __init__(self, request: RunRequest, known: Need | None = None) -> None:
+    def __init__(
+        self, request: RunRequest, known: Need | None = None, also: Sequence[Resolution] = ()
+    ) -> None:
+        self.others: Mapping[Resolution, Need] = {}
+        """Of `also`, once `need` has been called."""
         spec = get_spec(request.target)
         if not spec.foreign:  # both processes need its libraries, which take seconds to import
             load_method_class(spec)
         self._known = known
         if known is None:
-            self._fork(request)
+            self._fork(request, also)
 
-    def _fork(self, request: RunRequest) -> None:
+    def _fork(self, request: RunRequest, also: Sequence[Resolution]) -> None:
         asked, self._ask = os.pipe()
         self._told, tell = os.pipe()
         with warnings.catch_warnings():
@@ -71,7 +78,7 @@ class CountingProcess:
         if self._pid == 0:
             os.close(self._ask)
             os.close(self._told)
-            _serve(request, asked, tell)
+            _serve(request, also, asked, tell)
         os.close(asked)
         os.close(tell)
 
@@ -96,8 +103,10 @@ class CountingProcess:
         if code or not told:
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return f"the counting process ended without an answer ({how})"
-        answer: dict[str, Any] = json.loads(told)
-        return answer["problem"] if "problem" in answer else Need(**answer)
+        answer, *others = json.loads(told)
+        self.others = {Resolution.of(size): Need(**counted) for size, counted in others}
+        problem: str | None = answer.get("problem")
+        return Need(**answer) if problem is None else problem
 
 
 def predict(need: Need | str, device_type: str) -> Prediction | str:
@@ -130,13 +139,13 @@ def _device_memory(device_type: str) -> tuple[int, int]:
     return total_host_bytes(), available_host_bytes()
 
 
-def _serve(request: RunRequest, asked: int, tell: int) -> NoReturn:
+def _serve(request: RunRequest, also: Sequence[Resolution], asked: int, tell: int) -> NoReturn:
     """All that the child does. It leaves without ending what it shares with its parent."""
     status = 1
     try:
         _end_with_parent()
         if os.read(asked, 1):  # nothing: the parent has ended
-            answer = json.dumps(_answer(request)).encode()
+            answer = json.dumps(_answers(request, also)).encode()
             while answer:
                 answer = answer[os.write(tell, answer) :]
         status = 0
@@ -144,19 +153,29 @@ def _serve(request: RunRequest, asked: int, tell: int) -> NoReturn:
         os._exit(status)
 
 
-def _answer(request: RunRequest) -> dict[str, Any]:
+def _answers(request: RunRequest, also: Sequence[Resolution]) -> list[Any]:
+    """What the run needs, then the other resolutions, each with what it needs."""
     # what the user's code prints it prints again where it is measured
     silent = os.open(os.devnull, os.O_RDWR)
     for shared in (0, 1, 2):
         os.dup2(silent, shared)
     torch.set_num_threads(1)  # threads that libraries have started in the parent are not here
+    answers: list[Any] = [_answer(request, request.resolution)]
+    for resolution in also:
+        answer = _answer(request, resolution)
+        if "problem" not in answer:
+            answers.append((str(resolution), answer))
+    return answers
+
+
+def _answer(request: RunRequest, resolution: Resolution) -> dict[str, Any]:
     try:
-        return asdict(_need(request))
+        return asdict(_need(request, resolution))
     except Exception as problem:  # noqa: BLE001 - of whatever class: the run shall go on
         return {"problem": one_line(problem)}
 
 
-def _need(request: RunRequest) -> Need:
+def _need(request: RunRequest, resolution: Resolution) -> Need:
     # imported here: the process that measures does not need them
     from .memory.counting import count_memory
     from .methods.loading import resolve
@@ -165,7 +184,7 @@ def _need(request: RunRequest) -> Need:
     count = count_memory(
         spec,
         check_settings(spec, request.settings),
-        resolution=request.resolution,
+        resolution=resolution,
         implementation=request.variant.implementation,
         batch=request.variant.batch,
         device_type=request.device_type,

@@ -297,7 +297,7 @@ def run_phases(
         outcome: how far the run has come, for the record; kept up to date, whatever ends the run.
     """
     warming = StopRule.for_warmup(request.sampling)
-    measuring = measurement_rule(request.sampling)
+    measuring = measurement_rule(request.own_sampling)
     with torch.inference_mode():
         outcome.phase = "warmup"
         with annotate("warmup"):

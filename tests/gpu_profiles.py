@@ -261,6 +261,7 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
                 "target_precision": None,
                 "precision_min_images": 200,
                 "precision_min_s": 10.0,
+                "profiled_share": 1.0,
             },
             "collector": "nsys",
             "process": run.process,

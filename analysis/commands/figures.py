@@ -20,6 +20,8 @@ OPTIONAL = {
 }
 """Tables that may be left out, and what they are for."""
 
+MOST_JOBS = 64
+
 _ARGUMENTS = {table.name: table_argument(table, required=table.name not in OPTIONAL)
               for table in TABLES}  # fmt: skip
 
@@ -45,6 +47,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="figures that are drawn in any case: those without any number say so",
     )
     parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=1,
+        metavar="N",
+        help="draw in so many processes (default: %(default)s)",
+    )
+    parser.add_argument(
         "--style",
         metavar="JSON",
         help="width_mm, font_pt, png_dpi: a JSON file, or the JSON text itself",
@@ -56,6 +65,12 @@ def add_parser(subparsers: Subparsers) -> None:
         "text itself (default: no lines)",
     )
     parser.set_defaults(run_command=_main)
+
+
+def _jobs(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MOST_JOBS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes, 1 to {MOST_JOBS}")
 
 
 def _main(options: argparse.Namespace) -> None:
@@ -71,4 +86,4 @@ def _main(options: argparse.Namespace) -> None:
     tables = {table.name: read_csv(file, table.schema) for table, file in files.items() if file}
     missing = {table.name: read_rows(file, table) for table, file in files.items() if file}
     figures = study_figures(tables, hardware, style, missing, options.planned)
-    draw_figures(figures, options.output, style, options.only or ())
+    draw_figures(figures, options.output, style, options.only or (), options.jobs)

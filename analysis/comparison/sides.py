@@ -145,6 +145,7 @@ FINGERPRINT = (
     "container", "collector", "collector_version", "seed", "threads", "cache",
     "asked_warmup_images", "asked_measured_images", "asked_min_images", "asked_time_budget_s",
     "asked_target_precision", "asked_precision_min_images", "asked_precision_min_s",
+    "asked_profiled_share",
     "asked_cudnn_benchmark", "asked_deterministic", *FLAGS,
     "asked_sm_clock_mhz", "locked_sm_clock_mhz", "lock_problem",
     *(f"{name}_version" for name in VERSIONS),

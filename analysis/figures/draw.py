@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adscale.errors import ArgumentError
+from adscale.errors import ArgumentError, OutputError
 from adscale.figures import ROWS, FigureKind, Labels
 from adscale.tables import Table
 
@@ -110,7 +114,7 @@ def _with_labels(table: pd.DataFrame, labels: Labels) -> pd.DataFrame:
 
 
 def draw_figures(
-    figures: Figures, folder: Path, style: Style, only: Collection[str] = ()
+    figures: Figures, folder: Path, style: Style, only: Collection[str] = (), jobs: int = 1
 ) -> list[Path]:
     """Draw and store figures.
 
@@ -119,22 +123,38 @@ def draw_figures(
         folder: where the files go.
         style: sizes and fonts.
         only: names of the figures to draw; all if empty.
+        jobs: how many processes draw.
 
     Returns:
-        The files written.
+        The files written, in the order of the figures.
 
     Raises:
         ArgumentError: there is no figure of a name in `only`.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or a process that draws was killed.
     """
-    import matplotlib as mpl
-
     for name in only:
         if name not in figures:
             remedy = f"choose from: {', '.join(figures) or 'none, the tables are empty'}"
             raise ArgumentError("--only", f"there is no figure {name!r}", remedy)
-    written: list[Path] = []
+    wanted = [figures[name] for name in only or figures]
+    store = partial(_store, folder=folder, style=style)
+    if min(jobs, len(wanted)) < 2:
+        return [path for draw in wanted for path in store(draw)]
+    with warnings.catch_warnings():
+        # Python warns of threads, which numpy has started; what draws uses none
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forking = get_context("fork")  # tables and libraries are there already
+        with ProcessPoolExecutor(min(jobs, len(wanted)), mp_context=forking) as pool:
+            try:
+                return [path for written in pool.map(store, wanted) for path in written]
+            except BrokenProcessPool:
+                what = "a process that draws figures was killed, maybe for want of memory"
+                remedy = "have fewer draw at a time: --jobs 1"
+                raise OutputError(str(folder), what, remedy) from None
+
+
+def _store(draw: Callable[[], Drawing], folder: Path, style: Style) -> list[Path]:
+    import matplotlib as mpl
+
     with mpl.rc_context(rc_parameters(style)):  # type: ignore[arg-type]
-        for name in only or figures:
-            written.extend(save(figures[name](), folder, style))
-    return written
+        return save(draw(), folder, style)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import dataclasses
+import json
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
 from adscale.models import read_json
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
 from adscale.request import RunRequest
+from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import RunRecord
 
 from ..annotation import NvtxAnnotator, no_range
@@ -36,6 +38,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--hardware", default=None, help="part of its name, or the run fails")
     parser.add_argument(
         "--need", type=read_json, default=None, help="what the run needs, where it was counted"
+    )
+    parser.add_argument(
+        "--counts", default=None, type=Path, help="where to leave counts that other runs take"
+    )
+    parser.add_argument(
+        "--also",
+        type=resolution_argument,
+        nargs="*",
+        default=(),
+        metavar="PX",
+        help="resolutions of these runs",
     )
     parser.set_defaults(main=main)
 
@@ -64,13 +77,15 @@ def main(args: argparse.Namespace) -> int:
 def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # torch is imported under the lock where the CPU is measured: importing it is work, too. On a
     # GPU the counting process is forked before anything asks for one, and counts under the lock.
-    counting = None if request.device_type == "cpu" else _counting(request, args.need)
+    counting = None if request.device_type == "cpu" else _counting(request, args)
     key = "cpu" if counting is None else _gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
             check_hardware(args.hardware, request.device_type)
-        need = (counting or _counting(request, args.need)).need()
+        counting = counting or _counting(request, args)
+        need = counting.need()
+        _leave_counts(args.counts, need, request.resolution, counting)
         _measure(request, need, args.out, args.nsys_version)
 
 
@@ -93,10 +108,23 @@ def _keep_problem(folder: Path, error: Exception) -> bool:
     return False
 
 
-def _counting(request: RunRequest, known: Mapping[str, Any] | None) -> CountingProcess:
+def _counting(request: RunRequest, args: argparse.Namespace) -> CountingProcess:
     from ..prediction import CountingProcess, Need
 
-    return CountingProcess(request, None if known is None else Need(**known))
+    known = None if args.need is None else Need(**args.need)
+    return CountingProcess(request, known, args.also)
+
+
+def _leave_counts(
+    file: Path | None, need: Need | str, resolution: Resolution, counting: CountingProcess
+) -> None:
+    """Leaves what was counted for the other runs; without it they count themselves."""
+    if file is None or isinstance(need, str):
+        return
+    found = {resolution: need, **counting.others}
+    with suppress(OSError):
+        counts = {str(size): dataclasses.asdict(one) for size, one in found.items()}
+        write_text(file, json.dumps(counts) + "\n")
 
 
 def check_hardware(expected: str, device_type: str) -> None:

@@ -47,6 +47,7 @@ from ..launcher import (
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
 from ..study.finished import counted_need, finish, is_measured
+from ..study.shared_counts import SharedCounts, shared_counts
 from .study import VARIANT_HELP, add_method_arguments, find_method
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
@@ -235,7 +236,8 @@ def _measure(args: argparse.Namespace, request: RunRequest) -> None:
     counted = (
         None if args.plan is None or args.again else counted_need(args.plan, request, args.out)
     )
-    _launch(args, [request], _choice(request, args.nsys), hardware, counted)
+    shared = None if args.plan is None or args.again else shared_counts(args.plan, request)
+    _launch(args, [request], _choice(request, args.nsys), hardware, counted, shared)
 
 
 def _launch(
@@ -244,6 +246,7 @@ def _launch(
     choice: Choice | None,
     hardware: str | None = None,
     counted: Prediction | None = None,
+    shared: SharedCounts | None = None,
 ) -> None:
     check_files_of_run(requests[0])
     check_threads(requests[0].threads)
@@ -253,7 +256,7 @@ def _launch(
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted)
+        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted, shared)
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +39,8 @@ from adscale.resolution import square
 from adscale.variant import Variant
 from adscale.yaml_text import parse_value, read_yaml
 
-from ..collectors.nsys import export_command, find_nsys
+from ..collectors.nsys import export_report, find_nsys
+from ..launcher import MeasurementFailedError
 from ..study.checks import MethodQuestion
 
 LISTED = square(256)
@@ -349,28 +347,9 @@ def _export_report(args: argparse.Namespace) -> None:
 
 
 def _export(nsys: Path, report: Path, output: Path) -> None:
-    command = export_command(nsys, report, output)
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != 0 or not output.is_file():
-        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        remedy = "is it whole, and of this nsys or an older one? Else measure it again"
-        raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
-    _forget_processes(output)
-
-
-def _forget_processes(sqlite: Path) -> None:
-    """Overwrites the environments of processes, which nsys puts among its texts.
-
-    They are of all processes that it could look into when it recorded, see
-    ``profiling.seclusion``; none of what we read refers to them.
-    """
-    with closing(sqlite3.connect(sqlite)) as database, database:
-        database.execute("PRAGMA secure_delete = ON")
-        with suppress(sqlite3.OperationalError):  # a report without any text
-            database.execute(
-                "UPDATE StringIds SET value = '' "
-                "WHERE instr(value, char(0)) > 0 AND instr(value, '=') > 0"
-            )
+    received = export_report(nsys, report, output)
+    if received is not None:
+        raise MeasurementFailedError(128 + received, "nsys was asked to end")
 
 
 def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

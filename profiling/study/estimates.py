@@ -345,13 +345,13 @@ class _Alike:
         self._images_s = [mean(by_work[each]) for each in self._works]
         self._overhead_s = median(one.overhead_s for one in finished)
         # less than 1 where a precision ends runs before their images or their time are over
-        most_s = sum(measuring_s(one.request.sampling, _image_s(one)) for one in finished)
+        most_s = sum(measuring_s(one.request.own_sampling, _image_s(one)) for one in finished)
         self._kept_share = sum(one.images * _image_s(one) for one in finished) / most_s
 
     def expected_s(self, request: RunRequest, work: float) -> float:
         """The expected time of a measurement whose images are so much work."""
         image_s = self._image_s(work)
-        return self._overhead_s + self._kept_share * measuring_s(request.sampling, image_s)
+        return self._overhead_s + self._kept_share * measuring_s(request.own_sampling, image_s)
 
     def _image_s(self, work: float) -> float:
         """The time of an image, scaled from the measurements whose work is nearest by ratio."""

@@ -40,3 +40,37 @@ def test_an_unknown_command_is_refused_in_a_line() -> None:
     done = adscale("profil")
     assert done.returncode == 2
     assert done.stderr.startswith("error: adscale: no command 'profil'; allowed: methods, ")
+
+
+INTERRUPTING = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_rest):
+        if name == module:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+module, *sys.argv = sys.argv[1:]
+sys.meta_path.insert(0, Finder())
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("adscale.command_line", "analysis attribute nowhere"),
+        ("adscale.command_line", "profiling methods"),
+        ("adscale.command_line", "adscale attribute nowhere"),
+        ("numpy", "analysis attribute nowhere"),
+        ("profiling.memory.counting", "profiling memory --method efficientad --resolution 256"),
+    ],
+)
+def test_ctrl_c_is_one_line_whatever_is_imported_just_then(module: str, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTING, module, *command.split()],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "error: interrupted; what was written whole before is kept\n"

@@ -115,6 +115,11 @@ def test_flops_are_those_of_an_image() -> None:
     assert row["flops"] == 2_000_000
     assert row["gflop_per_s"] == pytest.approx(1.0)
     assert row["batch"] == BATCH
+    many = 9_007_199_254_740_993  # a real has not so many digits
+    single = flops_table(
+        runtime_rows({"reference-fp32": 2.0}), memory_rows({"reference-fp32": many})
+    )
+    assert single["flops"].tolist() == [many]
 
 
 @pytest.mark.parametrize(

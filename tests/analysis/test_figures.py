@@ -289,9 +289,10 @@ def test_files_embed_their_fonts_and_repeat_to_the_byte(tmp_path: Path) -> None:
     tables = study_tables()
     names = [f"runtime_share_lab_M_{VARIANT}", f"scaling_needed_{VARIANT}"]
     contents = []
-    for folder in (tmp_path / "a", tmp_path / "b"):
+    for jobs in (1, 2):
+        folder = tmp_path / str(jobs)
         figures = study_figures(tables, HARDWARE, STYLE)
-        written = draw_figures(figures, folder, STYLE, names)
+        written = draw_figures(figures, folder, STYLE, names, jobs)
         assert [path.suffix for path in written] == [".pdf", ".png", ".csv"] * 2
         assert sorted(folder.iterdir()) == sorted(written)
         contents.append([path.read_bytes() for path in written])

@@ -188,6 +188,17 @@ def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
     assert tuple(part.submodule for part in count.submodules) == expected
 
 
+@pytest.mark.parametrize(("collector", "images"), [("embedded", 2), ("none", 3)])
+def test_the_profiled_pass_measures_its_share_of_the_images(collector: str, images: int) -> None:
+    sampling = Sampling(2, 3, 3, None, profiled_share=0.5)
+    request = dataclasses.replace(
+        asked_run("NoConvolution", collector=collector), sampling=sampling
+    )
+    record = measure(request, NOT_COUNTED, no_range, None, lambda _draft: None)
+    assert record.sampling.warmup_images == 2
+    assert record.sampling.measured_images == images
+
+
 def test_the_whole_image_is_timed_beside_a_child_of_that_name() -> None:
     """Where the stop rule and the watch for the first convolution look at names."""
     request = asked_run("OurNames", collector="embedded")

@@ -114,6 +114,7 @@ def test_the_adaptive_preset_measures_what_the_paper_preset_does_until_it_is_pre
 def test_a_first_study_takes_one_process_per_run_and_its_latency_pass(preset: str) -> None:
     config = load_config(study(preset=preset))
     assert (config.processes, config.latency) == (1, True)
+    assert config.sampling.profiled.min_images == 2
 
 
 def test_of_a_preset_what_a_cpu_does_not_have_is_left_out_and_said() -> None:
@@ -206,7 +207,11 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"sampling": {"target_precision": 1}}, ["sampling.target_precision: 1", "less than 1"]),
         (
             {"sampling": {"target_precision": 0.1, "min_images": 1}},
-            ["sampling.min_images", "at least 2"],
+            ["sampling.min_images: 1 is too few", "at least 2"],
+        ),
+        (
+            {"sampling": {"target_precision": 0.1, "min_images": 3, "profiled_share": 0.25}},
+            ["sampling.min_images: of 3 the profiled pass takes 1 (profiled_share)", "at least 5"],
         ),
         ({"device": {"type": "cpu", "lock_clocks": 1200}}, ["device.lock_clocks", "is a CPU"]),
         (

@@ -45,6 +45,7 @@ def study(**changes: Any) -> Plan:
         "variants": ["reference-fp32"], "methods": {"S": {"target": "efficientad", "size": "S"}},
         "sampling": {
             "warmup_images": 5, "measured_images": 20, "min_images": 20, "time_budget_s": None,
+            "profiled_share": 1,
         }, **changes,
     })  # fmt: skip
     return Plan.of("embedded", plan_runs(config, "embedded"), config.devices, config.latency)

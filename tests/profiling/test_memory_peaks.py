@@ -189,7 +189,7 @@ def test_the_backbone_to_layer3(
 
 
 def test_the_leaf_convention_counts_what_passes_its_input_on() -> None:
-    """The network of torchvision has 298.5 MiB; timm's has modules besides that do nothing."""
+    """The network of torchvision has 298.5 MiB; timm's and ours have modules that do nothing."""
     found = counted("patchcore", 256)[1]["feature_extraction"]
     assert found.conventions.leaf / MIB == pytest.approx(298.5 + 43, abs=0.01)
 

@@ -92,6 +92,11 @@ def test_the_latency_pass_asks_for_the_same_without_a_profiler() -> None:
     for run in plan_runs(config, "embedded").values():
         assert run.latency.collector == "none"
         assert dataclasses.replace(run.latency, collector="embedded") == run.request
+        sampling = dataclasses.replace(run.request.sampling, measured_images=9, profiled_share=0.5)
+        asked = dataclasses.replace(run.request, sampling=sampling)
+        latency = dataclasses.replace(run.latency, sampling=sampling)
+        images = [one.own_sampling.measured_images for one in (asked, latency)]
+        assert images == [5, 9]
 
 
 def test_the_records_of_a_study() -> None:

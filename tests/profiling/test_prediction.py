@@ -16,7 +16,7 @@ from torch import nn
 
 from adscale.digest import source_digest
 from adscale.request import RunRequest, Sampling
-from adscale.resolution import square
+from adscale.resolution import Resolution, square
 from adscale.run_record import Prediction
 from profiling.memory_limits import total_host_bytes
 from profiling.prediction import CountingProcess, Need, predict
@@ -49,6 +49,13 @@ def test_it_is_the_count_beside_the_memory_of_the_device() -> None:
 def test_a_checkpoint_is_not_read() -> None:
     settings = {**request().settings, "weights": "no/such/file.pt"}
     assert need(settings=settings) == need()
+
+
+def test_other_sizes_are_counted_in_the_same_process() -> None:
+    sizes = [square(288), square(64), Resolution(256, 320)]  # EfficientAD needs 256 px
+    counting = CountingProcess(request(), also=sizes)
+    assert counting.need() == need()
+    assert counting.others == {size: need(resolution=size) for size in sizes if size != square(64)}
 
 
 def test_what_cannot_be_counted_is_a_reason_and_no_error() -> None:

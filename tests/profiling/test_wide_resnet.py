@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -46,6 +47,26 @@ def test_parameters_by_stage(network: nn.Module) -> None:
         41_971_712,
     ]
     assert parameters(network) == 126_886_696
+
+
+def test_modules_and_results_are_those_of_timm(network: nn.Module) -> None:
+    with torch.device("meta"):
+        public = timm.create_model("wide_resnet101_2", pretrained=False)
+    public = public.to_empty(device="cpu").eval()
+    public.load_state_dict(network.state_dict())
+    assert leaves(network) == leaves(public)
+    image = random_image(75)
+    with torch.inference_mode():
+        assert torch.equal(network(image), public(image))
+
+
+def leaves(module: nn.Module) -> list[tuple[str, str]]:
+    """The modules without others in them, in their order; timm's pooling is one of its own."""
+    return [
+        (name, str(one))
+        for name, one in module.named_modules()
+        if not list(one.children()) and not name.startswith("global_pool")
+    ]
 
 
 @pytest.mark.parametrize("side_px", [32, 75])

@@ -12,6 +12,7 @@ rule figures:
         ],
     log:
         "results/logs/figures.log",
+    threads: 4
     resources:
         quiet=1,
     params:
@@ -26,4 +27,4 @@ rule figures:
         planned=figure_list(FIGURES),
     shell:
         "python -m analysis figures {params.tables:q} --style {params.style:q}"
-        " --hardware {params.hardware:q} --planned {params.planned:q} -o results/figures > {log:q} 2>&1"
+        " --hardware {params.hardware:q} --planned {params.planned:q} --jobs {threads} -o results/figures > {log:q} 2>&1"

@@ -1,7 +1,14 @@
 """Nsight Systems: finding it, testing it, and running a program under it. Imports no torch."""
 
 from .find import Choice, choose, find_nsys, planned_choice
-from .run import export_command, nsys_version, profile_command, profile_environment, run_profiled
+from .run import (
+    export_command,
+    export_report,
+    nsys_version,
+    profile_command,
+    profile_environment,
+    run_profiled,
+)
 from .self_test import SelfTest, self_test, self_test_cached
 
 __all__ = [
@@ -9,6 +16,7 @@ __all__ = [
     "SelfTest",
     "choose",
     "export_command",
+    "export_report",
     "find_nsys",
     "nsys_version",
     "planned_choice",

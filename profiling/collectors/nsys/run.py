@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -73,6 +74,48 @@ def export_command(nsys: Path, report: Path, sqlite: Path) -> list[str]:
         f"--output={sqlite}",
         str(report),
     ]
+
+
+def export_report(nsys: Path, report: Path, output: Path) -> int | None:
+    """Exports a report to SQLite, without the environments that nsys puts into it.
+
+    Args:
+        nsys: the nsys program.
+        report: of nsys.
+        output: the file to write.
+
+    Returns:
+        The signal to this process that ended it; None: it is exported.
+
+    Raises:
+        CollectorError: nsys cannot export it.
+    """
+    with tempfile.TemporaryFile() as printed:
+        done = run_forwarding(export_command(nsys, report, output), os.environ, output=printed)
+        printed.seek(0)
+        said = printed.read().decode(errors="replace").strip() or f"exit code {done.returncode}"
+    if done.received is not None:
+        return done.received
+    if done.returncode != 0 or not output.is_file():
+        remedy = "is it whole, and of this nsys or an older one? Else measure it again"
+        raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
+    _forget_processes(output)
+    return None
+
+
+def _forget_processes(sqlite: Path) -> None:
+    """Overwrites the environments of processes, which nsys puts among its texts.
+
+    They are of all processes that it could look into when it recorded, see
+    ``profiling.seclusion``; none of what we read refers to them.
+    """
+    with closing(sqlite3.connect(sqlite)) as database, database:
+        database.execute("PRAGMA secure_delete = ON")
+        with suppress(sqlite3.OperationalError):  # a report without any text
+            database.execute(
+                "UPDATE StringIds SET value = '' "
+                "WHERE instr(value, char(0)) > 0 AND instr(value, '=') > 0"
+            )
 
 
 def run_profiled(
