@@ -52,6 +52,10 @@ SHAPE = 0.02
 Of our methods it is at most 0.006, counted from 1:1 to 4:1 (docs/feasibility.md).
 """
 
+MOST_ELONGATED = 4
+"""Width to height, or height to width, up to which `SHAPE` was counted: beyond it padding and
+borders of a thin image may take as much as the image, and only images that hold it bound it."""
+
 AS_MANY = 0.02
 """Images whose pixels differ by less are said to have about as many."""
 
@@ -91,7 +95,7 @@ class Need:
             images with fewer and with more pixels; None where nothing as large was counted.
         context: what the process takes besides.
         basis: `counted`, `counted at A px, of about as many pixels`, `counted between A and B px`,
-            or `counted up to A px`.
+            `counted up to A px`, or `counted at no image that holds one of this shape`.
         device_type: for which it was counted.
         incomplete: what is not in the count, so that it holds from below only; None: nothing.
     """
@@ -195,11 +199,19 @@ def _is_padded(asked: Resolution, size: Resolution) -> bool:
     return min(more) >= 0 and max(more) < MOST_PADDING_PX
 
 
+def _is_bound(larger: Resolution, smaller: Resolution) -> bool:
+    """Whether what the one needs bounds what the other needs, with fewer pixels, by `SHAPE`."""
+    sides = [(one.width_px, one.height_px) for one in (larger, smaller)]
+    is_elongated = any(max(pair) > MOST_ELONGATED * min(pair) for pair in sides)
+    return larger.pixels >= smaller.pixels and (larger.holds(smaller) or not is_elongated)
+
+
 def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
     """Return the memory that is needed at an image.
 
     Between counts the pixels decide: the next image with fewer bounds it from below, the next with
-    more from above, each by `SHAPE` less sharply where neither has room in the other.
+    more from above, each by `SHAPE` less sharply where neither has room in the other. An elongated
+    image is bounded only by such that hold it, or that it holds.
 
     Args:
         counts: rows of `memory_methods.csv` of one method in one variant, at least one.
@@ -210,12 +222,14 @@ def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
     known = {Resolution.of(row["resolution"]): row for _, row in rows.iterrows()}
     needed = {size: int(row["needed_bytes"]) for size, row in known.items()}
     padded = next((size for size in known if _is_padded(asked, size)), None)
-    above = padded or next((size for size in known if size.pixels >= asked.pixels), None)
-    below = next((size for size in reversed(known) if size.pixels <= asked.pixels), None)
+    above = padded or next((size for size in known if _is_bound(size, asked)), None)
+    below = next((size for size in reversed(known) if _is_bound(asked, size)), None)
     low = 0.0 if below is None else needed[below] * (1 if asked.holds(below) else 1 - SHAPE)
     high = None
     if above is None:
         basis = f"counted up to {max(known)} px"
+        if max(known).pixels >= asked.pixels:
+            basis = "counted at no image that holds one of this shape"
     else:
         high = math.ceil(needed[above] * (1 if above.holds(asked) else 1 + SHAPE))
         share = asked.pixels / above.pixels

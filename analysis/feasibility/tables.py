@@ -69,7 +69,8 @@ FEASIBILITY = Table(
                 "counted images. Null where it was counted for another type of device"),
         integer("needed_low_bytes", "needed_high_bytes", means="the two ends, see above"),
         text("memory_basis", means="`counted`, `counted at A px, of about as many pixels`, "
-             "`counted between A and B px`, or `counted up to A px`"),
+             "`counted between A and B px`, `counted up to A px`, or `counted at no image that "
+             "holds one of this shape`: of a strip longer than 4:1"),
         text("context_basis", means="`measured` or `assumed`"),
         text("device", "hardware", means="the device whose runs and latency are used, and its "
              "model; null: none"),

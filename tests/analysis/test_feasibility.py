@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adscale.resolution import sensor_resolution, square
+from adscale.resolution import Resolution, sensor_resolution, square
 from analysis.columns import size_values
 from analysis.feasibility.devices import same_gpu, targets
 from analysis.feasibility.fitting import (
@@ -266,3 +266,15 @@ def test_targets_are_the_gpus_and_what_else_was_measured() -> None:
         ("e (CPU)", "e", None),
     ]
     assert [one.name for one in targets([Gpu("RTX 4090", 24)], None)] == ["RTX 4090"]
+
+
+@pytest.mark.parametrize("text", ["2000x33", "33x2000", "4000x1"])
+def test_a_strip_is_bounded_only_by_images_that_hold_it(text: str) -> None:
+    # padded to multiples of 32 px, 2000x33 has 2016 * 64 pixels: more than 320 * 320
+    rows = counts({side: 1000 * side**2 for side in (64, 256, 320)})
+    strip = need_at(rows, Resolution.of(text), ASSUMED)
+    assert (strip.counted_low, strip.counted_high) == (0, None)
+    assert fits(strip, 100 * GIB, "cuda")[0] == "uncertain"
+    assert "holds" in strip.basis
+    held = need_at(counts({2048: GIB}), Resolution.of("2000x33"), ASSUMED)
+    assert held.counted_high == GIB
