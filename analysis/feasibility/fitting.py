@@ -46,6 +46,10 @@ MOST_PADDING_PX = 64
 """A counted image that is less than this wider and higher may be that of the sensor, padded to the
 next one at which a method runs: no stride of a network is larger."""
 
+STRIDE_PX = 32
+"""An image that was not counted may be padded to multiples of it: the largest stride of our methods
+(DDAD)."""
+
 SHAPE = 0.02
 """How much of its memory an image may need more or less than another of as many pixels.
 
@@ -200,10 +204,14 @@ def _is_padded(asked: Resolution, size: Resolution) -> bool:
 
 
 def _is_bound(larger: Resolution, smaller: Resolution) -> bool:
-    """Whether what the one needs bounds what the other needs, with fewer pixels, by `SHAPE`."""
+    """Whether what the one needs bounds what the other needs, by `SHAPE`.
+
+    The other may be padded to multiples of a stride.
+    """
     sides = [(one.width_px, one.height_px) for one in (larger, smaller)]
     is_elongated = any(max(pair) > MOST_ELONGATED * min(pair) for pair in sides)
-    return larger.pixels >= smaller.pixels and (larger.holds(smaller) or not is_elongated)
+    room = Resolution(*(-(-side // STRIDE_PX) * STRIDE_PX for side in sides[1]))
+    return larger.holds(smaller) or (larger.pixels >= room.pixels and not is_elongated)
 
 
 def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:

@@ -27,6 +27,8 @@ from analysis.feasibility.fitting import (
     observed,
 )
 from analysis.hardware import Gpu
+from analysis.memory_table import MEMORY_METHODS
+from analysis.tables import make_table
 from tests.analysis.drawings import VARIANT, runtime_table
 from tests.analysis.feasibility_tables import (
     counts,
@@ -278,3 +280,27 @@ def test_a_strip_is_bounded_only_by_images_that_hold_it(text: str) -> None:
     assert "holds" in strip.basis
     held = need_at(counts({2048: GIB}), Resolution.of("2000x33"), ASSUMED)
     assert held.counted_high == GIB
+
+
+@given(st.integers(33, 3000), st.integers(33, 3000), st.sampled_from([1, 8, 32]))
+def test_what_is_counted_bounds_any_image_of_a_method_that_pads(
+    width_px: int, height_px: int, stride_px: int
+) -> None:
+    """An exact law: 1000 bytes for each pixel of the image as it is padded."""
+
+    def needed(size: Resolution) -> int:
+        sides = [-(-side // stride_px) * stride_px for side in (size.width_px, size.height_px)]
+        return 1000 * sides[0] * sides[1]
+
+    sizes = [Resolution.of(one) for one in ("64", "128", "256", "512x384", "1024", "2464x2048")]
+    rows = [
+        {
+            **dict.fromkeys(MEMORY_METHODS.schema), "method": "M", "variant": VARIANT,
+            "device_type": "cuda", **size_values(size), "needed_bytes": needed(size),
+        }
+        for size in sizes
+    ]  # fmt: skip
+    asked = Resolution(width_px, height_px)
+    need = need_at(make_table(rows, MEMORY_METHODS.schema), asked, ASSUMED)
+    assert need.counted_low <= needed(asked)
+    assert need.counted_high is None or needed(asked) <= need.counted_high
