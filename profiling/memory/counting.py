@@ -223,15 +223,18 @@ def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
-_OF_THE_COUNT = (
+_OF_THE_COUNT: tuple[type[Exception], ...] = (
     fake_tensor.DataDependentOutputException,
     fake_tensor.DynamicOutputShapeException,
-    fake_tensor.FakeTensorDeviceMismatchError,
     fake_tensor.MetadataMismatchError,
     fake_tensor.UnsupportedFakeTensorException,
-    fake_tensor.UnsupportedMutationAliasingException,
     fake_tensor.UnsupportedOperatorException,
     MemoryError,
+    *(
+        error
+        for name in ("FakeTensorDeviceMismatchError", "UnsupportedMutationAliasingException")
+        if (error := getattr(fake_tensor, name, None)) is not None  # not in torch 2.6
+    ),
 )
 """Errors for want of contents, or of what torch can do without them."""
 
