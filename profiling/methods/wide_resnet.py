@@ -85,9 +85,12 @@ class _Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x
-        x = self.act1(self.bn1(self.conv1(x)))
-        x = self.aa(self.act2(self.drop_block(self.bn2(self.conv2(x)))))
-        x = self.bn3(self.conv3(x))
+        for layer in (
+            self.conv1, self.bn1, self.act1,
+            self.conv2, self.bn2, self.drop_block, self.act2, self.aa,
+            self.conv3, self.bn3,
+        ):  # fmt: skip
+            x = layer(x)  # one by one, so that what a layer was given is freed behind it
         if self.downsample is not None:
             shortcut = self.downsample(shortcut)
         x += shortcut

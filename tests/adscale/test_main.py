@@ -51,6 +51,7 @@ class Finder:
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a parent may have switched off
 module, *sys.argv = sys.argv[1:]
 sys.meta_path.insert(0, Finder())
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

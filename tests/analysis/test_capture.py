@@ -22,7 +22,7 @@ from tests.analysis.reference import PUSH_POP, TABLES, Call, Events, Operation, 
 from tests.gpu_profiles import MAIN_THREAD, GpuRun, ProfileWriter, record, write_run_json
 
 Analysis = Callable[..., tuple[int, str, str]]
-RUN = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "v", 1, 2)
+RUN = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "reference-fp32", 1, 2)
 PROCESS = 1 << 24
 THREAD = PROCESS | 1
 LOST = "Not all NVTX events might have been collected."

@@ -98,7 +98,7 @@ def test_attribute_a_run(analysis: Analysis, run_folder: Path) -> None:
 
 
 def test_attribute_warns_of_stray_kernels(analysis: Analysis, tmp_path: Path) -> None:
-    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "v", 0, 1)
+    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "reference-fp32", 0, 1)
     writer = ProfileWriter()
     with writer.range("measure"), writer.range("image"):
         writer.submodule("teacher", 800)
@@ -112,7 +112,9 @@ def test_attribute_warns_of_stray_kernels(analysis: Analysis, tmp_path: Path) ->
     )
     assert code == 0
     assert err.count("\n") == 1
-    assert err.startswith("warning: d: M v at 256 px: the submodules account for 20.0%")
+    assert err.startswith(
+        "warning: d: M reference-fp32 at 256 px: the submodules account for 20.0%"
+    )
     assert "and 1 more" in err
     import pyarrow.parquet as pq
 

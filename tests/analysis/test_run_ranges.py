@@ -335,7 +335,7 @@ def test_the_table_survives_parquet(tmp_path: Path) -> None:
 
 
 def test_emptying_the_cache_belongs_to_the_image_behind_it(tmp_path: Path) -> None:
-    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "v", 0, 2)
+    run = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "reference-fp32", 0, 2)
     writer = ProfileWriter()
     with writer.range("measure"):
         for _ in range(2):

@@ -6,7 +6,7 @@ from functools import cache
 
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
-from adscale.resolution import Resolution
+from adscale.resolution import Resolution, square
 from profiling.memory.counting import count_memory
 
 
@@ -22,7 +22,8 @@ def counted_anew(
     """The count of a method with settings."""
     spec = get_spec(target)
     return count_memory(
-        spec, check_settings(spec, given), resolution=Resolution.of(size),
+        spec, check_settings(spec, given),
+        resolution=size if isinstance(size, Resolution) else square(size),
         implementation=implementation, batch=batch, device_type=device_type,
     )  # fmt: skip
 
