@@ -215,7 +215,7 @@ def test_a_network_with_an_argument_of_that_name_keeps_it(
 
 @pytest.mark.parametrize("name", ["Tokens", "MultiHead", "Recurrent", "extractor"])
 def test_the_same_operators_run_with_ranges_of_every_module(name: str) -> None:
-    network = getattr(networks, name)().eval()
+    network = getattr(networks, name)().eval().requires_grad_(requires_grad=False)
     image = random_image(SIDE_PX)
     with torch.inference_mode():
         network(image)

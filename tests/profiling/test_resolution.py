@@ -171,7 +171,7 @@ def test_a_transposed_image_has_the_transposed_map(
         assert found.anomaly_map.shape == (1, 1, *asked.shape)
         maps.append(found.anomaly_map)
     # a cosine near 1 is known to some 1e-7
-    tolerance = 2e-5 * float(maps[0].abs().max()) + 3e-7
+    tolerance = 2e-5 * float(maps[0].abs().max()) + 5e-7
     torch.testing.assert_close(maps[1].transpose(-1, -2), maps[0], rtol=0, atol=tolerance)
 
 
