@@ -53,7 +53,7 @@ STRIDE_PX = 32
 SHAPE = 0.02
 """How much of its memory an image may need more or less than another of as many pixels.
 
-Of our methods it is at most 0.006, counted from 1:1 to 4:1 (docs/feasibility.md).
+Of our methods it is at most 0.008 for each pixel, counted from 1:1 to 4:1 (docs/feasibility.md).
 """
 
 MOST_ELONGATED = 4

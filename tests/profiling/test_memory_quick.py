@@ -273,6 +273,12 @@ STEP_PX = {"efficientad": 1, "patchcore": 1, "ddad": 32}
 LEAST_PX = {"efficientad": 256, "patchcore": 33, "ddad": 32}
 
 
+def sides(variant: Sequence[str], largest_px: int, count: int) -> list[int]:
+    """So many sides in px at which a method runs, drawn for a variant."""
+    known = range(LEAST_PX[variant[0]], largest_px + 1, STEP_PX[variant[0]])
+    return random.Random("-".join(variant)).sample(known, count)
+
+
 def compare(
     variant: Sequence[str],
     sizes: Sequence[int | Resolution],
@@ -315,9 +321,7 @@ def test_a_count_of_a_batch_by_rules_is_that_by_torch(
 def test_counts_of_batches_by_rules_are_those_by_torch(
     variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
-    chosen = random.Random("-".join(variant)).sample(range(least_px, 2001, step_px), 3)
-    compare(variant, chosen, monkeypatch, (1, 2, 8))
+    compare(variant, sides(variant, 2000, 3), monkeypatch, (1, 2, 8))
 
 
 @pytest.mark.slow
@@ -325,9 +329,7 @@ def test_counts_of_batches_by_rules_are_those_by_torch(
 def test_counts_by_rules_are_those_by_torch_at_all_sizes_of_the_bench_and_at_random_ones(
     variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_px, least_px = STEP_PX[variant[0]], LEAST_PX[variant[0]]
-    chosen = random.Random("-".join(variant)).sample(range(least_px, 4001, step_px), 30)
-    compare(variant, [*SIDES_PX, *chosen], monkeypatch)
+    compare(variant, [*SIDES_PX, *sides(variant, 4000, 30)], monkeypatch)
 
 
 @pytest.mark.slow
@@ -336,9 +338,8 @@ def test_counts_of_rectangles_by_rules_are_those_by_torch(
     variant: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thirteen of each variant are more than fifty of each method."""
-    sides = range(LEAST_PX[variant[0]], 3001, STEP_PX[variant[0]])
-    draw = random.Random("-".join(variant))
-    compare(variant, [Resolution(*draw.sample(sides, 2)) for _ in range(13)], monkeypatch)
+    drawn = sides(variant, 3000, 26)
+    compare(variant, list(map(Resolution, drawn[::2], drawn[1::2])), monkeypatch)
 
 
 def test_torch_is_asked_only_once_about_what_has_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
