@@ -32,7 +32,7 @@ from tests.profiling.odd_networks import Plain
 from tests.profiling.running import NOT_COUNTED
 from tests.profiling.test_as_asked import as_before, asked_run  # noqa: F401 - a fixture
 
-NETWORKS = "tests.profiling.odd_networks"
+NETWORKS = "tests.profiling.ending_networks"
 
 
 def run_of(name: str, out: Path, *arguments: str) -> int:
@@ -47,17 +47,17 @@ def run_of(name: str, out: Path, *arguments: str) -> int:
 
 def three_images(name: str) -> RunRequest:
     sampling = Sampling(warmup_images=1, measured_images=3, min_images=3, time_budget_s=None)
-    return dataclasses.replace(asked_run(name), sampling=sampling)
+    return dataclasses.replace(asked_run(name), target=f"{NETWORKS}:{name}", sampling=sampling)
 
 
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
         ("Faulting", 128 + signal.SIGSEGV,
-         ["ended by signal 11 (SIGSEGV)", "odd_networks.py, line ", "in end", "see some.log"]),
+         ["ended by signal 11 (SIGSEGV)", "ending_networks.py, line ", "in end", "see some.log"]),
         ("Leaving", 1, ["ended with exit code 0, its work undone,", "see some.log"]),
-        ("Exiting", 2, ["calls sys.exit(0)", "odd_networks.py, line ", "in end"]),
-        ("Interrupting", 2, ["raises KeyboardInterrupt", "odd_networks.py, line ", "in end"]),
+        ("Exiting", 2, ["calls sys.exit(0)", "ending_networks.py, line ", "in end"]),
+        ("Interrupting", 2, ["raises KeyboardInterrupt", "ending_networks.py, line ", "in end"]),
     ],
 )  # fmt: skip
 def test_a_method_that_ends_the_process_is_told_in_one_line(
@@ -130,7 +130,7 @@ def test_an_error_of_the_method_is_one_line_with_its_place(name: str, words: str
         measure(three_images(name), NOT_COUNTED, no_range, None, lambda _draft: None)
     line = str(caught.value)
     assert line.startswith(f"{NETWORKS}:{name}: {words}")
-    assert "odd_networks.py, line " in line
+    assert "ending_networks.py, line " in line
     assert "in end)" in line
 
 
@@ -188,7 +188,7 @@ def test_a_method_that_exits_while_it_is_counted_is_told(
     assert main(["memory", "--method", f"{NETWORKS}:ExitingAtOnce", "--resolution", "32"]) != 0
     said = capsys.readouterr().err
     assert "SystemExit: usage: …" in said
-    assert "odd_networks.py, line " in said
+    assert "ending_networks.py, line " in said
 
 
 def test_what_a_network_prints_is_not_in_the_output(capfd: pytest.CaptureFixture[str]) -> None:
