@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NamedTuple
 
-PR_SET_PDEATHSIG = 1
+from adscale.interrupts import PR_SET_PDEATHSIG
+
 MARK = "ADSCALE_RUN"
 POLL_S = 0.05
 FORWARDED = (signal.SIGTERM, signal.SIGINT)

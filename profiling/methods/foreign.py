@@ -119,9 +119,11 @@ class ModuleMethod(Method):
 
     @property
     def inner_ranges(self) -> tuple[tuple[str, ...], ...]:  # type: ignore[override]
-        """See ``Method``; those of modules that are never called are told."""
+        """See ``Method``; modules that have none, though they might, are told."""
         for name in self._division.never_opened:
             tell(f"{name!r} has no range: it was never called")
+        if elsewhere := self._division.elsewhere:
+            tell(f"{', '.join(map(repr, elsewhere))}: no ranges, called in threads of the method's")
         return self._division.inner_ranges
 
     @classmethod
