@@ -22,7 +22,13 @@ from typing import Any
 from adscale.errors import CollectorError, DeviceError, MethodError
 from adscale.failure import JobError
 from adscale.files import read_record, write_record
-from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
+from adscale.names import (
+    DRAFT_NAME,
+    MADE_OF_PROFILE,
+    PROBLEM_NAME,
+    PROFILE_NAMES,
+    record_name,
+)
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, Problem, RunRecord
 
@@ -113,6 +119,14 @@ def launch(
         for file in filter(None, (profile, record)):
             (unfinished / file).chmod(_usual_mode())
             (unfinished / file).replace(folder / file)
+        if profile is not None:
+            _remove_older(folder, profile)
+
+
+def _remove_older(folder: Path, profile: str) -> None:
+    """Removes what was made of the measurement before, which would be taken for this one's."""
+    for name in {*MADE_OF_PROFILE, *PROFILE_NAMES.values()} - {profile}:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _usual_mode() -> int:
