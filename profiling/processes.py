@@ -72,6 +72,19 @@ def run_forwarding(
         return run.wait(timeout_s)
 
 
+def how_ended(returncode: int) -> str:
+    """How a process ended, in words.
+
+    Args:
+        returncode: its exit code; negative, or 128 and more: the signal that ended it.
+    """
+    number = -returncode if returncode < 0 else returncode - 128
+    if number <= 0:
+        return f"exit code {returncode}"
+    known = number in {int(one) for one in signal.Signals}
+    return f"signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
+
+
 class _Run:
     def __init__(self, mark: str, grace_s: float) -> None:
         self.process: subprocess.Popen[bytes] | None = None

@@ -167,9 +167,9 @@ def check_ranges(of_run: RunWork) -> None:
     said = f"; nsys says: {said}" if said else ""
     cause, mend = (_CUT_SHORT, "") if len(of_run.ranges) else (_NVTX_IS_NEWER, _MEND_NVTX)
     counts = Counter(path for _, path in in_images)
-    if images == run.measured_images and len(counts) == len(paths):  # in some images each
-        fewest, count = min(counts.items(), key=lambda one: one[1])
-        cause += f", or the method runs {fewest} in {count} of {images} images only"
+    if images == run.measured_images and set(paths) <= set(of_run.path):  # each in some images
+        fewest = min(paths, key=counts.__getitem__)
+        cause += f", or the method runs {fewest} in {counts[fewest]} of {images} images only"
         mend = f"{'' if run.warmup_images else _MEND_COLD}{_MEND_SOMETIMES}"
     what = (
         f"the profile holds {found} of {expected} submodule ranges and {images} of "

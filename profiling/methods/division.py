@@ -110,6 +110,7 @@ class Division:
         """How many ranges each call that is watched has opened, the innermost last."""
         self._times: dict[nn.Module, int] = {}
         self._called: dict[str, None] = {}
+        self._called_before: dict[str, None] = {}
         self._inner: dict[_Chain, None] = {}
         self._chains: dict[nn.Module, _Chain] = {}
         self._paths: dict[nn.Module, str] = {}
@@ -142,6 +143,15 @@ class Division:
             if isinstance(self._depth, int) and path.count(".") + 1 < self._depth
             if (reason := indivisible(module)) is not None
         }
+
+    def forget(self) -> None:
+        """Has ``submodules`` and ``inner_ranges`` tell what is opened from now on."""
+        self._called_before, self._called, self._inner = self._called, {}, {}
+
+    @property
+    def warmed_up(self) -> tuple[str, ...]:
+        """The submodules that were opened before ``forget`` only."""
+        return tuple(name for name in self._called_before if name not in self._called)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:

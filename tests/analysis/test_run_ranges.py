@@ -174,6 +174,17 @@ def test_one_submodule_range_too_few(tmp_path: Path) -> None:
     assert "; name submodules that run in each image" in str(told.value)
 
 
+def test_a_submodule_that_ran_while_warming_up_only(tmp_path: Path) -> None:
+    writer = record(RUN)
+    student = writer.string_id("student")
+    rows = writer.rows["NVTX_EVENTS"]
+    measured = [row for row in rows if row["textId"] == student][RUN.warmup_images :]
+    rows[:] = [row for row in rows if row not in measured]
+    with pytest.raises(ProfileError) as told:
+        ranges_of(store(tmp_path, writer))
+    assert "or the method runs image/student in 0 of 5 images only; name submo" in str(told.value)
+
+
 def test_where_no_image_warmed_up_the_first_has_nothing_between_submodules(tmp_path: Path) -> None:
     run = replace(RUN, submodules=("teacher", "between submodules"), warmup_images=0)
     writer = record(run)
