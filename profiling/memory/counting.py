@@ -107,6 +107,9 @@ def count_memory(
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
             method = _built(spec, unread, resolution, implementation)
+            if not isinstance(method, Method):
+                what = f"{spec.target} is built as a {type(method).__name__}"
+                raise ConfigError("memory", what, "return the method from `build`")
             held = take_contents(method, mode, device)
             trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
             image = torch.empty(batch, 3, *resolution.shape, device=device)
