@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from examples.blur_distance import BlurDistance
-from profiling.methods.base import Detection, Method
+from profiling.methods.base import Method
 
 
 class TextForTuple(BlurDistance):
@@ -54,11 +55,10 @@ class BuildsNothing(BlurDistance):
         return None
 
 
-class Unnamed(BlurDistance):
-    """Opens a range that is none of its submodules, with most of the work in it."""
+class Gradients(nn.Module):
+    """Explains its output by gradients."""
 
-    def infer(self, image: torch.Tensor, annotate: Any) -> Detection:
-        with annotate("unnamed"):
-            for _ in range(20):
-                image = image.cos()
-        return super().infer(image, annotate)
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            asked = image.clone().requires_grad_(requires_grad=True)
+            return torch.autograd.grad(asked.square().sum(), asked)[0]
