@@ -30,7 +30,8 @@ from ..annotation import BETWEEN
 from ..methods.base import LibraryWork, Method, watching_libraries
 from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
-from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters
+from .quick import QuickMode
+from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, own_tensors, owns_parameters
 
 
 def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
@@ -85,8 +86,8 @@ def resident_bytes(
     for path, module in method.named_modules():
         name = own_name(path)
         for sums, tensors in (
-            (parameters, module.parameters(recurse=False)),
-            (buffers, module.buffers(recurse=False)),
+            (parameters, own_tensors(module, "parameters")),
+            (buffers, own_tensors(module, "buffers")),
             (buffers, held.get(name, ())),
         ):
             for tensor in tensors:
@@ -165,6 +166,7 @@ class Trace:
             known beforehand.
         device_type: of the inference.
         held: tensors that modules hold as plain attributes, by the module's path.
+        below: see ``LiveTensors``.
     """
 
     def __init__(
@@ -173,8 +175,9 @@ class Trace:
         submodules: Sequence[str] | None,
         device_type: str,
         held: Mapping[str, Sequence[torch.Tensor]] = MappingProxyType({}),
+        below: QuickMode | None = None,
     ) -> None:
-        self.recorder = Recorder(method, submodules, device_type)
+        self.recorder = Recorder(method, submodules, device_type, below)
         self._method = method
         self._held = {
             path: [one for one in tensors if one.device.type == device_type]
