@@ -50,14 +50,13 @@ _DRAWING = (
 def _undrawn() -> Iterator[None]:
     """Has parameters of layers be made as they are, without a view of them and without values."""
     kept = [(place, name, getattr(place, name)) for place, name in _DRAWING]
-    make = nn.Parameter.__new__
-    for place, name, _ in kept:
+    kept.append((nn.Parameter, "__new__", vars(nn.Parameter)["__new__"]))
+    for place, name in _DRAWING:
         setattr(place, name, lambda tensor, *_args, **_named: tensor)
-    nn.Parameter.__new__ = partial(_parameter, make)  # type: ignore[method-assign]
+    nn.Parameter.__new__ = partial(_parameter, nn.Parameter.__new__)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        nn.Parameter.__new__ = make  # type: ignore[method-assign]
         for place, name, function in kept:
             setattr(place, name, function)
 
