@@ -15,7 +15,6 @@ from typing import Any, TextIO
 from .errors import FORBIDS, UserError
 from .files import files_of_command
 from .interrupts import EXIT_CODE, SAID, raised_interrupts
-from .resolution import LARGEST_SIDE_PX
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,18 +81,6 @@ class Switch(argparse.BooleanOptionalAction):
             raise argparse.ArgumentError(None, what)
         self._seen = (namespace, given)
         super().__call__(parser, namespace, values, option_string)
-
-
-def side(text: str) -> int:
-    """The type of an argument: a side length in px.
-
-    Raises:
-        argparse.ArgumentTypeError: the text is none of an image that there could be.
-    """
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIDE_PX:
-        what = f"{text!r} is no side length in px, such as 1024"
-        raise argparse.ArgumentTypeError(f"{what}; at most {LARGEST_SIDE_PX}")
-    return int(text)
 
 
 def prepare_streams() -> None:

@@ -327,7 +327,7 @@ def _study(
         foreign_processes=full.device.foreign_processes,
         container=full.container,
         environment=full.environment,
-        extrapolate_to_px=full.extrapolate_to_px,
+        extrapolate_to_px=full.extrapolate_to_px.least_square_px,
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,
         figures=jsonable(full.figures),

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from .hardware_list import ListedGpu, ListedSensor
-from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
+from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Text
 from .request import (
     BAYER,
     BIT_DEPTH,
@@ -27,7 +27,7 @@ from .request import (
     Sampling,
     Seed,
 )
-from .resolution import Resolution
+from .resolution import Resolution, square
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -267,9 +267,10 @@ class ConfigFile:
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
     )
-    extrapolate_to_px: Side = Field(
-        default=3000,
-        description="Side length in px to which fits are extrapolated and memory is counted.",
+    extrapolate_to_px: Resolution = Field(
+        default=square(3000),
+        description="To which fits are extrapolated and memory is counted: a side length in px, or "
+        "width x height, which stands for the square of as many pixels (rounded up).",
     )
     extrapolate_beyond_limit: Flag = Field(
         default=False,
