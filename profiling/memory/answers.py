@@ -63,7 +63,7 @@ def _key(
     try:
         told = [_told(mode, value, tensors) for value in args]
         named = [(name, _told(mode, value, tensors)) for name, value in kwargs.items()]
-        key = (func, *told, *named)
+        key = (func, torch.get_default_dtype(), *told, *named)
         hash(key)
     except (_UnknownError, TypeError):
         return None
@@ -82,9 +82,11 @@ def _told(mode: QuickMode, value: Any, tensors: list[FakeTensor]) -> Any:
     if isinstance(value, torch.Tensor):
         if not mode.is_plain(value):
             raise _UnknownError
+        storage = value.untyped_storage()
+        of = next((at for at, one in enumerate(tensors) if one.untyped_storage() is storage), -1)
         tensors.append(value)
-        offset, held = value.storage_offset(), value.untyped_storage().nbytes()
-        return (value.shape, value.stride(), offset, held, value.dtype, value.fake_device)
+        lies = (value.shape, value.stride(), value.storage_offset(), storage.nbytes())
+        return (*lies, of, value.dtype, value.fake_device)
     if isinstance(value, (list, tuple)):
         return (list, *(_told(mode, one, tensors) for one in value))
     if isinstance(value, torch.SymInt | torch.Generator):

@@ -49,6 +49,7 @@ _DRAWING = (
 @contextmanager
 def _undrawn() -> Iterator[None]:
     """Has parameters of layers be made as they are, without a view of them and without values."""
+    kept: list[tuple[Any, str, Any]]
     kept = [(place, name, getattr(place, name)) for place, name in _DRAWING]
     kept.append((nn.Parameter, "__new__", vars(nn.Parameter)["__new__"]))
     for place, name in _DRAWING:

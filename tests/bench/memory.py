@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -156,7 +157,9 @@ def _sweep_of_rival(rival: Path, cores: int) -> Sweep:
             record = Path(folder) / "memory.json"
             arguments = ["memory", *one.arguments, "-o", str(record)]
             took = _run(watch, rival, arguments, Path(folder))
-            texts[one.path] = record.read_text()
+            # what has changed is how a size is named: a side in px, then
+            named = re.sub(r'"resolution_px": (\d+)', r'"resolution": "\1"', record.read_text())
+            texts[one.path] = named
         return took["cpu_s"]
 
     start_s = time.perf_counter()
