@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections import deque
@@ -33,6 +34,9 @@ from adscale.plan_file import ListedCount
 
 from ..processes import FORWARDED, PR_SET_PDEATHSIG
 from .finished import RESULTS
+
+POLL_S = 0.02
+"""How often is looked whether a count has ended."""
 
 
 class Places(NamedTuple):
@@ -124,7 +128,11 @@ class Counts:
             while (waiting and self._received is None) or self._running:
                 while waiting and self._received is None and len(self._running) < at_once:
                     self._start(waiting.popleft())
-                pid, status = os.wait()
+                # not waiting for ever: a signal may come to another thread, and end no wait here
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    time.sleep(POLL_S)
+                    continue
                 self._finish(self._running.pop(pid), os.waitstatus_to_exitcode(status))
         return 0 if self._received is None else 128 + self._received
 
