@@ -108,7 +108,11 @@ def count_memory(
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
             method = _built(spec, unread, resolution, implementation)
             held = take_contents(method, mode, device)
-            trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
+            trace = (
+                Trace(method, None, device_type, held)
+                if spec.foreign
+                else Trace(method, spec.submodules, device_type, held, below=mode)
+            )
             image = torch.empty(batch, 3, *resolution.shape, device=device)
             return _count(method, trace, spec, settings, resolution, image)
 
