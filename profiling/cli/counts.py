@@ -53,6 +53,6 @@ def main(args: argparse.Namespace) -> int:
 
 def _options(one: ListedCount, record: Path) -> argparse.Namespace:
     """The arguments of ``python -m profiling memory`` that a count stands for."""
-    parser = Parser(prog="python -m profiling")
+    parser: argparse.ArgumentParser = Parser(prog="python -m profiling")
     memory.add_parser(parser.add_subparsers())
     return parser.parse_args(["memory", *one.arguments, "--each", "-o", str(record)])
