@@ -49,8 +49,14 @@ DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
 Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
-GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
-VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
+GpuUuid = Annotated[
+    str,
+    Field(
+        pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$",
+        examples=["GPU-8f2b6c1e-5a1d-4f0e-9c57-2d3e4f5a6b7c, which `nvidia-smi -L` prints"],
+    ),
+]
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME, examples=["MY_SWITCH"])]
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")

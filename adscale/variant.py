@@ -157,7 +157,12 @@ def _canonical(
     """
     lower = text.lower()
     batches = [int(number) for number in _BATCH.findall(lower)]
-    words = [word for word in re.split(r"[^a-z0-9_]+", _BATCH.sub(" ", lower)) if word]
+    words = [
+        part
+        for word in re.split(r"[^a-z0-9_]+", _BATCH.sub(" ", lower))
+        for part in ([word] if word in implementations else word.split("_"))
+        if part
+    ]
     of_implementation = [word for word in words if word in implementations]
     of_precision = [word for word in words if word in precisions]
     is_known = len(of_implementation) + len(of_precision) == len(words)

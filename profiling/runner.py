@@ -305,6 +305,7 @@ def run_phases(
             foreign = is_foreign(request.target)
             _run_phase(warming, inference, annotate, times, progress, outcome, watched=foreign)
         outcome.phase = "measure"
+        inference.method.begin_measuring()
         times = _times(request, annotate)
         with machine.measuring(), annotate("measure"):
             _run_phase(measuring, inference, annotate, times, progress, outcome)

@@ -106,10 +106,11 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
         if is_open:
             raise ConfigError(where, error.what, error.remedy) from None
         fault = variant_fault(text, spec.implementations, spec.precisions)
-        remedy = choices(text, known) if fault.meant is None else fault.remedy
         batches = ", each with -b<N> for batches of N images" if spec.takes_batches else ""
-        listed = "" if fault.meant is None else f" (allowed: {', '.join(known)}{batches})"
-        raise ConfigError(where, fault.what, f"{remedy}{listed}") from None
+        allowed = f"allowed: {', '.join(known)}{batches}"
+        # the nearest word may lack a batch that was asked for
+        remedy = allowed if fault.meant is None else f"{fault.remedy} ({allowed})"
+        raise ConfigError(where, fault.what, remedy) from None
     if is_open:
         known = [f"{variant.implementation}-{precision}" for precision in PRECISIONS]
     if str(variant.of_one_image) not in known:

@@ -29,7 +29,7 @@ from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
 from adscale.variant import NoVariantError, Variant
 
-from ..processes import run_forwarding
+from ..processes import how_ended, run_forwarding
 from .study import VARIANT_HELP, add_method_arguments, find_method
 
 MIB = 2**20
@@ -302,7 +302,11 @@ def _count_or_note(args: argparse.Namespace) -> int:
     if done.returncode == 0 and args.output.is_file():
         return 0
     lines = text.strip().splitlines() if done.returncode > 0 else []
-    problem = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+    problem = (
+        lines[-1].removeprefix("error: ")
+        if lines
+        else f"it ended with {how_ended(done.returncode)}"
+    )
     write_record(args.output, failed_record(args, problem))
     print(f"study: {args.label} {args.variant} cannot be counted: {problem}", flush=True)
     return 0

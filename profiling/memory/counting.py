@@ -293,6 +293,8 @@ def _not_seen(method: Method, recorder: Recorder) -> list[str]:
     ]
     if closed:
         said.append(f"activations without the layers of {', '.join(closed)} (scripted or traced)")
+    if recorder.elsewhere:
+        said.append(f"without what {', '.join(recorder.elsewhere)} compute in other threads")
     calls = recorder.live.without_formula
     if calls:
         named = ", ".join(f"{name} ({count} calls)" for name, count in sorted(calls.items()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, Literal
 
 import torch
@@ -69,6 +70,8 @@ class Recorder:
         """The submodule in which the inference ended with an error, if it did."""
         self.sections: dict[str, list[Section]] = {}
         """The sections of each submodule, one for each of its ranges."""
+        self.elsewhere: dict[str, None] = {}
+        """Modules that are called in another thread, in which no operator is seen."""
         self.live = LiveTensors(device_type, self, below)
         self._names = {module: own_name(name) for name, module in method.named_modules() if name}
         self._submodules = submodules
@@ -76,6 +79,7 @@ class Recorder:
         self._running: list[tuple[str, str]] = []
         self._called: set[str] = set()
         self._gap: AbstractContextManager[Section] | None = None
+        self._thread = get_ident()
 
     def annotate(self, name: str) -> AbstractContextManager[object]:
         """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
@@ -146,6 +150,9 @@ class Recorder:
     def before(self, module: nn.Module) -> None:
         """See ``Watcher``."""
         name = self._names[module]
+        if get_ident() != self._thread:
+            self.elsewhere.setdefault(name)
+            return
         if self._open:
             submodule = self._open[0]
         elif not is_childless(module):
@@ -162,6 +169,8 @@ class Recorder:
         """See ``Watcher``."""
         name = self._names[module]
         if failed or not self._running or self._running[-1][0] != name:
+            return
+        if get_ident() != self._thread:
             return
         _, submodule = self._running.pop()
         if name in self._called:

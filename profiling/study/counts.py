@@ -29,10 +29,11 @@ from types import FrameType
 from typing import NamedTuple, NoReturn
 
 from adscale.files import write_text
+from adscale.interrupts import PR_SET_PDEATHSIG
 from adscale.methods.registry import get_spec
 from adscale.plan_file import ListedCount
 
-from ..processes import FORWARDED, PR_SET_PDEATHSIG
+from ..processes import FORWARDED
 from .finished import RESULTS
 
 POLL_S = 0.02
