@@ -54,6 +54,10 @@ Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
 ]
+Bound = Annotated[
+    Annotated[Finite, Field(ge=0)] | None,
+    Field(description="Of that variant; null: none."),
+]
 Variants = Annotated[tuple[str, ...], Field(min_length=1), EachOnce]
 
 
@@ -193,10 +197,11 @@ class ConfigFile:
         "Implementations: reference (the operations of the authors' code), optimized (the same "
         "results, computed as they should be). Precisions: fp32 (TF32 off), tf32 (TF32 in "
         "convolutions, as torch does by default; CUDA devices only: on a CPU a preset's are left "
-        "out), fp16, bf16. Engines, for the networks alone: none (eager torch), compile, "
-        "onnxruntime, openvino. Options: channels_last (layout of the networks), b<N> (batches of "
-        "N images). `python -m profiling methods` lists what runs here, docs/engines.md has the "
-        "rest. Methods of your own have reference-fp32 unless their entry says otherwise.",
+        "out), fp16, bf16, int8 (by an engine). Engines, for the networks alone: none (eager "
+        "torch), compile, onnxruntime, openvino. Options: channels_last (layout of the networks), "
+        "b<N> (batches of N images). `python -m profiling methods` lists what runs here, "
+        "docs/engines.md has the rest. Methods of your own have reference-fp32 unless their entry "
+        "says otherwise.",
     )
     sampling: Sampling = Field(
         description="How many images a run measures; of a variant with batches, how many batches."
@@ -269,7 +274,7 @@ class ConfigFile:
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
     )
-    deviation_bounds: Mapping[Text, Annotated[Finite, Field(ge=0)] | None] = Field(
+    deviation_bounds: Mapping[Text, Bound] = Field(
         default={},
         description="How far what a variant finds may be from what reference-fp32 finds, as a "
         "share of the largest value: by variant (optimized-bf16-openvino), by all of it but the "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from adscale.errors import ConfigError
 from adscale.mean_error import Floats
 from adscale.models import read_json
-from adscale.tables import Columns, flag, integer, real, text
+from adscale.tables import Columns, flag, integer, join, real, text
 from adscale.variant import Variant
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ DEFAULT_BOUNDS: Mapping[str, float | None] = {
 }
 """By precision. Pruned variants have none."""
 
-COLUMNS: Columns = (
+COLUMNS: Columns = join(
     real("map_deviation_max", "map_deviation_mean",
          means="how far the variant's anomaly map is from that of `reference-fp32`, over the "
          "largest value of that: the largest and the mean difference among the points kept of the "
