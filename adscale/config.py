@@ -344,7 +344,7 @@ def _study(
         container=full.container,
         environment=full.environment,
         deviation_bounds=dict(full.deviation_bounds),
-        extrapolate_to_px=full.extrapolate_to_px,
+        extrapolate_to_px=full.extrapolate_to_px.least_square_px,
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,
         figures=jsonable(full.figures),

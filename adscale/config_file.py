@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from .hardware_list import ListedGpu, ListedSensor
-from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Side, Text
+from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Text
 from .names import NOT_DEVICES
 from .request import (
     BAYER,
@@ -28,7 +28,7 @@ from .request import (
     Sampling,
     Seed,
 )
-from .resolution import Resolution
+from .resolution import Resolution, square
 
 DEFAULT_MARGIN = 0.1
 """By which share of the device's memory a count must exceed it before a run is left out."""
@@ -48,8 +48,14 @@ DeviceName = Annotated[MethodName, AfterValidator(_not_taken)]
 Threads = Annotated[Positive, Field(le=8192)]
 """As many CPUs as Linux knows at most."""
 
-GpuUuid = Annotated[str, Field(pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$")]
-VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
+GpuUuid = Annotated[
+    str,
+    Field(
+        pattern="^(GPU|MIG)-[0-9A-Za-z/-]+$",
+        examples=["GPU-8f2b6c1e-5a1d-4f0e-9c57-2d3e4f5a6b7c, which `nvidia-smi -L` prints"],
+    ),
+]
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME, examples=["MY_SWITCH"])]
 Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
@@ -282,9 +288,10 @@ class ConfigFile:
         "0.001, tf32, fp16 and bf16 0.03, int8 and pruned null. What is farther off is marked in "
         "implementations.csv. Nothing is measured again when this is changed.",
     )
-    extrapolate_to_px: Side = Field(
-        default=3000,
-        description="Side length in px to which fits are extrapolated and memory is counted.",
+    extrapolate_to_px: Resolution = Field(
+        default=square(3000),
+        description="To which fits are extrapolated and memory is counted: a side length in px, or "
+        "width x height, which stands for the square of as many pixels (rounded up).",
     )
     extrapolate_beyond_limit: Flag = Field(
         default=False,

@@ -148,6 +148,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
+    "profiling.cli.counts": _COMMAND,
     "profiling.cli.engine": _COMMAND,
     "profiling.cli.memory": _COMMAND,
     "profiling.cli.study": _COMMAND,

@@ -5,6 +5,9 @@ from __future__ import annotations
 PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
 """The files that collectors write. ``export`` makes ``profile.sqlite`` of nsys' report."""
 
+MADE_OF_PROFILE = ("ranges.parquet", "kernels.parquet")
+"""The files beside a record that ``attribute`` makes of its profile."""
+
 DRAFT_NAME = "draft.json"
 """The record of a run as it stands if Linux kills the measuring process for its memory."""
 

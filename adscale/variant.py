@@ -251,7 +251,12 @@ def _canonical(
     shares = [int(number) for number in _PRUNED.findall(lower)]
     layouts = _CHANNELS_LAST.findall(lower)
     rest = _CHANNELS_LAST.sub(" ", _PRUNED.sub(" ", _BATCH.sub(" ", lower)))
-    words = [SYNONYMS.get(word, word) for word in re.split(r"[^a-z0-9_]+", rest) if word]
+    words = [
+        SYNONYMS.get(part, part)
+        for word in re.split(r"[^a-z0-9_]+", rest)
+        for part in ([word] if word in implementations else word.split("_"))
+        if part
+    ]
     of_implementation = [word for word in words if word in implementations]
     of_precision = [word for word in words if word in precisions]
     of_engine = [word for word in words if word in ENGINES]

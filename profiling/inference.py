@@ -323,7 +323,11 @@ class Inference:
         return joined
 
     def _infer(self, first: int, batch: torch.Tensor, annotate: Annotate) -> Detection:
-        detection = self.method.infer(batch, annotate)
+        detection: object = self.method.infer(batch, annotate)
+        if not isinstance(detection, Detection):
+            what = f"infer returns a {type(detection).__name__}, and not a Detection"
+            remedy = "return Detection(anomaly_map=…, score=…) of profiling.methods.base"
+            raise MethodError(_name(self.method), what, remedy)
         found = detection.anomaly_map
         if self.batch > 1 and found is not None and tuple(found.shape[:1]) != (self.batch,):
             what = f"infer returns shape {tuple(found.shape)} for {self.batch} images"

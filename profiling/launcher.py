@@ -25,6 +25,7 @@ from adscale.files import read_record, write_record
 from adscale.names import (
     DRAFT_NAME,
     ENGINE_FOLDER,
+    MADE_OF_PROFILE,
     PROBLEM_NAME,
     PROFILE_NAMES,
     record_name,
@@ -36,7 +37,7 @@ from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .engine_files import ExportFailedError, engine_files, has_files
 from .memory_limits import kernel_kills
-from .processes import FORWARDED, Finished, run_forwarding
+from .processes import FORWARDED, Finished, how_ended, run_forwarding
 from .study.shared_counts import SharedCounts
 from .trail import fault_place, last_range
 
@@ -125,6 +126,14 @@ def launch(
         for file in filter(None, (profile, record)):
             (unfinished / file).chmod(_usual_mode())
             (unfinished / file).replace(folder / file)
+        if profile is not None:
+            _remove_older(folder, profile)
+
+
+def _remove_older(folder: Path, profile: str) -> None:
+    """Removes what was made of the measurement before, which would be taken for this one's."""
+    for name in {*MADE_OF_PROFILE, *PROFILE_NAMES.values()} - {profile}:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _usual_mode() -> int:
@@ -282,11 +291,9 @@ def _explain(
 def _ending(returncode: int, unfinished: Path, request: RunRequest, log: str | None) -> MethodError:
     """How a process ended that has said nothing itself."""
     done = (unfinished / record_name(request.collector)).is_file()
-    how = f"ended with exit code {returncode}{'' if done else ', its work undone,'}"
+    how = f"ended with {how_ended(returncode)}{'' if done else ', its work undone,'}"
     if returncode > 128:
-        number = returncode - 128
-        known = number in {int(one) for one in signal.Signals}
-        how = f"was ended by signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
+        how = f"was ended by {how_ended(returncode)}"
     place = fault_place(unfinished)
     where = f" ({place})" if place else ""
     when = "behind its last image, by what is called at the end" if done else last_range(unfinished)

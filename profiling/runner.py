@@ -349,6 +349,7 @@ def run_phases(
         outcome.phase = "measure"
         if inference.outputs is not None:
             inference.outputs.takes_maps = False
+        inference.method.begin_measuring()
         times = _times(request, annotate)
         with machine.measuring(), annotate("measure"):
             _run_phase(measuring, inference, annotate, times, progress, outcome)

@@ -123,7 +123,7 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
     precisions = PRECISIONS if is_open or spec.parts else spec.precisions
     known = [f"{one}-{precision}" for one in spec.implementations for precision in spec.precisions]
     more = "; `python -m profiling methods` tells other precisions, and engines"
-    allowed = f"{choices(text, known)}{more if spec.parts else ''}"
+    more = more if spec.parts else ""
     try:
         variant = Variant.of(text)
     except NoVariantError as error:
@@ -131,14 +131,14 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
             raise ConfigError(where, error.what, error.remedy) from None
         fault = variant_fault(text, spec.implementations, precisions)
         batches = ", each with -b<N> for batches of N images" if spec.takes_batches else ""
-        listed = (
-            f"{fault.remedy} (allowed: {', '.join(known)}{batches}{more if spec.parts else ''})"
-        )
-        remedy = allowed if fault.meant is None else listed
+        allowed = f"allowed: {', '.join(known)}{batches}{more}"
+        # the nearest word may lack a batch that was asked for
+        remedy = allowed if fault.meant is None else f"{fault.remedy} ({allowed})"
         raise ConfigError(where, fault.what, remedy) from None
     is_known = variant.implementation in spec.implementations and variant.precision in precisions
     if not (is_open or is_known):
-        raise ConfigError(where, f"{spec.target} has no variant {text!r}", allowed)
+        what = f"{spec.target} has no variant {text!r}"
+        raise ConfigError(where, what, f"{choices(text, known)}{more}")
     if not (is_open or spec.parts) and variant.plain != variant:
         what = f"{spec.target} names no networks that {variant.way.partition('-')[2]} could be of"
         remedy = f"write {variant.plain}, or have its class name them (docs/own-methods.md)"

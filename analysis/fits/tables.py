@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from adscale.command_line import side
 from adscale.errors import ArgumentError
-from adscale.resolution import Resolution, resolution_argument
+from adscale.resolution import Resolution, resolution_argument, side_argument
 from adscale.tables import (
     Argument,
     Output,
@@ -91,7 +90,7 @@ TO_SIDE = integer("extrapolate_to_px", means="where it is predicted")
 
 def extrapolate_to(means: str) -> Argument:
     """The argument that says how far is extrapolated."""
-    settings = {"type": side, "required": True, "metavar": "PX", "help": means}
+    settings = {"type": side_argument, "required": True, "metavar": "PX", "help": means}
     return Argument("--extrapolate-to", settings, "setting")
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from adscale.command_line import restored_streams
+from adscale.command_line import refuse_idle, restored_streams
 from adscale.config import (
     MethodConfig,
     StudyConfig,
@@ -285,6 +286,7 @@ def plan(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: an argument cannot be used.
     """
+    refuse_idle(args, {"o": "split"})
     user = read_yaml(args.config)
     study = load_config(user)
     if args.split is None:
@@ -295,8 +297,14 @@ def plan(args: argparse.Namespace) -> int:
     if args.split < 1 or args.o is None:
         remedy = "such as --split 5000 -o parts"
         raise ConfigError("--split", "takes a number of runs, and -o a folder", remedy)
+    files = []
     for number, part in enumerate(split(user, study, args.split), 1):
-        _write(args.o / f"part-{number:02}.yaml", part)
+        files.append(args.o / f"part-{number:02}.yaml")
+        _write(files[-1], part)
+    others = sorted(file.name for file in set(args.o.glob("part-*.yaml")) - set(files))
+    if others:
+        what = f"warning: {args.o} holds {', '.join(others)} as well, which this call has not made"
+        print(f"{what}: leave them out when you start the parts", file=sys.stderr)
     return 0
 
 

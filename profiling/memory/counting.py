@@ -122,7 +122,11 @@ def count_memory(
             if hidden is not None:
                 assert way is not None, "it names the engine"
                 hide(method, spec.parts, image, is_int8=way.precision == "int8")
-            trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
+            trace = (
+                Trace(method, None, device_type, held)
+                if spec.foreign
+                else Trace(method, spec.submodules, device_type, held, below=mode)
+            )
             return _count(method, trace, spec, settings, resolution, image, hidden)
 
 
@@ -308,6 +312,8 @@ def _not_seen(method: Method, recorder: Recorder) -> list[str]:
     ]
     if closed:
         said.append(f"activations without the layers of {', '.join(closed)} (scripted or traced)")
+    if recorder.elsewhere:
+        said.append(f"without what {', '.join(recorder.elsewhere)} compute in other threads")
     calls = recorder.live.without_formula
     if calls:
         named = ", ".join(f"{name} ({count} calls)" for name, count in sorted(calls.items()))

@@ -132,6 +132,9 @@ class Method(nn.Module, ABC):
             annotate: opens a range. Every operation happens inside exactly one submodule's range.
         """
 
+    def begin_measuring(self) -> None:
+        """The images so far were to warm up: what has run in these only is in no measured one."""
+
     def empty_range_ns(self, annotate: Annotate) -> float:
         """Time in ns of a range without anything in it, opened as ``infer`` opens them.
 

@@ -274,5 +274,6 @@ def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
     on_host = image is None
     place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
-    options += " --again" if os.environ.get(AGAIN) else ""
-    return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
+    again = "--again" if os.environ.get(AGAIN) else ""
+    lists = folder_lists(os.environ)
+    return place + exports(RUN_OPTIONS=f"{options} {again}".rstrip(), COUNT_OPTIONS=again, **lists)

@@ -46,6 +46,8 @@ def test_a_variant_is_read_and_written_in_one_spelling(
         ("Optimized-FP32-B8", "write optimized-fp32-b8"),
         ("optimized-fp32-batch8", "write optimized-fp32-b8"),
         ("optimized fp32 batch=8", "write optimized-fp32-b8"),
+        ("optimized_fp32_b8", "write optimized-fp32-b8"),
+        ("optimized-fp32_b8", "write optimized-fp32-b8"),
         ("optimized-b8", "write optimized-fp32-b8"),
         ("optimized-fp32-b10000", "choose a smaller one"),
         ("optimized-fp32-b8-b8", "expected: implementation-precision"),
@@ -64,6 +66,13 @@ def test_any_other_spelling_is_refused_with_the_nearest_that_works(text: str, me
     with pytest.raises(ConfigError, match=expected) as told:
         parse_variant(text, get_spec("patchcore"), where="variants")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["optimized-fp32-b4x", "optimized-fp32-b4.5", "optimized-b10000"])
+def test_who_asks_for_a_batch_is_not_advised_to_do_without(text: str) -> None:
+    with pytest.raises(ConfigError, match="each with -b<N> for batches of N images") as told:
+        parse_variant(text, get_spec("patchcore"))
+    assert "did you mean" not in str(told.value)
 
 
 @pytest.mark.parametrize("text", ["plain-fp32-b8", "plain-bf16-openvino"])

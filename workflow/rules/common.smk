@@ -19,7 +19,7 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
-from adscale.plan_file import figure_list
+from adscale.plan_file import count_list, figure_list
 from adscale.table_rules import StudyFiles, table_rule
 from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
