@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 METHOD = join(
     text("method", means="your label in `methods:` of the configuration"),
-    text("variant", means="implementation and precision; with `-b8` behind them in batches of 8 "
-         "images"),
+    text("variant", means="implementation and precision, with engine and options behind them: "
+         "`-b8` for batches of 8 images"),
 )  # fmt: skip
 """Which method, and how it is executed."""
 
