@@ -14,7 +14,7 @@ from argparse import ArgumentParser, Namespace
 from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
 from adscale.errors import one_line
 
-from .cli import counts, measure, memory, run, study
+from .cli import counts, engine, measure, memory, run, study
 from .ending import end_in_time
 from .launcher import MeasurementFailedError
 from .trail import error_place
@@ -27,6 +27,7 @@ SUBCOMMANDS = (
     counts.add_parser,
     study.add_export_parser,
     measure.add_parser,
+    engine.add_parser,
     study.add_check_parser,
     study.add_environment_parser,
 )

@@ -24,6 +24,7 @@ from adscale.failure import JobError
 from adscale.files import read_record, write_record
 from adscale.names import (
     DRAFT_NAME,
+    ENGINE_FOLDER,
     MADE_OF_PROFILE,
     PROBLEM_NAME,
     PROFILE_NAMES,
@@ -34,6 +35,7 @@ from adscale.run_record import Prediction, Problem, RunRecord
 
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
+from .engine_files import ExportFailedError, engine_files, has_files
 from .memory_limits import kernel_kills
 from .processes import FORWARDED, Finished, how_ended, run_forwarding
 from .study.shared_counts import SharedCounts
@@ -80,6 +82,7 @@ def launch(
     passed_on: Sequence[str] = (),
     counted: Prediction | None = None,
     shared: SharedCounts | None = None,
+    engines: Path | None = None,
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -95,9 +98,12 @@ def launch(
         counted: what the run needs, where another process of it has counted that; None: it is
             counted.
         shared: counts that the runs of other sizes may have left; None: there are none.
+        engines: where the files of engines are kept; None: in ``folder``.
 
     Raises:
-        MeasurementFailedError: the process failed for another reason than memory.
+        MeasurementFailedError: the process failed for another reason than memory, or an engine
+            could not be exported.
+        ConfigError: this machine lacks what the engine needs.
         CollectorError: the process was killed, or nsys recorded nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,8 +114,9 @@ def launch(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         unfinished = Path(name)
         kills_before = kernel_kills()
-        counting = _counting(counted, shared)
-        returncode = _start(request, unfinished, nsys, hardware, passed_on, counting)
+        given = _counting(counted, shared)
+        given += _engine(request, engines or folder / ENGINE_FOLDER, passed_on)
+        returncode = _start(request, unfinished, nsys, hardware, passed_on, given)
         if returncode != 0 and _is_done(returncode, unfinished / record, request):
             ending = _ending(returncode, unfinished, request, log)
             print(f"warning: {ending}; all was measured before, and is kept", file=sys.stderr)
@@ -142,12 +149,12 @@ def _start(
     nsys: Path | None,
     hardware: str | None,
     passed_on: Sequence[str],
-    counting: Sequence[str],
+    given: Sequence[str],
 ) -> int:
     command = [sys.executable, "-m", "profiling", "measure"]
     command += ["--request", request.as_json(), "--out", str(unfinished)]
     command += [] if hardware is None else ["--hardware", hardware]
-    command += counting
+    command += given
     environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))
@@ -174,6 +181,21 @@ def _counting(counted: Prediction | None, shared: SharedCounts | None) -> list[s
     if shared is None:
         return []
     return ["--counts", str(shared.file), "--also", *map(str, shared.others)]
+
+
+def _engine(request: RunRequest, folder: Path, passed_on: Sequence[str]) -> list[str]:
+    """Arguments that tell a measuring process where its engine is, which is made if need be."""
+    if not has_files(request):
+        return []
+    environment = measured_environment(request, os.environ, passed_on)
+
+    def start(command: Sequence[str]) -> int:
+        return _exit_code(run_forwarding(command, environment))
+
+    try:
+        return ["--engine", str(engine_files(request, folder, start))]
+    except ExportFailedError as error:
+        raise MeasurementFailedError(error.returncode, error.problem) from None
 
 
 PASSED_ON = (

@@ -58,8 +58,7 @@ def count_report(
         label: the user's name of the method.
         spec: of the method.
         settings: of the method, defaults filled in.
-        variant: how it is computed, in which batch. Its precision does not matter here: fp32 and
-            TF32 both occupy four bytes.
+        variant: how it is computed, in which batch.
         resolutions: of the image; each is counted once.
         device_type: see ``count_memory``.
         each: whether a resolution that cannot be counted is left out, and why is written down.
@@ -78,6 +77,7 @@ def count_report(
     count = partial(
         count_memory, spec, settings,
         implementation=variant.implementation, batch=variant.batch, device_type=device_type,
+        variant=variant,
     )  # fmt: skip
     counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(

@@ -21,11 +21,12 @@ from typing import Any, get_args
 from adscale.command_line import Switch, flag, refuse_idle
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
+from adscale.engines import check_machine, device_problem
 from adscale.errors import ConfigError, OutputError
 from adscale.failure import end, or_note
 from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
-from adscale.names import record_name
+from adscale.names import ENGINE_FOLDER, record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import (
     MAX_IMAGE_MEGAPIXELS,
@@ -46,7 +47,7 @@ from ..launcher import (
 )
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
-from ..study.finished import counted_need, finish, is_measured
+from ..study.finished import RESULTS, counted_need, finish, is_measured
 from ..study.shared_counts import SharedCounts, shared_counts
 from .study import VARIANT_HELP, add_method_arguments, find_method
 
@@ -267,7 +268,10 @@ def _launch(
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted, shared)
+        engines = None if args.plan is None else RESULTS / ENGINE_FOLDER
+        launch(
+            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared, engines
+        )
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 
@@ -334,7 +338,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     label, spec, settings = find_method(args)
     if not settings.get("normal_images"):  # of which they hold, too
         refuse_idle(args, dict.fromkeys(("bit_depth", "bayer", "page"), "images"))
-    parse_variant(args.variant, spec, where="--variant")
+    variant = parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
@@ -343,6 +347,10 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         what = f"{least} image tells no precision, which --target-precision asks for"
         raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     device_type = detect_device_type() if args.device_type == "auto" else args.device_type
+    problem = None if variant.is_plain else device_problem(variant, device_type)
+    if problem is not None:
+        raise ConfigError("--variant", *problem)
+    check_machine(variant, where="--variant")
     for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
         if getattr(args, option) is not None:
             raise ConfigError(flag(option), "is for a GPU, and a CPU is measured", "leave it out")

@@ -190,12 +190,12 @@ def test_a_child_that_runs_while_warming_up_only_is_no_submodule(
 ) -> None:
     tell.cache_clear()
     method = method_around("Once", Once).build(
-        {"depth": 2}, resolution=square(SIDE_PX), implementation="reference", seed=0
+        {}, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
     assert ranges_of(method, images=1)[0] == "places"
     assert method.submodules[0] == "places"
     method.begin_measuring()
     assert ranges_of(method, images=2) == [BETWEEN, "head"]
     assert method.submodules == ("head", BETWEEN)
-    assert method.inner_ranges == ()
+    assert method.inner_ranges == ()  # told when these are asked for
     assert "'places' runs in warm-up images only: it is no submodule" in capsys.readouterr().err

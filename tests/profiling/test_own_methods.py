@@ -199,7 +199,8 @@ def test_the_seed_decides_the_weights_of_a_network() -> None:
     [
         ("nowhere_at_all:Class", ["there is no module 'nowhere_at_all'"]),
         ("examples.blur_distance:BlurDistanze", ["defines no BlurDistanze", "mean BlurDistance?"]),
-        ("examples.blur_distance:", ["names no class", "package.module:Class"]),
+        ("examples.blur_distance:", ["names no class", "write examples.blur_distance:Class"]),
+        (":", ["names no class", "write package.module:Class or anomalib:Model"]),
         ("a b:C", ["names no class"]),
         ("net.Net", ["no method 'net.Net'", "allowed: ddad, ", "of your own: write net:Net"]),
         ("torchvision.models.resnet18", ["write torchvision.models:resnet18"]),

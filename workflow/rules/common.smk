@@ -73,6 +73,7 @@ SETTINGS = {
     "extrapolate_to": STUDY.extrapolate_to_px,
     "beyond_limit": STUDY.extrapolate_beyond_limit,
     "hardware": HARDWARE_JSON,
+    "bounds": json.dumps(STUDY.deviation_bounds),
 }
 TABLE_RULES = [(job, table_rule(job, STUDY_FILES, SETTINGS)) for job in TABLE_JOBS]
 
