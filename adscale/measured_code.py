@@ -19,6 +19,8 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     ),
     "the measuring process": (
         "profiling.launcher",
+        "profiling.fork_server",
+        "profiling.forked",
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",

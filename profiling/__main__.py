@@ -62,11 +62,15 @@ def _run(args: Namespace) -> int:
     return returncode
 
 
-def run_and_end() -> None:
-    """Runs the command of this process, and ends it even if somebody's threads do not end."""
+def run_and_end(arguments: list[str] | None = None) -> None:
+    """Runs the command of this process, and ends it even if somebody's threads do not end.
+
+    Args:
+        arguments: of the command; None: those of this process.
+    """
     returncode = 1
     try:
-        returncode = main()
+        returncode = main(arguments)
     except SystemExit as ending:  # of argparse
         returncode = int(ending.code or 0)
         raise

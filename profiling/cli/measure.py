@@ -50,6 +50,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="PX",
         help="resolutions of these runs",
     )
+    parser.add_argument(
+        "--forked", action="store_true", help="it comes from a server (`profiling.fork_server`)"
+    )
     parser.set_defaults(main=main)
 
 
@@ -86,7 +89,7 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
         counting = counting or _counting(request, args)
         need = counting.need()
         _leave_counts(args.counts, need, request.resolution, counting)
-        _measure(request, need, args.out, args.nsys_version)
+        _measure(request, need, args)
 
 
 def _exit_error(request: RunRequest, ending: BaseException, folder: Path) -> MethodError:
@@ -162,15 +165,19 @@ def _gpu_key(asked: str | None) -> str:
     return gpu_uuid()
 
 
-def _measure(request: RunRequest, need: Need | str, folder: Path, nsys_version: str | None) -> None:
+def _measure(request: RunRequest, need: Need | str, args: argparse.Namespace) -> None:
     from ..runner import measure
 
+    folder: Path = args.out
+    forked: bool = args.forked
+
     def keep_draft(record: RunRecord) -> None:
-        write_record(folder / DRAFT_NAME, record)
+        write_record(folder / DRAFT_NAME, dataclasses.replace(record, forked=forked))
 
     trail = Trail(folder)
     if request.collector == "nsys":
-        record = measure(request, need, trail.follow(NvtxAnnotator()), nsys_version, keep_draft)
+        annotate = trail.follow(NvtxAnnotator())
+        record = measure(request, need, annotate, args.nsys_version, keep_draft)
     elif request.collector == "none":
         record = measure(request, need, trail.follow(no_range), None, keep_draft)
     else:
@@ -181,4 +188,5 @@ def _measure(request: RunRequest, need: Need | str, folder: Path, nsys_version: 
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
+    record = dataclasses.replace(record, forked=forked)
     write_record(folder / record_name(request.collector), record)

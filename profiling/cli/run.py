@@ -139,6 +139,14 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="with --plan: also where it is measured as planned"
     )
+    parser.add_argument(
+        "--study",
+        type=int,
+        default=None,
+        metavar="PID",
+        help="with --request: the process of the study; measuring processes may be forked from one "
+        "that ends with it (docs/running.md)",
+    )
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +190,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
-    for option in ("plan", "keep_going", "again"):
+    for option in ("plan", "keep_going", "again", "study"):
         if getattr(args, option):
             what = "is for a run of a study"
             raise ConfigError(
@@ -256,7 +264,10 @@ def _launch(
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted, shared)
+        launch(
+            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared,
+            study=args.study,
+        )  # fmt: skip
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 
