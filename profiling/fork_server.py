@@ -344,7 +344,7 @@ def main(name: str, study: str, tell: str) -> None:
 
         end_at_interrupt()
         become(call)
-        run_and_end([*call.arguments, "--forked"])
+        run_and_end(list(call.arguments))
 
 
 if __name__ == "__main__":

@@ -132,10 +132,11 @@ def _usual_mode() -> int:
 
 def _program(request: RunRequest, environment: Mapping[str, str], study: int | None) -> list[str]:
     """The program that measures, or that stands in for one that is forked."""
-    program = None
     if study is not None and can_be_forked(request):
-        program = ForkServer(study, request.process, environment).program()
-    return [*(program or [sys.executable, "-m", "profiling"]), "measure"]
+        stand_in = ForkServer(study, request.process, environment).program()
+        if stand_in is not None:
+            return [*stand_in, "measure", "--forked"]
+    return [sys.executable, "-m", "profiling", "measure"]
 
 
 def _start(

@@ -21,7 +21,7 @@ from typing import Any, get_args
 from adscale.command_line import Switch
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
-from adscale.errors import ConfigError, OutputError
+from adscale.errors import CollectorError, ConfigError, OutputError
 from adscale.failure import end, or_note
 from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
@@ -38,7 +38,7 @@ from adscale.request import (
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
-from ..collectors.nsys import Choice, choose
+from ..collectors.nsys import Choice, choose, self_test_cached
 from ..launcher import (
     check_container,
     launch,
@@ -261,15 +261,26 @@ def _launch(
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
+    study: int | None = args.study if args.study and _can_be_adopted(choice) else None
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
         launch(
             asked, args.out, nsys, hardware, args.log, args.environment, counted, shared,
-            study=args.study,
+            study=study,
         )  # fmt: skip
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
+
+
+def _can_be_adopted(choice: Choice | None) -> bool:
+    """Whether who records also records a process that a fork server has forked."""
+    if choice is None or choice.nsys is None:
+        return True
+    try:
+        return self_test_cached(choice.nsys, sys.executable, CACHE_FOLDER, adopted=True).ok
+    except CollectorError:
+        return False
 
 
 def check_threads(threads: int) -> None:
