@@ -143,7 +143,7 @@ def test_a_server_ends_with_its_study_and_not_before_its_last_measurement() -> N
         study.kill()
         study.wait()
         assert json.loads(last.stdout.read())["torch"]
-    wait_until(lambda: not Path(f"/proc/{process}").exists())
+    wait_until(lambda: os.waitpid(process, os.WNOHANG) != (0, 0))
     assert server.program() is None, "there is no such study any more"
 
 
