@@ -325,6 +325,7 @@ def serve(name: str, study: int, tell: int) -> Call | None:
     """
     with measurement_lock("cpu", "a study, which begins"):
         from . import __main__, prediction, runner  # noqa: F401 - what every measurement imports
+        from .cli import measure  # noqa: F401
     listening = listen(name)
     os.write(tell, READY)
     os.close(tell)

@@ -12,6 +12,7 @@ from tests.bench import (
     collectors,
     depth,
     fits,
+    forked,
     implementations,
     machine,
     memory,
@@ -23,6 +24,7 @@ from tests.bench import (
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
+    "forked": forked.main,
     "implementations": implementations.main,
     "banks": banks.main,
     "memory": memory.main,
