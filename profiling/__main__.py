@@ -24,8 +24,10 @@ SUBCOMMANDS = {
     "plan": ("study", "add_plan_parser"),
     "run": ("run", "add_parser"),
     "memory": ("memory", "add_parser"),
+    "counts": ("counts", "add_parser"),
     "export": ("study", "add_export_parser"),
     "measure": ("measure", "add_parser"),
+    "engine": ("engine", "add_parser"),
     "check": ("study", "add_check_parser"),
     "environment": ("study", "add_environment_parser"),
 }

@@ -9,7 +9,7 @@ kills nothing else. What it shares with the others is where libraries lie in mem
 processes of a run comes from a server of its own, which sees what differs with that.
 
 Only methods of ours on a CPU are forked, in a study on one machine outside of a container: the code
-of a user, and CUDA, start anew each time.
+of a user, engines other than torch itself, and CUDA start anew each time.
 
 ``profiling.forked`` is the other end: a small program that stands in for the forked process where
 that has a parent, be it ``python -m profiling run`` or nsys. The server ends with the study.
@@ -37,6 +37,7 @@ from typing import NamedTuple
 
 from adscale.methods.foreign import is_foreign
 from adscale.request import RunRequest
+from adscale.variant import EAGER
 
 from .forked import connect, peer
 from .lock import measurement_lock
@@ -52,6 +53,7 @@ def can_be_forked(request: RunRequest) -> bool:
     return (
         request.device_type == "cpu"
         and request.container is None
+        and request.variant.engine == EAGER
         and not is_foreign(request.target)
     )
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--forked", action="store_true", help="it comes from a server (`profiling.fork_server`)"
+    )
+    parser.add_argument(
+        "--engine", default=None, type=Path, help="folder of the files of the variant's engine"
     )
     parser.set_defaults(main=main)
 
@@ -175,16 +179,16 @@ def _measure(request: RunRequest, need: Need | str, args: argparse.Namespace) ->
         write_record(folder / DRAFT_NAME, dataclasses.replace(record, forked=forked))
 
     trail = Trail(folder)
+    run = partial(measure, on_start=keep_draft, engine=args.engine and args.engine.absolute())
     if request.collector == "nsys":
-        annotate = trail.follow(NvtxAnnotator())
-        record = measure(request, need, annotate, args.nsys_version, keep_draft)
+        record = run(request, need, trail.follow(NvtxAnnotator()), args.nsys_version)
     elif request.collector == "none":
-        record = measure(request, need, trail.follow(no_range), None, keep_draft)
+        record = run(request, need, trail.follow(no_range), None)
     else:
         from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
-            record = measure(request, need, trail.follow(collector.annotate), None, keep_draft)
+            record = run(request, need, trail.follow(collector.annotate), None)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)

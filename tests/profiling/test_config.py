@@ -251,7 +251,7 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"seed": 1.0}, ["seed: 1.0", "integer"]),
         ({"resolutions": [256.0]}, ["resolutions.0: 256.0", "side length in px"]),
         ({"resolutions": [10**6]}, ["resolutions.0: 1000000", "from 1 to 100000"]),
-        ({"extrapolate_to_px": 10**12}, ["extrapolate_to_px", "at most 100000"]),
+        ({"extrapolate_to_px": 10**12}, ["extrapolate_to_px", "from 1 to 100000"]),
         ({"processes": 10**6}, ["processes: 1000000", "at most 1000"]),
         ({"device": {"type": "cpu", "threads": 2.0}}, ["device.threads: 2.0", "integer"]),
         ({"device": {"type": "cpu", "threads": 12345678}}, ["device.threads", "at most 8192"]),
@@ -272,7 +272,8 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"gpus": [{"name": "A", "memory_gib": math.nan}]}, ["gpus.0.memory_gib: nan"]),
         ({"memory_margin": math.inf}, ["memory_margin: inf"]),
         ({"sampling": {"time_budget_s": math.inf}}, ["sampling.time_budget_s: inf", "finite"]),
-        ({"environment": ["A B"]}, ["environment.0: 'A B'"]),
+        ({"environment": ["A B"]}, ["environment.0: 'A B'", "one such as MY_SWITCH"]),
+        ({"device": {"type": "cuda", "gpu": "0"}}, ["device.gpu: '0'", "one such as GPU-"]),
         ({"images": "a\0b"}, ["images", "no folder"]),
     ],
 )

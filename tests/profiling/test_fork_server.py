@@ -18,6 +18,7 @@ import pytest
 
 from adscale.request import RunRequest, Sampling
 from adscale.resolution import square
+from adscale.variant import Variant
 from profiling.fork_server import ForkServer, can_be_forked
 from profiling.forked import connect
 from profiling.launcher import measured_environment
@@ -154,9 +155,12 @@ def test_a_server_ends_with_its_study_and_not_before_its_last_measurement() -> N
         {"target": "examples.small_autoencoder:SmallAutoencoder", "settings": {}},
         {"target": "anomalib:Padim", "settings": {}},
         {"container": f"sha256:{'0' * 64}"},
+        {"variant": Variant.of("optimized-fp32-openvino")},
     ],
 )
-def test_the_code_of_a_user_a_gpu_and_a_container_start_anew(changes: dict[str, object]) -> None:
+def test_the_code_of_a_user_an_engine_a_gpu_and_a_container_start_anew(
+    changes: dict[str, object],
+) -> None:
     assert can_be_forked(REQUEST)
     assert not can_be_forked(dataclasses.replace(REQUEST, **changes))  # type: ignore[arg-type]
 

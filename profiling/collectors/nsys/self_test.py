@@ -129,6 +129,19 @@ def self_test_cached(
     return result
 
 
+def records_adopted(nsys: Path, cache_dir: Path) -> bool:
+    """Whether an nsys records ranges of a process that it has not started, with this interpreter.
+
+    Args:
+        nsys: the nsys program.
+        cache_dir: as in `self_test_cached`.
+    """
+    try:
+        return self_test_cached(nsys, sys.executable, cache_dir, adopted=True).ok
+    except CollectorError:
+        return False
+
+
 def _record(nsys: Path, python: str, folder: Path) -> str:
     """Runs the program; returns its version of nvtx."""
     version = folder / "nvtx-version"
@@ -184,7 +197,8 @@ def _export(nsys: Path, folder: Path) -> Path:
 
 
 def _read(sqlite: Path) -> tuple[int, list[str]]:
-    with closing(sqlite3.connect(sqlite)) as database:
+    # without locks, which some file systems have not
+    with closing(sqlite3.connect(f"{sqlite.absolute().as_uri()}?nolock=1", uri=True)) as database:
         messages = [text for (text,) in database.execute(MESSAGES)]
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if "NVTX_EVENTS" not in tables:  # nsys leaves out what would be empty
