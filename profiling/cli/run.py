@@ -273,8 +273,9 @@ def _launch(
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
-    adopted = choice is None or choice.nsys is None or records_adopted(choice.nsys, CACHE_FOLDER)
-    study = args.study if adopted else None
+    study: int | None = args.study
+    if study and choice and choice.nsys and not records_adopted(choice.nsys, CACHE_FOLDER):
+        study = None
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
