@@ -21,6 +21,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.launcher",
         "profiling.fork_server",
         "profiling.forked",
+        "profiling.forks",
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",

@@ -71,8 +71,8 @@ def main(name: str, arguments: list[str]) -> int:
         connection.sendall(json.dumps(asked).encode() + b"\n")
         with connection.makefile() as told:
             process = int(told.readline() or 0)
-            for number in early:
-                _signal(process, number)
+            for one in early:
+                _signal(process, one)
             status = told.readline()
     if not status:
         return LOST

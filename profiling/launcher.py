@@ -36,7 +36,7 @@ from adscale.run_record import Prediction, Problem, RunRecord
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .engine_files import ExportFailedError, engine_files, has_files
-from .fork_server import ForkServer, can_be_forked
+from .forks import ForkServer, can_be_forked
 from .memory_limits import kernel_kills
 from .processes import FORWARDED, Finished, how_ended, run_forwarding
 from .study.shared_counts import SharedCounts

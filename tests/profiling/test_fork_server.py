@@ -19,8 +19,8 @@ import pytest
 from adscale.request import RunRequest, Sampling
 from adscale.resolution import square
 from adscale.variant import Variant
-from profiling.fork_server import ForkServer, can_be_forked
 from profiling.forked import connect
+from profiling.forks import ForkServer, can_be_forked
 from profiling.launcher import measured_environment
 from profiling.lock import measurement_lock
 from tests.profiling.running import record
