@@ -210,10 +210,6 @@ def test_threads_default_to_the_usable_cpus() -> None:
             {"sampling": {"target_precision": 0.1, "min_images": 1}},
             ["sampling.min_images: 1 is too few", "at least 2"],
         ),
-        (
-            {"sampling": {"target_precision": 0.1, "min_images": 3, "profiled_share": 0.25}},
-            ["sampling.min_images: of 3 the profiled pass takes 1 (profiled_share)", "at least 5"],
-        ),
         ({"device": {"type": "cpu", "lock_clocks": 1200}}, ["device.lock_clocks", "is a CPU"]),
         (
             {"device": {"type": "cpu", "foreign_processes": "fail"}},
