@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from .errors import FORBIDS, OutputError, ResultsError, reason_of, remedy_of
-from .memory_record import MemoryRecord
 from .models import adapter, jsonable, read_json
-from .run_record import RunRecord
+
+if TYPE_CHECKING:  # a tenth of a second, which many commands do not need
+    from .memory_record import MemoryRecord
+    from .run_record import RunRecord
 
 _MOST_LINKS = 40
 """Links that Linux follows from one path."""
 
-AnyRecord = TypeVar("AnyRecord", RunRecord, MemoryRecord)
+AnyRecord = TypeVar("AnyRecord", "RunRecord", "MemoryRecord")
 
 
 def cache_folder() -> Path:

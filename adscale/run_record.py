@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from .engine_record import EngineRecord
 from .fingerprint import Flags, Hardware, Software
 from .first_convolution import FirstConvolution
-from .models import CLOSED, Count, EachOnce, Number, Positive, Text
+from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
 from .request import CollectorName, RunRequest
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -385,6 +385,12 @@ class RunRecord:
         description="Host time of a range without anything in it, opened as those of an image: of "
         "a network with what watches its modules. Median, measured behind the images, each time "
         "after the CPU's inner caches were filled; null in latency.json and in older records.",
+    )
+
+    forked: Flag = Field(
+        default=False,
+        description="The process was forked from one that had imported torch for this process of "
+        "all runs of the study (docs/running.md); false: it was started by itself.",
     )
 
     @model_validator(mode="after")
