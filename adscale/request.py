@@ -154,8 +154,8 @@ class RunRequest:
     target: str = Field(description="The class behind the label.")
     settings: Mapping[str, Any] = Field(description="The class's own settings, defaults filled in.")
     variant: Variant = Field(
-        description="implementation-precision, such as reference-fp32; optimized-fp32-b8: with "
-        "batches of 8 images."
+        description="implementation-precision, such as reference-fp32, with engine and options "
+        "behind it; optimized-fp32-b8: with batches of 8 images."
     )
     resolution: Resolution = Field(
         description="Of the image: the side length of a square in px, or width x height."

@@ -7,6 +7,7 @@ from adscale.interrupts import end_at_interrupt
 if __name__ == "__main__":
     end_at_interrupt()  # before what takes long to import
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     _add_parsers(subparsers, given[0] if given else None)
     options = parser.parse_args(arguments)
-    return run_command(lambda: options.run_command(options), vars(options))
+    return run_command(lambda: options.run_command(options), vars(options), [signal.SIGTERM])
 
 
 if __name__ == "__main__":

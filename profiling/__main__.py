@@ -14,7 +14,7 @@ from argparse import ArgumentParser, Namespace
 from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
 from adscale.errors import one_line
 
-from .cli import measure, memory, run, study
+from .cli import counts, engine, measure, memory, run, study
 from .ending import end_in_time
 from .launcher import MeasurementFailedError
 from .trail import error_place
@@ -24,8 +24,10 @@ SUBCOMMANDS = (
     study.add_plan_parser,
     run.add_parser,
     memory.add_parser,
+    counts.add_parser,
     study.add_export_parser,
     measure.add_parser,
+    engine.add_parser,
     study.add_check_parser,
     study.add_environment_parser,
 )

@@ -120,18 +120,17 @@ class ProfileCoverage:
                 "events might have been collected, as where a process was killed; what is missing "
                 "is in no row."
             )
-        if self.open_ranges:
+        if kept := self.open_ranges - self.forgotten_ranges:
             found.append(
-                f"{self.open_ranges} ranges were never closed: they count up to the last timestamp "
-                "of all ranges, which is not their own."
+                f"{kept} ranges were never closed: they count up to the last timestamp of all "
+                "ranges, which is not their own."
             )
         if self.forgotten_ranges:
             found.append(
-                f"{self.forgotten_ranges} of the ranges that were never closed are left out "
-                f"({_named(self.forgotten)}), since "
-                "their thread left several of one name open, or more than "
-                f"{MOST_OPEN}: each would enclose all later ones. Work in no other range counts as "
-                "outside."
+                f"{self.forgotten_ranges} ranges were never closed and are left out "
+                f"({_named(self.forgotten)}), since their thread left several of one name open, or "
+                f"more than {MOST_OPEN}: each would enclose all later ones. Work in no other range "
+                "counts as outside."
             )
         return found
 

@@ -110,7 +110,7 @@ def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
     observed, sides = (1 + G) * (1 + 0.05 * WAVE), np.array([700.0, 1500.0, 3000.0])
     found = weighed(observed, (LINEAR,), 0.01)
     plain = envelope(found.fits, found.budgets, found.scatter, sides)
-    times = 1 + found.scatter.discrepancy[0] * beyond(sides, found.points.side_px)
+    times = 1 + found.scatter.discrepancy[0] * beyond(sides, found.points.sizes.side_px)
     band = found.band(sides)
     assert band.high[0] == pytest.approx(plain.high[0] * times)
     assert band.low[0] == pytest.approx(plain.low[0] / times)
@@ -119,7 +119,9 @@ def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
 
 def test_a_bend_that_explains_nothing_is_heard_with_half_a_standard_error() -> None:
     found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
-    bend = next(index for index, case in enumerate(found.fits.cases) if len(case.columns) == 3)
+    bend = next(
+        index for index, case in enumerate(found.fits.cases.every) if len(case.columns) == 3
+    )
     gain = (misfits(found)[0] - found.fits.misfit[bend, 0]) / found.scatter.variance[0]
     assert found.budgets[bend, 0] == pytest.approx(LEAST_ERRORS**2 + gain)
     assert found.laws[found.chosen[0]] is LINEAR
@@ -133,7 +135,7 @@ def test_the_law_chosen_has_its_whole_interval() -> None:
 
 def test_a_law_with_more_coefficients_than_resolutions_is_not_fitted() -> None:
     points = make_points(SIDES_PX[:3], 1 + G[:3])
-    assert {case.law for case in fit_laws(RIVALS, points).cases} == set(RIVALS) - {
+    assert set(fit_laws(RIVALS, points).laws) == set(RIVALS) - {
         FLOOR_QUADRATIC,
         TWO_SLOPES,
     }

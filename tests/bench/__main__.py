@@ -11,6 +11,7 @@ from tests.bench import (
     banks,
     collectors,
     depth,
+    engines,
     fits,
     implementations,
     machine,
@@ -24,6 +25,7 @@ from tests.bench import (
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
     "implementations": implementations.main,
+    "engines": engines.main,
     "banks": banks.main,
     "memory": memory.main,
     "networks": networks.main,

@@ -271,7 +271,8 @@ def test_threads_default_to_the_usable_cpus() -> None:
         ({"gpus": [{"name": "A", "memory_gib": math.nan}]}, ["gpus.0.memory_gib: nan"]),
         ({"memory_margin": math.inf}, ["memory_margin: inf"]),
         ({"sampling": {"time_budget_s": math.inf}}, ["sampling.time_budget_s: inf", "finite"]),
-        ({"environment": ["A B"]}, ["environment.0: 'A B'"]),
+        ({"environment": ["A B"]}, ["environment.0: 'A B'", "one such as MY_SWITCH"]),
+        ({"device": {"type": "cuda", "gpu": "0"}}, ["device.gpu: '0'", "one such as GPU-"]),
         ({"images": "a\0b"}, ["images", "no folder"]),
     ],
 )

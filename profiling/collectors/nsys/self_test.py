@@ -140,7 +140,8 @@ def _export(nsys: Path, folder: Path) -> Path:
 
 
 def _read(sqlite: Path) -> tuple[int, list[str]]:
-    with closing(sqlite3.connect(sqlite)) as database:
+    # without locks, which some file systems have not
+    with closing(sqlite3.connect(f"{sqlite.absolute().as_uri()}?nolock=1", uri=True)) as database:
         messages = [text for (text,) in database.execute(MESSAGES)]
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if "NVTX_EVENTS" not in tables:  # nsys leaves out what would be empty
