@@ -17,11 +17,11 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
-from .run_work import RunWork
 from .work import NS_PER_MS, NS_PER_US, ProfileWork, path_texts
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
+    from .run_work import RunWork
     from .study_runs import StudyRun
 
 KERNEL_COLUMNS: Schema = {
@@ -161,7 +161,8 @@ def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def _first_ranks(work: ProfileWork) -> Int64s:
     """Rank of the first range of each path."""
     ranks = np.full(len(work.paths.parent), len(work.paths.code), np.int64)
-    np.minimum.at(ranks, work.paths.code, work.nesting.rank[:-1])
+    code = work.paths.code[work.nesting.order]
+    ranks[code[::-1]] = np.arange(len(code))[::-1]  # of one path the first one is written last
     return ranks
 
 
