@@ -149,10 +149,14 @@ def _code_type(values: int) -> type[np.signedinteger[Any]]:
 
 
 def reduced(values: Int64s, kind: Kind) -> Column:
-    """Integers in the form in which a column of a kind keeps them."""
+    """Integers in the form in which a column of a kind keeps them.
+
+    They are copied: as long as one column of a batch of Arrow is kept, all of its columns are.
+    """
     if kind == "narrow":
-        return narrow(values)
-    return Coded.of(values) if kind == "coded" else values
+        found = narrow(values)
+        return found.copy() if found is values else found
+    return Coded.of(values) if kind == "coded" else values.copy()
 
 
 class Growing:
