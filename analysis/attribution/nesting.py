@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..nsys.records import Int64s, Integers, Ranges
-from .chains import last_at_least, levels_up, searched
+from .chains import index_type, last_at_least, levels_up, searched
 from .range_tree import levels_of
 from .shortest import shortest_around
 
@@ -180,8 +180,8 @@ def last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
 
 def _order(ranges: Ranges) -> tuple[Integers, dict[int, tuple[int, int]]]:
     """Positions by thread, start, end (the later first) and rowid; the places of each thread."""
-    kind = np.int32 if len(ranges) < 2**31 else np.int64
-    number = np.arange(len(ranges), dtype=kind)
+    kind = index_type(len(ranges))
+    number: Integers = np.arange(len(ranges), dtype=kind)
     names = ranges.thread.distinct
     by_name = np.argsort(names)
     sizes = np.bincount(ranges.thread.code, minlength=len(names))[by_name]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..nsys.records import Coded, Int64s, Integers, factorized
+from .chains import index_type
 
 
 class PathTree(NamedTuple):
@@ -50,7 +51,8 @@ def path_tree(
         labels: a label per node; integers, strings, or either of them encoded.
     """
     coded = labels if isinstance(labels, Coded) else Coded.of(_array(labels))
-    code = np.full(len(parent) + 1, -1, np.int32 if len(parent) < 2**31 else np.int64)
+    kind = index_type(len(parent))
+    code: Integers = np.full(len(parent) + 1, -1, kind)
     number = max(len(coded.distinct), 1)
     parents, last_labels, paths = [], [], 0
     for level in levels:
@@ -59,7 +61,7 @@ def path_tree(
         keys *= number
         keys += coded.code[level]
         own, found = factorized(keys)
-        code[level] = own + code.dtype.type(paths)
+        code[level] = own + np.int64(paths)
         parents.append(found // number - 1)
         last_labels.append(found % number)
         paths += len(found)

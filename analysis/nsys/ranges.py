@@ -24,6 +24,8 @@ MOST_OPEN = 16
 
 TABLE = "NVTX_EVENTS"
 _DOMAIN_CREATED, _CATEGORY = 75, 33
+_ELSEWHERE = 1 << 16
+"""Is added to the event type of ranges that ended on another thread: a column less to read."""
 _RANGE_TYPES = ", ".join(str(kind) for kind in (*PUSH_POP_TYPES, *START_END_TYPES))
 
 
@@ -48,26 +50,28 @@ def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ra
         return _no_ranges(), 0
     database.require(TABLE, "start", "end", "eventType", "globalTid")
     columns = _range_columns(database, with_categories)
-    row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
+    row_id, start_ns, end_ns, thread, kind, domain, text_id, text, category = columns
     is_open = end_ns == NULL
     if is_open.any():
         end_ns[is_open] = max(start_ns.max(), end_ns.max())
     is_open |= _ends_with_capture(end_ns, is_open, thread, session_end_ns(database))
     domains = _given_names(database, _DOMAIN_CREATED, ["domainId"])
-    categories = _given_names(database, _CATEGORY, ["domainId", "category"])
     ranges = Ranges(
         row_id=row_id,
         start_ns=start_ns,
         end_ns=end_ns,
         thread=thread,
-        is_push_pop=np.isin(kind.distinct, PUSH_POP_TYPES)[kind.code],
+        is_push_pop=np.isin(kind.distinct % _ELSEWHERE, PUSH_POP_TYPES)[kind.code],
         is_open=is_open,
         domain=_given(domains, thread, domain),
-        category=_category_names(categories, thread, domain, category),
+        category=_category_names(database, thread, domain, category),
         name=_range_names(database, text_id, text),
     )
-    left_out = int(np.count_nonzero(elsewhere))
-    return (ranges.select(elsewhere == 0) if left_out else ranges), left_out
+    stays = kind.distinct < _ELSEWHERE
+    if stays.all():
+        return ranges, 0
+    at = np.flatnonzero(stays[kind.code])
+    return ranges.select(at), len(ranges) - len(at)
 
 
 def _ends_with_capture(
@@ -98,23 +102,26 @@ def _ends_with_capture(
 def _range_columns(database: Database, with_categories: bool) -> list[Any]:
     """The columns of `NVTX_EVENTS` that ranges are made of, without rows of other events."""
     has_row_ids = database.has_row_ids(TABLE)
+    kind = "eventType"
+    if "endGlobalTid" in database.columns(TABLE):
+        kind = f"eventType + {_ELSEWHERE} * (endGlobalTid IS NOT NULL)"
     fields = [
         Field("rowid" if has_row_ids else "0", "narrow"),
         Field("start"),
         Field(_or_null(database, "end")),
         Field("globalTid", "coded"),
-        Field("eventType", "coded"),
+        Field(kind, "coded"),
         Field(_or_null(database, "domainId"), "coded"),
-        Field(_or_null(database, "category") if with_categories else str(NULL), "coded"),
         Field(_or_null(database, "textId") if database.has("StringIds") else str(NULL), "coded"),
-        Field(f"{_or_null(database, 'endGlobalTid')} <> {NULL}", "narrow"),
         Field(_text(database), "text"),
     ]
+    if with_categories:
+        fields.append(Field(_or_null(database, "category"), "coded"))
     where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
     columns: list[Any] = list(database.read(fields, TABLE, where))
     if not has_row_ids:
         columns[0] = np.arange(1, len(columns[1]) + 1)
-    return columns
+    return columns if with_categories else [*columns, None]
 
 
 def _no_ranges() -> Ranges:
@@ -191,13 +198,16 @@ def _given(names: Mapping[tuple[int, ...], str], thread: Coded, *keys: Coded) ->
 
 
 def _category_names(
-    names: Mapping[tuple[int, ...], str], thread: Coded, domain: Coded, category: Coded
+    database: Database, thread: Coded, domain: Coded, category: Coded | None
 ) -> Coded:
     """Name of each range's category, or its number; `""` for none, which is also category 0."""
+    if category is None:
+        return Coded(strings([""]), np.zeros(len(thread), np.int8))
     numbers = ["" if value in {NULL, 0} else str(value) for value in category.distinct.tolist()]
     own = category.mapped(numbers)
+    names = _given_names(database, _CATEGORY, ["domainId", "category"])
     given = _given(names, thread, domain, category)
-    if len(given.distinct) <= 1 and "" in given.distinct.tolist():
+    if not names:
         return own
     texts = [*given.distinct.tolist(), *own.distinct.tolist()]
     code = np.where(given == "", own.code.astype(np.int32) + len(given.distinct), given.code)

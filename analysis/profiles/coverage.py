@@ -11,11 +11,11 @@ import numpy as np
 from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
+from ..nsys.ranges import MOST_OPEN
 from ..nsys.records import Bools, Forgotten, Int64s, Profile
 from ..numbers import percent
 from .work import (
     KINDS,
-    MOST_OPEN,
     NS_PER_MS,
     SEPARATOR,
     Kind,
