@@ -13,13 +13,14 @@ from collections.abc import Sequence
 
 from adscale.command_line import Parser, prepare_streams, run_command
 
-from .commands import attribute, checks, figures, report, tables
+from .commands import attribute, checks, diff, figures, report, tables
 from .gpu_check import command as gpu_check
 from .registry import TABLE_JOBS
 
 COMMANDS = (
     figures.add_parser,
     report.add_parser,
+    diff.add_parser,
     checks.add_compare_parser,
     checks.add_parser,
     gpu_check.add_parser,

@@ -11,7 +11,7 @@ from adscale.errors import ArgumentError
 from adscale.files import output_file
 from adscale.resolution import resolution_argument
 
-from .arguments import positive
+from .arguments import percent, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--margin",
-        type=_percent,
+        type=percent,
         default=2.0,
         metavar="PERCENT",
         help="what makes less of a difference counts as the same (%(default)g)",
@@ -60,16 +60,6 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--style", metavar="JSON", help="width_mm, font_pt, png_dpi")
     parser.set_defaults(run_command=_main)
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no margin in percent, such as 2")
-    return value
 
 
 def _main(options: argparse.Namespace) -> None:

@@ -14,17 +14,10 @@ from adscale.names import IMAGE
 from ..attribution.attribute import Coverage, coverage_of
 from ..nsys.records import Bools, Int64s, Profile
 from ..numbers import percent
+from .paths import SEPARATOR, path_names, path_texts
+from .questions import Selection
 from .run_work import RunWork
-from .work import (
-    KINDS,
-    MOST_OPEN,
-    NS_PER_MS,
-    SEPARATOR,
-    Kind,
-    ProfileWork,
-    path_names,
-    path_texts,
-)
+from .work import KINDS, MOST_OPEN, NS_PER_MS, Kind, ProfileWork
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",
@@ -47,14 +40,16 @@ class ProfileCoverage:
 
     def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
         profile = work.profile
-        self.kinds = {kind: work.kinds[kind].coverage for kind in KINDS}
+        self.kinds = {kind: work.coverage(kind) for kind in KINDS}
+        self.selection = work.selection
+        self.question = {} if work.selection is None else work.selection.question.as_dict()
         self.capture = profile.capture
         self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
         self.cross_thread_ranges = profile.cross_thread_ranges
         self.forgotten_ranges = profile.forgotten_ranges
         self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
         self.nested_otherwise = nested_otherwise(work)
-        depths = work.paths.depths()
+        depths = work.paths.depths()[np.unique(work.paths.code[work.shown])]
         self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
         self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
 
@@ -90,6 +85,8 @@ class ProfileCoverage:
             **others,
             "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
             "nested_otherwise_by_nsys": [one._asdict() for one in self.nested_otherwise],
+            "left_out_by_question": self.selection.left_out if self.selection else {},
+            "partly_in_window": self.selection.partial if self.selection else 0,
             "warnings": self.warnings(),
         }
 
@@ -142,6 +139,8 @@ class ProfileCoverage:
                 f"({graphs.kernel_ns / NS_PER_MS:.3f} ms); their kernels are unknown and not in "
                 "the kernel times; record with --cuda-graph-trace=node to see them."
             )
+        if self.selection is not None:
+            notes += _question_notes(self.selection)
         if self.migrations:
             notes.append(
                 f"{self.migrations} copies were migrations of unified memory "
@@ -169,6 +168,20 @@ class ProfileCoverage:
             "not traced": "CUDA was not traced: GPU times are unknown, not zero.",
             "unknown": "The profile holds no table of kernels: GPU times are unknown, not zero.",
         }[self.capture.cuda]
+
+
+def _question_notes(selection: Selection) -> list[str]:
+    notes = []
+    left_out = [f"{count} {_WORDS[kind]}" for kind, count in selection.left_out.items() if count]
+    if left_out:
+        where = "outside of the window or inside excluded ranges"
+        notes.append(f"Left out, because launched {where}: {', '.join(left_out)}.")
+    if selection.partial:
+        notes.append(
+            f"{selection.partial} ranges lie only partly in the window: their host time is cut to "
+            "it, and they count as calls."
+        )
+    return notes
 
 
 class NestedOtherwise(NamedTuple):

@@ -17,8 +17,9 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
+from .paths import path_texts
 from .run_work import RunWork
-from .work import NS_PER_MS, NS_PER_US, ProfileWork, path_texts
+from .work import NS_PER_MS, NS_PER_US, ProfileWork
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
@@ -62,7 +63,11 @@ def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None)
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
     """
-    table = _by_name(work, work.paths, _first_ranks(work))
+    # ranges without a row are of one path more, which is left out
+    hidden = len(work.paths.parent)
+    code = np.where(work.shown, work.paths.code, hidden)
+    table = _by_name(work, work.paths._replace(code=code), _first_ranks(work))
+    table = table[table["path"] < hidden]
     whole = table.groupby("rank")["kernel_sum_ms"].transform("sum")
     table["share"] = _share(table["kernel_sum_ms"], whole)
     table = _longest_first(table, "kernel_sum_ms")
@@ -159,9 +164,9 @@ def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def _first_ranks(work: ProfileWork) -> Int64s:
-    """Rank of the first range of each path."""
-    ranks = np.full(len(work.paths.parent), len(work.paths.code), np.int64)
-    np.minimum.at(ranks, work.paths.code, work.nesting.rank[:-1])
+    """Rank of the first range of each path, and of one path more."""
+    ranks = np.full(len(work.paths.parent) + 1, len(work.paths.code), np.int64)
+    np.minimum.at(ranks, work.paths.code[work.shown], work.nesting.rank[:-1][work.shown])
     return ranks
 
 

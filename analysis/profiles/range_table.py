@@ -15,10 +15,12 @@ from adscale.names import IMAGE
 from adscale.tables import Schema
 
 from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
+from .copy_table import range_bytes
 from .coverage import RunCoverage, run_coverage
 from .kernel_table import run_kernels
+from .paths import path_texts
 from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
-from .work import NS_PER_MS, By, Kind, ProfileWork, path_texts, work_by
+from .work import NS_PER_MS, By, Kind, ProfileWork, work_by
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
@@ -39,8 +41,10 @@ PROFILE_COLUMNS: Schema = {
     "call_busy_max_ms": "Float64",
     "copies": "Int64",
     "copy_sum_ms": "Float64",
+    "copy_bytes": "Int64",
     "memsets": "Int64",
     "memset_sum_ms": "Float64",
+    "memset_bytes": "Int64",
     "graphs": "Int64",
     "graph_sum_ms": "Float64",
     "projected_ms": "Float64",
@@ -70,7 +74,7 @@ launched inside: `kernels` (their number), `kernel_sum_ms` (sum of durations), `
 the union), `span_ms` (last end minus first start; null without kernels). The four are null on a CPU
 device."""
 
-_KERNEL_COLUMNS = (
+KERNEL_FIGURES = (
     "kernels",
     "kernels_per_call",
     "kernel_sum_ms",
@@ -82,7 +86,10 @@ _KERNEL_COLUMNS = (
     "call_busy_p95_ms",
     "call_busy_max_ms",
 )
+"""Columns that are null where the profile does not know its kernels."""
+
 _OTHER_KINDS: dict[Kind, str] = {"copies": "copy", "memsets": "memset", "graphs": "graph"}
+_BYTES = ("copy_bytes", "memset_bytes")
 
 
 class RunRanges(NamedTuple):
@@ -123,7 +130,7 @@ def profile_table(
     else:
         rows = _each_path(work)
         if by:
-            rows[by] = _labels(work.profile.ranges, by)[work.nesting.order]
+            rows[by] = _labels(work.profile.ranges, by)[rows.index]
     if levels is not None:
         rows = rows[work.paths.depths()[rows["path"]] < levels]
     table = _in_ms(_added_up(rows, ["path", by] if by else ["path"]))
@@ -180,10 +187,10 @@ def _run_table(of_run: RunWork) -> pd.DataFrame:
 
 def _each_range(work: ProfileWork) -> pd.DataFrame:
     """A row per range, in the order of the profile's; times in ns."""
-    ranges, gpu = work.profile.ranges, work.kinds["kernels"].inclusive
+    gpu = work.kinds["kernels"].inclusive
     return pd.DataFrame(
         {
-            "host_ns": ranges.end_ns - ranges.start_ns,
+            "host_ns": work.host_ns,
             "kernels": gpu.intervals,
             "kernel_sum_ns": gpu.total_ns,
             "busy_ns": gpu.busy_ns,
@@ -205,8 +212,12 @@ def _each_path(work: ProfileWork, *, only_worked: bool = False) -> pd.DataFrame:
     for kind, word in _OTHER_KINDS.items():
         found = work.kinds[kind].inclusive
         rows[kind], rows[f"{word}_sum_ns"] = found.intervals, found.total_ns
+    for kind in ("copies", "memsets"):
+        moved, is_known = range_bytes(work, kind)
+        name = f"{_OTHER_KINDS[kind]}_bytes"
+        rows[name], rows[f"{name}_unknown"] = moved, ~is_known
     rows["projected_ns"] = work.projected().span_ns
-    at = work.nesting.order
+    at = work.nesting.order[work.shown[work.nesting.order]]
     if only_worked:
         at = at[(rows[["kernels", *_OTHER_KINDS]] > 0).any(axis=1).to_numpy()[at]]
     return rows.iloc[at]
@@ -216,6 +227,8 @@ def _added_up(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     groups = rows.groupby(keys, sort=False)
     left_out = {"rank", "launch_bound_share", *keys}
     table = groups[[column for column in rows if column not in left_out]].sum()
+    for name in _BYTES:
+        table[name] = table[name].where(table.pop(f"{name}_unknown") == 0)
     table["calls"] = groups.size()
     table["launch_bound_share"] = groups["launch_bound_share"].mean()
     table["kernels_per_call"] = table["kernels"] / table["calls"]
@@ -245,6 +258,6 @@ def _typed(table: pd.DataFrame, schema: Schema, has_kernels: bool) -> pd.DataFra
     table.loc[table["kernels"] == 0, "span_ms"] = np.nan
     table = table[list(schema)].astype(dict(schema))
     if not has_kernels:
-        table[[column for column in _KERNEL_COLUMNS if column in schema]] = pd.NA
+        table[[column for column in KERNEL_FIGURES if column in schema]] = pd.NA
         table = table.astype(dict(schema))
     return table

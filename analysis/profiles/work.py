@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from adscale.errors import ArgumentError
-
-from ..attribution.attribute import Attribution, attribute_kinds, projection
+from ..attribution.attribute import (
+    Attribution,
+    Coverage,
+    attribute_kinds,
+    coverage_of,
+    projection,
+)
 from ..attribution.intervals import IntervalStatistics
 from ..attribution.nesting import Nesting, nest
 from ..attribution.range_tree import PathTree, levels_of, path_tree
-from ..nsys.records import THREAD_BITS, Coded, Int64s, Operations, Profile
-
-SEPARATOR = " > "
-"""Stands between the names of a path."""
+from ..nsys.records import THREAD_BITS, Bools, Coded, Int64s, Operations, Profile
+from .paths import SEPARATOR, path_names, path_texts  # noqa: F401 - are imported from here, too
+from .questions import Question, Selection, host_ns, normalized_labels, select
 
 MOST_OPEN = 16
 """Ranges of a thread that a profile may leave open before they are taken for forgotten."""
@@ -39,49 +40,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 UNKNOWN = -1
 """Number of what the profile does not say."""
-
-
-def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.object_]:
-    r"""Each path as text, from which `path_names` gets its names back.
-
-    In a name `\` stands before each `\`, and before a `>` that stands alone, between spaces.
-
-    Args:
-        paths: the paths.
-        levels: those of more names get no text; None: all get one.
-
-    Raises:
-        ArgumentError: they would take more memory than there is.
-    """
-    shown = paths.depths() < (len(paths.label) if levels is None else levels)
-    texts: list[str] = []
-    characters = 0
-    for parent, label, is_shown in zip(
-        paths.parent.tolist(), paths.label.tolist(), shown.tolist(), strict=True
-    ):
-        text = _escaped(str(label)) if is_shown else ""
-        texts.append(f"{texts[parent]}{SEPARATOR}{text}" if is_shown and parent >= 0 else text)
-        characters += len(texts[-1])
-        if characters > _MOST_CHARACTERS:
-            what = f"the paths of ranges up to {paths.depths().max() + 1} deep do not fit in memory"
-            raise ArgumentError("--depth", what, "show fewer levels, such as --depth 32")
-    found = np.empty(len(texts), object)
-    found[:] = texts
-    return found
-
-
-def _escaped(name: str) -> str:
-    return _TO_ESCAPE.sub(r"\\\g<0>", name) if ">" in name or "\\" in name else name
-
-
-_MOST_CHARACTERS = 200_000_000
-_TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>(?=\s|\Z)")
-
-
-def path_names(text: str) -> list[str]:
-    """The names of a path that `path_texts` wrote."""
-    names = text.split(SEPARATOR)
-    return [re.sub(r"\\([\\>])", r"\1", name) for name in names] if "\\" in text else names
 
 
 def without_forgotten(profile: Profile) -> Profile:
@@ -115,11 +73,33 @@ class ProfileWork:
         profile: the profile.
         paths: of its ranges.
         kinds: attribution of each kind of work that was asked for.
+        selection: what a question leaves of the profile; None: all of it.
     """
 
     profile: Profile
     paths: PathTree
     kinds: dict[Kind, Attribution]
+    selection: Selection | None = None
+
+    @property
+    def shown(self) -> Bools:
+        """Whether each range has a row."""
+        every = np.ones(len(self.profile.ranges), np.bool_)
+        return every if self.selection is None else self.selection.shown
+
+    @property
+    def host_ns(self) -> Int64s:
+        """Duration of each range on its thread, cut to the window that was asked for."""
+        window = None if self.selection is None else self.selection.window
+        return host_ns(self.profile.ranges, window)
+
+    def coverage(self, kind: Kind) -> Coverage:
+        """Work of a kind that belongs to no range, or to none that was asked for."""
+        found = self.kinds[kind]
+        if self.selection is None or self.selection.inside is None:
+            return found.coverage
+        belongs = np.append(self.selection.inside, False)[found.launch]
+        return coverage_of(getattr(self.profile, kind), found.launch, belongs)
 
     @property
     def nesting(self) -> Nesting:
@@ -132,7 +112,10 @@ class ProfileWork:
 
 
 def work_of(
-    profile: Profile, kinds: Sequence[Kind] = KINDS, labels: Sequence[str] | None = None
+    profile: Profile,
+    kinds: Sequence[Kind] = KINDS,
+    labels: Sequence[str] | None = None,
+    question: Question | None = None,
 ) -> ProfileWork:
     """Attribute the GPU work of a profile.
 
@@ -140,13 +123,21 @@ def work_of(
         profile: the profile.
         kinds: of work; kernels among them.
         labels: of the ranges, which their paths consist of; None for those that nsys prints.
+        question: what of it is asked for; None: all.
+
+    Raises:
+        ArgumentError: the question means nothing of the profile.
     """
+    question = question or Question()
     nesting = nest(profile.ranges)
+    named = profile.ranges.labels() if labels is None else labels
     array = np.empty(len(profile.ranges), object)
-    array[:] = profile.ranges.labels() if labels is None else labels
+    array[:] = normalized_labels(named) if question.normalize else named
     paths = path_tree(nesting.parent, levels_of(nesting.depth), array)
+    selection = None if question == Question() else select(question, profile, nesting, paths)
+    profile = profile if selection is None else selection.profile
     operations: dict[Kind, Operations] = {kind: getattr(profile, kind) for kind in kinds}
-    return ProfileWork(profile, paths, _attributed(profile, nesting, operations))
+    return ProfileWork(profile, paths, _attributed(profile, nesting, operations), selection)
 
 
 def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, ProfileWork]:
@@ -167,7 +158,11 @@ def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, Pro
             for kind, of_kind in of_kinds.items()
         }
         label = _number(stream.device) if by == "device" else labels[stream]
-        found[label] = replace(work, kinds=_attributed(work.profile, work.nesting, part))
+        found[label] = replace(
+            work,
+            profile=replace(work.profile, **part),  # type: ignore[arg-type]
+            kinds=_attributed(work.profile, work.nesting, part),
+        )
     return found
 
 
