@@ -10,10 +10,15 @@ A row has `unknown`: an object with the reason, in words, of each of its columns
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from adscale.errors import ResultsError, reason_of, remedy_of
+from adscale.files import note_input
 
 SCHEMA_VERSIONS = {"attribute": 1, "compare": 1, "diff": 1, "feasible": 1}
 """The version that each document is written in."""
@@ -74,3 +79,67 @@ def _unknown(table: pd.DataFrame, reasons: Reasons) -> list[str]:
     names = np.array(table.columns, object)
     made = [json.dumps({name: reasons[name] for name in names[pattern]}) for pattern in patterns]
     return [made[at] for at in np.ravel(number).tolist()]
+
+
+def told_rows_text(
+    rows: Iterable[Mapping[str, Any]], why: Callable[[Mapping[str, Any], str], str]
+) -> str:
+    """Rows as a JSON list of objects, of few rows whose reasons differ from row to row.
+
+    Args:
+        rows: a value per column; None and NA are null.
+        why: the reason why a column of a row is null.
+    """
+    lines = []
+    for row in rows:
+        values = {name: None if pd.isna(value) else value for name, value in row.items()}
+        unknown = {name: why(row, name) for name, value in values.items() if value is None}
+        values["unknown"] = unknown
+        lines.append(json.dumps(values, separators=(",", ":"), default=_plain))
+    return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+
+
+def _plain(value: Any) -> Any:
+    """The number in a NumPy scalar."""
+    return value.item()
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A document of any version so far, in the form of the present one.
+
+    Documents of `attribute` from before they had a version are taken for version 0.
+
+    Raises:
+        ResultsError: the file is none, or is of a later version.
+    """
+    note_input(path)
+    remedy = "make it again with python -m analysis"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        what = f"cannot be opened ({reason_of(error)})"
+        raise ResultsError(path, what, remedy_of(error, remedy)) from error
+    except ValueError as error:
+        raise ResultsError(path, f"is no JSON ({error})", remedy) from error
+    if not isinstance(found, dict) or not (
+        {"ranges", "coverage"} <= {*found} or "document" in found
+    ):
+        raise ResultsError(path, "is no document of adscale", remedy)
+    name, version = found.get("document", "attribute"), found.get("schema_version", 0)
+    if name not in SCHEMA_VERSIONS or not isinstance(version, int):
+        raise ResultsError(path, f"is an unknown document, {name!r}", remedy)
+    if version > SCHEMA_VERSIONS[name]:
+        what = f"has version {version} of {name}, and {SCHEMA_VERSIONS[name]} is the latest known"
+        raise ResultsError(path, what, "read it with a newer adscale")
+    return _from_version_0(found) if version == 0 else found
+
+
+def _from_version_0(found: dict[str, Any]) -> dict[str, Any]:
+    """A document of `attribute` that has no version, in the form of version 1."""
+    why = "version 0 of the document gave no reasons"
+    tables = {
+        name: [{**row, "unknown": {k: why for k, v in row.items() if v is None}} for row in table]
+        for name, table in found.items()
+        if name in ("ranges", "kernels")
+    }
+    return {"document": "attribute", "schema_version": 1, "question": {}, **found, **tables}

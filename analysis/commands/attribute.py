@@ -11,7 +11,7 @@ from adscale.errors import ArgumentError
 from adscale.failure import or_note
 from adscale.files import output_file, write_output
 
-from .questions import add_questions, count, is_asked, question_of
+from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--depth",
-        type=_count,
+        type=levels,
         metavar="N",
         help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
     )
@@ -121,12 +121,6 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
 def _names(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of kernel names, such as 5")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels, such as 32")
     return int(text)
 
 
@@ -223,32 +217,39 @@ def _show_profile(options: argparse.Namespace) -> None:
     profile = without_forgotten(_read(options))
     work = work_of(profile, question=question_of(options) if is_asked(options) else None)
     is_text = not (options.json or options.csv or options.output)
-    levels = (32 if is_text else 0) if options.depth is None else options.depth
-    coverage = ProfileCoverage(work, levels or None)
-    tables = _tables(work, options, levels or None)
+    most = ((32 if is_text else 0) if options.depth is None else options.depth) or None
+    coverage = ProfileCoverage(work, most)
+    tables = _tables(work, options, most, coverage)
     tables, sorted_by = ordered(tables, options.sort, options.top)
     if is_text:
         from ..profiles.text import MOST_ROWS, print_profile
 
-        most = None if options.all or options.top else MOST_ROWS
-        print_profile(tables, coverage, most, sorted_by)
+        rows = None if options.all or options.top else MOST_ROWS
+        print_profile(tables, coverage, rows, sorted_by)
     else:
         _write(options, tables, coverage)
 
 
 def _tables(
-    work: ProfileWork, options: argparse.Namespace, levels: int | None
+    work: ProfileWork, options: argparse.Namespace, most: int | None, coverage: ProfileCoverage
 ) -> dict[str, pd.DataFrame]:
-    """The ranges, and what else is asked for."""
+    """The ranges, and what else is asked for; why energies are unknown goes to the coverage."""
+    from ..nsys.power import read_power
     from ..profiles.copy_table import copy_table
+    from ..profiles.energy_table import with_energy
     from ..profiles.kernel_table import kernel_table
     from ..profiles.range_table import profile_table
 
-    tables = {"ranges": profile_table(work, options.by, levels)}
+    ranges = profile_table(work, options.by, most)
+    samples, problem = read_power(work.profile.path, options.reader)
+    if options.by is None and (samples is not None or problem):
+        ranges = with_energy(ranges, work, samples, most)
+        coverage.power_problem = problem
+    tables = {"ranges": ranges}
     if options.kernels is not None:
-        tables["kernels"] = kernel_table(work, options.kernels or None, levels)
+        tables["kernels"] = kernel_table(work, options.kernels or None, most)
     if options.copies:
-        tables["copies"] = copy_table(work, levels)
+        tables["copies"] = copy_table(work, most)
     return tables
 
 

@@ -11,7 +11,7 @@ from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 
 from .arguments import percent
-from .questions import add_questions, count, is_asked, question_of
+from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,9 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="PERCENT",
         help="what makes less of a difference counts as the same (%(default)g)",
     )
-    parser.add_argument("--depth", type=int, metavar="N", help="ranges on the outermost N levels")
+    parser.add_argument(
+        "--depth", type=levels, metavar="N", help="ranges on the outermost N levels (0: all)"
+    )
     parser.add_argument("--top", type=count, metavar="N", help="the N rows that moved most")
     parser.add_argument("--all", action="store_true", help="print every row that changed")
     _add_gate(parser)

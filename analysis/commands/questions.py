@@ -144,6 +144,17 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def levels(text: str) -> int:
+    """A number of levels of ranges; 0 stands for all.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is none.
+    """
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels, such as 32")
+    return int(text)
+
+
 def count(text: str) -> int:
     """A number of rows, at least 1.
 

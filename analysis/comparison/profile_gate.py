@@ -231,8 +231,14 @@ def _beyond(limit: Limit, excess: Floats) -> Floats:
 def _excess(limit: Limit, a: Floats, b: Floats) -> Floats:
     """B minus the most that it may be: linear in both, so that A may be 0."""
     if limit.share is not None:
-        return b - (1 + limit.share) * a
-    return b - a - float(limit.difference or 0.0)
+        excess = b - (1 + limit.share) * a
+    else:
+        excess = b - a - float(limit.difference or 0.0)
+    return np.where(np.abs(excess) <= _ROUNDING * (np.abs(a) + np.abs(b)), 0.0, excess)
+
+
+_ROUNDING = 1e-12
+"""Share below which a number is what arithmetic on real numbers has left of 0."""
 
 
 def _is_broken(limit: Limit, beyond: float) -> bool:
@@ -314,6 +320,8 @@ def _interval(
     for factor, sample in zip(factors, samples, strict=True):
         excess += factor * float(sample.mean())
         errors.append(abs(factor) * float(sample.std(ddof=1)) / len(sample) ** 0.5)
+    largest = sum(float(np.abs(sample).mean()) for sample in samples)
+    excess = 0.0 if abs(excess) <= _ROUNDING * largest else excess
     excess = excess if limit.is_above else -excess
     error = math.hypot(*errors)
     if error == 0:

@@ -41,6 +41,7 @@ class ProfileCoverage:
     def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
         profile = work.profile
         self.kinds = {kind: work.coverage(kind) for kind in KINDS}
+        self.power_problem = ""
         self.selection = work.selection
         self.question = {} if work.selection is None else work.selection.question.as_dict()
         self.capture = profile.capture
@@ -154,6 +155,8 @@ class ProfileCoverage:
                 f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
                 f"inside each other, up to {self.deepest}; --depth 0 shows all."
             )
+        if self.power_problem:
+            notes.append(f"The energy of ranges is unknown: {self.power_problem}.")
         if self.nested_otherwise:
             notes.append(_nested_note(self.nested_otherwise))
         return [note for note in notes if note] + self.warnings()

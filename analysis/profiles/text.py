@@ -16,6 +16,7 @@ from ..json_output import document_text, rows_text
 from ..nsys.records import Capture, CudaTrace
 from ..numbers import percent, unsigned_zero
 from .coverage import ProfileCoverage
+from .energy_table import ENERGY_COLUMNS, FEWEST_SAMPLES
 from .paths import path_names
 from .range_table import KERNEL_FIGURES
 
@@ -40,6 +41,8 @@ _RANGES = {
     "copy_bytes": "copied",
     "memset_sum_ms": "memset ms",
     "graph_sum_ms": "graph ms",
+    "energy_j": "energy J",
+    "mean_power_w": "power W",
 }
 _ONLY_WHERE_USED = ("copy_sum_ms", "copy_bytes", "memset_sum_ms", "graph_sum_ms")
 _KERNELS = {
@@ -84,6 +87,8 @@ def json_text(tables: Mapping[str, pd.DataFrame], coverage: ProfileCoverage) -> 
         coverage: what is in none of them.
     """
     reasons = null_reasons(coverage.capture)
+    if coverage.power_problem:
+        reasons |= dict.fromkeys(ENERGY_COLUMNS, coverage.power_problem)
     parts = {
         "question": json.dumps(coverage.question),
         "coverage": json.dumps(coverage.as_dict()),
@@ -102,6 +107,7 @@ def null_reasons(capture: Capture) -> dict[str, str]:
         "memset_bytes": "a memory set inside does not say how many bytes it wrote",
         "gb_per_s": "the bytes of its copies are unknown, or they took no time",
         "share": "the kernels of the range took no time",
+        **dict.fromkeys(ENERGY_COLUMNS, _NO_ENERGY),
         **(
             {}
             if capture.knows_kernels
@@ -110,6 +116,10 @@ def null_reasons(capture: Capture) -> dict[str, str]:
     }
 
 
+_NO_ENERGY = (
+    f"fewer than {FEWEST_SAMPLES} samples of power lie in the work of its calls, a call lies "
+    "outside of the samples, or which GPU they are of is not known"
+)
 _NO_KERNELS: dict[CudaTrace, str] = {
     "lost": "launches of kernels were recorded, but no kernel",
     "no calls": "CUDA was traced, but none of its calls was recorded",
