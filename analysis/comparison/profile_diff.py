@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from adscale.errors import ArgumentError
 from adscale.mean_error import Floats
 from adscale.tables import Columns, integer, join, names_of, real, schema_of, text
 
+from ..nsys.records import Bools
 from ..profiles.order import column_named
 from ..statistics.ratio import Mean, Ratio, ratio_of_means
 from .profile_sides import Key, Side
@@ -113,7 +115,8 @@ def _mean(values: Floats, has: Any) -> Floats:
     return mean
 
 
-class Diff(NamedTuple):
+@dataclass(frozen=True)
+class Diff:
     """A diff of profiles.
 
     Attributes:
@@ -137,10 +140,38 @@ class Diff(NamedTuple):
         """Whether both sides have several profiles."""
         return min(len(self.a.profiles), len(self.b.profiles)) > 1
 
-    def presence(self, at: int) -> str:
-        """Whether a row is in both sides."""
-        in_a, in_b = bool(self.a.has[:, at].any()), bool(self.b.has[:, at].any())
-        return "both" if in_a and in_b else "appeared" if in_b else "vanished"
+    @cached_property
+    def presence(self) -> list[str]:
+        """Of each row `both`, `appeared` or `vanished`."""
+        in_a, in_b = self.a.has.any(axis=0).tolist(), self.b.has.any(axis=0).tolist()
+        return [
+            "both" if of_a and of_b else "appeared" if of_b else "vanished"
+            for of_a, of_b in zip(in_a, in_b, strict=True)
+        ]
+
+    @cached_property
+    def changed(self) -> dict[str, Bools]:
+        """Of each figure the rows in which it is not the same in all profiles."""
+        return {name: _changed(self.a, self.b, name) for name in self.figures}
+
+    @property
+    def equal(self) -> int:
+        """Number of ranges, or kernels of ranges, of which no figure changed."""
+        return int((~np.logical_or.reduce(list(self.changed.values()))).sum())
+
+
+def _changed(a: Side, b: Side, figure: str) -> Bools:
+    """Whether a figure of each row is not the same in all profiles; absent is the same as 0."""
+    has = np.vstack([a.has, b.has])
+    values = np.vstack([a.figures[figure], b.figures[figure]])
+    unknown = has & np.isnan(values)
+    lowest = np.where(has & ~unknown, values, np.inf).min(axis=0)
+    highest = np.where(has & ~unknown, values, -np.inf).max(axis=0)
+    differs = (lowest != highest) | unknown.any(axis=0)
+    differs &= (has & ~unknown).any(axis=0)  # what no profile knows is no change
+    on_one_side = a.has.any(axis=0) != b.has.any(axis=0)
+    found: Bools = np.where(on_one_side, (has & (values != 0)).any(axis=0), differs)
+    return found
 
 
 def make_diff(
@@ -173,7 +204,7 @@ def make_diff(
     diff = Diff(keys, a, b, figures, per, {})
     if not diff.repeated:
         return diff
-    return diff._replace(judged={name: _judged(a, b, name, per, margin) for name in figures})
+    return replace(diff, judged={name: _judged(a, b, name, per, margin) for name in figures})
 
 
 def _first(a: Side, b: Side) -> str:
@@ -264,7 +295,7 @@ def diff_rows(diff: Diff, *, every: bool = False) -> list[dict[str, Any]]:
     found = []
     for at in moved_first(tables[diff.figures[0]][diff.per]):
         for name in diff.figures:
-            if every or _has_changed(diff, name, at):
+            if every or diff.changed[name][at]:
                 row = _row(diff, name, tables[name], at)
                 if not with_kernel:
                     del row["kernel"]
@@ -278,24 +309,13 @@ def moved_first(of: Changes) -> list[int]:
     return [int(at) for at in np.argsort(-distance, kind="stable")]
 
 
-def _has_changed(diff: Diff, figure: str, at: int) -> bool:
-    """Whether a figure of a row is not the same in all profiles."""
-    of_a, of_b = diff.a.figures[figure][:, at], diff.b.figures[figure][:, at]
-    in_a, in_b = diff.a.has[:, at], diff.b.has[:, at]
-    a, b = of_a[in_a], of_b[in_b]
-    if not (len(a) and len(b)):
-        return bool(np.any(np.r_[a, b] != 0))
-    same = np.r_[a, b]
-    return not (np.isnan(same).all() or bool((same == same[0]).all()))
-
-
 def _row(diff: Diff, figure: str, tables: dict[Per, Changes], at: int) -> dict[str, Any]:
     path, *kernel = diff.keys[at]
     unknown: dict[str, str] = {}
     row: dict[str, Any] = {
         "path": path,
         "kernel": kernel[0] if kernel else None,
-        "presence": diff.presence(at),
+        "presence": diff.presence[at],
         "figure": figure,
     }
     for per in PER:
@@ -357,18 +377,10 @@ def _why_null(diff: Diff, figure: str, per: Per, at: int, name: str) -> str:
     return "A is 0"
 
 
-def unchanged(diff: Diff) -> int:
-    """Number of ranges, or kernels of ranges, of which no figure changed."""
-    return sum(
-        not any(_has_changed(diff, name, at) for name in diff.figures)
-        for at in range(len(diff.keys))
-    )
-
-
 def only_in(diff: Diff, presence: str) -> Iterator[Key]:
     """Rows that appeared, or vanished."""
-    for at, key in enumerate(diff.keys):
-        if diff.presence(at) == presence:
+    for key, own in zip(diff.keys, diff.presence, strict=True):
+        if own == presence:
             yield key
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from adscale.errors import ArgumentError
 from adscale.mean_error import Floats, t_quantile
 
+from ..nsys.records import Bools
 from ..profiles.order import column_named
 from ..statistics.ratio import two_sided_p_value, welch_satterthwaite
 from .profile_diff import PER, Diff, Per, changes, check_known, per_process
@@ -187,19 +188,11 @@ def judge_gate(
         for text, limits in zip(conditions, parsed, strict=True)
         for one in _broken(diff, text, limits, is_confident)
     ]
-    judged = {at for limits in parsed for at in _judged_rows(diff, limits)}
+    outside = [_states(one, diff).outside for limits in parsed for one in limits]
+    judged = int((~np.logical_and.reduce(outside)).sum())
     found.sort(key=lambda one: (one.outcome != "fails", -abs(one.change or 0.0)))
     sides = (len(diff.a.profiles), len(diff.b.profiles))
-    return Gate(tuple(conditions), tuple(found), len(judged), sides, is_confident, unclear_passes)
-
-
-def _judged_rows(diff: Diff, limits: Sequence[Limit]) -> list[int]:
-    """Rows that have what a condition asks about."""
-    return [
-        at
-        for at in range(len(diff.keys))
-        if not all(_not_judged(limit, diff, at) == ("passes", _OUTSIDE) for limit in limits)
-    ]
+    return Gate(tuple(conditions), tuple(found), judged, sides, is_confident, unclear_passes)
 
 
 def _broken(diff: Diff, text: str, limits: Sequence[Limit], is_confident: bool) -> list[Judged]:
@@ -245,38 +238,44 @@ def _is_broken(limit: Limit, beyond: float) -> bool:
     return beyond > 0 or (beyond == 0 and not limit.is_open)
 
 
-_OUTSIDE = "it is in no image"
-"""Why a row passes that has no figure per image: it is not what was asked about."""
+class _States(NamedTuple):
+    """Which rows cannot be judged by a limit, an element per row.
+
+    Attributes:
+        outside: it is in no image, and a figure per image was asked about: it passes.
+        unknown: a profile does not know the figure.
+        empty: a share was asked about, and neither side has anything of the figure: it passes.
+    """
+
+    outside: Bools
+    unknown: Bools
+    empty: Bools
 
 
-def _not_judged(limit: Limit, diff: Diff, at: int) -> tuple[Outcome, str] | None:
-    """The outcome of a row whose figure is not known; None where it is."""
-    for side in (diff.a, diff.b):
-        has = side.has[:, at]
-        if limit.per == "image" and np.isnan(side.images[has, at]).any():
-            return "passes", _OUTSIDE
-        if np.isnan(side.figures[limit.figure][has, at]).any():
-            return "unclear", f"{side.name} does not know its {limit.figure}"
-    return None
-
-
-def _is_empty(limit: Limit, diff: Diff, at: int) -> bool:
-    """Whether a share is asked for and neither side has anything of the figure."""
-    sides = (diff.a, diff.b)
-    has_any = any(np.any(side.figures[limit.figure][side.has[:, at], at] != 0) for side in sides)
-    return limit.share is not None and not has_any
+def _states(limit: Limit, diff: Diff) -> _States:
+    has = np.vstack([diff.a.has, diff.b.has])
+    values = np.vstack([side.figures[limit.figure] for side in (diff.a, diff.b)])
+    images = np.vstack([diff.a.images, diff.b.images])
+    outside = (has & np.isnan(images)).any(axis=0) & (limit.per == "image")
+    unknown = (has & np.isnan(values)).any(axis=0) & ~outside
+    nothing = ~(has & (values != 0)).any(axis=0)
+    return _States(outside, unknown, nothing & (limit.share is not None) & ~outside)
 
 
 def _as_measured(diff: Diff, limit: Limit) -> list[tuple[Outcome, str]]:
     """Whether the change of each row, as it was measured, breaks a limit."""
-    of = changes(diff.a, diff.b, limit.figure, limit.per)
+    of, states = changes(diff.a, diff.b, limit.figure, limit.per), _states(limit, diff)
     a, b = np.where(of.in_a, of.a, 0.0), np.where(of.in_b, of.b, 0.0)
-    beyond = _beyond(limit, _excess(limit, a, b)).tolist()
-    found: list[tuple[Outcome, str]] = []
-    for at, value in enumerate(beyond):
-        broken = _is_broken(limit, value) and not _is_empty(limit, diff, at)
-        found.append(_not_judged(limit, diff, at) or ("fails" if broken else "passes", ""))
-    return found
+    beyond = _beyond(limit, _excess(limit, a, b))
+    passes = states.outside | states.empty | ~((beyond > 0) | ((beyond == 0) & (not limit.is_open)))
+    return [
+        ("unclear", _unknown(limit)) if is_unknown else ("passes" if is_pass else "fails", "")
+        for is_unknown, is_pass in zip(states.unknown.tolist(), passes.tolist(), strict=True)
+    ]
+
+
+def _unknown(limit: Limit) -> str:
+    return f"a profile does not know its {limit.figure}"
 
 
 def _by_intervals(diff: Diff, limit: Limit) -> list[tuple[Outcome, str]]:
@@ -291,24 +290,20 @@ def _by_intervals(diff: Diff, limit: Limit) -> list[tuple[Outcome, str]]:
         np.where(side.has, per_process(side, limit.figure, limit.per), 0.0)  # absent counts as 0
         for side in (diff.a, diff.b)
     ]
-    known: dict[int, tuple[float, float, float]] = {}
-    outcomes: dict[int, tuple[Outcome, str]] = {}
-    for at in range(len(diff.keys)):
-        if (told := _not_judged(limit, diff, at)) is not None:
-            outcomes[at] = told
-        elif _is_empty(limit, diff, at):
-            outcomes[at] = ("passes", "")
-        else:
-            known[at] = _interval(limit, factors, [sample[:, at] for sample in samples])
-    adjusted = adjusted_p_values([p_value for _, _, p_value in known.values()])
-    for (at, (low, high, _)), p_value in zip(known.items(), adjusted, strict=True):
-        if not _is_broken(limit, high):
-            outcomes[at] = ("passes", "")
-        elif _is_broken(limit, low) and p_value <= ERROR_RATE:
-            outcomes[at] = ("fails", "")
-        else:
-            outcomes[at] = ("unclear", _words(limit, low, p_value))
-    return [outcomes[at] for at in range(len(diff.keys))]
+    states = _states(limit, diff)
+    known = np.flatnonzero(~(states.outside | states.unknown | states.empty)).tolist()
+    found: list[tuple[Outcome, str]] = [
+        ("unclear", _unknown(limit)) if is_unknown else ("passes", "")
+        for is_unknown in states.unknown.tolist()
+    ]
+    intervals = [_interval(limit, factors, [sample[:, at] for sample in samples]) for at in known]
+    adjusted = adjusted_p_values([p_value for _, _, p_value in intervals])
+    for at, (low, high, _), p_value in zip(known, intervals, adjusted, strict=True):
+        if _is_broken(limit, low) and p_value <= ERROR_RATE:
+            found[at] = ("fails", "")
+        elif _is_broken(limit, high):
+            found[at] = ("unclear", _words(limit, low, p_value))
+    return found
 
 
 def _interval(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..numbers import known, percent
 from ..profiles.text import printable, shortened
-from .profile_diff import NOT_REPEATED, Diff, fingerprint_changes, only_in, unchanged
+from .profile_diff import NOT_REPEATED, Diff, fingerprint_changes, only_in
 from .profile_gate import Gate
 from .profile_sides import Side
 from .profile_text import gate_lines
@@ -92,7 +92,7 @@ def _gate(gate: Gate) -> Iterator[str]:
 
 
 def _tables(diff: Diff, rows: Sequence[Row]) -> Iterator[str]:
-    yield f"<p>{unchanged(diff):,} of {len(diff.keys):,} rows are equal in A and B."
+    yield f"<p>{diff.equal:,} of {len(diff.keys):,} rows are equal in A and B."
     for presence, words in (("appeared", "in B only"), ("vanished", "in A only")):
         number = sum(1 for _ in only_in(diff, presence))
         yield f" {number:,} {words}." if number else ""

@@ -15,7 +15,7 @@ from ..json_output import document_text
 from ..numbers import known, percent
 from ..profiles.paths import path_names
 from ..profiles.text import printable, shortened
-from .profile_diff import NOT_REPEATED, SCHEMA, Diff, fingerprint_changes, only_in, unchanged
+from .profile_diff import NOT_REPEATED, SCHEMA, Diff, fingerprint_changes, only_in
 from .profile_gate import Gate, Judged
 from .profile_sides import Side
 from .verdict import ERROR_RATE
@@ -105,7 +105,7 @@ def _summary(diff: Diff, rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         yield f"Nothing is different: {len(diff.keys):,} {what} are equal in A and B."
     else:
-        yield f"{unchanged(diff):,} of {len(diff.keys):,} {what} are equal in A and B."
+        yield f"{diff.equal:,} of {len(diff.keys):,} {what} are equal in A and B."
     for presence, words in (("appeared", "in B only"), ("vanished", "in A only")):
         names = [" : ".join(key) for key in only_in(diff, presence)]
         if names:
@@ -168,7 +168,7 @@ def diff_json(diff: Diff, rows: Sequence[Row], question: object, gate: Gate | No
         "b": json.dumps(_profiles(diff.b)),
         "different_besides": json.dumps(fingerprint_changes(diff.a, diff.b)),
         "processes_repeated": json.dumps(diff.repeated),
-        "equal": str(unchanged(diff)),
+        "equal": str(diff.equal),
         "rows": _json_rows(rows),
         "gate": json.dumps(None if gate is None else _gate(gate)),
     }

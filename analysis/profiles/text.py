@@ -152,9 +152,9 @@ def print_profile(
         if name != "ranges":
             print()
             # a path is printed once for rows that follow each other
-            shown = shown.assign(
-                path=shown["path"].mask(shown["path"].eq(shown["path"].shift()), "")
-            )
+            paths = shown["path"].tolist()
+            again = [at > 0 and path == paths[at - 1] for at, path in enumerate(paths)]
+            shown = shown.assign(path=shown["path"].mask(again, ""))
         print(_text(shown, _TITLES[name], width))
         less = None if sorted_by else by
         _tell_of_others(len(table) - len(shown), name, less)
