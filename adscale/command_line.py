@@ -6,16 +6,16 @@ import argparse
 import errno
 import io
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from .errors import FORBIDS, UserError
+from .errors import FORBIDS, ArgumentError, UserError
 from .files import files_of_command
-from .interrupts import EXIT_CODE, SAID, raised_interrupts
-from .resolution import LARGEST_SIDE_PX
+from .interrupts import EXIT_CODE, SAID, InterruptedByUser, raised_interrupts
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,16 +84,26 @@ class Switch(argparse.BooleanOptionalAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def side(text: str) -> int:
-    """The type of an argument: a side length in px.
+def flag(option: str) -> str:
+    """An option as it is written on the command line."""
+    return f"-{option}" if len(option) == 1 else f"--{option.replace('_', '-')}"
+
+
+def refuse_idle(options: argparse.Namespace, needs: Mapping[str, str]) -> None:
+    """Refuses options that would do nothing, which is not what somebody gives them for.
+
+    Args:
+        options: of a command.
+        needs: options that are None unless they are given, and for each the one that it goes with.
 
     Raises:
-        argparse.ArgumentTypeError: the text is none of an image that there could be.
+        ArgumentError: one is given without that.
     """
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIDE_PX:
-        what = f"{text!r} is no side length in px, such as 1024"
-        raise argparse.ArgumentTypeError(f"{what}; at most {LARGEST_SIDE_PX}")
-    return int(text)
+    for option, needed in needs.items():
+        other = getattr(options, needed)
+        if getattr(options, option) is not None and (other is None or other is False):
+            what = f"goes with {flag(needed)}, and does nothing without"
+            raise ArgumentError(flag(option), what, "add that, or leave it out")
 
 
 def prepare_streams() -> None:
@@ -153,19 +163,24 @@ class _Stream:
         setattr(sys, self._name, self._stream)
 
 
-def run_command(command: Callable[[], int | None], options: Mapping[str, object]) -> int:
+def run_command(
+    command: Callable[[], int | None],
+    options: Mapping[str, object],
+    ending: Sequence[signal.Signals] = (),
+) -> int:
     """Runs a command; a fault of the user's ends in one line.
 
     Args:
         command: returns its exit code; None is 0.
         options: its parsed arguments.
+        ending: signals that end it as Ctrl-C does.
 
     Returns:
         The exit code: 2 for a fault of the user's, 1 where the reader of a pipe has gone or the
         system refuses a file, 130 where the user has interrupted it.
     """
     try:
-        with raised_interrupts(), files_of_command(options):
+        with raised_interrupts(ending), files_of_command(options):
             returncode = command() or 0
             sys.stdout.flush()
             return returncode
@@ -175,9 +190,9 @@ def run_command(command: Callable[[], int | None], options: Mapping[str, object]
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(SAID, file=sys.stderr)
-        return EXIT_CODE
+        return error.exit_code if isinstance(error, InterruptedByUser) else EXIT_CODE
     except OSError as error:
         if error.filename is None and error.errno not in {*_TAKES_NO_MORE, *_LACKS}:
             raise

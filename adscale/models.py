@@ -212,6 +212,8 @@ def _allowed(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
             length = context["min_length" if end == "least" else "max_length"]
             return f"expected: at {end} {length} character{'' if length == 1 else 's'}"
         case "string_pattern_mismatch":
+            for example in (one for part in _branches(schema) for one in part.get("examples", ())):
+                return f"expected: one such as {example}"
             return "allowed: letters, digits and . _ + -, beginning with a letter or digit"
         case "finite_number":
             return "expected: a finite number"

@@ -5,12 +5,22 @@ from __future__ import annotations
 PROFILE_NAMES = {"nsys": "profile.nsys-rep", "embedded": "profile.sqlite"}
 """The files that collectors write. ``export`` makes ``profile.sqlite`` of nsys' report."""
 
+MADE_OF_PROFILE = ("ranges.parquet", "kernels.parquet")
+"""The files beside a record that ``attribute`` makes of its profile."""
+
 DRAFT_NAME = "draft.json"
 """The record of a run as it stands if Linux kills the measuring process for its memory."""
 
 
 PROBLEM_NAME = "problem.txt"
 """The error that ended a measuring process, in a line, for the process that waits for it."""
+
+
+ENGINE_FOLDER = "engines"
+"""Of the files of engines: below the results, or below the folder of a run by hand."""
+
+NOT_DEVICES = ("counts", ENGINE_FOLDER, "figures", "logs", "tables")
+"""Folders of results beside those of the devices."""
 
 
 def record_name(collector: str) -> str:

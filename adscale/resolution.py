@@ -85,6 +85,11 @@ class Resolution:
         return math.sqrt(self.pixels)
 
     @property
+    def least_square_px(self) -> int:
+        """Side length in px of the smallest square with at least as many pixels."""
+        return math.isqrt(self.pixels - 1) + 1
+
+    @property
     def half_perimeter_px(self) -> float:
         """Half the length of the border: of a square its side."""
         return (self.width_px + self.height_px) / 2
@@ -161,6 +166,15 @@ def resolution_argument(text: str) -> Resolution:
         return Resolution.of(text)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is no resolution; {error}") from None
+
+
+def side_argument(text: str) -> int:
+    """The type of an argument that names a side in px, or an image of as many pixels or fewer.
+
+    Raises:
+        ArgumentTypeError: it is no resolution.
+    """
+    return resolution_argument(text).least_square_px
 
 
 def resolution_words(resolutions: Iterable[str | Resolution]) -> str:

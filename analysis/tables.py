@@ -133,7 +133,8 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=dict(schema), keep_default_na=False, na_values=[""])
     except OSError as error:
         what = f"cannot be opened ({reason_of(error)})"
-        raise ResultsError(path, what, remedy_of(error, _AGAIN)) from error
+        remedy = _MADE_BY if isinstance(error, FileNotFoundError) else remedy_of(error, _AGAIN)
+        raise ResultsError(path, what, remedy) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ResultsError(path, f"is not the expected table ({error})", _AGAIN) from error
     if "missing" in schema and "missing" not in table.columns:  # made before there was one
@@ -145,6 +146,7 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
 
 
 _AGAIN = "make the table again with python -m analysis"
+_MADE_BY = "name a table of a study, or its folder; `make study` makes them"
 
 
 def _check_whole(path: Path) -> None:

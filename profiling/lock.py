@@ -27,6 +27,7 @@ from adscale.errors import FORBIDS, DeviceError, reason_of
 
 USUAL_FOLDER = "/tmp"  # noqa: S108 - the one folder all users of a machine share, TMPDIR is not
 ENVIRONMENT_VARIABLE = "ADSCALE_LOCK_FOLDER"
+_ELSEWHERE = f"name another folder of this machine in {ENVIRONMENT_VARIABLE}"
 POLL_S = 0.2
 NOTE_EVERY_S = 10.0
 NOTE_BYTES = 4096
@@ -114,11 +115,11 @@ def _open(path: Path) -> int:
     except OSError as error:
         if path.is_symlink():
             raise _no_lock(path, "is a symbolic link, and no lock file of adscale") from None
-        if error.errno in FORBIDS:
-            what = f"cannot be made in this folder ({reason_of(error)})"
-            remedy = f"see to its permissions, or name another folder in {ENVIRONMENT_VARIABLE}"
-            raise DeviceError(str(path), what, remedy) from None
-        raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
+        if path.is_dir():
+            raise _no_lock(path, "is no lock file of adscale") from None
+        what = f"cannot be made in this folder ({reason_of(error)})"
+        remedy = "see to its permissions" if error.errno in FORBIDS else "see to that"
+        raise DeviceError(str(path), what, f"{remedy}, or {_ELSEWHERE}") from None
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(file)
@@ -151,7 +152,8 @@ def _wait(file: int, path: Path) -> None:
         except BlockingIOError:
             pass
         except OSError as error:
-            raise _no_lock(path, f"cannot be locked ({error.strerror})") from None
+            what = f"its file system has no locks ({reason_of(error)})"
+            raise DeviceError(str(path), what, _ELSEWHERE) from None
         else:
             return
         holder = _read_note(file)

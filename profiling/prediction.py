@@ -10,7 +10,6 @@ It waits while its child counts.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ import torch
 
 from adscale.digest import source_digest
 from adscale.errors import one_line
+from adscale.interrupts import end_with_parent
 from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest
 from adscale.resolution import Resolution
@@ -31,7 +31,6 @@ from adscale.run_record import Prediction
 
 from .memory_limits import available_host_bytes, total_host_bytes
 from .methods.loading import load_method_class
-from .processes import PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _serve(request: RunRequest, also: Sequence[Resolution], asked: int, tell: in
     """All that the child does. It leaves without ending what it shares with its parent."""
     status = 1
     try:
-        _end_with_parent()
+        end_with_parent()
         if os.read(asked, 1):  # nothing: the parent has ended
             answer = json.dumps(_answers(request, also)).encode()
             while answer:
@@ -188,11 +187,6 @@ def _need(request: RunRequest, resolution: Resolution) -> Need:
         implementation=request.variant.implementation,
         batch=request.variant.batch,
         device_type=request.device_type,
+        variant=request.variant,
     )
     return Need(count.needed_bytes, count.incomplete)
-
-
-def _end_with_parent() -> None:
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))

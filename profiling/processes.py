@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NamedTuple
 
-PR_SET_PDEATHSIG = 1
+from adscale.interrupts import PR_SET_PDEATHSIG
+
 MARK = "ADSCALE_RUN"
 POLL_S = 0.05
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
@@ -69,6 +70,19 @@ def run_forwarding(
             preexec_fn=_end_with_parent(first),  # noqa: PLW1509 - one system call, no locks
         )
         return run.wait(timeout_s)
+
+
+def how_ended(returncode: int) -> str:
+    """How a process ended, in words.
+
+    Args:
+        returncode: its exit code; negative, or 128 and more: the signal that ended it.
+    """
+    number = -returncode if returncode < 0 else returncode - 128
+    if number <= 0:
+        return f"exit code {returncode}"
+    known = number in {int(one) for one in signal.Signals}
+    return f"signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
 
 
 class _Run:

@@ -21,11 +21,14 @@ if ! (mkdir -p .snakemake && : >>.snakemake/study.lock) 2>/dev/null; then
     exit 1
 fi
 exec 9>.snakemake/study.lock
-if ! flock --nonblock 9; then
+taken=0
+flock --nonblock --conflict-exit-code 75 9 2>/dev/null || taken=$?
+if [ $taken = 75 ]; then
     echo "study: another study runs in this directory; wait for it to end" >&2
     exit 1
-fi
-if [ -n "$(ls .snakemake/locks 2>/dev/null)" ]; then
+elif [ $taken != 0 ]; then # Snakemake's own lock is left, and it says what to do about an old one
+    echo "study: the file system of $PWD has no locks; start no second study in it" >&2
+elif [ -n "$(ls .snakemake/locks 2>/dev/null)" ]; then
     "$snakemake" "$@" --unlock 9>&-
 fi
 exec "$snakemake" "$@"

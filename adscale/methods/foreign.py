@@ -30,6 +30,9 @@ from .spec import MethodSpec
 
 ANOMALIB = "anomalib"
 
+_NAME = r"[A-Za-z_]\w*"
+_DOTTED = rf"{_NAME}(?:\.{_NAME})*"
+
 
 @dataclass(frozen=True, config=OPEN)
 class AnySettings:
@@ -54,9 +57,11 @@ def planned_spec(target: str, *, where: str) -> MethodSpec:
     module, name = split_target(target, where=where)
     file = module_file(module)
     if file is None:
-        hint = (
-            f"pip install {module}" if module == ANOMALIB else "correct the name, or set PYTHONPATH"
-        )
+        hint = "correct the name, or set PYTHONPATH"
+        if module == ANOMALIB:
+            hint = f"pip install {module}"
+        elif module.endswith(".py"):
+            hint = f"write {meant_place(target)}"
         raise ConfigError(where, f"there is no module {module!r}", hint)
     if module != ANOMALIB:
         _check_name(file, name, where)
@@ -80,11 +85,36 @@ def split_target(target: str, *, where: str = "target") -> tuple[str, str]:
     Raises:
         ConfigError: it is not of that form.
     """
-    found = re.fullmatch(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", target)
+    found = re.fullmatch(rf"({_DOTTED}):({_NAME})", target)
     if found is None:
-        what = f"{target!r} names no class"
-        raise ConfigError(where, what, "write package.module:Class or anomalib:Model")
+        remedy = f"write {meant_place(target) or 'package.module:Class or anomalib:Model'}"
+        if "-" in target.partition(":")[0]:
+            remedy = "a module's name has letters, digits and _ only: rename its file"
+        raise ConfigError(where, f"{target!r} names no class", remedy)
     return found[1], found[2]
+
+
+def meant_place(text: str) -> str | None:
+    """The target that somebody means who writes it otherwise; None: it is not like any.
+
+    Args:
+        text: such as ``module.Class`` of Python, or ``folder/module.py:Class``.
+    """
+    path, _, name = re.sub(r"\(.*\)$", "", text.strip()).partition(":")
+    path, name = path.strip(), name.strip(": ")
+    file = path.removesuffix(".py")
+    folder, slash, _ = file.rpartition("/")
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        file = Path(file).name
+    module = file.removeprefix("./").replace("/", ".")
+    if not name and path == file and not slash and module_file(module) is None:
+        module, _, name = module.rpartition(".")
+    if module.split(".")[0] == ANOMALIB:
+        module = ANOMALIB
+    if not (re.fullmatch(_DOTTED, module) and re.fullmatch(f"{_NAME}|", name)):
+        return None
+    beside = f", with {folder} in PYTHONPATH" if folder and "/" not in file else ""
+    return f"{module}:{name or 'Class'}{beside}"
 
 
 def module_file(module: str) -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .foreign import is_foreign, planned_spec
+from .foreign import is_foreign, meant_place, planned_spec
 from .spec import (
     MethodSpec,
     check_countable,
@@ -120,5 +120,8 @@ def get_spec(target: str, *, where: str = "target") -> MethodSpec:
         return planned_spec(target, where=where)
     specs = _specs()
     if target not in specs:
-        raise ConfigError(where, f"there is no method {target!r}", choices(target, specs))
+        meant = meant_place(target)
+        own = f"; of your own: write {meant}" if meant is not None else ""
+        what = f"there is no method {target!r}"
+        raise ConfigError(where, what, f"{choices(target, specs)}{own}")
     return specs[target]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..nsys.records import Calls, Int64s, Integers
+from .inside import inside, launches_of
 from .nesting import Nesting
-from .range_tree import levels_of, range_trees
+from .slices import running_sum
 
 
-def inclusive_sums(nesting: Nesting, calls: Calls, launch: Integers, values: Int64s) -> Int64s:
+def inside_sums(
+    nesting: Nesting, calls: Calls, launch: Integers, values: Int64s
+) -> tuple[Integers, Int64s]:
     """Sum a number of each operation over every range that encloses its launch.
 
     Args:
@@ -19,23 +22,12 @@ def inclusive_sums(nesting: Nesting, calls: Calls, launch: Integers, values: Int
         values: number of each operation.
 
     Returns:
-        One sum per range.
+        Places of the ranges that have such operations, and the sum of each.
     """
-    sums = np.zeros(len(nesting.parent), np.int64)
-    at = np.flatnonzero(launch >= 0)
-    made = launch[at]
-    launches = Calls(
-        calls.start_ns[made],
-        calls.end_ns[made],
-        calls.thread.select(made),
-        calls.correlation[made],
-    )
-    for tree in range_trees(nesting.layers):
-        node = tree.innermost(launches)[:-1]
-        inside = np.flatnonzero(node >= 0)
-        own = np.zeros(len(tree.member), np.int64)
-        np.add.at(own, node[inside], values[at[inside]])
-        for inner in reversed(levels_of(tree.depth)[1:]):
-            np.add.at(own, tree.parent[inner], own[inner])
-        sums[tree.member] = own
-    return sums
+    places, sums = [np.empty(0, nesting.order.dtype)], [np.empty(0, np.int64)]
+    for launches in launches_of(nesting, calls, launch):
+        ranges = inside(nesting, launches)
+        until = running_sum(ranges.numbered(values[launches.at]))
+        places.append(ranges.place)
+        sums.append(until[ranges.last] - until[ranges.first])
+    return np.concatenate(places), np.concatenate(sums)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
-from adscale.failure import or_note
 from adscale.files import output_file, write_output
 
 from .questions import add_questions, count, is_asked, levels, question_of
@@ -143,6 +142,8 @@ def _main(options: argparse.Namespace) -> None:
     if options.keep_going and not options.run:
         raise ArgumentError("--keep-going", "is for a run of a study", "leave it out")
     if options.run:
+        from adscale.failure import or_note
+
         record = options.run if options.keep_going else None
         or_note(record, lambda: _write_run(options), lambda: _write_nothing(options))
     else:
@@ -165,6 +166,7 @@ def _read(options: argparse.Namespace) -> Profile:
             options.profile,
             reader=options.reader,
             with_streams=options.by in {"device", "stream"},
+            with_categories=options.by == "category",
             on_progress=on_progress,
         )
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adscale.command_line import refuse_idle
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 from adscale.resolution import resolution_argument
@@ -75,6 +76,7 @@ def _main(options: argparse.Namespace) -> None:
     from ..comparison.verdict import comparison_table
     from ..tables import write_both
 
+    refuse_idle(options, {"style": "figure"})
     named = {label: getattr(options, label) for label in LABELS}
     chosen = {label: (pair[0], pair[1]) for label, pair in named.items() if pair}
     if options.b is None and not chosen:
@@ -148,6 +150,8 @@ def _add_claims(subparsers: Subparsers) -> None:
 def _claims(options: argparse.Namespace) -> None:
     from ..memory_table import read_counts
 
+    if options.tflops is not None and options.claim != "flops":
+        raise ArgumentError("--tflops", f"is of flops, not of {options.claim}", "leave it out")
     counts = read_counts(options.counts)
     if not counts:
         remedy = "count again with python -m profiling memory, which says why"

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.tables import text_table
+from adscale.variant import NoVariantError, Variant
 
 from ..json_output import document_text, told_rows_text
 from ..numbers import known, known_interval
@@ -43,6 +44,7 @@ def comparison_text(
     if not all_clocks:
         shown = table[table["is_main_clock"].fillna(False) | (table["clock"] == "latency")]
     lines = [f"A: {a.folder}", f"B: {b.folder}", "", *_difference_lines(differences)]
+    lines += _batch_lines(shown)
     names = [f"{side}_{label}" for label in LABELS for side in "ab"]
     for _, rows in shown.groupby(names, sort=False):
         lines += ["", _title(rows), *_rows_lines(rows)]
@@ -61,6 +63,25 @@ def _difference_lines(differences: Sequence[Difference] | None) -> Iterator[str]
     for each in differences:
         some = "" if each.runs == each.of else f" ({each.runs} of {each.of} runs and passes)"
         yield f"  {each.column}: {each.a} -> {each.b}{some}"
+
+
+def _batch_lines(table: pd.DataFrame) -> Iterator[str]:
+    """What a latency is of, where A and B take other numbers of images at once."""
+    rows = table[table["clock"] == "latency"]
+    pairs = zip(rows["a_variant"], rows["b_variant"], strict=True)
+    for of_a, of_b in sorted({(_batch(in_a), _batch(in_b)) for in_a, in_b in pairs}):
+        if of_a != of_b:
+            yield (
+                f"By the clock latency a time is of all images of a batch: of {of_a} in A, of "
+                f"{of_b} in B; the other clocks are per image."
+            )
+
+
+def _batch(variant: str) -> int:
+    try:
+        return Variant.of(variant).batch
+    except NoVariantError:
+        return 1
 
 
 def _title(rows: pd.DataFrame) -> str:

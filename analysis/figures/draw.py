@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError, OutputError
 from adscale.figures import ROWS, FigureKind, Labels
+from adscale.interrupts import InterruptedByUser, follow_parent, raised_interrupts
 from adscale.tables import Table
+from adscale.variant import Variant
 
 from ..hardware import Hardware
 from ..missing import Missing, missing_names
@@ -90,7 +94,7 @@ def _remark(missing: Sequence[Missing], labels: Labels) -> str:
 
 def _has(one: Missing, labels: Labels) -> bool:
     """Whether it belongs to a figure; what it does not name decides nothing."""
-    named = {**one, "precision": str(one.get("variant", "")).partition("-")[2]}
+    named = {**one, "precision": Variant.comparison_of(str(one.get("variant", "")))}
     return all(named.get(label) in (None, "", value) for label, value in labels.items())
 
 
@@ -144,13 +148,32 @@ def draw_figures(
         # Python warns of threads, which numpy has started; what draws uses none
         warnings.simplefilter("ignore", DeprecationWarning)
         forking = get_context("fork")  # tables and libraries are there already
-        with ProcessPoolExecutor(min(jobs, len(wanted)), mp_context=forking) as pool:
+        with ProcessPoolExecutor(
+            min(jobs, len(wanted)), forking, initializer=follow_parent, initargs=(os.getpid(),)
+        ) as pool:
             try:
-                return [path for written in pool.map(store, wanted) for path in written]
+                stored = pool.map(partial(_store_for_parent, store), wanted)
+                return [path for written in stored for path in written]
             except BrokenProcessPool:
                 what = "a process that draws figures was killed, maybe for want of memory"
                 remedy = "have fewer draw at a time: --jobs 1"
                 raise OutputError(str(folder), what, remedy) from None
+            except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in active_children() if isinstance(error, KeyboardInterrupt) else ():
+                    process.terminate()
+                raise
+
+
+def _store_for_parent(
+    store: Callable[[Callable[[], Drawing]], list[Path]], draw: Callable[[], Drawing]
+) -> list[Path]:
+    """Draws and stores a figure; where the parent ends meanwhile, nothing half written stays."""
+    try:
+        with raised_interrupts([signal.SIGTERM]):
+            return store(draw)
+    except InterruptedByUser as ending:  # nobody is there to be told
+        os._exit(ending.exit_code)
 
 
 def _store(draw: Callable[[], Drawing], folder: Path, style: Style) -> list[Path]:

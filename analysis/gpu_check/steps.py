@@ -246,12 +246,14 @@ def run_together(
 ) -> list[str | None]:
     """Runs commands at once, each in a session of its own.
 
+    They end with this process where that is interrupted.
+
     Returns:
         What went wrong with each; None where nothing did.
     """
     end_s = time.monotonic() + limit_s
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
     for command, log in zip(commands, logs, strict=True):
         with log.open("wb") as file:
             processes.append(
@@ -260,21 +262,32 @@ def run_together(
                     stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
                 )
             )  # fmt: skip
-    return [_finish(process, max(0.0, end_s - time.monotonic()), limit_s) for process in processes]
+    try:
+        waits_s = (max(0.0, end_s - time.monotonic()) for _ in processes)
+        return [_finish(*one, limit_s) for one in zip(processes, waits_s, strict=True)]
+    except BaseException:
+        for process in processes:
+            _end(process)
+        raise
 
 
 def _finish(process: subprocess.Popen[bytes], wait_s: float, limit_s: float) -> str | None:
     try:
         code = process.wait(wait_s)
     except subprocess.TimeoutExpired:
-        for signum in (signal.SIGINT, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signum)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_S)
-                break
+        _end(process)
         return f"stopped after {limit_s:.0f} s"
     return None if code == 0 else f"exit code {code}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks a process, and what it has started, to end; kills what does not."""
+    for signum in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+            break
 
 
 def last_line(text: str) -> str:

@@ -36,6 +36,7 @@ def read_profile(
     *,
     reader: Reader = "auto",
     with_streams: bool = False,
+    with_categories: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Profile:
     """Read an nsys export (or a file in its schema).
@@ -44,6 +45,7 @@ def read_profile(
         path: the SQLite file; opened read-only.
         reader: what bulk columns are read with; the result is the same.
         with_streams: read the device, the stream and the context of each operation as well.
+        with_categories: read the categories of the ranges as well.
         on_progress: told of the progress.
 
     Raises:
@@ -53,7 +55,7 @@ def read_profile(
     with open_database(path, reader, progress.advance) as database:
         tables = (TABLE, CALLS, KERNELS, _COPIES, _MEMSETS, _GRAPHS)
         progress.total = database.expected_rows(tables)
-        ranges, cross_thread_ranges = read_ranges(database)
+        ranges, cross_thread_ranges = read_ranges(database, with_categories=with_categories)
         calls = _calls(database)
         process = _only_process(calls)
         kernels, copies, memsets, graphs = (
@@ -64,7 +66,7 @@ def read_profile(
         return Profile(
             path=path,
             tables=database.tables,
-            capture=read_capture(database, kernels, len(graphs)),
+            capture=read_capture(database, calls, kernels, len(graphs)),
             ranges=ranges,
             cross_thread_ranges=cross_thread_ranges,
             calls=calls,
@@ -103,6 +105,8 @@ def _calls(database: Database) -> Calls:
         Field("globalTid", "coded"),
         Field(database.value(CALLS, "correlationId"), "narrow"),
     ]
+    if "nameId" in database.columns(CALLS):
+        fields.append(Field(database.value(CALLS, "nameId"), "coded"))
     where = database.complete(CALLS, "start", "end", "globalTid")
     columns: list[Any] = list(database.read(fields, CALLS, where))
     return Calls(*columns)

@@ -1,16 +1,15 @@
-"""What memory copies and memory sets moved: bytes of each range, and copies by their direction."""
+"""Memory copies in the ranges of a profile by their direction, with bytes and rates."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from adscale.tables import Schema
 
-from ..attribution.sums import inclusive_sums
-from ..nsys.records import Bools, Int64s, Operations
+from ..attribution.sums import inside_sums
+from ..nsys.records import Int64s, Operations
+from .path_sums import sizes_of, summed
 from .paths import path_texts
 from .work import NS_PER_MS, ProfileWork
 
@@ -41,30 +40,6 @@ DIRECTIONS = {
 UNKNOWN_DIRECTION = "unknown"
 
 
-def range_bytes(work: ProfileWork, kind: Literal["copies", "memsets"]) -> tuple[Int64s, Bools]:
-    """Bytes that copies or memory sets inside each range moved, and whether they are known.
-
-    Those of a range are unknown if one of its operations does not say.
-    """
-    operations = getattr(work.profile, kind)
-    sizes, is_known = _sizes(operations)
-    launch = work.kinds[kind].launch
-    sums = inclusive_sums(work.nesting, work.profile.calls, launch, sizes)
-    if is_known.all():
-        return sums, np.ones(len(sums), np.bool_)
-    missing = (~is_known).astype(np.int64)
-    return sums, inclusive_sums(work.nesting, work.profile.calls, launch, missing) == 0
-
-
-def _sizes(operations: Operations) -> tuple[Int64s, Bools]:
-    """Bytes of each operation, 0 where they are unknown; and whether they are known."""
-    if operations.size_bytes is None:
-        none = np.zeros(len(operations), np.int64)
-        return none, none.astype(np.bool_)
-    sizes = operations.size_bytes.astype(np.int64)
-    return np.maximum(sizes, 0), sizes >= 0
-
-
 def copy_table(work: ProfileWork, levels: int | None = None) -> pd.DataFrame:
     """The copies inside the ranges of each path by their direction, most bytes first.
 
@@ -78,7 +53,7 @@ def copy_table(work: ProfileWork, levels: int | None = None) -> pd.DataFrame:
     """
     parts = [
         _of_direction(work, at).assign(direction=direction)
-        for direction, at in _by_direction(work.profile.copies)
+        for direction, at in _by_direction(work.kinds["copies"].operations)
     ]
     rows = pd.concat(parts) if parts else _of_direction(work, np.empty(0, np.int64))
     rows = rows.assign(direction=rows.get("direction", ""))
@@ -118,23 +93,22 @@ def _by_direction(copies: Operations) -> list[tuple[str, Int64s]]:
 
 
 def _of_direction(work: ProfileWork, at: Int64s) -> pd.DataFrame:
-    """Sums over the shown ranges of each path of some copies, and the path's first rank."""
-    copies = work.profile.copies.select(at)
-    sizes, is_known = _sizes(copies)
-    launch = work.kinds["copies"].launch[at]
+    """Sums over the shown ranges of each path of some copies, and the path's first place."""
+    copies, launch = work.kinds["copies"].operations.select(at), work.kinds["copies"].launch[at]
+    sizes, is_known = sizes_of(copies)
     numbers = {
         "copies": np.ones(len(at), np.int64),
         "copy_sum_ns": copies.end_ns - copies.start_ns,
         "copy_bytes": sizes,
         "unknown": (~is_known).astype(np.int64),
     }
-    shown = np.flatnonzero(work.shown)
-    sums = {
-        name: inclusive_sums(work.nesting, work.profile.calls, launch, values)[shown]
-        for name, values in numbers.items()
-    }
-    sums |= {"path": work.paths.code[shown], "rank": work.nesting.rank[:-1][shown]}
-    groups = pd.DataFrame(sums).groupby("path", sort=False)
-    table = groups[list(numbers)].sum()
-    table["rank"] = groups["rank"].min()
-    return table.reset_index()
+    paths = len(work.paths.parent)
+    order = work.nesting.order
+    path = np.where(work.shown, work.paths.code, paths)[order]  # one more for those without a row
+    rank = np.full(paths + 1, len(path), np.int64)
+    rank[path[::-1]] = np.arange(len(path))[::-1]  # of one path the first one is written last
+    sums = {}
+    for name, values in numbers.items():
+        place, found = inside_sums(work.nesting, work.profile.calls, launch, values)
+        sums[name] = summed(path[place], found, paths + 1)[:-1]
+    return pd.DataFrame({**sums, "path": np.arange(paths), "rank": rank[:-1]})

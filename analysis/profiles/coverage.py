@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
-from ..nsys.records import Bools, Int64s, Profile
+from ..nsys.records import Bools, Forgotten, Int64s, Profile
 from ..numbers import percent
 from .paths import SEPARATOR, path_names, path_texts
 from .questions import Selection
-from .run_work import RunWork
 from .work import KINDS, MOST_OPEN, NS_PER_MS, Kind, ProfileWork
+
+if TYPE_CHECKING:  # importing pandas or the models of a record takes as long as a small profile
+    import pandas as pd
+
+    from .run_work import RunWork
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",
@@ -47,7 +50,7 @@ class ProfileCoverage:
         self.capture = profile.capture
         self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
         self.cross_thread_ranges = profile.cross_thread_ranges
-        self.forgotten_ranges = profile.forgotten_ranges
+        self.forgotten_ranges, self.forgotten = profile.forgotten_ranges, profile.forgotten
         self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
         self.nested_otherwise = nested_otherwise(work)
         depths = work.paths.depths()[np.unique(work.paths.code[work.shown])]
@@ -81,6 +84,10 @@ class ProfileCoverage:
             "cross_thread_ranges": self.cross_thread_ranges,
             "open_ranges": self.open_ranges,
             "open_ranges_left_out": self.forgotten_ranges,
+            "left_open": [
+                {"range": one.label, "thread": one.thread, "ranges": one.ranges}
+                for one in self.forgotten
+            ],
             "deeper_paths": self.deeper_paths,
             "lost_events": list(self.capture.lost),
             **others,
@@ -111,17 +118,17 @@ class ProfileCoverage:
                 "events might have been collected, as where a process was killed; what is missing "
                 "is in no row."
             )
-        if self.open_ranges:
+        if kept := self.open_ranges - self.forgotten_ranges:
             found.append(
-                f"{self.open_ranges} ranges were never closed: they count up to the last timestamp "
-                "of all ranges, which is not their own."
+                f"{kept} ranges were never closed: they count up to the last timestamp of all "
+                "ranges, which is not their own."
             )
         if self.forgotten_ranges:
             found.append(
-                f"{self.forgotten_ranges} of the ranges that were never closed are left out, since "
-                "their thread left several of one name open, or more than "
-                f"{MOST_OPEN}: each would enclose all later ones. Work in no other range counts as "
-                "outside."
+                f"{self.forgotten_ranges} ranges were never closed and are left out "
+                f"({_named(self.forgotten)}), since their thread left several of one name open, or "
+                f"more than {MOST_OPEN}: each would enclose all later ones. Work in no other range "
+                "counts as outside."
             )
         return found
 
@@ -173,6 +180,12 @@ class ProfileCoverage:
         }[self.capture.cuda]
 
 
+def _named(forgotten: Sequence[Forgotten]) -> str:
+    """The first names, and how many others there are."""
+    named = ", ".join(f"{one.ranges} × {one.label or 'without a name'}" for one in forgotten[:3])
+    return f"{named} and {len(forgotten) - 3} more names" if len(forgotten) > 3 else named
+
+
 def _question_notes(selection: Selection) -> list[str]:
     notes = []
     left_out = [f"{count} {_WORDS[kind]}" for kind, count in selection.left_out.items() if count]
@@ -204,19 +217,20 @@ class NestedOtherwise(NamedTuple):
 def nested_otherwise(work: ProfileWork) -> list[NestedOtherwise]:
     """The paths that nsys' reports nest otherwise, those with the most calls first."""
     nesting, code = work.nesting, work.paths.code
-    at = np.flatnonzero(nesting.parent != nesting.tightest)
-    if not len(at):
+    place, shortest = nesting.nested_otherwise()
+    if not len(place):
         return []
     pairs, calls = np.unique(
-        np.stack([code[at], code[nesting.tightest[at]]]), axis=1, return_counts=True
+        np.stack([code[nesting.order[place]], code[nesting.order[shortest]]]),
+        axis=1,
+        return_counts=True,
     )
     texts = path_texts(work.paths)
-    return [
+    found = [
         NestedOtherwise(path_names(texts[path]), path_names(texts[parent]), int(count))
-        for (path, parent), count in sorted(
-            zip(pairs.T.tolist(), calls.tolist(), strict=True), key=lambda found: -found[1]
-        )
+        for (path, parent), count in zip(pairs.T.tolist(), calls.tolist(), strict=True)
     ]
+    return sorted(found, key=lambda one: (-one.calls, one.path, one.nsys_parent))
 
 
 def _nested_note(found: Sequence[NestedOtherwise]) -> str:

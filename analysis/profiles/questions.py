@@ -7,7 +7,6 @@ ranges. It hides rows, and leaves out work by where and when it was launched.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -89,12 +88,6 @@ def normalized(name: str) -> str:
     `layer12` stay. A sign goes with it, but not one that joins it to a word, as in `stage-3`.
     """
     return _NUMBER.sub("#", name)
-
-
-def normalized_labels(labels: Sequence[str]) -> list[str]:
-    """`normalized` of each label, of different ones once."""
-    known = {label: normalized(label) for label in set(labels)}
-    return [known[label] for label in labels]
 
 
 class Selection(NamedTuple):
@@ -258,12 +251,11 @@ def _within(window: Window, ranges: Ranges) -> Bools:
     return found
 
 
-def host_ns(ranges: Ranges, window: Window | None) -> Int64s:
-    """Duration of each range, of which only the part in the window counts."""
-    start_ns, end_ns = ranges.start_ns, ranges.end_ns
-    if window is not None and window.first_ns is not None:
+def clipped_ns(start_ns: Int64s, end_ns: Int64s, window: Window) -> Int64s:
+    """Duration of ranges, of which only the part in the window counts."""
+    if window.first_ns is not None:
         start_ns = np.maximum(start_ns, window.first_ns)
-    if window is not None and window.end_ns is not None:
+    if window.end_ns is not None:
         end_ns = np.minimum(end_ns, window.end_ns)
     return end_ns - start_ns
 

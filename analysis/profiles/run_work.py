@@ -35,6 +35,7 @@ _NVTX_IS_NEWER = (
     "(nvtx 0.2.12 and later record nothing under nsys 2023.4.4)"
 )
 _MEND_SOMETIMES = "name submodules that run in each image (docs/own-methods.md, `submodules`), or "
+_MEND_COLD = "have one warm-up image at least, which shows what runs between submodules, or "
 _MEND_ENDING = "have the method not end its process (os._exit, a signal), then "
 _MEND_NVTX = "pin nvtx==0.2.11 or install a newer nsys-cli, then "
 
@@ -166,10 +167,10 @@ def check_ranges(of_run: RunWork) -> None:
     said = f"; nsys says: {said}" if said else ""
     cause, mend = (_CUT_SHORT, "") if len(of_run.ranges) else (_NVTX_IS_NEWER, _MEND_NVTX)
     counts = Counter(path for _, path in in_images)
-    if images == run.measured_images and len(counts) == len(paths):  # in some images each
-        fewest, count = min(counts.items(), key=lambda one: one[1])
-        cause += f", or the method runs {fewest} in {count} of {images} images only"
-        mend = _MEND_SOMETIMES
+    if images == run.measured_images and set(paths) <= set(of_run.path):  # each in some images
+        fewest = min(paths, key=counts.__getitem__)
+        cause += f", or the method runs {fewest} in {counts[fewest]} of {images} images only"
+        mend = f"{'' if run.warmup_images else _MEND_COLD}{_MEND_SOMETIMES}"
     what = (
         f"the profile holds {found} of {expected} submodule ranges and {images} of "
         f"{run.measured_images} images that run.json says were measured; {cause}{said}"

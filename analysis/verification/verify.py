@@ -16,6 +16,7 @@ from typing import Any
 from adscale.damage import damage
 from adscale.errors import ResultsError
 from adscale.files import read_record
+from adscale.names import MADE_OF_PROFILE
 from adscale.request import RunRequest
 from adscale.resolution import Resolution
 from adscale.run_record import RunRecord
@@ -34,7 +35,6 @@ from .folders import (
 
 KEPT_UNTIL = "the next measurement of this run removes it"
 COPY_OR_RUN = "copy it again, or measure the run again"
-ATTRIBUTED = ("ranges.parquet", "kernels.parquet")
 """Files that attribution makes of a profile."""
 
 ATTRIBUTE = "start the study again"
@@ -54,7 +54,7 @@ def check_files(run: RecordedRun) -> Iterator[Finding]:
     """Find files beside a record that are missing or damaged."""
     folder = run.folder
     yield from _profile(folder)
-    for name in ATTRIBUTED:
+    for name in MADE_OF_PROFILE:
         table = folder.path / name
         if not table.is_file():
             yield Finding(folder.place, f"holds no {name}: it is not attributed", ATTRIBUTE)

@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from adscale.command_line import Switch
+from adscale.command_line import Switch, flag, refuse_idle
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
+from adscale.engines import check_machine, device_problem
 from adscale.errors import ConfigError, OutputError
 from adscale.failure import end, or_note
 from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
-from adscale.names import record_name
+from adscale.names import ENGINE_FOLDER, record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import (
     MAX_IMAGE_MEGAPIXELS,
@@ -38,7 +39,7 @@ from adscale.request import (
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
-from ..collectors.nsys import Choice, choose
+from ..collectors.nsys import Choice, choose, records_adopted
 from ..launcher import (
     check_container,
     launch,
@@ -46,9 +47,19 @@ from ..launcher import (
 )
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
-from ..study.finished import counted_need, finish, is_measured
+from ..study.finished import RESULTS, counted_need, finish, is_measured
 from ..study.shared_counts import SharedCounts, shared_counts
 from .study import VARIANT_HELP, add_method_arguments, find_method
+
+PRECISION_S = 5.0
+"""Seconds before which a precision ends no run, unless an option says otherwise."""
+
+IDLE_WITHOUT = {
+    "memory_margin": "skip_predicted_out_of_memory",
+    "precision_min_images": "target_precision",
+    "precision_min_s": "target_precision",
+}
+"""Options that say how another is meant."""
 
 CACHE_FOLDER = Path(".snakemake") / "adscale"
 """Where the result of nsys' self-test is kept, below the working directory."""
@@ -127,9 +138,9 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-margin",
         type=float,
-        default=DEFAULT_MARGIN,
+        default=None,
         metavar="SHARE",
-        help="share of the device's memory by which the count must exceed it (%(default)s)",
+        help=f"share of the device's memory by which the count must exceed it ({DEFAULT_MARGIN})",
     )
     parser.add_argument(
         "--keep-going",
@@ -138,6 +149,14 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--again", action="store_true", help="with --plan: also where it is measured as planned"
+    )
+    parser.add_argument(
+        "--study",
+        type=int,
+        default=None,
+        metavar="PID",
+        help="with --request: the process of the study; measuring processes may be forked from one "
+        "that ends with it (docs/running.md)",
     )
 
 
@@ -159,16 +178,16 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision-min-images",
         type=int,
-        default=PRECISION_IMAGES,
+        default=None,
         metavar="N",
-        help="but not before so many images (default: %(default)s)",
+        help=f"but not before so many images (default: {PRECISION_IMAGES})",
     )
     parser.add_argument(
         "--precision-min-s",
         type=float,
-        default=5.0,
+        default=None,
         metavar="S",
-        help="nor before so many seconds (default: %(default)g)",
+        help=f"nor before so many seconds (default: {PRECISION_S:g})",
     )
     parser.add_argument(
         "--latency",
@@ -182,12 +201,13 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
-    for option in ("plan", "keep_going", "again"):
+    for option in ("plan", "keep_going", "again", "study"):
         if getattr(args, option):
             what = "is for a run of a study"
-            raise ConfigError(
-                f"--{option.replace('_', '-')}", what, "leave it out, or add --request"
-            )
+            raise ConfigError(flag(option), what, "leave it out, or add --request")
+    refuse_idle(args, IDLE_WITHOUT)
+    if args.nsys is not None and args.collector == "embedded":
+        raise ConfigError("--nsys", "is for another collector", "leave it out, or --collector")
     choice = choose(args.collector, args.nsys, CACHE_FOLDER)
     requests = [_request(args, "nsys" if choice.nsys else "embedded")]
     if args.latency:
@@ -253,10 +273,17 @@ def _launch(
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
+    study: int | None = args.study
+    if study and choice and choice.nsys and not records_adopted(choice.nsys, CACHE_FOLDER):
+        study = None
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted, shared)
+        engines = None if args.plan is None else RESULTS / ENGINE_FOLDER
+        launch(
+            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared, engines,
+            study,
+        )  # fmt: skip
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 
@@ -298,7 +325,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Options that a study switches without measuring anything again: they are in no digest."""
     options: dict[str, Any] = {}
     if args.skip_predicted_out_of_memory:
-        options["skip_margin"] = _margin(args.memory_margin)
+        options["skip_margin"] = _margin(_given(args.memory_margin, DEFAULT_MARGIN))
     if args.foreign_processes is not None:
         options["foreign_processes"] = args.foreign_processes
     return options
@@ -309,6 +336,10 @@ def _choice(request: RunRequest, nsys: str | None) -> Choice | None:
     return None if request.collector == "none" else choose(request.collector, nsys, CACHE_FOLDER)
 
 
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
 def _margin(share: float) -> float:
     if not 0 <= share < math.inf:
         raise ConfigError("--memory-margin", f"{share:g} cannot be used", "expected: at least 0")
@@ -317,7 +348,9 @@ def _margin(share: float) -> float:
 
 def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     label, spec, settings = find_method(args)
-    parse_variant(args.variant, spec, where="--variant")
+    if not settings.get("normal_images"):  # of which they hold, too
+        refuse_idle(args, dict.fromkeys(("bit_depth", "bayer", "page"), "images"))
+    variant = parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
@@ -326,10 +359,13 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         what = f"{least} image tells no precision, which --target-precision asks for"
         raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     device_type = detect_device_type() if args.device_type == "auto" else args.device_type
+    problem = None if variant.is_plain else device_problem(variant, device_type)
+    if problem is not None:
+        raise ConfigError("--variant", *problem)
+    check_machine(variant, where="--variant")
     for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
         if getattr(args, option) is not None:
-            where = f"--{option.replace('_', '-')}"
-            raise ConfigError(where, "is for a GPU, and a CPU is measured", "leave it out")
+            raise ConfigError(flag(option), "is for a GPU, and a CPU is measured", "leave it out")
     data = {
         "device": args.device,
         "device_type": device_type,
@@ -349,8 +385,8 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
             "min_images": least,
             "time_budget_s": args.time_budget_s or None,
             "target_precision": args.target_precision,
-            "precision_min_images": args.precision_min_images,
-            "precision_min_s": args.precision_min_s,
+            "precision_min_images": _given(args.precision_min_images, PRECISION_IMAGES),
+            "precision_min_s": _given(args.precision_min_s, PRECISION_S),
         },
         "execution": {
             "cudnn_benchmark": args.cudnn_benchmark,

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
+from adscale.methods.spec import Complexity, NoSettings, Part, ResolutionProblem
 from adscale.resolution import Resolution
 
 from ..annotation import EMPTY, Annotate, empty_range_ns
@@ -53,6 +53,9 @@ class Method(nn.Module, ABC):
     growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
+    parts: ClassVar[Mapping[str, Part]] = {}
+    """Networks by their submodule, which other engines can compute, and torch in other precisions;
+    without them there are none of these variants."""
     takes_batches: ClassVar[bool] = False
     """Whether ``infer`` takes several images at once, and tells of each what it tells of it alone;
     else there are no variants with batches."""
@@ -128,6 +131,9 @@ class Method(nn.Module, ABC):
                 (N, 3, height, width), where the method ``takes_batches``.
             annotate: opens a range. Every operation happens inside exactly one submodule's range.
         """
+
+    def begin_measuring(self) -> None:
+        """The images so far were to warm up: what has run in these only is in no measured one."""
 
     def empty_range_ns(self, annotate: Annotate) -> float:
         """Time in ns of a range without anything in it, opened as ``infer`` opens them.

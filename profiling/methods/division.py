@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -103,10 +104,13 @@ class Division:
         self._annotate: Annotate | None = None
         self._gap: AbstractContextManager[object] | None = None
         self._open: list[tuple[str, AbstractContextManager[object]]] = []
+        self._thread = get_ident()
+        self._elsewhere: dict[str, None] = {}
         self._opened: list[int] = []
         """How many ranges each call that is watched has opened, the innermost last."""
         self._times: dict[nn.Module, int] = {}
         self._called: dict[str, None] = {}
+        self._called_before: dict[str, None] = {}
         self._inner: dict[_Chain, None] = {}
         self._chains: dict[nn.Module, _Chain] = {}
         self._paths: dict[nn.Module, str] = {}
@@ -140,10 +144,25 @@ class Division:
             if (reason := indivisible(module)) is not None
         }
 
+    def forget(self) -> None:
+        """Has ``submodules`` and ``inner_ranges`` tell what is opened from now on."""
+        self._called_before, self._called, self._inner = self._called, {}, {}
+
+    @property
+    def warmed_up(self) -> tuple[str, ...]:
+        """The submodules that were opened before ``forget`` only."""
+        return tuple(name for name in self._called_before if name not in self._called)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Modules that were called in another thread than the network: ranges are of one thread."""
+        return tuple(self._elsewhere)
+
     @property
     def never_opened(self) -> tuple[str, ...]:
         """The modules with ranges inside of submodules that were not called so far."""
-        return tuple(sorted({chain[-1] for chain in self._asked - self._inner.keys()}))
+        lacking = {chain[-1] for chain in self._asked - self._inner.keys()}
+        return tuple(sorted(lacking - self._elsewhere.keys()))
 
     def __call__(self, annotate: Annotate, *inputs: Any) -> Any:
         """Calls the network.
@@ -156,6 +175,7 @@ class Division:
             with annotate(self.whole):
                 return _read(self._network(*inputs))
         self._annotate = annotate
+        self._thread = get_ident()
         is_first = not self._first.is_over
         try:
             self._times.clear()
@@ -170,6 +190,9 @@ class Division:
 
     def before(self, module: nn.Module) -> None:
         """See ``Watcher``."""
+        if get_ident() != self._thread:
+            self._elsewhere.setdefault(self._paths[module])
+            return
         is_outer = not self._opened
         opened = 0
         if self._annotate is not None:
@@ -198,6 +221,8 @@ class Division:
     def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
         """See ``Watcher``."""
         del output, failed
+        if get_ident() != self._thread:
+            return
         for _ in range(self._opened.pop() if self._opened else 0):
             _, opened = self._open.pop()
             opened.__exit__(None, None, None)

@@ -119,9 +119,13 @@ class ModuleMethod(Method):
 
     @property
     def inner_ranges(self) -> tuple[tuple[str, ...], ...]:  # type: ignore[override]
-        """See ``Method``; those of modules that are never called are told."""
+        """See ``Method``; modules that have none, though they might, are told."""
+        for name in self._division.warmed_up:
+            tell(f"{name!r} runs in warm-up images only: it is no submodule")
         for name in self._division.never_opened:
             tell(f"{name!r} has no range: it was never called")
+        if elsewhere := self._division.elsewhere:
+            tell(f"{', '.join(map(repr, elsewhere))}: no ranges, called in threads of the method's")
         return self._division.inner_ranges
 
     @classmethod
@@ -147,6 +151,10 @@ class ModuleMethod(Method):
         if settings.get("weights"):
             load_weights(network, Path(settings["weights"]))
         return cls(network, resolution, **arguments.given_depth)
+
+    def begin_measuring(self) -> None:
+        """See ``Method``; a network may call a child once and keep what it has returned."""
+        self._division.forget()
 
     def prepare(self, image: Image) -> torch.Tensor:
         """Fits to the resolution (bilinear, antialiased) and normalises with ImageNet's statistics.

@@ -59,6 +59,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
         complexity=_checked_complexity(cls, spec),
         implementations=tuple(cls.implementations),
         precisions=tuple(cls.precisions),
+        parts=cls.parts,
         takes_batches=bool(cls.takes_batches),
         settings=_checked_settings(cls, spec),
         resolution_problem=cls.resolution_problem,

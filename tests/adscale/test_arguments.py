@@ -73,6 +73,13 @@ RUN = "run --method efficientad --resolution 256 --device-type cpu --collector e
         (profiling, f"{RUN} --keep-going", "--keep-going: is for a run of a study"),
         (profiling, f"{RUN} --plan p", "--plan: is for a run of a study"),
         (profiling, "memory --method m --resolution 8 --keep-going", "--keep-going: goes with"),
+        (profiling, f"{RUN} --memory-margin 1", "goes with --skip-predicted-out-of-memory, and"),
+        (profiling, f"{RUN} --precision-min-s 1", "goes with --target-precision, and does nothing"),
+        (profiling, f"{RUN} --bayer rggb", "--bayer: goes with --images, and does nothing"),
+        (profiling, f"{RUN} --nsys n", "--nsys: is for another collector"),
+        (profiling, "plan -o parts", "-o: goes with --split, and does nothing"),
+        (analysis, "compare a b --style {}", "--style: goes with --figure, and does nothing"),
+        (analysis, "claims layers m --tflops 4", "--tflops: is of flops, not of layers"),
         (analysis, "attribute p --keep-going", "--keep-going: "),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from analysis.nsys.reading import read_profile
 from analysis.profiles.work import MOST_OPEN
 from tests.analysis.reference import PUSH_POP, TABLES, Call, Events, Operation, Range
 from tests.gpu_profiles import MAIN_THREAD, GpuRun, ProfileWriter, record, write_run_json
+from tests.no_locks import NEEDS_COMPILER, without_locks
 
 Analysis = Callable[..., tuple[int, str, str]]
 RUN = GpuRun("M", 256, ("teacher",), lambda name, image: 4000, "d", "reference-fp32", 1, 2)
@@ -339,32 +339,12 @@ def test_one_kernel_name_with_two_ids_is_one_row(analysis: Analysis, tmp_path: P
     assert (row["kernel"], row["kernels"], row["share"]) == ("gemm", 2, 1.0)
 
 
-NO_LOCKS = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#define REPLACE(name) \
-  int name(int file, int command, ...) { \
-    va_list rest; va_start(rest, command); void *argument = va_arg(rest, void *); va_end(rest); \
-    if (command == F_GETLK || command == F_SETLK || command == F_SETLKW) { \
-      errno = PROBLEM; return -1; } \
-    int (*real)(int, int, ...) = dlsym(RTLD_NEXT, #name); return real(file, command, argument); }
-REPLACE(fcntl)
-REPLACE(fcntl64)
-"""
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+@NEEDS_COMPILER
 @pytest.mark.parametrize("problem", ["ENOSYS", "ENOLCK"])
 def test_a_file_system_without_locks(tmp_path: Path, problem: str) -> None:
     path = small(tmp_path / "p.sqlite")
-    library = tmp_path / "locks.so"
-    command = ["cc", "-shared", "-fPIC", f"-DPROBLEM={problem}", "-x", "c", "-", "-o", str(library)]
-    subprocess.run([*command, "-ldl"], input=NO_LOCKS, text=True, check=True)
     command = [sys.executable, "-m", "analysis", "attribute", str(path)]
-    without = {"LD_PRELOAD": str(library), "PATH": "/usr/bin:/bin"}
+    without = without_locks(tmp_path, problem)
     done = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 of 1 kernels were launched inside ranges" in done.stdout

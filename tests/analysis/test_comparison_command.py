@@ -71,6 +71,21 @@ def test_two_of_one_folder(tmp_path: Path, analysis: Command, label: str) -> Non
     assert "the same fingerprint" in out
 
 
+def test_latencies_of_batches_of_two_sizes_are_told_apart(
+    tmp_path: Path, analysis: Command
+) -> None:
+    """One is of a whole batch, the other of an image: as times of an image, they are no ratio."""
+    names = ("reference-fp32", "reference-fp32-b8")
+    parts = [Measured(clocks=("busy", "latency"), row={"variant": name}) for name in names]
+    both = pd.concat([part.runtime(seed) for seed, part in enumerate(parts)])
+    write_csv(both, tmp_path / "tables" / "runtime.csv")
+    write_csv(runs_table(both), tmp_path / "tables" / "runs.csv")
+    words = "By the clock latency a time is of all images of a batch: of 1 in A, of 8 in B"
+    assert words in analysis("compare", tmp_path, "--variant", *names)[1]
+    without = analysis("compare", tmp_path, "--variant", *names, "--clock", "busy")[1]
+    assert "all images of a batch" not in without
+
+
 def test_without_its_runs_no_fingerprint_is_claimed(tmp_path: Path, analysis: Command) -> None:
     folder = Measured().write(tmp_path / "results")
     write_csv(runs_table(Measured().runtime(1)).head(0), folder / "tables" / "runs.csv")

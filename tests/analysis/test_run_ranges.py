@@ -171,7 +171,28 @@ def test_one_submodule_range_too_few(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="9 of 10 submodule ranges and 5 of 5 images") as told:
         ranges_of(store(tmp_path, writer))
     assert "or the method runs image/student in 4 of 5 images only" in str(told.value)
-    assert "name submodules that run in each image" in str(told.value)
+    assert "; name submodules that run in each image" in str(told.value)
+
+
+def test_a_submodule_that_ran_while_warming_up_only(tmp_path: Path) -> None:
+    writer = record(RUN)
+    student = writer.string_id("student")
+    rows = writer.rows["NVTX_EVENTS"]
+    measured = [row for row in rows if row["textId"] == student][RUN.warmup_images :]
+    rows[:] = [row for row in rows if row not in measured]
+    with pytest.raises(ProfileError) as told:
+        ranges_of(store(tmp_path, writer))
+    assert "or the method runs image/student in 0 of 5 images only; name submo" in str(told.value)
+
+
+def test_where_no_image_warmed_up_the_first_has_nothing_between_submodules(tmp_path: Path) -> None:
+    run = replace(RUN, submodules=("teacher", "between submodules"), warmup_images=0)
+    writer = record(run)
+    between = writer.string_id("between submodules")
+    rows = writer.rows["NVTX_EVENTS"]
+    rows.remove(next(row for row in rows if row["textId"] == between))
+    with pytest.raises(ProfileError, match="have one warm-up image at least, which shows what"):
+        ranges_of(store(tmp_path, writer, run))
 
 
 def test_more_images_than_run_json_says(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_name_without_csv(tmp_path: Path) -> None:
 
 
 def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="No such file"):
+    with pytest.raises(ResultsError, match=r"No such file.*; name .*`make study` makes them"):
         read_csv(tmp_path / "t.csv", SCHEMA)
     (tmp_path / "t.csv").write_text("name,count\na,1\n")
     with pytest.raises(ResultsError, match="has no column mean_ms"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import nn
@@ -271,4 +272,34 @@ class NamedAsOurs(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = getattr(self, "between submodules")(image) * 2
+        return result
+
+
+class Branches(nn.Module):
+    """Runs two of its children in threads of its own, at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 4, 1), nn.Sequential(nn.Conv2d(3, 4, 1))
+        self.head = nn.Conv2d(8, 1, 1)
+        self.threads = ThreadPoolExecutor(2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        parts = self.threads.map(lambda branch: branch(image), (self.left, self.right))
+        result: torch.Tensor = self.head(torch.cat([*parts], 1))
+        return result
+
+
+class Once(nn.Module):
+    """Keeps what a child has returned, and never calls it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places, self.head = nn.Sequential(nn.Conv2d(3, 3, 1)), nn.Conv2d(3, 1, 1)
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if self.kept is None:
+            self.kept = self.places(torch.zeros_like(image))
+        result: torch.Tensor = self.head(image + self.kept)
         return result

@@ -118,6 +118,13 @@ class WithoutBatchAxis(BlurDistance):
         return super().prepare(image)[0]
 
 
+class WithoutDetection(BlurDistance):
+    """Returns what a network would."""
+
+    def infer(self, image: torch.Tensor, annotate: Any) -> Any:
+        return super().infer(image, annotate).anomaly_map
+
+
 def measured(
     target: str, variant: str = "reference-fp32-b3", **changes: Any
 ) -> tuple[RunRecord, list[str]]:
@@ -177,10 +184,11 @@ def test_a_batch_goes_on_with_the_images_behind_the_one_before() -> None:
     ("name", "words"),
     [
         ("FirstOnly", r"FirstOnly: infer returns shape \(1, 1, 32, 32\) for 3 images"),
+        ("WithoutDetection", "WithoutDetection: infer returns a Tensor, and not a Detection"),
         ("WithoutBatchAxis", r"WithoutBatchAxis: prepare returns shape \(3, 32, 32\) for an image"),
     ],
 )
-def test_a_method_that_loses_images_of_a_batch_is_no_measurement(name: str, words: str) -> None:
+def test_a_method_that_returns_something_else_is_no_measurement(name: str, words: str) -> None:
     with pytest.raises(MethodError, match=words):
         measured(f"{__name__}:{name}")
 

@@ -73,6 +73,9 @@ def test_command_line(tmp_path: Path, checkout_environment: dict[str, str]) -> N
     assert [(part["devices"][0]["name"], *part["methods"]) for part in parts] == [
         ("d0", "A"), ("d0", "B"), ("d1", "A"), ("d1", "B"),
     ]  # fmt: skip
+    again = call("--split", "4", "-o", "parts")
+    assert again.stdout.splitlines() == ["parts/part-01.yaml: 4 runs", "parts/part-02.yaml: 4 runs"]
+    assert "parts holds part-03.yaml, part-04.yaml as well, which this call has not" in again.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--split", "0", "-o", "parts"], ["--split", "3"]])

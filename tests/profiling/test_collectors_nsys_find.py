@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from profiling.collectors.nsys import (
     profile_command,
     profile_environment,
 )
+from tests.no_locks import NEEDS_COMPILER, without_locks
 
 
 def program(path: Path, body: str = "exit 0") -> Path:
@@ -123,3 +128,32 @@ def test_export_overwrites() -> None:
     assert line[:2] == ["nsys", "export"]
     assert "--force-overwrite=true" in line
     assert line[-2:] == ["--output=a.sqlite", "a.nsys-rep"]
+
+
+EXPORT = """
+import sys
+from pathlib import Path
+from profiling.collectors.nsys import export_report
+export_report(*map(Path, sys.argv[1:]))
+"""
+
+
+@NEEDS_COMPILER
+def test_an_export_keeps_no_environment_also_where_a_file_system_has_no_locks(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    """SQLite refuses to write there, and what it would overwrite is somebody's password."""
+    made, output = tmp_path / "of nsys", tmp_path / "a #1?.sqlite"
+    with closing(sqlite3.connect(made)) as database, database:
+        database.execute("CREATE TABLE StringIds (id INTEGER PRIMARY KEY, value TEXT)")
+        values = [("HOME=/\0PASSWORD=hunter2\0",), ("image",)]
+        database.executemany("INSERT INTO StringIds (value) VALUES (?)", values)
+    nsys = program(tmp_path / "nsys", f"cp '{made}' '{output}'")
+    subprocess.run(
+        [sys.executable, "-c", EXPORT, str(nsys), str(tmp_path / "report"), str(output)],
+        env={**checkout_environment, **without_locks(tmp_path)}, check=True,
+    )  # fmt: skip
+    assert b"hunter2" not in output.read_bytes()
+    with closing(sqlite3.connect(output)) as database:
+        found = database.execute("SELECT value FROM StringIds").fetchall()
+    assert found == [("",), ("image",)]

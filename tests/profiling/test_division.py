@@ -16,7 +16,7 @@ from profiling.annotation import NvtxAnnotator, no_range
 from profiling.methods.arguments import tell
 from profiling.methods.foreign import ModuleMethod, method_around
 from tests.profiling import networks
-from tests.profiling.odd_networks import NamedAsOurs
+from tests.profiling.odd_networks import Branches, NamedAsOurs, Once
 from tests.profiling.tensors import random_image, recorded_ranges
 
 SIDE_PX = 64
@@ -164,3 +164,38 @@ def test_a_call_that_fails_leaves_nothing_open() -> None:
         assert opened == []
     assert torch.ones(1).add(1).item() == 2, "no mode is left on"
     assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+
+
+def test_children_that_run_in_threads_of_the_network_have_no_range_and_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A range is of one thread; opened in two, it would be closed by whoever ends first."""
+    tell.cache_clear()
+    method = method_around("Branches", Branches).build(
+        {"depth": 2}, resolution=square(SIDE_PX), implementation="reference", seed=0
+    )
+    for _ in range(3):
+        assert ranges_of(method) == [BETWEEN, "head"]
+    assert method.submodules == ("head", BETWEEN)
+    assert method.inner_ranges == ()
+    told = capsys.readouterr().err
+    assert "'left'" in told
+    assert "'right'" in told
+    assert "no ranges, called in threads of the method's" in told
+    assert "never called" not in told
+
+
+def test_a_child_that_runs_while_warming_up_only_is_no_submodule(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell.cache_clear()
+    method = method_around("Once", Once).build(
+        {}, resolution=square(SIDE_PX), implementation="reference", seed=0
+    )
+    assert ranges_of(method, images=1)[0] == "places"
+    assert method.submodules[0] == "places"
+    method.begin_measuring()
+    assert ranges_of(method, images=2) == [BETWEEN, "head"]
+    assert method.submodules == ("head", BETWEEN)
+    assert method.inner_ranges == ()  # told when these are asked for
+    assert "'places' runs in warm-up images only: it is no submodule" in capsys.readouterr().err

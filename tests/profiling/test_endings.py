@@ -73,6 +73,20 @@ def test_a_method_that_ends_the_process_is_told_in_one_line(
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_a_count_that_a_fault_ends_says_by_which_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "memory.json"
+    arguments = [
+        "memory", "--method", f"{NETWORKS}:FaultingAlways", "--label", "A", "--settings", "{}",
+        "--resolution", "32", "--device-type", "cpu", "-o", str(out), "--keep-going",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["profiling", *arguments])
+    assert main(arguments) == 0
+    (refused,) = json.loads(out.read_text())["refused"]
+    assert refused["reason"] == "it ended with signal 11 (SIGSEGV)"
+
+
 def test_what_fails_when_all_is_measured_loses_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

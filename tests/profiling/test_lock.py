@@ -16,6 +16,7 @@ import pytest
 
 from adscale.errors import DeviceError
 from profiling.lock import ENVIRONMENT_VARIABLE, lock_folder, measurement_lock
+from tests.no_locks import NEEDS_COMPILER, without_locks
 
 HOLD = """
 import os, sys, time
@@ -227,3 +228,13 @@ def test_the_folder_is_that_of_the_environment(
         lock_folder()
     monkeypatch.delenv(ENVIRONMENT_VARIABLE)
     assert lock_folder() == Path("/tmp")
+
+
+@NEEDS_COMPILER
+def test_a_folder_without_locks_is_told_with_a_remedy_that_helps(
+    tmp_path: Path, checkout_environment: dict[str, str]
+) -> None:
+    environment = {**checkout_environment, **without_locks(tmp_path)}
+    said = hold(tmp_path, "name", 0, environment).communicate(timeout=60)[1].splitlines()[-1]
+    assert "adscale-cpu.lock: its file system has no locks (Function not implemented); " in said
+    assert said.endswith("name another folder of this machine in ADSCALE_LOCK_FOLDER")

@@ -378,3 +378,11 @@ def test_a_copy_inside_an_operator_is_named_with_its_size() -> None:
     (told,) = (one for one in listed if "adaptive_avg_pool" in one)
     size_mib = FLOAT * 32**2 * 9 * 1024 / 2**20
     assert told == f"a copy of its input in aten::_adaptive_avg_pool2d ({size_mib:.1f} MiB)"
+
+
+def test_what_runs_in_threads_of_the_network_is_named_as_not_counted(device_type: str) -> None:
+    count = counted("tests.profiling.odd_networks:Branches", device_type=device_type)
+    assert count.incomplete is not None
+    for layer in ("left", "right"):
+        assert f"network.{layer}" in count.incomplete
+    assert "compute in other threads" in count.incomplete

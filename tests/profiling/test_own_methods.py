@@ -199,8 +199,20 @@ def test_the_seed_decides_the_weights_of_a_network() -> None:
     [
         ("nowhere_at_all:Class", ["there is no module 'nowhere_at_all'"]),
         ("examples.blur_distance:BlurDistanze", ["defines no BlurDistanze", "mean BlurDistance?"]),
-        ("examples.blur_distance:", ["names no class", "package.module:Class"]),
+        ("examples.blur_distance:", ["names no class", "write examples.blur_distance:Class"]),
+        (":", ["names no class", "write package.module:Class or anomalib:Model"]),
         ("a b:C", ["names no class"]),
+        ("net.Net", ["no method 'net.Net'", "allowed: ddad, ", "of your own: write net:Net"]),
+        ("torchvision.models.resnet18", ["write torchvision.models:resnet18"]),
+        ("examples.small_autoencoder", ["write examples.small_autoencoder:Class"]),
+        ("examples/net.py:Net", ["names no class", "write examples.net:Net"]),
+        ("net.py:Net", ["no module 'net.py'", "write net:Net"]),
+        ("net.py", ["write net:Class"]),
+        ("net:Net()", ["write net:Net"]),
+        ("/a/b/net.py:Net", ["write net:Net, with /a/b in PYTHONPATH"]),
+        ("my-net:Net", ["letters, digits and _ only: rename its file"]),
+        ("anomalib.models.Padim", ["write anomalib:Padim"]),
+        ("patchcor", ["did you mean patchcore?"]),
     ],
 )
 def test_a_wrong_place_ends_in_one_line(target: str, parts: list[str]) -> None:

@@ -25,9 +25,9 @@ from adscale.plan import (
 )
 from adscale.request import RunRequest
 from adscale.resolution import Resolution, sensor_resolution, square
+from analysis import memory_extrapolation
 from analysis.figures.canvas import Style
 from analysis.figures.draw import FIGURES, study_figures
-from analysis.fits import memory_extrapolation
 from analysis.hardware import Hardware
 from tests.analysis.drawings import (
     count_of,
@@ -171,7 +171,7 @@ def test_a_broken_request_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def counted_at(extrapolate_to_px: int, *sensors_mp: float, **entry: Any) -> tuple[int, ...]:
+def counted_at(extrapolate_to_px: int | str, *sensors_mp: float, **entry: Any) -> tuple[int, ...]:
     """The resolutions at which the memory of one method is counted."""
     config = load_config(
         {
@@ -197,6 +197,8 @@ def test_memory_is_counted_at_the_methods_resolutions_the_studys_and_the_largest
     # what the paper's extrapolation is judged by is counted however far is extrapolated
     assert counted_at(1500, **small) == (256, 300, *GRID_PX[1:7], 1500, *GRID_PX[7:])
     assert counted_at(4000, **small) == (256, 300, *GRID_PX[1:], 3072, 3584, 4000)
+    # 5,013,504 pixels lie between the squares of 2239 and 2240 px
+    assert counted_at("2448x2048", **small) == (256, 300, *GRID_PX[1:9], 2240, 2560)
 
 
 def test_memory_is_counted_at_the_next_resolution_that_the_method_supports() -> None:

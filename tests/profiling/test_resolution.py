@@ -22,7 +22,10 @@ from adscale.resolution import Resolution, square
 from profiling.image_reading import decode_as
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
+from profiling.methods.efficientad.method import EfficientAD
 from profiling.methods.loading import load_method_class
+from profiling.methods.patchcore.embedding import closed_form_embedding
+from profiling.methods.patchcore.method import PatchCore
 from profiling.methods.preparation import (
     centre_crop_tensor,
     fitted,
@@ -53,6 +56,15 @@ def test_fewer_pixels_come_first() -> None:
     ordered = [Resolution.of(one) for one in ("256", "320x256", "256x320", "300", "512x384", "512")]
     assert sorted(ordered) == [ordered[0], ordered[2], ordered[1], *ordered[3:]]
     assert all(a.pixels <= b.pixels for a, b in pairwise(sorted(ordered)))
+
+
+@given(SIDES, SIDES)
+def test_the_least_square_has_as_many_pixels_and_no_smaller_one_has(
+    width_px: int, height_px: int
+) -> None:
+    pixels = width_px * height_px
+    side_px = Resolution(width_px, height_px).least_square_px
+    assert (side_px - 1) ** 2 < pixels <= side_px**2
 
 
 def test_a_request_keeps_it_and_reads_those_of_squares_from_before() -> None:
@@ -173,6 +185,104 @@ def test_a_transposed_image_has_the_transposed_map(
     # a cosine near 1 is known to some 1e-7
     tolerance = 2e-5 * float(maps[0].abs().max()) + 5e-7
     torch.testing.assert_close(maps[1].transpose(-1, -2), maps[0], rtol=0, atol=tolerance)
+
+
+def parts_of_a_crop(
+    target: str,
+    given_: dict[str, Any],
+    implementation: str,
+    crop: Resolution,
+    offset: tuple[int, int],
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The features of a crop, and of the image that it is cut from, which is larger by 64 px.
+
+    Args:
+        target: the method.
+        given_: its settings.
+        implementation: of the method.
+        crop: its size.
+        offset: its first row and column in the image.
+    """
+    whole = Resolution(crop.width_px + 64, crop.height_px + 64)
+    image = torch.rand(1, 3, *whole.shape, generator=torch.Generator().manual_seed(2))
+    (top, left), (height, width) = offset, crop.shape
+    cut = image[..., top : top + height, left : left + width].contiguous()
+    spec = get_spec(target)
+    settings = check_settings(spec, given_)
+    found = []
+    for resolution, of_image in ((crop, cut), (whole, image)):
+        method = load_method_class(spec).build(
+            settings, resolution=resolution, implementation=implementation, seed=0
+        )
+        with torch.inference_mode():
+            if isinstance(method, PatchCore):
+                stages = method.stages(of_image)
+                vectors = closed_form_embedding(*stages).reshape(1, *stages[0].shape[-2:], -1)
+                parts = {"middle": vectors[..., :512], "deep": vectors[..., 512:]}
+                found.append({name: one.permute(0, 3, 1, 2) for name, one in parts.items()})
+            else:
+                assert isinstance(method, EfficientAD)
+                teacher = method.teacher_statistics(method.teacher(of_image))
+                found.append({"teacher": teacher, "student": method.student(of_image)})
+    return found[0], found[1]
+
+
+def assert_crop_agrees(
+    of_crop: torch.Tensor, of_whole: torch.Tensor, offset: tuple[int, int], margin: int
+) -> None:
+    """Compares what is at least ``margin`` positions from the crop's border.
+
+    Args:
+        of_crop: features of the crop.
+        of_whole: features of the image.
+        offset: of the crop in the image, in positions.
+        margin: what the zeros beyond the border reach.
+    """
+    rows, columns = of_crop.shape[-2:]
+    (top, left), (of_rows, of_columns) = offset, (rows - margin, columns - margin)
+    assert of_rows > margin, "something is left to compare"
+    assert of_columns > margin, "something is left to compare"
+    inner = of_crop[..., margin:of_rows, margin:of_columns]
+    same = of_whole[..., top + margin : top + of_rows, left + margin : left + of_columns]
+    largest = float(of_whole.abs().max())
+    torch.testing.assert_close(inner, same, rtol=0, atol=1e-5 * largest)
+    other = of_whole[..., top + margin + 1 : top + of_rows + 1, left + margin : left + of_columns]
+    assert (inner - other).abs().max() > 1e-2 * largest, "positions differ"
+
+
+@pytest.mark.parametrize("implementation", ["reference", "optimized"])
+@pytest.mark.parametrize("size", ["S", "M"])
+def test_without_padding_networks_see_of_a_crop_what_they_see_in_the_whole(
+    size: str, implementation: str
+) -> None:
+    """Both poolings have stride 2, and nothing is padded: equal at offsets of multiples of 4."""
+    settings = {"size": size, "padding": False}
+    crop, whole = parts_of_a_crop(
+        "efficientad", settings, implementation, Resolution(300, 256), (8, 52)
+    )
+    for name in ("teacher", "student"):
+        assert_crop_agrees(crop[name], whole[name], (2, 13), 0)
+
+
+@pytest.mark.parametrize("implementation", ["reference", "optimized"])
+@pytest.mark.parametrize(
+    ("stage", "size", "offset", "stride_px", "margin"),
+    [
+        # the second stage sees 91 px, with the neighbourhood 8 more on either side
+        ("middle", "160x144", (16, 48), 8, 7),
+        # the third 811 px: its grid has 16 px, and is brought to that of the second
+        pytest.param("deep", "976x960", (16, 48), 8, 57, marks=pytest.mark.slow),
+    ],
+)
+def test_patches_far_from_the_border_are_those_of_the_whole(
+    stage: str, size: str, offset: tuple[int, int], stride_px: int, margin: int,
+    implementation: str,
+) -> None:  # fmt: skip
+    crop, whole = parts_of_a_crop(
+        "patchcore", {"training_images": 1}, implementation, Resolution.of(size), offset
+    )
+    rows, columns = offset
+    assert_crop_agrees(crop[stage], whole[stage], (rows // stride_px, columns // stride_px), margin)
 
 
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])

@@ -29,6 +29,9 @@ from tests.profiling.running import (
     run,
 )
 
+OF_BEFORE = ("profile.nsys-rep", "ranges.parquet", "kernels.parquet", "notes of the user.txt")
+"""Files of an earlier measurement in the folder of the run, and one that is none of ours."""
+
 
 @pytest.fixture(scope="module")
 def embedded(
@@ -36,6 +39,9 @@ def embedded(
 ) -> Path:
     """The folder of a small run by the embedded collector, and of its latency pass."""
     cwd = tmp_path_factory.mktemp("embedded")
+    (cwd / "run").mkdir()
+    for name in OF_BEFORE:
+        (cwd / "run" / name).touch()
     done = run(
         *SMALL, *FEW_TWICE, "--resolution", "256", "--collector", "embedded", "--out", "run",
         environment={**checkout_environment, "OMP_NUM_THREADS": "1"}, cwd=cwd,
@@ -112,8 +118,9 @@ def test_submodules_cover_the_image(embedded: Path) -> None:
 
 
 def test_nothing_but_the_runs_files_is_left(embedded: Path) -> None:
+    """Another profile, or a table, of the measurement before would be taken for this one's."""
     names = sorted(path.name for path in embedded.iterdir())
-    assert names == ["latency.json", "profile.sqlite", "run.json"]
+    assert names == ["latency.json", "notes of the user.txt", "profile.sqlite", "run.json"]
 
 
 def test_the_latency_pass_is_the_same_run_without_a_profiler(embedded: Path) -> None:

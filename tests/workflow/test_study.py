@@ -18,6 +18,7 @@ import pytest
 
 from analysis.figures.draw import FIGURES
 from tests.analysis.recomputed import disagreements
+from tests.no_locks import NEEDS_COMPILER, without_locks
 from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, TINY, planned, run_study, write_config
 
 pytestmark = pytest.mark.study
@@ -279,6 +280,19 @@ def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     finally:
         holder.kill()
         holder.wait()
+
+
+@NEEDS_COMPILER
+def test_a_folder_without_locks_is_not_taken_for_one_in_which_a_study_runs(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
+    (tmp_path / ".snakemake" / "locks" / "0.input.lock").touch()
+    done = subprocess.run(
+        ["sh", str(CHECKOUT / "workflow/study.sh"), "echo", "snakemake"], cwd=tmp_path,
+        env={**os.environ, **without_locks(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "has no locks; start no second study in it" in done.stderr
+    assert done.stdout == "snakemake\n", "nobody knows whose lock it would take away"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,12 @@ def export_report(nsys: Path, report: Path, output: Path) -> int | None:
     if done.returncode != 0 or not output.is_file():
         remedy = "is it whole, and of this nsys or an older one? Else measure it again"
         raise CollectorError(str(report), f"nsys could not export it ({said})", remedy)
-    _forget_processes(output)
+    try:
+        _forget_processes(output)
+    except sqlite3.Error as error:  # it may hold what is nobody else's business
+        output.unlink()
+        what = f"its texts could not be overwritten ({error})"
+        raise CollectorError(str(output), what, "free the disk, or export to another") from None
     return None
 
 
@@ -109,9 +114,11 @@ def _forget_processes(sqlite: Path) -> None:
     They are of all processes that it could look into when it recorded, see
     ``profiling.seclusion``; none of what we read refers to them.
     """
-    with closing(sqlite3.connect(sqlite)) as database, database:
+    # without locks: nobody else has this file, and some file systems have none
+    uri = f"{sqlite.absolute().as_uri()}?nolock=1"
+    with closing(sqlite3.connect(uri, uri=True)) as database, database:
         database.execute("PRAGMA secure_delete = ON")
-        with suppress(sqlite3.OperationalError):  # a report without any text
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'StringIds'").fetchone():
             database.execute(
                 "UPDATE StringIds SET value = '' "
                 "WHERE instr(value, char(0)) > 0 AND instr(value, '=') > 0"

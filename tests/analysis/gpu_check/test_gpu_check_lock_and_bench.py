@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from analysis.gpu_check import steps
 from analysis.gpu_check.cross_checks import WAITED, junit_check, lock_check, range_checks
 from tests.bench.range_cost import summary
 from tests.gpu_profiles import GpuRun, run_document
@@ -113,3 +116,25 @@ def test_only_skipped_tests_are_no_success(tmp_path: Path) -> None:
     text = "<testsuites><testcase name='a'><skipped/></testcase></testsuites>"
     (tmp_path / "some.xml").write_text(text)
     assert junit_check(tmp_path / "some.xml", None).result == "FAIL"
+
+
+def test_commands_that_a_check_has_started_end_with_it(tmp_path: Path) -> None:
+    """Each is in a session of its own, where Ctrl-C does not reach it."""
+    wait = "import os, time; print(os.getpid(), flush=True); time.sleep(300)"
+    logs = [tmp_path / "one", tmp_path / "other"]
+
+    def interrupt(*_: object) -> None:
+        if all(log.is_file() and log.read_text().strip() for log in logs):
+            raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            steps.run_together([[sys.executable, "-c", wait]] * 2, logs, limit_s=60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
+    for log in logs:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(log.read_text().split()[0]), 0)
