@@ -289,17 +289,39 @@ def diff_rows(diff: Diff, *, every: bool = False) -> list[dict[str, Any]]:
         Rows of `DIFF`; `unknown` has the reasons of what is None.
     """
     with_kernel = bool(diff.keys) and len(diff.keys[0]) > 1
-    tables = {
-        name: {per: changes(diff.a, diff.b, name, per) for per in PER} for name in diff.figures
-    }
+    first = changes(diff.a, diff.b, diff.figures[0], diff.per)
+    columns = {name: _columns(diff, name) for name in diff.figures}
+    changed = {name: diff.changed[name].tolist() for name in diff.figures}
+    counts = (diff.a.has.sum(axis=0).tolist(), diff.b.has.sum(axis=0).tolist())
     found = []
-    for at in moved_first(tables[diff.figures[0]][diff.per]):
-        for name in diff.figures:
-            if every or diff.changed[name][at]:
-                row = _row(diff, name, tables[name], at)
-                if not with_kernel:
-                    del row["kernel"]
-                found.append(row)
+    for at in moved_first(first):
+        path, *kernel = diff.keys[at]
+        names: dict[str, Any] = {"path": path}
+        if with_kernel:
+            names["kernel"] = kernel[0]
+        names["presence"] = diff.presence[at]
+        processes = {"a_processes": counts[0][at], "b_processes": counts[1][at]}
+        found += [
+            _row(diff, name, at, {**names, "figure": name}, columns[name], processes)
+            for name in diff.figures
+            if every or changed[name][at]
+        ]
+    return found
+
+
+def _columns(diff: Diff, figure: str) -> dict[str, tuple[Per, list[float]]]:
+    """The numbers of a figure in all rows, by their names, and what they are divided by."""
+    found: dict[str, tuple[Per, list[float]]] = {}
+    for per in PER:
+        suffix = "" if per == "process" else f"_per_{per}"
+        of = changes(diff.a, diff.b, figure, per)
+        for name, values in (
+            (f"a{suffix}", of.a),
+            (f"b{suffix}", of.b),
+            (f"change{suffix}", of.change),
+            (f"change{suffix}_share", of.share),
+        ):
+            found[name] = per, values.tolist()
     return found
 
 
@@ -309,30 +331,22 @@ def moved_first(of: Changes) -> list[int]:
     return [int(at) for at in np.argsort(-distance, kind="stable")]
 
 
-def _row(diff: Diff, figure: str, tables: dict[Per, Changes], at: int) -> dict[str, Any]:
-    path, *kernel = diff.keys[at]
-    unknown: dict[str, str] = {}
-    row: dict[str, Any] = {
-        "path": path,
-        "kernel": kernel[0] if kernel else None,
-        "presence": diff.presence[at],
-        "figure": figure,
-    }
-    for per in PER:
-        suffix = "" if per == "process" else f"_per_{per}"
-        of = tables[per]
-        own = {
-            f"a{suffix}": of.a[at],
-            f"b{suffix}": of.b[at],
-            f"change{suffix}": of.change[at],
-            f"change{suffix}_share": of.share[at],
-        }
-        for name, value in own.items():
-            row[name] = None if np.isnan(value) else float(value)
-            if row[name] is None:
-                unknown[name] = _why_null(diff, figure, per, at, name)
-    row["a_processes"] = int(diff.a.has[:, at].sum())
-    row["b_processes"] = int(diff.b.has[:, at].sum())
+def _row(
+    diff: Diff,
+    figure: str,
+    at: int,
+    names: dict[str, Any],
+    columns: dict[str, tuple[Per, list[float]]],
+    processes: dict[str, int],
+) -> dict[str, Any]:
+    row, unknown = dict(names), {}
+    for name, (per, values) in columns.items():
+        value = values[at]
+        if value != value:  # NaN
+            row[name], unknown[name] = None, _why_null(diff, figure, per, at, name)
+        else:
+            row[name] = value
+    row |= processes
     row |= _verdict(diff, figure, at)
     why = row["reason"] or NOT_REPEATED
     unknown |= {name: why for name in _OF_VERDICT if row[name] is None}
