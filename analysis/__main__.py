@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from adscale.command_line import Parser, prepare_streams, run_command
 
-from .commands import attribute
+from .commands import attribute, diff
 
 if TYPE_CHECKING:
     from .commands.arguments import Subparsers
 
-OF_PROFILES: Mapping[str, Callable[[Subparsers], None]] = {"attribute": attribute.add_parser}
+OF_PROFILES: Mapping[str, Callable[[Subparsers], None]] = {
+    "attribute": attribute.add_parser,
+    "diff": diff.add_parser,
+}
 """Subcommands that read profiles: for them, the declarations of a study are not imported, which
 takes as long as a small profile."""
 

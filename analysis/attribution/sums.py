@@ -10,7 +10,9 @@ from .nesting import Nesting
 from .slices import running_sum
 
 
-def inclusive_sums(nesting: Nesting, calls: Calls, launch: Integers, values: Int64s) -> Int64s:
+def inside_sums(
+    nesting: Nesting, calls: Calls, launch: Integers, values: Int64s
+) -> tuple[Integers, Int64s]:
     """Sum a number of each operation over every range that encloses its launch.
 
     Args:
@@ -20,11 +22,12 @@ def inclusive_sums(nesting: Nesting, calls: Calls, launch: Integers, values: Int
         values: number of each operation.
 
     Returns:
-        One sum per range.
+        Places of the ranges that have such operations, and the sum of each.
     """
-    sums = np.zeros(len(nesting.order), np.int64)
+    places, sums = [np.empty(0, nesting.order.dtype)], [np.empty(0, np.int64)]
     for launches in launches_of(nesting, calls, launch):
         ranges = inside(nesting, launches)
         until = running_sum(ranges.numbered(values[launches.at]))
-        sums[nesting.order[ranges.place]] = until[ranges.last] - until[ranges.first]
-    return sums
+        places.append(ranges.place)
+        sums.append(until[ranges.last] - until[ranges.first])
+    return np.concatenate(places), np.concatenate(sums)

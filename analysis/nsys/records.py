@@ -170,6 +170,9 @@ class Operations:
         device: number of the GPU; None where it was not asked for, -1 where it is unknown.
         stream: number of the stream, likewise; unique within a process and context.
         context: number of the CUDA context, likewise; unique within a process.
+        size_bytes: bytes that a copy moved or a memset wrote, -1 where unknown; None for other
+            kinds, and where the export has no such column.
+        copy_kind: `copyKind` of a copy, -1 where unknown; None likewise.
     """
 
     start_ns: Int64s
@@ -180,6 +183,8 @@ class Operations:
     device: Coded | None = None
     stream: Coded | None = None
     context: Coded | None = None
+    size_bytes: Integers | None = None
+    copy_kind: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -195,6 +200,8 @@ class Operations:
             None if self.device is None else self.device.select(keep),
             None if self.stream is None else self.stream.select(keep),
             None if self.context is None else self.context.select(keep),
+            None if self.size_bytes is None else self.size_bytes[keep],
+            None if self.copy_kind is None else self.copy_kind.select(keep),
         )
 
 

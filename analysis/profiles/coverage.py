@@ -14,15 +14,9 @@ from ..attribution.attribute import Coverage, coverage_of
 from ..nsys.ranges import MOST_OPEN
 from ..nsys.records import Bools, Forgotten, Int64s, Profile
 from ..numbers import percent
-from .work import (
-    KINDS,
-    NS_PER_MS,
-    SEPARATOR,
-    Kind,
-    ProfileWork,
-    path_names,
-    path_texts,
-)
+from .paths import SEPARATOR, path_names, path_texts
+from .questions import Selection
+from .work import KINDS, NS_PER_MS, Kind, ProfileWork
 
 if TYPE_CHECKING:  # importing pandas or the models of a record takes as long as a small profile
     import pandas as pd
@@ -50,14 +44,17 @@ class ProfileCoverage:
 
     def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
         profile = work.profile
-        self.kinds = {kind: work.kinds[kind].coverage for kind in KINDS}
+        self.kinds = {kind: work.coverage(kind) for kind in KINDS}
+        self.power_problem = ""
+        self.selection = work.selection
+        self.question = {} if work.selection is None else work.selection.question.as_dict()
         self.capture = profile.capture
         self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
         self.cross_thread_ranges = profile.cross_thread_ranges
         self.forgotten_ranges, self.forgotten = profile.forgotten_ranges, profile.forgotten
         self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
         self.nested_otherwise = nested_otherwise(work)
-        depths = work.paths.depths()
+        depths = work.paths.depths()[np.unique(work.paths.code[work.shown])]
         self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
         self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
 
@@ -97,6 +94,8 @@ class ProfileCoverage:
             **others,
             "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
             "nested_otherwise_by_nsys": [one._asdict() for one in self.nested_otherwise],
+            "left_out_by_question": self.selection.left_out if self.selection else {},
+            "partly_in_window": self.selection.partial if self.selection else 0,
             "warnings": self.warnings(),
         }
 
@@ -149,6 +148,8 @@ class ProfileCoverage:
                 f"({graphs.kernel_ns / NS_PER_MS:.3f} ms); their kernels are unknown and not in "
                 "the kernel times; record with --cuda-graph-trace=node to see them."
             )
+        if self.selection is not None:
+            notes += _question_notes(self.selection)
         if self.migrations:
             notes.append(
                 f"{self.migrations} copies were migrations of unified memory "
@@ -162,6 +163,8 @@ class ProfileCoverage:
                 f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
                 f"inside each other, up to {self.deepest}; --depth 0 shows all."
             )
+        if self.power_problem:
+            notes.append(f"The energy of ranges is unknown: {self.power_problem}.")
         if self.nested_otherwise:
             notes.append(_nested_note(self.nested_otherwise))
         return [note for note in notes if note] + self.warnings()
@@ -182,6 +185,20 @@ def _named(forgotten: Sequence[Forgotten]) -> str:
     """The first names, and how many others there are."""
     named = ", ".join(f"{one.ranges} × {one.label or 'without a name'}" for one in forgotten[:3])
     return f"{named} and {len(forgotten) - 3} more names" if len(forgotten) > 3 else named
+
+
+def _question_notes(selection: Selection) -> list[str]:
+    notes = []
+    left_out = [f"{count} {_WORDS[kind]}" for kind, count in selection.left_out.items() if count]
+    if left_out:
+        where = "outside of the window or inside excluded ranges"
+        notes.append(f"Left out, because launched {where}: {', '.join(left_out)}.")
+    if selection.partial:
+        notes.append(
+            f"{selection.partial} ranges lie only partly in the window: their host time is cut to "
+            "it, and they count as calls."
+        )
+    return notes
 
 
 class NestedOtherwise(NamedTuple):

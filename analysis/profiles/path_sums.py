@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..attribution.attribute import Attribution, projected
-from ..nsys.records import Int64s, Integers
+from ..attribution.sums import inside_sums
+from ..nsys.records import Bools, Int64s, Integers, Operations
 from .work import Kind, ProfileWork
 
 OTHER_KINDS: dict[Kind, str] = {"copies": "copy", "memsets": "memset", "graphs": "graph"}
@@ -55,10 +56,25 @@ def path_sums(
         others = work.kinds[kind]
         columns[kind] = summed(group[others.worked], others.found.intervals, groups)
         columns[f"{word}_sum_ns"] = summed(group[others.worked], others.found.total_ns, groups)
+        if kind != "graphs":
+            columns[f"{word}_bytes"] = _bytes(work, kind, group, groups)
     worked, union = projected([work.kinds[kind] for kind in ("kernels", "copies", "memsets")])
     columns["projected_ns"] = summed(group[worked], union.span_ns, groups)
     columns.update(quantiles(own, found.busy_ns, columns["calls"]))
     return columns
+
+
+def shown_sums(
+    work: ProfileWork, group: Integers, groups: int, *, only_worked: bool = False
+) -> Columns:
+    """The same as `path_sums`, of the ranges that a question has left only."""
+    if work.selection is None:
+        return path_sums(work, group, groups, only_worked=only_worked)
+    # ranges without a row are in one group more, which is left out
+    shown = work.shown[work.nesting.order]
+    own = np.where(shown, group, group.dtype.type(groups))
+    columns = path_sums(work, own, groups + 1, only_worked=only_worked)
+    return {name: column[:-1] for name, column in columns.items()}
 
 
 def summed(group: Integers, values: Int64s, groups: int) -> Int64s:
@@ -82,7 +98,6 @@ def summed(group: Integers, values: Int64s, groups: int) -> Int64s:
 
 def _host(work: ProfileWork, group: Integers, groups: int, places: Integers | None) -> Columns:
     """Number, host time and first place of the ranges of each group."""
-    nesting = work.nesting
     number = len(group) if places is None else len(places)
     calls, host_ns = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
     first_place = np.full(groups, len(group), np.int64)
@@ -91,9 +106,31 @@ def _host(work: ProfileWork, group: Integers, groups: int, places: Integers | No
         at = np.arange(first, last) if places is None else places[first:last]
         own = group[at]
         calls += np.bincount(own, minlength=groups)
-        host_ns += summed(own, nesting.end_ns(at) - nesting.start_ns[at], groups)
+        host_ns += summed(own, work.host_ns(at), groups)
         first_place[own[::-1]] = at[::-1]  # of one group the first one is written last
     return {"calls": calls, "host_ns": host_ns, "first": first_place}
+
+
+def _bytes(work: ProfileWork, kind: Kind, group: Integers, groups: int) -> npt.NDArray[Any]:
+    """Bytes that the operations in ranges of each group moved; NaN where one does not say."""
+    operations, launch = work.kinds[kind].operations, work.kinds[kind].launch
+    sizes, is_known = sizes_of(operations)
+    place, sums = inside_sums(work.nesting, work.profile.calls, launch, sizes)
+    total = summed(group[place], sums, groups)
+    if is_known.all():
+        return total
+    unknown = (~is_known).astype(np.int64)
+    place, sums = inside_sums(work.nesting, work.profile.calls, launch, unknown)
+    return np.where(summed(group[place], sums, groups) > 0, np.nan, total)
+
+
+def sizes_of(operations: Operations) -> tuple[Int64s, Bools]:
+    """Bytes of each operation, 0 where they are unknown; and whether they are known."""
+    if operations.size_bytes is None:
+        none = np.zeros(len(operations), np.int64)
+        return none, none.astype(np.bool_)
+    sizes = operations.size_bytes.astype(np.int64)
+    return np.maximum(sizes, 0), sizes >= 0
 
 
 def _exclusive(kernels: Attribution, group: Integers, groups: int) -> Int64s:

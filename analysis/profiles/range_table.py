@@ -20,8 +20,9 @@ from ..nsys.records import (
     factorized,
     strings,
 )
-from .path_sums import Columns, path_sums
-from .work import NS_PER_MS, By, ProfileWork, path_texts, thread_labels, work_by
+from .path_sums import Columns, shown_sums
+from .paths import path_texts
+from .work import NS_PER_MS, By, ProfileWork, thread_labels, work_by
 
 if TYPE_CHECKING:  # importing the models of a record, or pandas, takes as long as a small profile
     import pandas as pd
@@ -46,8 +47,10 @@ PROFILE_COLUMNS: Schema = {
     "call_busy_max_ms": "Float64",
     "copies": "Int64",
     "copy_sum_ms": "Float64",
+    "copy_bytes": "Int64",
     "memsets": "Int64",
     "memset_sum_ms": "Float64",
+    "memset_bytes": "Int64",
     "graphs": "Int64",
     "graph_sum_ms": "Float64",
     "projected_ms": "Float64",
@@ -77,7 +80,7 @@ launched inside: `kernels` (their number), `kernel_sum_ms` (sum of durations), `
 the union), `span_ms` (last end minus first start; null without kernels). The four are null on a CPU
 device."""
 
-_KERNEL_COLUMNS = (
+KERNEL_FIGURES = (
     "kernels",
     "kernels_per_call",
     "kernel_sum_ms",
@@ -89,6 +92,7 @@ _KERNEL_COLUMNS = (
     "call_busy_p95_ms",
     "call_busy_max_ms",
 )
+"""Columns that are null where the profile does not know its kernels."""
 
 
 class RunRanges(NamedTuple):
@@ -97,7 +101,7 @@ class RunRanges(NamedTuple):
     Attributes:
         table: rows of `RANGE_COLUMNS`, in the order of their starts.
         coverage: None on a CPU device.
-        kernels: rows of `analysis.profiles.kernel_table.RUN_KERNEL_COLUMNS`.
+        kernels: rows of `analysis.profiles.kernel_table.RUNKERNEL_FIGURES`.
     """
 
     table: pd.DataFrame
@@ -132,7 +136,7 @@ def profile_rows(work: ProfileWork, by: By | None = None, levels: int | None = N
     elif by:
         columns, values = _by_value(work, by)
     else:
-        columns, values = path_sums(work, _path_codes(work), len(work.paths.parent)), None
+        columns, values = shown_sums(work, _path_codes(work), len(work.paths.parent)), None
         columns["path"] = np.arange(len(work.paths.parent))
     keep = columns["calls"] > 0
     if levels is not None:
@@ -165,7 +169,7 @@ def _by_value(work: ProfileWork, by: By) -> tuple[Columns, Strings]:
     label = labels.select(work.nesting.order)
     number = max(len(label.distinct), 1)
     group, found = factorized(_path_codes(work).astype(np.int64) * number + label.code)
-    columns = path_sums(work, group, len(found))
+    columns = shown_sums(work, group, len(found))
     columns["path"] = found // number
     return columns, label.distinct[found % number]
 
@@ -175,13 +179,13 @@ def _by_stream(work: ProfileWork, by: Literal["device", "stream"]) -> tuple[Colu
     path, paths = _path_codes(work), len(work.paths.parent)
     parts, names = [], []
     for name, part in work_by(work, by).items():
-        columns = path_sums(part, path, paths, only_worked=True)
+        columns = shown_sums(part, path, paths, only_worked=True)
         columns["path"] = np.arange(paths)
         at = np.flatnonzero(columns["calls"])
         parts.append({name: column[at] for name, column in columns.items()})
         names += [name] * len(at)
     if not parts:
-        columns = path_sums(work, path, paths, only_worked=True)
+        columns = shown_sums(work, path, paths, only_worked=True)
         columns["path"] = np.arange(paths)
         return {name: column[:0] for name, column in columns.items()}, strings([])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, strings(
@@ -273,6 +277,6 @@ def _typed(table: pd.DataFrame, schema: Schema, has_kernels: bool) -> pd.DataFra
     table.loc[table["kernels"] == 0, "span_ms"] = np.nan
     table = table[list(schema)].astype(dict(schema))
     if not has_kernels:
-        table[[column for column in _KERNEL_COLUMNS if column in schema]] = pd.NA
+        table[[column for column in KERNEL_FIGURES if column in schema]] = pd.NA
         table = table.astype(dict(schema))
     return table
