@@ -208,22 +208,22 @@ def _of_scores(found: Outputs, expected: Outputs) -> dict[str, Any]:
     if not pairs:
         return {"scores_note": "no scores are kept"}
     ours, theirs = np.array(pairs).T
+    notes = []
     values: dict[str, Any] = {"deviation_images": len(pairs)}
     if theirs.all():
         relative = np.abs(ours - theirs) / np.abs(theirs)
         values["score_deviation_max"] = float(relative.max())
         values["score_deviation_mean"] = float(relative.mean())
     else:
-        values["scores_note"] = f"a score of {BASE} is 0"
+        notes.append(f"a score of {BASE} is 0")
     if len(pairs) < RANKED_IMAGES:
-        values["scores_note"] = (
-            f"no correlation of ranks: {len(pairs)} different images, {RANKED_IMAGES} are needed"
-        )
-        return values
-    correlation = _spearman(ours, theirs)
-    if correlation is None:
-        values["scores_note"] = "no correlation of ranks: all scores of a side are equal"
-    return {**values, "score_rank_correlation": correlation}
+        few = f"{len(pairs)} different images, {RANKED_IMAGES} are needed"
+        notes.append(f"no correlation of ranks: {few}")
+    else:
+        values["score_rank_correlation"] = _spearman(ours, theirs)
+        if values["score_rank_correlation"] is None:
+            notes.append("no correlation of ranks: all scores of a side are equal")
+    return {**values, "scores_note": "; ".join(notes) or None}
 
 
 def _known_pairs(found: Outputs, expected: Outputs) -> Iterator[tuple[float, float]]:

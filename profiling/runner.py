@@ -26,6 +26,7 @@ import dataclasses
 import importlib
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -248,7 +249,13 @@ def _method_error(request: RunRequest, error: Exception) -> MethodError:
     """What the user's code raises, with the place; behind it is only torch, and we."""
     what = f"{one_line(error)} ({error_place(error)})"
     remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
+    if _NEEDS_GRADIENTS.search(what):
+        remedy = "images run in torch's inference mode, without gradients: have it do without"
     return MethodError(request.target, what, remedy)
+
+
+_NEEDS_GRADIENTS = re.compile(r"grad_fn|requires? grad\b|inference tensor", re.IGNORECASE)
+"""What torch says where somebody asks for gradients in inference mode."""
 
 
 def _title(request: RunRequest) -> str:

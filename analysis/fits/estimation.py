@@ -206,8 +206,8 @@ class Scatter(NamedTuple):
         variance: of a relative residual, in units of the relative variances of the points.
         new_variance: relative variance of one more measurement, in the same unit.
         quantile: of Student's t, of the level asked for.
-        discrepancy: relative deviation of the points from all laws beyond what was measured; 0
-            where chance explains it, or nothing was measured.
+        discrepancy: relative deviation of the points from all laws beyond what was measured, or,
+            where nothing was, beyond that from a smooth curve; 0 where chance explains it.
     """
 
     variance: Floats
@@ -230,15 +230,29 @@ def scatter_of(fits: Fits, points: Points) -> Scatter:
     ratio = fits.best(laws, fits.misfit)[1] / spare
     least = np.argmin(np.where([[law in FLEXIBLE] for law in laws], 4, 1) * ratio, axis=0)
     new, chance = np.mean(points.relative_variance, axis=1), np.min(ratio, axis=0)
-    # not a number without measured variances: nothing is beyond it
-    limit = f.ppf(MISFIT_LEVEL, spare[np.argmin(ratio, axis=0), 0], min(known, 1e9))
-    excess = np.where(chance > limit, np.maximum(chance - 1, 0), 0)
+    noise, freedom = (1.0, min(known, 1e9)) if known else _around_a_smooth_curve(points)
+    left, shared = spare[np.argmin(ratio, axis=0), 0], 0 if known else freedom
+    more = np.maximum(left - shared, 1)  # what the curve leaves is in the misfit of a law, too
+    is_beyond = chance * left - noise * shared > noise * more * f.ppf(MISFIT_LEVEL, more, freedom)
+    excess = np.where(is_beyond, np.maximum(chance - noise, 0), 0)
     return Scatter(
         variance=np.maximum(ratio[least, np.arange(len(new))], 1 if known else ROUNDING**2),
         new_variance=new,
         quantile=np.asarray(t.ppf(0.5 + LEVEL / 2, spare[least, 0]), np.float64),
         discrepancy=np.sqrt(excess * new),
     )
+
+
+def _around_a_smooth_curve(points: Points) -> tuple[Floats, int]:
+    """Relative variance around a polynomial of the third degree in logarithms, and its freedom.
+
+    It follows whatever bends slowly: what it leaves is noise, or steps. Numbers that are counted
+    have neither, and are not told apart below the rounding.
+    """
+    powers = np.vander(np.log(points.sizes.side_px / points.sizes.side_px[-1]), 4)
+    left = np.log(points.values) @ (np.eye(len(powers)) - powers @ np.linalg.pinv(powers))
+    freedom = len(powers) - 4
+    return np.maximum(np.sum(left**2, axis=1) / max(freedom, 1), ROUNDING**2), freedom
 
 
 class Weighed(NamedTuple):
@@ -331,8 +345,7 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
     # a law that bends where it likes follows the noise, too: to refute others it pays once more
     doubt = price * [[law in FLEXIBLE] for law in fits.laws]
     # measured from the law chosen, so that it has its whole interval where it won a tie
-    of_chosen = score[chosen, np.arange(len(chosen))]
-    reference = np.maximum(of_chosen, np.min(score + doubt, axis=0))
+    reference = np.maximum(score[chosen, np.arange(len(chosen))], np.min(score + doubt, axis=0))
     budgets = np.minimum(squared + reference - by_case, squared + TIE)
     shares = np.sqrt(np.clip(1 - (score - reference) / squared, 0, 1))
     return Weighed(points, fits.laws, fits, scatter, best, score, chosen, budgets, shares)

@@ -124,9 +124,8 @@ class Growth(NamedTuple):
 
         None where no law was chosen.
         """
-        if self.weighed is None:
-            return None
-        return float(np.sqrt(self.weighed.scatter.variance * self.weighed.scatter.new_variance)[0])
+        of = self.weighed.scatter if self.weighed else None
+        return float(np.sqrt(of.variance * of.new_variance)[0]) if of else None
 
     def curve(self, size: Size, *, beyond_limit: bool = False) -> Curve:
         """Return the predictions at some sizes.
@@ -221,8 +220,7 @@ def _too_few(side_px: Floats, needed: int, what: str) -> str:
     known = len(np.unique(side_px))
     if known >= needed:
         return ""
-    noun = "resolution" if known == len(side_px) else "number"
-    of = "" if known == len(side_px) else " of pixels"
+    noun, of = ("resolution", "") if known == len(side_px) else ("number", " of pixels")
     return f"{known} {noun}{'' if known == 1 else 's'}{of}: {what} needs at least {needed}"
 
 

@@ -128,8 +128,7 @@ ROUNDED_FLOOR = Law("rounded floor, then linear", "√(a + b·n + c·n²)", "abc
 TWO_SLOPES = Law(
     "linear, then steeper", "max(a + b·n, c + d·n)", "abcd", ((0, 0), (0, 1), *_LINE), 2, 1
 )
-_POWERS = tuple((1, power) for power in (0, *POWERS))
-POWER = Law("power of pixels", "a + b·n^p", "abp", _POWERS, 2, 2)
+POWER = Law("power of pixels", "a + b·n^p", "abp", tuple((1, p) for p in (0, *POWERS)), 2, 2)
 
 FLEXIBLE = (TWO_SLOPES, POWER)
 """The laws that bend where they like, and so follow the noise, too."""
@@ -161,11 +160,8 @@ PIXELS_SQUARED = Prior(
 FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
 COUNTED = Prior((LINEAR, QUADRATIC, BORDER), "counted bytes have no floor of launches")
 BY_COMPLEXITY = {
-    "pixels": PIXELS,
-    "pixels_squared": PIXELS_SQUARED,
-    "fixed": FIXED,
-    "unknown": NOTHING_KNOWN,
-}
+    "pixels": PIXELS, "pixels_squared": PIXELS_SQUARED, "fixed": FIXED, "unknown": NOTHING_KNOWN
+}  # fmt: skip
 """Priors by the complexity that a submodule's method declares (`complexity` in `memory.csv`)."""
 
 

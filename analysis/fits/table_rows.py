@@ -80,12 +80,15 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
     if growth.weighed is None or np.isnan(curve.band_high[index]):
         return found
     scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
-    if scatter.discrepancy[0] > 0:
+    if scatter.discrepancy[0] > 0 and growth.weighed.points.degrees_of_freedom:
         found.append(
             f"scatter around the best law is {known(scatter.variance[0] ** 0.5, digits=2)} times "
             "what was measured: resolutions differ by more than repetition, or no law here is the "
             "true one; the band is wider for it"
         )
+    elif scatter.discrepancy[0] > 0:
+        words = f"scatter of {percent(relative, 1)} around the best law, less around a smooth curve"
+        found.append(f"{words}: no law here is the true one; the band is wider for it")
     elif relative > LARGE_SCATTER:
         words = f"scatter of {percent(relative)} around the best law"
         found.append(f"{words}: no law here explains the points")

@@ -113,6 +113,9 @@ def count_memory(
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
             method = _built(spec, unread, resolution, implementation)
+            if not isinstance(method, Method):
+                what = f"{spec.target} is built as a {type(method).__name__}"
+                raise ConfigError("memory", what, "return the method from `build`")
             way = variant if variant is not None and spec.parts else None
             if way is not None and not way.is_plain:
                 cast(method, spec.parts, way)

@@ -150,9 +150,9 @@ def test_the_deviation_stands_beside_the_cost_of_the_whole_image(tmp_path: Path)
     (key, *_) = records
     runtime = runtime_rows({BASE: 12.0, OTHER: 3.0})
     runtime = runtime.assign(device=key[0], method=key[1], resolution=key[3])
-    whole = runtime.assign(role="image", submodule="image")
+    part = runtime.assign(role="submodule", submodule="a")
     table = implementations_table(
-        pd.concat([runtime.assign(role="submodule"), whole]),
+        pd.concat([part, runtime]),
         memory_rows({BASE: 1, OTHER: 1}),
         folders,
     )

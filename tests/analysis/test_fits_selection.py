@@ -106,6 +106,30 @@ def test_a_misfit_beyond_chance_is_a_discrepancy(
         assert scatter.discrepancy[0] ** 2 == pytest.approx((times * limit - 1) * std**2)
 
 
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+def test_a_smooth_curve_that_leaves_far_less_is_a_discrepancy_where_nothing_was_measured(
+    noise: float,
+) -> None:
+    """A law that saturates: a polynomial in logarithms against the laws, by the F distribution."""
+    observed = 2 * G / (1 + G) * (1 + noise * WAVE)
+    found, logarithms = weighed(observed), np.log(SIDES_PX)
+    curve = np.polyval(np.polyfit(logarithms, np.log(observed), 3), logarithms)
+    smooth = np.sum((np.log(observed) - curve) ** 2) / 3
+    freedom = [7 - len(law.symbols) for law in found.laws]
+    least, left = min((one / of, of) for one, of in zip(misfits(found), freedom, strict=True))
+    more = max(left - 3, 1)
+    assert (least * left - 3 * smooth) / more > smooth * f.ppf(MISFIT_LEVEL, more, 3)
+    assert found.scatter.discrepancy[0] ** 2 == pytest.approx(least - smooth)
+
+
+@pytest.mark.parametrize(
+    "listed", [0.1 + 0.9 * G, np.maximum(0.25, G), 0.02 + 0.8 * np.maximum(G, 2 * G - 0.3), G**1.3]
+)
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_no_law_of_the_list_is_beaten_by_a_smooth_curve(listed: Floats, noise: float) -> None:
+    assert weighed(listed * (1 + noise * WAVE)).scatter.discrepancy[0] == 0
+
+
 def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
     observed, sides = (1 + G) * (1 + 0.05 * WAVE), np.array([700.0, 1500.0, 3000.0])
     found = weighed(observed, (LINEAR,), 0.01)

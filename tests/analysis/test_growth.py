@@ -239,6 +239,14 @@ def test_a_scatter_that_leaves_no_law_is_told_where_nothing_was_measured() -> No
     assert not any("no law here explains the points" in one for one in words)
 
 
+def test_a_law_that_saturates_is_told_where_nothing_was_measured() -> None:
+    growth = fit_growth(SIDES_PX, noisy(2 * G / (1 + G)), "ms")
+    words = problems(growth, growth.curve(3000))
+    assert any("less around a smooth curve: no law here is the true one" in one for one in words)
+    straight = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms")
+    assert not any("smooth curve" in one for one in problems(straight, straight.curve(3000)))
+
+
 def test_scatter_beyond_what_was_measured_widens_the_band() -> None:
     """A staircase of waves of blocks: with the same scatter, but taken as its own, it is narrow."""
     waves = list(0.02 + 0.98 * np.ceil(12.8 * G) / 12.8)

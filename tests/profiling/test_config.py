@@ -200,7 +200,7 @@ def test_threads_default_to_the_usable_cpus() -> None:
             ["methods.A.sise", "size"],
         ),
         ({"methods": {"A": {"target": "efficientad", "size": "L"}}}, ["methods.A.size", "S, M"]),
-        ({"variants": ["reference-fp16"]}, ["variants", "reference-fp16", "reference-fp32"]),
+        ({"variants": ["reference-fp64"]}, ["variants", "reference-fp64", "reference-fp32"]),
         ({"processes": 0}, ["processes: 0", "at least 1"]),
         ({"latency": "no"}, ["latency: 'no'", "boolean"]),
         ({"execution": {"cache": "hot"}}, ["execution.cache: 'hot'", "warm, cold"]),

@@ -242,6 +242,33 @@ def test_a_module_that_is_of_no_use_ends_in_one_line(
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("TextForTuple", "has submodules = 'blur'; name each once, as texts in a tuple"),
+        ("Twice", "has submodules = ('blur', 'blur')"),
+        ("Numbers", "has submodules = (1, 2)"),
+        ("ImplementationText", "has implementations = 'reference'"),
+        ("PrecisionText", "has precisions = 'fp32'"),
+        ("Unfinished", "does not define build, infer, prepare"),
+        ("SettingsOfADict", "has settings that are no dataclass of pydantic (TypeError)"),
+        ("SettingsOfAnyClass", "has settings that are no dataclass of pydantic"),
+        ("ProblemAsText", "says 'only multiples of 32' in resolution_problem; return None"),
+        ("BuildsNothing", "is built as a NoneType; return the method from `build`"),
+    ],
+)
+def test_a_class_that_is_not_as_it_should_be_ends_in_one_line(name: str, part: str) -> None:
+    def counted() -> None:
+        spec = resolve(get_spec(f"tests.profiling.odd_methods:{name}"))
+        given = check_settings(spec, {})
+        count_memory(spec, given, resolution=square(32), implementation="reference")
+
+    with pytest.raises(ConfigError) as caught:
+        counted()
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_what_returns_no_network_is_refused() -> None:
     made = method_around("dict", dict)
     with pytest.raises(ConfigError, match=r"returned a dict, not a torch\.nn\.Module"):
