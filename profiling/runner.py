@@ -213,19 +213,19 @@ def _run(
         if engine is not None:  # whatever is still to be compiled is, before anything is timed
             with torch.inference_mode():
                 inference.run(0, no_range)
-        outputs = None if request.collector == "none" else OutputWatch(len(images))
+        watch = None if request.collector == "none" else OutputWatch(len(images))
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
         with Progress(_title(request)) as progress:
             run_phases(
                 request,
-                dataclasses.replace(inference, flush=flush, outputs=outputs),
+                dataclasses.replace(inference, flush=flush, outputs=watch),
                 annotate,
                 machine,
                 progress,
                 outcome,
             )
         submodules = method.submodules
-        outcome.outputs = outputs and outputs.found()
+        outcome.outputs = watch and watch.found()
         outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):

@@ -101,7 +101,7 @@ def _checked_problem(
     cls: type[Method], spec: MethodSpec
 ) -> Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None]:
     def found(settings: Mapping[str, Any], resolution: Resolution) -> ResolutionProblem | None:
-        problem = cls.resolution_problem(settings, resolution)
+        problem: object = cls.resolution_problem(settings, resolution)  # of the user's
         if problem is None or isinstance(problem, ResolutionProblem):
             return problem
         what = f"{spec.target} says {shown(problem)} in resolution_problem"
