@@ -61,7 +61,8 @@ onstart:
         or workflow.dag_settings.forcetargets
     ):
         os.environ[AGAIN] = "1"
-        shell.prefix(PREFIX + 'RUN_OPTIONS="$RUN_OPTIONS --again"; ')
+        again = 'RUN_OPTIONS="$RUN_OPTIONS --again"; COUNT_OPTIONS=--again; '
+        shell.prefix(PREFIX + again)
     print(*STUDY.notes, COLLECTOR.reason, opening_words(PLAN, CACHE), sep="\n")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +23,7 @@ from .devices import (
     study_devices,
     submission_errors,
 )
+from .engines import device_problem
 from .errors import ConfigError, UserError
 from .hardware_list import entry_errors, entry_values, judged_by_default
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
@@ -30,7 +31,7 @@ from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
 from .request import Decoding, Execution, Sampling
 from .resolution import Resolution
-from .variant import NoVariantError, Variant
+from .variant import PRECISIONS, NoVariantError, Variant
 from .yaml_text import read_yaml
 
 PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
@@ -80,6 +81,7 @@ class StudyConfig:
     foreign_processes: Literal["flag", "error"]
     container: str
     environment: tuple[str, ...]
+    deviation_bounds: Mapping[str, float | None]
     extrapolate_to_px: int
     extrapolate_beyond_limit: bool
     skip_margin: float | None
@@ -173,7 +175,7 @@ def _without_cuda(user: Mapping[str, Any], full: ConfigFile) -> tuple[ConfigFile
         The configuration; and what was left out of it, in words.
     """
     left_out = [variant for variant in full.variants if _needs_cuda(variant)]
-    if _least_device(full) == "cuda" or not left_out or "variants" in user:
+    if "cpu" not in _device_types(full) or not left_out or "variants" in user:
         return full, ()
     kept = tuple(variant for variant in full.variants if variant not in left_out)
     note = (
@@ -184,7 +186,7 @@ def _without_cuda(user: Mapping[str, Any], full: ConfigFile) -> tuple[ConfigFile
 
 def _needs_cuda(variant: str) -> bool:
     try:
-        return Variant.of(variant).precision == "tf32"
+        return device_problem(Variant.of(variant), "cpu") is not None
     except NoVariantError:  # which is told with all other faults
         return False
 
@@ -255,19 +257,19 @@ def _variant_errors(
 ) -> Iterator[UserError]:
     for name in variants:
         try:
-            parse_variant(name, spec, where=where)
+            variant = parse_variant(name, spec, where=where)
         except UserError as error:
             yield error
             continue
-        if _needs_cuda(name) and _least_device(study) == "cpu":
-            what = f"{name!r} cannot run on a CPU, TF32 is a format of NVIDIA GPUs"
-            yield ConfigError(where, what, "use fp32, or set device.type: cuda")
+        # every variant is measured on every device
+        for kind in sorted(_device_types(study)):
+            problem = device_problem(variant, kind)
+            if problem is not None:
+                yield ConfigError(where, *problem)
 
 
-def _least_device(study: ConfigFile) -> DeviceType:
-    """``cpu`` where one of the devices is a CPU: every variant is measured on every device."""
-    types = {device_type(entry) for entry in study.devices or [study.device]}
-    return "cpu" if "cpu" in types else "cuda"
+def _device_types(study: ConfigFile) -> set[DeviceType]:
+    return {device_type(entry) for entry in study.devices or [study.device]}
 
 
 def _other_errors(study: ConfigFile) -> Iterator[UserError]:
@@ -281,18 +283,26 @@ def _other_errors(study: ConfigFile) -> Iterator[UserError]:
         what = f"{sampling.min_images} is more than measured_images"
         remedy = f"allowed: 1 to {sampling.measured_images}"
         yield ConfigError("sampling.min_images", what, remedy)
-    if sampling.target_precision is not None and sampling.profiled.min_images < 2:
+    if sampling.target_precision is not None and sampling.min_images < 2:
         what = "1 is too few to tell a precision, which target_precision asks for"
-        if sampling.profiled_share < 1:
-            of_share = f"of {sampling.min_images} the profiled pass takes 1 (profiled_share)"
-            what = f"{of_share}, {what.removeprefix('1 is ')}"
-        least = math.floor(1 / sampling.profiled_share) + 1
-        better = ", better 30" if least < 30 else ""
-        yield ConfigError("sampling.min_images", what, f"expected: at least {least}{better}")
+        yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
+    for name in study.deviation_bounds:
+        if name not in (*PRECISIONS, "pruned") and not _names_variants(name):
+            what = f"{name!r} names no variant"
+            remedy = "expected: a variant, all of it but the implementation, a precision or pruned"
+            yield ConfigError("deviation_bounds", what, remedy)
     yield from device_errors(study)
     yield from (*entry_errors("gpus", study.gpus), *entry_errors("sensors", study.sensors))
     if study.images is not None:
         yield from _folder_errors("images", study.images)
+
+
+def _names_variants(name: str) -> bool:
+    """Whether it is a variant, or all of one but the implementation."""
+    for text in (name, f"reference-{name}"):
+        with suppress(NoVariantError):
+            return bool(Variant.of(text))
+    return False
 
 
 def _folder_errors(key: str, folder: str) -> Iterator[ConfigError]:
@@ -327,6 +337,7 @@ def _study(
         foreign_processes=full.device.foreign_processes,
         container=full.container,
         environment=full.environment,
+        deviation_bounds=dict(full.deviation_bounds),
         extrapolate_to_px=full.extrapolate_to_px.least_square_px,
         extrapolate_beyond_limit=full.extrapolate_beyond_limit,
         skip_margin=full.memory_margin if full.skip_predicted_out_of_memory else None,

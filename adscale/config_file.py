@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from .hardware_list import ListedGpu, ListedSensor
 from .models import CLOSED, OPEN, EachOnce, Finite, Flag, Integer, Name, Positive, Text
+from .names import NOT_DEVICES
 from .request import (
     BAYER,
     BIT_DEPTH,
@@ -34,13 +35,11 @@ DEFAULT_MARGIN = 0.1
 
 Preset = Literal["smoke", "quick", "paper", "adaptive"]
 PLAIN_VARIANT = "reference-fp32"
-TAKEN_NAMES = ("counts", "figures", "logs", "tables")
-"""Folders beside those of the devices."""
 
 
 def _not_taken(name: str) -> str:
-    if name in TAKEN_NAMES:
-        raise PydanticCustomError("taken", f"these names are taken: {', '.join(TAKEN_NAMES)}")
+    if name in NOT_DEVICES:
+        raise PydanticCustomError("taken", f"these names are taken: {', '.join(NOT_DEVICES)}")
     return name
 
 
@@ -61,6 +60,10 @@ Resolutions = Annotated[tuple[Resolution, ...], Field(min_length=1), EachOnce]
 TargetResolutions = Annotated[
     Resolutions, Field(description="Resolutions of all methods of this target.")
 ]
+Bound = Annotated[
+    Annotated[Finite, Field(ge=0)] | None,
+    Field(description="Of that variant; null: none."),
+]
 Variants = Annotated[tuple[str, ...], Field(min_length=1), EachOnce]
 
 
@@ -71,7 +74,7 @@ class Device:
     name: DeviceName = Field(
         default="local",
         description="Your name for it, and the folder of its runs in the results. Letters, digits "
-        "and . _ + - only; not counts, figures, logs or tables.",
+        "and . _ + - only; not counts, engines, figures, logs or tables.",
     )
     type: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto: cuda where an NVIDIA driver is loaded, else cpu."
@@ -195,12 +198,16 @@ class ConfigFile:
     )
     variants: Variants = Field(
         default=(PLAIN_VARIANT,),
-        description="implementation-precision of each method, with -b<N> behind it for batches of "
-        "N images, such as optimized-fp32-b8. Implementations: reference (the "
-        "operations of the authors' code), optimized (the same results, computed as they should "
-        "be). Precisions: fp32 (TF32 off), tf32 (TF32 in convolutions, as torch does by default; "
-        "CUDA devices only: on a CPU a preset's are left out). Methods of your own have "
-        "reference-fp32 unless their entry says otherwise.",
+        description="How each method is computed: implementation-precision[-engine][-options], in "
+        "this order, such as optimized-fp32, optimized-bf16-openvino or optimized-fp32-b8. "
+        "Implementations: reference (the operations of the authors' code), optimized (the same "
+        "results, computed as they should be). Precisions: fp32 (TF32 off), tf32 (TF32 in "
+        "convolutions, as torch does by default; CUDA devices only: on a CPU a preset's are left "
+        "out), fp16, bf16, int8 (by an engine). Engines, for the networks alone: none (eager "
+        "torch), compile, onnxruntime, openvino. Options: channels_last (layout of the networks), "
+        "b<N> (batches of N images). `python -m profiling methods` lists what runs here, "
+        "docs/engines.md has the rest. Methods of your own have reference-fp32 unless their entry "
+        "says otherwise.",
     )
     sampling: Sampling = Field(
         description="How many images a run measures; of a variant with batches, how many batches."
@@ -272,6 +279,14 @@ class ConfigFile:
         default=DEFAULT_MARGIN,
         description="By which share of the device's memory the count must exceed it before a run "
         "is left out; 0.1: more than 1.1 times of it.",
+    )
+    deviation_bounds: Mapping[Text, Bound] = Field(
+        default={},
+        description="How far what a variant finds may be from what reference-fp32 finds, as a "
+        "share of the largest value: by variant (optimized-bf16-openvino), by all of it but the "
+        "implementation (bf16-openvino), or by precision; null: as far as it likes. Default: fp32 "
+        "0.001, tf32, fp16 and bf16 0.03, int8 and pruned null. What is farther off is marked in "
+        "implementations.csv. Nothing is measured again when this is changed.",
     )
     extrapolate_to_px: Resolution = Field(
         default=square(3000),

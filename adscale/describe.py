@@ -101,7 +101,8 @@ def _rows(prefix: str, part: Mapping[str, Any]) -> Iterator[str]:
         for item in (one for kind in kinds for one in _items(kind)):
             yield from _rows(f"{prefix}{key}.<n>.", item)
         if below := labelled(inner):
-            yield f"| `{prefix}{key}.<label>` | {_values([below])} | {_prose(below)} |"
+            of_label = below.get("anyOf", [below])
+            yield f"| `{prefix}{key}.<label>` | {_values(of_label)} | {_prose(below)} |"
             yield from _rows(f"{prefix}{key}.<label>.", below)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from . import engines
 from .config_file import ClusterDevice, ConfigFile, Device
 from .errors import ConfigError, UserError
 
@@ -18,6 +19,9 @@ class RunWildcards(Protocol):
 
     run: str
     """Path of the run below the results, which begins with the device."""
+
+
+DeviceType = engines.DeviceType
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,6 @@ def _gpu_errors(where: str, entry: Device | ClusterDevice) -> Iterator[UserError
         if getattr(entry, key, None) is not None and device_type(entry) == "cpu":
             remedy = f"leave it out, or set {where}.type: cuda"
             yield ConfigError(f"{where}.{key}", f"{what}, but the device is a CPU", remedy)
-
-
-DeviceType = Literal["cpu", "cuda"]
 
 
 def usable_cpus(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -14,18 +14,24 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from .measured_code import FOREIGN, MEASURED, METHODS
+from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS
 from .methods.foreign import installed_version, module_file
 from .methods.spec import MethodSpec
 from .module_code import Import, module_code
+from .variant import Variant
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adscale", "profiling", "analysis")
 
 
-def run_digest(spec: MethodSpec) -> str:
-    """Digest of what the measurement of a method depends on, see ``adscale.measured_code``."""
-    return _with_foreign(_digest(run_modules(spec), ROOT), spec, code_digest)
+def run_digest(spec: MethodSpec, variant: Variant | None = None) -> str:
+    """Digest of what the measurement of a method depends on, see ``adscale.measured_code``.
+
+    Args:
+        spec: of the method.
+        variant: that is measured; None: one in eager torch.
+    """
+    return _with_foreign(_digest(run_modules(spec, variant), ROOT), spec, code_digest)
 
 
 def run_sources(spec: MethodSpec) -> str:
@@ -33,19 +39,27 @@ def run_sources(spec: MethodSpec) -> str:
 
     It tells in whatever Python and place whether the files are those of a plan.
     """
-    ours = _digest(run_modules(spec), ROOT, exact=True)
+    modules = run_modules(spec) | set(
+        listed_modules(name for of in ENGINES.values() for name in of)
+    )
+    ours = _digest(modules, ROOT, exact=True)
     return _with_foreign(ours, spec, source_digest, versions=False)
 
 
-def run_modules(spec: MethodSpec) -> set[str]:
+def run_modules(spec: MethodSpec, variant: Variant | None = None) -> set[str]:
     """The modules of ours that the measurement of a method depends on.
+
+    Args:
+        spec: of the method.
+        variant: that is measured; None: one in eager torch.
 
     Raises:
         KeyError: it is a method of ours that ``METHODS`` does not have.
     """
     own = FOREIGN if spec.foreign else METHODS[spec.target]
     listed = [name for names in MEASURED.values() for name in names]
-    return set(listed_modules([*listed, *own]))
+    engine = () if variant is None or variant.is_plain else ENGINES[variant.engine]
+    return set(listed_modules([*listed, *own, *engine]))
 
 
 def listed_modules(names: Iterable[str], root: Path = ROOT) -> Iterator[str]:

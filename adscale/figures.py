@@ -102,8 +102,8 @@ def _planned_labels(
 ) -> Iterator[Labels]:
     """Labels of the figures of one kind, some of them repeatedly.
 
-    Those of a device are of runs, those of a precision of methods that are measured in both
-    implementations, and all others of counts.
+    Those of a device are of runs, those of a precision of variants that are measured beside their
+    reference, and all others of counts.
     """
     if "device" not in figure.labels:
         for one in counts.values():
@@ -121,5 +121,5 @@ def _planned_labels(
             "device": request.device,
             "method": request.method,
             "variant": str(variant),
-            "precision": variant.way,
+            "precision": variant.comparison,
         }

@@ -19,6 +19,9 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     ),
     "the measuring process": (
         "profiling.launcher",
+        "profiling.fork_server",
+        "profiling.forked",
+        "profiling.forks",
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",
@@ -41,6 +44,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     ),
     "inference and its ranges": (
         "profiling.inference",
+        "profiling.outputs",
         "profiling.annotation",
         "profiling.first_convolution",
     ),
@@ -92,6 +96,24 @@ FOREIGN = (
 """The modules that run a user's method. Its own module, loaded by name, and what that imports from
 beside it are in the digest as well; of an installed package its version is."""
 
+_ENGINES = (
+    "profiling.engine_files",
+    "profiling.cli.engine",
+    "profiling.engines",
+    "profiling.engines.base",
+    "profiling.engines.takeover",
+    "profiling.engines.parts",
+)
+
+ENGINES: Mapping[str, tuple[str, ...]] = {
+    "eager": ("profiling.engines", "profiling.engines.parts"),
+    "compile": (*_ENGINES, "profiling.engines.compiled"),
+    "onnxruntime": (*_ENGINES, "profiling.engines.onnx_runtime"),
+    "openvino": (*_ENGINES, "profiling.engines.open_vino"),
+}
+"""By engine, of variants in another precision, layout or engine than those of ``reference-fp32``;
+the others never import them."""
+
 _FOR_COUNTING = "counts before the first image; runs that it left out have a digest of their own"
 _COMMAND = "a command of its own, which measures nothing"
 _FOR_PLANNING = "what it decides stands in the request"
@@ -105,6 +127,8 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.config": _FOR_PLANNING,
     "adscale.config_file": _FOR_PLANNING,
     "adscale.devices": _FOR_PLANNING,
+    "adscale.engine_record": "how a record is laid out, after the measurement",
+    "adscale.engines": "refuses what cannot be computed",
     "adscale.errors": "a run that ends with one of them measures nothing",
     "adscale.failure": "tells of a run that has no measurement",
     "adscale.fingerprint": "how a record is laid out, after the measurement",
@@ -127,6 +151,8 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling": "empty",
     "profiling.cli": "empty",
     "profiling.__main__": "calls the command",
+    "profiling.cli.counts": _COMMAND,
+    "profiling.cli.engine": _COMMAND,
     "profiling.cli.memory": _COMMAND,
     "profiling.cli.study": _COMMAND,
     "profiling.cli.run": "arguments of a run by hand; a study passes a request",
@@ -134,6 +160,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "profiling.collectors.nsys": "names what is in it",
     "profiling.collectors.nsys.find": "which nsys is found and chosen stands in the record",
     "profiling.collectors.nsys.self_test": "which nsys is chosen stands in the record",
+    "profiling.engine_files": "finds an engine's files; in the digest of variants that have them",
     "profiling.ending": "ends a process whose work is done",
     "profiling.lock": "waits until the device is free",
     "profiling.memory.*": _FOR_COUNTING,

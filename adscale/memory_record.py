@@ -206,7 +206,8 @@ class MemoryRecord:
     target: str = Field(description="The class behind it.")
     settings: Mapping[str, Any] = Field(description="Of the class.")
     variant: Variant = Field(
-        description="implementation-precision, and the batch that is counted: -b8 are 8 images."
+        description="implementation-precision with engine and options, and the batch that is "
+        "counted: -b8 are 8 images."
     )
     device_type: Literal["cpu", "cuda"] = Field(
         description="Where the inference is thought to happen. It decides which tensors are "

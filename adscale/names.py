@@ -16,6 +16,13 @@ PROBLEM_NAME = "problem.txt"
 """The error that ended a measuring process, in a line, for the process that waits for it."""
 
 
+ENGINE_FOLDER = "engines"
+"""Of the files of engines: below the results, or below the folder of a run by hand."""
+
+NOT_DEVICES = ("counts", ENGINE_FOLDER, "figures", "logs", "tables")
+"""Folders of results beside those of the devices."""
+
+
 def record_name(collector: str) -> str:
     """The record of a process: of the latency pass, which nobody records, it has its own name."""
     return "latency.json" if collector == "none" else "run.json"

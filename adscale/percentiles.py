@@ -218,4 +218,4 @@ def _at_rank(ordered: Floats, rank: float) -> float:
     if before < 1:
         return float(ordered[0])
     low, high = float(ordered[before - 1]), float(ordered[before])
-    return low + (rank - before) * (high - low)
+    return min(low + (rank - before) * (high - low), high)  # rounding must not lead beyond

@@ -165,8 +165,8 @@ def _runs(
     study: StudyConfig, collector: CollectorName, container: str | None
 ) -> Iterator[PlannedRun]:
     for device, method in itertools.product(study.devices, study.methods):
-        digest = run_digest(method.spec)
         for variant in method.variants:
+            digest = run_digest(method.spec, variant)
             for resolution in method.resolutions:
                 request = _request(study, device, method, variant, resolution, collector, container)
                 yield PlannedRun(request, digest)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from .errors import ConfigError
 from .files import write_text
 from .methods.registry import get_spec
 from .models import read_json
-from .plan import PlannedRun, first_processes
+from .plan import PlannedCount, PlannedRun, first_processes
 from .request import CollectorName, RunRequest
 
 VARIABLE = "ADSCALE_PLAN"
@@ -113,6 +113,66 @@ def figure_list(names: Iterable[str], environment: Mapping[str, str] = os.enviro
     if not file.is_file():
         write_text(file, text)
     return f"@{file}"
+
+
+class ListedCount(NamedTuple):
+    """A count of a study, as ``python -m profiling counts`` reads it."""
+
+    path: str
+    """Folder below the results."""
+    target: str
+    """Of the method."""
+    arguments: Sequence[str]
+    """Of ``python -m profiling memory``."""
+    digest: str
+    """Of the arguments and of the code behind the count."""
+
+    @property
+    def name(self) -> str:
+        """Its method and variant: method/variant."""
+        return self.path.partition("/")[2]
+
+
+def count_list(counts: Iterable[PlannedCount], environment: Mapping[str, str] = os.environ) -> str:
+    """A file that lists the counts of a study.
+
+    It is named by its content: another count, or other code, is another argument.
+
+    Args:
+        counts: of the study.
+        environment: names the plan, beside which the file is.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    listed = [ListedCount(one.path, one.target, one.arguments, _digest(one)) for one in counts]
+    text = json.dumps([one._asdict() for one in listed], indent=0)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    file = Path(environment[VARIABLE]).with_name(f"counts-{digest}.json")
+    if not file.is_file():
+        write_text(file, text)
+    return str(file)
+
+
+def _digest(count: PlannedCount) -> str:
+    text = json.dumps([*count.arguments, count.code_digest])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_count_list(file: Path) -> list[ListedCount]:
+    """Read what ``count_list`` wrote.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        listed = read_json(file.read_bytes())
+        if not isinstance(listed, list):
+            raise TypeError("it is no list")  # noqa: TRY301 - told as any other fault of the file
+        return [ListedCount(**one) for one in listed]
+    except (OSError, ValueError, TypeError) as error:
+        what = f"the list of counts cannot be read ({error})"
+        raise ConfigError(str(file), what, "call snakemake again, which writes it") from None
 
 
 def _folders(plan: Plan) -> dict[str, list[str]]:

@@ -9,9 +9,10 @@ from pydantic import Field, model_serializer, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from .engine_record import EngineRecord
 from .fingerprint import Flags, Hardware, Software
 from .first_convolution import FirstConvolution
-from .models import CLOSED, Count, EachOnce, Number, Positive, Text
+from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
 from .request import CollectorName, RunRequest
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -222,6 +223,24 @@ class Latency:
 
 
 @dataclass(frozen=True, config=CLOSED)
+class Outputs:
+    """What the method has found in the first images, to be compared with other variants."""
+
+    scores: tuple[Number | None, ...] = Field(
+        description="Of the first images in their order, each once; null: not finite. Empty where "
+        "the method tells none."
+    )
+    map_points: tuple[Positive, Positive, Positive] | None = Field(
+        description="Of how many images maps are kept, and rows and columns of the lattice of "
+        "points of each, from edge to edge; null: of none, or no warm-up image was run."
+    )
+    maps: str = Field(
+        description="Their values at these points: float32, little-endian, in base 64, image by "
+        "image and row by row."
+    )
+
+
+@dataclass(frozen=True, config=CLOSED)
 class MachineSamples:
     """A list per quantity, all of one length; none where the quantity cannot be had."""
 
@@ -347,6 +366,15 @@ class RunRecord:
         description="Of a method of the user's, to be compared with the resolution asked for; null "
         "where neither a convolution nor a product was seen, or no warm-up image was run.",
     )
+    engine: EngineRecord | None = Field(
+        default=None,
+        description="Engine of the networks; null: eager torch, and in older records.",
+    )
+    outputs: Outputs | None = Field(
+        default=None,
+        description="What the method has found; null in latency.json, in older records, and where "
+        "it returns neither map nor score.",
+    )
     inner_ranges: tuple[tuple[Text, ...], ...] = Field(
         default=(),
         description="Ranges inside of submodules, each with the names of those around it, the "
@@ -357,6 +385,12 @@ class RunRecord:
         description="Host time of a range without anything in it, opened as those of an image: of "
         "a network with what watches its modules. Median, measured behind the images, each time "
         "after the CPU's inner caches were filled; null in latency.json and in older records.",
+    )
+
+    forked: Flag = Field(
+        default=False,
+        description="The process was forked from one that had imported torch for this process of "
+        "all runs of the study (docs/running.md); false: it was started by itself.",
     )
 
     @model_validator(mode="after")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 METHOD = join(
     text("method", means="your label in `methods:` of the configuration"),
-    text("variant", means="implementation and precision; with `-b8` behind them in batches of 8 "
-         "images"),
+    text("variant", means="implementation and precision, with engine and options behind them: "
+         "`-b8` for batches of 8 images"),
 )  # fmt: skip
 """Which method, and how it is executed."""
 
@@ -47,6 +47,9 @@ def images_in(rows: pd.DataFrame) -> list[Resolution]:
     """The resolutions of a table, each once, small ones first."""
     return sorted(map(Resolution.of, rows["resolution"].dropna().unique()))
 
+
+WHOLE_METHOD = "method"
+"""Name of the sum over all submodules of a method, where theirs stand."""
 
 SUBMODULE = text("submodule", means="the part of the inference that the row is of, see `role`")
 

@@ -11,6 +11,7 @@ from adscale.files import read_record
 from adscale.memory_record import MemoryRecord
 from adscale.resolution import resolution_words
 from adscale.tables import Argument, Table, TableJob, names_of
+from adscale.variant import Variant
 
 from .columns import SIZE, size_values
 
@@ -45,9 +46,10 @@ def missing_of_job(job: TableJob, given: Mapping[str, Any]) -> list[Missing]:
         ResultsError: an input cannot be read.
     """
     found: list[Missing] = []
+    by_tables = any(argument.source == "table" for argument in job.arguments)
     for argument in job.arguments:
         value = given.get(argument.name)
-        if value is None:
+        if value is None or (by_tables and argument.source == "runs"):  # the tables tell it
             continue
         if argument.source in ("processes", "runs"):
             # jobs that read runs alone may be carried out while latency passes are under way
@@ -176,7 +178,7 @@ def _row(one: Missing, sizes: Sequence[str], schema: Mapping[str, str]) -> dict[
     row: dict[str, Any] = dict.fromkeys(schema)
     row |= {name: value for name, value in one.items() if name in schema}
     if "precision" in schema:
-        row["precision"] = str(one.get("variant")).partition("-")[2] or None
+        row["precision"] = Variant.comparison_of(str(one.get("variant"))) or None
     said = [f"{', '.join(sizes)} px"] if sizes else []
     if "pass" not in schema and one.get("pass") == "latency":
         said.append("latency pass")

@@ -6,9 +6,11 @@ Both set rows of `runtime.csv` by the main clock of the device beside counts of 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adscale.tables import (
+    Argument,
     Output,
     Table,
     TableJob,
@@ -23,6 +25,8 @@ from adscale.tables import (
 from adscale.variant import Variant
 
 from .columns import BATCH, CLOCK, INCOMPLETE, MEAN, PART, SAMPLE, SIZE, STATUS
+from .deviations import COLUMNS as DEVIATION
+from .deviations import Bounds, Key, deviations, read_outputs
 from .memory_table import MEMORY
 from .runtime_table import RUNTIME
 
@@ -58,11 +62,15 @@ counted.""",
 
 IMPLEMENTATIONS = Table(
     name="implementations",
-    row="optimized against reference, in time and memory, of a submodule or of the whole image",
+    row="a variant against its reference, in time and memory, of a submodule or of the whole image",
     columns=join(
         pick(PART, "device", "hardware", "method"),
-        text("precision", means="of both, with the batch of optimized behind it as in its variant: "
-             "`fp32`, `fp32-b8`"),
+        text("precision", means="of optimized, with its engine and options behind it as in its "
+             "variant: `fp32`, `fp32-b8`, `bf16-openvino`; of another implementation the whole "
+             "variant"),
+        text("variant", "reference_variant", means="that is compared, called `optimized` in the "
+             "other columns, and with which: of fp32 and TF32 in eager torch `reference` in the "
+             "same, of all others `reference-fp32`; in the same batch where that was measured"),
         BATCH,
         integer("reference_batch", means="of the reference: the same where it was measured in that "
                 "batch, else 1. Then the ratio of times per image tells what implementation and "
@@ -89,10 +97,11 @@ IMPLEMENTATIONS = Table(
                 means="parameters and buffers, counted"),
         integer("reference_activations_bytes", "optimized_activations_bytes",
                 means="as in `memory.csv`, counted: each of its own batch"),
+        DEVIATION,
     ),
     category="Runtime",
     contents="optimized over reference",
-    caption="""Time and memory of ``optimized`` over those of ``reference``, with the 95 % interval
+    caption="""Time and memory of each variant over those of its reference, with the 95 % interval
 of the ratio of the times.
 
 Times are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU); memory
@@ -178,33 +187,50 @@ def _rate(row: Mapping[Hashable, Any], column: str) -> float | None:
     return float(flops / time_ms * _FLOP_PER_MS)
 
 
-def implementations_table(runtime: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
-    """Sets both implementations side by side.
+def implementations_table(
+    runtime: pd.DataFrame,
+    memory: pd.DataFrame,
+    runs: Sequence[Path] = (),
+    bounds: str | None = None,
+) -> pd.DataFrame:
+    """Sets each variant beside its reference.
 
     Args:
         runtime: `runtime.csv`.
         memory: `memory.csv`.
+        runs: folders with the records of runs, which tell what these have found; without them
+            there are no deviations.
+        bounds: of deviations, as JSON; see `deviations.Bounds`.
 
     Returns:
         Rows of `IMPLEMENTATIONS`, in the order of `runtime`; none where no method was measured in
-        both implementations. A reference of the same batch goes before one of batch 1.
+        a variant and its reference. A reference of the same batch goes before one of batch 1.
     """
     from .tables import make_table
 
     counts = _held(memory).set_index([*_OF_COUNT, "submodule"]).to_dict("index")
     pairs = list(_pairs(_by_main_clock(runtime)))
-    return make_table(list(_ratios(pairs, counts)), IMPLEMENTATIONS.schema)
+    found = deviations(read_outputs(runs), Bounds.from_json(bounds))
+    rows = [{**row, **_deviation(row, found)} for row in _ratios(pairs, counts)]
+    return make_table(rows, IMPLEMENTATIONS.schema)
+
+
+def _deviation(row: Mapping[str, Any], found: Mapping[Key, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of whole images; nothing where no record tells it."""
+    key = row["device"], row["method"], row["variant"], row["resolution"]
+    own = found.get(key, {}) if row["role"] == "image" else {}
+    return {name: own.get(name) for name in names_of(DEVIATION)}
 
 
 def _pairs(table: pd.DataFrame) -> Iterator[dict[Hashable, Any]]:
-    """Rows of `optimized`, each with the columns of the reference that it is compared with."""
+    """Rows of a variant, each with the columns of the reference that it is compared with."""
     for (device, method, name), rows in table.groupby(_CURVE, sort=False):
         variant = Variant.of(str(name))
         of_method = table[(table["device"] == device) & (table["method"] == method)]
         for reference in variant.references:
             of_reference = of_method[of_method["variant"] == str(reference)]
             both = of_reference.merge(rows, on=_PAIRED, how="inner", suffixes=_SIDES)
-            yield from both.assign(precision=variant.way).to_dict("records")
+            yield from both.assign(precision=variant.comparison).to_dict("records")
             is_told = rows["resolution"].isin(both["resolution"])
             rows = rows[~is_told]  # noqa: PLW2901 - what is left for the next reference
 
@@ -227,6 +253,8 @@ def _ratios(pairs: Sequence[dict[Hashable, Any]], counts: _Counts) -> Iterator[d
         yield {
             **{name: pair[name] for name in (*_PAIRED, "precision")},
             **{name: pair[f"{name}_reference"] for name in _OF_BOTH},
+            "variant": pair["variant_optimized"],
+            "reference_variant": pair["variant_reference"],
             "batch": Variant.of(pair["variant_optimized"]).batch,
             "reference_batch": Variant.of(pair["variant_reference"]).batch,
             "reference_images": pair["images_reference"],
@@ -264,8 +292,27 @@ FLOPS_JOB = TableJob(
 IMPLEMENTATIONS_JOB = TableJob(
     command="implementations",
     rule="implementations_table",
-    help="what optimised implementations gain over the references",
-    description="Sets the two implementations of each method side by side, per submodule.",
-    arguments=(table_argument(RUNTIME), table_argument(MEMORY)),
+    help="what variants gain over their references, and how far their results are off",
+    description="Sets each variant beside its reference, per submodule, with its deviation.",
+    arguments=(
+        table_argument(RUNTIME),
+        table_argument(MEMORY),
+        Argument(
+            "--runs",
+            {
+                "type": Path,
+                "nargs": "*",
+                "default": (),
+                "metavar": "RUN_DIR",
+                "help": "folders with run.json, for deviations",
+            },
+            "runs",
+        ),
+        Argument(
+            "--bounds",
+            {"metavar": "JSON", "help": "admitted deviations by variant or precision"},
+            "setting",
+        ),
+    ),
     outputs=(Output(IMPLEMENTATIONS, implementations_table),),
 )

@@ -29,6 +29,7 @@ from adscale.names import IMAGE
 from .annotation import NO_RANGE, Annotate
 from .images import ImageSet
 from .methods.base import Detection, Method
+from .outputs import OutputWatch
 
 NAMES = ("load", "prepare", "copy_to_device", "image", "copy_to_host", "end_to_end")
 """The times of each image, or batch; the copies on a CUDA device only."""
@@ -274,6 +275,7 @@ class Inference:
         device_type: ``cpu`` or ``cuda``.
         batch: images of one inference.
         flush: empties the device's cache before each inference; None: it keeps what was there.
+        outputs: keeps what is found; None: nobody does.
     """
 
     method: Method
@@ -281,6 +283,7 @@ class Inference:
     device_type: str
     batch: int = 1
     flush: Callable[[], None] | None = None
+    outputs: OutputWatch | None = None
 
     @property
     def unit(self) -> str:
@@ -303,11 +306,11 @@ class Inference:
         with annotate("prepare"):
             batch = self._joined([self.method.prepare(image) for image in loaded])
         if self.device_type == "cuda":
-            self._on_cuda(batch, annotate)
+            self._on_cuda(first, batch, annotate)
         else:
             self._flush(annotate)
             with annotate("image"):
-                self._infer(batch, annotate)
+                self._infer(first, batch, annotate)
 
     def _joined(self, prepared: list[torch.Tensor]) -> torch.Tensor:
         """The images of a batch in one tensor, as torch's data loaders join them."""
@@ -319,7 +322,7 @@ class Inference:
             raise MethodError(_name(self.method), what, "return (1, 3, height, width)")
         return joined
 
-    def _infer(self, batch: torch.Tensor, annotate: Annotate) -> Detection:
+    def _infer(self, first: int, batch: torch.Tensor, annotate: Annotate) -> Detection:
         detection: object = self.method.infer(batch, annotate)
         if not isinstance(detection, Detection):
             what = f"infer returns a {type(detection).__name__}, and not a Detection"
@@ -330,15 +333,17 @@ class Inference:
             what = f"infer returns shape {tuple(found.shape)} for {self.batch} images"
             remedy = "return a map for each image, or leave the variants with batches out"
             raise MethodError(_name(self.method), what, remedy)
+        if self.outputs is not None:
+            self.outputs.take(first, detection)
         return detection
 
-    def _on_cuda(self, prepared: torch.Tensor, annotate: Annotate) -> None:
+    def _on_cuda(self, first: int, prepared: torch.Tensor, annotate: Annotate) -> None:
         with annotate("copy_to_device"):
             batch = prepared.to("cuda")
             torch.cuda.synchronize()
         self._flush(annotate)
         with annotate("image"):
-            detection = self._infer(batch, annotate)
+            detection = self._infer(first, batch, annotate)
         with annotate("synchronize"):
             torch.cuda.synchronize()
         with annotate("copy_to_host"):

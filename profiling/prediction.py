@@ -187,5 +187,6 @@ def _need(request: RunRequest, resolution: Resolution) -> Need:
         implementation=request.variant.implementation,
         batch=request.variant.batch,
         device_type=request.device_type,
+        variant=request.variant,
     )
     return Need(count.needed_bytes, count.incomplete)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from adscale.engine_record import EngineRecord
 from adscale.first_convolution import FirstConvolution
 from adscale.models import adapter
 from adscale.request import RunRequest
 from adscale.run_record import (
     SCHEMA_VERSION,
     LeftOut,
+    Outputs,
     Phase,
     Prediction,
     Problem,
@@ -45,6 +47,9 @@ class Outcome:
     """After the last image; None where it was not reached."""
     first_convolution: FirstConvolution | None = None
     """Of a method of the user's."""
+    engine: EngineRecord | None = None
+    """Once it has the networks of the method."""
+    outputs: Outputs | None = None
     inner_ranges: tuple[tuple[str, ...], ...] = ()
     empty_range_ns: float | None = None
     changed: tuple[str, ...] = ()
@@ -156,6 +161,8 @@ class RunStart:
             "flags": flags,
             "changed_switches": outcome.changed,
             "first_convolution": outcome.first_convolution,
+            "engine": outcome.engine,
+            "outputs": outcome.outputs,
             "started_utc": self.started_utc,
             "finished_utc": now_utc(),
         }

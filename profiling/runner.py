@@ -23,13 +23,15 @@ nobody records, runs the same without `memory`.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import torch
@@ -48,8 +50,9 @@ from adscale.methods.spec import MethodSpec
 from adscale.progress import Progress
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, RunRecord
+from adscale.variant import EAGER
 
-from .annotation import Annotate
+from .annotation import Annotate, no_range
 from .fingerprint import measured_gpu_uuid
 from .first_convolution import FirstConvolutionWatch
 from .image_reading import decode_as, limit_images
@@ -61,6 +64,7 @@ from .memory_limits import is_out_of_memory
 from .methods.base import Method
 from .methods.loading import load_method_class, resolve
 from .methods.weights import weights_record
+from .outputs import OutputWatch
 from .prediction import Need, predict
 from .run_record import Outcome, RunStart, now_utc
 from .sampling import Rule, StopRule, measurement_rule
@@ -82,6 +86,7 @@ def measure(
     annotate: Annotate,
     nsys_version: str | None,
     on_start: Callable[[RunRecord], None],
+    engine: Path | None = None,
 ) -> RunRecord:
     """Carries out a run in this process, unless its count rules it out.
 
@@ -92,6 +97,7 @@ def measure(
         annotate: receives the ranges; in the latency pass, those of the phases only.
         nsys_version: version of the nsys that records this process, None without one.
         on_start: receives the record as it shall stand if Linux kills this process for its memory.
+        engine: folder of the files of the variant's engine; None: it has none.
 
     Returns:
         The record for ``run.json``, or for ``latency.json`` where the request's collector is
@@ -105,7 +111,7 @@ def measure(
     limit_images(request.max_image_megapixels)
     decode_as(request.decoding)
     images, weights = ImageSet.open(request.images), weights_record(request.checkpoint)
-    spec, request = _resolved(request)
+    spec, request = resolved(request)
     # first of all on the GPU: what CUDA itself takes there is measured before anything else
     memory = MemoryWatch(TorchAllocator(request.gpu) if request.device_type == "cuda" else None)
     with _machine_watch(request) as machine:
@@ -120,7 +126,7 @@ def measure(
         outcome = Outcome()
         located = dataclasses.replace(request, settings=located_files(request.settings, folder))
         with _back_in(folder):
-            submodules = _run(located, spec, images, annotate, memory, machine, outcome)
+            submodules = _run(located, spec, images, annotate, memory, machine, outcome, engine)
         memory.end()
     _compare_switches(request, outcome)
     if outcome.phase != "build":
@@ -138,8 +144,14 @@ def _back_in(folder: Path) -> Iterator[None]:
         os.chdir(folder)
 
 
-def _resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
-    """The method, and the request with its settings: a foreign one is known only here."""
+def resolved(request: RunRequest) -> tuple[MethodSpec, RunRequest]:
+    """The method, and the request with its settings: a foreign one is known only here.
+
+    All switches of torch are set as it asks for.
+
+    Raises:
+        UserError: the method, a setting, the resolution or the variant cannot be used.
+    """
     spec = resolve(get_spec(request.target))
     request = dataclasses.replace(request, settings=check_settings(spec, request.settings))
     check_resolution(spec, request.settings, request.resolution)
@@ -181,6 +193,7 @@ def _run(
     memory: MemoryWatch,
     machine: MachineWatch,
     outcome: Outcome,
+    engine: Path | None,
 ) -> Sequence[str]:
     """Builds the method and runs the images, as far as memory lasts.
 
@@ -191,21 +204,28 @@ def _run(
     try:
         set_switches(request)  # the count has called the method, too
         with restored_streams():
-            method = _build(request, spec, memory)
+            method = built(request, spec, memory)
+            if engine is not None:
+                outcome.engine = _engines("takeover").take_over(method, spec, request, engine)
         warn_of_switches(asked_switches(request))
         set_switches(request)  # whatever the method has changed
         inference = Inference(method, images, request.device_type, request.variant.batch)
+        if engine is not None:  # whatever is still to be compiled is, before anything is timed
+            with torch.inference_mode():
+                inference.run(0, no_range)
+        watch = None if request.collector == "none" else OutputWatch(len(images))
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
         with Progress(_title(request)) as progress:
             run_phases(
                 request,
-                dataclasses.replace(inference, flush=flush),
+                dataclasses.replace(inference, flush=flush, outputs=watch),
                 annotate,
                 machine,
                 progress,
                 outcome,
             )
         submodules = method.submodules
+        outcome.outputs = watch and watch.found()
         outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):
@@ -249,16 +269,38 @@ def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
     return request.execution.deterministic and "deterministic" in str(error)
 
 
-def _build(request: RunRequest, spec: MethodSpec, memory: MemoryWatch) -> Method:
+def built(request: RunRequest, spec: MethodSpec, memory: MemoryWatch | None = None) -> Method:
+    """The method of a run, where it shall run; of an engine's variant still in torch.
+
+    Args:
+        request: of the run.
+        spec: of the method.
+        memory: measures what the move to the device takes; None: nobody does.
+
+    Raises:
+        UserError: the method cannot be built.
+    """
+    variant = request.variant
     method = load_method_class(spec).build(
         request.settings,
         resolution=request.resolution,
-        implementation=request.variant.implementation,
+        implementation=variant.implementation,
         seed=request.seed,
     )
-    with memory.moving():
+    if spec.parts and variant.engine == EAGER and not variant.is_plain:
+        _engines("parts").cast(method, spec.parts, variant)
+    with nullcontext() if memory is None else memory.moving():
         method.move_to(request.device_type)
     return method
+
+
+def _engines(module: str) -> ModuleType:
+    """Our modules that only variants with an engine, layout or shorter numbers need.
+
+    They are not imported by a statement: the digest of the code that the others depend on shall
+    not cover them, or every change of an engine would have them measured again.
+    """
+    return importlib.import_module(f"profiling.engines.{module}")
 
 
 def _measure_memory(inference: Inference, annotate: Annotate, memory: MemoryWatch) -> None:
@@ -312,6 +354,8 @@ def run_phases(
             foreign = is_foreign(request.target)
             _run_phase(warming, inference, annotate, times, progress, outcome, watched=foreign)
         outcome.phase = "measure"
+        if inference.outputs is not None:
+            inference.outputs.takes_maps = False
         inference.method.begin_measuring()
         times = _times(request, annotate)
         with machine.measuring(), annotate("measure"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ def _skip(items: list[pytest.Item]) -> None:
     reasons = {
         "gpu": None if _has_gpu() else "no NVIDIA GPU here",
         "nsys": None if find_nsys(None) else "no nsys here (ADSCALE_NSYS, PATH)",
+        "engines": _absent_engines(),
         "fixtures": None if FIXTURES.is_dir() else "../shared/fixtures is absent",
     }
     for item in items:
@@ -79,6 +81,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return nodeid if file in SINGLY else COUNTS[0] if file in COUNTS else file
 
     return Scheduling(config, log)
+
+
+def _absent_engines() -> str | None:
+    names = ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino")
+    absent = [name for name in names if importlib.util.find_spec(name) is None]
+    return f"no {', '.join(absent)} here (envs/engines.txt)" if absent else None
 
 
 def _has_gpu() -> bool:

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Integer, Number, Text
 from ..resolution import Resolution
-from .spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, Part, ResolutionProblem
 
 FACTOR_PX = 32
 """The U-Net halves five times, and its skip connections need what was halved to be even."""
@@ -79,6 +79,14 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
+    parts={
+        "denoising_unet": Part(calls=("denoise.unet",), modules=("unet",)),
+        "feature_extraction": Part(calls=("features",), modules=("feature_extractor", "normalise")),
+    },
+    outside={
+        "denoising_unet": "the schedule and its noise, around the calls of the U-Net",
+        "anomaly_map": "distances, enlargement and smoothing",
+    },
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"multiples of {FACTOR_PX} px, both sides",

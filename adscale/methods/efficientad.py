@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Flag, Text
 from ..resolution import Resolution, square
-from .spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
 """The encoder halves five times and ends in an 8x8 convolution without padding: 8 · 2^5."""
@@ -114,6 +114,13 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
+    parts={
+        name: Part(calls=(name,), modules=(name,)) for name in ("teacher", "student", "autoencoder")
+    },
+    outside={
+        "teacher": "of the reference, the normalisation of its channels",
+        "anomaly_map": "differences, quantiles and enlargement",
+    },
     settings=Settings,
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,

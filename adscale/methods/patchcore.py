@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Number, Positive, Text
 from ..resolution import Resolution
-from .spec import MethodSpec, ResolutionProblem
+from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
@@ -102,6 +102,12 @@ SPEC = MethodSpec(
     },
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
+    parts={"feature_extraction": Part(calls=("stages",), modules=("backbone",))},
+    outside={
+        "patch_embedding": "neighbourhoods, their means and copies to the host",
+        "nn_search": "the search, by faiss",
+        "anomaly_map": "enlargement and smoothing",
+    },
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import dataclasses as records
 
+from ..engines import variant_problem
 from ..errors import ConfigError, UnsupportedResolutionError
 from ..models import CLOSED, checked, nearest
 from ..resolution import Resolution
@@ -34,6 +35,19 @@ class NoSettings:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A network of a method, which another engine can compute, or torch in another precision.
+
+    It is given and returns tensors in fp32: what lies around it stays as it is.
+    """
+
+    calls: tuple[str, ...]
+    """Attributes of the method that hold what is called, with dots: a module, or a method of it."""
+    modules: tuple[str, ...]
+    """Paths of the modules that compute it."""
+
+
+@dataclass(frozen=True)
 class MethodSpec:
     """A method as the configuration sees it."""
 
@@ -46,6 +60,7 @@ class MethodSpec:
     """In the order of inference; they partition it."""
     implementations: tuple[str, ...]
     precisions: tuple[str, ...]
+    """That the code of the method computes by switches of torch alone."""
     settings: type[Any]
     """Model of the class's settings; every field has a description and a default."""
     resolution_problem: Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None]
@@ -59,6 +74,11 @@ class MethodSpec:
     the networks run one by one, though not together. None: as ``resolution_problem``."""
     complexity: Mapping[str, Complexity] = field(default_factory=dict)
     """Complexities of the submodules; one that is not named is ``unknown``."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Networks by their submodule. With them there are the other precisions, layouts and engines;
+    a submodule without one stays as it is in all of them."""
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """What stays as it is of each submodule beside its network, and of those without."""
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
     tuples, settings that admit everything."""
@@ -96,25 +116,36 @@ def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Var
         where: the place the variant comes from, for the error.
 
     Raises:
-        ConfigError: it is no variant, the method has none such, or takes one image at a time.
+        ConfigError: it is no variant, the method has none such, takes one image at a time, or
+            nothing computes it.
     """
     is_open = spec.foreign and not spec.implementations
+    precisions = PRECISIONS if is_open or spec.parts else spec.precisions
     known = [f"{one}-{precision}" for one in spec.implementations for precision in spec.precisions]
+    more = "; `python -m profiling methods` tells other precisions, and engines"
+    more = more if spec.parts else ""
     try:
         variant = Variant.of(text)
     except NoVariantError as error:
         if is_open:
             raise ConfigError(where, error.what, error.remedy) from None
-        fault = variant_fault(text, spec.implementations, spec.precisions)
+        fault = variant_fault(text, spec.implementations, precisions)
         batches = ", each with -b<N> for batches of N images" if spec.takes_batches else ""
-        allowed = f"allowed: {', '.join(known)}{batches}"
+        allowed = f"allowed: {', '.join(known)}{batches}{more}"
         # the nearest word may lack a batch that was asked for
         remedy = allowed if fault.meant is None else f"{fault.remedy} ({allowed})"
         raise ConfigError(where, fault.what, remedy) from None
-    if is_open:
-        known = [f"{variant.implementation}-{precision}" for precision in PRECISIONS]
-    if str(variant.of_one_image) not in known:
-        raise ConfigError(where, f"{spec.target} has no variant {text!r}", choices(text, known))
+    is_known = variant.implementation in spec.implementations and variant.precision in precisions
+    if not (is_open or is_known):
+        what = f"{spec.target} has no variant {text!r}"
+        raise ConfigError(where, what, f"{choices(text, known)}{more}")
+    if not (is_open or spec.parts) and variant.plain != variant:
+        what = f"{spec.target} names no networks that {variant.way.partition('-')[2]} could be of"
+        remedy = f"write {variant.plain}, or have its class name them (docs/own-methods.md)"
+        raise ConfigError(where, what, remedy)
+    problem = variant_problem(variant)
+    if problem is not None:
+        raise ConfigError(where, *problem)
     if variant.batch > 1 and not spec.takes_batches:
         what = f"{spec.target} takes one image at a time, {text!r} has {variant.batch}"
         remedy = f"write {variant.of_one_image}, or have it take batches (docs/own-methods.md)"

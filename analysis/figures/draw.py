@@ -17,6 +17,7 @@ from adscale.errors import ArgumentError, OutputError
 from adscale.figures import ROWS, FigureKind, Labels
 from adscale.interrupts import InterruptedByUser, follow_parent, raised_interrupts
 from adscale.tables import Table
+from adscale.variant import Variant
 
 from ..hardware import Hardware
 from ..missing import Missing, missing_names
@@ -93,7 +94,7 @@ def _remark(missing: Sequence[Missing], labels: Labels) -> str:
 
 def _has(one: Missing, labels: Labels) -> bool:
     """Whether it belongs to a figure; what it does not name decides nothing."""
-    named = {**one, "precision": str(one.get("variant", "")).partition("-")[2]}
+    named = {**one, "precision": Variant.comparison_of(str(one.get("variant", "")))}
     return all(named.get(label) in (None, "", value) for label, value in labels.items())
 
 

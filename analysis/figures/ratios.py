@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from adscale.figures import FigureKind
 from adscale.resolution import resolution_words
 from adscale.tables import names_of
+from adscale.variant import Variant
 
 from ..columns import SIZE
 from ..ratios import IMPLEMENTATIONS
@@ -108,7 +109,8 @@ def implementation_ratios(implementations: pd.DataFrame, style: Style) -> Drawin
     ratios = [1.0, *measured["time_ratio"]]
     axes.set_ylim(min(ratios) / 1.5, max(ratios) * 1.5)
     log_numbers(axes.yaxis)
-    axes.set_ylabel("time, optimized / reference")
+    compared = "optimized" if Variant.of(first["variant"]).is_plain else "variant"
+    axes.set_ylabel(f"time, {compared} / reference")
     axes.set_xlabel(SIDE)
     size_ticks(axes, implementations, RATIO_TICKS)
     settle(figure, [add_edge_labels(axes, "right", ends, style.font_pt - 1.5)])
@@ -120,15 +122,23 @@ def _ratio_caption(implementations: pd.DataFrame) -> str:
     first = implementations.iloc[0]
     images = implementations[["reference_images", "optimized_images"]]
     has_interval = bool(implementations["time_ratio_ci95_low"].notna().any())
+    interval = ", with the 95 % confidence interval" if has_interval else ""
     return (
-        f"{first['method']}, {first['precision']}: time of the optimized implementation over that "
-        f"of the reference{', with the 95 % confidence interval' if has_interval else ''}. Below 1 "
-        f"it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
+        f"{first['method']}, {first['precision']}: time of {_sides(implementations)}{interval}. "
+        f"Below 1 it is faster, open: unclear whether. {CLOCK_WORDS[first['clock']]}, measured on "
         f"{first['hardware']} (device “{first['device']}”), {_batch_words(implementations)}, n = "
         f"{_range(images)} {'images' if first['batch'] == 1 else 'batches'}. "
         "The two were measured one after the other: a drift of the machine is not in the interval."
         f"{_unsteady_words(implementations)}"
     )
+
+
+def _sides(implementations: pd.DataFrame) -> str:
+    """What is over what."""
+    variant = Variant.of(implementations["variant"].iloc[0])
+    if variant.is_plain:
+        return "the optimized implementation over that of the reference"
+    return f"{variant} over that of {' and '.join(implementations['reference_variant'].unique())}"
 
 
 def _worse(rows: pd.DataFrame) -> pd.Series:
@@ -188,11 +198,12 @@ Measured: 1 − ``busy`` / ``span``, mean over the images.""",
         subcategory="Reference and optimized",
         quantity="time and memory of optimized over reference",
         caption="""Time and memory of ``optimized`` over those of ``reference``, which gives the
-same results, over the resolution. Below 1, ``optimized`` takes less.
+same results, or of a variant in another precision, layout or engine over those of
+``reference-fp32``, over the resolution. Below 1, it takes less.
 
 Times are measured, by the main clock of the device (``busy`` on a GPU, ``host`` on a CPU), with
 the 95 % interval of the ratio; memory is counted.""",
-        shows="time of optimized over that of reference",
+        shows="time of optimized, or of another variant, over that of its reference",
     ),
 )
 """The figures of this module."""

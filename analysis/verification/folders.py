@@ -13,6 +13,7 @@ from typing import NamedTuple
 from adscale.errors import ResultsError
 from adscale.failure import read_failure
 from adscale.files import read_record, shown_version
+from adscale.names import NOT_DEVICES
 from adscale.request import RunRequest
 from adscale.resolution import Resolution
 from adscale.run_record import SCHEMA_VERSION, RunRecord
@@ -35,9 +36,6 @@ class Finding:
     def __str__(self) -> str:
         return " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
 
-
-NOT_DEVICES = ("counts", "figures", "logs", "tables")
-"""Folders beside those of the devices."""
 
 DEPTH = 4
 """device / method / variant / resolution."""

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="PX",
         help="resolutions of these runs",
     )
+    parser.add_argument(
+        "--forked", action="store_true", help="it comes from a server (`profiling.fork_server`)"
+    )
+    parser.add_argument(
+        "--engine", default=None, type=Path, help="folder of the files of the variant's engine"
+    )
     parser.set_defaults(main=main)
 
 
@@ -86,7 +93,7 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
         counting = counting or _counting(request, args)
         need = counting.need()
         _leave_counts(args.counts, need, request.resolution, counting)
-        _measure(request, need, args.out, args.nsys_version)
+        _measure(request, need, args)
 
 
 def _exit_error(request: RunRequest, ending: BaseException, folder: Path) -> MethodError:
@@ -162,23 +169,28 @@ def _gpu_key(asked: str | None) -> str:
     return gpu_uuid()
 
 
-def _measure(request: RunRequest, need: Need | str, folder: Path, nsys_version: str | None) -> None:
+def _measure(request: RunRequest, need: Need | str, args: argparse.Namespace) -> None:
     from ..runner import measure
 
+    folder: Path = args.out
+    forked: bool = args.forked
+
     def keep_draft(record: RunRecord) -> None:
-        write_record(folder / DRAFT_NAME, record)
+        write_record(folder / DRAFT_NAME, dataclasses.replace(record, forked=forked))
 
     trail = Trail(folder)
+    run = partial(measure, on_start=keep_draft, engine=args.engine and args.engine.absolute())
     if request.collector == "nsys":
-        record = measure(request, need, trail.follow(NvtxAnnotator()), nsys_version, keep_draft)
+        record = run(request, need, trail.follow(NvtxAnnotator()), args.nsys_version)
     elif request.collector == "none":
-        record = measure(request, need, trail.follow(no_range), None, keep_draft)
+        record = run(request, need, trail.follow(no_range), None)
     else:
         from ..collectors.embedded import EmbeddedCollector
 
         with EmbeddedCollector(request.device_type) as collector:
-            record = measure(request, need, trail.follow(collector.annotate), None, keep_draft)
+            record = run(request, need, trail.follow(collector.annotate), None)
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
+    record = dataclasses.replace(record, forked=forked)
     write_record(folder / record_name(request.collector), record)

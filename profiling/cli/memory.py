@@ -58,8 +58,7 @@ def count_report(
         label: the user's name of the method.
         spec: of the method.
         settings: of the method, defaults filled in.
-        variant: how it is computed, in which batch. Its precision does not matter here: fp32 and
-            TF32 both occupy four bytes.
+        variant: how it is computed, in which batch.
         resolutions: of the image; each is counted once.
         device_type: see ``count_memory``.
         each: whether a resolution that cannot be counted is left out, and why is written down.
@@ -78,6 +77,7 @@ def count_report(
     count = partial(
         count_memory, spec, settings,
         implementation=variant.implementation, batch=variant.batch, device_type=device_type,
+        variant=variant,
     )  # fmt: skip
     counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(
@@ -285,7 +285,7 @@ def _report(
 def _count_or_note(args: argparse.Namespace) -> int:
     """Counts in a process of its own: whatever ends that, a method of the user's has its record."""
     try:
-        variant = Variant.of(args.variant)
+        Variant.of(args.variant)
     except NoVariantError as error:
         raise ConfigError("--variant", error.what, error.remedy) from None
     command = [word for word in sys.argv[1:] if word != "--keep-going"]
@@ -307,19 +307,28 @@ def _count_or_note(args: argparse.Namespace) -> int:
         if lines
         else f"it ended with {how_ended(done.returncode)}"
     )
-    record = MemoryRecord(
+    write_record(args.output, failed_record(args, problem))
+    print(f"study: {args.label} {args.variant} cannot be counted: {problem}", flush=True)
+    return 0
+
+
+def failed_record(args: argparse.Namespace, problem: str) -> MemoryRecord:
+    """A record that tells of each resolution why it is not counted.
+
+    Args:
+        args: of a command that gives ``--label``, ``--settings`` and ``-o``.
+        problem: in one line.
+    """
+    return MemoryRecord(
         schema_version=SCHEMA_VERSION,
         method=args.label,
         target=args.method,
         settings=read_json(args.settings),
-        variant=variant,
+        variant=Variant.of(args.variant),
         device_type="cpu" if args.device_type == "cpu" else "cuda",
         resolutions=(),
         refused=tuple(RefusedCount(resolution, problem) for resolution in args.resolution),
     )
-    write_record(args.output, record)
-    print(f"study: {args.label} {args.variant} cannot be counted: {problem}", flush=True)
-    return 0
 
 
 def _find(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str, Any]]:

@@ -21,11 +21,12 @@ from typing import Any, get_args
 from adscale.command_line import Switch, flag, refuse_idle
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
+from adscale.engines import check_machine, device_problem
 from adscale.errors import ConfigError, OutputError
 from adscale.failure import end, or_note
 from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
-from adscale.names import record_name
+from adscale.names import ENGINE_FOLDER, record_name
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import (
     MAX_IMAGE_MEGAPIXELS,
@@ -38,7 +39,7 @@ from adscale.request import (
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
-from ..collectors.nsys import Choice, choose
+from ..collectors.nsys import Choice, choose, records_adopted
 from ..launcher import (
     check_container,
     launch,
@@ -46,7 +47,7 @@ from ..launcher import (
 )
 from ..lock import alone_in
 from ..study.checks import check_files_of_run
-from ..study.finished import counted_need, finish, is_measured
+from ..study.finished import RESULTS, counted_need, finish, is_measured
 from ..study.shared_counts import SharedCounts, shared_counts
 from .study import VARIANT_HELP, add_method_arguments, find_method
 
@@ -149,6 +150,14 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="with --plan: also where it is measured as planned"
     )
+    parser.add_argument(
+        "--study",
+        type=int,
+        default=None,
+        metavar="PID",
+        help="with --request: the process of the study; measuring processes may be forked from one "
+        "that ends with it (docs/running.md)",
+    )
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -192,7 +201,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
-    for option in ("plan", "keep_going", "again"):
+    for option in ("plan", "keep_going", "again", "study"):
         if getattr(args, option):
             what = "is for a run of a study"
             raise ConfigError(flag(option), what, "leave it out, or add --request")
@@ -264,10 +273,17 @@ def _launch(
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
+    study: int | None = args.study
+    if study and choice and choice.nsys and not records_adopted(choice.nsys, CACHE_FOLDER):
+        study = None
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
-        launch(asked, args.out, nsys, hardware, args.log, args.environment, counted, shared)
+        engines = None if args.plan is None else RESULTS / ENGINE_FOLDER
+        launch(
+            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared, engines,
+            study,
+        )  # fmt: skip
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 
@@ -334,7 +350,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     label, spec, settings = find_method(args)
     if not settings.get("normal_images"):  # of which they hold, too
         refuse_idle(args, dict.fromkeys(("bit_depth", "bayer", "page"), "images"))
-    parse_variant(args.variant, spec, where="--variant")
+    variant = parse_variant(args.variant, spec, where="--variant")
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
@@ -343,6 +359,10 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         what = f"{least} image tells no precision, which --target-precision asks for"
         raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     device_type = detect_device_type() if args.device_type == "auto" else args.device_type
+    problem = None if variant.is_plain else device_problem(variant, device_type)
+    if problem is not None:
+        raise ConfigError("--variant", *problem)
+    check_machine(variant, where="--variant")
     for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
         if getattr(args, option) is not None:
             raise ConfigError(flag(option), "is for a GPU, and a CPU is measured", "leave it out")

@@ -23,6 +23,7 @@ from adscale.config import (
     read_config,
 )
 from adscale.devices import IN_CONTAINER
+from adscale.engines import engine_lines
 from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
 from adscale.files import output_file, write_output, write_text
@@ -49,8 +50,8 @@ LISTED = square(256)
 FLOAT_BYTES = 4
 DEFAULT_CONFIG = Path("config") / "config.yaml"
 VARIANT_HELP = (
-    "implementation-precision, such as optimized-fp32; optimized-fp32-b8: in batches of 8 images "
-    "(default: %(default)s)"
+    "implementation-precision, such as optimized-fp32, with engine and options behind it; "
+    "optimized-fp32-b8: in batches of 8 images (default: %(default)s)"
 )
 
 
@@ -77,6 +78,7 @@ def list_methods(args: argparse.Namespace) -> int:
     specs = [get_spec(target, where="TARGET") for target in args.targets] or all_specs()
     for spec in specs:
         print("\n".join(_lines(spec)), flush=True)
+    print("\n".join(engine_lines()))
     return 0
 
 
@@ -138,11 +140,13 @@ def _lines(spec: MethodSpec) -> list[str]:
         settings.append("    and every argument of the network's class")
     variants = [str(Variant(i, p)) for i in spec.implementations for p in spec.precisions]
     batches = "; each with -b2, -b3, … for batches" if spec.takes_batches else "; one image at once"
+    networks = ", ".join(name for name in spec.submodules if name in spec.parts)
     return [
         f"{spec.target}: {spec.summary}",
         f"  submodules: {', '.join(spec.submodules) or 'the children of the network'}",
         f"  implementations: {', '.join(spec.implementations)}",
         f"  variants: {', '.join(variants)}{batches}",
+        f"  networks for other precisions and engines: {networks or 'none'}",
         f"  resolutions: {spec.supported_resolutions}",
         f"  parameters: {_parameters(spec)}",
         "  settings:",

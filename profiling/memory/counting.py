@@ -19,13 +19,16 @@ from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec
 from adscale.resolution import Resolution
+from adscale.variant import EAGER, Variant
 
 from ..annotation import BETWEEN
+from ..engines.parts import cast
 from ..methods.base import Method
 from ..methods.loading import load_method_class
 from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
+from .hidden import hide
 from .quick import QuickMode
 from .recording import Recorder, size_bytes
 from .shapes import take_contents
@@ -71,6 +74,7 @@ def count_memory(
     implementation: str,
     batch: int = 1,
     device_type: str = "cpu",
+    variant: Variant | None = None,
 ) -> MemoryCount:
     """Counts one inference of a method, of one image or of a batch.
 
@@ -87,6 +91,8 @@ def count_memory(
         batch: images of the inference.
         device_type: ``cpu`` or ``cuda``: where the inference is thought to happen. No GPU is
             needed.
+        variant: says precision, layout and engine of the networks; None: eager torch in fp32. What
+            an engine holds inside of them is not counted, and ``incomplete`` says so.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution, as it says
@@ -106,14 +112,26 @@ def count_memory(
     with _counting():
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
-            method = _built(spec, unread, resolution, implementation)
-            if not isinstance(method, Method):
-                what = f"{spec.target} is built as a {type(method).__name__}"
+            built: object = _built(spec, unread, resolution, implementation)
+            if not isinstance(built, Method):
+                what = f"{spec.target} is built as a {type(built).__name__}"
                 raise ConfigError("memory", what, "return the method from `build`")
+            method = built
+            way = variant if variant is not None and spec.parts else None
+            if way is not None and not way.is_plain:
+                cast(method, spec.parts, way)
             held = take_contents(method, mode, device)
-            trace = Trace(method, None if spec.foreign else spec.submodules, device_type, held)
             image = torch.empty(batch, 3, *resolution.shape, device=device)
-            return _count(method, trace, spec, settings, resolution, image)
+            hidden = way.engine if way is not None and way.engine != EAGER else None
+            if hidden is not None:
+                assert way is not None, "it names the engine"
+                hide(method, spec.parts, image, is_int8=way.precision == "int8")
+            trace = (
+                Trace(method, None, device_type, held)
+                if spec.foreign
+                else Trace(method, spec.submodules, device_type, held, below=mode)
+            )
+            return _count(method, trace, spec, settings, resolution, image, hidden)
 
 
 @contextmanager
@@ -188,10 +206,11 @@ def _count(
     settings: Mapping[str, Any],
     resolution: Resolution,
     image: torch.Tensor,
+    hidden: str | None,
 ) -> MemoryCount:
-    missing = []
+    missing = [] if hidden is None else [_hidden_words(hidden, spec)]
     try:
-        trace.follow(image, counted_once=method.counted_once)
+        trace.follow(image, counted_once=() if hidden else method.counted_once)
     except UnsupportedResolutionError:
         # the networks run, but not together: what does not run takes no memory
         if spec.resolution_problem(settings, resolution) is None:
@@ -218,6 +237,11 @@ def _count(
         incomplete="; ".join(missing) or None,
         needed_bytes=image_bytes + _needed_bytes(parts),
     )
+
+
+def _hidden_words(engine: str, spec: MethodSpec) -> str:
+    networks = ", ".join(name for name in spec.submodules if name in spec.parts)
+    return f"activations and FLOPs inside of {networks}: {engine} does not show its tensors"
 
 
 def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:

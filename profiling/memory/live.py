@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -28,6 +29,7 @@ from ..methods.base import is_fake
 from ..methods.division import computes
 from .fused import STEPS
 from .operators import Arguments, arguments_of, copied_bytes, operator_flops, operator_name
+from .quick import QuickMode
 
 _DEVICE = torch.ops.prim.device.default
 
@@ -137,10 +139,18 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         device_type: of the inference, ``cpu`` or ``cuda``; everything else is the host.
         whereabouts: tells what is being called; None: nothing is known.
+        below: the mode of tensors without contents that is entered, if it is to be called right
+            away rather than by torch.
     """
 
-    def __init__(self, device_type: str = "cpu", whereabouts: Whereabouts | None = None) -> None:
+    def __init__(
+        self,
+        device_type: str = "cpu",
+        whereabouts: Whereabouts | None = None,
+        below: QuickMode | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._below = below
         self._device_type = device_type
         self._whereabouts = whereabouts
         self._live: dict[int, Block] = {}
@@ -211,19 +221,24 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for follower in self._followers:
             follower.section.flops += flops
 
-    def _see(self, tensor: torch.Tensor, origin: Origin) -> None:
-        """Takes note of a tensor that may be new."""
-        size_bytes = self._add(tensor, origin)
+    def _see(self, tensor: torch.Tensor, name: str) -> None:
+        """Takes note of a tensor that may be new, returned by an operator of that name."""
+        size_bytes = self._add(tensor, name)
         if size_bytes:
             for follower in self._followers:
                 follower.section.allocated_bytes += size_bytes
 
-    def _add(self, tensor: torch.Tensor, origin: Origin) -> int:
+    def _add(self, tensor: torch.Tensor, made_by: str | Origin) -> int:
         storage = tensor.untyped_storage()
-        key, size_bytes = id(storage), storage.nbytes()
-        if not size_bytes or key in self._live or key in self._ignored:
+        key = id(storage)
+        if key in self._live or key in self._ignored:
             return 0
-        block = Block(origin, size_bytes, tensor.device.type == self._device_type)
+        size_bytes = storage.nbytes()
+        if not size_bytes:
+            return 0
+        origin = self._origin(made_by) if isinstance(made_by, str) else made_by
+        device = tensor.fake_device if isinstance(tensor, FakeTensor) else tensor.device
+        block = Block(origin, size_bytes, device.type == self._device_type)
         self._live[key] = block
         self._watches[key] = weakref.ref(storage, lambda _gone: self._release(key))
         if block.on_device:
@@ -233,6 +248,12 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for follower in self._followers:
             follower.grown(self._on_device, self._on_host, origin)
         return size_bytes
+
+    def _origin(self, name: str) -> Origin:
+        if self._whereabouts is None:
+            return Origin(None, name, None)
+        submodule, layer = self._whereabouts.position()
+        return Origin(submodule, name, layer)
 
     def _release(self, key: int) -> None:
         for follower in self._followers:
@@ -257,11 +278,13 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Runs the operator, then looks at what it returned."""
         if func is _DEVICE:  # makes nothing, and is asked for all the time
-            return func(*args)
+            return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
         kwargs = kwargs or {}
         steps = STEPS.get(operator_name(func))
         if steps is not None and is_fake(args[0]) and not self._is_paused:
             result = self._in_steps(steps, arguments_of(func, args, kwargs))
+        elif self._below is not None:
+            result = self._below.call(func, args, kwargs)
         else:
             result = func(*args, **kwargs)
         if self._is_paused:
@@ -291,13 +314,9 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any],
         tensors: list[torch.Tensor],
     ) -> None:
-        position = (
-            Position(None, None) if self._whereabouts is None else self._whereabouts.position()
-        )
         name = operator_name(func)
-        origin = Origin(position.submodule, name, position.layer)
         for tensor in tensors:
-            self._see(tensor, origin)
+            self._see(tensor, name)
         size_bytes = copied_bytes(name, args)
         if size_bytes > self.copied.get(name, 0):
             self.copied[name] = size_bytes

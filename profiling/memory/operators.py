@@ -50,13 +50,29 @@ def operator_flops(
     Returns:
         None: it multiplies and adds, or may do so, and there is no formula.
     """
+    formula = _formula(operator)
+    return formula(args, kwargs, result) if callable(formula) else formula
+
+
+Formula = Callable[[Sequence[Any], Mapping[str, Any], Any], int]
+
+
+@cache
+def _formula(operator: torch._ops.OpOverload) -> Formula | int | None:
+    """Of an operator; or what ``operator_flops`` returns of each of its calls."""
     name = operator_name(operator)
+    if name in _PRODUCTS:
+        return _PRODUCTS[name]
     ours = _FORMULAS.get(name)
     if ours is not None:
-        return int(ours(arguments_of(operator, args, kwargs), result))
+        of_names: Callable[[Arguments, Any], int] = ours
+        return lambda args, kwargs, result: int(
+            of_names(arguments_of(operator, args, kwargs), result)
+        )
     formula = flop_registry.get(operator.overloadpacket)
     if formula is not None:
-        return int(formula(*args, **kwargs, out_val=result))
+        by_torch: Callable[..., Any] = formula
+        return lambda args, kwargs, result: int(by_torch(*args, **kwargs, out_val=result))
     return None if _may_multiply(operator) else 0
 
 
@@ -153,6 +169,21 @@ def _deformable_convolution(given: Arguments, result: Any) -> int:
 def _matrix_vector(given: Arguments, _result: Any) -> int:
     return 2 * int(given["mat" if "mat" in given else "self"].numel())
 
+
+def _convolution(args: Sequence[Any], _kwargs: Mapping[str, Any], result: Any) -> int:
+    """Each result is a sum of products over the window; of a transposed one, each input is."""
+    source, weight, transposed = args[0], args[1], args[6]
+    swept = source if transposed else result
+    return int(2 * swept.numel() * math.prod(weight.shape[1:]))
+
+
+_PRODUCTS: Mapping[str, Formula] = {
+    "aten::convolution": _convolution,
+    "aten::mm": lambda args, _kwargs, result: 2 * int(result.numel()) * int(args[0].shape[-1]),
+    "aten::bmm": lambda args, _kwargs, result: 2 * int(result.numel()) * int(args[0].shape[-1]),
+    "aten::addmm": lambda args, _kwargs, result: 2 * int(result.numel()) * int(args[1].shape[-1]),
+}
+"""Of those that are called most: as torch's own, in a tenth of the time."""
 
 _FORMULAS: Mapping[str, Callable[[Arguments, Any], int]] = {
     "aten::_scaled_dot_product_flash_attention_for_cpu": _attention,

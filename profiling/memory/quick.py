@@ -15,14 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from ..methods import weights
+from .answers import answered
 from .rules import KINDS, ordered_strides, rule_of
 
 _aten = torch.ops.aten
+_FAKE = torch._C._TorchDispatchModeKey.FAKE  # noqa: SLF001 - that of FakeTensorMode
+_layout = vars(torch._C.TensorBase)["layout"].__get__  # noqa: SLF001 - of the class in C++
 _FILLING = frozenset(
     getattr(_aten, name)
     for name in (
@@ -31,6 +37,46 @@ _FILLING = frozenset(
     )
 )
 """Operators that change what is in a tensor and nothing else."""
+
+
+_DRAWING = (
+    *((nn.init, name) for name in dir(nn.init) if name[-1] == "_" and name[0] != "_"),
+    (weights, "_draw"),
+)
+"""Functions that fill a parameter: torch's, when a layer is made, and ours."""
+
+
+@contextmanager
+def _undrawn() -> Iterator[None]:
+    """Has parameters of layers be made as they are, without a view of them and without values."""
+    kept: list[tuple[Any, str, Any]]
+    kept = [(place, name, getattr(place, name)) for place, name in _DRAWING]
+    kept.append((nn.Parameter, "__new__", vars(nn.Parameter)["__new__"]))
+    for place, name in _DRAWING:
+        setattr(place, name, lambda tensor, *_args, **_named: tensor)
+    nn.Parameter.__new__ = partial(_parameter, nn.Parameter.__new__)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for place, name, function in kept:
+            setattr(place, name, function)
+
+
+def _parameter(
+    make: Any, cls: type[nn.Parameter], data: Any = None, requires_grad: bool = True
+) -> Any:
+    return as_parameter(data) if type(data) is FakeTensor else make(cls, data, requires_grad)
+
+
+def as_parameter(tensor: FakeTensor) -> FakeTensor:
+    """A tensor of which nobody else knows, as ``nn.Parameter`` makes it without a gradient."""
+    tensor._is_param = True  # noqa: SLF001 - as torch does
+    return tensor
+
+
+def _may_be_of_onednn(tensor: FakeTensor) -> bool:
+    """Whether it was made of one with contents, which may have had a layout of oneDNN's."""
+    return getattr(tensor, "dispatch_keys", None) is not None  # torch 2.6 has none
 
 
 class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
@@ -52,11 +98,12 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
         """Follows no values of tensors while it is entered, as weights are drawn.
 
         The drawing is half the time of a count; torch would keep the value of a number, such as
-        how many batches a normalisation has seen.
+        how many batches a normalisation has seen. For methods of ours only.
         """
         self._is_without_values = True
         try:
-            yield
+            with _undrawn():
+                yield
         finally:
             self._is_without_values = False
 
@@ -78,11 +125,23 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
             result = rule(self, func, args, kwargs or {})
             if result is not None:
                 return result
-        return super().__torch_dispatch__(func, types, args, kwargs or {})
+        return answered(self, func, args, kwargs or {})
+
+    def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What an operator returns while this mode is entered.
+
+        As if torch called it, which takes a mode away while that answers: to go through torch's
+        dispatcher takes as long as to find a shape.
+        """
+        torch._C._unset_dispatch_mode(_FAKE)  # noqa: SLF001
+        try:
+            return self.__torch_dispatch__(func, (), args, kwargs)
+        finally:
+            torch._C._set_dispatch_mode(self)  # noqa: SLF001
 
     def ask(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What torch answers."""
-        return super().__torch_dispatch__(func, (), args, kwargs)
+        return self.dispatch(func, (), args, kwargs)
 
     def new(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> FakeTensor:
         """A contiguous tensor."""
@@ -114,7 +173,7 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
             and value.fake_mode is self
             and value.constant is None
             and value.dtype in KINDS
-            and value.layout is torch.strided
+            and (value.layout if _may_be_of_onednn(value) else _layout(value)) is torch.strided
         )
 
     def is_contiguous(self, value: Any) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import get_ident
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 from ..annotation import BETWEEN
 from ..methods.watching import own_name, unwatch, watch
 from .live import LiveTensors, Position, Section
+from .quick import QuickMode
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,15 @@ class Recorder:
         submodules: the names of the ranges that partition the inference; None where they are not
             known beforehand.
         device_type: of the inference.
+        below: see ``LiveTensors``.
     """
 
     def __init__(
-        self, method: nn.Module, submodules: Sequence[str] | None, device_type: str = "cpu"
+        self,
+        method: nn.Module,
+        submodules: Sequence[str] | None,
+        device_type: str = "cpu",
+        below: QuickMode | None = None,
     ) -> None:
         self.calls: list[ModuleCall] = []
         """The first call of each module, in the order in which they ended."""
@@ -66,7 +72,7 @@ class Recorder:
         """The sections of each submodule, one for each of its ranges."""
         self.elsewhere: dict[str, None] = {}
         """Modules that are called in another thread, in which no operator is seen."""
-        self.live = LiveTensors(device_type, self)
+        self.live = LiveTensors(device_type, self, below)
         self._names = {module: own_name(name) for name, module in method.named_modules() if name}
         self._submodules = submodules
         self._open: list[str] = []
@@ -212,8 +218,22 @@ def is_childless(module: nn.Module) -> bool:
     return all(child is weights for child in module.children())
 
 
-def _own_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
-    yield from module.parameters(recurse=False)
+def own_tensors(
+    module: nn.Module, kind: Literal["parameters", "buffers"]
+) -> Iterable[torch.Tensor]:
+    """Parameters or buffers that a module itself has.
+
+    ``Module.parameters`` looks through modules for them, a tenth of the time of a count.
+    """
+    if isinstance(module, torch.jit.ScriptModule):  # it holds them where Python does not reach
+        found: Iterable[torch.Tensor] = getattr(module, kind)(recurse=False)
+        return found
+    slots: Mapping[str, torch.Tensor | None] = vars(module)[f"_{kind}"]
+    return [tensor for tensor in dict.fromkeys(slots.values()) if tensor is not None]
+
+
+def _own_parameters(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from own_tensors(module, "parameters")
     weights = _parametrizations(module)
     if weights is not None:
         yield from weights.parameters()

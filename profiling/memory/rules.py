@@ -114,14 +114,28 @@ def _view(mode: QuickMode, func: Any, args: Sequence[Any], kwargs: Mapping[str, 
     if func is _aten.view.default and not mode.is_contiguous(source):
         return None  # torch's rule for tensors without contents differs from its kernel's
     try:
-        with in_kernel_invocation_manager(mode):
-            result = func(*args, **kwargs)
+        result = in_kernel(mode, func, args, kwargs)
     except (RuntimeError, IndexError, TypeError):
         return None  # torch shall say it in its own words
     device = source.fake_device
     if isinstance(result, torch.Tensor):
         return mode.wrap(result, device)
     return type(result)(mode.wrap(one, device) for one in result)
+
+
+def in_kernel(mode: QuickMode, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """As ``in_kernel_invocation_manager`` of torch has it, without a context of Python."""
+    if mode.in_kernel_invocation:
+        with in_kernel_invocation_manager(mode):
+            return func(*args, **kwargs)
+    with torch._C._DisableTorchDispatch():  # noqa: SLF001 - as torch does
+        mode.in_kernel_invocation = True
+        with torch._C._PreserveDispatchKeyGuard():  # noqa: SLF001
+            torch._C._set_meta_in_tls_dispatch_include(True)  # noqa: SLF001
+            try:
+                return func(*args, **kwargs)
+            finally:
+                mode.in_kernel_invocation = False
 
 
 _OPTIONS = {

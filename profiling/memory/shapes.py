@@ -12,14 +12,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ..methods.base import is_fake
 from ..methods.watching import own_name
+from .quick import QuickMode, as_parameter
+
+_to_copy = torch.ops.aten._to_copy.default  # noqa: SLF001 - an operator
 
 
 def take_contents(
-    method: nn.Module, mode: FakeTensorMode, device: torch.device
+    method: nn.Module, mode: QuickMode, device: torch.device
 ) -> dict[str, list[torch.Tensor]]:
     """Replaces all tensors of a method, in place, by tensors without contents on a device.
 
@@ -37,7 +40,10 @@ def take_contents(
 
     def without(tensor: torch.Tensor, *, moves: bool) -> torch.Tensor:
         bare = tensor if is_fake(tensor) else mode.from_tensor(tensor)
-        return bare.to(device) if moves and device.type != "cpu" else bare
+        if not moves or bare.device == device:
+            return bare
+        moved: torch.Tensor = mode.call(_to_copy, (bare,), {"device": device})
+        return moved
 
     for module in method.modules():
         for name, parameter in list(module._parameters.items()):  # noqa: SLF001 - no property's
@@ -46,7 +52,9 @@ def take_contents(
             if id(parameter) not in replaced:
                 kept.append(parameter)
                 bare: Any = without(parameter, moves=True)
-                if bare is not parameter or parameter.requires_grad:
+                if is_fake(parameter) and type(bare) is FakeTensor and bare is not parameter:
+                    bare = as_parameter(bare)
+                elif bare is not parameter or parameter.requires_grad:
                     bare = nn.Parameter(bare, requires_grad=False)
                 replaced[id(parameter)] = bare
             _put(module, module._parameters, name, replaced[id(parameter)])  # noqa: SLF001
@@ -99,7 +107,12 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
 def _has_tensors(value: Any) -> bool:
+    if type(value) in _PLAIN:
+        return False
     if type(value) is dict:
         return any(map(_has_tensors, value.values()))
     if type(value) in (list, tuple):

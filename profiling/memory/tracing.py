@@ -30,10 +30,27 @@ from ..annotation import BETWEEN
 from ..methods.base import LibraryWork, Method, watching_libraries
 from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
-from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, owns_parameters
+from .quick import QuickMode
+from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, own_tensors, owns_parameters
 
 
-def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = None) -> str:
+def _submodules_within(submodule_of: Mapping[str, str]) -> Mapping[str, set[str]]:
+    """The submodules in which parts of a module are called, by the module's path."""
+    within: dict[str, set[str]] = {}
+    for name, submodule in submodule_of.items():
+        around = name
+        while around:
+            within.setdefault(around, set()).add(submodule)
+            around = around.rpartition(".")[0]
+    return within
+
+
+def owner(
+    path: str,
+    submodule_of: Mapping[str, str],
+    otherwise: str | None = None,
+    within: Mapping[str, set[str]] | None = None,
+) -> str:
     """The submodule that owns the tensors of a module.
 
     It is the one in which the module is called first. A module that is never called (a classifier
@@ -44,6 +61,7 @@ def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = No
         path: of the module in the method.
         submodule_of: the submodule of the first call, by the path of each module called.
         otherwise: what owns the tensors of a module around which nothing tells.
+        within: the submodules in which parts of a module are called, where that is known.
 
     Raises:
         RuntimeError: nothing around the module is called, or it is called by several submodules,
@@ -51,11 +69,12 @@ def owner(path: str, submodule_of: Mapping[str, str], otherwise: str | None = No
     """
     if path in submodule_of:
         return submodule_of[path]
+    within = _submodules_within(submodule_of) if within is None else within
     around = path
     while around:
-        inside = {s for name, s in submodule_of.items() if f"{name}.".startswith(f"{around}.")}
+        inside = within.get(around, set())
         if len(inside) == 1:
-            return inside.pop()
+            return next(iter(inside))
         if inside and otherwise is None:
             raise RuntimeError(f"{path} is never called, and {around} by several submodules")
         around = around.rpartition(".")[0]
@@ -82,11 +101,12 @@ def resident_bytes(
     parameters: dict[str, int] = {}
     buffers: dict[str, int] = {}
     seen: set[torch.UntypedStorage] = set()
+    within = _submodules_within(submodule_of)
     for path, module in method.named_modules():
         name = own_name(path)
         for sums, tensors in (
-            (parameters, module.parameters(recurse=False)),
-            (buffers, module.buffers(recurse=False)),
+            (parameters, own_tensors(module, "parameters")),
+            (buffers, own_tensors(module, "buffers")),
             (buffers, held.get(name, ())),
         ):
             for tensor in tensors:
@@ -94,7 +114,7 @@ def resident_bytes(
                 if storage in seen:
                     continue
                 seen.add(storage)
-                belongs_to = owner(name, submodule_of, otherwise)
+                belongs_to = owner(name, submodule_of, otherwise, within)
                 sums[belongs_to] = sums.get(belongs_to, 0) + storage.nbytes()
     return parameters, buffers
 
@@ -165,6 +185,7 @@ class Trace:
             known beforehand.
         device_type: of the inference.
         held: tensors that modules hold as plain attributes, by the module's path.
+        below: see ``LiveTensors``.
     """
 
     def __init__(
@@ -173,8 +194,9 @@ class Trace:
         submodules: Sequence[str] | None,
         device_type: str,
         held: Mapping[str, Sequence[torch.Tensor]] = MappingProxyType({}),
+        below: QuickMode | None = None,
     ) -> None:
-        self.recorder = Recorder(method, submodules, device_type)
+        self.recorder = Recorder(method, submodules, device_type, below)
         self._method = method
         self._held = {
             path: [one for one in tensors if one.device.type == device_type]

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from adscale.methods.spec import Complexity, NoSettings, ResolutionProblem
+from adscale.methods.spec import Complexity, NoSettings, Part, ResolutionProblem
 from adscale.resolution import Resolution
 
 from ..annotation import EMPTY, Annotate, empty_range_ns
@@ -53,6 +53,9 @@ class Method(nn.Module, ABC):
     growth, and their bands are narrower."""
     implementations: ClassVar[tuple[str, ...]] = ("reference",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "tf32")
+    parts: ClassVar[Mapping[str, Part]] = {}
+    """Networks by their submodule, which other engines can compute, and torch in other precisions;
+    without them there are none of these variants."""
     takes_batches: ClassVar[bool] = False
     """Whether ``infer`` takes several images at once, and tells of each what it tells of it alone;
     else there are no variants with batches."""

@@ -67,6 +67,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
         complexity=_checked_complexity(cls, spec),
         implementations=_names(cls.implementations, "implementations", spec),
         precisions=_names(cls.precisions, "precisions", spec),
+        parts=cls.parts,
         takes_batches=bool(cls.takes_batches),
         settings=_checked_settings(cls, spec),
         resolution_problem=_checked_problem(cls, spec),
@@ -100,7 +101,7 @@ def _checked_problem(
     cls: type[Method], spec: MethodSpec
 ) -> Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None]:
     def found(settings: Mapping[str, Any], resolution: Resolution) -> ResolutionProblem | None:
-        problem = cls.resolution_problem(settings, resolution)
+        problem: object = cls.resolution_problem(settings, resolution)  # of the user's
         if problem is None or isinstance(problem, ResolutionProblem):
             return problem
         what = f"{spec.target} says {shown(problem)} in resolution_problem"

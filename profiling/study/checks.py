@@ -5,6 +5,7 @@ What of a study needs them is asked of another process, where they are installed
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -23,6 +24,7 @@ from adscale.config import MethodConfig, StudyConfig, StudyConfigError
 from adscale.damage import damage
 from adscale.devices import IN_CONTAINER, detect_device_type
 from adscale.digest import method_digest
+from adscale.engines import machine_problem
 from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
 from adscale.methods.registry import check_files, get_spec
@@ -196,6 +198,38 @@ def remove_damaged(files: Iterable[str]) -> None:
         if fault is not None:
             print(f"study: {file} {fault}; it is removed, to be made again", file=sys.stderr)
             file.unlink()
+
+
+def measurable_here(study: StudyConfig) -> StudyConfig:
+    """A study without the variants that this machine lacks something for, which its notes tell.
+
+    Args:
+        study: its configuration.
+
+    Raises:
+        StudyConfigError: nothing of a method would be left.
+    """
+    problems = {
+        variant: problem
+        for method in study.methods
+        for variant in method.variants
+        if (problem := machine_problem(variant)) is not None
+    }
+    notes = tuple(f"left out: {what}; {remedy}" for what, remedy in problems.values())
+    methods = tuple(
+        dataclasses.replace(
+            method, variants=tuple(one for one in method.variants if one not in problems)
+        )
+        for method in study.methods
+    )
+    nothing_left = [
+        ConfigError(f"methods.{kept.label}", *problems[method.variants[0]])
+        for method, kept in zip(study.methods, methods, strict=True)
+        if not kept.variants
+    ]
+    if nothing_left:
+        raise StudyConfigError(list(nothing_left))
+    return dataclasses.replace(study, methods=methods, notes=(*study.notes, *notes))
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -15,6 +15,7 @@ Snakemake runs the job again. The same has what failed, or is damaged, tried aga
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +43,7 @@ from .checks import (
     check_foreign_methods,
     check_images,
     check_named_files,
+    measurable_here,
 )
 from .environment import (
     Image,
@@ -234,7 +236,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         check_named_files(study)
         check_images(study)
         collector = _collector(study, image, is_submitted=call.is_submitted)
-        runs = plan_runs(study, collector.name, None if image is None else image.digest)
+        # of a container, or a cluster, nothing is known here
+        here = study if call.in_container or call.is_submitted else measurable_here(study)
+        study = dataclasses.replace(study, notes=here.notes)
+        runs = plan_runs(here, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
         counts = [f"{count}/memory.json" for count in plan_counts(study)]
         written = [*planned_records(plan.runs, study.latency), *counts, "tables/x", "figures/x"]
@@ -245,7 +250,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
             check_devices(study, plan, CACHE, asks_torch=image is None)
         decisions.write([*planned_records(plan.runs, study.latency), *counts])
     container = study.container if image is None else image.url
-    return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
+    # who is on the machine that measures, in the process that sees the study through
+    forks = not (call.in_container or call.is_job or call.is_submitted)
+    prefix = _prefix(study, collector, image, os.getpid() if forks else None)
+    return Setup(study, collector, plan, decisions, container, prefix)
 
 
 def _over(below: Any, given: Any) -> Any:
@@ -265,9 +273,12 @@ def _collector(study: StudyConfig, image: Image | None, *, is_submitted: bool) -
     return choose(study.collector, study.nsys, CACHE)
 
 
-def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
+def _prefix(study: StudyConfig, collector: Choice, image: Image | None, process: int | None) -> str:
     on_host = image is None
     place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
-    options += " --again" if os.environ.get(AGAIN) else ""
-    return place + exports(RUN_OPTIONS=options, **folder_lists(os.environ))
+    again = "--again" if os.environ.get(AGAIN) else ""
+    options += f" {again}" if again else ""
+    options += "" if process is None else f" --study {process}"
+    lists = folder_lists(os.environ)
+    return place + exports(RUN_OPTIONS=options, COUNT_OPTIONS=again, **lists)

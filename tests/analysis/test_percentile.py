@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adscale.percentiles import (
@@ -67,6 +67,7 @@ def test_smallest_samples_with_an_interval(share: float, smallest: int) -> None:
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=200))
+@example([0.99999, 0.3])
 def test_ends_enclose_the_point_and_lie_within_the_sample(values: list[float]) -> None:
     series = np.array(values)
     for found in percentile_estimates(series, SHARES):

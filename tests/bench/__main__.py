@@ -11,7 +11,9 @@ from tests.bench import (
     banks,
     collectors,
     depth,
+    engines,
     fits,
+    forked,
     implementations,
     machine,
     memory,
@@ -23,7 +25,9 @@ from tests.bench import (
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
+    "forked": forked.main,
     "implementations": implementations.main,
+    "engines": engines.main,
     "banks": banks.main,
     "memory": memory.main,
     "networks": networks.main,

@@ -60,7 +60,7 @@ def residual(
 
 
 def attention(x: torch.Tensor, weights: Weights, name: str, heads: int) -> torch.Tensor:
-    channels, side = x.shape[1], x.shape[2]
+    channels = x.shape[1]
     flat = x.reshape(1, channels, -1)
     normal = group_norm(flat, weights, f"{name}.norm")[0]
     qkv = weights[f"{name}.to_qkv.weight"][:, :, 0] @ normal
@@ -76,7 +76,7 @@ def attention(x: torch.Tensor, weights: Weights, name: str, heads: int) -> torch
         outputs.append(value @ (scores / scores.sum(dim=1, keepdim=True)).T)
     out = weights[f"{name}.proj_out.weight"][:, :, 0] @ torch.cat(outputs)
     out = out + weights[f"{name}.proj_out.bias"][:, None]
-    return x + out.reshape(1, channels, side, side)
+    return x + out.reshape(x.shape)
 
 
 def unet(x: torch.Tensor, step: float, weights: Weights, heads: int) -> torch.Tensor:
@@ -128,9 +128,9 @@ def denoising_step(
 
 
 def neighbourhood_mean(features: torch.Tensor) -> torch.Tensor:
-    side = features.shape[-1]
+    rows, columns = features.shape[-2:]
     framed = F.pad(features, (1, 1, 1, 1))
-    return sum(framed[..., a : a + side, b : b + side] for a in range(3) for b in range(3)) / 9  # type: ignore[return-value]
+    return sum(framed[..., a : a + rows, b : b + columns] for a in range(3) for b in range(3)) / 9  # type: ignore[return-value]
 
 
 def distance_map(
@@ -140,19 +140,19 @@ def distance_map(
     of_reconstruction: Mapping[str, torch.Tensor],
     v: float,
 ) -> torch.Tensor:
-    side = image.shape[-1]
-    features = torch.zeros(1, 1, side, side)
+    height, width = image.shape[-2:]
+    features = torch.zeros(1, 1, height, width)
     for stage in ("layer2", "layer3"):
         p, q = (neighbourhood_mean(f[stage]) for f in (of_image, of_reconstruction))
         cosine = (p * q).sum(1) / (p.norm(dim=1) * q.norm(dim=1))
         features += F.interpolate(
-            (1 - cosine).unsqueeze(1), size=(side, side), mode="bilinear", align_corners=True
+            (1 - cosine).unsqueeze(1), size=(height, width), mode="bilinear", align_corners=True
         )
     pixels = (image - reconstruction).abs().mean(1, keepdim=True)
     joined = (features + v * features.max() / pixels.max() * pixels)[0, 0].double().numpy()
     kernel = np.exp(-(np.arange(-16, 17) ** 2) / (2 * 4**2))
     kernel /= kernel.sum()
     framed = np.pad(joined, 16, mode="reflect")
-    rows = sum(kernel[k] * framed[:, k : k + side] for k in range(33))
-    smooth = sum(kernel[k] * rows[k : k + side] for k in range(33))
-    return torch.from_numpy(np.asarray(smooth)).float().view(1, 1, side, side)
+    rows = sum(kernel[k] * framed[:, k : k + width] for k in range(33))
+    smooth = sum(kernel[k] * rows[k : k + height] for k in range(33))
+    return torch.from_numpy(np.asarray(smooth)).float().view(1, 1, height, width)

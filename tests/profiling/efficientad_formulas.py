@@ -52,15 +52,16 @@ def pdn(size: str, x: torch.Tensor, weights: Weights, net: str, padding: bool) -
 
 
 def autoencoder(x: torch.Tensor, weights: Weights, padding: bool) -> torch.Tensor:
-    side_px = x.shape[-1]
+    height, width = x.shape[-2:]
     for index in (0, 2, 4, 6, 8):
         x = F.relu(conv(x, weights, f"autoencoder.{index}", padding=1, stride=2))
     x = conv(x, weights, "autoencoder.10")
-    for index, to_px in zip((12, 16, 20, 24, 28, 32), DECODER_SIDES_PX[side_px], strict=True):
-        x = F.interpolate(x, size=(to_px, to_px), mode="bilinear", align_corners=False)
+    sides = zip(DECODER_SIDES_PX[height], DECODER_SIDES_PX[width], strict=True)
+    for index, size in zip((12, 16, 20, 24, 28, 32), sides, strict=True):
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         x = F.relu(conv(x, weights, f"autoencoder.{index}", padding=2))
-    to_px = MAP_SIDE_PX[side_px, padding]
-    x = F.interpolate(x, size=(to_px, to_px), mode="bilinear", align_corners=False)
+    size = MAP_SIDE_PX[height, padding], MAP_SIDE_PX[width, padding]
+    x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
     x = F.relu(conv(x, weights, "autoencoder.36", padding=1))
     return conv(x, weights, "autoencoder.38", padding=1)
 
@@ -70,10 +71,19 @@ def anomaly_map(
     student: torch.Tensor,
     reconstruction: torch.Tensor,
     weights: Weights,
-    side_px: int,
+    shape: tuple[int, ...],
     padding: bool,
 ) -> torch.Tensor:
-    """From the outputs of the three networks, the teacher's already normalised."""
+    """From the outputs of the three networks, the teacher's already normalised.
+
+    Args:
+        teacher: its output.
+        student: its output.
+        reconstruction: the output of the autoencoder.
+        weights: of the method.
+        shape: height and width of the image.
+        padding: of the networks.
+    """
     st = ((teacher - student[:, 0:384]) ** 2).sum(1, keepdim=True) / 384
     ae = ((reconstruction - student[:, 384:768]) ** 2).sum(1, keepdim=True) / 384
     start, end = weights["map_quantiles.st_start"], weights["map_quantiles.st_end"]
@@ -82,8 +92,7 @@ def anomaly_map(
     ae = 0.1 * (ae - start) / (end - start)
     small = (st + ae) / 2
     if not padding:
-        side = small.shape[-1] + 8
-        framed = torch.zeros(1, 1, side, side)
+        framed = torch.zeros(1, 1, small.shape[-2] + 8, small.shape[-1] + 8)
         framed[:, :, 4:-4, 4:-4] = small
         small = framed
-    return F.interpolate(small, size=(side_px, side_px), mode="bilinear", align_corners=False)
+    return F.interpolate(small, size=shape, mode="bilinear", align_corners=False)

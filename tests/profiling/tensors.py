@@ -7,10 +7,13 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
+from adscale.resolution import Resolution
 
-def random_image(side_px: int, seed: int = 7) -> torch.Tensor:
-    """Shape (1, 3, s, s), standard normal."""
-    return torch.randn(1, 3, side_px, side_px, generator=torch.Generator().manual_seed(seed))
+
+def random_image(size: int | str | Resolution, seed: int = 7) -> torch.Tensor:
+    """Shape (1, 3, height, width), standard normal."""
+    shape = Resolution.of(size).shape
+    return torch.randn(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 def assert_same(found: torch.Tensor, expected: torch.Tensor, relative: float = 1e-5) -> None:

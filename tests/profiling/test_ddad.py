@@ -15,7 +15,7 @@ from torch import nn
 
 from adscale.errors import UnsupportedResolutionError, WeightsError
 from adscale.methods.ddad import SPEC
-from adscale.resolution import square
+from adscale.resolution import Resolution, square
 from profiling.methods.ddad.diffusion import (
     ReferenceDenoising,
     ScheduledDenoising,
@@ -99,15 +99,15 @@ def test_calls_of_layers() -> None:
     assert sum(found.values()) == 512  # with the encoding of the step
 
 
-@pytest.mark.parametrize(("size", "side_px"), [("S", 96), ("base", 32)])
+@pytest.mark.parametrize(("size", "resolution"), [("S", "96x64"), ("base", "32")])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_unet_agrees_with_plain_calls(size: str, side_px: int, implementation: str) -> None:
+def test_unet_agrees_with_plain_calls(size: str, resolution: str, implementation: str) -> None:
     unet = make_unet(size)
     weights = copy.deepcopy(unet.state_dict())
     if implementation == "optimized":
         optimize(unet)
     heads = {"S": 2, "base": 4}[size]
-    image = random_image(side_px)
+    image = random_image(resolution)
     with torch.inference_mode():
         found = unet(image, torch.tensor([125.0]))
     assert_same(found, formulas.unet(image, 125.0, weights, heads), relative=2e-5)
@@ -177,18 +177,19 @@ def test_denoising_agrees_with_its_closed_form(denoising: Any, weight: float) ->
 
 
 @pytest.mark.parametrize("map_class", [ReferenceDistanceMap, PooledDistanceMap])
-@pytest.mark.parametrize("v", [1.0, 7.0])
-def test_distance_map_agrees_with_its_formula(map_class: Any, v: float) -> None:
+@pytest.mark.parametrize(("v", "width_px"), [(1.0, 64), (7.0, 64), (7.0, 96)])
+def test_distance_map_agrees_with_its_formula(map_class: Any, v: float, width_px: int) -> None:
     generator = torch.Generator().manual_seed(6)
-    image, reconstruction = random_image(64), random_image(64, seed=8)
+    resolution = Resolution(width_px, 64)
+    image, reconstruction = (random_image(resolution, seed=seed) for seed in (7, 8))
     features = [
         {
-            "layer2": torch.rand(1, 16, 8, 8, generator=generator),
-            "layer3": torch.rand(1, 32, 4, 4, generator=generator),
+            "layer2": torch.rand(1, 16, 8, width_px // 8, generator=generator),
+            "layer3": torch.rand(1, 32, 4, width_px // 16, generator=generator),
         }
         for _ in range(2)
     ]
-    found = map_class(square(64), pixel_weight=v)(image, reconstruction, *features)
+    found = map_class(resolution, pixel_weight=v)(image, reconstruction, *features)
     assert_same(found, formulas.distance_map(image, reconstruction, *features, v))
 
 

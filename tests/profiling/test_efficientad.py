@@ -14,27 +14,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from adscale.errors import ConfigError, UnsupportedResolutionError
 from adscale.methods.efficientad import SPEC
-from adscale.resolution import square
+from adscale.resolution import Resolution, square
 from profiling.images import ImageSet
 from profiling.methods.efficientad.method import EfficientAD
 from tests.profiling import efficientad_formulas as formulas
+from tests.profiling.tensors import assert_same, random_image
 
-FEW = [("S", 256, True), ("S", 257, False), ("S", 320, True)]
-MORE = [("S", 256, False), ("S", 257, True), ("S", 300, False), ("S", 300, True),
-        ("S", 320, False), ("M", 256, False), ("M", 257, True)]  # fmt: skip
+FEW = [("S", "256", True), ("S", "320x257", False), ("S", "257x300", True)]
+MORE = [("S", "256", False), ("S", "257", True), ("S", "300", False), ("S", "300x320", True),
+        ("S", "320", False), ("M", "256x300", False), ("M", "257", True)]  # fmt: skip
 CASES = [*FEW, *(pytest.param(case, marks=pytest.mark.slow) for case in MORE)]
 STATISTICS = ("teacher_statistics.mean", "teacher_statistics.std")
 
 
-def build(size: str = "S", side_px: int = 256, padding: bool = False, seed: int = 0) -> EfficientAD:
+def build(
+    size: str = "S", resolution: int | str = 256, padding: bool = False, seed: int = 0
+) -> EfficientAD:
     settings = {"size": size, "padding": padding, "weights": None}
     return EfficientAD.build(
-        settings, resolution=square(side_px), implementation="reference", seed=seed
+        settings, resolution=Resolution.of(resolution), implementation="reference", seed=seed
     )
-
-
-def random_image(side_px: int, seed: int = 7) -> torch.Tensor:
-    return torch.randn(1, 3, side_px, side_px, generator=torch.Generator().manual_seed(seed))
 
 
 def set_statistics(method: EfficientAD) -> None:
@@ -45,18 +44,12 @@ def set_statistics(method: EfficientAD) -> None:
         getattr(method.map_quantiles, name).fill_(value)
 
 
-def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
-    assert found.shape == expected.shape
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale)
-
-
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request: pytest.FixtureRequest) -> tuple[EfficientAD, torch.Tensor, str, bool]:
-    size, side_px, padding = request.param
-    method = build(size, side_px, padding, seed=side_px)
+    size, resolution, padding = request.param
+    method = build(size, resolution, padding, seed=len(resolution))
     set_statistics(method)
-    return method, random_image(side_px), size, padding
+    return method, random_image(resolution), size, padding
 
 
 def outputs_by_range(method: EfficientAD, image: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -89,7 +82,7 @@ def test_every_submodule_is_what_the_layer_tables_say(
     case: tuple[EfficientAD, torch.Tensor, str, bool],
 ) -> None:
     method, image, size, padding = case
-    weights, side_px = method.state_dict(), image.shape[-1]
+    weights, shape = method.state_dict(), tuple(image.shape[2:])
     found = outputs_by_range(method, image)
     teacher = formulas.pdn(size, image, weights, "teacher", padding)
     teacher = (teacher - weights[STATISTICS[0]]) / weights[STATISTICS[1]]
@@ -100,9 +93,9 @@ def test_every_submodule_is_what_the_layer_tables_say(
     assert_same(found["student"], student)
     assert_same(found["autoencoder"], reconstruction)
     parts = (teacher, student, reconstruction)
-    expected = formulas.anomaly_map(*parts, weights, side_px, padding)
+    expected = formulas.anomaly_map(*parts, weights, shape, padding)
     assert_same(found["anomaly_map"], expected)
-    assert found["anomaly_map"].shape == (1, 1, side_px, side_px)
+    assert found["anomaly_map"].shape == (1, 1, *shape)
     assert found["anomaly_map"].dtype == torch.float32
     assert found["score"].shape == (1,)
     assert float(found["score"]) == float(found["anomaly_map"].max())
@@ -221,7 +214,7 @@ def test_resolutions_from_256_px_on_are_supported(side_px: int, size: str, paddi
 @pytest.mark.parametrize("side_px", [1, 250, 255])
 def test_below_256_px_nothing_is_built(side_px: int) -> None:
     with pytest.raises(UnsupportedResolutionError) as caught:
-        build(side_px=side_px)
+        build(resolution=side_px)
     message = str(caught.value)
     assert f"{side_px} px" in message
     assert message.endswith("nearest that it supports: 256 px")

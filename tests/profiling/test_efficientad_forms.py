@@ -128,7 +128,7 @@ def test_statistics_are_folded_correctly(tmp_path: Any) -> None:
         formulas.pdn("S", image, weights, "student", padding=False),
         formulas.autoencoder(image, weights, padding=False),
         weights,
-        256,
+        (256, 256),
         padding=False,
     )
     assert found.anomaly_map is not None

@@ -29,15 +29,30 @@ LARGE: list[tuple[str, int | str, dict[str, Any]]] = [
     ("patchcore", 320, {"training_images": 5}),
     ("ddad", 96, {}),
     ("ddad", 160, {"start_step": 75}),
-    ("efficientad", "391x256", {"size": "S", "padding": True}),
-    ("efficientad", "256x448", {"size": "M"}),
-    ("patchcore", "131x320", {"training_images": 5}),
-    ("patchcore", "301x97", {"training_images": 5}),
-    ("patchcore", "9x200", {"training_images": 5}),
-    ("ddad", "160x64", {"start_step": 75}),
-    ("ddad", "96x224", {"start_step": 50}),
     ("ddad", 320, {"start_step": 50}),  # from here on attention makes the peak
 ]
+RECTANGLES: dict[str, tuple[dict[str, Any], str]] = {
+    "efficientad": (
+        {"size": "S"},
+        "391x256 256x448 301x259 640x256 257x513 333x444 512x384 275x600 480x270",
+    ),
+    "patchcore": (
+        {"training_images": 5},
+        "131x320 301x97 9x200 200x9 255x129 64x513 333x222 480x270 17x31",
+    ),
+    "ddad": (
+        {"start_step": 50},
+        "160x64 96x224 64x32 128x96 32x256 192x64 224x160 256x32 96x128",
+    ),
+}
+"""With that of SMALL ten for each method."""
+LARGE += [
+    (target, size, settings)
+    for target, (settings, sizes) in RECTANGLES.items()
+    for size in sizes.split()
+]
+LARGE += [("efficientad", "391x256", {"size": "S", "padding": True}),
+          ("efficientad", "256x448", {"size": "M"})]  # fmt: skip
 CASES = [*SMALL, *(pytest.param(*case, marks=pytest.mark.slow) for case in LARGE)]
 
 BY_A_LIBRARY = "aten::lift_fresh"

@@ -22,6 +22,7 @@ from adscale.resolution import Resolution
 from profiling.memory import counting
 from profiling.memory.quick import QuickMode
 from profiling.memory.rules import RULES
+from profiling.methods import weights
 from tests.bench.memory import SIDES_PX
 from tests.profiling.counts import counted_anew
 
@@ -217,6 +218,30 @@ def products(r: random.Random) -> Any:
     return call
 
 
+@case
+def others(r: random.Random) -> Any:
+    """Operators without a rule: torch answers once for all calls that are alike."""
+    n, c, h, w = r.choice([1, 2]), r.choice([2, 4]), r.randrange(3, 7), r.randrange(3, 7)
+    turn, part, dim, keep = r.random() < 0.4, r.random() < 0.4, r.choice([-1, 1]), r.random() < 0.5
+    dtype = r.choice([torch.float32, torch.float32, torch.float64])
+
+    def call(made: Made) -> Any:
+        x = made(n, c, h, w, dtype=dtype)
+        x = x.transpose(1, 2).contiguous().transpose(1, 2) if turn else x
+        x = x[..., 1:] if part else x
+        rows = x.flatten(2)
+        found = [x.mean(dim, keep), x.sum(), x.amax((2, 3)), x.cumsum(dim), x.norm(dim=dim), -x * 2]
+        found += [functional.pad(x, (1,) * 4, mode="reflect"), functional.unfold(x, 3, padding=1)]
+        found += [functional.adaptive_avg_pool2d(x, (2, 1)), torch.stack([x, x]), x.reshape(n, -1)]
+        found += [x.chunk(2, 1)[1] + 1, rows.split(2, -1)[0].reshape(-1), torch.arange(h), rows.mT]
+        found += [*x.max(dim), *x.topk(1), x.sort(0)[1], x.argmax(dim), x.new_empty(h, 2)]
+        found += [torch.einsum("bct,bcs->bts", rows, rows), x.as_strided((2, 2), (1, 2), 1)]
+        wide = made(n, 2, h, 8)
+        return [*found, functional.scaled_dot_product_attention(wide, wide, wide), x.abs_()]
+
+    return call
+
+
 @pytest.mark.parametrize("name", CASES)
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10**9), device=st.sampled_from(["cpu", "cuda"]))
@@ -225,6 +250,27 @@ def test_a_rule_gives_what_torch_finds(name: str, seed: int, device: str) -> Non
         device = "cpu"
     made = CASES[name](random.Random(seed))
     both(made, f"{device}:0" if device == "cuda" else device)
+
+
+def test_answers_stand_for_calls_that_are_alike_and_for_no_others() -> None:
+    """One mode for all calls, as a process has one for all counts."""
+    quick = Asked()
+    for seed in range(6):
+        for make in CASES.values():
+            call = make(random.Random(seed))
+            for device in ("cpu", "cuda:0") if counting.is_gpu_imaginable() else ("cpu",):
+                assert outcome(quick, call, device) == outcome(FakeTensorMode(), call, device)
+
+
+def test_a_layer_is_drawn_as_ever_after_a_count() -> None:
+    before = dict(vars(torch.nn.Parameter)), dict(vars(torch.nn.init)), dict(vars(weights))
+    counted_anew("efficientad", 256)
+    after = dict(vars(torch.nn.Parameter)), dict(vars(torch.nn.init)), dict(vars(weights))
+    assert after == before
+    layer = torch.nn.Conv2d(2, 3, 3)
+    assert type(layer.weight) is torch.nn.Parameter
+    assert layer.weight.requires_grad
+    assert 0 < layer.weight.abs().max() <= 18**-0.5
 
 
 def test_a_tensor_is_made_as_torch_makes_it() -> None:

@@ -37,10 +37,10 @@ from tests.profiling.tensors import assert_same, no_ranges, random_image, record
 IMPLEMENTATIONS = ("reference", "optimized")
 
 
-def build(side_px: int = 64, implementation: str = "reference", **settings_: Any) -> PatchCore:
+def build(size: int | str = 64, implementation: str = "reference", **settings_: Any) -> PatchCore:
     return PatchCore.build(
         {"training_images": 3, **settings_},
-        resolution=square(side_px),
+        resolution=Resolution.of(size),
         implementation=implementation,
         seed=1,
     )
@@ -52,21 +52,26 @@ def small() -> PatchCore:
     return build()
 
 
-def feature_maps(side: int, deep_side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(side)
-    middle = torch.randn(1, 512, side, side, generator=generator)
-    return middle, torch.randn(1, 1024, deep_side, deep_side, generator=generator)
+Grid = tuple[int, int]
+
+
+def feature_maps(grid: Grid, deep_grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(grid[0])
+    middle = torch.randn(1, 512, *grid, generator=generator)
+    return middle, torch.randn(1, 1024, *deep_grid, generator=generator)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("side", "deep_side"), [(4, 2), (7, 4), (10, 5)])
+@pytest.mark.parametrize(
+    ("grid", "deep_grid"), [((4, 4), (2, 2)), ((7, 7), (4, 4)), ((10, 6), (5, 3)), ((3, 9), (2, 5))]
+)
 def test_embedding_agrees_with_its_definition(
-    side: int, deep_side: int, implementation: str
+    grid: Grid, deep_grid: Grid, implementation: str
 ) -> None:
-    middle, deep = feature_maps(side, deep_side)
+    middle, deep = feature_maps(grid, deep_grid)
     if implementation == "reference":
         rows = reference_embedding(middle, deep)
-        assert len(rows) == side * side
+        assert len(rows) == grid[0] * grid[1]
         found = gathered(rows)
     else:
         found = closed_form_embedding(middle, deep)
@@ -204,12 +209,19 @@ def test_implementations_agree_and_open_the_submodules_ranges(side_px: int) -> N
     torch.testing.assert_close(optimized.score, reference.score, rtol=1e-4, atol=0)
 
 
-def test_inference_agrees_with_formulas_from_end_to_end(small: PatchCore) -> None:
-    side_px, method = 64, small
-    image = random_image(side_px)
+@pytest.mark.parametrize(
+    ("size", "grid", "implementation"),
+    [("64", (8, 8), "reference"), ("83x50", (7, 11), "reference"), ("83x50", (7, 11), "optimized")],
+)
+def test_inference_agrees_with_formulas_from_end_to_end(
+    size: str, grid: Grid, implementation: str, small: PatchCore
+) -> None:
+    image = random_image(size)
+    method = small if size == "64" else build(size, implementation)
     with torch.inference_mode():
         found = method.infer(image, no_ranges)
-    stages = resnet_formulas.stages(image, method.backbone.state_dict(), "layer3")
+    # of the reference: the optimized one has folded them
+    stages = resnet_formulas.stages(image, small.backbone.state_dict(), "layer3")
     patches = patchcore_formulas.embedding(
         stages["layer2"][0].double().numpy(), stages["layer3"][0].double().numpy()
     )
@@ -218,7 +230,7 @@ def test_inference_agrees_with_formulas_from_end_to_end(small: PatchCore) -> Non
     assert found.score is not None
     assert found.score.item() == pytest.approx(distances.max(), rel=1e-4)
     large = F.interpolate(
-        torch.from_numpy(distances).view(1, 1, 8, 8), size=(side_px, side_px), mode="bilinear"
+        torch.from_numpy(distances).view(1, 1, *grid), size=image.shape[2:], mode="bilinear"
     )
     expected = scipy.ndimage.gaussian_filter(large[0, 0].numpy(), sigma=4)
     assert found.anomaly_map is not None

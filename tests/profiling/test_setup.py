@@ -59,6 +59,29 @@ def test_a_job_carries_out_the_plan_that_was_made() -> None:
     assert job.plan == planned
 
 
+def test_variants_that_this_machine_lacks_something_for_are_left_out_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("PATH", "")
+    wanted = ["reference-fp32", "optimized-fp32-compile", "reference-bf16"]
+    setup = set_up(config(variants=wanted), HERE)
+    runs = [f"local/S/{name}/256" for name in ("reference-fp32", "reference-bf16")]
+    assert list(setup.plan.runs) == runs
+    (note,) = setup.study.notes
+    assert "optimized-fp32-compile" in note
+    assert "install g++" in note
+    # what is counted needs no compiler, and jobs, which do not ask, plan the same
+    assert [str(one) for one in setup.study.methods[0].variants] == wanted
+    job = set_up(config(variants=wanted), HERE._replace(is_job=True))
+    assert (job.plan, job.study.methods) == (setup.plan, setup.study.methods)
+    with pytest.raises(UserError, match=r"methods\.S: .*needs a C\+\+ compiler"):
+        set_up(config(variants=["optimized-fp32-compile"]), HERE)
+    # of machines that others are, nothing is known here
+    submitted = HERE._replace(is_submitted=True)
+    assert len(set_up(config(variants=wanted), submitted).plan.runs) == 3
+
+
 def test_options_are_told_where_snakemake_does_not_compare() -> None:
     before = set_up(config(), HERE)
     after = set_up(config(skip_predicted_out_of_memory=True), HERE)

@@ -67,7 +67,12 @@ def inline_code(text: str) -> list[str]:
 
 
 COMMANDS = commands(README)
-RUN = [command for command in COMMANDS if command not in NOT_RUN]
+RUN = [
+    pytest.param(command, marks=[pytest.mark.slow] if " profiling run " in command else [])
+    for command in COMMANDS
+    if command not in NOT_RUN
+]
+"""A run measures for half a minute."""
 OF_MAKE = [command for command in COMMANDS if command.startswith("make ")]
 OF_STUDY = [command for command in OF_MAKE if re.match(r"make study( .ARGS|$)", command)]
 FIGURES = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "docs/figures/" in link]

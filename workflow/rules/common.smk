@@ -19,7 +19,7 @@ from adscale.plan import (
     planned_records,
     process_pattern,
 )
-from adscale.plan_file import figure_list
+from adscale.plan_file import count_list, figure_list
 from adscale.table_rules import StudyFiles, table_rule
 from adscale.tables import summary_mark, table_argument
 from analysis.figures.draw import FIGURES as FIGURE_KINDS
@@ -73,6 +73,7 @@ SETTINGS = {
     "extrapolate_to": STUDY.extrapolate_to_px,
     "beyond_limit": STUDY.extrapolate_beyond_limit,
     "hardware": HARDWARE_JSON,
+    "bounds": json.dumps(STUDY.deviation_bounds),
 }
 TABLE_RULES = [(job, table_rule(job, STUDY_FILES, SETTINGS)) for job in TABLE_JOBS]
 

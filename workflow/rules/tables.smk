@@ -1,28 +1,28 @@
 # From runs and counts to tables.
 
 
-# Counts need no image and no GPU: the same for every device.
+# Counts need no image and no GPU: the same for every device. One job makes all that are not there:
+# to import torch takes longer than most of them. Each is made in a process of its own, has a log of
+# its own, and stays (`update`) while another is made again.
 rule count_memory:
     input:
-        decision=lambda wildcards: DECISIONS.file(
-            "counts/{method}/{variant}/memory.json".format(**wildcards)
-        ),
+        decisions=[DECISIONS.file(f"{count}/memory.json") for count in COUNTS],
     output:
-        "results/counts/{method}/{variant}/memory.json",
+        update(STUDY_FILES.counts),
     log:
-        "results/logs/count_memory/{method}/{variant}.log",
+        counts=expand(
+            "results/logs/count_memory/{name}.log",
+            name=[count.partition("/")[2] for count in COUNTS],
+        ),
+        job="results/logs/count_memory.log",
+    threads: 2
     resources:
         quiet=1,
     params:
-        arguments=lambda wildcards: COUNTS[
-            "counts/{method}/{variant}".format(**wildcards)
-        ].arguments,
-        code=lambda wildcards: COUNTS[
-            "counts/{method}/{variant}".format(**wildcards)
-        ].code_digest,
+        counts=count_list(COUNTS.values()),
     shell:
-        "python -m profiling memory {params.arguments:q} --keep-going -o {output:q}"
-        " > {log:q} 2>&1"
+        "python -m profiling counts {params.counts:q} $COUNT_OPTIONS -j {threads}"
+        " > {log.job:q} 2>&1"
 
 
 # The jobs of analysis.registry, each with the tables that it makes in one go.

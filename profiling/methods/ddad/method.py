@@ -285,15 +285,15 @@ class DDAD(Method):
 
             reconstruction = self.denoise(image, noise, annotate)
         with annotate("feature_extraction"):
-            of_image = self._features(image)
-            of_reconstruction = self._features(reconstruction)
+            of_image = self.features(image)
+            of_reconstruction = self.features(reconstruction)
         with annotate("anomaly_map"):
             anomaly_map = self.distance_map(image, reconstruction, of_image, of_reconstruction)
             # giving large blocks back to the system takes time, which is to be in a range
             del reconstruction, of_image, of_reconstruction
             return Detection(anomaly_map=anomaly_map, score=anomaly_map.amax(dim=(1, 2, 3)))
 
-    def _features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+    def features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The stages of the feature extractor that are compared, by name."""
         outputs = stage_outputs(self.feature_extractor, self.normalise(image), self.last_stage)
         return {stage: outputs[stage] for stage in STAGES}

@@ -11,6 +11,7 @@ what.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -115,13 +116,22 @@ class StepEncoding(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.frequencies = channels // 2
+        self.dtype = torch.float32
+        """Of the result: that of the layers behind it."""
+
+    def _apply(
+        self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True
+    ) -> StepEncoding:
+        # it has no weights that would tell to which type the network is brought
+        self.dtype = fn(torch.empty(0, dtype=self.dtype)).dtype
+        return super()._apply(fn, recurse)
 
     def forward(self, step: torch.Tensor) -> torch.Tensor:
         """Shape (n,) to (n, channels)."""
         positions = torch.arange(self.frequencies, device=step.device)
         scales = torch.exp(positions * (-math.log(10000) / self.frequencies))
         angles = torch.outer(step, scales)
-        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+        return torch.cat((angles.sin(), angles.cos()), dim=-1).to(self.dtype)
 
 
 class Level(nn.Sequential):
