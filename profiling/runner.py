@@ -26,7 +26,6 @@ import dataclasses
 import importlib
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -37,7 +36,7 @@ from typing import Protocol
 import torch
 
 from adscale.command_line import restored_streams
-from adscale.errors import ConfigError, MethodError, UserError, one_line
+from adscale.errors import ConfigError, UserError
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
     check_resolution,
@@ -75,7 +74,7 @@ from .switches import (
     set_switches,
     warn_of_switches,
 )
-from .trail import error_place
+from .trail import method_error
 
 logger = logging.getLogger(__name__)
 
@@ -237,25 +236,12 @@ def _run(
             outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
             return submodules
         if spec.foreign:
-            raise _method_error(request, error) from error
+            raise method_error(request.target, error) from error
         raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
         _measure_memory(inference, annotate, memory)
     return submodules
-
-
-def _method_error(request: RunRequest, error: Exception) -> MethodError:
-    """What the user's code raises, with the place; behind it is only torch, and we."""
-    what = f"{one_line(error)} ({error_place(error)})"
-    remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
-    if _NEEDS_GRADIENTS.search(what):
-        remedy = "images run in torch's inference mode, without gradients: have it do without"
-    return MethodError(request.target, what, remedy)
-
-
-_NEEDS_GRADIENTS = re.compile(r"grad_fn|requires? grad\b|inference tensor", re.IGNORECASE)
-"""What torch says where somebody asks for gradients in inference mode."""
 
 
 def _title(request: RunRequest) -> str:
