@@ -41,7 +41,7 @@ class PathTree(NamedTuple):
 
 
 def path_tree(
-    parent: Integers, levels: Sequence[Int64s], labels: npt.ArrayLike | Coded
+    parent: Integers, levels: Sequence[Integers], labels: npt.ArrayLike | Coded
 ) -> PathTree:
     """Number the paths of nodes, level by level.
 
@@ -75,12 +75,12 @@ def _array(labels: npt.ArrayLike) -> npt.NDArray[np.generic]:
     return found if found.dtype.kind in "iu" else found.astype(object)
 
 
-def levels_of(depth: Integers) -> list[Int64s]:
+def levels_of(depth: Integers) -> list[Integers]:
     """Positions of each depth, the outermost first."""
     deepest = int(depth.max(initial=-1))
     if deepest < 0:
         return []
     small = depth.astype(np.int16) if deepest < 2**15 else depth  # sorted by digits
-    order = np.argsort(small, kind="stable")
+    order = np.argsort(small, kind="stable").astype(index_type(len(depth)))
     sizes = np.bincount(depth, minlength=deepest + 1)
     return np.split(order, np.cumsum(sizes)[:-1])
