@@ -136,9 +136,13 @@ def read_document(path: Path) -> dict[str, Any]:
 
 def _from_version_0(found: dict[str, Any]) -> dict[str, Any]:
     """A document of `attribute` that has no version, in the form of version 1."""
-    why = "version 0 of the document gave no reasons"
+    why = "version 0 of the document did not say"
+    added = {"ranges": dict.fromkeys(("copy_bytes", "memset_bytes")), "kernels": {}}
     tables = {
-        name: [{**row, "unknown": {k: why for k, v in row.items() if v is None}} for row in table]
+        name: [
+            {**row, "unknown": {key: why for key, value in row.items() if value is None}}
+            for row in ({**added[name], **row} for row in table)
+        ]
         for name, table in found.items()
         if name in ("ranges", "kernels")
     }
