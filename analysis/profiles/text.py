@@ -153,8 +153,8 @@ def print_profile(
             print()
             # a path is printed once for rows that follow each other
             paths = shown["path"].tolist()
-            again = [at > 0 and path == paths[at - 1] for at, path in enumerate(paths)]
-            shown = shown.assign(path=shown["path"].mask(again, ""))
+            once = ["" if at and path == paths[at - 1] else path for at, path in enumerate(paths)]
+            shown = shown.assign(path=once)
         print(_text(shown, _TITLES[name], width))
         less = None if sorted_by else by
         _tell_of_others(len(table) - len(shown), name, less)
