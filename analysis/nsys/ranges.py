@@ -9,7 +9,7 @@ import numpy as np
 
 from .bulk import Field
 from .capture import session_end_ns
-from .columns import Bools, Coded, Int64s, coded_as, factorized, strings
+from .columns import Coded, Int64s, coded_as, factorized, strings
 from .database import NULL, Database
 from .records import THREAD_BITS, Ranges, process_of
 
@@ -52,9 +52,9 @@ def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ra
     columns = _range_columns(database, with_categories)
     row_id, start_ns, end_ns, thread, kind, domain, text_id, text, category = columns
     is_open = end_ns == NULL
-    if is_open.any():
-        end_ns[is_open] = max(start_ns.max(), end_ns.max())
-    is_open |= _ends_with_capture(end_ns, is_open, thread, session_end_ns(database))
+    is_open[_ends_with_capture(end_ns, thread, session_end_ns(database))] = True
+    if len(end_ns) and end_ns.min() == NULL:
+        end_ns[end_ns == NULL] = max(start_ns.max(), end_ns.max())
     domains = _given_names(database, _DOMAIN_CREATED, ["domainId"])
     ranges = Ranges(
         row_id=row_id,
@@ -74,29 +74,26 @@ def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ra
     return ranges.select(at), len(ranges) - len(at)
 
 
-def _ends_with_capture(
-    end_ns: Int64s, is_open: Bools, thread: Coded, session_end_ns: int | None
-) -> Bools:
+def _ends_with_capture(end_ns: Int64s, thread: Coded, session_end_ns: int | None) -> Int64s:
     """Which ranges end together at the end of the capture or behind it, where nothing is closed.
 
     Where the end of the capture is unknown, more than `MOST_OPEN` of a thread that end together
     behind all others are taken for such: to close a range takes time.
 
     Args:
-        end_ns: ends of all ranges.
-        is_open: those that have no end of their own.
+        end_ns: ends of all ranges; `NULL` where they have none of their own.
         thread: their threads.
         session_end_ns: end of the capture; None where it is unknown.
+
+    Returns:
+        Their positions.
     """
-    given = ~is_open
-    last_ns = end_ns.max(where=given, initial=NULL)
-    found: Bools = given & (end_ns == last_ns)
+    last_ns = int(end_ns.max(initial=NULL))
+    found = np.flatnonzero(end_ns == last_ns)
     if session_end_ns is None:
-        number = np.bincount(thread.code[found], minlength=len(thread.distinct))
-        found[found] = number[thread.code[found]] > MOST_OPEN
-    elif last_ns < session_end_ns:
-        found[:] = False
-    return found
+        code = thread.code[found]
+        return found[np.bincount(code, minlength=1)[code] > MOST_OPEN]
+    return found if NULL < session_end_ns <= last_ns else found[:0]
 
 
 def _range_columns(database: Database, with_categories: bool) -> list[Any]:
