@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from . import engines
 from .config_file import ClusterDevice, ConfigFile, Device
-from .engines import DeviceType
 from .errors import ConfigError, UserError
 
 
@@ -19,6 +19,9 @@ class RunWildcards(Protocol):
 
     run: str
     """Path of the run below the results, which begins with the device."""
+
+
+DeviceType = engines.DeviceType
 
 
 @dataclass(frozen=True)

@@ -261,7 +261,7 @@ def _canonical(
     of_precision = [word for word in words if word in precisions]
     of_engine = [word for word in words if word in ENGINES]
     is_known = len(of_implementation) + len(of_precision) + len(of_engine) == len(words)
-    most = max(map(len, (of_precision, of_engine, batches, shares, layouts)))
+    most = max(len(one) for one in (of_precision, of_engine, batches, shares, layouts))
     if not is_known or len(of_implementation) != 1 or most > 1:
         return None
     if max(batches, default=1) > LARGEST_BATCH or max(shares, default=0) > 99:

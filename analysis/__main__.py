@@ -35,7 +35,7 @@ def _add_parsers(subparsers: Subparsers, command: str | None) -> None:
         subparsers: to add them to.
         command: the first argument.
     """
-    if command in OF_PROFILES:
+    if command is not None and command in OF_PROFILES:
         OF_PROFILES[command](subparsers)
         return
     from .commands import checks, figures, report, tables

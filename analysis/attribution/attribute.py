@@ -208,8 +208,8 @@ def _attributed(
     nesting: Nesting, calls: Calls, operations: Operations, launch: Integers
 ) -> Attribution:
     innermost = np.full(len(operations), -1, nesting.order.dtype)
-    worked = [np.empty(0, nesting.order.dtype)]
-    statistics = [empty_statistics(0)]
+    worked: list[Integers] = []
+    statistics: list[IntervalStatistics] = []
     for launches in launches_of(nesting, calls, launch):
         found = nesting.innermost(launches.thread, launches.start_ns, launches.end_ns)
         innermost[launches.at] = found
@@ -226,10 +226,21 @@ def _attributed(
         operations,
         launch,
         innermost,
-        np.concatenate(worked),
-        IntervalStatistics(*(np.concatenate(parts) for parts in zip(*statistics, strict=True))),
+        *_of_all_threads(worked, statistics),
         coverage_of(operations, launch, innermost >= 0),
     )
+
+
+def _of_all_threads(
+    worked: list[Integers], statistics: list[IntervalStatistics]
+) -> tuple[Integers, IntervalStatistics]:
+    """What was found thread by thread, as one; without a copy where there is one thread."""
+    if not worked:
+        return np.empty(0, np.int32), empty_statistics(0)
+    if len(worked) == 1:
+        return worked[0], statistics[0]
+    columns = (np.concatenate(parts) for parts in zip(*statistics, strict=True))
+    return np.concatenate(worked), IntervalStatistics(*columns)
 
 
 def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:

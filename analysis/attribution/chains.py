@@ -12,9 +12,14 @@ _BLOCK = 1 << 15
 """Needles that are searched for at once, in a part of the haystack that fits in a near cache."""
 
 
+def index_type(number: int) -> type[np.int32 | np.int64]:
+    """The type of positions in an array of so many elements."""
+    return np.int32 if number < 2**31 else np.int64
+
+
 def searched(haystack: Int64s, needles: Int64s, side: Literal["left", "right"]) -> Integers:
     """The same as `np.searchsorted`, faster for needles that lie near their neighbours."""
-    found = np.empty(len(needles), np.int32 if len(haystack) < 2**31 else np.int64)
+    found: Integers = np.empty(len(needles), index_type(len(haystack)))
     for first in range(0, len(needles), _BLOCK):
         part = needles[first : first + _BLOCK]
         low = int(np.searchsorted(haystack, part.min(), "left"))

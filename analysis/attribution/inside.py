@@ -69,15 +69,18 @@ def launches_of(nesting: Nesting, calls: Calls, launch: Integers) -> Iterator[La
     at_of_thread = _by_thread(calls, launch)
     for thread in nesting.threads:
         at = at_of_thread(number_of[thread.thread]) if thread.thread in number_of else slice(0)
-        own = launch[at]
-        if not len(own):
-            continue
-        start_ns, end_ns = calls.start_ns[own], calls.end_ns[own]
-        if not is_ascending(start_ns):
-            order = np.argsort(start_ns, kind="stable")
-            at = order if isinstance(at, slice) else at[order]
-            start_ns, end_ns = start_ns[order], end_ns[order]
-        yield Launches(thread, at, start_ns, end_ns)
+        if len(launch[at]):
+            yield _in_order(thread, at, calls, launch)  # of which nothing is kept here
+
+
+def _in_order(thread: ThreadRanges, at: Any, calls: Calls, launch: Integers) -> Launches:
+    own = launch[at]
+    start_ns = calls.start_ns[own]
+    if is_ascending(start_ns):
+        return Launches(thread, at, start_ns, calls.end_ns[own])
+    order = np.argsort(start_ns, kind="stable")
+    at = order if isinstance(at, slice) else at[order]
+    return Launches(thread, at, start_ns[order], calls.end_ns[launch[at]])
 
 
 def _by_thread(calls: Calls, launch: Integers) -> Callable[[int], Any]:

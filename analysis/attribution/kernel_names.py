@@ -6,6 +6,7 @@ path and name, so that medians of outer ranges come from counts, not from all ke
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -70,25 +71,39 @@ def kernel_statistics(
     names = max(len(kernels.name_id.distinct), 1)
     nesting = attribution.nesting
     place = attribution.innermost
+    overlaps = any(thread.overlap for thread in nesting.threads)
     found = [_NONE]
-    if any(thread.overlap for thread in nesting.threads):
+    if overlaps:
         overlapping, rest = _overlapping(attribution, calls, kernels, paths, names)
         found.append(overlapping)
         place = np.where(rest, place, place.dtype.type(-1))
-    chains, code = _chains(nesting, paths)
-    found += _per_path(chains, _innermost(code, place, kernels, names), names)
-    return _summary(_merged(found), names)
+    chains, code, are_paths = _chains(nesting, paths)
+    levels = _per_path(chains, _innermost(code, place, kernels, names), names)
+    if are_paths and not overlaps:  # no path on two levels: one of them at a time is in memory
+        return _joined([_summary(counts, names) for counts in levels])
+    return _summary(_merged([*found, *levels]), names)
 
 
-def _chains(nesting: Nesting, paths: PathTree) -> tuple[PathTree, Integers]:
-    """The chains of the paths of ranges and of those around them, and the chain at each place."""
+def _joined(parts: list[KernelStatistics]) -> KernelStatistics:
+    """Statistics of different paths, by path and name."""
+    if not parts:
+        return _summary(_NONE, 1)
+    columns = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    order = np.lexsort((columns[1], columns[0]))
+    return KernelStatistics(*(column[order] for column in columns))
+
+
+def _chains(nesting: Nesting, paths: PathTree) -> tuple[PathTree, Integers, bool]:
+    """The chains of the paths of ranges and of those around them, and the chain at each place.
+
+    And whether the paths are such chains themselves.
+    """
     code = paths.code[nesting.order]
     around = np.append(code, -1)[nesting.outer]
     if len(paths.parent) and bool((paths.parent[code] == around).all()):
-        # the paths are such chains
-        return paths._replace(label=np.arange(len(paths.parent))), code
+        return paths._replace(label=np.arange(len(paths.parent))), code, True
     chains = path_tree(nesting.outer, levels_of(nesting.level), code)
-    return chains, chains.code
+    return chains, chains.code, False
 
 
 def _overlapping(
@@ -139,21 +154,19 @@ def _innermost(code: Integers, place: Integers, kernels: Operations, names: int)
     return _merged(counted)
 
 
-def _per_path(chains: PathTree, counts: _Counts, names: int) -> list[_Counts]:
-    """The counts of each chain added to all chains around it, by path and name."""
+def _per_path(chains: PathTree, counts: _Counts, names: int) -> Iterator[_Counts]:
+    """The counts of each chain added to all chains around it, by path and name; level by level."""
     depth = chains.depths()
     path = chains.label.astype(np.int64)
     at = depth[counts.key // names]
-    found: list[_Counts] = []
     lifted: list[_Counts] = []
     for level in range(int(depth.max(initial=-1)), -1, -1):
         own = np.flatnonzero(at == level)
         here = _merged([*lifted, _Counts(*(column[own] for column in counts))])
         chain, name = here.key // names, here.key % names
-        found.append(here._replace(key=path[chain] * names + name))
+        yield here._replace(key=path[chain] * names + name)
         outer = chains.parent[chain]
         lifted = [here._replace(key=outer * names + name)] if level else []
-    return found
 
 
 def _counted(key: Int64s, duration_ns: Int64s, times: Int64s) -> _Counts:

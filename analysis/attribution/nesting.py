@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..nsys.records import Int64s, Integers, Ranges
-from .chains import last_at_least, levels_up, searched
+from .chains import index_type, last_at_least, levels_up, searched
 from .range_tree import levels_of
 from .shortest import shortest_around
 
@@ -143,12 +143,14 @@ def nest(ranges: Ranges) -> Nesting:
     """Find the parent of every range."""
     order, edges = _order(ranges)
     kind = order.dtype
-    start_ns = ranges.start_ns[order]
+    in_order = bool((order[1:] > order[:-1]).all())  # as in exports: no copies then
+    start_ns = ranges.start_ns if in_order else ranges.start_ns[order]
     outer, level = np.full(len(order), -1, kind), np.zeros(len(order), kind)
     threads = []
     for thread, (first, last) in edges.items():
         own = slice(first, last)
-        starts_ns, ends_ns = start_ns[own], ranges.end_ns[order[own]]
+        starts_ns = start_ns[own]
+        ends_ns = ranges.end_ns[own] if in_order else ranges.end_ns[order[own]]
         found = _nested(starts_ns, ends_ns)
         overlap = found is None
         if found is None:
@@ -180,8 +182,8 @@ def last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
 
 def _order(ranges: Ranges) -> tuple[Integers, dict[int, tuple[int, int]]]:
     """Positions by thread, start, end (the later first) and rowid; the places of each thread."""
-    kind = np.int32 if len(ranges) < 2**31 else np.int64
-    number = np.arange(len(ranges), dtype=kind)
+    kind = index_type(len(ranges))
+    number: Integers = np.arange(len(ranges), dtype=kind)
     names = ranges.thread.distinct
     by_name = np.argsort(names)
     sizes = np.bincount(ranges.thread.code, minlength=len(names))[by_name]
@@ -222,7 +224,8 @@ def _nested(start_ns: Int64s, end_ns: Int64s) -> tuple[Integers, Integers] | Non
     if (end_ns < start_ns).any():
         return None
     # those that are still open at a range's start; if all nest, they are the ranges around it
-    depth = np.arange(len(start_ns), dtype=np.int32) - searched(np.sort(end_ns), start_ns, "left")
+    depth = np.arange(len(start_ns), dtype=np.int32)
+    depth -= searched(np.sort(end_ns), start_ns, "left")
     outer = np.full(len(start_ns), -1, np.int32)
     for around, inside in pairwise(levels_of(depth)):
         if not len(inside):

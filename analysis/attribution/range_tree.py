@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..nsys.records import Coded, Int64s, Integers, factorized
+from .chains import index_type
 
 
 class PathTree(NamedTuple):
@@ -40,7 +41,7 @@ class PathTree(NamedTuple):
 
 
 def path_tree(
-    parent: Integers, levels: Sequence[Int64s], labels: npt.ArrayLike | Coded
+    parent: Integers, levels: Sequence[Integers], labels: npt.ArrayLike | Coded
 ) -> PathTree:
     """Number the paths of nodes, level by level.
 
@@ -50,7 +51,8 @@ def path_tree(
         labels: a label per node; integers, strings, or either of them encoded.
     """
     coded = labels if isinstance(labels, Coded) else Coded.of(_array(labels))
-    code = np.full(len(parent) + 1, -1, np.int32 if len(parent) < 2**31 else np.int64)
+    kind = index_type(len(parent))
+    code: Integers = np.full(len(parent) + 1, -1, kind)
     number = max(len(coded.distinct), 1)
     parents, last_labels, paths = [], [], 0
     for level in levels:
@@ -59,7 +61,7 @@ def path_tree(
         keys *= number
         keys += coded.code[level]
         own, found = factorized(keys)
-        code[level] = own + code.dtype.type(paths)
+        code[level] = own + np.int64(paths)
         parents.append(found // number - 1)
         last_labels.append(found % number)
         paths += len(found)
@@ -73,12 +75,12 @@ def _array(labels: npt.ArrayLike) -> npt.NDArray[np.generic]:
     return found if found.dtype.kind in "iu" else found.astype(object)
 
 
-def levels_of(depth: Integers) -> list[Int64s]:
+def levels_of(depth: Integers) -> list[Integers]:
     """Positions of each depth, the outermost first."""
     deepest = int(depth.max(initial=-1))
     if deepest < 0:
         return []
     small = depth.astype(np.int16) if deepest < 2**15 else depth  # sorted by digits
-    order = np.argsort(small, kind="stable")
+    order = np.argsort(small, kind="stable").astype(index_type(len(depth)))
     sizes = np.bincount(depth, minlength=deepest + 1)
     return np.split(order, np.cumsum(sizes)[:-1])

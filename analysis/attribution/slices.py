@@ -25,7 +25,7 @@ def slice_statistics(
         first: position of the first one of each slice.
         last: position behind its last one; no slice is empty.
     """
-    until_ns = running_sum(end_ns - start_ns)
+    until_ns = running_sum(end_ns, start_ns)
     total_ns = until_ns[last] - until_ns[first]  # right also where running sums overflow
     del until_ns
     found = IntervalStatistics(
@@ -45,10 +45,18 @@ def slice_statistics(
     return found
 
 
-def running_sum(values: Int64s) -> Int64s:
-    """Sum of all values before each, and at the end that of all."""
+def running_sum(values: Int64s, less: Int64s | None = None) -> Int64s:
+    """Sum of all values before each, and at the end that of all.
+
+    Args:
+        values: whole numbers.
+        less: is taken away from each of them.
+    """
     sums = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=sums[1:])
+    sums[1:] = values
+    if less is not None:
+        sums[1:] -= less
+    np.cumsum(sums, out=sums)
     return sums
 
 

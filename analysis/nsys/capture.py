@@ -124,8 +124,8 @@ def missing_kernels(database: Database, calls: Calls, kernels: Operations) -> in
 
 def _of_names(name_id: Coded, ids: list[str]) -> int:
     """Number of the calls whose name is one of some."""
-    wanted = np.isin(name_id.distinct, np.array(ids, np.int64))
-    return int(np.bincount(name_id.code, minlength=len(wanted))[wanted].sum())
+    wanted = np.flatnonzero(np.isin(name_id.distinct, np.array(ids, np.int64)))
+    return sum(int(np.count_nonzero(name_id.code == code)) for code in wanted.tolist())
 
 
 def _named_like(database: Database, *patterns: str) -> list[str]:

@@ -37,8 +37,10 @@ _DENSE = 1 << 22
 _HANDFUL = 256
 
 
-def narrow(values: Int64s) -> Integers:
+def narrow(values: Integers) -> Integers:
     """The same integers in 32 bits, if all of them fit."""
+    if values.dtype == np.int32:
+        return values
     limits = np.iinfo(np.int32)
     if len(values) and (values.min() < limits.min or values.max() > limits.max):
         return values
@@ -149,10 +151,14 @@ def _code_type(values: int) -> type[np.signedinteger[Any]]:
 
 
 def reduced(values: Int64s, kind: Kind) -> Column:
-    """Integers in the form in which a column of a kind keeps them."""
+    """Integers in the form in which a column of a kind keeps them.
+
+    They are copied: as long as one column of a batch of Arrow is kept, all of its columns are.
+    """
     if kind == "narrow":
-        return narrow(values)
-    return Coded.of(values) if kind == "coded" else values
+        found = narrow(values)
+        return found.copy() if found is values else found
+    return Coded.of(values) if kind == "coded" else values.copy()
 
 
 class Growing:
@@ -176,8 +182,9 @@ class Growing:
         """Add elements: integers or strings, or either of them encoded."""
         if self._kind in ("coded", "text"):
             part = self._encoded(part if isinstance(part, Coded) else Coded.of(part))
-        elif self._kind == "narrow" and part.dtype == np.int64:
-            part = narrow(part)
+        else:
+            part = np.asarray(part)
+            part = narrow(part) if self._kind == "narrow" else part
         end = self._used + len(part)
         room = len(self._values) if end <= len(self._values) else max(end, 2 * len(self._values))
         kind = np.promote_types(self._values.dtype, part.dtype)

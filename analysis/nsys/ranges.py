@@ -9,7 +9,7 @@ import numpy as np
 
 from .bulk import Field
 from .capture import session_end_ns
-from .columns import Bools, Coded, Int64s, coded_as, factorized, strings
+from .columns import Coded, Int64s, coded_as, factorized, strings
 from .database import NULL, Database
 from .records import THREAD_BITS, Ranges, process_of
 
@@ -24,6 +24,8 @@ MOST_OPEN = 16
 
 TABLE = "NVTX_EVENTS"
 _DOMAIN_CREATED, _CATEGORY = 75, 33
+_ELSEWHERE = 1 << 16
+"""Is added to the event type of ranges that ended on another thread: a column less to read."""
 _RANGE_TYPES = ", ".join(str(kind) for kind in (*PUSH_POP_TYPES, *START_END_TYPES))
 
 
@@ -48,73 +50,75 @@ def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ra
         return _no_ranges(), 0
     database.require(TABLE, "start", "end", "eventType", "globalTid")
     columns = _range_columns(database, with_categories)
-    row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
+    row_id, start_ns, end_ns, thread, kind, domain, text_id, text, category = columns
     is_open = end_ns == NULL
-    if is_open.any():
-        end_ns[is_open] = max(start_ns.max(), end_ns.max())
-    is_open |= _ends_with_capture(end_ns, is_open, thread, session_end_ns(database))
+    is_open[_ends_with_capture(end_ns, thread, session_end_ns(database))] = True
+    if len(end_ns) and end_ns.min() == NULL:
+        end_ns[end_ns == NULL] = max(start_ns.max(), end_ns.max())
     domains = _given_names(database, _DOMAIN_CREATED, ["domainId"])
-    categories = _given_names(database, _CATEGORY, ["domainId", "category"])
     ranges = Ranges(
         row_id=row_id,
         start_ns=start_ns,
         end_ns=end_ns,
         thread=thread,
-        is_push_pop=np.isin(kind.distinct, PUSH_POP_TYPES)[kind.code],
+        is_push_pop=np.isin(kind.distinct % _ELSEWHERE, PUSH_POP_TYPES)[kind.code],
         is_open=is_open,
         domain=_given(domains, thread, domain),
-        category=_category_names(categories, thread, domain, category),
+        category=_category_names(database, thread, domain, category),
         name=_range_names(database, text_id, text),
     )
-    left_out = int(np.count_nonzero(elsewhere))
-    return (ranges.select(elsewhere == 0) if left_out else ranges), left_out
+    stays = kind.distinct < _ELSEWHERE
+    if stays.all():
+        return ranges, 0
+    at = np.flatnonzero(stays[kind.code])
+    return ranges.select(at), len(ranges) - len(at)
 
 
-def _ends_with_capture(
-    end_ns: Int64s, is_open: Bools, thread: Coded, session_end_ns: int | None
-) -> Bools:
+def _ends_with_capture(end_ns: Int64s, thread: Coded, session_end_ns: int | None) -> Int64s:
     """Which ranges end together at the end of the capture or behind it, where nothing is closed.
 
     Where the end of the capture is unknown, more than `MOST_OPEN` of a thread that end together
     behind all others are taken for such: to close a range takes time.
 
     Args:
-        end_ns: ends of all ranges.
-        is_open: those that have no end of their own.
+        end_ns: ends of all ranges; `NULL` where they have none of their own.
         thread: their threads.
         session_end_ns: end of the capture; None where it is unknown.
+
+    Returns:
+        Their positions.
     """
-    given = ~is_open
-    last_ns = end_ns.max(where=given, initial=NULL)
-    found: Bools = given & (end_ns == last_ns)
+    last_ns = int(end_ns.max(initial=NULL))
+    found = np.flatnonzero(end_ns == last_ns)
     if session_end_ns is None:
-        number = np.bincount(thread.code[found], minlength=len(thread.distinct))
-        found[found] = number[thread.code[found]] > MOST_OPEN
-    elif last_ns < session_end_ns:
-        found[:] = False
-    return found
+        code = thread.code[found]
+        return found[np.bincount(code, minlength=1)[code] > MOST_OPEN]
+    return found if NULL < session_end_ns <= last_ns else found[:0]
 
 
 def _range_columns(database: Database, with_categories: bool) -> list[Any]:
     """The columns of `NVTX_EVENTS` that ranges are made of, without rows of other events."""
     has_row_ids = database.has_row_ids(TABLE)
+    kind = "eventType"
+    if "endGlobalTid" in database.columns(TABLE):
+        kind = f"eventType + {_ELSEWHERE} * (endGlobalTid IS NOT NULL)"
     fields = [
         Field("rowid" if has_row_ids else "0", "narrow"),
         Field("start"),
         Field(_or_null(database, "end")),
         Field("globalTid", "coded"),
-        Field("eventType", "coded"),
+        Field(kind, "coded"),
         Field(_or_null(database, "domainId"), "coded"),
-        Field(_or_null(database, "category") if with_categories else str(NULL), "coded"),
         Field(_or_null(database, "textId") if database.has("StringIds") else str(NULL), "coded"),
-        Field(f"{_or_null(database, 'endGlobalTid')} <> {NULL}", "narrow"),
         Field(_text(database), "text"),
     ]
+    if with_categories:
+        fields.append(Field(_or_null(database, "category"), "coded"))
     where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
     columns: list[Any] = list(database.read(fields, TABLE, where))
     if not has_row_ids:
         columns[0] = np.arange(1, len(columns[1]) + 1)
-    return columns
+    return columns if with_categories else [*columns, None]
 
 
 def _no_ranges() -> Ranges:
@@ -191,13 +195,16 @@ def _given(names: Mapping[tuple[int, ...], str], thread: Coded, *keys: Coded) ->
 
 
 def _category_names(
-    names: Mapping[tuple[int, ...], str], thread: Coded, domain: Coded, category: Coded
+    database: Database, thread: Coded, domain: Coded, category: Coded | None
 ) -> Coded:
     """Name of each range's category, or its number; `""` for none, which is also category 0."""
+    if category is None:
+        return Coded(strings([""]), np.zeros(len(thread), np.int8))
     numbers = ["" if value in {NULL, 0} else str(value) for value in category.distinct.tolist()]
     own = category.mapped(numbers)
+    names = _given_names(database, _CATEGORY, ["domainId", "category"])
     given = _given(names, thread, domain, category)
-    if len(given.distinct) <= 1 and "" in given.distinct.tolist():
+    if not names:
         return own
     texts = [*given.distinct.tolist(), *own.distinct.tolist()]
     code = np.where(given == "", own.code.astype(np.int32) + len(given.distinct), given.code)

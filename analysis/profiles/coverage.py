@@ -11,11 +11,12 @@ import numpy as np
 from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
+from ..nsys.ranges import MOST_OPEN
 from ..nsys.records import Bools, Forgotten, Int64s, Profile
 from ..numbers import percent
 from .paths import SEPARATOR, path_names, path_texts
 from .questions import Selection
-from .work import KINDS, MOST_OPEN, NS_PER_MS, Kind, ProfileWork
+from .work import KINDS, NS_PER_MS, Kind, ProfileWork
 
 if TYPE_CHECKING:  # importing pandas or the models of a record takes as long as a small profile
     import pandas as pd
@@ -297,13 +298,19 @@ def run_coverage(of_run: RunWork) -> RunCoverage:
     """Find the kernels of the measured images that no submodule accounts for."""
     kernels, found = of_run.work.profile.kernels, of_run.work.kinds["kernels"]
     during = np.flatnonzero(_during_images(of_run))
-    innermost = found.kernel_range[during]
-    depth, top = np.append(of_run.depth, -1)[innermost], np.append(of_run.top, -1)[innermost]
-    accounted = (depth >= 1) & np.isin(top, of_run.images)
+    accounted = np.append(_in_submodules(of_run), [False])[found.kernel_range[during]]
     return RunCoverage(
         coverage_of(kernels.select(during), found.launch[during], accounted),
         _names(of_run.work.profile, during[~accounted]),
     )
+
+
+def _in_submodules(of_run: RunWork) -> Bools:
+    """Which ranges are submodules of an image, or inside of one."""
+    begins = tuple(f"{IMAGE}/{name}/" for name in of_run.run.submodules)
+    paths, code = np.unique(of_run.path.astype(str), return_inverse=True)
+    inside = np.array([f"{path}/".startswith(begins) for path in paths.tolist()], np.bool_)
+    return inside[code] & np.isin(of_run.top, of_run.images)
 
 
 def _during_images(of_run: RunWork) -> Bools:
@@ -335,18 +342,22 @@ def _names(profile: Profile, at: Int64s) -> tuple[str, ...]:
     return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
 
 
-def uncovered_share(table: pd.DataFrame) -> float | None:
+def uncovered_share(table: pd.DataFrame, submodules: Sequence[str]) -> float | None:
     """Share of an image's host time outside of its submodules, the median of the measured images.
+
+    A class of the user's may open a range in an image that is none of its submodules.
 
     Args:
         table: rows of `RANGE_COLUMNS` of one run.
+        submodules: of the run.
 
     Returns:
         None where no image was measured.
     """
     measured = table[table["phase"] == "measure"]
     whole = measured[measured["path"] == IMAGE].set_index("image_index")["host_ms"]
-    inner = measured[(measured["depth"] == 1) & measured["path"].str.startswith(f"{IMAGE}/")]
+    paths = [f"{IMAGE}/{name}" for name in submodules]
+    inner = measured[(measured["depth"] == 1) & measured["path"].isin(paths)]
     if whole.empty:
         return None
     covered = inner.groupby("image_index")["host_ms"].sum().reindex(whole.index, fill_value=0.0)

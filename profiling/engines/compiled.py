@@ -12,6 +12,8 @@ from torch import nn
 
 from .base import Engine, Inputs, Loaded
 
+MOST_NETWORKS = 1000
+
 
 class Compiled(Engine):
     """Compiles once; the process that measures finds the kernels in the compiler's own cache."""
@@ -28,9 +30,14 @@ class Compiled(Engine):
 
     def load(self, network: nn.Module, inputs: Inputs, folder: Path) -> Loaded:
         """See ``Engine``. Every size is compiled by itself, and nothing is compiled later."""
+        from torch._dynamo import config as limits
+
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
         # compiled in this process: others would be there while images are measured
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
-        compiled: Any = torch.compile(network, dynamic=False)
+        # the networks of a process share a forward, and behind a limit torch goes on uncompiled;
+        # as a full graph it fails instead
+        limits.recompile_limit = MOST_NETWORKS
+        compiled: Any = torch.compile(network, dynamic=False, fullgraph=True)
         compiled(*inputs)
         return Loaded(compiled)

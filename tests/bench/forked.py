@@ -17,14 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from adscale.devices import usable_cpus
+from adscale.files import read_record
 from adscale.methods.registry import check_settings, get_spec
 from adscale.request import RunRequest, Sampling
 from adscale.resolution import square
+from adscale.run_record import RunRecord
 from tests.bench.collectors import CHECKOUT, times_ms
 from tests.bench.ratios import median_interval
 
-CASES = (("efficientad", 256), ("efficientad", 320), ("patchcore", 96), ("patchcore", 160))
-WARMUP, IMAGES = 2, 15
+CASES = (("patchcore", 64), ("patchcore", 128), ("efficientad", 256), ("efficientad", 288))
+WARMUP, IMAGES = 2, 12
 WAYS = ("forked", "started")
 
 
@@ -65,9 +67,9 @@ def _start(
     out = folder / way
     out.mkdir()
     other = next(name for name in WAYS if name != way)
-    module = "tests.bench.forked" if way == "forked" else "tests.bench.turns"
-    command = [sys.executable, "-m", module, "embedded", _request(target, side_px).as_json()]
-    command += [str(path) for path in (out, pipes[way], pipes[other])]
+    command = [sys.executable, "-m", "tests.bench.turns", "embedded"]
+    command += [_request(target, side_px).as_json(), str(out), str(pipes[way]), str(pipes[other])]
+    command += ["forked"] if way == "forked" else []
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
@@ -91,28 +93,6 @@ def _request(target: str, side_px: int) -> RunRequest:
 
 
 def _peak_bytes(folder: Path) -> int:
-    from adscale.files import read_record
-    from adscale.run_record import RunRecord
-
     peak = read_record(folder / "run.json", RunRecord, "run again").memory.host.peak_bytes
     assert peak is not None
     return peak
-
-
-def fork(arguments: list[str]) -> int:
-    """Runs one of the two in a child of this process, as a fork server does."""
-    from profiling import prediction, runner  # noqa: F401 - what that has imported
-    from profiling.fork_server import map_files
-
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    map_files(os.getppid())
-    from tests.bench import turns
-
-    turns.main(*arguments)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(fork(sys.argv[1:]))

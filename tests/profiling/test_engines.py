@@ -45,7 +45,7 @@ PACKAGED = [
 WAYS = [
     *PACKAGED,
     pytest.param("bf16-openvino", marks=[pytest.mark.engines, BF16]),
-    pytest.param("fp32-compile", marks=COMPILED),
+    pytest.param("fp32-compile", marks=[COMPILED, pytest.mark.slow]),
     pytest.param("bf16-compile-channels_last", marks=[COMPILED, pytest.mark.slow]),
 ]
 BOUNDS = {"fp32": 1e-4, "bf16": 3e-2, "int8": 0.1}
