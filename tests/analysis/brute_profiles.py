@@ -131,11 +131,12 @@ class Brute:
             if asked.numbers is not None:
                 numbered = zip(chosen, self._numbers(), strict=True)
                 chosen = [one and number in asked.numbers for one, number in numbered]
-            shown &= [self.inside_of(at, np.array(chosen, bool)) for at in range(len(self.id))]
+            asked_for = np.array(chosen, bool)
+            shown &= np.array([self.inside_of(at, asked_for) for at in range(len(self.id))], bool)
         excluded = np.zeros(len(self.id), bool)
         if asked.exclude:
             excluded = np.array([asked.exclude(path) for path in self.paths], bool)
-            shown &= [not self.inside_of(at, excluded) for at in range(len(self.id))]
+            shown &= ~np.array([self.inside_of(at, excluded) for at in range(len(self.id))], bool)
         low, high = asked.window
         for at in range(len(self.id)):
             # a moment of it lies in the window: of an empty range its only one
