@@ -224,7 +224,7 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
-        outcome.outputs = watch and watch.found()
+        outcome.outputs = None if watch is None else watch.found()
         outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):
