@@ -240,4 +240,4 @@ def _spearman(first: Floats, second: Floats) -> float | None:
     ranks = [rankdata(one) for one in (first, second)]
     if any(np.ptp(one) == 0 for one in ranks):
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -143,7 +143,7 @@ class Diff:
     @cached_property
     def presence(self) -> list[str]:
         """Of each row `both`, `appeared` or `vanished`."""
-        in_a, in_b = self.a.has.any(axis=0).tolist(), self.b.has.any(axis=0).tolist()
+        in_a, in_b = (np.atleast_1d(side.has.any(axis=0)) for side in (self.a, self.b))
         return [
             "both" if of_a and of_b else "appeared" if of_b else "vanished"
             for of_a, of_b in zip(in_a, in_b, strict=True)

@@ -207,12 +207,12 @@ def _broken(diff: Diff, text: str, limits: Sequence[Limit], is_confident: bool) 
         if any(outcome == "passes" for outcome, _ in own):
             continue
         unclear = [reason for outcome, reason in own if outcome == "unclear"]
-        numbers = [
+        a, b, change, share = (
             None if np.isnan(column[at]) else float(column[at])
             for column in (first.a, first.b, first.change, first.share)
-        ]
+        )
         outcome: Outcome = "unclear" if unclear else "fails"
-        found.append(Judged(text, key, outcome, *numbers, reason=", ".join(unclear)))
+        found.append(Judged(text, key, outcome, a, b, change, share, ", ".join(unclear)))
     return found
 
 
@@ -256,9 +256,9 @@ def _states(limit: Limit, diff: Diff) -> _States:
     has = np.vstack([diff.a.has, diff.b.has])
     values = np.vstack([side.figures[limit.figure] for side in (diff.a, diff.b)])
     images = np.vstack([diff.a.images, diff.b.images])
-    outside = (has & np.isnan(images)).any(axis=0) & (limit.per == "image")
-    unknown = (has & np.isnan(values)).any(axis=0) & ~outside
-    nothing = ~(has & (values != 0)).any(axis=0)
+    outside: Bools = np.any(has & np.isnan(images), axis=0) & (limit.per == "image")
+    unknown: Bools = np.any(has & np.isnan(values), axis=0) & ~outside
+    nothing: Bools = ~np.any(has & (values != 0), axis=0)
     return _States(outside, unknown, nothing & (limit.share is not None) & ~outside)
 
 

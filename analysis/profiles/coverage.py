@@ -189,7 +189,9 @@ def _named(forgotten: Sequence[Forgotten]) -> str:
 
 def _question_notes(selection: Selection) -> list[str]:
     notes = []
-    left_out = [f"{count} {_WORDS[kind]}" for kind, count in selection.left_out.items() if count]
+    left_out = [
+        f"{selection.left_out[kind]} {_WORDS[kind]}" for kind in KINDS if selection.left_out[kind]
+    ]
     if left_out:
         where = "outside of the window or inside excluded ranges"
         notes.append(f"Left out, because launched {where}: {', '.join(left_out)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -92,8 +92,8 @@ def _of_names(
     return found
 
 
-def _bits(flags: object) -> int:
-    return sum(1 << at for at, flag in enumerate(flags) if flag)  # type: ignore[call-overload, var-annotated, misc]
+def _bits(flags: Iterable[bool]) -> int:
+    return sum(1 << at for at, flag in enumerate(flags) if flag)
 
 
 def _skipped(state: int, many: int) -> int:

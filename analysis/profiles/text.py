@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from itertools import zip_longest
 
-import numpy as np
 import pandas as pd
 
 from adscale.tables import text_table

@@ -284,7 +284,9 @@ def test_a_remedy_harms_nothing(analysis: Analysis, run_folder: Path, tmp_path: 
     assert f"python -m analysis attribute {profile} --run" in err
 
 
-@pytest.mark.parametrize(("ending", "magic"), [("csv", "path,calls"), ("json", '{"document": "attribute"')])
+@pytest.mark.parametrize(
+    ("ending", "magic"), [("csv", "path,calls"), ("json", '{"document": "attribute"')]
+)
 def test_the_format_follows_the_ending(
     analysis: Analysis, run_folder: Path, tmp_path: Path, ending: str, magic: str
 ) -> None:
