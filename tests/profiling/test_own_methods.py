@@ -404,7 +404,7 @@ def test_without_anomalib_the_remedy_is_named() -> None:
 def test_who_asks_for_gradients_is_told_why_there_are_none() -> None:
     request = plain_request(
         Sampling(1, 1, 1, None), device_type="cpu", target="tests.profiling.odd_methods:Gradients",
-        resolution=32, settings={},
+        resolution=32, settings={}, collector="embedded",
     )  # fmt: skip
     with pytest.raises(MethodError, match=r"odd_methods.py, line .*; images run in torch's infer"):
         measure(request, NOT_COUNTED, no_range, None, lambda _draft: None)
