@@ -368,11 +368,11 @@ class RunRecord:
     )
     engine: EngineRecord | None = Field(
         default=None,
-        description="Engine of the networks; null: eager torch, and in older records.",
+        description="Engine of the networks; absent: eager torch, and in older records.",
     )
     outputs: Outputs | None = Field(
         default=None,
-        description="What the method has found; null in latency.json, in older records, and where "
+        description="What the method has found; absent in latency.json, older records, and where "
         "it returns neither map nor score.",
     )
     inner_ranges: tuple[tuple[Text, ...], ...] = Field(
@@ -386,6 +386,11 @@ class RunRecord:
         "a network with what watches its modules. Median, measured behind the images, each time "
         "after the CPU's inner caches were filled; null in latency.json and in older records.",
     )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: Any) -> dict[str, Any]:
+        absent = {name for name in ("engine", "outputs") if getattr(self, name) is None}
+        return {name: value for name, value in serialize(self).items() if name not in absent}
 
     @model_validator(mode="after")
     def _one_batch(self) -> RunRecord:

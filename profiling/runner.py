@@ -224,7 +224,7 @@ def _run(
                 outcome,
             )
         submodules = method.submodules
-        outcome.outputs = outputs and outputs.found()
+        outcome.outputs = None if outputs is None else outputs.found()
         outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):

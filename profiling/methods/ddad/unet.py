@@ -124,7 +124,8 @@ class StepEncoding(nn.Module):
     ) -> StepEncoding:
         # it has no weights that would tell to which type the network is brought
         self.dtype = fn(torch.empty(0, dtype=self.dtype)).dtype
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, step: torch.Tensor) -> torch.Tensor:
         """Shape (n,) to (n, channels)."""
