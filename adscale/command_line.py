@@ -100,7 +100,8 @@ def refuse_idle(options: argparse.Namespace, needs: Mapping[str, str]) -> None:
         ArgumentError: one is given without that.
     """
     for option, needed in needs.items():
-        if getattr(options, option) is not None and not getattr(options, needed):
+        other = getattr(options, needed)
+        if getattr(options, option) is not None and (other is None or other is False):
             what = f"goes with {flag(needed)}, and does nothing without"
             raise ArgumentError(flag(option), what, "add that, or leave it out")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -284,14 +283,9 @@ def _other_errors(study: ConfigFile) -> Iterator[UserError]:
         what = f"{sampling.min_images} is more than measured_images"
         remedy = f"allowed: 1 to {sampling.measured_images}"
         yield ConfigError("sampling.min_images", what, remedy)
-    if sampling.target_precision is not None and sampling.profiled.min_images < 2:
+    if sampling.target_precision is not None and sampling.min_images < 2:
         what = "1 is too few to tell a precision, which target_precision asks for"
-        if sampling.profiled_share < 1:
-            of_share = f"of {sampling.min_images} the profiled pass takes 1 (profiled_share)"
-            what = f"{of_share}, {what.removeprefix('1 is ')}"
-        least = math.floor(1 / sampling.profiled_share) + 1
-        better = ", better 30" if least < 30 else ""
-        yield ConfigError("sampling.min_images", what, f"expected: at least {least}{better}")
+        yield ConfigError("sampling.min_images", what, "expected: at least 2, better 30")
     for name in study.deviation_bounds:
         if name not in (*PRECISIONS, "pruned") and not _names_variants(name):
             what = f"{name!r} names no variant"

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import TypeVar
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import FORBIDS, OutputError, ResultsError, reason_of, remedy_of
-from .memory_record import MemoryRecord
-from .models import adapter, jsonable, read_json
-from .run_record import RunRecord
+
+if TYPE_CHECKING:  # pydantic and the records take as long to import as a small profile to read
+    from pydantic import ValidationError
+
+    from .memory_record import MemoryRecord
+    from .run_record import RunRecord
 
 _MOST_LINKS = 40
 """Links that Linux follows from one path."""
 
-AnyRecord = TypeVar("AnyRecord", RunRecord, MemoryRecord)
+AnyRecord = TypeVar("AnyRecord", "RunRecord", "MemoryRecord")
 
 
 def cache_folder() -> Path:
@@ -252,6 +253,8 @@ def write_record(path: Path, record: RunRecord | MemoryRecord) -> None:
     Raises:
         OSError: the folder cannot be written or the disk is full; no file is left behind.
     """
+    from .models import jsonable
+
     write_text(path, json.dumps(jsonable(record), indent=1) + "\n")
 
 
@@ -266,6 +269,10 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
     Raises:
         ResultsError: the file is missing, is no JSON, or no record of this version.
     """
+    from pydantic import ValidationError
+
+    from .models import adapter
+
     note_input(path)
     try:
         return adapter(model).validate_json(path.read_bytes())
@@ -278,6 +285,8 @@ def read_record(path: Path, model: type[AnyRecord], remedy: str) -> AnyRecord:
 
 def shown_version(path: Path) -> object:
     """The version that a record gives for itself; None where it gives none that can be read."""
+    from .models import read_json
+
     try:
         document = read_json(path.read_bytes())
     except (OSError, ValueError):

@@ -19,6 +19,9 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
     ),
     "the measuring process": (
         "profiling.launcher",
+        "profiling.fork_server",
+        "profiling.forked",
+        "profiling.forks",
         "profiling.cli.measure",
         "profiling.runner",
         "profiling.run_record",

@@ -70,20 +70,21 @@ class Sampling:
     )
     profiled_share: Annotated[Finite, Field(gt=0, le=1)] = Field(
         default=1.0,
-        description="Share of the measured images, of the least of them and of the time budget "
-        "that the profiled pass takes: where the latency pass tells the times of whole images, "
-        "shares of submodules need fewer. Numbers of images are rounded up. Set it to 1 where "
-        "there is no latency pass.",
+        description="Share of the measured images and of the time budget that the profiled pass "
+        "takes: where the latency pass tells the times of whole images, shares of submodules need "
+        "fewer. Numbers of images are rounded up; min_images holds for both passes. Set it to 1 "
+        "where there is no latency pass.",
     )
 
     @property
     def profiled(self) -> Sampling:
         """Of the measured images of a profiled pass; the warm-up is that of both."""
         share, budget_s = self.profiled_share, self.time_budget_s
+        # 0.07 × 100 is a little more than 7
+        shared_images = math.ceil(round(share * self.measured_images, 9))
         return dataclasses.replace(
-            self,  # 0.07 × 100 is a little more than 7
-            measured_images=math.ceil(round(share * self.measured_images, 9)),
-            min_images=math.ceil(round(share * self.min_images, 9)),
+            self,
+            measured_images=max(shared_images, min(self.min_images, self.measured_images)),
             time_budget_s=None if budget_s is None else share * budget_s,
         )
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from .engine_record import EngineRecord
 from .fingerprint import Flags, Hardware, Software
 from .first_convolution import FirstConvolution
-from .models import CLOSED, Count, EachOnce, Number, Positive, Text
+from .models import CLOSED, Count, EachOnce, Flag, Number, Positive, Text
 from .request import CollectorName, RunRequest
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -368,11 +368,11 @@ class RunRecord:
     )
     engine: EngineRecord | None = Field(
         default=None,
-        description="Engine of the networks; absent: eager torch, and in older records.",
+        description="Engine of the networks; null: eager torch, and in older records.",
     )
     outputs: Outputs | None = Field(
         default=None,
-        description="What the method has found; absent in latency.json, older records, and where "
+        description="What the method has found; null in latency.json, in older records, and where "
         "it returns neither map nor score.",
     )
     inner_ranges: tuple[tuple[Text, ...], ...] = Field(
@@ -387,10 +387,11 @@ class RunRecord:
         "after the CPU's inner caches were filled; null in latency.json and in older records.",
     )
 
-    @model_serializer(mode="wrap")
-    def _without_absent(self, serialize: Any) -> dict[str, Any]:
-        absent = {name for name in ("engine", "outputs") if getattr(self, name) is None}
-        return {name: value for name, value in serialize(self).items() if name not in absent}
+    forked: Flag = Field(
+        default=False,
+        description="The process was forked from one that had imported torch for this process of "
+        "all runs of the study (docs/running.md); false: it was started by itself.",
+    )
 
     @model_validator(mode="after")
     def _one_batch(self) -> RunRecord:

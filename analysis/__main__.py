@@ -10,22 +10,48 @@ if __name__ == "__main__":
 import signal
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from adscale.command_line import Parser, prepare_streams, run_command
 
-from .commands import attribute, checks, figures, report, tables
-from .gpu_check import command as gpu_check
-from .registry import TABLE_JOBS
+from .commands import attribute, diff
 
-COMMANDS = (
-    figures.add_parser,
-    report.add_parser,
-    checks.add_compare_parser,
-    checks.add_parser,
-    gpu_check.add_parser,
-)
-"""Subcommands that are no job of the registry."""
+if TYPE_CHECKING:
+    from .commands.arguments import Subparsers
+
+OF_PROFILES: Mapping[str, Callable[[Subparsers], None]] = {
+    "attribute": attribute.add_parser,
+    "diff": diff.add_parser,
+}
+"""Subcommands that read profiles: for them, the declarations of a study are not imported, which
+takes as long as a small profile."""
+
+
+def _add_parsers(subparsers: Subparsers, command: str | None) -> None:
+    """Add the subcommands in the order in which a study calls them; or only one, where it is clear.
+
+    Args:
+        subparsers: to add them to.
+        command: the first argument.
+    """
+    if command is not None and command in OF_PROFILES:
+        OF_PROFILES[command](subparsers)
+        return
+    from .commands import checks, figures, report, tables
+    from .gpu_check import command as gpu_check
+    from .registry import TABLE_JOBS
+
+    for add_parser in OF_PROFILES.values():
+        add_parser(subparsers)
+    for job in TABLE_JOBS:
+        tables.add_parser(subparsers, job)
+    # those that a study does not call
+    figures.add_parser(subparsers)
+    report.add_parser(subparsers)
+    checks.add_compare_parser(subparsers)
+    checks.add_parser(subparsers)
+    gpu_check.add_parser(subparsers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fromfile_prefix_chars="@",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    # in the order in which a study calls them; then those that it does not call
-    attribute.add_parser(subparsers)
-    for job in TABLE_JOBS:
-        tables.add_parser(subparsers, job)
-    for add_parser in COMMANDS:
-        add_parser(subparsers)
+    given = sys.argv[1:] if arguments is None else arguments
+    _add_parsers(subparsers, given[0] if given else None)
     options = parser.parse_args(arguments)
     return run_command(lambda: options.run_command(options), vars(options), [signal.SIGTERM])
 

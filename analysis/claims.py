@@ -10,9 +10,9 @@ from typing import NamedTuple
 from adscale.memory_record import SubmoduleCount
 from adscale.names import PAPER_SIDES_PX
 
-from .fits.memory_extrapolation import paper_sides
+from .columns import WHOLE_METHOD
 from .fits.quadratic import COEFFICIENTS, fit_quadratic
-from .fits.series import WHOLE_METHOD
+from .memory_extrapolation import paper_sides
 from .memory_table import Count
 from .numbers import percent
 

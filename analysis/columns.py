@@ -48,6 +48,9 @@ def images_in(rows: pd.DataFrame) -> list[Resolution]:
     return sorted(map(Resolution.of, rows["resolution"].dropna().unique()))
 
 
+WHOLE_METHOD = "method"
+"""Name of the sum over all submodules of a method, where theirs stand."""
+
 SUBMODULE = text("submodule", means="the part of the inference that the row is of, see `role`")
 
 RUN = join(

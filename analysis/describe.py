@@ -12,12 +12,17 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from adscale.describe import schema_text as record_schema
 from adscale.figures import FigureKind
 from adscale.files import write_text
+from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import Column, Columns, Table, TableJob
 
+from .comparison.profile_diff import DIFF
 from .comparison.verdict import COMPARISON
 from .figures.draw import FIGURES
+from .json_output import SCHEMA_VERSIONS
+from .json_schemas import schema_file, schema_text
 from .registry import TABLE_JOBS, TABLES
 
 CHECKOUT = Path(__file__).parents[1]
@@ -37,8 +42,14 @@ def described() -> dict[Path, str]:
         for output in job.outputs
     }
     captions |= {CAPTIONS / f"{kind.begins}.rst": figure_caption(kind) for kind in FIGURES}
-    pages = {"results.md", "comparison.md", *(table.page for table in TABLES)}
-    return {**captions, **{DOCS / page: _page(DOCS / page) for page in sorted(pages)}}
+    pages = {"results.md", "comparison.md", "diff.md", *(table.page for table in TABLES)}
+    schemas = {
+        DOCS / "schemas" / schema_file(name, version): schema_text(name)
+        for name, version in SCHEMA_VERSIONS.items()
+    }
+    memory = DOCS / "schemas" / schema_file("memory", SCHEMA_VERSION)
+    schemas[memory] = record_schema("memory")
+    return {**captions, **schemas, **{DOCS / page: _page(DOCS / page) for page in sorted(pages)}}
 
 
 def caption(job: TableJob, table: Table) -> str:
@@ -99,7 +110,11 @@ def figures_list() -> str:
 
 def _page(path: Path) -> str:
     """A page with what is made in it."""
-    tables = {"comparison": COMPARISON, **{table.name: table.columns for table in TABLES}}
+    tables = {
+        "comparison": COMPARISON,
+        "diff": DIFF,
+        **{table.name: table.columns for table in TABLES},
+    }
     lists = {"tables": tables_list, "figures": figures_list}
     known: list[Column] = []
 

@@ -237,7 +237,7 @@ def _spearman(first: Floats, second: Floats) -> float | None:
     import numpy as np
     from scipy.stats import rankdata
 
-    ours, theirs = rankdata(first), rankdata(second)
-    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+    ranks = [rankdata(one) for one in (first, second)]
+    if any(np.ptp(one) == 0 for one in ranks):
         return None
-    return float(np.corrcoef(ours, theirs)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

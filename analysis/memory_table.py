@@ -18,7 +18,16 @@ from adscale.resolution import Resolution
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
 from adscale.variant import Variant
 
-from .columns import BASIS, BATCH, INCOMPLETE, METHOD, SIZE, SUBMODULE, size_values
+from .columns import (
+    BASIS,
+    BATCH,
+    INCOMPLETE,
+    METHOD,
+    SIZE,
+    SUBMODULE,
+    WHOLE_METHOD,
+    size_values,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,6 +321,34 @@ def _group_text(group: AliveCount) -> str:
     submodule = f" ({group.submodule})" if group.submodule else ""
     size_mib = group.bytes / _MIB
     return f"{size_mib:.1f} MiB: {group.tensors} {group.operator}{layer}{submodule}"
+
+
+def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the complexities of the submodules of each method and variant."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in memory.drop_duplicates(["method", "variant", "submodule"]).itertuples():
+        of_method = found.setdefault((str(row.method), str(row.variant)), {})
+        of_method[str(row.submodule)] = str(row.complexity)
+    return found
+
+
+def counted_parts(
+    rows: pd.DataFrame, column: str, together: str
+) -> Iterator[tuple[str, dict[Resolution, int]]]:
+    """Counted bytes by the resolution, of each submodule and at the end of the whole method.
+
+    Args:
+        rows: of `memory.csv`, of one method and variant.
+        column: what is counted.
+        together: how the submodules are: `sum` or `max`.
+    """
+    for submodule, part in rows.groupby("submodule", sort=False):
+        yield (
+            str(submodule),
+            dict(zip(map(Resolution.of, part["resolution"]), part[column], strict=True)),
+        )
+    whole = rows.groupby("resolution")[column].agg(together)
+    yield WHOLE_METHOD, dict(zip(map(Resolution.of, whole.index), whole, strict=True))
 
 
 def _read(counts: Sequence[Path]) -> tuple[list[Count]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from adscale.tables import Table, TableJob
 
 from .feasibility.tables import FEASIBLE
-from .fits.memory_extrapolation import EXTRAPOLATION
-from .fits.tables import FIT
+from .fit_tables import FIT
 from .measured_memory_table import MEASURED_MEMORY_JOB
+from .memory_extrapolation import EXTRAPOLATION
 from .memory_table import MEMORY_JOB
 from .ratios import FLOPS_JOB, IMPLEMENTATIONS_JOB
 from .runtime_table import SUMMARIZE

@@ -55,8 +55,8 @@ RUNS = Table(
         real("asked_target_precision", means="the width of the intervals asked for, as a share"),
         integer("asked_precision_min_images", means="images before which that ends no run"),
         real("asked_precision_min_s", means="seconds before which it ends none"),
-        real("asked_profiled_share", means="share of these images, of the least of them and of "
-             "the time asked for that a profiled pass measures"),
+        real("asked_profiled_share", means="share of these images and of the time asked for "
+             "that a profiled pass measures"),
         COLLECTOR,
         integer("seed", means="of the random numbers"),
         integer("threads", means="that torch used inside an operator"),

@@ -10,27 +10,29 @@ if __name__ == "__main__":
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from importlib import import_module
 
 from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
 from adscale.errors import one_line
 
-from .cli import counts, engine, measure, memory, run, study
 from .ending import end_in_time
 from .launcher import MeasurementFailedError
 from .trail import error_place
 
-SUBCOMMANDS = (
-    study.add_methods_parser,
-    study.add_plan_parser,
-    run.add_parser,
-    memory.add_parser,
-    counts.add_parser,
-    study.add_export_parser,
-    measure.add_parser,
-    engine.add_parser,
-    study.add_check_parser,
-    study.add_environment_parser,
-)
+SUBCOMMANDS = {
+    "methods": ("study", "add_methods_parser"),
+    "plan": ("study", "add_plan_parser"),
+    "run": ("run", "add_parser"),
+    "memory": ("memory", "add_parser"),
+    "counts": ("counts", "add_parser"),
+    "export": ("study", "add_export_parser"),
+    "measure": ("measure", "add_parser"),
+    "engine": ("engine", "add_parser"),
+    "check": ("study", "add_check_parser"),
+    "environment": ("study", "add_environment_parser"),
+}
+"""Module below ``cli`` and function that adds each. A study starts hundreds of these commands, so
+only what is called is imported."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,9 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_streams()
     parser: ArgumentParser = Parser(prog="python -m profiling", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add_parser in SUBCOMMANDS:
-        add_parser(subparsers)
-    args = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    called = {name: SUBCOMMANDS[name] for name in given[:1] if name in SUBCOMMANDS}
+    for module, add_parser in (called or SUBCOMMANDS).values():
+        getattr(import_module(f".cli.{module}", __package__), add_parser)(subparsers)
+    args = parser.parse_args(given)
     try:
         return run_command(lambda: _run(args), vars(args))
     except MeasurementFailedError as error:
@@ -64,11 +68,15 @@ def _run(args: Namespace) -> int:
     return returncode
 
 
-def run_and_end() -> None:
-    """Runs the command of this process, and ends it even if somebody's threads do not end."""
+def run_and_end(arguments: list[str] | None = None) -> None:
+    """Runs the command of this process, and ends it even if somebody's threads do not end.
+
+    Args:
+        arguments: of the command; None: those of this process.
+    """
     returncode = 1
     try:
-        returncode = main()
+        returncode = main(arguments)
     except SystemExit as ending:  # of argparse
         returncode = int(ending.code or 0)
         raise

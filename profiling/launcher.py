@@ -36,6 +36,7 @@ from adscale.run_record import Prediction, Problem, RunRecord
 from .collectors.embedded import EmbeddedCollector
 from .collectors.nsys import nsys_version, run_profiled
 from .engine_files import ExportFailedError, engine_files, has_files
+from .forks import ForkServer, can_be_forked
 from .memory_limits import kernel_kills
 from .processes import FORWARDED, Finished, how_ended, run_forwarding
 from .study.shared_counts import SharedCounts
@@ -83,6 +84,7 @@ def launch(
     counted: Prediction | None = None,
     shared: SharedCounts | None = None,
     engines: Path | None = None,
+    study: int | None = None,
 ) -> None:
     """Carries out a run in a process of its own.
 
@@ -99,6 +101,8 @@ def launch(
             counted.
         shared: counts that the runs of other sizes may have left; None: there are none.
         engines: where the files of engines are kept; None: in ``folder``.
+        study: the process of the study whose fork servers this one may come from; None: it is
+            started anew.
 
     Raises:
         MeasurementFailedError: the process failed for another reason than memory, or an engine
@@ -116,7 +120,11 @@ def launch(
         kills_before = kernel_kills()
         given = _counting(counted, shared)
         given += _engine(request, engines or folder / ENGINE_FOLDER, passed_on)
-        returncode = _start(request, unfinished, nsys, hardware, passed_on, given)
+        environment = measured_environment(request, os.environ, passed_on)
+        command = _program(request, environment, study)
+        command += ["--request", request.as_json(), "--out", str(unfinished)]
+        command += [] if hardware is None else ["--hardware", hardware]
+        returncode = _start(request, unfinished, nsys, [*command, *given], environment)
         if returncode != 0 and _is_done(returncode, unfinished / record, request):
             ending = _ending(returncode, unfinished, request, log)
             print(f"warning: {ending}; all was measured before, and is kept", file=sys.stderr)
@@ -143,26 +151,28 @@ def _usual_mode() -> int:
     return 0o666 & ~umask
 
 
+def _program(request: RunRequest, environment: Mapping[str, str], study: int | None) -> list[str]:
+    """The program that measures, or that stands in for one that is forked."""
+    if study is not None and can_be_forked(request):
+        stand_in = ForkServer(study, request.process, environment).program()
+        if stand_in is not None:
+            return [*stand_in, "measure", "--forked"]
+    return [sys.executable, "-m", "profiling", "measure"]
+
+
 def _start(
     request: RunRequest,
     unfinished: Path,
     nsys: Path | None,
-    hardware: str | None,
-    passed_on: Sequence[str],
-    given: Sequence[str],
+    command: list[str],
+    environment: Mapping[str, str],
 ) -> int:
-    command = [sys.executable, "-m", "profiling", "measure"]
-    command += ["--request", request.as_json(), "--out", str(unfinished)]
-    command += [] if hardware is None else ["--hardware", hardware]
-    command += given
-    environment = measured_environment(request, os.environ, passed_on)
     if nsys is None:
         return _exit_code(run_forwarding(command, environment))
-    command += ["--nsys-version", nsys_version(nsys)]
     return run_profiled(
         nsys,
         unfinished / PROFILE_NAMES["nsys"],
-        command,
+        [*command, "--nsys-version", nsys_version(nsys)],
         trace_cuda=request.device_type == "cuda",
         environment=environment,
         secluded=request.lock_clocks is None,

@@ -36,7 +36,7 @@ from typing import Protocol
 import torch
 
 from adscale.command_line import restored_streams
-from adscale.errors import ConfigError, MethodError, UserError, one_line
+from adscale.errors import ConfigError, UserError
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
     check_resolution,
@@ -74,7 +74,7 @@ from .switches import (
     set_switches,
     warn_of_switches,
 )
-from .trail import error_place
+from .trail import method_error
 
 logger = logging.getLogger(__name__)
 
@@ -212,19 +212,19 @@ def _run(
         if engine is not None:  # whatever is still to be compiled is, before anything is timed
             with torch.inference_mode():
                 inference.run(0, no_range)
-        outputs = None if request.collector == "none" else OutputWatch(len(images))
+        watch = None if request.collector == "none" else OutputWatch(len(images))
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
         with Progress(_title(request)) as progress:
             run_phases(
                 request,
-                dataclasses.replace(inference, flush=flush, outputs=outputs),
+                dataclasses.replace(inference, flush=flush, outputs=watch),
                 annotate,
                 machine,
                 progress,
                 outcome,
             )
         submodules = method.submodules
-        outcome.outputs = None if outputs is None else outputs.found()
+        outcome.outputs = None if watch is None else watch.found()
         outcome.note_ranges(method, None if request.collector == "none" else annotate)
     except Exception as error:
         if isinstance(error, UserError):
@@ -236,19 +236,12 @@ def _run(
             outcome.run_out(str(error) or f"{type(error).__name__} without a word of its size")
             return submodules
         if spec.foreign:
-            raise _method_error(request, error) from error
+            raise method_error(request.target, error) from error
         raise
     if request.device_type == "cuda" and request.collector != "none":
         del flush  # its buffer is none of the method's memory
         _measure_memory(inference, annotate, memory)
     return submodules
-
-
-def _method_error(request: RunRequest, error: Exception) -> MethodError:
-    """What the user's code raises, with the place; behind it is only torch, and we."""
-    what = f"{one_line(error)} ({error_place(error)})"
-    remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
-    return MethodError(request.target, what, remedy)
 
 
 def _title(request: RunRequest) -> str:

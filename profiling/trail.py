@@ -15,6 +15,7 @@ import traceback
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from adscale.errors import MethodError, one_line
 from adscale.names import IMAGE
 
 from .annotation import Annotate
@@ -111,6 +112,24 @@ def error_place(error: BaseException) -> str | None:
     """File and line at which an error was raised, as in ``fault_place``."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     return own_place([(one.filename, str(one.lineno), one.name) for one in frames])
+
+
+_NEEDS_GRADIENTS = re.compile(r"grad_fn|requires? grad\b|inference tensor", re.IGNORECASE)
+"""What torch says where somebody asks for gradients in inference mode."""
+
+
+def method_error(target: str, error: Exception) -> MethodError:
+    """What the user's code raises, with the place; behind it is only torch, and we.
+
+    Args:
+        target: of the method.
+        error: that it has raised.
+    """
+    what = f"{one_line(error)} ({error_place(error)})"
+    remedy = "mend the method; if it fails at some sizes only, leave these out of `resolutions`"
+    if _NEEDS_GRADIENTS.search(what):
+        remedy = "images run in torch's inference mode, without gradients: have it do without"
+    return MethodError(target, what, remedy)
 
 
 def own_place(places: list[tuple[str, str, str]]) -> str | None:

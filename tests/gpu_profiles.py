@@ -320,8 +320,11 @@ def run_document(run: GpuRun, **changes: Any) -> dict[str, Any]:
         "finished_utc": "2000-01-01T00:00:01+00:00",
         "changed_switches": [],
         "first_convolution": None,
+        "engine": None,
+        "outputs": None,
         "inner_ranges": [],
         "empty_range_ns": None,
+        "forked": False,
     }
     return {**document, **changes}
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..nsys.records import Bools, Calls, Int64s, Integers, Operations, Ranges, process_of
-from .intervals import (
-    IntervalStatistics,
-    empty_statistics,
-    grouped,
-    interval_statistics,
-    statistics_of,
-)
+from .inside import inside, launches_of
+from .intervals import IntervalStatistics, empty_statistics, interval_statistics
 from .nesting import Nesting, nest
-from .range_tree import RangeTree, inclusive_statistics, range_trees
+from .slices import slice_statistics
 
 _CHUNK = 1 << 20
 _DENSE = 8
@@ -132,23 +128,48 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True)
 class Attribution:
-    """The operations of each range; arrays have one element per range or operation.
+    """The operations of each range.
+
+    Places are those of `Nesting`; most ranges of a large profile have no operations.
 
     Attributes:
         nesting: parents and depths of the ranges.
-        inclusive: operations launched inside the range, in inner ranges too.
-        exclusive: operations whose innermost range it is.
+        operations: what was attributed.
         launch: position in the API calls of each operation's launch, −1 for none.
-        kernel_range: position of each operation's innermost range, −1 for none.
+        innermost: place of each operation's innermost range, −1 for none.
+        worked: places of the ranges with operations inside, ascending.
+        found: statistics of the operations inside each of these ranges, in inner ranges too.
         coverage: operations that belong to no range, counted.
     """
 
     nesting: Nesting
-    inclusive: IntervalStatistics
-    exclusive: IntervalStatistics
+    operations: Operations
     launch: Integers
-    kernel_range: Integers
+    innermost: Integers
+    worked: Integers
+    found: IntervalStatistics
     coverage: Coverage
+
+    @cached_property
+    def kernel_range(self) -> Integers:
+        """Position of each operation's innermost range, −1 for none."""
+        return np.append(self.nesting.order, -1).astype(np.int32)[self.innermost]
+
+    @cached_property
+    def inclusive(self) -> IntervalStatistics:
+        """Of each range, the operations launched inside it, in inner ranges too."""
+        statistics = empty_statistics(len(self.nesting.order))
+        for column, values in zip(statistics, self.found, strict=True):
+            column[self.nesting.order[self.worked]] = values
+        return statistics
+
+    @cached_property
+    def exclusive(self) -> IntervalStatistics:
+        """Of each range, the operations whose innermost range it is."""
+        operations, ranges = self.operations, len(self.nesting.order)
+        return interval_statistics(
+            self.kernel_range, operations.start_ns, operations.end_ns, ranges
+        )
 
 
 def attribute(ranges: Ranges, calls: Calls, kernels: Operations) -> Attribution:
@@ -160,43 +181,66 @@ def attribute(ranges: Ranges, calls: Calls, kernels: Operations) -> Attribution:
 
 
 def attribute_kinds(
-    nesting: Nesting, calls: Calls, kinds: Sequence[Operations]
+    nesting: Nesting,
+    calls: Calls,
+    kinds: Sequence[Operations],
+    launches: Sequence[Integers] | None = None,
 ) -> list[Attribution]:
     """Give operations of several kinds to ranges; the kinds are not mixed.
+
+    To attribute only some of the operations or ranges, select them before.
 
     Args:
         nesting: the ranges.
         calls: API calls.
         kinds: operations, such as kernels and copies.
+        launches: position in `calls` of each one's launch, −1 for none; None: look them up.
     """
-    launches = [launch_of(calls, operations) for operations in kinds]
-    trees = range_trees(nesting.layers)
-    ranges = len(nesting.parent)
-    inclusive = [empty_statistics(ranges) for _ in kinds]
-    exclusive = [empty_statistics(ranges) for _ in kinds]
-    innermost = [np.full(len(operations), -1, np.int32) for operations in kinds]
-    for tree in trees:
-        around = tree.innermost(calls)
-        for number, operations in enumerate(kinds):
-            if not len(operations):
-                continue
-            node = around[launches[number]]
-            intervals = grouped(node, operations.start_ns, operations.end_ns)
-            alone = statistics_of(intervals, len(tree.member))
-            together = inclusive_statistics(tree, intervals, alone)
-            _scatter(together, tree, inclusive[number])
-            if len(trees) == 1:
-                _scatter(alone, tree, exclusive[number])
-            _keep_inner(innermost[number], node, tree, nesting)
-    if len(trees) > 1:
-        exclusive = [
-            interval_statistics(at, operations.start_ns, operations.end_ns, ranges)
-            for at, operations in zip(innermost, kinds, strict=True)
-        ]
+    if launches is None:
+        launches = [launch_of(calls, operations) for operations in kinds]
     return [
-        Attribution(nesting, *found[:4], coverage_of(found[4], found[2], found[3] >= 0))
-        for found in zip(inclusive, exclusive, launches, innermost, kinds, strict=True)
+        _attributed(nesting, calls, operations, launch)
+        for operations, launch in zip(kinds, launches, strict=True)
     ]
+
+
+def _attributed(
+    nesting: Nesting, calls: Calls, operations: Operations, launch: Integers
+) -> Attribution:
+    innermost = np.full(len(operations), -1, nesting.order.dtype)
+    worked: list[Integers] = []
+    statistics: list[IntervalStatistics] = []
+    for launches in launches_of(nesting, calls, launch):
+        found = nesting.innermost(launches.thread, launches.start_ns, launches.end_ns)
+        innermost[launches.at] = found
+        ranges = inside(nesting, launches)
+        at = launches.at
+        del launches, found
+        start_ns, end_ns = (
+            ranges.numbered(times[at]) for times in (operations.start_ns, operations.end_ns)
+        )
+        worked.append(ranges.place)
+        statistics.append(slice_statistics(start_ns, end_ns, ranges.first, ranges.last))
+    return Attribution(
+        nesting,
+        operations,
+        launch,
+        innermost,
+        *_of_all_threads(worked, statistics),
+        coverage_of(operations, launch, innermost >= 0),
+    )
+
+
+def _of_all_threads(
+    worked: list[Integers], statistics: list[IntervalStatistics]
+) -> tuple[Integers, IntervalStatistics]:
+    """What was found thread by thread, as one; without a copy where there is one thread."""
+    if not worked:
+        return np.empty(0, np.int32), empty_statistics(0)
+    if len(worked) == 1:
+        return worked[0], statistics[0]
+    columns = (np.concatenate(parts) for parts in zip(*statistics, strict=True))
+    return np.concatenate(worked), IntervalStatistics(*columns)
 
 
 def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:
@@ -205,32 +249,30 @@ def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:
     `first_ns` is the projected start, `span_ns` the projected duration, gaps included; busy time
     is not that of the union, but a sum over the kinds.
     """
-    total = empty_statistics(len(kinds[0].nesting.parent))
-    for kind in kinds:
-        some, had = kind.inclusive.intervals > 0, total.intervals > 0
-        first_ns = np.minimum(total.first_ns, kind.inclusive.first_ns)
-        last_ns = np.maximum(total.last_ns, kind.inclusive.last_ns)
-        total.first_ns[some] = np.where(had, first_ns, kind.inclusive.first_ns)[some]
-        total.last_ns[some] = np.where(had, last_ns, kind.inclusive.last_ns)[some]
-        for column in range(3):
-            total[column][some] += kind.inclusive[column][some]
+    total = empty_statistics(len(kinds[0].nesting.order))
+    worked, found = projected(kinds)
+    for column, values in zip(total, found, strict=True):
+        column[kinds[0].nesting.order[worked]] = values
     return total
 
 
-def _scatter(found: IntervalStatistics, tree: RangeTree, into: IntervalStatistics) -> None:
-    for whole, part in zip(into, found, strict=True):
-        whole[tree.member] = part
-
-
-def _keep_inner(innermost: Integers, node: Integers, tree: RangeTree, nesting: Nesting) -> None:
-    """Replace ranges by those of a tree that are further inside."""
-    candidate = np.append(tree.member, -1).astype(np.int32)[node]
-    if len(tree.member) == len(nesting.parent):
-        innermost[:] = candidate
-        return
-    rank = nesting.rank.astype(np.int32)
-    better = rank[candidate] > rank[innermost]
-    innermost[better] = candidate[better]
+def projected(kinds: Sequence[Attribution]) -> tuple[Integers, IntervalStatistics]:
+    """The same as `projection`, of the ranges that have any such operation; and their places."""
+    used = [kind for kind in kinds if len(kind.worked)]
+    if len(used) <= 1:
+        only = used[0] if used else kinds[0]
+        return only.worked, only.found
+    worked = np.unique(np.concatenate([kind.worked for kind in used]))
+    total = empty_statistics(len(worked))
+    total.first_ns[:] = np.iinfo(np.int64).max
+    total.last_ns[:] = np.iinfo(np.int64).min
+    for kind in used:
+        at = np.searchsorted(worked, kind.worked)
+        for column in range(3):
+            total[column][at] += kind.found[column]
+        total.first_ns[at] = np.minimum(total.first_ns[at], kind.found.first_ns)
+        total.last_ns[at] = np.maximum(total.last_ns[at], kind.found.last_ns)
+    return worked, total
 
 
 def coverage_of(operations: Operations, launch: Integers, belongs: Bools) -> Coverage:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..nsys.records import Bools, Int64s, Integers
+from .chains import is_ascending
 
 
 class IntervalStatistics(NamedTuple):
@@ -61,10 +62,10 @@ def grouped(group: Integers, start_ns: Int64s, end_ns: Int64s) -> Grouped:
     if len(group) and group.min() < 0:
         inside = np.flatnonzero(group >= 0)
         group, start_ns, end_ns = group[inside], start_ns[inside], end_ns[inside]
-    if not _ascends(start_ns):
+    if not is_ascending(start_ns):
         order = np.argsort(start_ns, kind="stable")
         group, start_ns, end_ns = group[order], start_ns[order], end_ns[order]
-    if not _ascends(group):
+    if not is_ascending(group):
         order = np.argsort(group, kind="stable")
         group, start_ns, end_ns = group[order], start_ns[order], end_ns[order]
     return Grouped(group, start_ns, end_ns)
@@ -104,10 +105,6 @@ def statistics_of(intervals: Grouped, groups: int) -> IntervalStatistics:
     statistics.last_ns[at] = np.maximum.reduceat(end_ns, heads)
     statistics.busy_ns[at] = _busy_ns(intervals, heads, statistics.total_ns[at])
     return statistics
-
-
-def _ascends(values: Integers) -> bool:
-    return bool((values[1:] >= values[:-1]).all())
 
 
 def overlapping(group: Integers, start_ns: Int64s, end_ns: Int64s) -> Bools:

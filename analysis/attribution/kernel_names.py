@@ -6,15 +6,21 @@ path and name, so that medians of outer ranges come from counts, not from all ke
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..nsys.records import Calls, Int64s, Integers, Operations
 from .attribute import Attribution
-from .range_tree import PathTree, RangeTree, levels_of, path_tree, range_trees
+from .inside import inside, launches_of
+from .intervals import batches, spread
+from .nesting import Nesting
+from .range_tree import PathTree, levels_of, path_tree
 
 _CHUNK = 1 << 20
+_MOST_PARTS = 16
 _TABLE = 1 << 21
 
 
@@ -36,7 +42,7 @@ class KernelStatistics(NamedTuple):
     kernels: Int64s
     total_ns: Int64s
     min_ns: Int64s
-    median_ns: np.typing.NDArray[np.float64]
+    median_ns: npt.NDArray[np.float64]
     max_ns: Int64s
 
 
@@ -46,6 +52,9 @@ class _Counts(NamedTuple):
     key: Int64s
     duration_ns: Int64s
     times: Int64s
+
+
+_NONE = _Counts(*(np.empty(0, np.int64) for _ in range(3)))
 
 
 def kernel_statistics(
@@ -60,50 +69,104 @@ def kernel_statistics(
         paths: of the ranges.
     """
     names = max(len(kernels.name_id.distinct), 1)
-    found = [_Counts(*(np.empty(0, np.int64) for _ in range(3)))]
-    for tree in range_trees(attribution.nesting.layers):
-        chains = path_tree(tree.parent, levels_of(tree.depth), paths.code[tree.member])
-        node = _nodes(tree, attribution, calls)
-        found += _per_path(chains, _innermost(chains, node, kernels, names), names)
-    return _summary(_merged(found), names)
+    nesting = attribution.nesting
+    place = attribution.innermost
+    overlaps = any(thread.overlap for thread in nesting.threads)
+    found = [_NONE]
+    if overlaps:
+        overlapping, rest = _overlapping(attribution, calls, kernels, paths, names)
+        found.append(overlapping)
+        place = np.where(rest, place, place.dtype.type(-1))
+    chains, code, are_paths = _chains(nesting, paths)
+    levels = _per_path(chains, _innermost(code, place, kernels, names), names)
+    if are_paths and not overlaps:  # no path on two levels: one of them at a time is in memory
+        return _joined([_summary(counts, names) for counts in levels])
+    return _summary(_merged([*found, *levels]), names)
 
 
-def _nodes(tree: RangeTree, attribution: Attribution, calls: Calls) -> Integers:
-    """Node of the innermost range around each kernel's launch, −1 for none."""
-    if len(tree.member) < len(attribution.nesting.parent):
-        return tree.innermost(calls)[attribution.launch]
-    node_of = np.full(len(tree.member) + 1, -1, np.int32)
-    node_of[tree.member] = np.arange(len(tree.member))
-    return node_of[attribution.kernel_range]
+def _joined(parts: list[KernelStatistics]) -> KernelStatistics:
+    """Statistics of different paths, by path and name."""
+    if not parts:
+        return _summary(_NONE, 1)
+    columns = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    order = np.lexsort((columns[1], columns[0]))
+    return KernelStatistics(*(column[order] for column in columns))
 
 
-def _innermost(chains: PathTree, node: Integers, kernels: Operations, names: int) -> _Counts:
-    """Durations by the chain of ranges around the launch, and by name."""
-    counted = []
+def _chains(nesting: Nesting, paths: PathTree) -> tuple[PathTree, Integers, bool]:
+    """The chains of the paths of ranges and of those around them, and the chain at each place.
+
+    And whether the paths are such chains themselves.
+    """
+    code = paths.code[nesting.order]
+    around = np.append(code, -1)[nesting.outer]
+    if len(paths.parent) and bool((paths.parent[code] == around).all()):
+        return paths._replace(label=np.arange(len(paths.parent))), code, True
+    chains = path_tree(nesting.outer, levels_of(nesting.level), code)
+    return chains, chains.code, False
+
+
+def _overlapping(
+    attribution: Attribution, calls: Calls, kernels: Operations, paths: PathTree, names: int
+) -> tuple[_Counts, npt.NDArray[np.bool_]]:
+    """Durations by path and name on threads where ranges overlap: each range has its own kernels.
+
+    And which kernels these threads have not launched.
+    """
+    nesting = attribution.nesting
+    rest = np.ones(len(kernels), np.bool_)
+    counted = [_NONE]
+    for launches in launches_of(nesting, calls, attribution.launch):
+        if not launches.thread.overlap:
+            continue
+        rest[launches.at] = False
+        kernel = np.arange(len(kernels), dtype=np.int64)[launches.at]
+        ranges = inside(nesting, launches)
+        kernel = ranges.numbered(kernel)
+        code = paths.code[nesting.order[ranges.place]].astype(np.int64)
+        for some in batches(ranges.last - ranges.first):
+            at, number = spread(ranges.first[some], ranges.last[some])
+            own = kernel[at]
+            key = code[some][number] * names + kernels.name_id.code[own]
+            duration_ns = kernels.end_ns[own] - kernels.start_ns[own]
+            counted.append(_counted(key, duration_ns, np.ones(len(key), np.int64)))
+            if len(counted) > _MOST_PARTS:
+                counted = [_merged(counted)]
+    return _merged(counted), rest
+
+
+def _innermost(code: Integers, place: Integers, kernels: Operations, names: int) -> _Counts:
+    """Durations by the chain of ranges around the launch, and by name.
+
+    Args:
+        code: chain of each place.
+        place: of the innermost range of each kernel, −1 for none.
+        kernels: kernels.
+        names: number of their names.
+    """
+    counted = [_NONE]
     for first in range(0, len(kernels), _CHUNK):
         at = slice(first, first + _CHUNK)
-        inside = np.flatnonzero(node[at] >= 0)
-        key = chains.code[node[at][inside]] * names + kernels.name_id.code[at][inside]
-        duration_ns = kernels.end_ns[at][inside] - kernels.start_ns[at][inside]
+        own = np.flatnonzero(place[at] >= 0)
+        key = code[place[at][own]].astype(np.int64) * names + kernels.name_id.code[at][own]
+        duration_ns = kernels.end_ns[at][own] - kernels.start_ns[at][own]
         counted.append(_counted(key, duration_ns, np.ones(len(key), np.int64)))
-    return _merged(counted) if counted else _Counts(*(np.empty(0, np.int64) for _ in range(3)))
+    return _merged(counted)
 
 
-def _per_path(chains: PathTree, counts: _Counts, names: int) -> list[_Counts]:
-    """The counts of each chain added to all chains around it, by path and name."""
+def _per_path(chains: PathTree, counts: _Counts, names: int) -> Iterator[_Counts]:
+    """The counts of each chain added to all chains around it, by path and name; level by level."""
     depth = chains.depths()
     path = chains.label.astype(np.int64)
     at = depth[counts.key // names]
-    found: list[_Counts] = []
     lifted: list[_Counts] = []
     for level in range(int(depth.max(initial=-1)), -1, -1):
         own = np.flatnonzero(at == level)
         here = _merged([*lifted, _Counts(*(column[own] for column in counts))])
         chain, name = here.key // names, here.key % names
-        found.append(here._replace(key=path[chain] * names + name))
+        yield here._replace(key=path[chain] * names + name)
         outer = chains.parent[chain]
         lifted = [here._replace(key=outer * names + name)] if level else []
-    return found
 
 
 def _counted(key: Int64s, duration_ns: Int64s, times: Int64s) -> _Counts:

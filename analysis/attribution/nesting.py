@@ -1,258 +1,240 @@
-"""How ranges enclose each other, and which of them enclose a launch.
+"""How ranges enclose each other, and which of them is the innermost around a launch.
 
-Ranges of one thread need not nest: start/end ranges and push/pop ranges of different domains may
-overlap, and neighbours may share a timestamp that belongs to both. They are sorted into layers,
-in each of which any two ranges nest or lie apart; what encloses a point of time within a layer is
-then a chain of parents. Ordinary profiles need one layer or two per thread.
+The ranges of a thread stand in an order in which outer ones come before inner ones: by start, the
+later end first, then by rowid. The parent of a range, the innermost other one around it, is then
+the last one before it that ends no sooner. This holds for any ranges, also where start/end ranges
+or push/pop ranges of different domains overlap; where all of a thread nest, it is found faster.
+The innermost range around an interval is the last one that starts no later, or one of the chain of
+its parents: what lies between a range and its parent ends sooner than that range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from ..nsys.records import Int64s, Integers, Ranges
+from .chains import index_type, last_at_least, levels_up, searched
+from .range_tree import levels_of
+from .shortest import shortest_around
 
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Ranges of one thread of which any two nest or lie apart, outer before inner.
+class ThreadRanges(NamedTuple):
+    """The ranges of a thread.
 
     Attributes:
-        thread: `globalTid` of the thread.
-        member: position of each range of the layer in the profile's ranges.
-        start_ns: their starts, ascending.
-        end_ns: their ends.
-        parent: position in this layer of the next outer range of the layer, −1 for none.
-        depth: number of ranges of the layer around it.
+        thread: its `globalTid`.
+        first: place of its first range in the order of all.
+        last: place behind its last one.
+        overlap: whether some of them overlap and do not nest.
     """
 
     thread: int
-    member: Int64s
-    start_ns: Int64s
-    end_ns: Int64s
-    parent: Int64s
-    depth: Int64s
-
-    def innermost(self, start_ns: Int64s, end_ns: Int64s) -> Integers:
-        """Position in this layer of the innermost range around each interval, −1 for none.
-
-        Args:
-            start_ns: starts of the intervals.
-            end_ns: their ends; a range that starts or ends with the interval encloses it.
-        """
-        # The range that started last lies inside every range around the interval, or is it.
-        node = _last_started(self.start_ns, start_ns)
-        for first in range(0, len(node), _CHUNK):
-            self._climb(node[first : first + _CHUNK], end_ns[first : first + _CHUNK])
-        return node
-
-    def _climb(self, node: Integers, end_ns: Int64s) -> None:
-        """Replace ranges that end too early by the next outer ones."""
-        climbing = np.flatnonzero(node >= 0)
-        while len(climbing):
-            climbing = climbing[self.end_ns[node[climbing]] < end_ns[climbing]]
-            node[climbing] = self.parent[node[climbing]]
-            climbing = climbing[node[climbing] >= 0]
-
-
-def _last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
-    """Position of the last start at or before each moment, −1 for none."""
-    kind = np.int32 if len(starts_ns) < 2**31 else np.int64
-    if bool((moments_ns[1:] >= moments_ns[:-1]).all()):
-        # far fewer starts than moments: search the moments for the starts
-        edges = np.searchsorted(moments_ns, starts_ns, side="left")
-        lengths = np.diff(np.r_[0, edges, len(moments_ns)])
-        return np.repeat(np.arange(-1, len(starts_ns), dtype=kind), lengths)
-    node: Integers = np.searchsorted(starts_ns, moments_ns, side="right").astype(kind)
-    node -= kind(1)
-    return node
+    first: int
+    last: int
+    overlap: bool
 
 
 @dataclass(frozen=True)
 class Nesting:
     """How the ranges of a profile enclose each other.
 
+    A *place* is a position in `order`; arrays by place have outer ranges before inner ones, and
+    those of a thread one after the other. `parent`, `depth`, `rank` and `tightest` have one
+    element per range, as the profile has.
+
     Attributes:
-        layers: every range is in exactly one of them.
-        order: positions of all ranges, outer before inner.
-        parent: position of the innermost other range of the thread that encloses each range,
-            −1 for none. Of equal ranges, the one with the larger rowid is the inner one.
-        tightest: position of the shortest other range of the thread that encloses each range, −1
-            for none: its parent in the reports of nsys. It differs from `parent` only where two
-            ranges overlap and both enclose a third.
-        depth: number of parents up to the outermost.
-        rank: position of each range in `order`, and −1 at its end, for "no range".
+        ranges: the ranges.
+        order: position in the profile of the range at each place.
+        start_ns: start of the range at each place; within a thread they ascend.
+        outer: place of the innermost other range of the thread around each, −1 for none. Of equal
+            ranges, the one with the larger rowid is the inner one.
+        level: number of ranges up to the outermost, by place.
+        threads: of the ranges, in the order of the places.
     """
 
-    layers: tuple[Layer, ...]
-    order: Int64s
-    parent: Int64s
-    tightest: Int64s
-    depth: Int64s
-    rank: Int64s
+    ranges: Ranges
+    order: Integers
+    start_ns: Int64s
+    outer: Integers
+    level: Integers
+    threads: tuple[ThreadRanges, ...]
+
+    def end_ns(self, place: Integers | slice) -> Int64s:
+        """Ends of the ranges at some places."""
+        found: Int64s = self.ranges.end_ns[self.order[place]]
+        return found
+
+    @cached_property
+    def rank(self) -> Integers:
+        """Place of each range, and −1 at the end, for "no range"."""
+        rank = np.full(len(self.order) + 1, -1, self.order.dtype)
+        rank[self.order] = np.arange(len(self.order), dtype=self.order.dtype)
+        return rank
+
+    @cached_property
+    def parent(self) -> Integers:
+        """Position of the innermost other range of the thread around each, −1 for none."""
+        return self._by_position(np.append(self.order, -1)[self.outer])
+
+    @cached_property
+    def depth(self) -> Integers:
+        """Number of parents up to the outermost."""
+        return self._by_position(self.level)
+
+    @cached_property
+    def tightest(self) -> Integers:
+        """Position of the shortest other range of the thread that encloses each, −1 for none.
+
+        It is its parent in the reports of nsys, and differs from `parent` only where two ranges
+        overlap and both enclose a third; of two equally short ones it is the innermost.
+        """
+        place, shortest = self.nested_otherwise()
+        tightest = self.parent.copy()
+        tightest[self.order[place]] = self.order[shortest]
+        return tightest
+
+    def nested_otherwise(self) -> tuple[Int64s, Int64s]:
+        """Places of the ranges whose parent is not the shortest around them, and of that one."""
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        for thread in self.threads:
+            if thread.overlap:
+                own = slice(thread.first, thread.last)
+                outer = np.maximum(self.outer[own].astype(np.int64) - thread.first, -1)
+                parts = shortest_around(self.start_ns[own], self.end_ns(own), outer)
+                found.append((parts[0] + thread.first, parts[1] + thread.first))
+        place, shortest = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return place, shortest
+
+    def innermost(self, thread: ThreadRanges, start_ns: Int64s, end_ns: Int64s) -> Integers:
+        """Place of the innermost range around each interval of a thread, −1 for none.
+
+        Args:
+            thread: one of `threads`.
+            start_ns: starts of the intervals.
+            end_ns: their ends; a range that starts or ends with the interval encloses it.
+        """
+        place = last_started(self.start_ns[thread.first : thread.last], start_ns)
+        place = place.astype(self.outer.dtype, copy=False)
+        for first in range(0, len(place), _CHUNK):
+            part, wanted_ns = place[first : first + _CHUNK], end_ns[first : first + _CHUNK]
+            climbing = np.flatnonzero(part >= 0)
+            part[climbing] += part.dtype.type(thread.first)
+            while len(climbing):
+                ends_ns = self.end_ns(part[climbing])
+                climbing = climbing[ends_ns < wanted_ns[climbing]]
+                part[climbing] = self.outer[part[climbing]]
+                climbing = climbing[part[climbing] >= 0]
+        return place
+
+    def _by_position(self, values: Integers) -> Integers:
+        found = np.empty_like(values)
+        found[self.order] = values
+        return found
 
 
 def nest(ranges: Ranges) -> Nesting:
     """Find the parent of every range."""
-    keys = (ranges.row_id, -ranges.end_ns, ranges.start_ns, ranges.thread)
-    order = np.lexsort(keys).astype(np.int64)
-    rank = np.r_[np.argsort(order), -1]
-    layers = _layers(ranges, order)
-    parent, tightest = _parents(layers, rank)
-    return Nesting(layers, order, parent, tightest, _depths(layers, order, parent), rank)
+    order, edges = _order(ranges)
+    kind = order.dtype
+    in_order = bool((order[1:] > order[:-1]).all())  # as in exports: no copies then
+    start_ns = ranges.start_ns if in_order else ranges.start_ns[order]
+    outer, level = np.full(len(order), -1, kind), np.zeros(len(order), kind)
+    threads = []
+    for thread, (first, last) in edges.items():
+        own = slice(first, last)
+        starts_ns = start_ns[own]
+        ends_ns = ranges.end_ns[own] if in_order else ranges.end_ns[order[own]]
+        found = _nested(starts_ns, ends_ns)
+        overlap = found is None
+        if found is None:
+            around = last_at_least(ends_ns)
+            found = around, levels_up(around)
+        around, level[own] = found
+        outer[own] = around
+        outer[own][around >= 0] += kind.type(first)
+        threads.append(ThreadRanges(thread, first, last, overlap))
+    return Nesting(ranges, order, start_ns, outer, level, tuple(threads))
 
 
-def enclosing_ranges(
-    layers: Sequence[Layer], rank: Int64s, start_ns: Int64s, end_ns: Int64s
-) -> tuple[Int64s, Int64s]:
-    """Positions of the innermost and of the shortest range around each interval of a thread.
-
-    They differ where ranges overlap and both enclose the interval: the innermost is the one that
-    starts later, then the one that ends earlier, then the one with the larger rowid.
+def last_started(starts_ns: Int64s, moments_ns: Int64s) -> Integers:
+    """Position of the last start at or before each moment, −1 for none.
 
     Args:
-        layers: the ranges of the thread to search.
-        rank: see `Nesting.rank`.
-        start_ns: starts of the intervals.
-        end_ns: their ends.
-
-    Returns:
-        Both are −1 where no range encloses the interval; of two equally short ones the innermost.
+        starts_ns: ascending.
+        moments_ns: faster where they ascend.
     """
-    innermost = np.full(len(start_ns), -1, np.int64)
-    shortest = innermost.copy()
-    innermost_ns = np.full(len(start_ns), np.iinfo(np.int64).max)
-    shortest_ns = innermost_ns.copy()
-    for layer in layers:
-        node = layer.innermost(start_ns, end_ns)
-        at = np.flatnonzero(node >= 0)
-        candidate = layer.member[node[at]]
-        candidate_ns = (layer.end_ns - layer.start_ns)[node[at]]
-        better = rank[candidate] > rank[innermost[at]]
-        innermost[at[better]], innermost_ns[at[better]] = candidate[better], candidate_ns[better]
-        shorter = candidate_ns < shortest_ns[at]
-        shortest[at[shorter]], shortest_ns[at[shorter]] = candidate[shorter], candidate_ns[shorter]
-    return innermost, np.where(innermost_ns == shortest_ns, innermost, shortest)
+    if len(starts_ns) < len(moments_ns) and bool((moments_ns[1:] >= moments_ns[:-1]).all()):
+        # far fewer starts than moments: search the moments for the starts
+        edges = np.searchsorted(moments_ns, starts_ns, side="left")
+        lengths = np.diff(np.r_[0, edges, len(moments_ns)])
+        return np.repeat(np.arange(-1, len(starts_ns), dtype=np.int32), lengths)
+    place = searched(starts_ns, moments_ns, "right")
+    place -= place.dtype.type(1)
+    return place
 
 
-class _Builder:
-    """Collects a layer; ranges arrive in the order outer before inner."""
-
-    def __init__(self) -> None:
-        self.members: list[int] = []
-        self.parents: list[int] = []
-        self.depths: list[int] = []
-        self._ends: list[int] = []
-        self._open: list[int] = []
-
-    def add(self, member: int, start_ns: int, end_ns: int) -> bool:
-        """Take the range in, unless it overlaps one that is there."""
-        while self._open and self._ends[self._open[-1]] < start_ns:
-            self._open.pop()
-        if self._open and self._ends[self._open[-1]] < end_ns:
-            return False
-        self.parents.append(self._open[-1] if self._open else -1)
-        self.depths.append(len(self._open))
-        self._open.append(len(self.members))
-        self.members.append(member)
-        self._ends.append(end_ns)
-        return True
+def _order(ranges: Ranges) -> tuple[Integers, dict[int, tuple[int, int]]]:
+    """Positions by thread, start, end (the later first) and rowid; the places of each thread."""
+    kind = index_type(len(ranges))
+    number: Integers = np.arange(len(ranges), dtype=kind)
+    names = ranges.thread.distinct
+    by_name = np.argsort(names)
+    sizes = np.bincount(ranges.thread.code, minlength=len(names))[by_name]
+    if np.count_nonzero(sizes) > 1:
+        rank = np.empty(len(names), ranges.thread.code.dtype)
+        rank[by_name] = np.arange(len(names))
+        number = np.argsort(rank[ranges.thread.code], kind="stable").astype(kind)
+    ends = np.cumsum(sizes).tolist()
+    edges = {
+        int(name): (end - size, end)
+        for name, size, end in zip(names[by_name].tolist(), sizes.tolist(), ends, strict=True)
+        if size
+    }
+    for first, last in edges.values():
+        number[first:last] = _sorted(ranges, number[first:last])
+    return number, edges
 
 
-def _layers(ranges: Ranges, order: Int64s) -> tuple[Layer, ...]:
-    thread = ranges.thread[order]
-    of_threads = np.split(order, np.flatnonzero(thread[1:] != thread[:-1]) + 1)
-    return tuple(
-        layer for members in of_threads if len(members) for layer in _layers_of(ranges, members)
-    )
+def _sorted(ranges: Ranges, at: Integers) -> Integers:
+    """Positions on one thread, outer ranges before inner ones."""
+    starts_ns = ranges.start_ns[at]
+    if not bool((starts_ns[1:] >= starts_ns[:-1]).all()):
+        order = np.argsort(starts_ns)
+        at, starts_ns = at[order], starts_ns[order]
+    equal = starts_ns[1:] == starts_ns[:-1]
+    if equal.any():
+        tied = np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])
+        some = at[tied]
+        # of integers, ~ turns the order round, and - does so but for the smallest
+        keys = (ranges.row_id[some], ~ranges.end_ns[some], starts_ns[tied])
+        at = at.copy()
+        at[tied] = some[np.lexsort(keys)]
+    return at
 
 
-def _layers_of(ranges: Ranges, members: Int64s) -> list[Layer]:
-    """The layers of one thread, whose ranges come outer before inner."""
-    thread = int(ranges.thread[members[0]])
-    alone = _only_layer(ranges, thread, members)
-    if alone is not None:
-        return [alone]
-    builders: list[_Builder] = []
-    columns = (members, ranges.start_ns[members], ranges.end_ns[members])
-    for member, start_ns, end_ns in zip(*(c.tolist() for c in columns), strict=True):
-        if not any(builder.add(member, start_ns, end_ns) for builder in builders):
-            builders.append(_Builder())
-            builders[-1].add(member, start_ns, end_ns)
-    return [_finished(ranges, thread, builder) for builder in builders]
-
-
-def _only_layer(ranges: Ranges, thread: int, members: Int64s) -> Layer | None:
-    """The layer of ranges of which any two nest or lie apart; None where some overlap."""
-    start_ns, end_ns = ranges.start_ns[members], ranges.end_ns[members]
-    number = np.arange(len(members))
-    ended_before = np.searchsorted(np.sort(end_ns), start_ns, side="left")
-    depth = number - ended_before  # open at its start; if they nest, the ranges around it
-    if (end_ns < start_ns).any() or (depth < 0).any():
+def _nested(start_ns: Int64s, end_ns: Int64s) -> tuple[Integers, Integers] | None:
+    """Parents and depths of ranges of which any two nest or lie apart; None where some overlap."""
+    if (end_ns < start_ns).any():
         return None
-    parent = np.full(len(members), -1, np.int64)
-    by_depth = np.argsort(depth, kind="stable")
-    levels = np.split(by_depth, np.searchsorted(depth[by_depth], np.arange(1, depth.max() + 1)))
-    for outer, inner in pairwise(levels):
-        at = np.searchsorted(outer, inner) - 1
-        if len(inner) and (not len(outer) or at[0] < 0):
+    # those that are still open at a range's start; if all nest, they are the ranges around it
+    depth = np.arange(len(start_ns), dtype=np.int32)
+    depth -= searched(np.sort(end_ns), start_ns, "left")
+    outer = np.full(len(start_ns), -1, np.int32)
+    for around, inside in pairwise(levels_of(depth)):
+        if not len(inside):
+            continue
+        at = searched(around, inside, "left") - 1
+        if not len(around) or at[0] < 0:
             return None
-        parent[inner] = outer[at]
-        if (end_ns[parent[inner]] < end_ns[inner]).any():
+        parent = around[at]
+        if (end_ns[parent] < end_ns[inside]).any():
             return None
-    return Layer(thread, members, start_ns, end_ns, parent, depth)
-
-
-def _depths(layers: Sequence[Layer], order: Int64s, parent: Int64s) -> Int64s:
-    depth = np.zeros(len(parent), np.int64)
-    threads = [layer.thread for layer in layers]
-    if len(set(threads)) == len(threads):
-        for layer in layers:
-            depth[layer.member] = layer.depth
-        return depth
-    depths, parents = depth.tolist(), parent.tolist()
-    for position in order.tolist():  # outer before inner
-        if parents[position] >= 0:
-            depths[position] = depths[parents[position]] + 1
-    return np.array(depths, np.int64)
-
-
-def _finished(ranges: Ranges, thread: int, builder: _Builder) -> Layer:
-    member = np.array(builder.members, np.int64)
-    return Layer(
-        thread=thread,
-        member=member,
-        start_ns=ranges.start_ns[member],
-        end_ns=ranges.end_ns[member],
-        parent=np.array(builder.parents, np.int64),
-        depth=np.array(builder.depths, np.int64),
-    )
-
-
-def _parents(layers: Sequence[Layer], rank: Int64s) -> tuple[Int64s, Int64s]:
-    """The innermost and the shortest of the ranges around each, in its own layer and in others."""
-    parent = np.full(len(rank) - 1, -1, np.int64)
-    tightest = parent.copy()
-    length_ns = np.full(len(rank), np.iinfo(np.int64).max)  # at its end of "no range"
-    of_thread: dict[int, list[Layer]] = {}
-    for layer in layers:
-        of_thread.setdefault(layer.thread, []).append(layer)
-        length_ns[layer.member] = layer.end_ns - layer.start_ns
-    for own in layers:
-        around = np.where(own.parent >= 0, own.member[own.parent], -1)
-        parent[own.member] = tightest[own.member] = around
-        others = [layer for layer in of_thread[own.thread] if layer is not own]
-        if others:
-            outside, shortest = enclosing_ranges(others, rank, own.start_ns, own.end_ns)
-            inner = rank[outside] > rank[around]
-            parent[own.member[inner]] = outside[inner]
-            shorter = length_ns[shortest] < length_ns[around]
-            tightest[own.member[shorter]] = shortest[shorter]
-    equal = length_ns[tightest] == length_ns[parent]
-    return parent, np.where(equal, parent, tightest)
+        outer[inside] = parent
+    return outer, depth

@@ -27,6 +27,21 @@ def positive(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """A margin in percent, above 0 and below 100.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no margin in percent, such as 2")
+    return value
+
+
 def json_text(option: str, argument: str | None) -> str | None:
     """The JSON text of an option, which may also name a file.
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
-from adscale.failure import or_note
 from adscale.files import output_file, write_output
+
+from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..nsys.records import Profile
     from ..profiles.coverage import ProfileCoverage
     from ..profiles.record import Run
+    from ..profiles.work import ProfileWork
     from .arguments import Subparsers
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
@@ -83,27 +85,41 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
         "as CSV and Parquet instead of the ranges",
     )
     detail.add_argument(
+        "--copies",
+        action="store_true",
+        help="the memory copies in each range by their direction, with bytes and rate; as CSV and "
+        "Parquet instead of the ranges",
+    )
+    detail.add_argument(
         "--by",
         choices=("thread", "device", "stream", "category"),
         help="tell the rows of a range apart by this as well",
     )
     parser.add_argument(
         "--depth",
-        type=_count,
+        type=levels,
         metavar="N",
         help="show ranges on the outermost N levels (0 for all; default: 32 in the text, else all)",
     )
+    parser.add_argument(
+        "--sort",
+        metavar="COLUMN",
+        help="order the rows by a column, such as busy or calls, the largest first (default: as "
+        "the ranges first occur)",
+    )
+    parser.add_argument(
+        "--top",
+        type=count,
+        metavar="N",
+        help="only the first N rows by --sort (default: by the time of kernels, else of the host); "
+        "holds for every output",
+    )
+    add_questions(parser)
 
 
 def _names(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of kernel names, such as 5")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels, such as 32")
     return int(text)
 
 
@@ -114,10 +130,11 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and options.output.ending != ".parquet":
         what = f"the ranges of a run are written as Parquet, not to {options.output}"
         raise ArgumentError("--run", what, "name the output X.parquet")
-    if options.run and (
-        options.by or options.kernels is not None or options.depth is not None or options.all
-    ):
-        what = "--by, --kernels, --depth and --all are for tables of any profile"
+    if options.run and (_of_any_profile(options) or is_asked(options)):
+        what = (
+            "--by, --kernels, --copies, --depth, --sort, --top, --all and questions are for tables "
+            "of any profile"
+        )
         raise ArgumentError("--run", what, "leave one of them out")
     if options.kernel_table and not options.run:
         what = "is a table of the submodules of a run, and no run is named"
@@ -125,10 +142,18 @@ def _main(options: argparse.Namespace) -> None:
     if options.keep_going and not options.run:
         raise ArgumentError("--keep-going", "is for a run of a study", "leave it out")
     if options.run:
+        from adscale.failure import or_note
+
         record = options.run if options.keep_going else None
         or_note(record, lambda: _write_run(options), lambda: _write_nothing(options))
     else:
         _show_profile(options)
+
+
+def _of_any_profile(options: argparse.Namespace) -> bool:
+    """Whether something is asked for that a table of a run does not have."""
+    given = (options.by, options.kernels, options.depth, options.sort, options.top)
+    return any(one is not None for one in given) or options.copies or options.all
 
 
 def _read(options: argparse.Namespace) -> Profile:
@@ -141,6 +166,7 @@ def _read(options: argparse.Namespace) -> Profile:
             options.profile,
             reader=options.reader,
             with_streams=options.by in {"device", "stream"},
+            with_categories=options.by == "category",
             on_progress=on_progress,
         )
 
@@ -161,7 +187,7 @@ def _write_run(options: argparse.Namespace) -> None:
         metadata = found.coverage.as_metadata()
         _warn(run, found.coverage.warning())
     else:
-        _warn(run, uncovered_warning(uncovered_share(found.table)))
+        _warn(run, uncovered_warning(uncovered_share(found.table, run.submodules)))
     if options.kernel_table:
         write_parquet(found.kernels, options.kernel_table)
     write_parquet(found.table, options.output, metadata)
@@ -187,33 +213,57 @@ def _warn(run: Run, warning: str | None) -> None:
 
 def _show_profile(options: argparse.Namespace) -> None:
     from ..profiles.coverage import ProfileCoverage
-    from ..profiles.kernel_table import kernel_table
-    from ..profiles.range_table import profile_table
+    from ..profiles.order import ordered
     from ..profiles.work import without_forgotten, work_of
 
-    work = work_of(without_forgotten(_read(options)))
+    profile = without_forgotten(_read(options))
+    work = work_of(profile, question=question_of(options) if is_asked(options) else None)
     is_text = not (options.json or options.csv or options.output)
-    levels = (32 if is_text else 0) if options.depth is None else options.depth
-    coverage = ProfileCoverage(work, levels or None)
-    ranges = profile_table(work, options.by, levels or None)
-    kernels = None
+    most = ((32 if is_text else 0) if options.depth is None else options.depth) or None
+    coverage = ProfileCoverage(work, most)
+    tables = _tables(work, options, most, coverage)
+    tables, sorted_by = ordered(tables, options.sort, options.top)
+    if is_text:
+        from ..profiles.text import MOST_ROWS, print_profile
+
+        rows = None if options.all or options.top else MOST_ROWS
+        print_profile(tables, coverage, rows, sorted_by)
+    else:
+        _write(options, tables, coverage)
+
+
+def _tables(
+    work: ProfileWork, options: argparse.Namespace, most: int | None, coverage: ProfileCoverage
+) -> dict[str, pd.DataFrame]:
+    """The ranges, and what else is asked for; why energies are unknown goes to the coverage."""
+    from ..nsys.power import read_power
+    from ..profiles.copy_table import copy_table
+    from ..profiles.energy_table import with_energy
+    from ..profiles.kernel_table import kernel_table
+    from ..profiles.range_table import profile_table
+
+    ranges = profile_table(work, options.by, most)
+    samples, problem = read_power(work.profile.path, options.reader)
+    if options.by is None and (samples is not None or problem):
+        ranges = with_energy(ranges, work, samples, most)
+        coverage.power_problem = problem
+    tables = {"ranges": ranges}
     if options.kernels is not None:
-        kernels = kernel_table(work, options.kernels or None, levels or None)
-    _write(options, ranges, kernels, coverage)
+        tables["kernels"] = kernel_table(work, options.kernels or None, most)
+    if options.copies:
+        tables["copies"] = copy_table(work, most)
+    return tables
 
 
 def _write(
-    options: argparse.Namespace,
-    ranges: pd.DataFrame,
-    kernels: pd.DataFrame | None,
-    coverage: ProfileCoverage,
+    options: argparse.Namespace, tables: dict[str, pd.DataFrame], coverage: ProfileCoverage
 ) -> None:
     import json
 
-    from ..profiles.text import MOST_ROWS, json_text, print_profile
+    from ..profiles.text import json_text
     from ..tables import csv_text
 
-    table = ranges if kernels is None else kernels
+    table = list(tables.values())[-1]
     ending = options.output.ending if options.output else None
     if ending == ".parquet":
         from ..tables import write_parquet
@@ -222,14 +272,11 @@ def _write(
     elif ending == ".csv":
         _save(options.output, csv_text(table))
     elif ending == ".json":
-        _save(options.output, f"{json_text(ranges, kernels, coverage)}\n")
+        _save(options.output, f"{json_text(tables, coverage)}\n")
     elif options.csv:
         print(csv_text(table), end="")
-    elif options.json:
-        print(json_text(ranges, kernels, coverage))
     else:
-        print_profile(ranges, kernels, coverage, None if options.all else MOST_ROWS)
-        return
+        print(json_text(tables, coverage))
     if options.csv or ending == ".csv":  # it has no place for notes
         for note in coverage.notes():
             print(note, file=sys.stderr)

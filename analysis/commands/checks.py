@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from adscale.command_line import refuse_idle
 from adscale.errors import ArgumentError
-from adscale.files import output_file
+from adscale.files import output_file, write_output
 from adscale.resolution import resolution_argument
 
-from .arguments import positive
+from .arguments import percent, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +50,19 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--margin",
-        type=_percent,
+        type=percent,
         default=2.0,
         metavar="PERCENT",
         help="what makes less of a difference counts as the same (%(default)g)",
     )
-    parser.add_argument("-o", "--output", type=output_file(".csv"), metavar="comparison.csv")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=output_file(".csv", ".json"),
+        metavar="comparison.csv",
+        help="write the table, with Parquet beside it, or JSON if the name ends in .json",
+    )
     parser.add_argument(
         "--figure", type=Path, metavar="DIR", help="draw the ratios: PDF, PNG and CSV"
     )
@@ -63,19 +70,9 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     parser.set_defaults(run_command=_main)
 
 
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no margin in percent, such as 2")
-    return value
-
-
 def _main(options: argparse.Namespace) -> None:
     from ..comparison.sides import LABELS, fingerprint_differences, pair_sides, read_side
-    from ..comparison.text import comparison_text
+    from ..comparison.text import comparison_json, comparison_text
     from ..comparison.verdict import comparison_table
     from ..tables import write_both
 
@@ -91,15 +88,21 @@ def _main(options: argparse.Namespace) -> None:
         raise ArgumentError("compare", "A and B are the same measurements", remedy)
     a, b = pair_sides(a, b, chosen)
     table = comparison_table(a, b, options.margin / 100, options.clock)
-    if options.output:
+    differences = fingerprint_differences(a, b)
+    as_json = f"{comparison_json(table, a, b, differences)}\n"
+    if options.output and options.output.ending == ".json":
+        write_output(options.output, lambda file: file.write_text(as_json, encoding="utf-8"))
+    elif options.output:
         write_both(table, options.output)
     if options.figure:
         from ..figures.canvas import Style
         from ..figures.comparison import draw_comparison
 
         draw_comparison(table, options.figure, Style.from_json(options.style))
-    differences = fingerprint_differences(a, b)
-    print(comparison_text(table, a, b, differences, all_clocks=options.clock is not None))
+    if options.json:
+        print(as_json, end="")
+    else:
+        print(comparison_text(table, a, b, differences, all_clocks=options.clock is not None))
 
 
 CLAIMS = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import indent
+from typing import Any
 
 import pandas as pd
 
 from adscale.tables import text_table
 from adscale.variant import NoVariantError, Variant
 
+from ..json_output import document_text, told_rows_text
 from ..numbers import known, known_interval
 from .sides import LABELS, Difference, Side
 from .verdict import ERROR_RATE
@@ -147,3 +150,41 @@ def _summary(table: pd.DataFrame, not_shown: int) -> Iterator[str]:
         )
     if not_shown:
         yield f"{not_shown} comparisons by other clocks are in the table (-o) and not printed."
+
+
+def comparison_json(
+    table: pd.DataFrame, a: Side, b: Side, differences: Sequence[Difference] | None
+) -> str:
+    """A comparison as a JSON document.
+
+    Args:
+        table: `comparison.csv`.
+        a: of `analysis.comparison.sides.pair_sides`.
+        b: the same.
+        differences: between their fingerprints; None: not known.
+    """
+    besides = None if differences is None else [one._asdict() for one in differences]
+    parts = {
+        "a": json.dumps(str(a.folder)),
+        "b": json.dumps(str(b.folder)),
+        "different_besides": json.dumps(besides),
+        "rows": told_rows_text(table.to_dict("records"), _why_null),  # type: ignore[arg-type]
+    }
+    if besides is None:
+        why = {"different_besides": "runs.csv has no run of A and B that meet"}
+        parts["unknown"] = json.dumps(why)
+    return document_text("compare", parts)
+
+
+def _why_null(row: Mapping[str, Any], name: str) -> str:
+    """Why a column of a comparison is null."""
+    if name == "beyond_margin":
+        return "the verdict is neither faster nor slower"
+    if name.endswith("_run_verdict"):
+        return "the run was not judged"
+    if name[:2] in ("a_", "b_"):
+        status = row[f"{name[0]}_status"]
+        return "not measured" if pd.isna(status) else f"the status of the run is {status}"
+    if name == "degrees_of_freedom" and not pd.isna(row["ratio_ci95_low"]):
+        return "no time scatters"
+    return str(row["reason"])

@@ -52,7 +52,8 @@ class Evidence(NamedTuple):
     Attributes:
         ratio: B over A; None where one of them has no time.
         statuses: of the runs of A and B.
-        run_verdicts: of the runs of A and B; None where not known.
+        run_verdicts: of the runs of A and B; None where not known. Of profiles, which say nothing
+            of it, `steady`.
         images: of A and B.
         processes: of A and B.
         names: of both, in words.
@@ -99,14 +100,15 @@ def judge(comparisons: Sequence[Evidence], margin: float = MARGIN) -> list[Verdi
         for number, each in enumerate(comparisons)
         if each.ratio is not None and each.ratio.p_value is not None
     }
-    adjusted = dict(zip(p_values, _adjusted(list(p_values.values())), strict=True))
+    adjusted = dict(zip(p_values, adjusted_p_values(list(p_values.values())), strict=True))
     return [
         _judge_one(each, adjusted.get(number), len(p_values), margin)
         for number, each in enumerate(comparisons)
     ]
 
 
-def _adjusted(p_values: list[float]) -> list[float]:
+def adjusted_p_values(p_values: list[float]) -> list[float]:
+    """P-values in the light of all of them, by the procedure of Benjamini and Hochberg."""
     from scipy.stats import false_discovery_control
 
     return [float(p_value) for p_value in false_discovery_control(p_values)] if p_values else []

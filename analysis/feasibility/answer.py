@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from adscale.errors import ArgumentError
 from adscale.variant import Variant
 
 from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
+from ..json_output import document_text, told_rows_text
 from ..numbers import known, known_interval
 from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
 from .fitting import GIB, between_gib
@@ -33,6 +35,9 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
     tables = _chosen(tables, options)
     target = _target(tables.runtime, options)
     sensor = _sensor(options.sensor, options.sensor_mp)
+    if options.json:
+        print(answers_json(tables, target, sensor, options))
+        return
     if options.device is not None:
         own = list(feasibility_rows(tables, [target], [sensor]))
         for row in own:
@@ -46,6 +51,74 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
         row, *measured = rows[first : first + 1 + len(devices)]
         print(answer(row, options.cycle_ms, measured))
     _print_batches(rows[:: 1 + len(devices)], rows)
+
+
+def answers_json(
+    tables: FeasibilityTables, target: Target, sensor: Sensor, options: argparse.Namespace
+) -> str:
+    """The answers to a question as a JSON document.
+
+    Args:
+        tables: of the study, with what was asked for.
+        target: the GPU or device that is asked about.
+        sensor: whose image is judged.
+        options: of `feasible`.
+    """
+    targets = [target]
+    if options.device is None:  # as in words: each latency with the device that it is of
+        targets += [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
+    cycle_ms = options.cycle_ms
+    answers = []
+    for row in feasibility_rows(tables, targets, [sensor]):
+        is_timed = cycle_ms is not None and row["verdict"] != "refused"
+        keeps = keeps_cycle(row, cycle_ms) if is_timed else None
+        answers.append({**row, "cycle_ms": cycle_ms, "keeps_cycle": keeps})
+    own = [row for row in answers if row["gpu"] == target.name]
+    question = {
+        name: getattr(options, name)
+        for name in ("method", "variant", "sensor", "sensor_mp", "gpu", "vram_gib", "device",
+                     "cycle_ms")
+    }  # fmt: skip
+    parts = {
+        "question": json.dumps(
+            {key: value for key, value in question.items() if value is not None}
+        ),
+        "rows": told_rows_text(answers, why_null),
+        "largest_batches": told_rows_text(largest_batches(own), _why_no_batch),
+    }
+    return document_text("feasible", parts)
+
+
+def why_null(row: Mapping[str, Any], name: str) -> str:
+    """Why a column of a row of `feasibility.csv` is null."""
+    if name == "latency_problem":
+        return "there is a latency"
+    if name.startswith("sensor_"):
+        return "only the megapixels of the sensor are given"
+    if name in ("cycle_ms", "keeps_cycle") and row["cycle_ms"] is None:
+        return "no cycle time was asked about"
+    if row["verdict"] == "refused":
+        return str(row["reason"])
+    if name in ("device", "hardware"):
+        return "it was not measured"
+    if name == "gpu_memory_bytes":
+        return "the memory of the device is not known"
+    if name in ("counted_high_bytes", "needed_high_bytes") and not pd.isna(
+        row["counted_low_bytes"]
+    ):
+        return "no image was counted that holds one of this size and shape"
+    if name.startswith("counted_") or name in ("memory_basis", "context_basis"):
+        return "it was counted for another type of device"
+    if name.startswith("needed_"):
+        return str(row["reason"])
+    if not pd.isna(row["latency_ms"]):
+        few = "too few measured images" if "p99" in name else "too few measured images, or unsteady"
+        return f"{few}, for this number"
+    return str(row["latency_problem"])
+
+
+def _why_no_batch(row: Mapping[str, Any], name: str) -> str:
+    return "none fits for certain" if row["batch"] is None else f"{name} was not measured there"
 
 
 def _print_batches(

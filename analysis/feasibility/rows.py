@@ -21,8 +21,9 @@ from adscale.variant import Variant
 from ..columns import BY_SIZE
 from ..fits.growth import Growth, fit_growth
 from ..fits.models import NOTHING_KNOWN, Prior, prior_of_whole
-from ..fits.series import MEAN_COLUMNS, complexities_of, relative_errors, sizes_of_images
+from ..fits.series import relative_errors, sizes_of_images
 from ..hardware import Sensor
+from ..memory_table import complexities_of
 from ..statistics.summary import Estimate
 from .devices import Target
 from .fitting import (
@@ -41,8 +42,9 @@ from .tables import FeasibilityTables
 LATENCY, END_TO_END = "latency", "end_to_end"
 """Clock and row of `runtime.csv` by which cycle times are judged."""
 
+MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
 P99_COLUMNS = ("p99_ms", "p99_low_ms", "p99_high_ms")
-"""Columns of the 99th percentile with its interval."""
+"""Columns of the mean and of the 99th percentile with their intervals."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,11 @@ class Latencies:
 
     @cached_property
     def _mean(self) -> Growth:
-        errors = relative_errors(self._rows)
         return fit_growth(
             sizes_of_images(list(map(Resolution.of, self._rows["resolution"]))),
             self._rows["mean_ms"].astype(float).tolist(),
             "ms",
-            relative_std=errors and errors.std,
-            degrees_of_freedom=errors and errors.degrees_of_freedom,
+            errors=relative_errors(self._rows),
             prior=self._prior,
         )
 

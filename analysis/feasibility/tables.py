@@ -334,6 +334,10 @@ A sensor of which only the megapixels are given is judged as a square image.""",
             "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
         ),
         Argument(
+            "--json",
+            {"action": "store_true", "help": "print the answers as JSON (docs/json.md)"},
+        ),
+        Argument(
             "--hardware",
             {
                 "metavar": "JSON",

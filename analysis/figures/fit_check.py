@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from adscale.figures import FigureKind
 from adscale.tables import names_of
 
-from ..columns import SIZE
-from ..fits.tables import FIT_CURVES, FIT_MODELS, FITS
+from ..columns import SIZE, WHOLE_METHOD
+from ..fit_tables import FIT_CURVES, FIT_MODELS, FITS
 from ..runtime_table import RUNTIME
 from .axes import SIDE, part_colour, part_name, size_ticks
 from .canvas import Drawing, Style, columns_that_fit, legend_name, new_figure
@@ -53,7 +53,6 @@ def fit_check(
     """
     import pandas as pd
 
-    from ..fits.series import WHOLE_METHOD
     from ..profiles.times import MAIN_CLOCK
 
     clock = MAIN_CLOCK[runtime["device_type"].iloc[0]]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from adscale.figures import FigureKind
 from adscale.tables import names_of
 
-from ..columns import SIZE, images_in
-from ..fits.memory_extrapolation import MEMORY_EXTRAPOLATION, whole_counts
+from ..columns import SIZE, WHOLE_METHOD, images_in
+from ..memory_extrapolation import MEMORY_EXTRAPOLATION, whole_counts
 from ..memory_table import COUNTED, MEMORY, MEMORY_METHODS
 from .axes import name_sizes
 from .canvas import (
@@ -201,8 +201,6 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
         style: sizes and fonts.
     """
     import pandas as pd
-
-    from ..fits.series import WHOLE_METHOD
 
     variant = memory["variant"].iloc[0]
     parts = judged[judged["submodule"] != WHOLE_METHOD]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from adscale.figures import FigureKind
 from adscale.tables import names_of
 
-from ..columns import BY_SIZE, SIZE
-from ..fits.tables import FIT_CURVES, FITS
+from ..columns import BY_SIZE, SIZE, WHOLE_METHOD
+from ..fit_tables import FIT_CURVES, FITS
 from ..hardware import Hardware
 from ..memory_table import MEMORY_METHODS
 from ..runs_table import RUNS
@@ -119,8 +119,6 @@ def _draw_methods(axes: Axes, measured: pd.DataFrame, drawn: pd.DataFrame) -> No
 
 def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
     """Methods whose submodules are all of the image, so that their laws make up its law."""
-    from ..fits.series import WHOLE_METHOD
-
     key = ["method", "device", "variant", "clock", "resolution"]
     sums = curves[(curves["submodule"] == WHOLE_METHOD) & curves["observed"].notna()]
     both = points[[*key, "mean_ms"]].dropna().merge(sums[[*key, "observed"]], on=key)
@@ -131,8 +129,6 @@ def _summed(curves: pd.DataFrame, points: pd.DataFrame) -> set[str]:
 
 def _of_methods(table: pd.DataFrame, points: pd.DataFrame, summed: set[str]) -> pd.DataFrame:
     """The rows of a table of fits that are of the same images by the same clock."""
-    from ..fits.series import WHOLE_METHOD
-
     key = ["device", "variant", "clock"]
     wanted = points[key].drop_duplicates()
     found = table[table["quantity"] == "runtime"].merge(wanted, on=key)
@@ -172,8 +168,6 @@ def scaling_memory(
         style: sizes and fonts.
     """
     import pandas as pd
-
-    from ..fits.series import WHOLE_METHOD
 
     variant, largest_px = memory["variant"].iloc[0], math.ceil(memory["side_px"].max())
     drawn = curves[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
 from operator import mul
 from typing import Any, NamedTuple
 
@@ -24,7 +24,9 @@ class Coefficient(NamedTuple):
     unit: str
 
 
-def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coefficient, ...]:
+def physical_coefficients(
+    case: Case, found: Floats, measured_px: Floats, unit: str
+) -> tuple[Coefficient, ...]:
     """All coefficients of the law, those that are zero too.
 
     A power of the pixels is told as the one that has the value and the slope of its two neighbours
@@ -33,57 +35,46 @@ def physical_coefficients(case: Case, found: Floats, unit: str) -> tuple[Coeffic
     Args:
         case: that was fitted.
         found: its coefficients in units of y.
+        measured_px: square roots of the pixels of the measured sizes, ascending.
         unit: of y.
     """
-    law, pixels = case.law, case.measured[-1] ** 2
-    unit = f"({unit})²" if law.root > 1 else unit
-    lower, upper, beside = _by_term(case, found)
+    law, largest, by_column = case.law, float(measured_px[-1]), _by_column(case, found)
+    own, unit = (
+        [by_column[column] for column in law.columns],
+        f"({unit})²" if law.root > 1 else unit,
+    )
     if case.branch_unseen:
-        return (Coefficient(law.symbols[0], lower[0], unit),)
+        return (Coefficient(law.symbols[0], own[0], unit),)
     if law is BORDER:  # a + b·u + c·u², u = s / largest - origin, in s and n
-        (a, b, c), largest = upper.values(), case.measured[-1]
-        origin = case.measured[0] / 4 / largest
-        values = [a - b * origin + c * origin**2, (b - 2 * c * origin) / largest, c / pixels]
+        (a, b, c), origin = own, float(measured_px[0]) / 4 / largest
+        values = [a - b * origin + c * origin**2, (b - 2 * c * origin) / largest, c / largest**2]
         units = [unit, f"{unit} per px of half the perimeter", f"{unit} per pixel"]
     elif law is POWER:
-        constant, *powers = upper.values()
-        total = sum(powers)
-        p = sum(map(mul, POWERS, powers)) / total if total else 1.0
-        values, units = [constant, total / pixels**p, p], [unit, f"{unit} per pixel^p", ""]
+        total = sum(own[1:])
+        p = sum(map(mul, POWERS, own[1:])) / total if total else 1.0
+        values, units = [own[0], total / largest ** (2 * p), p], [unit, f"{unit} per pixel^p", ""]
     else:
-        terms = [*lower.items(), *upper.items(), *beside.items()]
-        values = [value / pixels**power for power, value in terms]
-        units = [unit + ("", " per pixel", " per pixel²")[power] for power, _ in terms]
+        powers = [int(power) for _, power in law.columns]
+        values = [value / largest ** (2 * power) for value, power in zip(own, powers, strict=True)]
+        units = [unit + ("", " per pixel", " per pixel²")[power] for power in powers]
     return tuple(map(Coefficient, law.symbols, values, units))
 
 
-def in_the_side(values: Iterable[float], unit: str) -> tuple[Coefficient, ...]:
-    """The coefficients of a parabola in the side in px, for values of the unit."""
-    units = (unit, f"{unit} per px of side", f"{unit} per px² of side")
-    return tuple(map(Coefficient, "abc", values, units))
-
-
-def knee_px(case: Case, found: Floats) -> float | None:
+def knee_px(case: Case, found: Floats, measured_px: Floats) -> float | None:
     """Side at which the upper part rises above the lower; None without one of them."""
     if not case.below or case.branch_unseen:
         return None
-    lower, upper, _ = _by_term(case, found)
-    above, b, c = (upper.get(power, 0.0) - lower.get(power, 0.0) for power in (0, 1, 2))
+    value = _by_column(case, found)
+    above, b, c = (value[1, power] - value[0, power] for power in range(3))
     # the root that stays finite as c goes to 0
     divisor = b + math.sqrt(max(b * b - 4 * c * above, 0))
     if divisor <= 0 or above > 0:
         return None
-    return math.sqrt(-2 * above / divisor) * case.measured[-1]
+    return math.sqrt(-2 * above / divisor) * float(measured_px[-1])
 
 
-def _by_term(case: Case, found: Floats) -> list[dict[Any, float]]:
-    """Coefficients by term, of the lower part, of the upper one, and of what is beside them.
-
-    Those that are zero, too. A constant of any sign is a power of the pixels like others, 0.
-    """
-    values, law = iter(found.tolist()), case.law
-    parts = zip((law.lower, law.terms, law.beside), case.terms, strict=True)
-    return [
-        {0 if term == "±1" else term: next(values) if term in own else 0.0 for term in every}
-        for every, own in parts
-    ]
+def _by_column(case: Case, found: Floats) -> dict[Any, float]:
+    """Coefficients by their columns; 0 of those that the case does not have."""
+    value: dict[Any, float] = defaultdict(float, zip(case.columns, found.tolist(), strict=False))
+    value[1, 0] -= value[1, "-1"]
+    return value

@@ -25,12 +25,13 @@ over all cases are those of the laws with coefficients that cannot be negative, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .models import FLEXIBLE, Case, Floats, Law, Sizes, all_cases, curves, design, parts, sizes_of
+from .models import FLEXIBLE, Cases, Floats, Law, Size, Sizes, cases_of, sizes_of
 
 Flags = npt.NDArray[np.bool_]
 
@@ -62,6 +63,18 @@ class PointsError(ValueError):
     """Points that no law of growth can be fitted to; the message says why."""
 
 
+class RelativeErrors(NamedTuple):
+    """How far the values of a series are known.
+
+    Attributes:
+        std: standard error of each value over the value.
+        degrees_of_freedom: of each of these, positive; None where they are known exactly.
+    """
+
+    std: Sequence[float]
+    degrees_of_freedom: Sequence[float] | None = None
+
+
 class Points(NamedTuple):
     """Series measured at the same resolutions.
 
@@ -79,17 +92,15 @@ class Points(NamedTuple):
     relative_variance: Floats
     degrees_of_freedom: float
 
-    @property
-    def side_px(self) -> Floats:
-        """Square roots of the pixels."""
-        return self.sizes.side_px
+    def among(self, which: slice) -> Points:
+        """Those at some of the sizes."""
+        sizes = Sizes(*(one[which] for one in self.sizes))
+        values, variance = self.values[:, which], self.relative_variance[:, which]
+        return self._replace(sizes=sizes, values=values, relative_variance=variance)
 
 
 def make_points(
-    size: npt.ArrayLike | Sizes,
-    values: object,
-    relative_std: object = None,
-    degrees_of_freedom: object = None,
+    size: Size, values: object, relative_std: object = None, degrees_of_freedom: object = None
 ) -> Points:
     """Check points and bring them into shape.
 
@@ -102,9 +113,8 @@ def make_points(
     Raises:
         PointsError: pixels that do not ascend, values that are not positive, or shapes that differ.
     """
-    sizes = sizes_of(size)
+    sizes, observed = sizes_of(size), np.array(values, np.float64, ndmin=2)
     side = sizes.side_px
-    observed = np.array(values, np.float64, ndmin=2)
     if observed.shape[-1] != len(side):
         raise PointsError(f"{observed.shape[-1]} values at {len(side)} resolutions")
     if not len(side) or side[0] <= 0 or np.any(np.diff(side) < 0):
@@ -134,37 +144,40 @@ class Fits(NamedTuple):
         misfit: weighted sum of squared relative residuals of the law itself: cases × series. Where
             the parts of the case do not meet between the resolutions that they are fitted to, this
             is the misfit of the larger of both, not of the two parts.
-        admissible: whether no coefficient is negative that cannot be: cases × series.
+        admissible: whether no coefficient is negative: cases × series.
     """
 
-    cases: tuple[Case, ...]
+    cases: Cases
     coefficients: Floats
     covariance: Floats
     misfit: Floats
     admissible: Flags
 
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Those that have a case."""
+        return tuple(dict.fromkeys(case.law for case in self.cases.every))
+
     def best(self, laws: Sequence[Law], score: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
         """The admissible case with the lowest score of each law, and that score: laws × series."""
-        of_law = np.array([[[case.law is law] for case in self.cases] for law in laws])
+        of_law = (self.cases.of("law") == np.array(laws)).T[..., np.newaxis]
         scores = np.where(of_law & self.admissible, score, np.inf)
         return np.argmin(scores, axis=1), np.min(scores, axis=1)
 
-    def predict(self, which: npt.NDArray[np.int64], size: npt.ArrayLike | Sizes) -> Floats:
+    def predict(self, which: npt.NDArray[np.int64], size: Size) -> Floats:
         """Estimates of some cases, given by their index: laws × series × sizes."""
-        values = curves(self.cases, self.coefficients, size)
+        values = self.cases.curves(self.coefficients, size)
         return np.asarray(np.take_along_axis(values, which[..., np.newaxis], axis=0))
 
 
 def fit_laws(laws: Sequence[Law], points: Points) -> Fits:
     """Fit all cases; laws with more coefficients than there are resolutions are left out."""
-    measured, borders = (tuple(one.tolist()) for one in points.sizes)
-    able = [law for law in laws if len(law.symbols) <= len(measured)]
-    return fit_cases([case for law in able for case in all_cases(law, measured, borders)], points)
+    return fit_cases(cases_of(laws, points.sizes), points)
 
 
-def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
-    """Fit cases of laws, of the same measured sizes, by weighted least squares."""
-    columns, root = design(cases)[:, np.newaxis], np.array([[[case.law.root]] for case in cases])
+def fit_cases(cases: Cases, points: Points) -> Fits:
+    """Fit cases of laws at the sizes of the points by weighted least squares."""
+    columns, root = cases.design[:, np.newaxis], cases.of("law.root")[..., np.newaxis]
     # relative errors of a power are that many times as large
     sums, spread = points.values**root, np.sqrt(points.relative_variance)
     weight = 1 / (root * sums * spread)
@@ -172,18 +185,11 @@ def fit_cases(cases: Sequence[Case], points: Points) -> Fits:
     unused = np.eye(columns.shape[-1]) * ~np.any(columns, axis=-2, keepdims=True)
     inverse = np.linalg.inv(triangle + unused) - unused
     found = np.einsum("cdpq,cdmq,cdm->cdp", inverse, orthogonal, sums * weight)
-    residuals = curves(cases, found, points.sizes) / points.values - 1
+    residuals = cases.curves(found, points.sizes) / points.values - 1
     # a coefficient that is zero up to rounding is not negative
     least = -1e-12 * np.max(sums, axis=-1, keepdims=True)
-    admissible = np.all((found >= least) | any_sign(cases, found), axis=-1)
-    misfit = np.sum((residuals / spread) ** 2, axis=-1)
-    return Fits(tuple(cases), found, inverse @ inverse.swapaxes(2, 3), misfit, admissible)
-
-
-def any_sign(cases: Sequence[Case], coefficients: Floats) -> Flags:
-    """Which of the coefficients may be negative: cases × 1 × coefficients."""
-    columns = np.arange(coefficients.shape[-1])
-    return np.array([columns == case.any_sign for case in cases])[:, np.newaxis]
+    admissible, misfit = np.all(found >= least, axis=-1), np.sum((residuals / spread) ** 2, axis=-1)
+    return Fits(cases, found, inverse @ inverse.swapaxes(2, 3), misfit, admissible)
 
 
 class Bounds(NamedTuple):
@@ -200,8 +206,8 @@ class Scatter(NamedTuple):
         variance: of a relative residual, in units of the relative variances of the points.
         new_variance: relative variance of one more measurement, in the same unit.
         quantile: of Student's t, of the level asked for.
-        discrepancy: relative deviation of the points from all laws beyond what was measured; 0
-            where chance explains it, or nothing was measured.
+        discrepancy: relative deviation of the points from all laws beyond what was measured, or,
+            where nothing was, beyond that from a smooth curve; 0 where chance explains it.
     """
 
     variance: Floats
@@ -218,21 +224,35 @@ def scatter_of(fits: Fits, points: Points) -> Scatter:
     """
     from scipy.stats import f, t
 
-    count, known = len(points.side_px), points.degrees_of_freedom
-    laws = dict.fromkeys(case.law for case in fits.cases if len(case.law.symbols) < count)
+    count, known = points.values.shape[1], points.degrees_of_freedom
+    laws = [law for law in fits.laws if len(law.symbols) < count]
     spare = np.array([[count - len(law.symbols)] for law in laws])
-    ratio = fits.best([*laws], fits.misfit)[1] / spare
+    ratio = fits.best(laws, fits.misfit)[1] / spare
     least = np.argmin(np.where([[law in FLEXIBLE] for law in laws], 4, 1) * ratio, axis=0)
     new, chance = np.mean(points.relative_variance, axis=1), np.min(ratio, axis=0)
-    # not a number without measured variances: nothing is beyond it
-    limit = f.ppf(MISFIT_LEVEL, spare[np.argmin(ratio, axis=0), 0], min(known, 1e9))
-    excess = np.where(chance > limit, np.maximum(chance - 1, 0), 0)
+    noise, freedom = (1.0, min(known, 1e9)) if known else _around_a_smooth_curve(points)
+    left, shared = spare[np.argmin(ratio, axis=0), 0], 0 if known else freedom
+    more = np.maximum(left - shared, 1)  # what the curve leaves is in the misfit of a law, too
+    is_beyond = chance * left - noise * shared > noise * more * f.ppf(MISFIT_LEVEL, more, freedom)
+    excess = np.where(is_beyond, np.maximum(chance - noise, 0), 0)
     return Scatter(
         variance=np.maximum(ratio[least, np.arange(len(new))], 1 if known else ROUNDING**2),
         new_variance=new,
         quantile=np.asarray(t.ppf(0.5 + LEVEL / 2, spare[least, 0]), np.float64),
         discrepancy=np.sqrt(excess * new),
     )
+
+
+def _around_a_smooth_curve(points: Points) -> tuple[Floats, int]:
+    """Relative variance around a polynomial of the third degree in logarithms, and its freedom.
+
+    It follows whatever bends slowly: what it leaves is noise, or steps. Numbers that are counted
+    have neither, and are not told apart below the rounding.
+    """
+    powers = np.vander(np.log(points.sizes.side_px / points.sizes.side_px[-1]), 4)
+    left = np.log(points.values) @ (np.eye(len(powers)) - powers @ np.linalg.pinv(powers))
+    freedom = len(powers) - 4
+    return np.maximum(np.sum(left**2, axis=1) / max(freedom, 1), ROUNDING**2), freedom
 
 
 class Weighed(NamedTuple):
@@ -260,33 +280,38 @@ class Weighed(NamedTuple):
     budgets: Floats
     shares: Floats
 
-    def predict(self, size: npt.ArrayLike | Sizes) -> Floats:
+    def predict(self, size: Size) -> Floats:
         """Estimates of the best case of each law: laws × series × sizes."""
         return self.fits.predict(self.best, size)
 
-    def predicted(self, size: npt.ArrayLike | Sizes) -> Floats:
+    def predicted(self, size: Size) -> Floats:
         """Estimates of the law chosen: series × sizes."""
         return self.predict(size)[self.chosen, np.arange(len(self.chosen))]
 
-    def spread(self, size: npt.ArrayLike | Sizes) -> Bounds:
+    def spread(self, size: Size) -> Bounds:
         """Between the estimates of all laws that are not refuted."""
         estimates = np.where(self.shares[..., np.newaxis] > 0, self.predict(size), np.nan)
         return Bounds(np.fmin.reduce(estimates, axis=0), np.fmax.reduce(estimates, axis=0))
 
-    def interval(self, size: npt.ArrayLike | Sizes) -> Bounds:
+    def interval(self, size: Size) -> Bounds:
         """Where one more measurement lies if the law chosen is the true one."""
         best = self.best[self.chosen, np.arange(len(self.chosen))]
         least = np.take_along_axis(self.fits.misfit, best[np.newaxis], axis=0)
-        of_law = np.array([[case.law is law for law in self.laws] for case in self.fits.cases])
+        of_law = self.fits.cases.of("law") == np.array(self.laws)[self.chosen]
         lost = (self.fits.misfit - least) / self.scatter.variance
-        budgets = np.where(of_law[:, self.chosen], self.scatter.quantile**2 - lost, 0)
+        budgets = np.where(of_law, self.scatter.quantile**2 - lost, 0)
         return envelope(self.fits, budgets, self.scatter, size)
 
-    def band(self, size: npt.ArrayLike | Sizes) -> Bounds:
+    def curves(self, size: Size) -> Floats:
+        """Estimate of the law chosen, and ends of interval, spread, band: 7 × series × sizes."""
+        bounds = (of(size) for of in (self.interval, self.spread, self.band))
+        return np.stack([self.predicted(size), *chain(*bounds)])
+
+    def band(self, size: Size) -> Bounds:
         """Where one more measurement lies, whichever of the laws not refuted is true."""
         low, high = envelope(self.fits, self.budgets, self.scatter, size)
         deviation = self.scatter.discrepancy[:, np.newaxis]
-        wider = 1 + deviation * beyond(sizes_of(size).side_px, self.points.side_px)
+        wider = 1 + deviation * beyond(sizes_of(size).side_px, self.points.sizes.side_px)
         return Bounds(low / wider, high * wider)
 
 
@@ -309,26 +334,24 @@ def weigh(laws: Sequence[Law], points: Points) -> Weighed:
     """
     fits = fit_laws(laws, points)
     scatter = scatter_of(fits, points)
-    fitted = tuple(dict.fromkeys(case.law for case in fits.cases))
     squared = scatter.quantile**2
     price = squared - LEAST_ERRORS**2
-    by_case = fits.misfit / scatter.variance + price * [[case.price] for case in fits.cases]
-    best, score = fits.best(fitted, by_case)
+    by_case = fits.misfit / scatter.variance + price * fits.cases.of("price")
+    best, score = fits.best(fits.laws, by_case)
     tied = score <= np.min(score, axis=0) + TIE
     # rounded, lest laws that are the same on these points are told apart by the last digit
-    rank = 1e3 * np.array([[law.complications] for law in fitted]) + np.round(score, 6)
+    rank = 1e3 * np.array([[law.complications] for law in fits.laws]) + np.round(score, 6)
     chosen = np.argmin(np.where(tied, rank, np.inf), axis=0)
     # a law that bends where it likes follows the noise, too: to refute others it pays once more
-    doubt = price * [[law in FLEXIBLE] for law in fitted]
+    doubt = price * [[law in FLEXIBLE] for law in fits.laws]
     # measured from the law chosen, so that it has its whole interval where it won a tie
-    of_chosen = score[chosen, np.arange(len(chosen))]
-    reference = np.maximum(of_chosen, np.min(score + doubt, axis=0))
+    reference = np.maximum(score[chosen, np.arange(len(chosen))], np.min(score + doubt, axis=0))
     budgets = np.minimum(squared + reference - by_case, squared + TIE)
     shares = np.sqrt(np.clip(1 - (score - reference) / squared, 0, 1))
-    return Weighed(points, fitted, fits, scatter, best, score, chosen, budgets, shares)
+    return Weighed(points, fits.laws, fits, scatter, best, score, chosen, budgets, shares)
 
 
-def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: npt.ArrayLike | Sizes) -> Bounds:
+def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: Size) -> Bounds:
     """The lowest and the highest value that a case with a budget left allows.
 
     Args:
@@ -341,11 +364,13 @@ def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: npt.ArrayLike 
         bounds, not below 0; nan for a series in which no case has a budget.
     """
     sizes = sizes_of(size)
-    cases, center = fits.cases, fits.coefficients[:, :, np.newaxis]
-    root, degree, unseen = np.array(
-        [[[[one.law.root]], [[one.law.degree]], [[one.branch_unseen]]] for one in cases]
-    ).swapaxes(0, 1)
-    columns = parts(cases, sizes)
+    cases, center, columns = (
+        fits.cases,
+        fits.coefficients[:, :, np.newaxis],
+        fits.cases.parts(sizes),
+    )
+    names = ("law.root", "law.degree", "branch_unseen")
+    root, degree, unseen = (cases.of(name)[..., np.newaxis] for name in names)
     lower, upper = np.einsum("cdk,cpsk->pcds", fits.coefficients, columns)
     total, is_upper = np.maximum(lower, upper), (upper > lower)[..., np.newaxis]
     gradient = np.where(is_upper, columns[:, 1, np.newaxis], columns[:, 0, np.newaxis])
@@ -358,7 +383,7 @@ def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: npt.ArrayLike 
     radius = np.sqrt(np.where(budgets > 0, budgets, np.nan))[..., np.newaxis]
     step = (radius * variance / np.where(deviation > 0, deviation, np.inf))[..., np.newaxis]
     least = -1e-9 * np.max(np.abs(center), axis=-1, keepdims=True)
-    any_step = unseen[..., np.newaxis] | any_sign(cases, center)[:, np.newaxis]
+    any_step = unseen[..., np.newaxis]
     # where a full step would make a coefficient negative, the estimate itself still counts
     alone = np.where(fits.admissible[..., np.newaxis], radius * np.sqrt(noise), np.nan)
     down, up = (
@@ -366,7 +391,9 @@ def envelope(fits: Fits, budgets: Floats, scatter: Scatter, size: npt.ArrayLike 
         for moved in ((center + way * step * direction >= least) | any_step for way in (-1, 1))
     )
     # a branch that starts below the floor rises at most with its highest power
-    most = np.where(unseen, np.maximum(sizes.side_px / cases[0].measured[-1], 1) ** (2 * degree), 1)
+    most = np.where(
+        unseen, np.maximum(sizes.side_px / cases.measured.side_px[-1], 1) ** (2 * degree), 1
+    )
     low, high = (np.maximum(end, 0) ** (1 / root) for end in (total - down, (total + up) * most))
     return Bounds(np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0))
 
@@ -377,7 +404,6 @@ def doubtful_branch(weighed: Weighed) -> tuple[Flags, Flags]:
     Returns:
         both, of each series: whether a case of that kind is not refuted.
     """
-    credible = (weighed.budgets > 0) & weighed.fits.admissible
-    unseen = np.array([[case.branch_unseen] for case in weighed.fits.cases])
-    untested = np.array([[case.branch_untested] for case in weighed.fits.cases])
-    return np.any(credible & unseen, axis=0), np.any(credible & untested & ~unseen, axis=0)
+    cases, credible = weighed.fits.cases, (weighed.budgets > 0) & weighed.fits.admissible
+    unseen, untested = cases.of("branch_unseen"), cases.of("branch_untested")
+    return np.any(credible & unseen, axis=0), np.any(credible & untested, axis=0)

@@ -10,7 +10,7 @@ Terms are scaled by the measured range, so that all coefficients are in units of
 
     term    value
     1.5     (s² / s_max²)^1.5, and so on: the power of the pixels
-    "±1"    1, with a coefficient of any sign
+    "-1"    -1: with 0 beside it in the list, a constant of any sign
     "u"     (s - s_min/4) / s_max
     "u²"    ((s - s_min/4) / s_max)²
 
@@ -31,21 +31,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import chain, combinations, pairwise, product
-from typing import Literal, NamedTuple
+from functools import cache, cached_property, lru_cache
+from itertools import combinations, compress, pairwise
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Term = float | Literal["±1", "u", "u²"]
+Term = float | Literal["-1", "u", "u²"]
+Column = tuple[int, Term]
+"""A term of the lower part of a law (0), of the upper one (1), or of both (2)."""
 
 TESTED_BRANCH = 3
 """Resolutions on the branch of a floor from which on they say something of its shape."""
 
 POWERS = tuple(round(0.3 + 0.1 * step, 1) for step in range(18))
 """Powers of the pixels, 0.3 to 2, between neighbours of which the power of a law lies."""
+
+FOURTH_COEFFICIENT = 0.1
+"""Complications that a fourth coefficient counts for."""
 
 
 class Sizes(NamedTuple):
@@ -59,16 +65,15 @@ class Sizes(NamedTuple):
     side_px: Floats
     border_px: Floats
 
-    def among(self, which: slice | npt.NDArray[np.bool_]) -> Sizes:
-        """Some of them."""
-        return Sizes(self.side_px[which], self.border_px[which])
+
+Size = npt.ArrayLike | Sizes
+"""Sizes of images; numbers are the sides of squares in px."""
 
 
-def sizes_of(size: npt.ArrayLike | Sizes) -> Sizes:
-    """Sizes as arrays; of numbers those of squares with these sides in px."""
+def sizes_of(size: Size) -> Sizes:
+    """Sizes as arrays."""
     both = size if isinstance(size, Sizes) else (size, size)
-    side, border = (np.array(one, np.float64, ndmin=1) for one in both)
-    return Sizes(side, border)
+    return Sizes(*(np.array(one, np.float64, ndmin=1) for one in both))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,50 +83,52 @@ class Law:
     Attributes:
         name: in tables and figures.
         formula: in n (pixels) or s (half the perimeter in px: of a square its side).
-        symbols: of its coefficients in the formula: of the lower part, the terms, those beside.
-        terms: of the sum, or of the part that is larger beyond the lower one.
+        symbols: of its coefficients in the formula.
+        columns: what these belong to.
         complications: what it has beyond a line in the pixels, a term that bends it and a floor
             counting one each. A law with more of them has to fit better to be preferred, or to be
             in the band (`analysis.fits.estimation`).
         degree: highest power of the pixels in it, which bounds a branch that was not seen.
-        lower: terms of the part that is larger at the smallest resolutions.
-        beside: terms that are added to both parts.
         root: 2 where the sum is that of the square of the quantity, else 1.
     """
 
     name: str
     formula: str
     symbols: str
-    terms: tuple[Term, ...]
+    columns: tuple[Column, ...]
     complications: int
     degree: int
-    lower: tuple[Term, ...] = ()
-    beside: tuple[Term, ...] = ()
     root: int = 1
 
+    @property
+    def lower(self) -> int:
+        """Coefficients of the part that is larger at the smallest resolutions; 0: there is none."""
+        return sum(part == 0 for part, _ in self.columns)
 
-CONSTANT = Law("constant", "a", "a", (0,), 0, 0)
-LINEAR = Law("linear in pixels", "a + b·n", "ab", (0, 1), 0, 1)
-QUADRATIC = Law("quadratic in pixels", "a + b·n + c·n²", "abc", (0, 1, 2), 1, 2)
-BORDER = Law("linear in pixels and border", "a + b·s + c·n", "abc", (0, "u", "u²"), 1, 1)
-FLOOR_LINEAR = Law("floor, then linear", "max(f, a + b·n)", "fab", (0, 1), 1, 1, lower=(0,))
+
+_FLOOR, _LINE, _BEND = ((0, 0),), ((1, 0), (1, 1)), ((1, 0), (1, 1), (1, 2))
+
+CONSTANT = Law("constant", "a", "a", ((1, 0),), 0, 0)
+LINEAR = Law("linear in pixels", "a + b·n", "ab", _LINE, 0, 1)
+QUADRATIC = Law("quadratic in pixels", "a + b·n + c·n²", "abc", _BEND, 1, 2)
+BORDER = Law(
+    "linear in pixels and border", "a + b·s + c·n", "abc", ((1, 0), (1, "u"), (1, "u²")), 1, 1
+)
+FLOOR_LINEAR = Law("floor, then linear", "max(f, a + b·n)", "fab", (*_FLOOR, *_LINE), 1, 1)
 FLOOR_QUADRATIC = Law(
-    "floor, then quadratic", "max(f, a + b·n + c·n²)", "fabc", (0, 1, 2), 2, 2, lower=(0,)
+    "floor, then quadratic", "max(f, a + b·n + c·n²)", "fabc", (*_FLOOR, *_BEND), 2, 2
 )
 # the sum of a floor and of what is quadratic, as of a backbone and a search
 FLOOR_BESIDE_QUADRATIC = Law(
-    "floor beside quadratic", "max(f, a + b·n) + d·n + c·n²", "fabdc", (0, 1), 2, 2,
-    lower=(0,), beside=(1, 2),
+    "floor beside quadratic", "max(f, a + b·n) + d·n + c·n²", "fabdc",
+    (*_FLOOR, *_LINE, (2, 1), (2, 2)), 2, 2,
 )  # fmt: skip
-ROUNDED_FLOOR = Law(
-    "rounded floor, then linear", "√(a + b·n + c·n²)", "abc", (0, 1, 2), 1, 1, root=2
-)
+ROUNDED_FLOOR = Law("rounded floor, then linear", "√(a + b·n + c·n²)", "abc", _BEND, 1, 1, root=2)
 # data that outgrow a cache, or a switch from computing to moving them
 TWO_SLOPES = Law(
-    "linear, then steeper", "max(a + b·n, c + d·n)", "abcd", ("±1", 1), 2, 1,
-    lower=(0, 1),
-)  # fmt: skip
-POWER = Law("power of pixels", "a + b·n^p", "abp", (0, *POWERS), 2, 2)
+    "linear, then steeper", "max(a + b·n, c + d·n)", "abcd", ((0, 0), (0, 1), *_LINE), 2, 1
+)
+POWER = Law("power of pixels", "a + b·n^p", "abp", tuple((1, p) for p in (0, *POWERS)), 2, 2)
 
 FLEXIBLE = (TWO_SLOPES, POWER)
 """The laws that bend where they like, and so follow the noise, too."""
@@ -153,11 +160,8 @@ PIXELS_SQUARED = Prior(
 FIXED = Prior((CONSTANT,), "its work is declared not to depend on the size of the image")
 COUNTED = Prior((LINEAR, QUADRATIC, BORDER), "counted bytes have no floor of launches")
 BY_COMPLEXITY = {
-    "pixels": PIXELS,
-    "pixels_squared": PIXELS_SQUARED,
-    "fixed": FIXED,
-    "unknown": NOTHING_KNOWN,
-}
+    "pixels": PIXELS, "pixels_squared": PIXELS_SQUARED, "fixed": FIXED, "unknown": NOTHING_KNOWN
+}  # fmt: skip
 """Priors by the complexity that a submodule's method declares (`complexity` in `memory.csv`)."""
 
 
@@ -181,32 +185,15 @@ class Case(NamedTuple):
 
     Attributes:
         law: whose case it is.
-        terms: those with a coefficient: of the lower part, of the upper one, and beside them.
+        columns: those with a coefficient.
         below: how many of the smallest measured resolutions lie on the lower part.
-        measured: square roots of the pixels, ascending.
-        borders: half perimeters in px of the same.
+        above: how many do not.
     """
 
     law: Law
-    terms: tuple[tuple[Term, ...], ...]
+    columns: tuple[Column, ...]
     below: int
-    measured: tuple[float, ...]
-    borders: tuple[float, ...]
-
-    @property
-    def columns(self) -> tuple[Term, ...]:
-        """All terms, one for each coefficient."""
-        return tuple(chain(*self.terms))
-
-    @property
-    def any_sign(self) -> int:
-        """Index of the coefficient that may be negative, too; -1: none."""
-        return self.columns.index("±1") if "±1" in self.columns else -1
-
-    @property
-    def above(self) -> int:
-        """How many of the measured resolutions do not lie on the lower part."""
-        return len(self.measured) - self.below
+    above: int
 
     @property
     def branch_unseen(self) -> bool:
@@ -216,7 +203,7 @@ class Case(NamedTuple):
     @property
     def branch_untested(self) -> bool:
         """Whether too little lies beyond the floor to tell a straight branch from a bent one."""
-        return len(self.law.lower) == 1 and self.below > 0 and self.above < TESTED_BRANCH
+        return self.law.lower == 1 and 0 < self.above < TESTED_BRANCH
 
     @property
     def price(self) -> float:
@@ -224,8 +211,8 @@ class Case(NamedTuple):
 
         A floor over everything has one coefficient and no branch to be complicated. With fewer
         than three resolutions on the branch of a floor nothing tells a straight one from a bent
-        one: both count alike; on the steeper of two lines they count one more. A power below 1.5
-        without a constant counts one. A fourth coefficient costs a little more.
+        one: both count alike; on the steeper of two lines they count one more. A power of at most
+        1.5 without a constant counts one. A fourth coefficient costs a little more.
         """
         law = self.law
         if self.branch_unseen:
@@ -233,94 +220,99 @@ class Case(NamedTuple):
         if self.branch_untested:
             return min(law.complications, 1)
         if law is POWER:
-            return 1 if 0 not in self.terms[1] and self.terms[1] <= (1.5,) else 2
+            return 1 if (1, 0) not in self.columns and self.columns[-1] <= (1, 1.5) else 2
         untested = law is TWO_SLOPES and self.above < TESTED_BRANCH
         return law.complications + FOURTH_COEFFICIENT * (len(self.columns) > 3) + untested
 
 
-FOURTH_COEFFICIENT = 0.1
-"""Complications that a fourth coefficient counts for."""
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Cases of laws at the same measured sizes; all arrays begin with them.
 
-
-def parts(cases: Sequence[Case], size: npt.ArrayLike | Sizes) -> Floats:
-    """Columns of the lower and of the upper part: cases × 2 × sizes × coefficients.
-
-    Args:
-        cases: all of the same measured sizes. Behind the columns of one that has fewer coefficients
-            than another are zeros.
-        size: where; numbers are sides of squares in px.
+    Behind the coefficients of a case that has fewer than another are zeros.
     """
-    sizes, most = sizes_of(size), max(len(case.columns) for case in cases)
-    columns = np.zeros((len(cases), 2, len(sizes.side_px), most))
-    values = cache(lambda term: _values(term, sizes, cases[0].measured))
-    for case, of_case in zip(cases, columns, strict=True):
-        parts_of_terms = zip((slice(1), slice(1, 2), slice(2)), case.terms, strict=True)
-        placed = [(part, term) for part, terms in parts_of_terms for term in terms]
-        for index, (part, term) in enumerate(placed):
-            of_case[part, :, index] = values(term)
-    return columns
+
+    every: tuple[Case, ...]
+    measured: Sizes
+
+    def of(self, name: str) -> npt.NDArray[Any]:
+        """An attribute of each, such as `law.root`: cases × 1."""
+        return np.array([[attrgetter(name)(case)] for case in self.every])
+
+    def parts(self, size: Size) -> Floats:
+        """Columns of the lower and of the upper part: cases × 2 × sizes × coefficients."""
+        sizes, most = sizes_of(size), max(len(case.columns) for case in self.every)
+        values = cache(lambda term: _values(term, sizes, self.measured.side_px))
+        columns = np.zeros((len(self.every), 2, len(sizes.side_px), most))
+        for case, of_case in zip(self.every, columns, strict=True):
+            for index, (part, term) in enumerate(case.columns):
+                of_case[(slice(1), slice(1, 2), slice(2))[part], :, index] = values(term)
+        return columns
+
+    @cached_property
+    def design(self) -> Floats:
+        """Columns of the linear models at the measured sizes: cases × sizes × coefficients."""
+        lower, upper = np.moveaxis(self.parts(self.measured), 1, 0)
+        on_lower = np.arange(lower.shape[1]) < self.of("below")
+        return np.asarray(np.where(on_lower[..., np.newaxis], lower, upper), np.float64)
+
+    def curves(self, coefficients: Floats, size: Size) -> Floats:
+        """The laws: cases × series × sizes, of cases × series × coefficients."""
+        sums = np.einsum("cdk,cpsk->cpds", coefficients, self.parts(size))
+        power = 1 / self.of("law.root")[..., np.newaxis]
+        return np.asarray(np.max(np.maximum(sums, 0), axis=1) ** power, np.float64)
 
 
-def _values(term: Term, sizes: Sizes, measured: tuple[float, ...]) -> Floats:
+def _values(term: Term, sizes: Sizes, measured_px: Floats) -> Floats:
     side, border = sizes
     if isinstance(term, float | int):
-        return np.asarray(((side / measured[-1]) ** 2) ** term)
-    u = (border - measured[0] / 4) / measured[-1]
+        return np.asarray(((side / measured_px[-1]) ** 2) ** term)
+    u = (border - measured_px[0] / 4) / measured_px[-1]
     # (w - k)·(h - k) is the square of what is left of half the perimeter, and n less its square
-    squared = u**2 + (side**2 - border**2) / measured[-1] ** 2
-    return {"±1": np.ones_like(u), "u": u, "u²": squared}[term]
+    squared = u**2 + (side**2 - border**2) / measured_px[-1] ** 2
+    return np.asarray({"-1": -np.ones_like(u), "u": u, "u²": squared}[term], np.float64)
 
 
-def design(cases: Sequence[Case]) -> Floats:
-    """Columns of the linear models at the measured sizes: cases × sizes × coefficients."""
-    measured = Sizes(np.array(cases[0].measured), np.array(cases[0].borders))
-    lower, upper = np.moveaxis(parts(cases, measured), 1, 0)
-    below = np.array([case.below for case in cases])[:, np.newaxis, np.newaxis]
-    on_lower = np.arange(lower.shape[1])[:, np.newaxis] < below
-    return np.asarray(np.where(on_lower, lower, upper), np.float64)
+def cases_of(laws: Sequence[Law], measured: Sizes) -> Cases:
+    """The cases that some measured sizes, in ascending order, determine.
 
-
-def curves(cases: Sequence[Case], coefficients: Floats, size: npt.ArrayLike | Sizes) -> Floats:
-    """The laws at any sizes: cases × series × sizes, of cases × series × coefficients."""
-    sums = np.einsum("cdk,cpsk->cpds", coefficients, parts(cases, size))
-    root = np.array([[[case.law.root]] for case in cases])
-    return np.asarray(np.max(np.maximum(sums, 0), axis=1) ** (1 / root), np.float64)
+    A law has none with more coefficients than there are resolutions. A part needs as many
+    resolutions as it has coefficients, the steeper of two lines not less than two. A branch that is
+    a constant would be a step, and is no case; a floor over everything has a branch that was not
+    seen.
+    """
+    return _cases_of(tuple(laws), *(tuple(one.tolist()) for one in measured))
 
 
 @lru_cache(maxsize=256)
-def all_cases(
-    law: Law, measured: tuple[float, ...], borders: tuple[float, ...]
-) -> tuple[Case, ...]:
-    """The cases of a law that the measured sizes, as `Case` has them, determine.
-
-    A part needs as many resolutions as it has coefficients, the steeper of two lines not less than
-    two. A branch that is a constant would be a step, and is no case; a floor over everything has a
-    branch that was not seen.
-    """
-    least, most = len(law.lower), len(measured) - 2 * (law is TWO_SLOPES)
-    return tuple(
-        case
-        for below in (range(least, most + 1) if least else (0,))
-        for terms in product(*map(_subsets, (law.lower, law.terms, law.beside)))
-        if _is_case(case := Case(law, terms, below, measured, borders))
-    )
-
-
-def _subsets(terms: tuple[Term, ...]) -> Iterator[tuple[Term, ...]]:
-    """Which of the terms have a coefficient; of powers two neighbours or one."""
-    if POWERS[-2] in terms:
-        for power in (*pairwise(POWERS), *((power,) for power in POWERS)):
-            yield from (power, (0, *power))
-    else:
-        for count in range(len(terms) + 1):
-            yield from combinations(terms, count)
-
-
-def _is_case(case: Case) -> bool:
-    lower, upper, beside = case.terms
-    if case.branch_unseen:
-        return bool(lower) and not upper and not beside
-    if not (upper or beside) or (case.below and (not lower or set(upper) <= {0, "±1"})):
-        return False
+def _cases_of(laws: Sequence[Law], *measured: tuple[float, ...]) -> Cases:
+    count = len(measured[0])
+    able = [law for law in laws if len(law.symbols) <= count]
+    possible = tuple(case for law in able for case in _possible(law, count))
+    cases = Cases(possible, Sizes(*map(np.array, measured)))
     # whether the terms are independent at the resolutions; weights do not change that
-    return bool(np.linalg.matrix_rank(design([case])[0]) == len(case.columns))
+    is_case = np.linalg.matrix_rank(cases.design) == [len(case.columns) for case in possible]
+    return Cases(tuple(compress(possible, is_case)), cases.measured)
+
+
+def _possible(law: Law, count: int) -> Iterator[Case]:
+    least, most = law.lower, count - 2 * (law is TWO_SLOPES)
+    for below in range(least, most + 1) if least else (0,):
+        for columns in _choices(law):
+            lower, *others = ({term for of, term in columns if of == part} for part in range(3))
+            is_step = below and (not lower or others[0] <= {0, "-1"})
+            if not any(others) if below == count else any(others) and not is_step:
+                yield Case(law, columns, below, count - below)
+
+
+def _choices(law: Law) -> Iterator[tuple[Column, ...]]:
+    """Which of the columns have a coefficient; of powers two neighbours or one."""
+    if law is POWER:
+        for powers in (*pairwise(POWERS), *((power,) for power in POWERS)):
+            own = tuple((1, power) for power in powers)
+            yield from (own, ((1, 0), *own))
+        return
+    # a constant of any sign is one that is not negative, or one that is not positive
+    columns = (*law.columns, *([(1, "-1")] if law is TWO_SLOPES else []))
+    for number in range(1, len(columns) + 1):
+        yield from combinations(columns, number)

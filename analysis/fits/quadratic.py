@@ -3,7 +3,7 @@
 Of an image that is not square the side is the square root of its pixels.
 
 It always stands beside the laws of `analysis.fits.growth` and is never weighed against them; and
-`analysis.fits.memory_extrapolation` judges it by exact counts.
+`analysis.memory_extrapolation` judges it by exact counts.
 """
 
 from __future__ import annotations

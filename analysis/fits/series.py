@@ -11,10 +11,9 @@ import pandas as pd
 from adscale.resolution import Resolution, square
 
 from ..columns import BY_SIZE
-from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, Sizes, prior_of_whole, sizes_of
-
-WHOLE_METHOD = "method"
-"""Name of the sum over all submodules of a method."""
+from ..memory_table import complexities_of, counted_parts
+from .estimation import RelativeErrors
+from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, Sizes, prior_of_whole
 
 LEAST_OF_MEDIAN = 0.5
 """Share of the median standard error of its series that a point's is never taken to be below.
@@ -23,9 +22,6 @@ What repeating an image does not show (which kernels are chosen at a resolution,
 machine was then) is no smaller where images agree. Without this one quiet run would decide a fit.
 """
 
-MEAN_COLUMNS = ("mean_ms", "ci95_low_ms", "ci95_high_ms")
-"""Columns of a mean with its interval in `runtime.csv`."""
-
 _FITTED_CLOCKS = [
     ("cpu", "host"), ("cpu", "latency"),
     ("cuda", "kernel_sum"), ("cuda", "busy"), ("cuda", "span"), ("cuda", "latency"),
@@ -33,18 +29,6 @@ _FITTED_CLOCKS = [
 """By the type of the device. Host time on a GPU is that of launching, whatever the work."""
 
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
-
-
-class RelativeErrors(NamedTuple):
-    """How far the points of a series are known.
-
-    Attributes:
-        std: standard error of each value over the value.
-        degrees_of_freedom: of each of these.
-    """
-
-    std: tuple[float, ...]
-    degrees_of_freedom: tuple[float, ...]
 
 
 class Series(NamedTuple):
@@ -120,15 +104,6 @@ def _unsteady_words(measured: pd.DataFrame) -> str:
     )
 
 
-def complexities_of(memory: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the complexities of the submodules of each method and variant."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for row in memory.drop_duplicates(["method", "variant", "submodule"]).itertuples():
-        of_method = found.setdefault((str(row.method), str(row.variant)), {})
-        of_method[str(row.submodule)] = str(row.complexity)
-    return found
-
-
 def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
     """Standard errors of means over the means, with their degrees of freedom.
 
@@ -138,9 +113,9 @@ def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
     Returns:
         None where a mean has no standard error, or nothing varies.
     """
-    degrees = measured["degrees_of_freedom"].to_numpy("float64", na_value=np.nan)
-    shares = measured["standard_error_ms"] / measured["mean_ms"]
-    relative = shares.to_numpy("float64", na_value=np.nan)
+    names = ["standard_error_ms", "mean_ms", "degrees_of_freedom"]
+    error, mean, degrees = measured[names].to_numpy("float64", na_value=np.nan).T
+    relative = error / mean
     known = len(relative) and np.all(np.isfinite(relative) & np.isfinite(degrees))
     least = LEAST_OF_MEDIAN * float(np.median(relative)) if known else 0.0
     if least <= 0:
@@ -150,26 +125,8 @@ def relative_errors(measured: pd.DataFrame) -> RelativeErrors | None:
 
 def sizes_of_images(resolutions: Sequence[Resolution]) -> Sizes:
     """Sizes for the laws, of resolutions."""
-    border_px = np.array([one.half_perimeter_px for one in resolutions])
-    return sizes_of(Sizes(np.array([one.side_px for one in resolutions]), border_px))
-
-
-def counted_parts(
-    rows: pd.DataFrame, column: str, together: str
-) -> Iterator[tuple[str, dict[Resolution, int]]]:
-    """Counted bytes by the resolution, of each submodule and at the end of the whole method.
-
-    Args:
-        rows: of `memory.csv`, of one method and variant.
-        column: what is counted.
-        together: how the submodules are: `sum` or `max`.
-    """
-    texts = rows["resolution"].unique()
-    sizes = pd.Series(list(map(Resolution.of, texts)), texts)
-    for submodule, part in rows.groupby("submodule", sort=False):
-        yield str(submodule), dict(zip(sizes[part["resolution"]], part[column], strict=True))
-    whole = rows.groupby("resolution")[column].agg(together)
-    yield WHOLE_METHOD, dict(zip(sizes[whole.index], whole, strict=True))
+    both = np.array([(one.side_px, one.half_perimeter_px) for one in resolutions])
+    return Sizes(*both.reshape(-1, 2).T)
 
 
 def memory_series(

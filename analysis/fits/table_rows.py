@@ -1,5 +1,6 @@
-"""Rows of `fits.csv`, `fit_models.csv` and `fit_curves.csv`, see `analysis.fits.tables`.
+"""Rows of `fits.csv`, `fit_models.csv` and `fit_curves.csv`, see `analysis.fit_tables`.
 
+They hold what is known of a series, more than the columns of a table; what is not known is null.
 And their words: why a law was chosen, the fate of the others, faults of a prediction.
 """
 
@@ -11,18 +12,15 @@ from typing import Any
 import numpy as np
 
 from adscale.resolution import Resolution
-from adscale.tables import names_of
 
 from ..columns import size_values
 from ..numbers import known, known_interval, percent
-from .coefficients import in_the_side
+from .coefficients import Coefficient
 from .estimation import doubtful_branch
-from .fitted import Fitted
-from .growth import EXTRAPOLATION_LIMIT, Curve, Growth, Model
+from .growth import EXTRAPOLATION_LIMIT, Curve, Fitted, Growth, Model
 from .models import TESTED_BRANCH, Law
 from .quadratic import ENOUGH_FOR_INTERVAL, MODEL, fit_if_enough, hold_out_errors
 from .series import sizes_of_images
-from .tables import BACK_TEST, LAW, SERIES, STUDY
 
 APART = 1.25
 """Ratio of the estimates of two laws in the band from which on they are said to differ."""
@@ -32,9 +30,6 @@ LARGE_SCATTER = 0.2
 
 SUM = "sum of the submodules' laws"
 """Stands for the law in the row of a sum."""
-
-LAW_COLUMNS = names_of((*LAW, *BACK_TEST))
-STUDY_COLUMNS = (*names_of(STUDY), "study_low", "study_high")
 
 PAPER = Law(MODEL, "a + b·s + c·s²", "abc", (), 0, 1)
 """The paper's model in the table of laws."""
@@ -85,12 +80,15 @@ def problems(growth: Growth, curve: Curve, index: int = 0) -> list[str]:
     if growth.weighed is None or np.isnan(curve.band_high[index]):
         return found
     scatter, relative = growth.weighed.scatter, growth.relative_scatter or 0.0
-    if scatter.discrepancy[0] > 0:
+    if scatter.discrepancy[0] > 0 and growth.weighed.points.degrees_of_freedom:
         found.append(
             f"scatter around the best law is {known(scatter.variance[0] ** 0.5, digits=2)} times "
             "what was measured: resolutions differ by more than repetition, or no law here is the "
             "true one; the band is wider for it"
         )
+    elif scatter.discrepancy[0] > 0:
+        words = f"scatter of {percent(relative, 1)} around the best law, less around a smooth curve"
+        found.append(f"{words}: no law here is the true one; the band is wider for it")
     elif relative > LARGE_SCATTER:
         words = f"scatter of {percent(relative)} around the best law"
         found.append(f"{words}: no law here explains the points")
@@ -123,39 +121,40 @@ def fit_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]
     sums = {one.series[:6]: one.curve(side_px) for one in fitted if one.growth is None}
     for one in fitted:
         series, growth, curve = one.series, one.growth, one.curve(side_px)
-        sizes, scatter = series.resolutions, growth.relative_scatter if growth else None
+        summed = sums.get(series[:6], curve) if series.submodule == "image" else curve
+        sizes, paper = series.resolutions, _paper_values(one, side_px, curve.study_predicted[0])
         law: dict[str, Any] = {"law": None if one.interval_refused else SUM}
         if growth and growth.chosen:
-            law = _law_values(growth.chosen, scatter)
-        found = problems(growth, curve) if growth else []
-        summed = sums.get(series[:6], curve) if series.submodule == "image" else curve
-        outside = not curve.band_low[0] <= summed.predicted[0] <= curve.band_high[0]
-        if outside and not np.isnan([curve.band_low, summed.band_high]).any():
-            said = known(summed.predicted[0], summed.band_low[0], summed.band_high[0])
-            found.append(
-                f"the submodules' laws sum up to {said} {series.unit}, outside of this band: the "
-                "whole follows no single law, prefer the sum"
-            )
+            law = _law_values(growth.chosen, growth)
+        found = [*(problems(growth, curve) if growth else []), *_contradiction(one, curve, summed)]
         if series.unsteady:
             found.append(f"runs that were not steady: {series.unsteady}")
         yield {
-            **_names(one),
+            **series._asdict(), **law, **paper, **_values_at(curve, 0),
             "resolutions": len(sizes),
             "smallest": str(sizes[0]) if sizes else None,
             "largest": str(sizes[-1]) if sizes else None,
             "fitted_at": " ".join(map(str, sizes)),
             "extrapolate_to_px": side_px,
-            **_paper_values(one, side_px, curve.study_predicted[0]),
-            **{name: law.get(name) for name in LAW_COLUMNS},
-            "relative_scatter": scatter,
+            "study_model": MODEL,
+            "relative_scatter": growth.relative_scatter if growth else None,
             "why_chosen": why_chosen(growth) if growth else "",
-            **_curve_values(curve)[0],
             "fit_refused": one.fit_refused,
             "interval_refused": one.interval_refused,
             "problems": "; ".join(found),
             "basis": "extrapolated",
-            "counted": series.counted,
-        }
+        }  # fmt: skip
+
+
+def _contradiction(one: Fitted, curve: Curve, summed: Curve) -> Iterator[str]:
+    """What is told of a whole image whose band does not hold the sum of the submodules."""
+    (low,), (high,), (total,) = curve.band_low, curve.band_high, summed.predicted
+    if not (np.isnan([low, summed.band_high[0]]).any() or low <= total <= high):
+        said = known(total, summed.band_low[0], summed.band_high[0])
+        yield (
+            f"the submodules' laws sum up to {said} {one.series.unit}, outside of this band: the "
+            "whole follows no single law, prefer the sum"
+        )
 
 
 def model_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any]]:
@@ -169,18 +168,18 @@ def model_rows(fitted: Sequence[Fitted], side_px: int) -> Iterator[dict[str, Any
             estimates = growth.weighed.predict(curve.side_px)[:, 0, 0]
             predicted.update(zip(growth.weighed.laws, estimates, strict=True))
         if paper := growth.paper:
-            coefficients = in_the_side(paper.coefficients, growth.unit)
+            units = (growth.unit + per for per in ("", " per px of side", " per px² of side"))
+            coefficients = tuple(map(Coefficient, "abc", paper.coefficients, units))
             errors = hold_out_errors(paper.side_px, paper.observed)
             said = (coefficients, None, paper.max_relative_residual)
             models.append(Model(PAPER, *said, np.nan, np.nan, False, *errors))  # not weighed
         for model in models:
             yield {
-                **_names(one),
-                **_law_values(model, growth.relative_scatter),
+                **one.series._asdict(), **_law_values(model, growth),
                 "extrapolate_to_px": side_px,
                 "predicted": predicted.get(model.law),
                 "verdict": verdict(model),
-            }
+            }  # fmt: skip
 
 
 def curve_rows(fitted: Sequence[Fitted], last_px: int) -> Iterator[dict[str, Any]]:
@@ -188,15 +187,13 @@ def curve_rows(fitted: Sequence[Fitted], last_px: int) -> Iterator[dict[str, Any
     for one in fitted:
         observed = dict(zip(one.series.resolutions, one.series.values, strict=True))
         sizes = _drawn_sizes(one, last_px)
-        curve = _curve_values(one.curve(sizes_of_images(sizes)))
-        for resolution, values in zip(sizes, curve, strict=True):
+        curve = one.curve(sizes_of_images(sizes))
+        for index, size in enumerate(sizes):
             yield {
-                **_names(one),
-                **size_values(resolution),
-                "observed": observed.get(resolution),
-                **values,
-                "basis": "fitted" if resolution <= max(observed) else "extrapolated",
-            }
+                **one.series._asdict(), **_values_at(curve, index), **size_values(size),
+                "observed": observed.get(size),
+                "basis": "fitted" if size <= max(observed) else "extrapolated",
+            }  # fmt: skip
 
 
 def _drawn_sizes(one: Fitted, last_px: int) -> list[Resolution]:
@@ -213,41 +210,33 @@ def _drawn_sizes(one: Fitted, last_px: int) -> list[Resolution]:
     return sorted(size for size in wanted if size.pixels >= first.pixels)
 
 
-def _names(one: Fitted) -> dict[str, Any]:
-    """Values of `SERIES`."""
-    return dict(zip(names_of(SERIES), one.series, strict=False))
-
-
-def _law_values(model: Model, scatter: float | None) -> dict[str, Any]:
-    """Values of `LAW`, `BACK_TEST`, and what else is said of a model."""
-    by_name = {part.name: part.value for part in model.coefficients}
+def _law_values(model: Model, growth: Growth) -> dict[str, Any]:
     # one digit more than the points know
+    scatter = growth.relative_scatter
     digits = int(np.clip(2 - np.log10(scatter), 2, 6)) if scatter else 6
     words = (f"{part.name} = {part.value:.{digits}g} {part.unit}" for part in model.coefficients)
     return {
         **model._asdict(),
+        **{part.name: part.value for part in model.coefficients},
         "law": model.law.name,
         "formula": model.law.formula,
         "coefficients": "; ".join(one.strip() for one in words),
-        **{name: by_name.get(name) for name in "fabcdp"},
     }
 
 
-def _curve_values(curve: Curve) -> list[dict[str, Any]]:
-    """What tables say of each side."""
-    return [
-        dict(zip(curve._fields[1:], values, strict=True)) for values in zip(*curve[1:], strict=True)
-    ]
+def _values_at(curve: Curve, index: int) -> dict[str, Any]:
+    return {name: values[index] for name, values in curve._asdict().items()}
 
 
 def _paper_values(one: Fitted, side_px: int, predicted: float) -> dict[str, Any]:
     """The paper's model; of a sum through the sums."""
     sides = sizes_of_images(one.series.resolutions).side_px
     fit = None if one.fit_refused else fit_if_enough(sides, one.series.values)
-    values: list[float | None] = [None] * len(STUDY_COLUMNS)
-    if fit:
-        values[:4] = [*fit.coefficients, fit.max_relative_residual]
-    if fit and len(np.unique(sides)) >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
+    if fit is None:
+        return {}
+    values = [*fit.coefficients, fit.max_relative_residual]
+    if len(np.unique(sides)) >= ENOUGH_FOR_INTERVAL and not np.isnan(predicted):
         (low,), (high,) = fit.prediction_interval(side_px)
-        values[4:] = [low if predicted < 0 else max(low, 0.0), high]
-    return {"study_model": MODEL, **dict(zip(STUDY_COLUMNS, values, strict=True))}
+        values += [low if predicted < 0 else max(low, 0.0), high]
+    names = ("b0", "b1", "b2", "max_relative_residual", "low", "high")
+    return {f"study_{name}": value for name, value in zip(names, values, strict=False)}

@@ -21,10 +21,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .records import Column, Growing, Int64s, Kind
+from .columns import Coded, Column, Growing, Int64s, Kind, reduced, strings
 
-Chunk = list[npt.NDArray[Any]]
-"""Columns of some rows: int64 or strings."""
+Chunk = list[npt.NDArray[Any] | Coded]
+"""Columns of some rows: integers, or encoded integers and strings."""
 
 BATCH_ROWS = 65_536
 """Rows that a reader takes at once."""
@@ -84,7 +84,7 @@ def arrow_chunks(uri: str, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
         raise UnsuitedError(str(error)) from error
 
 
-def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
+def _column(column: Any, is_text: bool) -> npt.NDArray[Any] | Coded:
     import pyarrow as pa
 
     expected = pa.string() if is_text else pa.int64()
@@ -92,9 +92,7 @@ def _column(column: Any, is_text: bool) -> npt.NDArray[Any]:
         raise UnsuitedError(f"{column.type} instead of {expected}")
     if is_text:
         encoded = column.dictionary_encode()
-        texts = np.array(encoded.dictionary.to_pylist(), dtype=object)
-        strings: npt.NDArray[Any] = texts[encoded.indices.to_numpy()]
-        return strings
+        return Coded(strings(encoded.dictionary.to_pylist()), encoded.indices.to_numpy())
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True)
     return values
 
@@ -133,7 +131,8 @@ def row_chunks(uri: str, sql: str, texts: Sequence[bool]) -> Iterator[Chunk]:
         while rows := cursor.fetchmany(CHUNK_ROWS):
             columns = zip(zip(*rows, strict=True), texts, strict=True)
             yield [
-                _strings(column) if is_text else _integers(column) for column, is_text in columns
+                Coded.of_texts(column) if is_text else _integers(column)
+                for column, is_text in columns
             ]
 
 
@@ -142,12 +141,6 @@ def _integers(column: tuple[Any, ...]) -> Int64s:
     if values.dtype != np.int64:
         strange = next(value for value in column if not isinstance(value, int))
         raise TypeError(f"{strange!r} where an integer belongs")
-    return values
-
-
-def _strings(column: tuple[Any, ...]) -> npt.NDArray[Any]:
-    values = np.empty(len(column), dtype=object)
-    values[:] = column
     return values
 
 
@@ -261,7 +254,15 @@ def _read_part(uri: str, sql: str, fields: Sequence[Field], reader: Reader) -> l
     texts = [field.kind == "text" for field in fields]
     if reader == "auto":
         try:
-            return list(arrow_chunks(uri, sql, texts))
+            return [_reduced(chunk, fields) for chunk in arrow_chunks(uri, sql, texts)]
         except UnsuitedError:
             pass
-    return list(row_chunks(uri, sql, texts))
+    return [_reduced(chunk, fields) for chunk in row_chunks(uri, sql, texts)]
+
+
+def _reduced(chunk: Chunk, fields: Sequence[Field]) -> Chunk:
+    """The columns as they are kept; here, since several threads read."""
+    return [
+        values if isinstance(values, Coded) else reduced(values, field.kind)
+        for values, field in zip(chunk, fields, strict=True)
+    ]

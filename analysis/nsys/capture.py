@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from .database import Database
-from .records import CALLS, KERNELS, Capture, CudaTrace, Operations, process_of
+from .records import CALLS, KERNELS, Calls, Capture, Coded, CudaTrace, Operations, process_of
 
 _LOST = re.compile(r"Not all (.+?) events might have been collected")
 _ABOUT_EVENTS = ("events collected", "compatib", "extension", "support", "have been collected")
@@ -17,11 +17,12 @@ _WITHOUT_KERNELS = ("%StreamBeginCapture%", "%ProfilerStop%")
 """Of calls by which launches may rightly have no kernel: a graph is made, recording pauses."""
 
 
-def read_capture(database: Database, kernels: Operations, graphs: int) -> Capture:
+def read_capture(database: Database, calls: Calls, kernels: Operations, graphs: int) -> Capture:
     """Return what an export says of its capture.
 
     Args:
         database: the export.
+        calls: in it.
         kernels: in it.
         graphs: number of CUDA graphs in it that were traced as a whole.
     """
@@ -34,7 +35,7 @@ def read_capture(database: Database, kernels: Operations, graphs: int) -> Captur
         lost=tuple(sorted(lost)),
         cuda=_cuda_trace(database, len(kernels) + graphs, launches),
         lost_launches=launches or 0,
-        missing_kernels=missing_kernels(database, kernels),
+        missing_kernels=missing_kernels(database, calls, kernels),
     )
 
 
@@ -81,7 +82,7 @@ def _launches(database: Database) -> int | None:
     return int(count)
 
 
-def missing_kernels(database: Database, kernels: Operations) -> int:
+def missing_kernels(database: Database, calls: Calls, kernels: Operations) -> int:
     """Launches whose kernel is missing though it must have run while kernels were recorded.
 
     A launch at the end of a capture has none, since its kernel ran later; so a launch counts only
@@ -92,18 +93,20 @@ def missing_kernels(database: Database, kernels: Operations) -> int:
 
     Args:
         database: the export.
-        kernels: all of it.
+        calls: all of them.
+        kernels: all of them.
     """
     streams = ("globalPid", "deviceId", "contextId", "streamId")
-    named = {"nameId", "globalTid", "correlationId"} <= database.columns(CALLS)
-    if not (named and {"correlationId", *streams} <= database.columns(KERNELS) and len(kernels)):
+    if calls.name_id is None or not len(kernels):
         return 0
-    launching = f"nameId IN ({', '.join(_named_like(database, *_LAUNCHES[:2]))})"
-    unclear = f"nameId IN ({', '.join(_named_like(database, *_WITHOUT_KERNELS))})"
-    columns = [f"COALESCE(SUM({one}), 0)" for one in (launching, unclear)]
-    ((launches, captures),) = database.rows(columns, CALLS)
+    if not {"correlationId", *streams} <= database.columns(KERNELS):
+        return 0
+    names = _named_like(database, *_LAUNCHES[:2])
+    launches = _of_names(calls.name_id, names)
+    captures = _of_names(calls.name_id, _named_like(database, *_WITHOUT_KERNELS))
     if captures or launches <= len(kernels):  # none is missing, and a look at each takes time
         return 0
+    launching = f"nameId IN ({', '.join(names)})"
     if "returnValue" in database.columns(CALLS):
         launching += " AND returnValue = 0"
     rows = database.rows(["globalTid", "correlationId"], CALLS, launching)
@@ -117,6 +120,12 @@ def missing_kernels(database: Database, kernels: Operations) -> int:
         own = called[(process_of(called[:, 0]) == process) & (called[:, 1] < last), 1]
         missing += int((~np.isin(own, kernels.correlation[kernels.process[:] == process])).sum())
     return missing
+
+
+def _of_names(name_id: Coded, ids: list[str]) -> int:
+    """Number of the calls whose name is one of some."""
+    wanted = np.flatnonzero(np.isin(name_id.distinct, np.array(ids, np.int64)))
+    return sum(int(np.count_nonzero(name_id.code == code)) for code in wanted.tolist())
 
 
 def _named_like(database: Database, *patterns: str) -> list[str]:

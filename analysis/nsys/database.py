@@ -17,7 +17,7 @@ from adscale.errors import ProfileError, reason_of, remedy_of
 from adscale.files import note_input
 
 from .bulk import Advance, Field, Query, Reader, connect, read_columns, read_only
-from .records import Column, Int64s
+from .columns import Column, Int64s
 
 NULL = int(np.iinfo(np.int64).min)
 """Stands for NULL in a column of integers."""

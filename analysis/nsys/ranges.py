@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from .bulk import Field
 from .capture import session_end_ns
+from .columns import Coded, Int64s, coded_as, factorized, strings
 from .database import NULL, Database
-from .records import THREAD_BITS, Bools, Coded, Int64s, Ranges, Strings, process_of
+from .records import THREAD_BITS, Ranges, process_of
 
 PUSH_POP_TYPES = (59, 70)
 """Event types of push/pop ranges, with an inline message and with a registered one."""
@@ -19,17 +19,26 @@ PUSH_POP_TYPES = (59, 70)
 START_END_TYPES = (60, 71)
 """Event types of start/end ranges."""
 
+MOST_OPEN = 16
+"""Ranges of a thread that a profile may leave open before they are taken for forgotten."""
+
 TABLE = "NVTX_EVENTS"
 _DOMAIN_CREATED, _CATEGORY = 75, 33
+_ELSEWHERE = 1 << 16
+"""Is added to the event type of ranges that ended on another thread: a column less to read."""
 _RANGE_TYPES = ", ".join(str(kind) for kind in (*PUSH_POP_TYPES, *START_END_TYPES))
 
 
-def read_ranges(database: Database) -> tuple[Ranges, int]:
+def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ranges, int]:
     """The ranges of a profile that end on the thread that opened them.
 
     Names are the registered string where there is one, else the inline text. Ranges that another
     thread ended are counted and left out, as nsys does. Ranges never closed end at the largest
     timestamp of all ranges, or where nsys has them end: at the end of the capture or behind it.
+
+    Args:
+        database: the export.
+        with_categories: read the categories of the ranges as well; without, they are `""`.
 
     Returns:
         The ranges in the order of their rowids, and how many were left out.
@@ -40,62 +49,82 @@ def read_ranges(database: Database) -> tuple[Ranges, int]:
     if not database.has(TABLE):
         return _no_ranges(), 0
     database.require(TABLE, "start", "end", "eventType", "globalTid")
-    columns = _range_columns(database)
-    row_id, start_ns, end_ns, thread, kind, domain, category, text_id, elsewhere, text = columns
-    has_no_end = end_ns == NULL
-    last_ns = max(start_ns.max(), end_ns.max()) if len(start_ns) else 0
-    process = process_of(thread)
+    columns = _range_columns(database, with_categories)
+    row_id, start_ns, end_ns, thread, kind, domain, text_id, text, category = columns
+    is_open = end_ns == NULL
+    is_open[_ends_with_capture(end_ns, thread, session_end_ns(database))] = True
+    if len(end_ns) and end_ns.min() == NULL:
+        end_ns[end_ns == NULL] = max(start_ns.max(), end_ns.max())
     domains = _given_names(database, _DOMAIN_CREATED, ["domainId"])
-    categories = _given_names(database, _CATEGORY, ["domainId", "category"])
     ranges = Ranges(
         row_id=row_id,
         start_ns=start_ns,
-        end_ns=np.where(has_no_end, last_ns, end_ns),
+        end_ns=end_ns,
         thread=thread,
-        is_push_pop=np.isin(kind, PUSH_POP_TYPES),
-        is_open=has_no_end | _ends_with_capture(end_ns, session_end_ns(database)),
-        domain=_looked_up(domains, "", process, domain),
-        category=_category_names(categories, process, domain, category),
+        is_push_pop=np.isin(kind.distinct % _ELSEWHERE, PUSH_POP_TYPES)[kind.code],
+        is_open=is_open,
+        domain=_given(domains, thread, domain),
+        category=_category_names(database, thread, domain, category),
         name=_range_names(database, text_id, text),
     )
-    left_out = int(np.count_nonzero(elsewhere))
-    return (ranges.select(elsewhere == 0) if left_out else ranges), left_out
+    stays = kind.distinct < _ELSEWHERE
+    if stays.all():
+        return ranges, 0
+    at = np.flatnonzero(stays[kind.code])
+    return ranges.select(at), len(ranges) - len(at)
 
 
-def _ends_with_capture(end_ns: Int64s, session_end_ns: int | None) -> Bools:
-    """Which ranges end together at the end of the capture or behind it, where nothing is closed."""
-    if session_end_ns is None or not len(end_ns):
-        return np.zeros(len(end_ns), np.bool_)
-    last_ns = end_ns.max()
-    found: Bools = (end_ns == last_ns) & (last_ns >= session_end_ns)
-    return found
+def _ends_with_capture(end_ns: Int64s, thread: Coded, session_end_ns: int | None) -> Int64s:
+    """Which ranges end together at the end of the capture or behind it, where nothing is closed.
+
+    Where the end of the capture is unknown, more than `MOST_OPEN` of a thread that end together
+    behind all others are taken for such: to close a range takes time.
+
+    Args:
+        end_ns: ends of all ranges; `NULL` where they have none of their own.
+        thread: their threads.
+        session_end_ns: end of the capture; None where it is unknown.
+
+    Returns:
+        Their positions.
+    """
+    last_ns = int(end_ns.max(initial=NULL))
+    found = np.flatnonzero(end_ns == last_ns)
+    if session_end_ns is None:
+        code = thread.code[found]
+        return found[np.bincount(code, minlength=1)[code] > MOST_OPEN]
+    return found if NULL < session_end_ns <= last_ns else found[:0]
 
 
-def _range_columns(database: Database) -> list[Any]:
+def _range_columns(database: Database, with_categories: bool) -> list[Any]:
     """The columns of `NVTX_EVENTS` that ranges are made of, without rows of other events."""
     has_row_ids = database.has_row_ids(TABLE)
+    kind = "eventType"
+    if "endGlobalTid" in database.columns(TABLE):
+        kind = f"eventType + {_ELSEWHERE} * (endGlobalTid IS NOT NULL)"
     fields = [
-        Field("rowid" if has_row_ids else "0"),
+        Field("rowid" if has_row_ids else "0", "narrow"),
         Field("start"),
         Field(_or_null(database, "end")),
-        Field("globalTid"),
-        Field("eventType", "narrow"),
-        Field(_or_null(database, "domainId")),
-        Field(_or_null(database, "category")),
-        Field(_or_null(database, "textId") if database.has("StringIds") else str(NULL)),
-        Field(f"{_or_null(database, 'endGlobalTid')} <> {NULL}", "narrow"),
+        Field("globalTid", "coded"),
+        Field(kind, "coded"),
+        Field(_or_null(database, "domainId"), "coded"),
+        Field(_or_null(database, "textId") if database.has("StringIds") else str(NULL), "coded"),
         Field(_text(database), "text"),
     ]
+    if with_categories:
+        fields.append(Field(_or_null(database, "category"), "coded"))
     where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
     columns: list[Any] = list(database.read(fields, TABLE, where))
     if not has_row_ids:
         columns[0] = np.arange(1, len(columns[1]) + 1)
-    return columns
+    return columns if with_categories else [*columns, None]
 
 
 def _no_ranges() -> Ranges:
-    numbers, flags, texts = np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, object)
-    return Ranges(numbers, numbers, numbers, numbers, flags, flags, texts, texts, texts)
+    numbers, flags = np.empty(0, np.int64), np.empty(0, np.bool_)
+    texts = Coded.of_texts([])
+    return Ranges(numbers, numbers, numbers, Coded.of(numbers), flags, flags, texts, texts, texts)
 
 
 def _or_null(database: Database, column: str) -> str:
@@ -106,16 +135,21 @@ def _text(database: Database) -> str:
     return "COALESCE(CAST(text AS TEXT), '')" if "text" in database.columns(TABLE) else "''"
 
 
-def _range_names(database: Database, text_id: Int64s, text: Strings) -> Strings:
+def _range_names(database: Database, text_id: Coded, text: Coded) -> Coded:
     """The registered string where there is one, else the inline text."""
-    coded = Coded.of(text_id)
-    registered = database.strings(coded.distinct)
+    ids = text_id.distinct.tolist()
+    registered = database.strings(text_id.distinct)
     if not registered:
         return text
-    known = np.array([value in registered for value in coded.distinct.tolist()], np.bool_)
-    named = np.empty(len(known), object)
-    named[:] = [registered.get(value, "") for value in coded.distinct.tolist()]
-    return np.where(known[coded.code], named[coded.code], text)
+    if len(text.distinct) <= 1:  # no inline text besides
+        other = text.distinct.tolist()[0] if len(text.distinct) else ""
+        return text_id.mapped([registered.get(value, other) for value in ids])
+    known = np.array([value in registered for value in ids], np.bool_)
+    names = [*(registered.get(value, "") for value in ids), *text.distinct.tolist()]
+    code = np.where(
+        known[text_id.code], text_id.code.astype(np.int32), text.code.astype(np.int32) + len(ids)
+    )
+    return coded_as(names, code)
 
 
 def _given_names(database: Database, kind: int, keys: list[str]) -> dict[tuple[int, ...], str]:
@@ -143,24 +177,35 @@ def _given_names(database: Database, kind: int, keys: list[str]) -> dict[tuple[i
     return named
 
 
-def _looked_up(names: Mapping[tuple[int, ...], str], other: str, *keys: Int64s) -> Strings:
-    """Name of each combination of keys."""
-    frame = pd.DataFrame(dict(enumerate(keys)))
-    code = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
-    first = np.unique(code, return_index=True)[1]
-    found = np.empty(len(first), object)
-    found[:] = [
-        names.get(key, other) for key in zip(*(k[first].tolist() for k in keys), strict=True)
-    ]
-    return found[code]
+def _given(names: Mapping[tuple[int, ...], str], thread: Coded, *keys: Coded) -> Coded:
+    """Name of each combination of a process and keys; `""` where none was given."""
+    columns = [process_of(thread.distinct), *(key.distinct for key in keys)]
+    if not names or not len(thread):
+        return Coded(strings([""]), np.zeros(len(thread), np.int8))
+    code = thread.code.astype(np.int64)
+    for key in keys:
+        code = code * len(key.distinct) + key.code
+    short, found = factorized(code)
+    parts: list[list[int]] = []
+    for values in reversed(columns):
+        parts.insert(0, values[found % len(values)].tolist())
+        found = found // len(values)
+    texts = [names.get(key, "") for key in zip(*parts, strict=True)]
+    return coded_as(texts, short)
 
 
 def _category_names(
-    names: Mapping[tuple[int, ...], str], process: Int64s, domain: Int64s, category: Int64s
-) -> Strings:
+    database: Database, thread: Coded, domain: Coded, category: Coded | None
+) -> Coded:
     """Name of each range's category, or its number; `""` for none, which is also category 0."""
-    coded = Coded.of(category)
-    numbers = np.empty(len(coded.distinct), object)
-    numbers[:] = ["" if value in {NULL, 0} else str(value) for value in coded.distinct.tolist()]
-    named = _looked_up(names, "", process, domain, category)
-    return np.where(named == "", numbers[coded.code], named)
+    if category is None:
+        return Coded(strings([""]), np.zeros(len(thread), np.int8))
+    numbers = ["" if value in {NULL, 0} else str(value) for value in category.distinct.tolist()]
+    own = category.mapped(numbers)
+    names = _given_names(database, _CATEGORY, ["domainId", "category"])
+    given = _given(names, thread, domain, category)
+    if not names:
+        return own
+    texts = [*given.distinct.tolist(), *own.distinct.tolist()]
+    code = np.where(given == "", own.code.astype(np.int32) + len(given.distinct), given.code)
+    return coded_as(texts, code)

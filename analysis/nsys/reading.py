@@ -36,6 +36,7 @@ def read_profile(
     *,
     reader: Reader = "auto",
     with_streams: bool = False,
+    with_categories: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Profile:
     """Read an nsys export (or a file in its schema).
@@ -44,6 +45,7 @@ def read_profile(
         path: the SQLite file; opened read-only.
         reader: what bulk columns are read with; the result is the same.
         with_streams: read the device, the stream and the context of each operation as well.
+        with_categories: read the categories of the ranges as well.
         on_progress: told of the progress.
 
     Raises:
@@ -53,7 +55,7 @@ def read_profile(
     with open_database(path, reader, progress.advance) as database:
         tables = (TABLE, CALLS, KERNELS, _COPIES, _MEMSETS, _GRAPHS)
         progress.total = database.expected_rows(tables)
-        ranges, cross_thread_ranges = read_ranges(database)
+        ranges, cross_thread_ranges = read_ranges(database, with_categories=with_categories)
         calls = _calls(database)
         process = _only_process(calls)
         kernels, copies, memsets, graphs = (
@@ -64,7 +66,7 @@ def read_profile(
         return Profile(
             path=path,
             tables=database.tables,
-            capture=read_capture(database, kernels, len(graphs)),
+            capture=read_capture(database, calls, kernels, len(graphs)),
             ranges=ranges,
             cross_thread_ranges=cross_thread_ranges,
             calls=calls,
@@ -103,6 +105,8 @@ def _calls(database: Database) -> Calls:
         Field("globalTid", "coded"),
         Field(database.value(CALLS, "correlationId"), "narrow"),
     ]
+    if "nameId" in database.columns(CALLS):
+        fields.append(Field(database.value(CALLS, "nameId"), "coded"))
     where = database.complete(CALLS, "start", "end", "globalTid")
     columns: list[Any] = list(database.read(fields, CALLS, where))
     return Calls(*columns)
@@ -134,26 +138,41 @@ def _operations(
         what = f"table {table} has no column globalPid, and several processes made calls"
         remedy = "without it launches cannot be found; export again with all columns"
         raise ProfileError(database.path, what, remedy)
-    named = sorted({"demangledName", "shortName"} & database.columns(table))
-    fields = [
-        Field("start"),
-        Field('"end"'),
-        Field(database.value(table, "globalPid", -1 if process is None else process), "coded"),
-        Field(database.value(table, "correlationId"), "narrow"),
-        Field(database.value(table, named[0]) if named else "-1", "coded"),
-    ]
-    if with_streams:
-        of_streams = ("deviceId", "streamId", "contextId")
-        fields += [Field(database.value(table, column), "coded") for column in of_streams]
+    fields = _operation_fields(database, table, process, with_streams)
     conditions = [database.complete(table, "start", "end")]
     if table == _COPIES and "copyKind" in database.columns(table):
         conditions.append(f"COALESCE({_MIGRATIONS}, 0) = 0")
     where = " AND ".join(condition for condition in conditions if condition)
-    columns: list[Any] = list(database.read(fields, table, where))
-    operations = Operations(*columns)
+    columns: list[Any] = list(database.read(list(fields.values()), table, where))
+    operations = Operations(**dict(zip(fields, columns, strict=True)))
     if bool((operations.start_ns[1:] >= operations.start_ns[:-1]).all()):
         return operations
     return operations.select(np.argsort(operations.start_ns, kind="stable"))
+
+
+def _operation_fields(
+    database: Database, table: str, process: int | None, with_streams: bool
+) -> dict[str, Field]:
+    """What to read of operations, by the attributes of `Operations`."""
+    columns = database.columns(table)
+    named = sorted({"demangledName", "shortName"} & columns)
+    fields = {
+        "start_ns": Field("start"),
+        "end_ns": Field('"end"'),
+        "process": Field(
+            database.value(table, "globalPid", -1 if process is None else process), "coded"
+        ),
+        "correlation": Field(database.value(table, "correlationId"), "narrow"),
+        "name_id": Field(database.value(table, named[0]) if named else "-1", "coded"),
+    }
+    if with_streams:
+        for name in ("device", "stream", "context"):
+            fields[name] = Field(database.value(table, f"{name}Id"), "coded")
+    if table in (_COPIES, _MEMSETS) and "bytes" in columns:
+        fields["size_bytes"] = Field(database.value(table, "bytes"), "narrow")
+    if table == _COPIES and "copyKind" in columns:
+        fields["copy_kind"] = Field(database.value(table, "copyKind"), "coded")
+    return fields
 
 
 def _migrations(database: Database) -> tuple[int, int]:

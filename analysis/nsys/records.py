@@ -1,133 +1,55 @@
-"""The content of a profile as columns: numpy arrays of one length per kind of record.
-
-Columns take as little memory as their values need, and grow from chunks.
-"""
+"""The content of a profile as columns: arrays of one length per kind of record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-Int64s = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.signedinteger[Any]]
-"""Integers of 32 bits where all values fit, else of 64."""
-Bools = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.object_]
+from .columns import (
+    Bools,
+    Coded,
+    Column,
+    Growing,
+    Int64s,
+    Integers,
+    Kind,
+    Strings,
+    coded_as,
+    factorized,
+    narrow,
+    reduced,
+    strings,
+)
 
-Kind = Literal["int64", "narrow", "coded", "text"]
-"""How to keep a column: `narrow` and `coded` take less memory, see `narrow` and `Coded`."""
-
-_CODE_TYPES = (np.int8, np.int16, np.int32)
-_SMALLEST: Mapping[Kind, type[Any]] = {
-    "int64": np.int64,
-    "narrow": np.int32,
-    "coded": np.int8,
-    "text": np.object_,
-}
-_ROOM = 1 << 24
-"""Elements to make room for at once at most: rowids may promise more than there is."""
-
-
-def narrow(values: Int64s) -> Integers:
-    """The same integers in 32 bits, if all of them fit."""
-    limits = np.iinfo(np.int32)
-    if len(values) and (values.min() < limits.min or values.max() > limits.max):
-        return values
-    return values.astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of few different values, such as threads or names: a small code per element.
-
-    Attributes:
-        distinct: the different values.
-        code: position in `distinct` of each element.
-    """
-
-    distinct: Int64s
-    code: Integers
-
-    @classmethod
-    def of(cls, column: npt.ArrayLike) -> Coded:
-        """Encode a column of integers."""
-        code, distinct = pd.factorize(np.asarray(column, np.int64))
-        return cls(np.asarray(distinct, np.int64), code.astype(_code_type(len(distinct))))
-
-    def __len__(self) -> int:
-        return len(self.code)
-
-    def __getitem__(self, at: Any) -> Int64s:
-        """Values at positions, as from an array of values."""
-        values: Int64s = self.distinct[self.code[at]]
-        return values
-
-    def select(self, keep: Any) -> Coded:
-        """The elements at a mask or at positions; all values stay known."""
-        return Coded(self.distinct, self.code[keep])
-
-
-Column = Integers | Coded | Strings
-"""The array that a column of a table is read into."""
-
-
-def _code_type(values: int) -> type[np.signedinteger[Any]]:
-    return next(kind for kind in _CODE_TYPES if values <= np.iinfo(kind).max)
-
-
-class Growing:
-    """A column that parts are appended to, each of which is then free.
-
-    Parts kept until the last is there, and joined then, would take twice the memory.
-
-    Args:
-        kind: of the column.
-        expected: number of elements to make room for at once.
-    """
-
-    def __init__(self, kind: Kind, expected: int) -> None:
-        self._kind = kind
-        self._used = 0
-        self._values: npt.NDArray[Any] = np.empty(min(expected, _ROOM), _SMALLEST[kind])
-        self._codes: dict[int, int] = {}
-
-    def append(self, part: npt.NDArray[Any]) -> None:
-        """Add elements: int64, or strings."""
-        if self._kind == "narrow":
-            part = narrow(part)
-        elif self._kind == "coded":
-            part = self._encoded(part)
-        end = self._used + len(part)
-        room = len(self._values) if end <= len(self._values) else max(end, 2 * len(self._values))
-        kind = np.promote_types(self._values.dtype, part.dtype)
-        if kind != self._values.dtype or room != len(self._values):
-            values = np.empty(room, kind)
-            values[: self._used] = self._values[: self._used]
-            self._values = values
-        self._values[self._used : end] = part
-        self._used = end
-
-    def column(self) -> Column:
-        """All elements."""
-        values = self._values[: self._used]
-        if self._kind != "coded":
-            return values
-        return Coded(np.array(list(self._codes), np.int64), values)
-
-    def _encoded(self, part: Int64s) -> Integers:
-        if len(part) and (part == part[0]).all():  # most often there is one process or thread
-            code, values = np.zeros(len(part), np.intp), part[:1]
-        else:
-            code, values = pd.factorize(part)
-        own = [self._codes.setdefault(value, len(self._codes)) for value in values.tolist()]
-        return np.array(own, _code_type(len(self._codes)))[code]
-
+__all__ = [
+    "CALLS",
+    "KERNELS",
+    "THREAD_BITS",
+    "Bools",
+    "Calls",
+    "Capture",
+    "Coded",
+    "Column",
+    "CudaTrace",
+    "Forgotten",
+    "Growing",
+    "Int64s",
+    "Integers",
+    "Kind",
+    "Operations",
+    "Profile",
+    "Ranges",
+    "Strings",
+    "factorized",
+    "narrow",
+    "process_of",
+    "reduced",
+    "strings",
+]
 
 THREAD_BITS = 24
 """Low bits of a `globalTid` that number the thread; what is above names the process."""
@@ -141,6 +63,8 @@ def process_of(thread: Int64s) -> Int64s:
 @dataclass(frozen=True)
 class Ranges:
     """NVTX ranges, one element per range.
+
+    Threads and texts are kept as codes; given as arrays, they are encoded.
 
     Attributes:
         row_id: rowid in NVTX_EVENTS (the RangeId of nsys' trace report).
@@ -156,15 +80,22 @@ class Ranges:
         name: text of the range, `""` where it has none.
     """
 
-    row_id: Int64s
+    row_id: Integers
     start_ns: Int64s
     end_ns: Int64s
-    thread: Int64s
+    thread: Coded
     is_push_pop: Bools
     is_open: Bools
-    domain: Strings
-    category: Strings
-    name: Strings
+    domain: Coded
+    category: Coded
+    name: Coded
+
+    def __post_init__(self) -> None:
+        """Encode what was given as an array."""
+        for column in ("thread", "domain", "category", "name"):
+            values = getattr(self, column)
+            if not isinstance(values, Coded):
+                object.__setattr__(self, column, Coded.of(values))
 
     def __len__(self) -> int:
         return len(self.row_id)
@@ -175,18 +106,33 @@ class Ranges:
             self.row_id[keep],
             self.start_ns[keep],
             self.end_ns[keep],
-            self.thread[keep],
+            self.thread.select(keep),
             self.is_push_pop[keep],
             self.is_open[keep],
-            self.domain[keep],
-            self.category[keep],
-            self.name[keep],
+            self.domain.select(keep),
+            self.category.select(keep),
+            self.name.select(keep),
         )
 
-    def labels(self) -> list[str]:
+    def label_codes(self) -> Coded:
         """Names as nsys prints them, the domain in front: `TensorRT:Conv_1`; `""` for no name."""
-        pairs = zip(self.domain, self.name, strict=True)
-        return [f"{domain}:{name}" if domain and name else str(name) for domain, name in pairs]
+        names, domains = self.name.distinct.tolist(), self.domain.distinct.tolist()
+        if len(domains) <= 1:
+            domain = domains[0] if domains else ""
+            return self.name.mapped([_label(domain, name) for name in names])
+        pair = self.domain.code.astype(np.int64) * len(names) + self.name.code
+        code, found = factorized(pair)
+        pairs = zip((found // len(names)).tolist(), (found % len(names)).tolist(), strict=True)
+        labels = [_label(domains[domain], names[name]) for domain, name in pairs]
+        return coded_as(labels, code)
+
+    def labels(self) -> list[str]:
+        """The label of each range."""
+        return self.label_codes().tolist()
+
+
+def _label(domain: str, name: str) -> str:
+    return f"{domain}:{name}" if domain and name else name
 
 
 @dataclass(frozen=True)
@@ -198,12 +144,14 @@ class Calls:
         end_ns: its end.
         thread: `globalTid` of the calling thread.
         correlation: correlation id, unique within a process at best; -1 where absent.
+        name_id: id in StringIds of the function's name; None where the export has none.
     """
 
     start_ns: Int64s
     end_ns: Int64s
     thread: Coded
     correlation: Integers
+    name_id: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -222,6 +170,9 @@ class Operations:
         device: number of the GPU; None where it was not asked for, -1 where it is unknown.
         stream: number of the stream, likewise; unique within a process and context.
         context: number of the CUDA context, likewise; unique within a process.
+        size_bytes: bytes that a copy moved or a memset wrote, -1 where unknown; None for other
+            kinds, and where the export has no such column.
+        copy_kind: `copyKind` of a copy, -1 where unknown; None likewise.
     """
 
     start_ns: Int64s
@@ -232,6 +183,8 @@ class Operations:
     device: Coded | None = None
     stream: Coded | None = None
     context: Coded | None = None
+    size_bytes: Integers | None = None
+    copy_kind: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -247,6 +200,8 @@ class Operations:
             None if self.device is None else self.device.select(keep),
             None if self.stream is None else self.stream.select(keep),
             None if self.context is None else self.context.select(keep),
+            None if self.size_bytes is None else self.size_bytes[keep],
+            None if self.copy_kind is None else self.copy_kind.select(keep),
         )
 
 
@@ -286,6 +241,20 @@ class Capture:
         return self.cuda in ("recorded", "no kernels")
 
 
+class Forgotten(NamedTuple):
+    """Ranges that were opened and never closed again and again.
+
+    Attributes:
+        label: their name, the domain in front.
+        thread: process and thread that opened them, such as `4242/4243`.
+        ranges: their number.
+    """
+
+    label: str
+    thread: str
+    ranges: int
+
+
 @dataclass(frozen=True)
 class Profile:
     """One export of nsys, or a file in the same schema.
@@ -306,6 +275,7 @@ class Profile:
         graphs: CUDA graphs traced as a whole, whose kernels are unknown.
         kernel_names: full kernel name of every `name_id` of `kernels`; no name has two ids.
         forgotten_ranges: ranges left out because they were opened and never closed again and again.
+        forgotten: these by their names, the most frequent first.
     """
 
     path: Path
@@ -322,6 +292,7 @@ class Profile:
     graphs: Operations
     kernel_names: dict[int, str]
     forgotten_ranges: int = 0
+    forgotten: tuple[Forgotten, ...] = ()
 
     @property
     def whole_graphs(self) -> int:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from adscale.names import IMAGE
 
 from ..attribution.attribute import Coverage, coverage_of
-from ..nsys.records import Bools, Int64s, Profile
+from ..nsys.ranges import MOST_OPEN
+from ..nsys.records import Bools, Forgotten, Int64s, Profile
 from ..numbers import percent
-from .run_work import RunWork
-from .work import (
-    KINDS,
-    MOST_OPEN,
-    NS_PER_MS,
-    SEPARATOR,
-    Kind,
-    ProfileWork,
-    path_names,
-    path_texts,
-)
+from .paths import SEPARATOR, path_names, path_texts
+from .questions import Selection
+from .work import KINDS, NS_PER_MS, Kind, ProfileWork
+
+if TYPE_CHECKING:  # importing pandas or the models of a record takes as long as a small profile
+    import pandas as pd
+
+    from .run_work import RunWork
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",
@@ -47,14 +44,17 @@ class ProfileCoverage:
 
     def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
         profile = work.profile
-        self.kinds = {kind: work.kinds[kind].coverage for kind in KINDS}
+        self.kinds = {kind: work.coverage(kind) for kind in KINDS}
+        self.power_problem = ""
+        self.selection = work.selection
+        self.question = {} if work.selection is None else work.selection.question.as_dict()
         self.capture = profile.capture
         self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
         self.cross_thread_ranges = profile.cross_thread_ranges
-        self.forgotten_ranges = profile.forgotten_ranges
+        self.forgotten_ranges, self.forgotten = profile.forgotten_ranges, profile.forgotten
         self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
         self.nested_otherwise = nested_otherwise(work)
-        depths = work.paths.depths()
+        depths = work.paths.depths()[np.unique(work.paths.code[work.shown])]
         self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
         self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
 
@@ -85,11 +85,17 @@ class ProfileCoverage:
             "cross_thread_ranges": self.cross_thread_ranges,
             "open_ranges": self.open_ranges,
             "open_ranges_left_out": self.forgotten_ranges,
+            "left_open": [
+                {"range": one.label, "thread": one.thread, "ranges": one.ranges}
+                for one in self.forgotten
+            ],
             "deeper_paths": self.deeper_paths,
             "lost_events": list(self.capture.lost),
             **others,
             "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
             "nested_otherwise_by_nsys": [one._asdict() for one in self.nested_otherwise],
+            "left_out_by_question": self.selection.left_out if self.selection else {},
+            "partly_in_window": self.selection.partial if self.selection else 0,
             "warnings": self.warnings(),
         }
 
@@ -120,9 +126,10 @@ class ProfileCoverage:
             )
         if self.forgotten_ranges:
             found.append(
-                f"{self.forgotten_ranges} ranges were never closed and are left out, since their "
-                f"thread left several of one name open, or more than {MOST_OPEN}: each would "
-                "enclose all later ones. Work in no other range counts as outside."
+                f"{self.forgotten_ranges} ranges were never closed and are left out "
+                f"({_named(self.forgotten)}), since their thread left several of one name open, or "
+                f"more than {MOST_OPEN}: each would enclose all later ones. Work in no other range "
+                "counts as outside."
             )
         return found
 
@@ -141,6 +148,8 @@ class ProfileCoverage:
                 f"({graphs.kernel_ns / NS_PER_MS:.3f} ms); their kernels are unknown and not in "
                 "the kernel times; record with --cuda-graph-trace=node to see them."
             )
+        if self.selection is not None:
+            notes += _question_notes(self.selection)
         if self.migrations:
             notes.append(
                 f"{self.migrations} copies were migrations of unified memory "
@@ -154,6 +163,8 @@ class ProfileCoverage:
                 f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
                 f"inside each other, up to {self.deepest}; --depth 0 shows all."
             )
+        if self.power_problem:
+            notes.append(f"The energy of ranges is unknown: {self.power_problem}.")
         if self.nested_otherwise:
             notes.append(_nested_note(self.nested_otherwise))
         return [note for note in notes if note] + self.warnings()
@@ -168,6 +179,28 @@ class ProfileCoverage:
             "not traced": "CUDA was not traced: GPU times are unknown, not zero.",
             "unknown": "The profile holds no table of kernels: GPU times are unknown, not zero.",
         }[self.capture.cuda]
+
+
+def _named(forgotten: Sequence[Forgotten]) -> str:
+    """The first names, and how many others there are."""
+    named = ", ".join(f"{one.ranges} × {one.label or 'without a name'}" for one in forgotten[:3])
+    return f"{named} and {len(forgotten) - 3} more names" if len(forgotten) > 3 else named
+
+
+def _question_notes(selection: Selection) -> list[str]:
+    notes = []
+    left_out = [
+        f"{selection.left_out[kind]} {_WORDS[kind]}" for kind in KINDS if selection.left_out[kind]
+    ]
+    if left_out:
+        where = "outside of the window or inside excluded ranges"
+        notes.append(f"Left out, because launched {where}: {', '.join(left_out)}.")
+    if selection.partial:
+        notes.append(
+            f"{selection.partial} ranges lie only partly in the window: their host time is cut to "
+            "it, and they count as calls."
+        )
+    return notes
 
 
 class NestedOtherwise(NamedTuple):
@@ -187,19 +220,20 @@ class NestedOtherwise(NamedTuple):
 def nested_otherwise(work: ProfileWork) -> list[NestedOtherwise]:
     """The paths that nsys' reports nest otherwise, those with the most calls first."""
     nesting, code = work.nesting, work.paths.code
-    at = np.flatnonzero(nesting.parent != nesting.tightest)
-    if not len(at):
+    place, shortest = nesting.nested_otherwise()
+    if not len(place):
         return []
     pairs, calls = np.unique(
-        np.stack([code[at], code[nesting.tightest[at]]]), axis=1, return_counts=True
+        np.stack([code[nesting.order[place]], code[nesting.order[shortest]]]),
+        axis=1,
+        return_counts=True,
     )
     texts = path_texts(work.paths)
-    return [
+    found = [
         NestedOtherwise(path_names(texts[path]), path_names(texts[parent]), int(count))
-        for (path, parent), count in sorted(
-            zip(pairs.T.tolist(), calls.tolist(), strict=True), key=lambda found: -found[1]
-        )
+        for (path, parent), count in zip(pairs.T.tolist(), calls.tolist(), strict=True)
     ]
+    return sorted(found, key=lambda one: (-one.calls, one.path, one.nsys_parent))
 
 
 def _nested_note(found: Sequence[NestedOtherwise]) -> str:
@@ -266,13 +300,19 @@ def run_coverage(of_run: RunWork) -> RunCoverage:
     """Find the kernels of the measured images that no submodule accounts for."""
     kernels, found = of_run.work.profile.kernels, of_run.work.kinds["kernels"]
     during = np.flatnonzero(_during_images(of_run))
-    innermost = found.kernel_range[during]
-    depth, top = np.append(of_run.depth, -1)[innermost], np.append(of_run.top, -1)[innermost]
-    accounted = (depth >= 1) & np.isin(top, of_run.images)
+    accounted = np.append(_in_submodules(of_run), [False])[found.kernel_range[during]]
     return RunCoverage(
         coverage_of(kernels.select(during), found.launch[during], accounted),
         _names(of_run.work.profile, during[~accounted]),
     )
+
+
+def _in_submodules(of_run: RunWork) -> Bools:
+    """Which ranges are submodules of an image, or inside of one."""
+    begins = tuple(f"{IMAGE}/{name}/" for name in of_run.run.submodules)
+    paths, code = np.unique(of_run.path.astype(str), return_inverse=True)
+    inside = np.array([f"{path}/".startswith(begins) for path in paths.tolist()], np.bool_)
+    return inside[code] & np.isin(of_run.top, of_run.images)
 
 
 def _during_images(of_run: RunWork) -> Bools:
@@ -304,18 +344,22 @@ def _names(profile: Profile, at: Int64s) -> tuple[str, ...]:
     return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
 
 
-def uncovered_share(table: pd.DataFrame) -> float | None:
+def uncovered_share(table: pd.DataFrame, submodules: Sequence[str]) -> float | None:
     """Share of an image's host time outside of its submodules, the median of the measured images.
+
+    A class of the user's may open a range in an image that is none of its submodules.
 
     Args:
         table: rows of `RANGE_COLUMNS` of one run.
+        submodules: of the run.
 
     Returns:
         None where no image was measured.
     """
     measured = table[table["phase"] == "measure"]
     whole = measured[measured["path"] == IMAGE].set_index("image_index")["host_ms"]
-    inner = measured[(measured["depth"] == 1) & measured["path"].str.startswith(f"{IMAGE}/")]
+    paths = [f"{IMAGE}/{name}" for name in submodules]
+    inner = measured[(measured["depth"] == 1) & measured["path"].isin(paths)]
     if whole.empty:
         return None
     covered = inner.groupby("image_index")["host_ms"].sum().reindex(whole.index, fill_value=0.0)

@@ -17,11 +17,12 @@ from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
 from ..nsys.records import Int64s
 from ..tables import read_parquet
-from .run_work import RunWork
-from .work import NS_PER_MS, NS_PER_US, ProfileWork, path_texts
+from .paths import path_texts
+from .work import NS_PER_MS, NS_PER_US, ProfileWork
 
 if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
     from .record import Run
+    from .run_work import RunWork
     from .study_runs import StudyRun
 
 KERNEL_COLUMNS: Schema = {
@@ -62,7 +63,8 @@ def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None)
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
     """
-    table = _by_name(work, work.paths, _first_ranks(work))
+    table = _by_name(work, *_shown_paths(work))
+    table = table[table["path"] < len(work.paths.parent)]
     whole = table.groupby("rank")["kernel_sum_ms"].transform("sum")
     table["share"] = _share(table["kernel_sum_ms"], whole)
     table = _longest_first(table, "kernel_sum_ms")
@@ -158,11 +160,16 @@ def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return table[list(schema)].reset_index(drop=True).astype(dict(schema))
 
 
-def _first_ranks(work: ProfileWork) -> Int64s:
-    """Rank of the first range of each path."""
-    ranks = np.full(len(work.paths.parent), len(work.paths.code), np.int64)
-    np.minimum.at(ranks, work.paths.code, work.nesting.rank[:-1])
-    return ranks
+def _shown_paths(work: ProfileWork) -> tuple[PathTree, Int64s]:
+    """The paths of ranges that have a row, of others one more; rank of the first of each."""
+    paths, order = work.paths, work.nesting.order
+    if work.selection is not None:
+        code = np.where(work.shown, paths.code, paths.code.dtype.type(len(paths.parent)))
+        paths = PathTree(code, np.empty(0, np.int64), np.empty(0, object))
+    ranks = np.full(len(work.paths.parent) + 1, len(paths.code), np.int64)
+    code = paths.code[order]
+    ranks[code[::-1]] = np.arange(len(code))[::-1]  # of one path the first one is written last
+    return paths, ranks
 
 
 def _submodule_codes(of_run: RunWork) -> Int64s:

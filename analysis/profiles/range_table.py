@@ -6,22 +6,30 @@ spans and shares where no kernel was launched.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from adscale.names import IMAGE
 from adscale.tables import Schema
 
-from ..nsys.records import THREAD_BITS, Profile, Ranges, Strings
-from .coverage import RunCoverage, run_coverage
-from .kernel_table import run_kernels
-from .run_work import PHASES, RunWork, check_kernels, check_ranges, work_of_run
-from .work import NS_PER_MS, By, Kind, ProfileWork, path_texts, work_by
+from ..nsys.records import (
+    Integers,
+    Profile,
+    Strings,
+    factorized,
+    strings,
+)
+from .path_sums import Columns, shown_sums
+from .paths import path_texts
+from .work import NS_PER_MS, By, ProfileWork, thread_labels, work_by
 
-if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
+if TYPE_CHECKING:  # importing the models of a record, or pandas, takes as long as a small profile
+    import pandas as pd
+
+    from .coverage import RunCoverage
     from .record import Run
+    from .run_work import RunWork
 
 PROFILE_COLUMNS: Schema = {
     "path": "string",
@@ -39,8 +47,10 @@ PROFILE_COLUMNS: Schema = {
     "call_busy_max_ms": "Float64",
     "copies": "Int64",
     "copy_sum_ms": "Float64",
+    "copy_bytes": "Int64",
     "memsets": "Int64",
     "memset_sum_ms": "Float64",
+    "memset_bytes": "Int64",
     "graphs": "Int64",
     "graph_sum_ms": "Float64",
     "projected_ms": "Float64",
@@ -70,7 +80,7 @@ launched inside: `kernels` (their number), `kernel_sum_ms` (sum of durations), `
 the union), `span_ms` (last end minus first start; null without kernels). The four are null on a CPU
 device."""
 
-_KERNEL_COLUMNS = (
+KERNEL_FIGURES = (
     "kernels",
     "kernels_per_call",
     "kernel_sum_ms",
@@ -82,7 +92,7 @@ _KERNEL_COLUMNS = (
     "call_busy_p95_ms",
     "call_busy_max_ms",
 )
-_OTHER_KINDS: dict[Kind, str] = {"copies": "copy", "memsets": "memset", "graphs": "graph"}
+"""Columns that are null where the profile does not know its kernels."""
 
 
 class RunRanges(NamedTuple):
@@ -91,7 +101,7 @@ class RunRanges(NamedTuple):
     Attributes:
         table: rows of `RANGE_COLUMNS`, in the order of their starts.
         coverage: None on a CPU device.
-        kernels: rows of `analysis.profiles.kernel_table.RUN_KERNEL_COLUMNS`.
+        kernels: rows of `analysis.profiles.kernel_table.RUNKERNEL_FIGURES`.
     """
 
     table: pd.DataFrame
@@ -112,25 +122,75 @@ def profile_table(
     Returns:
         Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
     """
+    import pandas as pd
+
+    rows = profile_rows(work, by, levels)
+    return _typed(pd.DataFrame(rows), profile_columns(by), work.profile.capture.knows_kernels)
+
+
+def profile_rows(work: ProfileWork, by: By | None = None, levels: int | None = None) -> Columns:
+    """The same as arrays, in which NaN is null; GPU times may be unknown all the same."""
     if by in ("device", "stream"):
         # a row only where there was work: no range is "on" a stream
-        parts = [
-            _each_path(part, only_worked=True).assign(**{by: label})
-            for label, part in work_by(work, by).items()
-        ]
-        rows = pd.concat(parts) if parts else _each_path(work)[:0].assign(**{by: ""})
-        rows = rows.sort_values("rank", kind="stable")
+        columns, values = _by_stream(work, by)
+    elif by:
+        columns, values = _by_value(work, by)
     else:
-        rows = _each_path(work)
-        if by:
-            rows[by] = _labels(work.profile.ranges, by)[work.nesting.order]
+        columns, values = shown_sums(work, _path_codes(work), len(work.paths.parent)), None
+        columns["path"] = np.arange(len(work.paths.parent))
+    keep = columns["calls"] > 0
     if levels is not None:
-        rows = rows[work.paths.depths()[rows["path"]] < levels]
-    table = _in_ms(_added_up(rows, ["path", by] if by else ["path"]))
-    table["path"] = path_texts(work.paths, levels)[table["path"]]
-    worked = table["kernels"] + table["copies"] + table["memsets"]
-    table.loc[worked == 0, "projected_ms"] = np.nan
-    return _typed(table, profile_columns(by), work.profile.capture.knows_kernels)
+        keep &= work.paths.depths()[columns["path"]] < levels
+    at = np.flatnonzero(keep)
+    at = at[np.argsort(columns["first"][at], kind="stable")]
+    rows = _in_ms({name: column[at] for name, column in columns.items()})
+    rows["kernels_per_call"] = rows["kernels"] / rows["calls"]
+    rows["path"] = path_texts(work.paths, levels)[rows["path"]]
+    if by and values is not None:
+        rows[by] = values[at]
+    rows["span_ms"] = np.where(rows["kernels"] == 0, np.nan, rows["span_ms"])
+    worked = rows["kernels"] + rows["copies"] + rows["memsets"]
+    rows["projected_ms"] = np.where(worked == 0, np.nan, rows["projected_ms"])
+    return {name: rows[name] for name in profile_columns(by)}
+
+
+def _path_codes(work: ProfileWork) -> Integers:
+    """Path of the range at each place."""
+    codes: Integers = work.paths.code[work.nesting.order]
+    return codes
+
+
+def _by_value(work: ProfileWork, by: By) -> tuple[Columns, Strings]:
+    """Rows by path and a property of the ranges, and that property."""
+    ranges = work.profile.ranges
+    labels = ranges.category
+    if by == "thread":
+        labels = ranges.thread.mapped(thread_labels(ranges.thread.distinct))
+    label = labels.select(work.nesting.order)
+    number = max(len(label.distinct), 1)
+    group, found = factorized(_path_codes(work).astype(np.int64) * number + label.code)
+    columns = shown_sums(work, group, len(found))
+    columns["path"] = found // number
+    return columns, label.distinct[found % number]
+
+
+def _by_stream(work: ProfileWork, by: Literal["device", "stream"]) -> tuple[Columns, Strings]:
+    """Rows by path and device or stream, and the name of that."""
+    path, paths = _path_codes(work), len(work.paths.parent)
+    parts, names = [], []
+    for name, part in work_by(work, by).items():
+        columns = shown_sums(part, path, paths, only_worked=True)
+        columns["path"] = np.arange(paths)
+        at = np.flatnonzero(columns["calls"])
+        parts.append({name: column[at] for name, column in columns.items()})
+        names += [name] * len(at)
+    if not parts:
+        columns = shown_sums(work, path, paths, only_worked=True)
+        columns["path"] = np.arange(paths)
+        return {name: column[:0] for name, column in columns.items()}, strings([])
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, strings(
+        names
+    )
 
 
 def profile_columns(by: By | None) -> Schema:
@@ -148,6 +208,10 @@ def run_ranges(run: Run, profile: Profile) -> RunRanges:
     Raises:
         ProfileError: the profile of an `ok` run does not hold what was measured.
     """
+    from .coverage import run_coverage
+    from .kernel_table import run_kernels
+    from .run_work import check_kernels, check_ranges, work_of_run
+
     of_run = work_of_run(run, profile)
     check_ranges(of_run)
     table, kernels = _run_table(of_run), run_kernels(of_run)
@@ -159,15 +223,17 @@ def run_ranges(run: Run, profile: Profile) -> RunRanges:
 
 
 def _run_table(of_run: RunWork) -> pd.DataFrame:
+    from .run_work import PHASES
+
     run = of_run.run
     completed = np.zeros(len(of_run.ranges), np.bool_)
     for name in PHASES:
         completed |= (of_run.phase == name) & (of_run.image < run.images[name])
-    rows = _in_ms(_each_range(of_run.work)).assign(
+    rows = _each_range(of_run.work).assign(
         phase=of_run.phase,
         image_index=of_run.image,
         path=of_run.path,
-        name=of_run.ranges.name,
+        name=of_run.ranges.name[:],
         depth=of_run.depth,
         start_ns=of_run.ranges.start_ns,
     )
@@ -179,72 +245,38 @@ def _run_table(of_run: RunWork) -> pd.DataFrame:
 
 
 def _each_range(work: ProfileWork) -> pd.DataFrame:
-    """A row per range, in the order of the profile's; times in ns."""
+    """A row per range, in the order of the profile's."""
+    import pandas as pd
+
     ranges, gpu = work.profile.ranges, work.kinds["kernels"].inclusive
-    return pd.DataFrame(
-        {
-            "host_ns": ranges.end_ns - ranges.start_ns,
-            "kernels": gpu.intervals,
-            "kernel_sum_ns": gpu.total_ns,
-            "busy_ns": gpu.busy_ns,
-            "span_ns": gpu.span_ns,
-        }
-    )
+    columns = {
+        "host_ns": ranges.end_ns - ranges.start_ns,
+        "kernels": gpu.intervals,
+        "kernel_sum_ns": gpu.total_ns,
+        "busy_ns": gpu.busy_ns,
+        "span_ns": gpu.span_ns,
+    }
+    return pd.DataFrame(_in_ms(columns))
 
 
-def _each_path(work: ProfileWork, *, only_worked: bool = False) -> pd.DataFrame:
-    """A row per range with its path and all kinds of work, outer before inner; times in ns."""
-    rows = _each_range(work)
-    rows["path"], rows["rank"] = work.paths.code, work.nesting.rank[:-1]
-    rows["exclusive_ns"] = work.kinds["kernels"].exclusive.total_ns
-    busy_ns, span_ns = rows["busy_ns"].to_numpy(), rows["span_ns"].to_numpy()
-    share = np.full(len(rows), np.nan)
-    has_span = (rows["kernels"].to_numpy() > 0) & (span_ns > 0)
-    share[has_span] = 1 - busy_ns[has_span] / span_ns[has_span]
-    rows["launch_bound_share"] = share
-    for kind, word in _OTHER_KINDS.items():
-        found = work.kinds[kind].inclusive
-        rows[kind], rows[f"{word}_sum_ns"] = found.intervals, found.total_ns
-    rows["projected_ns"] = work.projected().span_ns
-    at = work.nesting.order
-    if only_worked:
-        at = at[(rows[["kernels", *_OTHER_KINDS]] > 0).any(axis=1).to_numpy()[at]]
-    return rows.iloc[at]
-
-
-def _added_up(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    groups = rows.groupby(keys, sort=False)
-    left_out = {"rank", "launch_bound_share", *keys}
-    table = groups[[column for column in rows if column not in left_out]].sum()
-    table["calls"] = groups.size()
-    table["launch_bound_share"] = groups["launch_bound_share"].mean()
-    table["kernels_per_call"] = table["kernels"] / table["calls"]
-    busy_ns = groups["busy_ns"]
-    table["call_busy_median_ns"] = busy_ns.median()
-    table["call_busy_p95_ns"] = busy_ns.quantile(0.95)
-    table["call_busy_max_ns"] = busy_ns.max()
-    return table.reset_index()
-
-
-def _labels(ranges: Ranges, by: By) -> Strings:
-    if by == "category":
-        return ranges.category
-    pid, tid = ranges.thread >> THREAD_BITS & 0xFFFFFF, ranges.thread & 0xFFFFFF
-    return np.char.add(np.char.add(pid.astype(str), "/"), tid.astype(str)).astype(object)
-
-
-def _in_ms(table: pd.DataFrame) -> pd.DataFrame:
+def _in_ms(columns: Columns) -> Columns:
     """The same with columns in ms in place of those in ns."""
-    names = [str(name) for name in table if str(name).endswith("_ns")]
-    in_ms = {f"{name.removesuffix('_ns')}_ms": table[name] / NS_PER_MS for name in names}
-    return table.drop(columns=names).assign(**in_ms)
+    found = {}
+    for name, column in columns.items():
+        in_ms = name.endswith("_ns")
+        found[f"{name.removesuffix('_ns')}_ms" if in_ms else name] = (
+            column / NS_PER_MS if in_ms else column
+        )
+    return found
 
 
 def _typed(table: pd.DataFrame, schema: Schema, has_kernels: bool) -> pd.DataFrame:
     """The columns of a schema; null is the span without kernels, and all of it if unknown."""
+    import pandas as pd
+
     table.loc[table["kernels"] == 0, "span_ms"] = np.nan
     table = table[list(schema)].astype(dict(schema))
     if not has_kernels:
-        table[[column for column in _KERNEL_COLUMNS if column in schema]] = pd.NA
+        table[[column for column in KERNEL_FIGURES if column in schema]] = pd.NA
         table = table.astype(dict(schema))
     return table

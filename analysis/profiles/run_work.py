@@ -167,7 +167,7 @@ def check_ranges(of_run: RunWork) -> None:
     said = f"; nsys says: {said}" if said else ""
     cause, mend = (_CUT_SHORT, "") if len(of_run.ranges) else (_NVTX_IS_NEWER, _MEND_NVTX)
     counts = Counter(path for _, path in in_images)
-    if images == run.measured_images and set(paths) <= set(of_run.path):  # each in some images
+    if images == run.measured_images:
         fewest = min(paths, key=counts.__getitem__)
         cause += f", or the method runs {fewest} in {counts[fewest]} of {images} images only"
         mend = f"{'' if run.warmup_images else _MEND_COLD}{_MEND_SOMETIMES}"

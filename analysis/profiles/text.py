@@ -12,9 +12,13 @@ import pandas as pd
 
 from adscale.tables import text_table
 
+from ..json_output import document_text, rows_text
+from ..nsys.records import Capture, CudaTrace
 from ..numbers import percent, unsigned_zero
 from .coverage import ProfileCoverage
-from .work import path_names
+from .energy_table import ENERGY_COLUMNS, FEWEST_SAMPLES
+from .paths import path_names
+from .range_table import KERNEL_FIGURES
 
 _RANGES = {
     "path": "range",
@@ -34,10 +38,13 @@ _RANGES = {
     "call_busy_median_ms": "busy/call p50",
     "call_busy_p95_ms": "p95",
     "copy_sum_ms": "copy ms",
+    "copy_bytes": "copied",
     "memset_sum_ms": "memset ms",
     "graph_sum_ms": "graph ms",
+    "energy_j": "energy J",
+    "mean_power_w": "power W",
 }
-_ONLY_WHERE_USED = ("copy_sum_ms", "memset_sum_ms", "graph_sum_ms")
+_ONLY_WHERE_USED = ("copy_sum_ms", "copy_bytes", "memset_sum_ms", "graph_sum_ms")
 _KERNELS = {
     "path": "range",
     "kernel": "kernel",
@@ -49,9 +56,19 @@ _KERNELS = {
     "min_us": "min µs",
     "max_us": "max µs",
 }
-_TEXTS = frozenset({"path", "kernel", "thread", "device", "stream", "category"})
+_COPIES = {
+    "path": "range",
+    "direction": "direction",
+    "copies": "copies",
+    "copy_sum_ms": "sum ms",
+    "copy_bytes": "bytes",
+    "gb_per_s": "GB/s",
+}
+_TITLES = {"ranges": _RANGES, "kernels": _KERNELS, "copies": _COPIES}
+_TEXTS = frozenset({"path", "kernel", "thread", "device", "stream", "category", "direction"})
 _FOLDED = frozenset({"path", "kernel"})
 _SHARES = frozenset({"launch_bound_share", "share"})
+_BYTES = frozenset({"copy_bytes"})
 _WIDTH = 200
 _LONGEST = 1000
 _LEAST_WIDTH = 24
@@ -60,49 +77,87 @@ MOST_ROWS = 200
 _GAP = 2
 
 
-def json_text(ranges: pd.DataFrame, kernels: pd.DataFrame | None, coverage: ProfileCoverage) -> str:
+def json_text(tables: Mapping[str, pd.DataFrame], coverage: ProfileCoverage) -> str:
     """The tables and the coverage as one JSON object, a row in each line.
 
     A `path` is a list of names, the outermost first.
+
+    Args:
+        tables: `ranges`, and `kernels` or `copies` where they were asked for.
+        coverage: what is in none of them.
     """
-    parts = [f'"coverage": {json.dumps(coverage.as_dict())}', f'"ranges": {_json_rows(ranges)}']
-    parts += [] if kernels is None else [f'"kernels": {_json_rows(kernels)}']
-    return "{" + ",\n".join(parts) + "}"
+    reasons = null_reasons(coverage.capture)
+    if coverage.power_problem:
+        reasons |= dict.fromkeys(ENERGY_COLUMNS, coverage.power_problem)
+    parts = {
+        "question": json.dumps(coverage.question),
+        "coverage": json.dumps(coverage.as_dict()),
+        **{name: rows_text(table, reasons, {"path": path_names}) for name, table in tables.items()},
+    }
+    return document_text("attribute", parts)
 
 
-def _json_rows(table: pd.DataFrame) -> str:
-    if table.empty:
-        return "[]"
-    paths = {path: json.dumps(path_names(path)) for path in table["path"].unique().tolist()}
-    lines = table.drop(columns="path").to_json(orient="records", lines=True, double_precision=15)
-    rows = zip(table["path"].tolist(), lines.rstrip("\n").split("\n"), strict=True)
-    return "[\n" + ",\n".join(f'{{"path":{paths[path]},{line[1:]}' for path, line in rows) + "\n]"
+def null_reasons(capture: Capture) -> dict[str, str]:
+    """Why a column of a table of a profile is null, by its name."""
+    return {
+        "span_ms": "no kernel was launched inside",
+        "launch_bound_share": "no call has kernels that took time",
+        "projected_ms": "no kernel, copy or memset was launched inside",
+        "copy_bytes": "a copy inside does not say how many bytes it moved",
+        "memset_bytes": "a memory set inside does not say how many bytes it wrote",
+        "gb_per_s": "the bytes of its copies are unknown, or they took no time",
+        "share": "the kernels of the range took no time",
+        **dict.fromkeys(ENERGY_COLUMNS, _NO_ENERGY),
+        **(
+            {}
+            if capture.knows_kernels
+            else dict.fromkeys(KERNEL_FIGURES, _NO_KERNELS[capture.cuda])
+        ),
+    }
+
+
+_NO_ENERGY = (
+    f"fewer than {FEWEST_SAMPLES} samples of power lie in the work of its calls, a call lies "
+    "outside of the samples, or which GPU they are of is not known"
+)
+_NO_KERNELS: dict[CudaTrace, str] = {
+    "lost": "launches of kernels were recorded, but no kernel",
+    "no calls": "CUDA was traced, but none of its calls was recorded",
+    "not traced": "CUDA was not traced",
+    "unknown": "the profile holds no table of kernels",
+}
 
 
 def print_profile(
-    ranges: pd.DataFrame,
-    kernels: pd.DataFrame | None,
+    tables: Mapping[str, pd.DataFrame],
     coverage: ProfileCoverage,
     most: int | None = MOST_ROWS,
+    sorted_by: str | None = None,
 ) -> None:
     """Print the tables and what they leave out; wider where the output is no terminal.
 
     Args:
-        ranges: of the profile.
-        kernels: of its ranges; None: they were not asked for.
-        coverage: what is in neither.
-        most: rows of a table that are shown, those with the most time; None: all.
+        tables: `ranges`, and `kernels` or `copies` where they were asked for.
+        coverage: what is in none of them.
+        most: rows of a table that are shown; None: all.
+        sorted_by: the column that their order follows; None: paths as they first occur, of which
+            those with the most time are shown.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    ranges = tables["ranges"]
     time = "kernel_sum_ms" if (ranges["kernel_sum_ms"] > 0).any() else "host_ms"
-    shown = _longest(ranges, time, most)
-    print(_text(shown, _RANGES, width))
-    _tell_of_others(len(ranges) - len(shown), "ranges", time)
-    if kernels is not None:
-        shown = _longest(kernels, "kernel_sum_ms", most)
-        repeated = shown["path"].duplicated()
-        print(f"\n{_text(shown.assign(path=shown['path'].mask(repeated, '')), _KERNELS, width)}")
-        _tell_of_others(len(kernels) - len(shown), "kernels", "kernel_sum_ms")
+    for name, table in tables.items():
+        by = {"ranges": time, "kernels": "kernel_sum_ms", "copies": "copy_sum_ms"}[name]
+        shown = table.head(most) if sorted_by and most else _longest(table, by, most)
+        if name != "ranges":
+            print()
+            # a path is printed once for rows that follow each other
+            paths = shown["path"].tolist()
+            once = ["" if at and path == paths[at - 1] else path for at, path in enumerate(paths)]
+            shown = shown.assign(path=once)
+        print(_text(shown, _TITLES[name], width))
+        less = None if sorted_by else by
+        _tell_of_others(len(table) - len(shown), name, less)
     for note in coverage.notes():
         print(shortened(printable(note)))
 
@@ -114,11 +169,12 @@ def _longest(table: pd.DataFrame, time: str, most: int | None) -> pd.DataFrame:
     return table.sort_values(time, ascending=False, kind="stable").head(most).sort_index()
 
 
-def _tell_of_others(left_out: int, what: str, time: str) -> None:
+def _tell_of_others(left_out: int, what: str, time: str | None) -> None:
     if left_out > 0:
+        less = f" with less {time.partition('_')[0]} time" if time else ""
         print(
-            f"… and {left_out:,} more {what} with less {time.partition('_')[0]} time: --all "
-            "prints every row, -o FILE.csv writes them."
+            f"… and {left_out:,} more {what}{less}: --all prints every row, -o FILE.csv writes "
+            "them."
         )
 
 
@@ -166,6 +222,8 @@ def shortened(text: str) -> str:
 def _shown(column: str, value: object) -> str:
     if value is pd.NA:
         return "–"
+    if column in _BYTES:
+        return f"{value:,}"
     if not isinstance(value, float):
         return shortened(printable(str(value)))
     if column in _SHARES:

@@ -143,7 +143,7 @@ def profiled_times(run: Run) -> PassTimes:
         until_done_ms=float(whole["host"].mean()) + waiting_ms,
         ranges_per_image=ranges_per_image,
         ranges_share=None if empty_ns is None else ranges_per_image * empty_ns / host_ns,
-        uncovered_share=uncovered_share(ranges) if run.clock == "host" else None,
+        uncovered_share=(uncovered_share(ranges, run.submodules) if run.clock == "host" else None),
         kernel_time_coverage=float(coverage) if coverage else None,
     )
 

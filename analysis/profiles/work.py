@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from adscale.errors import ArgumentError
-
-from ..attribution.attribute import Attribution, attribute_kinds, projection
+from ..attribution.attribute import (
+    Attribution,
+    Coverage,
+    attribute_kinds,
+    coverage_of,
+    projection,
+)
 from ..attribution.intervals import IntervalStatistics
 from ..attribution.nesting import Nesting, nest
 from ..attribution.range_tree import PathTree, levels_of, path_tree
-from ..nsys.records import THREAD_BITS, Coded, Int64s, Operations, Profile
-
-SEPARATOR = " > "
-"""Stands between the names of a path."""
-
-MOST_OPEN = 16
-"""Ranges of a thread that a profile may leave open before they are taken for forgotten."""
+from ..nsys.ranges import MOST_OPEN
+from ..nsys.records import (
+    THREAD_BITS,
+    Bools,
+    Coded,
+    Forgotten,
+    Int64s,
+    Integers,
+    Operations,
+    Profile,
+    Ranges,
+    factorized,
+)
+from .paths import SEPARATOR, path_names, path_texts  # noqa: F401 - are imported from here, too
+from .questions import Question, Selection, clipped_ns, normalized, select
 
 NS_PER_MS, NS_PER_US = 1e6, 1e3
 
@@ -41,49 +50,6 @@ UNKNOWN = -1
 """Number of what the profile does not say."""
 
 
-def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.object_]:
-    r"""Each path as text, from which `path_names` gets its names back.
-
-    In a name `\` stands before each `\`, and before a `>` that stands alone, between spaces.
-
-    Args:
-        paths: the paths.
-        levels: those of more names get no text; None: all get one.
-
-    Raises:
-        ArgumentError: they would take more memory than there is.
-    """
-    shown = paths.depths() < (len(paths.label) if levels is None else levels)
-    texts: list[str] = []
-    characters = 0
-    for parent, label, is_shown in zip(
-        paths.parent.tolist(), paths.label.tolist(), shown.tolist(), strict=True
-    ):
-        text = _escaped(str(label)) if is_shown else ""
-        texts.append(f"{texts[parent]}{SEPARATOR}{text}" if is_shown and parent >= 0 else text)
-        characters += len(texts[-1])
-        if characters > _MOST_CHARACTERS:
-            what = f"the paths of ranges up to {paths.depths().max() + 1} deep do not fit in memory"
-            raise ArgumentError("--depth", what, "show fewer levels, such as --depth 32")
-    found = np.empty(len(texts), object)
-    found[:] = texts
-    return found
-
-
-def _escaped(name: str) -> str:
-    return _TO_ESCAPE.sub(r"\\\g<0>", name) if ">" in name or "\\" in name else name
-
-
-_MOST_CHARACTERS = 200_000_000
-_TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>(?=\s|\Z)")
-
-
-def path_names(text: str) -> list[str]:
-    """The names of a path that `path_texts` wrote."""
-    names = text.split(SEPARATOR)
-    return [re.sub(r"\\([\\>])", r"\1", name) for name in names] if "\\" in text else names
-
-
 def without_forgotten(profile: Profile) -> Profile:
     """The profile without ranges that its program opened again and again and never closed.
 
@@ -96,15 +62,43 @@ def without_forgotten(profile: Profile) -> Profile:
     at = np.flatnonzero(ranges.is_open)
     if len(at) < 2:
         return profile
-    still_open = pd.DataFrame(
-        {"thread": ranges.thread[at], "label": ranges.select(at).labels()}, index=at
-    )
-    forgotten = still_open.duplicated(keep=False)
-    others = still_open[~forgotten]
-    forgotten[others.index[others.groupby("thread")["label"].transform("size") > MOST_OPEN]] = True
+    label = ranges.label_codes().code[at].astype(np.int64)
+    thread = ranges.thread.code[at]
+    named = _sizes(label * len(ranges.thread.distinct) + thread)
+    forgotten = named > 1
+    forgotten[~forgotten] = _sizes(thread[~forgotten].astype(np.int64)) > MOST_OPEN
+    if not forgotten.any():
+        return profile
     keep = np.ones(len(ranges), np.bool_)
-    keep[at[forgotten.to_numpy()]] = False
-    return replace(profile, ranges=ranges.select(keep), forgotten_ranges=int(forgotten.sum()))
+    keep[at[forgotten]] = False
+    return replace(
+        profile,
+        ranges=ranges.select(keep),
+        forgotten_ranges=int(forgotten.sum()),
+        forgotten=_listed(ranges.select(at[forgotten])),
+    )
+
+
+def _listed(ranges: Ranges) -> tuple[Forgotten, ...]:
+    """The ranges by label and thread, the most frequent first."""
+    threads = ranges.thread.mapped(thread_labels(ranges.thread.distinct))
+    counts = Counter(zip(ranges.labels(), threads.tolist(), strict=True))
+    found = [Forgotten(label, thread, count) for (label, thread), count in counts.items()]
+    return tuple(sorted(found, key=lambda one: (-one.ranges, one.label, one.thread)))
+
+
+def thread_labels(threads: Int64s) -> list[str]:
+    """Process and thread of each `globalTid`, such as `4242/4243`."""
+    return [
+        f"{thread >> THREAD_BITS & 0xFFFFFF}/{thread & 0xFFFFFF}" for thread in threads.tolist()
+    ]
+
+
+def _sizes(group: Int64s) -> Int64s:
+    """Number of elements in the group of each."""
+    code, _ = factorized(group)
+    sizes: Int64s = np.bincount(code)[code] if len(code) else np.empty(0, np.int64)
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -115,11 +109,34 @@ class ProfileWork:
         profile: the profile.
         paths: of its ranges.
         kinds: attribution of each kind of work that was asked for.
+        selection: what a question leaves of the profile; None: all of it.
     """
 
     profile: Profile
     paths: PathTree
     kinds: dict[Kind, Attribution]
+    selection: Selection | None = None
+
+    @property
+    def shown(self) -> Bools:
+        """Whether each range has a row."""
+        every = np.ones(len(self.profile.ranges), np.bool_)
+        return every if self.selection is None else self.selection.shown
+
+    def host_ns(self, place: Integers) -> Int64s:
+        """Duration of the ranges at some places, cut to the window that was asked for."""
+        start_ns, end_ns = self.nesting.start_ns[place], self.nesting.end_ns(place)
+        if self.selection is None or self.selection.window is None:
+            return end_ns - start_ns
+        return clipped_ns(start_ns, end_ns, self.selection.window)
+
+    def coverage(self, kind: Kind) -> Coverage:
+        """Work of a kind that belongs to no range, or to none that was asked for."""
+        found = self.kinds[kind]
+        if self.selection is None or self.selection.inside is None:
+            return found.coverage
+        belongs = np.append(self.selection.inside, False)[found.launch]
+        return coverage_of(found.operations, found.launch, belongs)
 
     @property
     def nesting(self) -> Nesting:
@@ -132,7 +149,10 @@ class ProfileWork:
 
 
 def work_of(
-    profile: Profile, kinds: Sequence[Kind] = KINDS, labels: Sequence[str] | None = None
+    profile: Profile,
+    kinds: Sequence[Kind] = KINDS,
+    labels: Sequence[str] | None = None,
+    question: Question | None = None,
 ) -> ProfileWork:
     """Attribute the GPU work of a profile.
 
@@ -140,13 +160,25 @@ def work_of(
         profile: the profile.
         kinds: of work; kernels among them.
         labels: of the ranges, which their paths consist of; None for those that nsys prints.
+        question: what of it is asked for; None: all.
+
+    Raises:
+        ArgumentError: the question means nothing of the profile.
     """
+    question = question or Question()
     nesting = nest(profile.ranges)
-    array = np.empty(len(profile.ranges), object)
-    array[:] = profile.ranges.labels() if labels is None else labels
-    paths = path_tree(nesting.parent, levels_of(nesting.depth), array)
+    coded = profile.ranges.label_codes() if labels is None else Coded.of_texts(labels)
+    if question.normalize:
+        coded = coded.mapped([normalized(label) for label in coded.distinct.tolist()])
+    paths = path_tree(nesting.outer, levels_of(nesting.level), coded.select(nesting.order))
+    code = np.empty_like(paths.code)
+    code[nesting.order] = paths.code
+    paths = paths._replace(code=code)
+    selection = None if question == Question() else select(question, profile, nesting, paths)
+    profile = profile if selection is None else selection.profile
     operations: dict[Kind, Operations] = {kind: getattr(profile, kind) for kind in kinds}
-    return ProfileWork(profile, paths, _attributed(profile, nesting, operations))
+    found = attribute_kinds(nesting, profile.calls, list(operations.values()))
+    return ProfileWork(profile, paths, dict(zip(operations, found, strict=True)), selection)
 
 
 def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, ProfileWork]:
@@ -162,20 +194,13 @@ def work_by(work: ProfileWork, by: Literal["device", "stream"]) -> dict[str, Pro
     none = np.empty(0, np.int64)
     found = {}
     for stream in streams:
-        part = {
-            kind: getattr(work.profile, kind).select(of_kind.get(stream, none))
-            for kind, of_kind in of_kinds.items()
-        }
+        at = {kind: of_kind.get(stream, none) for kind, of_kind in of_kinds.items()}
+        parts = [work.kinds[kind].operations.select(own) for kind, own in at.items()]
+        launches = [work.kinds[kind].launch[own] for kind, own in at.items()]
+        kinds = attribute_kinds(work.nesting, work.profile.calls, parts, launches)
         label = _number(stream.device) if by == "device" else labels[stream]
-        found[label] = replace(work, kinds=_attributed(work.profile, work.nesting, part))
+        found[label] = replace(work, kinds=dict(zip(at, kinds, strict=True)))
     return found
-
-
-def _attributed(
-    profile: Profile, nesting: Nesting, operations: Mapping[Kind, Operations]
-) -> dict[Kind, Attribution]:
-    found = attribute_kinds(nesting, profile.calls, list(operations.values()))
-    return dict(zip(operations, found, strict=True))
 
 
 class Stream(NamedTuple):

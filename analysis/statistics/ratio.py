@@ -117,22 +117,28 @@ def ratio_of_means(below: Mean, above: Mean) -> Ratio:
     error = math.hypot(*shares)
     if error == 0:
         return Ratio(value, value, value, None, float(value == 1))
-    degrees = _welch_satterthwaite(shares, [below.degrees, above.degrees])
+    degrees = welch_satterthwaite(shares, [below.degrees, above.degrees])
     reach = math.exp(t_quantile(degrees) * error)
     fewest = min(mean.degrees for mean in (below, above) if mean.standard_error)
-    p_value = _two_sided(math.log(value) / error, fewest)
+    p_value = two_sided_p_value(math.log(value) / error, fewest)
     return Ratio(value, value / reach, value * reach, degrees, p_value)
 
 
-def _welch_satterthwaite(errors: list[float], degrees: list[float]) -> float:
-    """Degrees of freedom of the sum of two independent estimates of a variance."""
+def welch_satterthwaite(errors: list[float], degrees: list[float]) -> float:
+    """Degrees of freedom of the sum of two independent estimates of a variance.
+
+    Args:
+        errors: the standard errors of two numbers that are added; one is above 0.
+        degrees: degrees of freedom of each.
+    """
     largest = max(errors)
     parts = [(error / largest) ** 2 for error in errors]  # no fourth power of a small number
     squares = sum(part**2 / count for part, count in zip(parts, degrees, strict=True))
     return sum(parts) ** 2 / squares
 
 
-def _two_sided(t: float, degrees: float) -> float:
+def two_sided_p_value(t: float, degrees: float) -> float:
+    """Chance that Student's t lies as far from 0 on either side."""
     from scipy.special import stdtr
 
     return float(2 * stdtr(degrees, -abs(t)))

@@ -52,6 +52,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="resolutions of these runs",
     )
     parser.add_argument(
+        "--forked", action="store_true", help="it comes from a server (`profiling.fork_server`)"
+    )
+    parser.add_argument(
         "--engine", default=None, type=Path, help="folder of the files of the variant's engine"
     )
     parser.set_defaults(main=main)
@@ -170,9 +173,10 @@ def _measure(request: RunRequest, need: Need | str, args: argparse.Namespace) ->
     from ..runner import measure
 
     folder: Path = args.out
+    forked: bool = args.forked
 
     def keep_draft(record: RunRecord) -> None:
-        write_record(folder / DRAFT_NAME, record)
+        write_record(folder / DRAFT_NAME, dataclasses.replace(record, forked=forked))
 
     trail = Trail(folder)
     run = partial(measure, on_start=keep_draft, engine=args.engine and args.engine.absolute())
@@ -188,4 +192,5 @@ def _measure(request: RunRequest, need: Need | str, args: argparse.Namespace) ->
         collector.write(folder / PROFILE_NAMES["embedded"])
     if record.status == "predicted_out_of_memory" and record.problem is not None:
         print(record.problem.message, flush=True)
+    record = dataclasses.replace(record, forked=forked)
     write_record(folder / record_name(request.collector), record)

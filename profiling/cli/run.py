@@ -39,7 +39,7 @@ from adscale.request import (
 from adscale.resolution import resolution_argument
 from adscale.run_record import Prediction, RunRecord
 
-from ..collectors.nsys import Choice, choose
+from ..collectors.nsys import Choice, choose, records_adopted
 from ..launcher import (
     check_container,
     launch,
@@ -150,6 +150,14 @@ def _add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="with --plan: also where it is measured as planned"
     )
+    parser.add_argument(
+        "--study",
+        type=int,
+        default=None,
+        metavar="PID",
+        help="with --request: the process of the study; measuring processes may be forked from one "
+        "that ends with it (docs/running.md)",
+    )
 
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -193,7 +201,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the measuring process, by hand both of them, and puts their files in place."""
     if args.request is not None:
         return _planned(args, RunRequest.from_json(args.request))
-    for option in ("plan", "keep_going", "again"):
+    for option in ("plan", "keep_going", "again", "study"):
         if getattr(args, option):
             what = "is for a run of a study"
             raise ConfigError(flag(option), what, "leave it out, or add --request")
@@ -265,13 +273,17 @@ def _launch(
     place = "host" if requests[0].container is None else f"container {requests[0].container}"
     python = f"Python {platform.python_version()} ({sys.executable})"
     print(f"{place}, {python}, {'no profiler' if choice is None else choice.reason}", flush=True)
+    study: int | None = args.study
+    if study and choice and choice.nsys and not records_adopted(choice.nsys, CACHE_FOLDER):
+        study = None
     for request in requests:
         nsys = choice.nsys if choice and request.collector == "nsys" else None
         asked = dataclasses.replace(request, **_options(args))
         engines = None if args.plan is None else RESULTS / ENGINE_FOLDER
         launch(
-            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared, engines
-        )
+            asked, args.out, nsys, hardware, args.log, args.environment, counted, shared, engines,
+            study,
+        )  # fmt: skip
         record = args.out / record_name(request.collector)
         counted = counted or read_record(record, RunRecord, "run again").prediction
 

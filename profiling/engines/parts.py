@@ -56,10 +56,9 @@ class PartNetwork(nn.Module):
         self.layout = torch.channels_last if channels_last else torch.preserve_format
         for path in part.modules:
             module = method.get_submodule(path)
-            if dtype is not None:
-                module.to(dtype)
+            module.to(dtype=dtype)
             if channels_last:
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module.to(memory_format=torch.channels_last)
             self.add_module(path.replace(".", "_"), module)
 
     def forward(self, *inputs: torch.Tensor) -> Any:

@@ -79,9 +79,7 @@ def _is_pure(func: Any) -> bool:
 
 def _told(mode: QuickMode, value: Any, tensors: list[FakeTensor]) -> Any:
     """All of an argument that an answer may depend on."""
-    if isinstance(value, torch.Tensor):
-        if not mode.is_plain(value):
-            raise _UnknownError
+    if isinstance(value, FakeTensor) and mode.is_plain(value):
         storage = value.untyped_storage()
         of = next((at for at, one in enumerate(tensors) if one.untyped_storage() is storage), -1)
         tensors.append(value)
@@ -89,7 +87,7 @@ def _told(mode: QuickMode, value: Any, tensors: list[FakeTensor]) -> Any:
         return (*lies, of, value.dtype, value.fake_device)
     if isinstance(value, (list, tuple)):
         return (list, *(_told(mode, one, tensors) for one in value))
-    if isinstance(value, torch.SymInt | torch.Generator):
+    if isinstance(value, (torch.Tensor, torch.SymInt, torch.Generator)):
         raise _UnknownError
     return (type(value), value)
 

@@ -112,7 +112,11 @@ def count_memory(
     with _counting():
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
-            method = _built(spec, unread, resolution, implementation)
+            built: object = _built(spec, unread, resolution, implementation)
+            if not isinstance(built, Method):
+                what = f"{spec.target} is built as a {type(built).__name__}"
+                raise ConfigError("memory", what, "return the method from `build`")
+            method = built
             way = variant if variant is not None and spec.parts else None
             if way is not None and not way.is_plain:
                 cast(method, spec.parts, way)

@@ -174,7 +174,7 @@ def _convolution(args: Sequence[Any], _kwargs: Mapping[str, Any], result: Any) -
     """Each result is a sum of products over the window; of a transposed one, each input is."""
     source, weight, transposed = args[0], args[1], args[6]
     swept = source if transposed else result
-    return 2 * int(swept.numel()) * math.prod(weight.shape[1:])
+    return int(2 * swept.numel() * math.prod(weight.shape[1:]))
 
 
 _PRODUCTS: Mapping[str, Formula] = {

@@ -28,6 +28,9 @@ COMPILED = "_orig_mod"
 STATE = "state_dict"
 """Where Lightning, and many others, keep it."""
 
+EXTRA = "_extra_state"
+"""End of the names under which torch keeps what modules have besides tensors."""
+
 SIGNS = {
     b"version https://git-lfs": (
         "is a pointer of Git LFS, not the file itself",
@@ -208,6 +211,8 @@ def _flat(file: Path, content: Any) -> Tensors:
         raise _not_tensors(file, "the checkpoint", content)
     tensors: Tensors = {}
     for name, value in content.items():
+        if str(name).endswith(EXTRA):
+            continue
         inner = value if isinstance(value, Mapping) else {"": value}
         for key, tensor in inner.items():
             full = f"{name}.{key}" if key != "" else str(name)

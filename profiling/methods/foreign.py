@@ -174,7 +174,7 @@ class ModuleMethod(Method):
         output = self._division(annotate, image)
         anomaly_map = _find(output, "anomaly_map")
         return Detection(
-            anomaly_map=_first(output) if anomaly_map is None else anomaly_map,
+            anomaly_map=_first(output, len(image)) if anomaly_map is None else anomaly_map,
             score=_find(output, "pred_score"),
         )
 
@@ -272,15 +272,13 @@ def _find(output: Any, name: str) -> torch.Tensor | None:
     return found if isinstance(found, torch.Tensor) else None
 
 
-def _first(output: Any) -> torch.Tensor | None:
-    """The output itself, or the first tensor in it."""
-    values = output.values() if isinstance(output, Mapping) else output
-    parts = values if isinstance(values, Iterable) and not _is_tensor(output) else [output]
-    return next(filter(_is_tensor, parts), None)
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, torch.Tensor)
+def _first(output: Any, images: int) -> torch.Tensor | None:
+    """The output itself, or the first tensor in it; rather one that has a part for each image."""
+    parts = output.values() if isinstance(output, Mapping) else output
+    if isinstance(output, torch.Tensor) or not isinstance(parts, Iterable):
+        parts = [output]
+    found = [part for part in parts if isinstance(part, torch.Tensor)]
+    return next((one for one in found if one.shape[:1] == (images,)), next(iter(found), None))
 
 
 FITTED_TO = 8

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
+from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
 from torch import nn
 
-from adscale.errors import ConfigError, UserError, one_line
+from adscale.errors import ConfigError, UserError, one_line, shown
 from adscale.methods.foreign import ANOMALIB, split_target
-from adscale.methods.spec import Complexity, MethodSpec
+from adscale.methods.spec import Complexity, MethodSpec, ResolutionProblem
+from adscale.models import adapter
+from adscale.resolution import Resolution
 
 from ..annotation import RESERVED
 from .base import Method
@@ -52,17 +56,21 @@ def resolve(spec: MethodSpec) -> MethodSpec:
     if not spec.foreign:
         return spec
     cls = load_method_class(spec)
+    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
+    if lacking:
+        what = f"{spec.target} does not define {', '.join(lacking)}"
+        raise ConfigError("target", what, "see examples/blur_distance.py")
     return dataclasses.replace(
         spec,
         summary=(cls.__doc__ or "").strip().partition("\n")[0] or spec.summary,
         submodules=_checked_submodules(cls, spec),
         complexity=_checked_complexity(cls, spec),
-        implementations=tuple(cls.implementations),
-        precisions=tuple(cls.precisions),
+        implementations=_names(cls.implementations, "implementations", spec),
+        precisions=_names(cls.precisions, "precisions", spec),
         parts=cls.parts,
         takes_batches=bool(cls.takes_batches),
         settings=_checked_settings(cls, spec),
-        resolution_problem=cls.resolution_problem,
+        resolution_problem=_checked_problem(cls, spec),
         supported_resolutions=cls.supported_resolutions,
     )
 
@@ -70,12 +78,36 @@ def resolve(spec: MethodSpec) -> MethodSpec:
 def _checked_submodules(cls: type[Method], spec: MethodSpec) -> tuple[str, ...]:
     """Those that the class names; a network has them once it is called."""
     named = getattr(cls, "submodules", ())
-    names = tuple(named) if isinstance(named, (tuple, list)) else ()
+    names = () if isinstance(named, property) else _names(named, "submodules", spec)
     for name in names:
         if name in RESERVED:
             what = f"{spec.target} calls a submodule {name!r}, as adscale calls a range of its own"
             raise ConfigError("target", what, "call it otherwise, in `submodules` and in `infer`")
     return names
+
+
+def _names(named: object, attribute: str, spec: MethodSpec) -> tuple[str, ...]:
+    """What a class names in one of its attributes: a text alone would be taken letter by letter."""
+    names = tuple(named) if isinstance(named, (tuple, list)) else ()
+    is_right = isinstance(named, (tuple, list)) and len(set(map(str, names))) == len(names)
+    if not is_right or not all(isinstance(name, str) and name for name in names):
+        what = f"{spec.target} has {attribute} = {shown(named)}"
+        remedy = "name each once, as texts in a tuple: ('first', 'second'), ('only',)"
+        raise ConfigError("target", what, remedy)
+    return names
+
+
+def _checked_problem(
+    cls: type[Method], spec: MethodSpec
+) -> Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None]:
+    def found(settings: Mapping[str, Any], resolution: Resolution) -> ResolutionProblem | None:
+        problem: object = cls.resolution_problem(settings, resolution)  # of the user's
+        if problem is None or isinstance(problem, ResolutionProblem):
+            return problem
+        what = f"{spec.target} says {shown(problem)} in resolution_problem"
+        raise ConfigError("target", what, "return None, or a ResolutionProblem(reason, nearest)")
+
+    return found
 
 
 def _checked_complexity(cls: type[Method], spec: MethodSpec) -> Mapping[str, Complexity]:
@@ -90,6 +122,14 @@ def _checked_settings(cls: type[Method], spec: MethodSpec) -> type[Any]:
     if hasattr(cls, "settings_schema"):
         what = f"{spec.target} describes its settings in settings_schema, which nothing reads"
         raise ConfigError("target", what, "write them as a model, see docs/own-methods.md")
+    try:
+        vars(adapter(cls.settings).validate_python({}))
+    except ValidationError:  # of a setting without a default
+        pass
+    except (PydanticUserError, TypeError) as problem:
+        kind = type(problem).__name__
+        what = f"{spec.target} has settings that are no dataclass of pydantic ({kind})"
+        raise ConfigError("target", what, "see examples/blur_distance.py") from problem
     return cls.settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,7 +13,9 @@ from torch import nn
 
 from adscale.errors import WeightsError
 
-from .checkpoints import read_tensors, unreadable
+from .checkpoints import EXTRA, read_tensors, unreadable
+
+logger = logging.getLogger(__name__)
 
 REMEDY = "check that the checkpoint is of this method and size"
 
@@ -78,14 +81,23 @@ def load_weights(module: nn.Module, file: Path, *, optional: Collection[str] = (
         WeightsError: the file cannot be read, or a tensor is missing, unexpected, of another
             shape or kind, or not finite.
     """
-    expected = module.state_dict()
+    state = module.state_dict()
+    expected = _tensors_of(state, file)
     found = read_tensors(file, expected)
     absent = {child for child in optional if not any(n.startswith(f"{child}.") for n in found)}
     required = {name: t for name, t in expected.items() if name.split(".")[0] not in absent}
     compare_names(file, found, required)
     for name, tensor in required.items():
         _check_tensor(f"{file}: {name}", found[name], tensor)
-    module.load_state_dict({**expected, **found})
+    module.load_state_dict({**state, **found})
+
+
+def _tensors_of(state: Mapping[str, object], file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state_dict; what modules keep besides them stays as it is, and is told."""
+    tensors = {name: one for name, one in state.items() if isinstance(one, torch.Tensor)}
+    if len(tensors) < len(state):
+        logger.warning("%s: what modules keep besides tensors (%s) is not read", file, EXTRA)
+    return tensors
 
 
 def weights_record(path: str | None) -> dict[str, str | None]:
@@ -170,14 +182,17 @@ def load_statistics(model: nn.Module, file: Path) -> None:
     Raises:
         WeightsError: the file cannot be read, or does not fit the model.
     """
-    state = read_tensors(file, model.state_dict())
-    compare_names(file, state, model.state_dict())
+    own = model.state_dict()
+    expected = _tensors_of(own, file)
+    state = read_tensors(file, expected)
+    compare_names(file, state, expected)
     buffers = dict(model.named_buffers())
     for key, tensor in state.items():
         if key in buffers and buffers[key].shape != tensor.shape:
             path, _, name = key.rpartition(".")
             empty = torch.empty(tensor.shape, dtype=buffers[key].dtype)
             setattr(model.get_submodule(path), name, empty)  # it stays a buffer
-    for key, tensor in model.state_dict().items():
-        check_kind(f"{file}: {key}", state[key], tensor)
-    model.load_state_dict(state)
+    now = model.state_dict()
+    for key in expected:
+        check_kind(f"{file}: {key}", state[key], now[key])
+    model.load_state_dict({**own, **state})

@@ -250,7 +250,10 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
             check_devices(study, plan, CACHE, asks_torch=image is None)
         decisions.write([*planned_records(plan.runs, study.latency), *counts])
     container = study.container if image is None else image.url
-    return Setup(study, collector, plan, decisions, container, _prefix(study, collector, image))
+    # who is on the machine that measures, in the process that sees the study through
+    forks = not (call.in_container or call.is_job or call.is_submitted)
+    prefix = _prefix(study, collector, image, os.getpid() if forks else None)
+    return Setup(study, collector, plan, decisions, container, prefix)
 
 
 def _over(below: Any, given: Any) -> Any:
@@ -270,10 +273,12 @@ def _collector(study: StudyConfig, image: Image | None, *, is_submitted: bool) -
     return choose(study.collector, study.nsys, CACHE)
 
 
-def _prefix(study: StudyConfig, collector: Choice, image: Image | None) -> str:
+def _prefix(study: StudyConfig, collector: Choice, image: Image | None, process: int | None) -> str:
     on_host = image is None
     place = host_prefix(CHECKOUT, collector.nsys) if on_host else container_prefix(CHECKOUT, CACHE)
     options = f"{run_options(study)} --plan {os.environ[VARIABLE]}"
     again = "--again" if os.environ.get(AGAIN) else ""
+    options += f" {again}" if again else ""
+    options += "" if process is None else f" --study {process}"
     lists = folder_lists(os.environ)
-    return place + exports(RUN_OPTIONS=f"{options} {again}".rstrip(), COUNT_OPTIONS=again, **lists)
+    return place + exports(RUN_OPTIONS=options, COUNT_OPTIONS=again, **lists)

@@ -22,20 +22,18 @@ KernelRow = tuple[int, int, int, int]
 def make_ranges(rows: Sequence[RangeRow], names: Sequence[str] | None = None) -> Ranges:
     """Push/pop ranges with rowids from 1 on."""
     numbers = np.array(rows, np.int64).reshape(-1, 3)
-    named = np.empty(len(rows), object)
-    named[:] = [f"r{k}" for k in range(len(rows))] if names is None else list(names)
-    domain = np.empty(len(rows), object)
-    domain[:] = [""] * len(rows)
+    named = [f"r{k}" for k in range(len(rows))] if names is None else list(names)
+    none = Coded.of_texts([""] * len(rows))
     return Ranges(
         row_id=np.arange(1, len(rows) + 1),
         start_ns=numbers[:, 1],
         end_ns=numbers[:, 2],
-        thread=numbers[:, 0],
+        thread=Coded.of(numbers[:, 0]),
         is_push_pop=np.ones(len(rows), np.bool_),
         is_open=np.zeros(len(rows), np.bool_),
-        domain=domain,
-        category=domain,
-        name=named,
+        domain=none,
+        category=none,
+        name=Coded.of_texts(named),
     )
 
 

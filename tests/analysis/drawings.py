@@ -20,11 +20,11 @@ from analysis.columns import SIZE, size_values
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
 from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.draw import FIGURES, study_figures
-from analysis.fits.fitted import Fitted, fit_all
-from analysis.fits.memory_extrapolation import memory_extrapolation_table
+from analysis.fit_tables import fit_curves_table, fit_models_table, fits_table
+from analysis.fits.growth import Fitted, fit_all
 from analysis.fits.series import memory_series, runtime_series
-from analysis.fits.tables import fit_curves_table, fit_models_table, fits_table
 from analysis.hardware import Gpu, Hardware, Sensor
+from analysis.memory_extrapolation import memory_extrapolation_table
 from analysis.memory_table import Count as ReadCount
 from analysis.memory_table import memory_methods_table, memory_table
 from analysis.ratios import implementations_table

@@ -7,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fits.estimation import Fits, Points
-from analysis.fits.models import Case, Floats, Law, curves
+from analysis.fits.estimation import Fits
+from analysis.fits.models import Case, Cases, Floats, Law, sizes_of
+
+SIDES_PX = np.arange(256.0, 1025.0, 128.0)
+"""Of the points to which the cases are fitted."""
 
 
 class Fit(NamedTuple):
@@ -24,7 +27,9 @@ class Fit(NamedTuple):
 def each(fits: Fits) -> list[Fit]:
     """All cases."""
     found = []
-    for case, coefficients, covariance, misfit, admissible in zip(*fits, strict=True):
+    for case, coefficients, covariance, misfit, admissible in zip(
+        fits.cases.every, *fits[1:], strict=True
+    ):
         count = len(case.columns)
         assert not coefficients[:, count:].any()
         assert not covariance[:, count:].any()
@@ -39,11 +44,11 @@ def best(law: Law, fits: Fits) -> Fit:
     return min(able, key=lambda fit: float(fit.misfit[0]))
 
 
+def only(case: Case, measured_px: Floats = SIDES_PX) -> Cases:
+    """A batch of one case."""
+    return Cases((case,), sizes_of(measured_px))
+
+
 def curve(case: Case, coefficients: Floats, side_px: Floats) -> Floats:
     """Series × sides."""
-    return curves([case], coefficients[np.newaxis], side_px)[0]
-
-
-def measured(points: Points) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Sides and half perimeters, as cases have them."""
-    return tuple(points.sizes.side_px.tolist()), tuple(points.sizes.border_px.tolist())
+    return only(case).curves(coefficients[np.newaxis], side_px)[0]

@@ -8,7 +8,6 @@ from scipy.optimize import nnls
 from scipy.stats import t
 
 from analysis.fits.estimation import (
-    Points,
     Scatter,
     beyond,
     envelope,
@@ -25,13 +24,13 @@ from analysis.fits.models import (
     QUADRATIC,
     ROUNDED_FLOOR,
     Case,
+    Cases,
     Floats,
     Law,
     Term,
-    design,
-    parts,
+    sizes_of,
 )
-from tests.analysis.fitted_cases import best, curve, each, measured
+from tests.analysis.fitted_cases import best, curve, each
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
 TARGET_PX = np.array([3000.0])
@@ -42,8 +41,10 @@ def scatter(variance: float, new: float, series: int = 1) -> Scatter:
     return Scatter(*(np.full(series, value) for value in (variance, new, 2.0, 0.0)))
 
 
-def case(law: Law, terms: tuple[Term, ...], points: Points, below: int = 0) -> Case:
-    return Case(law, ((0,) if below else (), terms, ()), below, *measured(points))
+def only(law: Law, terms: tuple[Term, ...], below: int = 0) -> Cases:
+    """A batch of one case, of terms of the upper part above a floor over some of the sides."""
+    columns = (*(((0, 0),) if below else ()), *((1, term) for term in terms))
+    return Cases((Case(law, columns, below, len(SIDES_PX) - below),), sizes_of(SIDES_PX))
 
 
 def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
@@ -52,10 +53,9 @@ def farthest(law: Law, observed: Floats, budget: float, sign: int) -> float:
     By bisection: the least misfit of non-negative coefficients with a given prediction is a problem
     of non-negative least squares, the prediction being one more row with a large weight.
     """
-    points = make_points(SIDES_PX, observed)
-    form = case(law, law.terms, points)
-    columns = design([form])[0] / observed[:, None]
-    target = parts([form], TARGET_PX)[0, 1, 0]
+    cases = Cases((Case(law, law.columns, 0, len(SIDES_PX)),), sizes_of(SIDES_PX))
+    columns = cases.design[0] / observed[:, None]
+    target = cases.parts(TARGET_PX)[0, 1, 0]
 
     def least_misfit(predicted: float) -> float:
         rows = np.vstack([columns, 1e4 * target / predicted])
@@ -111,7 +111,7 @@ def test_no_budget_no_bounds() -> None:
 
 def test_no_budget_in_one_series_of_two() -> None:
     fits = fit_laws([LINEAR], make_points(SIDES_PX, [1 + G, 1 + G]))
-    budgets = np.tile([4.0, -1.0], (len(fits.cases), 1))
+    budgets = np.tile([4.0, -1.0], (len(fits.cases.every), 1))
     bounds = envelope(fits, budgets, scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isfinite(bounds.low[0, 0])
     assert np.isnan(bounds.low[1, 0])
@@ -120,7 +120,7 @@ def test_no_budget_in_one_series_of_two() -> None:
 def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_one_more() -> None:
     """Steps so long that a coefficient becomes negative either way, and no other case to speak."""
     points = make_points(SIDES_PX, G + G**2)
-    fit = fit_cases([case(QUADRATIC, (1, 2), points, below=0)], points)
+    fit = fit_cases(only(QUADRATIC, (1, 2)), points)
     bounds = envelope(fit, np.array([[4.0]]), scatter(1, 1), TARGET_PX)
     (one,) = each(fit)
     value = float(curve(one.case, one.coefficients, TARGET_PX)[0, 0])
@@ -130,7 +130,7 @@ def test_where_no_full_step_is_possible_the_estimate_counts_with_the_noise_of_on
 
 def test_an_unseen_branch_without_budget_in_one_series_of_two() -> None:
     points = make_points(SIDES_PX, np.ones((2, 7)))
-    fit = fit_cases([case(FLOOR_LINEAR, (), points, below=7)], points)
+    fit = fit_cases(only(FLOOR_LINEAR, (), below=7), points)
     bounds = envelope(fit, np.array([[4.0, -1.0]]), scatter(1e-4, 1, series=2), TARGET_PX)
     assert np.isnan(bounds.high).tolist() == [[False], [True]]
 
@@ -138,7 +138,7 @@ def test_an_unseen_branch_without_budget_in_one_series_of_two() -> None:
 @pytest.mark.parametrize(("law", "power"), [(FLOOR_LINEAR, 1), (FLOOR_QUADRATIC, 2)])
 def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: int) -> None:
     points = make_points(SIDES_PX, np.ones(7))
-    fit = fit_cases([case(law, (), points, below=7)], points)
+    fit = fit_cases(only(law, (), below=7), points)
     sides = np.array([512.0, 1024.0, 3000.0])
     bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), sides)
     half_width = 2 * np.sqrt(1e-4 * (1 + 1 / 7))
@@ -150,7 +150,7 @@ def test_a_branch_unseen_rises_at_most_with_the_highest_power(law: Law, power: i
 def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch() -> None:
     """max(1, a + b·g + c·g²) that is 1 up to 1024 px: any such, at 3000 px."""
     points = make_points(SIDES_PX, np.ones(7))
-    fit = fit_cases([case(FLOOR_QUADRATIC, (), points, below=7)], points)
+    fit = fit_cases(only(FLOOR_QUADRATIC, (), below=7), points)
     high = envelope(fit, np.array([[1e-9]]), scatter(1e-12, 0), TARGET_PX).high[0, 0]
     random = np.random.default_rng(1)
     a, b, c = random.dirichlet(np.ones(3), 1000).T
@@ -162,7 +162,7 @@ def test_no_law_whose_branch_was_hidden_leaves_the_bounds_of_the_unseen_branch()
 def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
     observed = np.sqrt(1 + 16 * G**2)
     points = make_points(SIDES_PX, observed)
-    fit = fit_cases([case(ROUNDED_FLOOR, (0, 2), points, below=0)], points)
+    fit = fit_cases(only(ROUNDED_FLOOR, (0, 2)), points)
     bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), TARGET_PX)
     # the sum is fitted with twice the relative error
     design = np.column_stack([np.ones(7), G**2]) / (2 * observed[:, None] ** 2)
@@ -177,7 +177,7 @@ def test_bounds_of_a_root_are_the_roots_of_the_bounds_of_the_sum() -> None:
 def test_on_the_floor_the_bounds_are_those_of_the_floor() -> None:
     observed = np.maximum(0.25, G)
     points = make_points(SIDES_PX, observed)
-    fit = fit_cases([case(FLOOR_LINEAR, (1,), points, below=3)], points)
+    fit = fit_cases(only(FLOOR_LINEAR, (1,), below=3), points)
     bounds = envelope(fit, np.array([[4.0]]), scatter(1e-4, 1), np.array([256.0, 3000.0]))
     floor_half = 2 * 0.01 * 0.25 * np.sqrt(1 + 1 / 3)
     branch_half = 2 * 0.01 * (3000 / 1024) ** 2 * np.sqrt(1 + 1 / 4)

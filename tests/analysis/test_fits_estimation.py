@@ -28,9 +28,8 @@ from analysis.fits.models import (
     Case,
     Floats,
     Law,
-    design,
 )
-from tests.analysis.fitted_cases import best, curve, each, measured
+from tests.analysis.fitted_cases import best, curve, each, only
 
 SIDES_PX = np.arange(256.0, 1025.0, 128.0)
 values = st.lists(st.floats(0.1, 100), min_size=7, max_size=7)
@@ -43,13 +42,12 @@ def test_the_best_case_is_the_solution_of_non_negative_least_squares(
 ) -> None:
     points = make_points(SIDES_PX, observed, relative_std)
     for law in (LINEAR, QUADRATIC, BORDER):
-        (columns,) = design([Case(law, ((), law.terms, ()), 0, *measured(points))])
+        (columns,) = only(Case(law, law.columns, 0, len(SIDES_PX))).design
         weight = 1 / (np.array(observed) * relative_std)
         expected, norm = nnls(columns * weight[:, None], np.array(observed) * weight)
         fit = best(law, fit_laws([law], points))
-        found = dict.fromkeys(law.terms, 0.0) | dict(
-            zip(fit.case.terms[1], fit.coefficients[0], strict=True)
-        )
+        own = zip(fit.case.columns, fit.coefficients[0], strict=True)
+        found = dict.fromkeys(law.columns, 0.0) | dict(own)
         assert fit.misfit[0] == pytest.approx(norm**2, rel=1e-6, abs=1e-9)
         assert list(found.values()) == pytest.approx(list(expected), rel=1e-4, abs=1e-5)
 
@@ -61,10 +59,10 @@ def test_two_lines_are_the_solution_of_bounded_least_squares(
 ) -> None:
     """Of the parts at their resolutions; the constant of the steeper one has any sign."""
     points = make_points(SIDES_PX, observed)
-    form = Case(TWO_SLOPES, ((0, 1), ("±1", 1), ()), below, *measured(points))
+    form = Case(TWO_SLOPES, TWO_SLOPES.columns, below, len(SIDES_PX) - below)
     weight = 1 / np.array(observed)
     expected = lsq_linear(
-        design([form])[0] * weight[:, None], np.ones(7), ([0, 0, -np.inf, 0], np.inf)
+        only(form).design[0] * weight[:, None], np.ones(7), ([0, 0, -np.inf, 0], np.inf)
     )
     every = [
         fit
@@ -72,7 +70,7 @@ def test_two_lines_are_the_solution_of_bounded_least_squares(
         if fit.case.below == below and fit.admissible[0]
     ]
     misfits = [
-        float(np.sum((design([fit.case])[0] @ fit.coefficients[0] * weight - 1) ** 2))
+        float(np.sum((only(fit.case).design[0] @ fit.coefficients[0] * weight - 1) ** 2))
         for fit in every
     ]
     if expected.x[3] > 1e-6 and max(expected.x[:2]) > 1e-6:
@@ -93,7 +91,8 @@ def test_a_batch_is_many_single_series(observed: list[float]) -> None:
 def test_weights_in_closed_form() -> None:
     """A constant through 1 and 2 with relative deviations of 1 and 2: weights 1 and 1/16."""
     points = make_points([256, 512], [1, 2], [1, 2])
-    (fit,) = each(fit_cases([Case(LINEAR, ((), (0,), ()), 0, *measured(points))], points))
+    constant = only(Case(LINEAR, ((1, 0),), 0, 2), points.sizes.side_px)
+    (fit,) = each(fit_cases(constant, points))
     mean = (1 + 2 / 16) / (1 + 1 / 16)
     assert fit.coefficients[0, 0] == pytest.approx(mean)
     assert fit.misfit[0] == pytest.approx((1 - mean) ** 2 + (2 - mean) ** 2 / 16)
@@ -150,7 +149,7 @@ def test_a_law_without_noise_is_recovered_with_its_coefficients(
 ) -> None:
     assert callable(truth)
     fit = best(law, fit_laws([law], make_points(SIDES_PX, truth(SIDES_PX))))
-    own = (fit.case, fit.coefficients[0])
+    own = (fit.case, fit.coefficients[0], SIDES_PX)
     found = {name: value for name, value, _ in physical_coefficients(*own, "ms")}
     assert list(found) == list(coefficients)
     largest = {"a": 1.0, "f": 1.0, "b": 1e-6, "c": 1e-12, "d": 1e-6, "p": 1.0}
@@ -166,7 +165,7 @@ def test_units_of_the_coefficients() -> None:
     units = {}
     for law in (QUADRATIC, BORDER, ROUNDED_FLOOR, POWER):
         fit = best(law, fit_laws([law], points))
-        parts = physical_coefficients(fit.case, fit.coefficients[0], "ms")
+        parts = physical_coefficients(fit.case, fit.coefficients[0], SIDES_PX, "ms")
         units[law.name] = [part.unit for part in parts]
     assert units == {
         QUADRATIC.name: ["ms", "ms per pixel", "ms per pixel²"],
@@ -179,7 +178,7 @@ def test_units_of_the_coefficients() -> None:
 def test_a_floor_over_everything_has_a_floor_and_no_more() -> None:
     fits = fit_laws([FLOOR_LINEAR], make_points(SIDES_PX, np.full(7, 2.0)))
     unseen = next(fit for fit in each(fits) if fit.case.branch_unseen)
-    own = (unseen.case, unseen.coefficients[0])
+    own = (unseen.case, unseen.coefficients[0], SIDES_PX)
     assert physical_coefficients(*own, "ms") == (("f", pytest.approx(2), "ms"),)
     assert knee_px(*own) is None
 

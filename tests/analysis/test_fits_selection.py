@@ -106,11 +106,35 @@ def test_a_misfit_beyond_chance_is_a_discrepancy(
         assert scatter.discrepancy[0] ** 2 == pytest.approx((times * limit - 1) * std**2)
 
 
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+def test_a_smooth_curve_that_leaves_far_less_is_a_discrepancy_where_nothing_was_measured(
+    noise: float,
+) -> None:
+    """A law that saturates: a polynomial in logarithms against the laws, by the F distribution."""
+    observed = 2 * G / (1 + G) * (1 + noise * WAVE)
+    found, logarithms = weighed(observed), np.log(SIDES_PX)
+    curve = np.polyval(np.polyfit(logarithms, np.log(observed), 3), logarithms)
+    smooth = np.sum((np.log(observed) - curve) ** 2) / 3
+    freedom = [7 - len(law.symbols) for law in found.laws]
+    least, left = min((one / of, of) for one, of in zip(misfits(found), freedom, strict=True))
+    more = max(left - 3, 1)
+    assert (least * left - 3 * smooth) / more > smooth * f.ppf(MISFIT_LEVEL, more, 3)
+    assert found.scatter.discrepancy[0] ** 2 == pytest.approx(least - smooth)
+
+
+@pytest.mark.parametrize(
+    "listed", [0.1 + 0.9 * G, np.maximum(0.25, G), 0.02 + 0.8 * np.maximum(G, 2 * G - 0.3), G**1.3]
+)
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_no_law_of_the_list_is_beaten_by_a_smooth_curve(listed: Floats, noise: float) -> None:
+    assert weighed(listed * (1 + noise * WAVE)).scatter.discrepancy[0] == 0
+
+
 def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
     observed, sides = (1 + G) * (1 + 0.05 * WAVE), np.array([700.0, 1500.0, 3000.0])
     found = weighed(observed, (LINEAR,), 0.01)
     plain = envelope(found.fits, found.budgets, found.scatter, sides)
-    times = 1 + found.scatter.discrepancy[0] * beyond(sides, found.points.side_px)
+    times = 1 + found.scatter.discrepancy[0] * beyond(sides, found.points.sizes.side_px)
     band = found.band(sides)
     assert band.high[0] == pytest.approx(plain.high[0] * times)
     assert band.low[0] == pytest.approx(plain.low[0] / times)
@@ -119,7 +143,9 @@ def test_a_discrepancy_widens_the_band_the_more_the_farther() -> None:
 
 def test_a_bend_that_explains_nothing_is_heard_with_half_a_standard_error() -> None:
     found = weighed((1 + G) * (1 + 0.01 * WAVE), (LINEAR, QUADRATIC))
-    bend = next(index for index, case in enumerate(found.fits.cases) if len(case.columns) == 3)
+    bend = next(
+        index for index, case in enumerate(found.fits.cases.every) if len(case.columns) == 3
+    )
     gain = (misfits(found)[0] - found.fits.misfit[bend, 0]) / found.scatter.variance[0]
     assert found.budgets[bend, 0] == pytest.approx(LEAST_ERRORS**2 + gain)
     assert found.laws[found.chosen[0]] is LINEAR
@@ -133,7 +159,7 @@ def test_the_law_chosen_has_its_whole_interval() -> None:
 
 def test_a_law_with_more_coefficients_than_resolutions_is_not_fitted() -> None:
     points = make_points(SIDES_PX[:3], 1 + G[:3])
-    assert {case.law for case in fit_laws(RIVALS, points).cases} == set(RIVALS) - {
+    assert set(fit_laws(RIVALS, points).laws) == set(RIVALS) - {
         FLOOR_QUADRATIC,
         TWO_SLOPES,
     }

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adscale.resolution import Resolution, square
-from analysis.fits.fitted import fit_all
-from analysis.fits.growth import fit_growth
+from analysis.fit_tables import fit_curves_table, fits_table
+from analysis.fits.growth import fit_all, fit_growth
 from analysis.fits.models import BORDER, COUNTED, sizes_of
 from analysis.fits.series import Series, sizes_of_images
-from analysis.fits.tables import fit_curves_table, fits_table
 
 MIXED = [
     Resolution.of(text)

@@ -9,20 +9,8 @@ import pandas as pd
 import pytest
 
 from adscale.resolution import square
-from analysis.columns import size_values
-from analysis.fits.fitted import fit_all
-from analysis.fits.growth import fit_growth
-from analysis.fits.models import PIXELS, PIXELS_SQUARED
-from analysis.fits.quadratic import MODEL, fit_quadratic, hold_out_errors
-from analysis.fits.series import (
-    LEAST_OF_MEDIAN,
-    WHOLE_METHOD,
-    Series,
-    memory_series,
-    runtime_series,
-)
-from analysis.fits.table_rows import SUM
-from analysis.fits.tables import (
+from analysis.columns import WHOLE_METHOD, size_values
+from analysis.fit_tables import (
     FIT_CURVES,
     FIT_MODELS,
     FITS,
@@ -30,6 +18,16 @@ from analysis.fits.tables import (
     fit_models_table,
     fits_table,
 )
+from analysis.fits.growth import fit_all, fit_growth
+from analysis.fits.models import PIXELS, PIXELS_SQUARED
+from analysis.fits.quadratic import MODEL, fit_quadratic, hold_out_errors
+from analysis.fits.series import (
+    LEAST_OF_MEDIAN,
+    Series,
+    memory_series,
+    runtime_series,
+)
+from analysis.fits.table_rows import SUM
 from analysis.memory_table import MEMORY
 from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table
@@ -200,6 +198,20 @@ def test_what_the_study_s_model_would_have_said_of_the_largest_resolutions() -> 
     assert np.isnan(hold_out_errors(SIDES[:4], values[:4])).tolist() == [False, True, True]
     assert np.isnan(hold_out_errors(SIDES[:3], values[:3])).all()
     assert np.isnan(hold_out_errors(SIDES, [0.0, *values[1:]])).all()
+
+
+def test_every_column_of_the_three_tables_is_filled_where_there_is_something() -> None:
+    """Rows hold more than a table does, so that a name with a slip would leave its column empty."""
+    g = np.array(SIDES) ** 2 / 1024**2
+    laws = (np.maximum(0.3, g), 0.02 + 0.8 * g + 0.8 * np.maximum(g - 0.3, 0), 0.1 + g**1.3)
+    more = {"counted": 7, "unsteady": "drifting at 256 px"}
+    every = fit_all([series(SIDES, list(law * WOBBLE**0.2), **more) for law in laws])
+    for make in (fits_table, fit_models_table, fit_curves_table):
+        table = make(every, 3000)
+        assert table.columns[table.isna().all()].tolist() == ["missing"]
+    assert set(fits_table(every, 3000)["law"]) == {
+        "floor, then linear", "linear, then steeper", "power of pixels"
+    }  # fmt: skip
 
 
 def test_curves_go_through_what_was_observed_to_the_last_side() -> None:

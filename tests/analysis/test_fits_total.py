@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.fits.fitted import total_curve
-from analysis.fits.growth import Growth, fit_growth
+from analysis.fits.growth import Growth, fit_growth, total_curve
 from analysis.fits.quadratic import fit_quadratic
 
 SIDES_PX = [256, 384, 512, 640, 768, 896, 1024]

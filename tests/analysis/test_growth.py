@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.fits.estimation import RelativeErrors
 from analysis.fits.growth import EXTRAPOLATION_LIMIT, fit_growth
 from analysis.fits.models import (
     BORDER,
@@ -219,11 +220,11 @@ def test_laws_that_the_points_do_not_decide_between_are_named() -> None:
 
 def test_scatter_beyond_what_was_measured_is_told() -> None:
     observed = noisy(0.1 + 0.9 * G, 0.05)
-    growth = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.001] * 7)
+    growth = fit_growth(SIDES_PX, observed, "ms", errors=RelativeErrors([0.001] * 7))
     words = problems(growth, growth.curve(1024))
     # of the five degrees of freedom of a line two digits are more than enough
     assert any("is 58 times what was measured" in problem for problem in words)
-    quiet = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.05] * 7)
+    quiet = fit_growth(SIDES_PX, observed, "ms", errors=RelativeErrors([0.05] * 7))
     assert not any("times what was measured" in one for one in problems(quiet, quiet.curve(1024)))
 
 
@@ -238,10 +239,18 @@ def test_a_scatter_that_leaves_no_law_is_told_where_nothing_was_measured() -> No
     assert not any("no law here explains the points" in one for one in words)
 
 
+def test_a_law_that_saturates_is_told_where_nothing_was_measured() -> None:
+    growth = fit_growth(SIDES_PX, noisy(2 * G / (1 + G)), "ms")
+    words = problems(growth, growth.curve(3000))
+    assert any("less around a smooth curve: no law here is the true one" in one for one in words)
+    straight = fit_growth(SIDES_PX, noisy(0.1 + 0.9 * G), "ms")
+    assert not any("smooth curve" in one for one in problems(straight, straight.curve(3000)))
+
+
 def test_scatter_beyond_what_was_measured_widens_the_band() -> None:
     """A staircase of waves of blocks: with the same scatter, but taken as its own, it is narrow."""
     waves = list(0.02 + 0.98 * np.ceil(12.8 * G) / 12.8)
-    told = fit_growth(SIDES_PX, waves, "ms", relative_std=[0.01] * 7)
+    told = fit_growth(SIDES_PX, waves, "ms", errors=RelativeErrors([0.01] * 7))
     unknown = fit_growth(SIDES_PX, waves, "ms")
     assert any("no law here is the true one" in one for one in problems(told, told.curve(3000)))
     for side_px, least in ((1024, 1.0), (2048, 1.5), (3000, 2.0)):
@@ -261,7 +270,9 @@ def test_weights_follow_the_measured_deviations() -> None:
     """A last point that is off and known to be poor does not move the line."""
     observed = noisy(0.1 + 0.9 * G, 0.001)
     observed[-1] *= 1.2
-    poor = fit_growth(SIDES_PX, observed, "ms", relative_std=[0.002] * 6 + [0.4], prior=PIXELS)
+    poor = fit_growth(
+        SIDES_PX, observed, "ms", errors=RelativeErrors([0.002] * 6 + [0.4]), prior=PIXELS
+    )
     assert poor.curve(896).predicted[0] == pytest.approx(0.1 + 0.9 * G[5], rel=0.01)
     assert poor.curve(3000).predicted[0] == pytest.approx(0.1 + 0.9 * 8.583, rel=0.02)
 
@@ -274,7 +285,9 @@ def test_residuals_and_scatter_by_hand() -> None:
     assert growth.models[0].max_relative_residual == pytest.approx(mean / 0.9 - 1)
     squares = np.sum((mean / observed - 1) ** 2)
     assert growth.relative_scatter == pytest.approx(np.sqrt(squares / 6))
-    measured = fit_growth(SIDES_PX, list(observed), "ms", prior=FIXED, relative_std=[0.2] * 7)
+    measured = fit_growth(
+        SIDES_PX, list(observed), "ms", prior=FIXED, errors=RelativeErrors([0.2] * 7)
+    )
     assert measured.relative_scatter == pytest.approx(0.2)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from adscale.names import PAPER_SIDES_PX
 from analysis.__main__ import main
-from analysis.fits.memory_extrapolation import (
+from analysis.memory_extrapolation import (
     MEMORY_EXTRAPOLATION,
     memory_extrapolation_table,
     whole_counts,

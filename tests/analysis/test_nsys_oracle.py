@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.attribution.attribute import attribute, attribute_kinds, projection
@@ -15,6 +19,10 @@ from analysis.attribution.nesting import nest
 from analysis.attribution.range_tree import PathTree
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import THREAD_BITS, Profile
+from analysis.profiles.coverage import ProfileCoverage
+from analysis.profiles.kernel_table import kernel_table
+from analysis.profiles.range_table import profile_table
+from analysis.profiles.work import without_forgotten, work_of
 from tests.analysis.conftest import ANSWERS, FIXTURES, answered
 
 pytestmark = pytest.mark.fixtures
@@ -260,6 +268,38 @@ def test_all_kernels_are_those_of_nsys(real_profile: Path) -> None:
     assert found == {
         row["Name"]: (int(row["Instances"]), int(row["Total Time (ns)"])) for row in rows
     }
+
+
+def tables(path: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
+    """What is found in a profile; who nests in whom is left open where ranges are equal."""
+    profile = without_forgotten(read_profile(path))
+    work = work_of(profile)
+    ranges, kernels = profile_table(work), kernel_table(work, None)
+    extents = zip(
+        profile.ranges.thread.tolist(), profile.ranges.start_ns, profile.ranges.end_ns, strict=True
+    )
+    if len(set(extents)) < len(profile.ranges):
+        ranges = ranges.assign(path=ranges["path"].str.count(" > "))
+        ranges = ranges.groupby("path")[["calls", "host_ms", "kernels"]].sum().reset_index()
+        kernels = kernels.groupby("kernel")[["kernels"]].sum().reset_index()
+    return ProfileCoverage(work).as_dict(), [ranges, kernels]
+
+
+def test_rows_in_another_order_give_the_same(real_profile: Path, tmp_path: Path) -> None:
+    """Exports of 2025.6 and later have their rows in any order."""
+    copy = tmp_path / "shuffled.sqlite"
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("ATTACH ? AS given", (str(real_profile),))
+        rows = connection.execute("SELECT name, sql FROM given.sqlite_master WHERE type = 'table'")
+        for name, statement in rows.fetchall():
+            connection.execute(statement)
+            order = "" if name == "StringIds" else "ORDER BY random()"
+            connection.execute(f'INSERT INTO main."{name}" SELECT * FROM given."{name}" {order}')
+    coverage, found = tables(copy)
+    expected_coverage, expected = tables(real_profile)
+    assert coverage == expected_coverage
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-12)
 
 
 def test_no_profile_and_no_answer_of_nsys_is_lost() -> None:

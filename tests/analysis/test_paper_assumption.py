@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from adscale.names import PAPER_SIDES_PX
-from analysis.fits.memory_extrapolation import memory_extrapolation_table
+from analysis.memory_extrapolation import memory_extrapolation_table
 from analysis.memory_table import memory_table, read_counts
 
 CHECKOUT = Path(__file__).parents[2]

@@ -7,14 +7,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.attribution.attribute import attribute
 from analysis.nsys.reading import read_profile
 from analysis.nsys.records import Profile
 from analysis.profiles.coverage import ProfileCoverage
+from analysis.profiles.kernel_table import kernel_table
+from analysis.profiles.path_sums import quantiles, summed
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_table
 from analysis.profiles.work import work_of
 from tests.analysis.conftest import FIXTURES
+from tests.bench.big_profiles import LAUNCH_NS
+from tests.bench.range_profiles import (
+    BLOCKS,
+    INNER,
+    KERNELS_PER_STEP,
+    LEAVES_PER_STEP,
+    MODULES,
+    OPERATORS,
+    write_crossing,
+    write_heavy,
+)
 from tests.gpu_profiles import OTHER_THREAD, ProfileWriter, times_of
 
 
@@ -131,3 +146,69 @@ def test_what_the_table_cannot_show_is_said(stem: str, note: str) -> None:
     table, coverage = table_of(read_profile(path))
     assert any(note in said for said in coverage.notes())
     assert isinstance(table, pd.DataFrame)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 20)), max_size=30),
+    st.lists(st.integers(1, 4), min_size=4, max_size=4),
+)
+def test_quantiles_are_those_of_all_calls(
+    given_ns: list[tuple[int, int]], others: list[int]
+) -> None:
+    """Calls without kernels count as 0, though they are only counted."""
+    group = np.array([of for of, _ in given_ns], np.int64)
+    busy_ns = np.array([value for _, value in given_ns], np.int64)
+    calls = np.bincount(group, minlength=4) + others
+    found = quantiles(group, busy_ns, calls)
+    for of in range(4):
+        every = np.r_[busy_ns[group == of], np.zeros(others[of], np.int64)]
+        assert found["call_busy_median_ns"][of] == np.median(every)
+        assert found["call_busy_max_ns"][of] == every.max()
+        assert found["call_busy_p95_ns"][of] == pytest.approx(np.quantile(every, 0.95), rel=1e-12)
+
+
+def test_sums_are_exact_where_floating_point_numbers_are_not() -> None:
+    group = np.array([0, 1, 0, 1, 0])
+    values = np.array([2**62, 2**53 + 1, -(2**61), 2, 1])
+    assert summed(group, values, 3).tolist() == [2**61 + 1, 2**53 + 3, 0]
+
+
+@pytest.mark.parametrize("by_end", [False, True])
+def test_the_range_heavy_mix_has_the_sums_that_follow_from_its_shape(
+    tmp_path: Path, by_end: bool
+) -> None:
+    steps = 2
+    write_heavy(tmp_path / "p.sqlite", steps, leaf_names=2, by_end=by_end)
+    table, coverage = table_of(read_profile(tmp_path / "p.sqlite"))
+    kernels = steps * KERNELS_PER_STEP
+    blocks = MODULES * BLOCKS
+    # each leaf has another name in the second step
+    inner = OPERATORS * (1 + INNER)
+    assert len(table) == 1 + MODULES + blocks * (1 + inner) + LEAVES_PER_STEP * steps
+    depth = table["path"].str.count(" > ")
+    by_depth = table.groupby(depth)["calls"].sum().tolist()
+    assert by_depth == [2, 2 * MODULES, 2 * blocks, kernels, 2 * kernels, 4 * kernels]
+    # each kernel is in one range of each level, and those follow each other on one stream
+    assert table.groupby(depth)["kernels"].sum().tolist() == [kernels] * 6
+    total_ms = coverage.coverage.kernel_ns / 1e6
+    for column in ("kernel_sum_ms", "busy_ms"):
+        assert table.groupby(depth)[column].sum().to_numpy() == pytest.approx(total_ms)
+    assert table["exclusive_ms"][depth == 5].sum() == pytest.approx(total_ms)
+    assert coverage.coverage.share == 1.0
+    assert coverage.capture.missing_kernels == 0
+
+
+def test_ranges_that_cross_each_have_their_launches(tmp_path: Path) -> None:
+    requests, launches = 40, 400
+    write_crossing(tmp_path / "p.sqlite", requests, launches)
+    work = work_of(read_profile(tmp_path / "p.sqlite"))
+    table, names = profile_table(work), kernel_table(work, None)
+    assert (table["calls"] == 1).all()
+    assert not table["path"].str.contains(" > ").any()
+    # half of them are open at any launch
+    assert table["kernels"].sum() == names["kernels"].sum() == launches * requests // 2
+    assert table["exclusive_ms"].sum() == pytest.approx(launches * LAUNCH_NS / 1e6)
+    by_path = names.groupby("path")["kernel_sum_ms"].sum()
+    whole = table.set_index("path")["kernel_sum_ms"]
+    assert by_path.to_numpy() == pytest.approx(whole[by_path.index].to_numpy())
+    assert ProfileCoverage(work).nested_otherwise == []

@@ -202,6 +202,33 @@ def test_growing_columns_take_any_integers() -> None:
     assert len(set(coded.column().distinct.tolist())) == len(coded.column().distinct)
 
 
+def test_growing_columns_of_many_values() -> None:
+    generator = np.random.default_rng(0)
+    column = Growing("coded", 10)
+    parts = [
+        generator.integers(0, 1_000, 3_000),
+        generator.integers(500, 5_000_000, 60_000),
+        np.full(5, 2**40),
+        np.r_[generator.integers(-400, 400, 60_000), np.iinfo(np.int64).min],
+    ]
+    for part in parts:
+        column.append(part)
+    found = column.column()
+    assert isinstance(found, Coded)
+    assert found.tolist() == np.concatenate(parts).tolist()
+    assert len(set(found.distinct.tolist())) == len(found.distinct)
+
+
+def test_columns_of_codes_are_like_arrays() -> None:
+    column = Coded.of(np.array(["b", "a", "b", ""], object))
+    assert column.tolist() == ["b", "a", "b", ""]
+    assert (column == "b").tolist() == [True, False, True, False]
+    assert np.append(column, "c").tolist() == ["b", "a", "b", "", "c"]
+    renamed = column.mapped([{"b": "x", "a": "x", "": "y"}[text] for text in column.distinct])
+    assert renamed.tolist() == ["x", "x", "x", "y"]
+    assert len(renamed.distinct) == 2
+
+
 def test_progress_reaches_its_end(tmp_path: Path) -> None:
     record(RUN).write(tmp_path / "p.sqlite")
     told: list[tuple[int, int]] = []

@@ -24,7 +24,7 @@ SETTINGS = {
     "extrapolate_to": 3000,
     "beyond_limit": True,
     "hardware": '{"gpus": []}',
-    "bounds": "{}",
+    "bounds": '{"bf16": 0.03}',
 }
 
 

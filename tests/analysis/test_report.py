@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.fits.tables import FITS
+from analysis.fit_tables import FITS
 from analysis.report.page import SHOWN, read_content, script_json
 from analysis.report.summary import study_warnings
 from analysis.runtime_table import RUNTIME

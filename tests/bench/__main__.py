@@ -13,6 +13,7 @@ from tests.bench import (
     depth,
     engines,
     fits,
+    forked,
     implementations,
     machine,
     memory,
@@ -24,6 +25,7 @@ from tests.bench import (
 
 BENCHES: dict[str, Callable[[int], None]] = {
     "collectors": collectors.main,
+    "forked": forked.main,
     "implementations": implementations.main,
     "engines": engines.main,
     "banks": banks.main,

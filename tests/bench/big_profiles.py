@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -36,16 +36,17 @@ KERNELS = (
     "void at::native::reduce_kernel<(int)512, (int)1>(T3)",
     "sm80_xmma_fprop_implicit_gemm_f32f32",
 )
-STRINGS = ("[Unknown]", "cudaLaunchKernel_v7000", "step", "block", *MODULES, *KERNELS)
+_LAUNCH, _QUERY = "cudaLaunchKernel_v7000", "cudaStreamIsCapturing_v10000"
+STRINGS = (_QUERY, _LAUNCH, "step", "block", *MODULES, *KERNELS)
 
-_RUNTIME = "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, 0, ?, ?, 1, 0, NULL)"
+_RUNTIME = "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, 0, ?, ?, ?, 0, NULL)"
 _KERNEL = (
     "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES (?, ?, 0, 1, NULL, ?, ?, ?, ?, ?, NULL, 1, 1, "
     "32, 64, 1, 1, 128, 1, 1, 0, 0, 0, 205258752, ?, 32768, NULL, 0)"
 )
 _RANGE = (
     "INSERT INTO NVTX_EVENTS (start, end, eventType, globalTid, textId, domainId) "
-    "VALUES (?, ?, 59, ?, ?, 0)"
+    "VALUES (?, ?, ?, ?, ?, 0)"
 )
 _TARGETS = """
 CREATE TABLE TARGET_INFO_GPU (vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT,
@@ -93,10 +94,68 @@ def chunks(kernels: int, seed: int = 0) -> Iterator[Chunk]:
         launch_ns = 1_000_000_000 + number * LAUNCH_EVERY_NS
         name = generator.integers(len(KERNELS), size=len(number))
         duration_ns = generator.integers(2_000, 7_000, size=len(number))
-        end_ns = _queued(launch_ns + QUEUE_NS, duration_ns, gpu_free_ns)
+        end_ns = queued(launch_ns + QUEUE_NS, duration_ns, gpu_free_ns)
         gpu_free_ns = int(end_ns[-1])
         ranges = _ranges(launch_ns[::KERNELS_PER_STEP])
         yield Chunk(launch_ns, end_ns - duration_ns, end_ns, name, number + 1000, *ranges)
+
+
+class Writer:
+    """Writes rows into the tables of an empty SQLite file, which it makes.
+
+    Args:
+        connection: to the file; who made it commits.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._names = 0
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(SCHEMA + _TARGETS)
+        version = ("EXPORT_SCHEMA_VERSION", "3.7.2")
+        connection.execute("INSERT INTO META_DATA_EXPORT VALUES (?, ?)", version)
+        self._string_ids = self.strings(STRINGS)
+
+    def strings(self, texts: Sequence[str]) -> Int64s:
+        """Register strings; their ids."""
+        ids = np.arange(self._names, self._names + len(texts))
+        self._names += len(texts)
+        pairs = zip(ids.tolist(), texts, strict=True)
+        self._connection.executemany("INSERT INTO StringIds VALUES (?, ?)", pairs)
+        return ids
+
+    def calls(
+        self, start_ns: Int64s, correlation: Int64s, launches: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        """API calls of the main thread, of `LAUNCH_NS` each; by default all of them launch."""
+        thread = np.full(len(start_ns), MAIN_THREAD)
+        name_id = np.full(len(start_ns), self._string_ids[STRINGS.index(_LAUNCH)])
+        if launches is not None:
+            name_id[~launches] = self._string_ids[STRINGS.index(_QUERY)]
+        self._insert(_RUNTIME, start_ns, start_ns + LAUNCH_NS, thread, correlation, name_id)
+
+    def kernels(
+        self, start_ns: Int64s, end_ns: Int64s, correlation: Int64s, name: Int64s | None = None,
+        stream: Int64s | None = None,
+    ) -> None:  # fmt: skip
+        """Kernels, by default with the names of `KERNELS` in turn and on one stream."""
+        number = np.arange(len(start_ns))
+        name = number % len(KERNELS) if name is None else name
+        name_id = self._string_ids[name + len(STRINGS) - len(KERNELS)]
+        stream = np.full(len(number), STREAM) if stream is None else stream
+        process = np.full(len(number), PROCESS)
+        columns = (start_ns, end_ns, stream, correlation, process, name_id, name_id, correlation)
+        self._insert(_KERNEL, *columns)
+
+    def ranges(self, start_ns: Int64s, end_ns: Int64s, text_id: Int64s, kind: int) -> None:
+        """Ranges of the main thread."""
+        thread, kinds = np.full(len(start_ns), MAIN_THREAD), np.full(len(start_ns), kind)
+        self._insert(_RANGE, start_ns, end_ns, kinds, thread, text_id)
+
+    def _insert(self, statement: str, *columns: Int64s) -> None:
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        self._connection.executemany(statement, rows)
 
 
 def write_big_profile(path: Path, kernels: int, *, streams: int = 1) -> None:
@@ -109,37 +168,19 @@ def write_big_profile(path: Path, kernels: int, *, streams: int = 1) -> None:
     """
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(SCHEMA + _TARGETS)
-        connection.executemany("INSERT INTO StringIds VALUES (?, ?)", enumerate(STRINGS))
-        version = ("EXPORT_SCHEMA_VERSION", "3.7.2")
-        connection.execute("INSERT INTO META_DATA_EXPORT VALUES (?, ?)", version)
+        writer = Writer(connection)
         for chunk in chunks(kernels):
-            _insert(connection, chunk, streams)
+            on_side = np.arange(len(chunk.name)) % streams
+            # the other stream starts before its neighbour ends
+            start_ns = chunk.start_ns - on_side * 1_500
+            stream = np.where(on_side, SIDE_STREAM, STREAM)
+            writer.calls(chunk.launch_ns, chunk.correlation)
+            writer.kernels(start_ns, chunk.end_ns, chunk.correlation, chunk.name, stream)
+            writer.ranges(chunk.range_start_ns, chunk.range_end_ns, chunk.range_name, 59)
         connection.commit()
 
 
-def _insert(connection: sqlite3.Connection, chunk: Chunk, streams: int) -> None:
-    def insert(statement: str, *columns: Int64s) -> None:
-        connection.executemany(statement, zip(*(c.tolist() for c in columns), strict=True))
-
-    kernels, ranges = len(chunk.name), len(chunk.range_name)
-    name_id = chunk.name + len(STRINGS) - len(KERNELS)
-    on_side = np.arange(kernels) % streams
-    start_ns = chunk.start_ns - on_side * 1_500  # the other stream starts before its neighbour ends
-    thread, process = np.full(kernels, MAIN_THREAD), np.full(kernels, PROCESS)
-    stream = np.where(on_side, SIDE_STREAM, STREAM)
-    insert(_RUNTIME, chunk.launch_ns, chunk.launch_ns + LAUNCH_NS, thread, chunk.correlation)
-    insert(
-        _KERNEL, start_ns, chunk.end_ns, stream, chunk.correlation, process, name_id, name_id,
-        chunk.correlation,
-    )  # fmt: skip
-    range_thread = np.full(ranges, MAIN_THREAD)
-    insert(_RANGE, chunk.range_start_ns, chunk.range_end_ns, range_thread, chunk.range_name)
-
-
-def _queued(ready_ns: Int64s, duration_ns: Int64s, free_ns: int) -> Int64s:
+def queued(ready_ns: Int64s, duration_ns: Int64s, free_ns: int) -> Int64s:
     """Ends of kernels that run one after the other, each no sooner than it is ready."""
     taken_ns = np.cumsum(duration_ns + GAP_NS)
     slack_ns = ready_ns - (taken_ns - duration_ns - GAP_NS)

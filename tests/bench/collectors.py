@@ -78,7 +78,7 @@ def _pair(nsys: Path, number: int) -> pd.DataFrame:
         for thread in threads:
             thread.join()
         os.close(first)
-        times = {collector: _times_ms(folder / collector) for collector in COLLECTORS}
+        times = {collector: times_ms(folder / collector) for collector in COLLECTORS}
     return times["nsys"] / times["embedded"]
 
 
@@ -122,7 +122,7 @@ def _request(collector: str) -> RunRequest:
     )
 
 
-def _times_ms(folder: Path) -> pd.DataFrame:
+def times_ms(folder: Path) -> pd.DataFrame:
     """Host times in ms: a row per measured image, a column per range."""
     ranges = run_ranges(
         read_run(folder / "run.json"), read_profile(folder / "profile.sqlite")

@@ -100,11 +100,11 @@ def study_of(points: Points) -> tuple[Floats, Bounds]:
     """The paper's model of many series at once: prediction at 3000 px and its 95 % interval."""
     from scipy.stats import t
 
-    scaled, target = points.side_px / TARGET_PX, np.ones(3)
+    scaled, target = points.sizes.side_px / TARGET_PX, np.ones(3)
     design = np.column_stack([np.ones_like(scaled), scaled, scaled**2])
     solve = np.linalg.pinv(design)
     coefficients = points.values @ solve.T
-    freedom = len(points.side_px) - 3
+    freedom = len(points.sizes.side_px) - 3
     squares = np.sum((points.values - coefficients @ design.T) ** 2, axis=1)
     half_width = t.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(
         squares / freedom * (1 + np.sum((target @ solve) ** 2))
@@ -120,7 +120,7 @@ def knowing(truth: Truth, points: Points) -> Bounds:
     from scipy.stats import t
 
     on_floor = np.arange(len(SIDES_PX)) < truth.on_floor
-    columns = [_term(term, points.side_px) * ~on_floor for term in truth.terms]
+    columns = [_term(term, points.sizes.side_px) * ~on_floor for term in truth.terms]
     design = np.column_stack([*([on_floor] if truth.on_floor else []), *columns])
     target = np.array([*([0.0] if truth.on_floor else []),
                        *(_term(term, np.array(TARGET_PX)) for term in truth.terms)])  # fmt: skip
@@ -129,7 +129,9 @@ def knowing(truth: Truth, points: Points) -> Bounds:
     coefficients = np.einsum("dpq,dmq->dp", covariance, weighted)
     fitted = coefficients @ design.T
     if truth.on_floor:  # the law is the larger of both, also where the parts do not meet
-        branch = coefficients[:, 1:] @ np.array([_term(one, points.side_px) for one in truth.terms])
+        branch = coefficients[:, 1:] @ np.array(
+            [_term(one, points.sizes.side_px) for one in truth.terms]
+        )
         fitted = np.maximum(coefficients[:, :1], branch)
     misfit = np.sum((fitted / points.values - 1) ** 2, axis=1)
     freedom, predicted = points.values.shape[1] - len(target), coefficients @ target

@@ -1,7 +1,7 @@
-"""One of two runs that take turns, an image each. `collectors` starts both.
+"""One of two runs that take turns, an image each. `collectors` and `forked` start both.
 
-`python -m tests.bench.turns COLLECTOR REQUEST OUT MINE OTHER`: MINE and OTHER are named pipes; a
-byte in MINE is the turn.
+`python -m tests.bench.turns COLLECTOR REQUEST OUT MINE OTHER [forked]`: MINE and OTHER are named
+pipes; a byte in MINE is the turn. `forked`: in a child of this process, as a fork server does it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from adscale.names import PROFILE_NAMES
 from adscale.request import RunRequest
 from profiling.annotation import Annotate, NvtxAnnotator
 from profiling.collectors.embedded import EmbeddedCollector
+from profiling.fork_server import map_files
 from profiling.prediction import CountingProcess
 from profiling.runner import measure
 
@@ -63,5 +64,17 @@ def main(collector: str, request_json: str, out: str, mine: str, other: str) -> 
     write_record(folder / "run.json", record)
 
 
+def fork(arguments: list[str]) -> int:
+    """Measures in a child of this process, which has imported what a fork server has."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    map_files(os.getppid())
+    main(*arguments)
+    return 0
+
+
 if __name__ == "__main__":
+    if sys.argv[-1] == "forked":
+        sys.exit(fork(sys.argv[1:-1]))
     main(*sys.argv[1:])

@@ -190,7 +190,7 @@ def test_children_of_the_names_of_our_ranges_are_told_apart() -> None:
 
 @pytest.mark.parametrize(("collector", "images"), [("embedded", 2), ("none", 3)])
 def test_the_profiled_pass_measures_its_share_of_the_images(collector: str, images: int) -> None:
-    sampling = Sampling(2, 3, 3, None, profiled_share=0.5)
+    sampling = Sampling(2, 3, 1, None, profiled_share=0.5)
     request = dataclasses.replace(
         asked_run("NoConvolution", collector=collector), sampling=sampling
     )

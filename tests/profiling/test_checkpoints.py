@@ -115,6 +115,27 @@ def test_what_is_saved_of_the_inner_network_fits_the_outer_one(tmp_path: Path, l
     assert torch.equal(network.state_dict()["model.first.weight"], made.first.weight)
 
 
+class Stateful(Network):
+    """Keeps something besides tensors, by torch's own means."""
+
+    def get_extra_state(self) -> Any:
+        return {"version": 3}
+
+    def set_extra_state(self, state: Any) -> None:
+        assert state == {"version": 3}
+
+
+@LOADERS
+def test_what_modules_keep_besides_tensors_is_left_and_told(
+    tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    given, network = Stateful(), Stateful()
+    torch.save(given.state_dict(), tmp_path / "c.pt")
+    load(network, tmp_path / "c.pt")
+    assert torch.equal(network.first.weight, given.first.weight)
+    assert "what modules keep besides tensors (_extra_state) is not read" in caplog.text
+
+
 @LOADERS
 def test_names_that_fit_are_left_alone(tmp_path: Path, load: Load) -> None:
     """A network may have a child of the name that is taken off elsewhere."""

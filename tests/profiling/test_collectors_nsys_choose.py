@@ -42,8 +42,9 @@ def script(path: Path, text: str) -> Path:
 
 
 @pytest.mark.nsys
-def test_ranges_are_recorded_here(nsys: Path) -> None:
-    test = self_test(nsys)
+@pytest.mark.parametrize("adopted", [False, True])
+def test_ranges_are_recorded_here(nsys: Path, adopted: bool) -> None:
+    test = self_test(nsys, adopted=adopted)
     assert test.ok
     assert test.ranges_found == test.ranges_expected > 0
     assert nsys_version(nsys) in test.reason
@@ -56,6 +57,7 @@ def test_a_silent_nvtx_is_found_out(
     if not nsys_version(nsys).startswith("2023.4.4"):
         pytest.skip(f"nsys {nsys_version(nsys)} may record the ranges of nvtx 0.2.13")
     monkeypatch.setenv("PYTHONPATH", str(silent_nvtx))
+    assert not self_test(nsys, adopted=True).ok
     test = self_test(nsys)
     assert (test.ok, test.ranges_found) == (False, 0)
     for part in ("nsys 2023.4.4", "nvtx 0.2.13", "incompatible", "nvtx==0.2.11", "nsys-cli"):

@@ -190,12 +190,29 @@ def test_a_child_that_runs_while_warming_up_only_is_no_submodule(
 ) -> None:
     tell.cache_clear()
     method = method_around("Once", Once).build(
-        {"depth": 2}, resolution=square(SIDE_PX), implementation="reference", seed=0
+        {}, resolution=square(SIDE_PX), implementation="reference", seed=0
     )
     assert ranges_of(method, images=1)[0] == "places"
     assert method.submodules[0] == "places"
     method.begin_measuring()
     assert ranges_of(method, images=2) == [BETWEEN, "head"]
     assert method.submodules == ("head", BETWEEN)
-    assert method.inner_ranges == ()
+    assert method.inner_ranges == ()  # told when these are asked for
     assert "'places' runs in warm-up images only: it is no submodule" in capsys.readouterr().err
+
+
+class ScalarFirst(nn.Module):
+    """A loss before what is of each image, as training code has it."""
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": image.mean(), "result": image * 2}
+
+
+def test_of_several_outputs_that_of_each_image_counts() -> None:
+    method = method_around("ScalarFirst", ScalarFirst).build(
+        {}, resolution=square(SIDE_PX), implementation="reference", seed=0
+    )
+    images = random_image(SIDE_PX).expand(3, -1, -1, -1)
+    found = method.infer(images, no_range).anomaly_map  # type: ignore[arg-type]
+    assert found is not None
+    assert found.shape == images.shape

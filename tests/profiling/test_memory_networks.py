@@ -380,6 +380,7 @@ def test_a_copy_inside_an_operator_is_named_with_its_size() -> None:
     assert told == f"a copy of its input in aten::_adaptive_avg_pool2d ({size_mib:.1f} MiB)"
 
 
+@device_types
 def test_what_runs_in_threads_of_the_network_is_named_as_not_counted(device_type: str) -> None:
     count = counted("tests.profiling.odd_networks:Branches", device_type=device_type)
     assert count.incomplete is not None

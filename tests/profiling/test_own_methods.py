@@ -13,14 +13,19 @@ import pytest
 import torch
 from torch import nn
 
-from adscale.errors import ConfigError, WeightsError
+from adscale.errors import ConfigError, MethodError, WeightsError
 from adscale.methods.registry import get_spec
 from adscale.methods.spec import check_settings, parse_variant
+from adscale.request import Sampling
 from adscale.resolution import square
+from profiling.annotation import no_range
 from profiling.memory.counting import count_memory
 from profiling.methods.foreign import ModuleMethod, method_around
 from profiling.methods.loading import load_method_class, resolve
+from profiling.runner import measure
+from tests.profiling.running import NOT_COUNTED
 from tests.profiling.tensors import random_image, recorded_ranges
+from tests.study_requests import plain_request
 
 CHECKOUT = Path(__file__).parents[2]
 BLUR = "examples.blur_distance:BlurDistance"
@@ -199,7 +204,8 @@ def test_the_seed_decides_the_weights_of_a_network() -> None:
     [
         ("nowhere_at_all:Class", ["there is no module 'nowhere_at_all'"]),
         ("examples.blur_distance:BlurDistanze", ["defines no BlurDistanze", "mean BlurDistance?"]),
-        ("examples.blur_distance:", ["names no class", "package.module:Class"]),
+        ("examples.blur_distance:", ["names no class", "write examples.blur_distance:Class"]),
+        (":", ["names no class", "write package.module:Class or anomalib:Model"]),
         ("a b:C", ["names no class"]),
         ("net.Net", ["no method 'net.Net'", "allowed: ddad, ", "of your own: write net:Net"]),
         ("torchvision.models.resnet18", ["write torchvision.models:resnet18"]),
@@ -239,6 +245,33 @@ def test_a_module_that_is_of_no_use_ends_in_one_line(
     with pytest.raises(ConfigError) as caught:
         resolve(get_spec("of_no_use:Mine"))
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("TextForTuple", "has submodules = 'blur'; name each once, as texts in a tuple"),
+        ("Twice", "has submodules = ('blur', 'blur')"),
+        ("Numbers", "has submodules = (1, 2)"),
+        ("ImplementationText", "has implementations = 'reference'"),
+        ("PrecisionText", "has precisions = 'fp32'"),
+        ("Unfinished", "does not define build, infer, prepare"),
+        ("SettingsOfADict", "has settings that are no dataclass of pydantic (TypeError)"),
+        ("SettingsOfAnyClass", "has settings that are no dataclass of pydantic"),
+        ("ProblemAsText", "says 'only multiples of 32' in resolution_problem; return None"),
+        ("BuildsNothing", "is built as a NoneType; return the method from `build`"),
+    ],
+)
+def test_a_class_that_is_not_as_it_should_be_ends_in_one_line(name: str, part: str) -> None:
+    def counted() -> None:
+        spec = resolve(get_spec(f"tests.profiling.odd_methods:{name}"))
+        given = check_settings(spec, {})
+        count_memory(spec, given, resolution=square(32), implementation="reference")
+
+    with pytest.raises(ConfigError) as caught:
+        counted()
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_returns_no_network_is_refused() -> None:
@@ -366,3 +399,12 @@ def test_a_model_that_anomalib_does_not_have_is_refused() -> None:
 def test_without_anomalib_the_remedy_is_named() -> None:
     with pytest.raises(ConfigError, match=r"there is no module 'anomalib'.*pip install"):
         get_spec("anomalib:Padim")
+
+
+def test_who_asks_for_gradients_is_told_why_there_are_none() -> None:
+    request = plain_request(
+        Sampling(1, 1, 1, None), device_type="cpu", target="tests.profiling.odd_methods:Gradients",
+        resolution=32, settings={}, collector="embedded",
+    )  # fmt: skip
+    with pytest.raises(MethodError, match=r"odd_methods.py, line .*; images run in torch's infer"):
+        measure(request, NOT_COUNTED, no_range, None, lambda _draft: None)

@@ -25,9 +25,9 @@ from adscale.plan import (
 )
 from adscale.request import RunRequest
 from adscale.resolution import Resolution, sensor_resolution, square
+from analysis import memory_extrapolation
 from analysis.figures.canvas import Style
 from analysis.figures.draw import FIGURES, study_figures
-from analysis.fits import memory_extrapolation
 from analysis.hardware import Hardware
 from tests.analysis.drawings import (
     count_of,

@@ -36,10 +36,10 @@ def test_no_warmup_where_none_was_asked_for() -> None:
 
 def test_the_profiled_pass_may_measure_a_share_of_the_images_and_of_the_time() -> None:
     given = Sampling(3, 51, 3, 5.0, profiled_share=0.5)
-    assert given.profiled == Sampling(3, 26, 2, 2.5, profiled_share=0.5)
-    assert run(StopRule.for_measurement(given.profiled), 60.0) == (2, "time_budget")
+    assert given.profiled == Sampling(3, 26, 3, 2.5, profiled_share=0.5)
+    assert run(StopRule.for_measurement(given.profiled), 60.0) == (3, "time_budget")
     assert Sampling(3, 100, 1, None, profiled_share=0.07).profiled.measured_images == 7
-    assert Sampling(3, 1, 1, None, profiled_share=0.01).profiled.min_images == 1
+    assert Sampling(3, 9, 3, None, profiled_share=0.1).profiled.measured_images == 3
     whole = Sampling(3, 51, 3, 5.0, 0.01)
     assert whole.profiled == whole
 

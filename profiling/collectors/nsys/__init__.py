@@ -9,7 +9,7 @@ from .run import (
     profile_environment,
     run_profiled,
 )
-from .self_test import SelfTest, self_test, self_test_cached
+from .self_test import SelfTest, records_adopted, self_test, self_test_cached
 
 __all__ = [
     "Choice",
@@ -22,6 +22,7 @@ __all__ = [
     "planned_choice",
     "profile_command",
     "profile_environment",
+    "records_adopted",
     "run_profiled",
     "self_test",
     "self_test_cached",

@@ -39,6 +39,24 @@ with nvtx.annotate("outer", domain={DOMAIN!r}):
                 pass
 """
 
+# hands its environment to another process, and ends after that
+HANDING_ON = """
+import json, os, sys
+with open(sys.argv[1], "w") as stream:
+    json.dump(dict(os.environ), stream)
+with open(sys.argv[2]) as stream:
+    stream.read()
+"""
+
+# the other process, which nsys has not started
+ADOPTED = f"""
+import json, os, sys
+with open(sys.argv[2]) as stream:
+    os.environ.update(json.load(stream))
+ends_with_this_process = open(sys.argv[3], "w")
+{PROGRAM}
+"""
+
 COUNT_RANGES = """
 SELECT count(*) FROM NVTX_EVENTS AS range
 JOIN NVTX_EVENTS AS domain ON domain.eventType = 75 AND domain.domainId = range.domainId
@@ -61,12 +79,14 @@ class SelfTest(NamedTuple):
     """One sentence: both versions, and where ranges are missing, why and what to do."""
 
 
-def self_test(nsys: Path, python: str = sys.executable) -> SelfTest:
+def self_test(nsys: Path, python: str = sys.executable, *, adopted: bool = False) -> SelfTest:
     """Records a tiny program with nested ranges and counts them in the export.
 
     Args:
         nsys: the nsys program.
         python: the interpreter whose ``nvtx`` is tested.
+        adopted: whether the ranges are those of a process that nsys has not started, and that has
+            the environment of one that it has, as in `profiling.fork_server`.
 
     Raises:
         CollectorError: nsys or the program fails outright, which is another fault than
@@ -75,7 +95,7 @@ def self_test(nsys: Path, python: str = sys.executable) -> SelfTest:
     version = nsys_version(nsys)
     with tempfile.TemporaryDirectory(prefix="adscale-self-test-") as name:
         folder = Path(name)
-        nvtx = _record(nsys, python, folder)
+        nvtx = (_record_adopted if adopted else _record)(nsys, python, folder)
         found, messages = _read(_export(nsys, folder))
     recorded = f"nsys {version} with nvtx {nvtx} recorded {found} of {RANGES_EXPECTED} ranges"
     if found == RANGES_EXPECTED:
@@ -86,7 +106,9 @@ def self_test(nsys: Path, python: str = sys.executable) -> SelfTest:
     return SelfTest(False, found, RANGES_EXPECTED, reason)
 
 
-def self_test_cached(nsys: Path, python: str, cache_dir: Path) -> SelfTest:
+def self_test_cached(
+    nsys: Path, python: str, cache_dir: Path, *, adopted: bool = False
+) -> SelfTest:
     """The result of :func:`self_test`, kept in a file for as long as nothing it rests on changes.
 
     That is the nsys program (path, time of change, and with them its version), the interpreter
@@ -95,22 +117,57 @@ def self_test_cached(nsys: Path, python: str, cache_dir: Path) -> SelfTest:
     Raises:
         CollectorError: as in :func:`self_test`; such a failure is not kept.
     """
-    key = _cache_key(nsys, python)
+    key = {**_cache_key(nsys, python), **({"adopted": 1} if adopted else {})}
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     file = cache_dir / f"nsys-self-test-{digest}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: test again
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["key"] == key:
             return SelfTest(**kept["result"])
-    result = self_test(nsys, python)
+    result = self_test(nsys, python, adopted=adopted)
     _keep(file, {"key": key, "result": result._asdict()})
     return result
 
 
+def records_adopted(nsys: Path, cache_dir: Path) -> bool:
+    """Whether an nsys records ranges of a process that it has not started, with this interpreter.
+
+    Args:
+        nsys: the nsys program.
+        cache_dir: as in `self_test_cached`.
+    """
+    try:
+        return self_test_cached(nsys, sys.executable, cache_dir, adopted=True).ok
+    except CollectorError:
+        return False
+
+
 def _record(nsys: Path, python: str, folder: Path) -> str:
     """Runs the program; returns its version of nvtx."""
-    version, log = folder / "nvtx-version", folder / "log"
-    command = [python, "-c", PROGRAM, str(version)]
+    version = folder / "nvtx-version"
+    _run(nsys, [python, "-c", PROGRAM, str(version)], folder)
+    return version.read_text(encoding="utf-8")
+
+
+def _record_adopted(nsys: Path, python: str, folder: Path) -> str:
+    """Does ``_record`` with a program beside that which nsys runs."""
+    version, *pipes = (str(folder / name) for name in ("nvtx-version", "environment", "end"))
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    with subprocess.Popen(
+        [python, "-c", ADOPTED, version, *pipes],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    ) as beside:
+        try:
+            _run(nsys, [python, "-c", HANDING_ON, *pipes], folder)
+        finally:
+            beside.kill()
+    return Path(version).read_text(encoding="utf-8")
+
+
+def _run(nsys: Path, command: list[str], folder: Path) -> None:
+    log = folder / "log"
     report = folder / "self-test.nsys-rep"
     with log.open("wb") as stream:
         code = run_profiled(
@@ -120,8 +177,8 @@ def _record(nsys: Path, python: str, folder: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         said = next((line for line in reversed(lines) if "Error" in line), "")
         what = f"a test program under nsys ended with exit code {code} {said}"
-        raise CollectorError(str(nsys), what, f"see that {python} has nvtx and that nsys runs")
-    return version.read_text(encoding="utf-8")
+        remedy = f"see that {command[0]} has nvtx and that nsys runs"
+        raise CollectorError(str(nsys), what, remedy)
 
 
 def _export(nsys: Path, folder: Path) -> Path:

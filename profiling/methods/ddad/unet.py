@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -124,8 +125,7 @@ class StepEncoding(nn.Module):
     ) -> StepEncoding:
         # it has no weights that would tell to which type the network is brought
         self.dtype = fn(torch.empty(0, dtype=self.dtype)).dtype
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
+        return cast("StepEncoding", super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
 
     def forward(self, step: torch.Tensor) -> torch.Tensor:
         """Shape (n,) to (n, channels)."""

@@ -5,9 +5,9 @@ A row per series; per series and law; per series and side. All from one fit of e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
 from adscale.resolution import Resolution, resolution_argument, side_argument
@@ -24,14 +24,14 @@ from adscale.tables import (
     text,
 )
 
-from ..columns import BASIS, METHOD, SIZE
-from ..memory_table import MEMORY
-from ..runtime_table import RUNTIME
+from .columns import BASIS, METHOD, SIZE
+from .memory_table import MEMORY
+from .runtime_table import RUNTIME
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .fitted import Fitted
+    from .fits.growth import Fitted
 
 SERIES = join(
     text("quantity", means="`runtime`, `activations` or `total_memory`"),
@@ -189,39 +189,44 @@ def fits_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame
     """Return the predictions of every series at one resolution.
 
     Args:
-        fitted: see `analysis.fits.fitted`.
+        fitted: see `analysis.fits.growth`.
         extrapolate_to_px: side length to predict.
     """
-    from ..tables import make_table
-    from .table_rows import fit_rows
+    from .fits.table_rows import fit_rows
 
-    return make_table([*fit_rows(fitted, extrapolate_to_px)], FITS.schema)
+    return _picked(fit_rows(fitted, extrapolate_to_px), FITS)
 
 
 def fit_models_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
     """The laws of every series. Sums have no laws of their own.
 
     Args:
-        fitted: see `analysis.fits.fitted`.
+        fitted: see `analysis.fits.growth`.
         extrapolate_to_px: side length to predict.
     """
-    from ..tables import make_table
-    from .table_rows import model_rows
+    from .fits.table_rows import model_rows
 
-    return make_table([*model_rows(fitted, extrapolate_to_px)], FIT_MODELS.schema)
+    return _picked(model_rows(fitted, extrapolate_to_px), FIT_MODELS)
 
 
 def fit_curves_table(fitted: Sequence[Fitted], extrapolate_to_px: int) -> pd.DataFrame:
     """The curves of every series; of one without any fit only what was observed.
 
     Args:
-        fitted: see `analysis.fits.fitted`.
+        fitted: see `analysis.fits.growth`.
         extrapolate_to_px: the last side.
     """
-    from ..tables import make_table
-    from .table_rows import curve_rows
+    from .fits.table_rows import curve_rows
 
-    return make_table([*curve_rows(fitted, extrapolate_to_px)], FIT_CURVES.schema)
+    return _picked(curve_rows(fitted, extrapolate_to_px), FIT_CURVES)
+
+
+def _picked(rows: Iterable[Mapping[str, Any]], table: Table) -> pd.DataFrame:
+    from .tables import make_table
+
+    return make_table(
+        [{name: row.get(name) for name in table.schema} for row in rows], table.schema
+    )
 
 
 def _fit(
@@ -235,8 +240,8 @@ def _fit(
     """All series fitted, and where they are predicted."""
     if runtime is None and memory is None:
         raise ArgumentError("fit", "no table is named", "give --runtime, --memory, or both")
-    from .fitted import fit_all
-    from .series import memory_series, runtime_series
+    from .fits.growth import fit_all
+    from .fits.series import memory_series, runtime_series
 
     series = [runtime_series(runtime, memory)] if runtime is not None else []
     if memory is not None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from adscale.names import PAPER_SIDES_PX
 from adscale.tables import Output, Table, TableJob, integer, join, pick, real, table_argument, text
 
-from ..columns import INCOMPLETE, METHOD
-from ..memory_table import COUNTED, MEMORY
-from .tables import extrapolate_to
+from .columns import INCOMPLETE, METHOD
+from .fit_tables import extrapolate_to
+from .memory_table import COUNTED, MEMORY, counted_parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .quadratic import QuadraticFit
+    from .fits.quadratic import QuadraticFit
 
 MEMORY_EXTRAPOLATION = Table(
     name="memory_extrapolation",
@@ -92,8 +92,7 @@ def memory_extrapolation_table(memory: pd.DataFrame, extrapolate_to: int) -> pd.
     Returns:
         Rows of `MEMORY_EXTRAPOLATION`.
     """
-    from ..tables import make_table
-    from .series import counted_parts
+    from .tables import make_table
 
     rows: list[dict[str, Any]] = []
     every = product(QUANTITIES.items(), memory.groupby(["method", "variant"], sort=False))
@@ -132,7 +131,7 @@ def whole_counts(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _judged(counted: Mapping[int, int], last_px: int) -> Iterator[dict[str, Any]]:
     """The parabola at the two sides asked for, or the next that are counted."""
-    from .quadratic import COEFFICIENTS, MODEL, fit_if_enough
+    from .fits.quadratic import COEFFICIENTS, MODEL, fit_if_enough
 
     sides = paper_sides(counted)
     fit = fit_if_enough(sides, [counted[side] for side in sides])
