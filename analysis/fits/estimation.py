@@ -50,7 +50,6 @@ TIE = 1.0
 MISFIT_LEVEL = 0.99
 """Share of draws of a law in the list in which the misfit of the best law is called chance."""
 
-
 PRIOR_FREEDOM = 4.0
 """Degrees of freedom with which the mean variance of the series stands beside that of a point.
 
@@ -61,18 +60,6 @@ weight of its own it would let chance decide which points count (Smyth 2004, mod
 
 class PointsError(ValueError):
     """Points that no law of growth can be fitted to; the message says why."""
-
-
-class RelativeErrors(NamedTuple):
-    """How far the values of a series are known.
-
-    Attributes:
-        std: standard error of each value over the value.
-        degrees_of_freedom: of each of these, positive; None where they are known exactly.
-    """
-
-    std: Sequence[float]
-    degrees_of_freedom: Sequence[float] | None = None
 
 
 class Points(NamedTuple):

@@ -19,10 +19,10 @@ import numpy as np
 
 from ..columns import WHOLE_METHOD
 from .coefficients import Coefficient, knee_px, physical_coefficients
-from .estimation import PointsError, RelativeErrors, Weighed, fit_laws, make_points, weigh
+from .estimation import PointsError, Weighed, fit_laws, make_points, weigh
 from .models import NOTHING_KNOWN, Floats, Law, Prior, Size, sizes_of
 from .quadratic import COEFFICIENTS, ENOUGH_FOR_INTERVAL, QuadraticFit, fit_if_enough
-from .series import Series, sizes_of_images
+from .series import RelativeErrors, Series, sizes_of_images
 
 EXTRAPOLATION_LIMIT = 10.0
 """Pixels over those of the largest measured resolution beyond which one has to ask explicitly.

@@ -12,7 +12,6 @@ from adscale.resolution import Resolution, square
 
 from ..columns import BY_SIZE
 from ..memory_table import complexities_of, counted_parts
-from .estimation import RelativeErrors
 from .models import BY_COMPLEXITY, COUNTED, NOTHING_KNOWN, Prior, Sizes, prior_of_whole
 
 LEAST_OF_MEDIAN = 0.5
@@ -29,6 +28,18 @@ _FITTED_CLOCKS = [
 """By the type of the device. Host time on a GPU is that of launching, whatever the work."""
 
 _MEMORY_QUANTITIES = {"activations": "activations_bytes", "total_memory": "total_bytes"}
+
+
+class RelativeErrors(NamedTuple):
+    """How far the values of a series are known.
+
+    Attributes:
+        std: standard error of each value over the value.
+        degrees_of_freedom: of each of these, positive; None where they are known exactly.
+    """
+
+    std: Sequence[float]
+    degrees_of_freedom: Sequence[float] | None = None
 
 
 class Series(NamedTuple):

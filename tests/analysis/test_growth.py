@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.fits.estimation import RelativeErrors
 from analysis.fits.growth import EXTRAPOLATION_LIMIT, fit_growth
 from analysis.fits.models import (
     BORDER,
@@ -23,6 +22,7 @@ from analysis.fits.models import (
     prior_of_whole,
 )
 from analysis.fits.quadratic import fit_quadratic
+from analysis.fits.series import RelativeErrors
 from analysis.fits.table_rows import problems, verdict, why_chosen
 
 SIDES_PX = [256, 384, 512, 640, 768, 896, 1024]
