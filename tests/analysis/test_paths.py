@@ -23,8 +23,8 @@ from analysis.__main__ import main
 from analysis.attribution.nesting import nest
 from analysis.attribution.range_tree import PathTree
 from analysis.nsys.reading import read_profile
-from analysis.profiles import work
-from analysis.profiles.work import path_names, path_texts
+from analysis.profiles import paths
+from analysis.profiles.paths import path_names, path_texts
 from profiling.collectors.nsys.find import find_nsys
 from tests.analysis.reference import PUSH_POP, Call, Events, Operation, Range
 from tests.gpu_profiles import ProfileWriter
@@ -162,7 +162,7 @@ def test_text_shows_the_outer_levels_and_says_so(analysis: Analysis, tmp_path: P
 def test_what_does_not_fit_in_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "_MOST_CHARACTERS", 100)
+    monkeypatch.setattr(paths, "_MOST_CHARACTERS", 100)
     with pytest.raises(ArgumentError, match=r"ranges up to 40 deep.*--depth 32"):
         path_texts(paths_of(["abc"] * 40))
 

@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from adscale.names import MADE_OF_PROFILE
 from analysis.tables import write_parquet
-from analysis.verification.verify import ATTRIBUTED, MEASURE, verify
+from analysis.verification.verify import MEASURE, verify
 from tests.gpu_profiles import GPU_NAME, GpuRun, run_document
 
 METHODS = ("A", "B")
@@ -36,7 +37,7 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / "run.json").write_text(json.dumps(record))
     with closing(sqlite3.connect(folder / "profile.sqlite")) as database, database:
         database.execute("CREATE TABLE NVTX_EVENTS (start INTEGER)")
-    for name in ATTRIBUTED:
+    for name in MADE_OF_PROFILE:
         write_parquet(pd.DataFrame({"image": [1]}), folder / name)
 
 
