@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import FORBIDS, ArgumentError, UserError
@@ -82,6 +83,17 @@ class Switch(argparse.BooleanOptionalAction):
             raise argparse.ArgumentError(None, what)
         self._seen = (namespace, given)
         super().__call__(parser, namespace, values, option_string)
+
+
+def named_folder(text: str) -> Path:
+    """The type of an argument: a folder, which need not be there.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("no folder is named")
+    return Path(text)
 
 
 def flag(option: str) -> str:

@@ -214,7 +214,7 @@ class ConfigFile:
     )
     processes: Annotated[Positive, Field(le=1000)] = Field(
         default=1,
-        description="Fresh processes in which each run is measured, one after the other: the first "
+        description="Processes in which each run is measured, one after the other: the first "
         "of all runs, then the second of all runs. What differs from process to process, as where "
         "memory lies, and what drifts in hours, is seen in no other way. A larger number measures "
         "the additional processes only, a smaller one nothing.",

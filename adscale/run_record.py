@@ -21,9 +21,7 @@ SCHEMA_VERSION: Literal[3] = 3
 LeftOut = Literal["out_of_memory", "predicted_out_of_memory"]
 Status = Literal["ok", LeftOut]
 Phase = Literal["prediction", "build", "warmup", "measure", "unknown"]
-StopReason = Literal[
-    "precision", "image_count", "time_budget", "out_of_memory", "predicted_out_of_memory"
-]
+StopReason = Literal["precision", "image_count", "time_budget", LeftOut]
 Bytes = Count | None
 """A size that was measured; None where it could not be."""
 Times = tuple[Annotated[Number, Field(ge=0)], ...]

@@ -14,7 +14,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -105,21 +106,14 @@ def launch(
             started anew.
 
     Raises:
-        MeasurementFailedError: the process failed for another reason than memory, or an engine
-            could not be exported.
+        MeasurementFailedError: it failed for another reason than memory, or an export did.
         ConfigError: this machine lacks what the engine needs.
         CollectorError: the process was killed, or nsys recorded nothing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    record = record_name(request.collector)
-    prefix = f".unfinished-{record}-"
-    for left_over in folder.glob(f"{prefix}*"):  # of a run that was killed
-        shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
-        unfinished = Path(name)
-        kills_before = kernel_kills()
-        given = _counting(counted, shared)
-        given += _engine(request, engines or folder / ENGINE_FOLDER, passed_on)
+    record, kills_before = record_name(request.collector), kernel_kills()
+    with _unfinished(folder, record) as unfinished:
+        of_engine = _engine(request, engines or folder / ENGINE_FOLDER, passed_on)
+        given = [*_counting(counted, shared), *of_engine]
         environment = measured_environment(request, os.environ, passed_on)
         command = _program(request, environment, study)
         command += ["--request", request.as_json(), "--out", str(unfinished)]
@@ -130,12 +124,27 @@ def launch(
             print(f"warning: {ending}; all was measured before, and is kept", file=sys.stderr)
         elif returncode != 0 or not (unfinished / record).is_file():
             _explain(returncode, unfinished, request, kills_before, log)
-        profile = PROFILE_NAMES.get(request.collector)
-        for file in filter(None, (profile, record)):
-            (unfinished / file).chmod(_usual_mode())
-            (unfinished / file).replace(folder / file)
-        if profile is not None:
-            _remove_older(folder, profile)
+        _put(unfinished, folder, PROFILE_NAMES.get(request.collector), record)
+
+
+@contextmanager
+def _unfinished(folder: Path, record: str) -> Iterator[Path]:
+    """A folder beside the files of a run for those that are not whole; goes away with its end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = f".unfinished-{record}-"
+    for left_over in folder.glob(f"{prefix}*"):  # of a run that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
+        yield Path(name)
+
+
+def _put(unfinished: Path, folder: Path, profile: str | None, record: str) -> None:
+    """Moves the files of a finished run to where they belong, the record last."""
+    for file in filter(None, (profile, record)):
+        (unfinished / file).chmod(_usual_mode())
+        (unfinished / file).replace(folder / file)
+    if profile is not None:
+        _remove_older(folder, profile)
 
 
 def _remove_older(folder: Path, profile: str) -> None:

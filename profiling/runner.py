@@ -105,8 +105,7 @@ def measure(
     Raises:
         UserError: the images, weights or device cannot be used, or settings of the execution.
     """
-    started_utc = now_utc()
-    folder = Path.cwd()  # what runs from here on is the user's, and may change it
+    started_utc, folder = now_utc(), Path.cwd()  # the user's code may change the folder
     limit_images(request.max_image_megapixels)
     decode_as(request.decoding)
     images, weights = ImageSet.open(request.images), weights_record(request.checkpoint)
@@ -117,10 +116,9 @@ def measure(
         prediction = predict(need, request.device_type)
         memory.begin()
         start = RunStart(request, images, weights, prediction, memory, nsys_version, started_utc)
-        margin = request.skip_margin
-        if isinstance(prediction, Prediction) and prediction.rules_out(margin):
-            assert margin is not None
-            return start.record(Outcome.ruled_out(prediction, margin), spec.submodules)
+        if isinstance(prediction, Prediction) and prediction.rules_out(request.skip_margin):
+            assert request.skip_margin is not None
+            return start.record(Outcome.ruled_out(prediction, request.skip_margin), spec.submodules)
         on_start(start.record(Outcome.killed(), spec.submodules))
         outcome = Outcome()
         located = dataclasses.replace(request, settings=located_files(request.settings, folder))
@@ -201,20 +199,11 @@ def _run(
     """
     submodules: Sequence[str] = spec.submodules
     try:
-        set_switches(request)  # the count has called the method, too
-        with restored_streams():
-            method = built(request, spec, memory)
-            if engine is not None:
-                outcome.engine = _engines("takeover").take_over(method, spec, request, engine)
-        warn_of_switches(asked_switches(request))
-        set_switches(request)  # whatever the method has changed
-        inference = Inference(method, images, request.device_type, request.variant.batch)
-        if engine is not None:  # whatever is still to be compiled is, before anything is timed
-            with torch.inference_mode():
-                inference.run(0, no_range)
+        inference = _inference(request, spec, images, memory, outcome, engine)
+        method = inference.method
         watch = None if request.collector == "none" else OutputWatch(len(images))
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
-        with Progress(_title(request)) as progress:
+        with Progress(request.title) as progress:
             run_phases(
                 request,
                 dataclasses.replace(inference, flush=flush, outputs=watch),
@@ -244,10 +233,27 @@ def _run(
     return submodules
 
 
-def _title(request: RunRequest) -> str:
-    title = f"{request.method} {request.variant} {request.resolution} px"
-    process = f" process {request.process}" if request.process > 1 else ""
-    return f"{title}{process}{' latency' if request.collector == 'none' else ''}"
+def _inference(
+    request: RunRequest,
+    spec: MethodSpec,
+    images: ImageSet,
+    memory: MemoryWatch,
+    outcome: Outcome,
+    engine: Path | None,
+) -> Inference:
+    """The method, built, with the networks of the engine, and all compiled that is."""
+    set_switches(request)  # the count has called the method, too
+    with restored_streams():
+        method = built(request, spec, memory)
+        if engine is not None:
+            outcome.engine = _engines("takeover").take_over(method, spec, request, engine)
+    warn_of_switches(asked_switches(request))
+    set_switches(request)  # whatever the method has changed
+    inference = Inference(method, images, request.device_type, request.variant.batch)
+    if engine is not None:  # whatever is still to be compiled is, before anything is timed
+        with torch.inference_mode():
+            inference.run(0, no_range)
+    return inference
 
 
 def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:

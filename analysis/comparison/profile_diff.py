@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -396,18 +396,3 @@ def only_in(diff: Diff, presence: str) -> Iterator[Key]:
     for key, own in zip(diff.keys, diff.presence, strict=True):
         if own == presence:
             yield key
-
-
-def fingerprint_changes(a: Side, b: Side) -> list[dict[str, str]]:
-    """What else is different: each entry of the fingerprints whose values are not the same."""
-    names = dict.fromkeys(name for one in (*a.profiles, *b.profiles) for name in one.fingerprint)
-    found = []
-    for name in names:
-        of_a, of_b = (_values(side, name) for side in (a, b))
-        if of_a != of_b:
-            found.append({"entry": name, "a": " / ".join(of_a), "b": " / ".join(of_b)})
-    return found
-
-
-def _values(side: Side, name: str) -> Sequence[str]:
-    return sorted({one.fingerprint.get(name, "not recorded") for one in side.profiles})

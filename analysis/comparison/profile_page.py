@@ -8,9 +8,9 @@ from typing import Any
 
 from ..numbers import known, percent
 from ..profiles.text import printable, shortened
-from .profile_diff import NOT_REPEATED, Diff, fingerprint_changes, only_in
+from .profile_diff import NOT_REPEATED, Diff, only_in
 from .profile_gate import Gate
-from .profile_sides import Side
+from .profile_sides import Side, fingerprint_changes
 from .profile_text import gate_lines
 
 MOST_ROWS = 500

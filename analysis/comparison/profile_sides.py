@@ -210,3 +210,18 @@ def _side(name: str, profiles: Sequence[ProfileFigures], rows: dict[Key, int]) -
         for figure, column in one.figures.items():
             figures[figure][number, at] = column
     return Side(name, tuple(profiles), has, calls, images, figures)
+
+
+def fingerprint_changes(a: Side, b: Side) -> list[dict[str, str]]:
+    """What else is different: each entry of the fingerprints whose values are not the same."""
+    names = dict.fromkeys(name for one in (*a.profiles, *b.profiles) for name in one.fingerprint)
+    found = []
+    for name in names:
+        of_a, of_b = (_values(side, name) for side in (a, b))
+        if of_a != of_b:
+            found.append({"entry": name, "a": " / ".join(of_a), "b": " / ".join(of_b)})
+    return found
+
+
+def _values(side: Side, name: str) -> Sequence[str]:
+    return sorted({one.fingerprint.get(name, "not recorded") for one in side.profiles})

@@ -15,9 +15,9 @@ from ..json_output import document_text
 from ..numbers import known, percent
 from ..profiles.paths import path_names
 from ..profiles.text import printable, shortened
-from .profile_diff import NOT_REPEATED, SCHEMA, Diff, fingerprint_changes, only_in
+from .profile_diff import NOT_REPEATED, SCHEMA, Diff, only_in
 from .profile_gate import Gate, Judged
-from .profile_sides import Side
+from .profile_sides import Side, fingerprint_changes
 from .verdict import ERROR_RATE
 
 MOST_ROWS = 50

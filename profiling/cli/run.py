@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from adscale.command_line import Switch, flag, refuse_idle
+from adscale.command_line import Switch, flag, named_folder, refuse_idle
 from adscale.config_file import DEFAULT_MARGIN
 from adscale.devices import detect_device_type, usable_cpus
 from adscale.engines import check_machine, device_problem
@@ -113,7 +113,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, default=0)
     _add_study_arguments(parser)
     parser.add_argument("--log", default=None, help="file of what it prints, named if it fails")
-    parser.add_argument("--out", required=True, type=_named, help="folder of the run's files")
+    parser.add_argument("--out", required=True, type=named_folder, help="folder of the run's files")
     parser.set_defaults(main=main)
 
 
@@ -315,12 +315,6 @@ def _variable(text: str) -> str:
     return text
 
 
-def _named(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("no folder is named")
-    return Path(text)
-
-
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Options that a study switches without measuring anything again: they are in no digest."""
     options: dict[str, Any] = {}
@@ -354,10 +348,6 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     if args.resolution is None:
         raise ConfigError("--resolution", "missing", "give it, such as 1024 or 2448x2048")
     check_resolution(spec, settings, args.resolution, where="--resolution")
-    least = min(args.min_images, args.measured_images)
-    if args.target_precision is not None and least < 2:
-        what = f"{least} image tells no precision, which --target-precision asks for"
-        raise ConfigError("--min-images", what, "expected: at least 2, better 30")
     device_type = detect_device_type() if args.device_type == "auto" else args.device_type
     problem = None if variant.is_plain else device_problem(variant, device_type)
     if problem is not None:
@@ -379,15 +369,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "images": args.images,
         "max_image_megapixels": args.max_image_megapixels,
         "decoding": {name: getattr(args, name) for name in ("bit_depth", "bayer", "page", "fit")},
-        "sampling": {
-            "warmup_images": args.warmup_images,
-            "measured_images": args.measured_images,
-            "min_images": least,
-            "time_budget_s": args.time_budget_s or None,
-            "target_precision": args.target_precision,
-            "precision_min_images": _given(args.precision_min_images, PRECISION_IMAGES),
-            "precision_min_s": _given(args.precision_min_s, PRECISION_S),
-        },
+        "sampling": _sampling(args),
         "execution": {
             "cudnn_benchmark": args.cudnn_benchmark,
             "deterministic": args.deterministic,
@@ -398,3 +380,19 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
         "gpu": args.gpu,
     }
     return RunRequest.from_dict(data)
+
+
+def _sampling(args: argparse.Namespace) -> dict[str, Any]:
+    least = min(args.min_images, args.measured_images)
+    if args.target_precision is not None and least < 2:
+        what = f"{least} image tells no precision, which --target-precision asks for"
+        raise ConfigError("--min-images", what, "expected: at least 2, better 30")
+    return {
+        "warmup_images": args.warmup_images,
+        "measured_images": args.measured_images,
+        "min_images": least,
+        "time_budget_s": args.time_budget_s or None,
+        "target_precision": args.target_precision,
+        "precision_min_images": _given(args.precision_min_images, PRECISION_IMAGES),
+        "precision_min_s": _given(args.precision_min_s, PRECISION_S),
+    }

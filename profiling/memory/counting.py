@@ -91,8 +91,8 @@ def count_memory(
         batch: images of the inference.
         device_type: ``cpu`` or ``cuda``: where the inference is thought to happen. No GPU is
             needed.
-        variant: says precision, layout and engine of the networks; None: eager torch in fp32. What
-            an engine holds inside of them is not counted, and ``incomplete`` says so.
+        variant: of the networks; None: eager torch in fp32. What an engine holds inside of them is
+            not counted, and ``incomplete`` says so.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution, as it says
@@ -100,38 +100,40 @@ def count_memory(
         ConfigError: the method has no such implementation, cannot be built, or this torch does not
             count for a CUDA device that is absent.
     """
-    if device_type == "cuda" and not is_gpu_imaginable():
-        what = f"torch {torch.__version__} cannot count for a GPU where there is none"
-        raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
+    device = _device(device_type)
     check_countable(spec, settings, resolution)
-    unread = {
-        key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
-    }
-    # by its number: asked for the current one, torch 2.6 looks for a driver
-    device = torch.device("cuda", 0) if device_type == "cuda" else torch.device(device_type)
     with _counting():
         mode = _mode(foreign=spec.foreign)
         with mode, torch.no_grad(), as_on_a_gpu() if device_type == "cuda" else nullcontext():
-            built: object = _built(spec, unread, resolution, implementation)
-            if not isinstance(built, Method):
-                what = f"{spec.target} is built as a {type(built).__name__}"
-                raise ConfigError("memory", what, "return the method from `build`")
-            method = built
+            method = _method(spec, settings, resolution, implementation)
             way = variant if variant is not None and spec.parts else None
             if way is not None and not way.is_plain:
                 cast(method, spec.parts, way)
             held = take_contents(method, mode, device)
             image = torch.empty(batch, 3, *resolution.shape, device=device)
-            hidden = way.engine if way is not None and way.engine != EAGER else None
-            if hidden is not None:
-                assert way is not None, "it names the engine"
-                hide(method, spec.parts, image, is_int8=way.precision == "int8")
-            trace = (
-                Trace(method, None, device_type, held)
-                if spec.foreign
-                else Trace(method, spec.submodules, device_type, held, below=mode)
-            )
+            hidden = _hidden(method, spec, way, image)
+            own = (None, None) if spec.foreign else (spec.submodules, mode)
+            trace = Trace(method, own[0], device_type, held, below=own[1])
             return _count(method, trace, spec, settings, resolution, image, hidden)
+
+
+def _device(device_type: str) -> torch.device:
+    if device_type != "cuda":
+        return torch.device(device_type)
+    if not is_gpu_imaginable():
+        what = f"torch {torch.__version__} cannot count for a GPU where there is none"
+        raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
+    return torch.device("cuda", 0)  # asked for the current one, torch 2.6 looks for a driver
+
+
+def _hidden(
+    method: Method, spec: MethodSpec, way: Variant | None, image: torch.Tensor
+) -> str | None:
+    """Hides what an engine holds inside of the networks; the engine, None for torch itself."""
+    if way is None or way.engine == EAGER:
+        return None
+    hide(method, spec.parts, image, is_int8=way.precision == "int8")
+    return way.engine
 
 
 @contextmanager
@@ -157,6 +159,19 @@ def _mode(*, foreign: bool) -> QuickMode:
             ways that cannot be followed.
     """
     return QuickMode(allow_non_fake_inputs=foreign)
+
+
+def _method(
+    spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution, implementation: str
+) -> Method:
+    unread = {
+        key: None if key in ("weights", "checkpoint") else value for key, value in settings.items()
+    }
+    found: object = _built(spec, unread, resolution, implementation)
+    if isinstance(found, Method):
+        return found
+    what = f"{spec.target} is built as a {type(found).__name__}"
+    raise ConfigError("memory", what, "return the method from `build`")
 
 
 def _built(

@@ -214,12 +214,7 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         UserError: the configuration cannot be used, or what it names is not there.
         OSError: the working directory cannot be written.
     """
-    for file in () if call.is_job else call.files:
-        read_yaml(file)  # Snakemake, which has read it, keeps the last of two keys of one name
-    given = {key: typed(value) for key, value in call.given.items()}
-    if not call.is_job:
-        check_folders([CACHE.parent, CACHE, RESULTS])
-    user = {**user, **{key: _over(user.get(key), value) for key, value in given.items()}}
+    user = _read(user, call)
     study = load_config(user)
     if call.is_submitted and not call.is_job:
         check_submission(user, call.in_container)
@@ -254,6 +249,16 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
     forks = not (call.in_container or call.is_job or call.is_submitted)
     prefix = _prefix(study, collector, image, os.getpid() if forks else None)
     return Setup(study, collector, plan, decisions, container, prefix)
+
+
+def _read(user: Mapping[str, Any], call: Call) -> Mapping[str, Any]:
+    """The configuration with what the command line says over it."""
+    for file in () if call.is_job else call.files:
+        read_yaml(file)  # Snakemake, which has read it, keeps the last of two keys of one name
+    given = {key: typed(value) for key, value in call.given.items()}
+    if not call.is_job:
+        check_folders([CACHE.parent, CACHE, RESULTS])
+    return {**user, **{key: _over(user.get(key), value) for key, value in given.items()}}
 
 
 def _over(below: Any, given: Any) -> Any:
