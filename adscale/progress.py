@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+    from .request import RunRequest
+
 
 SHOWN_AFTER_S = 0.5
 """Work that takes less time needs no bar."""
+
+
+def run_title(request: RunRequest) -> str:
+    """What is measured: method, variant, resolution, and which process and pass."""
+    process = f" process {request.process}" if request.process > 1 else ""
+    latency = " latency" if request.collector == "none" else ""
+    return f"{request.method} {request.variant} {request.resolution} px{process}{latency}"
 
 
 @contextmanager

@@ -211,13 +211,6 @@ class RunRequest:
         return renamed_side(data)
 
     @property
-    def title(self) -> str:
-        """What is measured, for people: method, variant, resolution, and which process and pass."""
-        process = f" process {self.process}" if self.process > 1 else ""
-        latency = " latency" if self.collector == "none" else ""
-        return f"{self.method} {self.variant} {self.resolution} px{process}{latency}"
-
-    @property
     def own_sampling(self) -> Sampling:
         """What of the sampling holds for the measured images of this pass."""
         return self.sampling if self.collector == "none" else self.sampling.profiled

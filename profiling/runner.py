@@ -46,7 +46,7 @@ from adscale.methods.registry import (
     parse_variant,
 )
 from adscale.methods.spec import MethodSpec
-from adscale.progress import Progress
+from adscale.progress import Progress, run_title
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, RunRecord
 from adscale.variant import EAGER
@@ -203,7 +203,7 @@ def _run(
         method = inference.method
         watch = None if request.collector == "none" else OutputWatch(len(images))
         flush = CacheFlush(request.device_type) if request.execution.cache == "cold" else None
-        with Progress(request.title) as progress:
+        with Progress(run_title(request)) as progress:
             run_phases(
                 request,
                 dataclasses.replace(inference, flush=flush, outputs=watch),

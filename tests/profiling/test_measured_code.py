@@ -116,7 +116,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dic
         pytest.param("profiling/images.py", "cannot be read", "is damaged", id="error"),
         pytest.param("profiling/methods/patchcore/bank.py", '"features"', '"vectors"',
                      id="progress of a method"),
-        pytest.param("profiling/runner.py", "} px", "} pixels", id="progress of a run"),
+        pytest.param("adscale/progress.py", "} px", "} pixels", id="progress of a run"),
         pytest.param("adscale/progress.py", "s left", "seconds left", id="progress line"),
         pytest.param("profiling/sampling.py", "Estimate of", "Guess of", id="docstring"),
         pytest.param("adscale/methods/efficientad.py", "small or medium", "of two sizes",
