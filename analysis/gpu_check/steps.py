@@ -254,15 +254,15 @@ def run_together(
     end_s = time.monotonic() + limit_s
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     processes: list[subprocess.Popen[bytes]] = []
-    for command, log in zip(commands, logs, strict=True):
-        with log.open("wb") as file:
-            processes.append(
-                subprocess.Popen(
-                    command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
-                    stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-                )
-            )  # fmt: skip
     try:
+        for command, log in zip(commands, logs, strict=True):
+            with log.open("wb") as file:
+                processes.append(
+                    subprocess.Popen(
+                        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+                        stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+                    )
+                )  # fmt: skip
         waits_s = (max(0.0, end_s - time.monotonic()) for _ in processes)
         return [_finish(*one, limit_s) for one in zip(processes, waits_s, strict=True)]
     except BaseException:
