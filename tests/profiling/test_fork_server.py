@@ -174,7 +174,13 @@ def measure(
     )
 
 
-@pytest.mark.parametrize("collector", ["none", pytest.param("nsys", marks=pytest.mark.nsys)])
+@pytest.mark.parametrize(
+    "collector",
+    [
+        pytest.param("none", marks=pytest.mark.slow),
+        pytest.param("nsys", marks=pytest.mark.nsys),
+    ],
+)
 def test_a_forked_measurement_is_complete_and_takes_the_memory_of_one_that_was_started(
     study: subprocess.Popen[bytes], checkout_environment: dict[str, str], tmp_path: Path,
     collector: str,

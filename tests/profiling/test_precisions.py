@@ -57,10 +57,10 @@ def reference_map(target: str) -> torch.Tensor:
         ("efficientad", "reference-bf16"),
         ("efficientad", "optimized-fp32-channels_last"),
         ("patchcore", "optimized-bf16-channels_last"),
-        ("patchcore", "reference-fp32-channels_last"),
         ("ddad", "reference-bf16"),
-        ("ddad", "optimized-fp16"),
-        ("ddad", "optimized-bf16-channels_last"),
+        pytest.param("patchcore", "reference-fp32-channels_last", marks=pytest.mark.slow),
+        pytest.param("ddad", "optimized-fp16", marks=pytest.mark.slow),
+        pytest.param("ddad", "optimized-bf16-channels_last", marks=pytest.mark.slow),
     ],
 )
 def test_a_real_inference_has_the_counted_peak_and_a_result_near_to_fp32(

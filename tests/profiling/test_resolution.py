@@ -251,7 +251,7 @@ def assert_crop_agrees(
 
 
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
-@pytest.mark.parametrize("size", ["S", "M"])
+@pytest.mark.parametrize("size", ["S", pytest.param("M", marks=pytest.mark.slow)])
 def test_without_padding_networks_see_of_a_crop_what_they_see_in_the_whole(
     size: str, implementation: str
 ) -> None:
