@@ -247,7 +247,7 @@ def assert_crop_agrees(
     largest = float(of_whole.abs().max())
     torch.testing.assert_close(inner, same, rtol=0, atol=1e-5 * largest)
     other = of_whole[..., top + margin + 1 : top + of_rows + 1, left + margin : left + of_columns]
-    assert (inner - other).abs().max() > 1e-2 * largest, "positions differ"
+    assert (inner - other).abs().max() > 1e-3 * largest, "positions differ"
 
 
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
