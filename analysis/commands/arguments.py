@@ -42,6 +42,25 @@ def percent(text: str) -> float:
     return value
 
 
+def add_margin(parser: argparse.ArgumentParser) -> None:
+    """Adds the difference that counts as none."""
+    parser.add_argument(
+        "--margin",
+        type=percent,
+        default=2.0,
+        metavar="PERCENT",
+        help="what makes less of a difference counts as the same (%(default)g)",
+    )
+
+
+def add_formats(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds what is printed in place of a table; the group takes the file to write as well."""
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    output.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    return output
+
+
 def json_text(option: str, argument: str | None) -> str | None:
     """The JSON text of an option, which may also name a file.
 

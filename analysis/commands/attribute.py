@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 
+from .arguments import add_formats
 from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "attribute", help="kernel times of the ranges of a profile", description=_DESCRIPTION
     )
     parser.add_argument("profile", type=Path, metavar="PROFILE.sqlite", help="an nsys export")
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    output.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    output = add_formats(parser)
     output.add_argument(
         "-o",
         "--output",

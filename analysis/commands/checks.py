@@ -12,7 +12,7 @@ from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 from adscale.resolution import resolution_argument
 
-from .arguments import percent, positive
+from .arguments import add_margin, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,13 +48,7 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--clock", nargs="+", choices=_CLOCKS, help="these only (default: all in the table)"
     )
-    parser.add_argument(
-        "--margin",
-        type=percent,
-        default=2.0,
-        metavar="PERCENT",
-        help="what makes less of a difference counts as the same (%(default)g)",
-    )
+    add_margin(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "-o",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 
-from .arguments import percent
+from .arguments import add_formats, add_margin
 from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
@@ -60,13 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="RANGE",
         help="the range of an image, or of a step (default: ranges called image, in any domain)",
     )
-    parser.add_argument(
-        "--margin",
-        type=percent,
-        default=2.0,
-        metavar="PERCENT",
-        help="what makes less of a difference counts as the same (%(default)g)",
-    )
+    add_margin(parser)
     parser.add_argument(
         "--depth", type=levels, metavar="N", help="ranges on the outermost N levels (0: all)"
     )
@@ -78,9 +72,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    output.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    output = add_formats(parser)
     output.add_argument(
         "-o",
         "--output",

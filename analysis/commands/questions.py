@@ -138,10 +138,14 @@ def numbers(text: str) -> Numbers:
     return calls
 
 
-def _number(text: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of a call, such as 0")
+def _whole(text: str, what: str, least: int = 0) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of {what}")
     return int(text)
+
+
+def _number(text: str) -> int:
+    return _whole(text, "a call, such as 0")
 
 
 def levels(text: str) -> int:
@@ -150,9 +154,7 @@ def levels(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: the text is none.
     """
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels, such as 32")
-    return int(text)
+    return _whole(text, "levels, such as 32")
 
 
 def count(text: str) -> int:
@@ -161,6 +163,4 @@ def count(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: the text is none.
     """
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows, such as 20")
-    return int(text)
+    return _whole(text, "rows, such as 20", least=1)

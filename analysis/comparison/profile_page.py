@@ -16,6 +16,9 @@ from .profile_text import gate_lines
 MOST_ROWS = 500
 """Rows of a figure on the page; CSV and JSON have all."""
 
+FEW_ROWS = 10
+"""Of a gate, that are shown at once; more are behind a line."""
+
 Row = dict[str, Any]
 
 _STYLE = """
@@ -86,9 +89,13 @@ def _files(side: Side) -> Iterator[str]:
 
 
 def _gate(gate: Gate) -> Iterator[str]:
-    yield f'<h2 class="{"" if gate.passes else "fails"}">Gate</h2><ul>'
-    yield from (f"<li>{escape(line)}</li>" for line in gate_lines(gate))
-    yield "</ul>"
+    *rows, verdict = gate_lines(gate)
+    yield f'<h2 class="{"" if gate.passes else "fails"}">Gate</h2><p>{escape(verdict)}</p>'
+    if rows:
+        is_open = " open" if len(rows) <= FEW_ROWS else ""
+        yield f"<details{is_open}><summary>{len(rows):,} rows</summary><ul>"
+        yield from (f"<li>{escape(line)}</li>" for line in rows)
+        yield "</ul></details>"
 
 
 def _tables(diff: Diff, rows: Sequence[Row]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -59,16 +59,18 @@ ANSWERS = {
 ABSENT = pytest.param(None, marks=pytest.mark.skip("../shared/fixtures is absent"), id="-")
 
 
-def answered(name: str) -> pytest.MarkDecorator:
+def answered(name: str, but: Collection[str] = ()) -> pytest.MarkDecorator:
     """A test with `real_profile` runs on those of which nsys has this report.
 
     Args:
         name: of the report.
+        but: names of profiles of which the answer is another on purpose.
     """
     listed = {f"{stem}.{name}.csv" for stem, names in ANSWERS.items() if name in names}
     answers = {*FIXTURES.glob(f"*/*.{name}.csv"), *(FIXTURES / path for path in listed)}
     profiles = [path.with_name(path.name.replace(f".{name}.csv", ".sqlite")) for path in answers]
-    return pytest.mark.parametrize("real_profile", _cases(profiles))
+    chosen = [path for path in profiles if path.stem not in but]
+    return pytest.mark.parametrize("real_profile", _cases(chosen))
 
 
 def _cases(profiles: Iterable[Path]) -> list[ParameterSet]:

@@ -184,6 +184,15 @@ def test_a_profile_of_the_bench(analysis: Analysis, tmp_path: Path, streams: int
         (("--kernels", "--by", "stream"), "not allowed with"),
         (("--csv", "--json"), "not allowed with"),
         (("--by", "colour"), "invalid choice"),
+        (("--window", "2:1"), "does not end behind its begin"),
+        (("--window", "1h:2h"), "units are s (default), ms, us and ns"),
+        (("--window", "5"), "is no window of time"),
+        (("--window", ":"), "is no window of time"),
+        (("--calls", "3:3"), "holds no call"),
+        (("--calls=-1:",), "is no range of calls"),
+        (("--calls", "1:2", "--iteration", "1"), "not allowed with"),
+        (("--top", "0"), "is no number of rows"),
+        (("--copies", "--kernels"), "not allowed with"),
     ],
 )
 def test_options_that_contradict_each_other(

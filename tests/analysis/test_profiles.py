@@ -141,8 +141,6 @@ def test_a_profile_without_anything(tmp_path: Path) -> None:
 )
 def test_what_the_table_cannot_show_is_said(stem: str, note: str) -> None:
     path = FIXTURES / f"{stem}.sqlite"
-    if not FIXTURES.is_dir():  # a lost file is a fault
-        pytest.skip("../shared/fixtures is absent")
     table, coverage = table_of(read_profile(path))
     assert any(note in said for said in coverage.notes())
     assert isinstance(table, pd.DataFrame)

@@ -191,8 +191,6 @@ def brute_of(path: Path, rename: Callable[[str], str]) -> Brute:
 @pytest.mark.parametrize(("name", "question", "own"), REAL)
 def test_questions_to_real_profiles(name: str, question: Question, own: Asked) -> None:
     path = NSYS / f"{name}.sqlite"
-    if not FIXTURES.is_dir():
-        pytest.skip("../shared/fixtures is absent")
     expected = brute_of(path, own.rename).ask(own)
     assert expected
     check(work_of(read_profile(path), question=question), expected)
@@ -321,32 +319,6 @@ def test_a_question_that_means_nothing_ends_in_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--window", "2:1"), "does not end behind its begin"),
-        (("--window", "1h:2h"), "units are s (default), ms, us and ns"),
-        (("--window", "5"), "is no window of time"),
-        (("--window", ":"), "is no window of time"),
-        (("--calls", "3:3"), "holds no call"),
-        (("--calls=-1:",), "is no range of calls"),
-        (("--calls", "1:2", "--iteration", "1"), "not allowed with"),
-        (("--top", "0"), "is no number of rows"),
-        (("--copies", "--kernels"), "not allowed with"),
-    ],
-)
-def test_a_question_that_is_none(
-    analysis: Analysis,
-    capsys: pytest.CaptureFixture[str],
-    options: tuple[str, ...],
-    message: str,
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        analysis("attribute", "p.sqlite", *options)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
 def test_bytes_that_the_export_does_not_tell(analysis: Analysis, tmp_path: Path) -> None:
     writer = ProfileWriter()
     with writer.range("a"):
@@ -369,59 +341,3 @@ def test_a_table_of_nothing_has_its_columns(tmp_path: Path) -> None:
     table = copy_table(work_of(read_profile(tmp_path / "p.sqlite")))
     assert isinstance(table, pd.DataFrame)
     assert table.empty
-
-
-def sampled(path: Path, watts: Callable[[float], float], name: str, gpus: int = 1) -> Path:
-    """A range of 1 ms of work, and samples of power every 0.01 ms around it."""
-    writer = ProfileWriter()
-    with writer.range("a"):
-        writer.submodule("net", 1_000_000)
-        with writer.range("empty"):
-            pass
-    writer.write(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executescript(
-            "CREATE TABLE GPU_METRICS (timestamp INTEGER, typeId INTEGER, metricId INTEGER, "
-            "value REAL); CREATE TABLE TARGET_INFO_GPU_METRICS (typeId INTEGER, sourceId INTEGER, "
-            "typeName TEXT, metricId INTEGER, metricName TEXT);"
-            "CREATE TABLE TARGET_INFO_GPU (id INTEGER, name TEXT);"
-        )
-        metric = "INSERT INTO TARGET_INFO_GPU_METRICS VALUES (?, 1, 'gpu', ?, ?)"
-        connection.executemany(metric, [(256, 1, "SMs Active [Throughput %]"), (256, 2, name)])
-        connection.executemany(
-            "INSERT INTO TARGET_INFO_GPU VALUES (?, 'GPU')", [(n,) for n in range(gpus)]
-        )
-        rows = [(time, 256, kind, watts(time / 1e9) if kind == 2 else 50.0)
-                for time in range(900_000, 3_000_000, 10_000) for kind in (1, 2)]  # fmt: skip
-        connection.executemany("INSERT INTO GPU_METRICS VALUES (?, ?, ?, ?)", rows)
-    return path
-
-
-def test_energy_is_the_integral_of_power(analysis: Analysis, tmp_path: Path) -> None:
-    """Of a line: the span of the work times the power in its middle."""
-    path = sampled(tmp_path / "p.sqlite", lambda s: 1e3 * (100 + 2e4 * s), "GPU Power [mW]")
-    _, out, _ = analysis("attribute", path, "--json")
-    row = rows(out)["adscale:a"]
-    with closing(sqlite3.connect(path)) as connection:
-        times = "SELECT MIN(start) * 1e-9, MAX(end) * 1e-9 FROM CUPTI_ACTIVITY_KIND_KERNEL"
-        ((first, last),) = connection.execute(times)
-    power = 100 + 2e4 * (first + last) / 2
-    assert row["energy_j"] == pytest.approx((last - first) * power)
-    assert row["mean_power_w"] == pytest.approx(power)
-    assert row["power_samples"] == pytest.approx((last - first) / 1e-5, abs=1)
-    empty = rows(out)["adscale:a > adscale:empty"]
-    assert (empty["energy_j"], empty["power_samples"]) == (None, 0)
-    assert "samples of power" in empty["unknown"]["energy_j"]
-
-
-@pytest.mark.parametrize(
-    ("name", "gpus", "told"),
-    [("GPU Power [W]", 1, 5.0), ("GPU Power [W]", 2, None), ("Power Brake [%]", 1, "absent")],
-)
-def test_power_of_which_nothing_is_known(
-    analysis: Analysis, tmp_path: Path, name: str, gpus: int, told: object
-) -> None:
-    path = sampled(tmp_path / "p.sqlite", lambda _: 5.0, name, gpus)
-    _, out, _ = analysis("attribute", path, "--json")
-    found = rows(out)["adscale:a"].get("mean_power_w", "absent")
-    assert found == (pytest.approx(told) if isinstance(told, float) else told)
