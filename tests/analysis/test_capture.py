@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -153,19 +154,23 @@ def leaking(count: int, name: Callable[[int], str], end: int | None) -> ProfileW
 @pytest.mark.parametrize(
     "name", [lambda n: "request", lambda n: f"request {n}", lambda n: "ab"[n % 2]]
 )
-@pytest.mark.parametrize("end", [None, 10**12])
+@pytest.mark.parametrize(("end", "is_told"), [(None, True), (10**12, True), (10**12, False)])
 def test_ranges_that_are_never_popped_do_not_give_each_later_one_a_path_of_its_own(
-    analysis: Analysis, tmp_path: Path, name: Callable[[int], str], end: int | None
+    analysis: Analysis, tmp_path: Path, name: Callable[[int], str], end: int | None, is_told: bool
 ) -> None:
     path = tmp_path / "p.sqlite"
     leaking(3000, name, end).write(path)
-    change(path, DETAILS, f"INSERT INTO ANALYSIS_DETAILS VALUES (1, {10**12 - 7})")
+    if is_told:  # when the capture ended
+        change(path, DETAILS, f"INSERT INTO ANALYSIS_DETAILS VALUES (1, {10**12 - 7})")
     found = document(analysis, path, "--kernels")
     assert [row["path"] for row in found["ranges"]] == [["adscale:step"]]
     assert (found["ranges"][0]["calls"], found["ranges"][0]["kernels"]) == (3000, 3000)
     coverage = found["coverage"]
     assert (coverage["open_ranges"], coverage["open_ranges_left_out"]) == (3000, 3000)
     assert coverage["share"] == 1.0
+    named = {one["range"]: one["ranges"] for one in coverage["left_open"]}
+    assert named == Counter(map(name, range(3000)))
+    assert len({one["thread"] for one in coverage["left_open"]}) == 1
     _, out, _ = analysis("attribute", path)
     assert "3000 ranges were never closed" in out
 
