@@ -50,6 +50,16 @@ def test_nothing_but_the_scheduler_starts_a_job_again() -> None:
     assert SLURM["slurm-requeue"] is True
 
 
+@pytest.mark.parametrize("profile", [DEFAULT, SLURM], ids=["default", "slurm"])
+def test_choosing_among_waiting_jobs_takes_next_to_nothing_beside_measurements(
+    profile: dict[str, Any],
+) -> None:
+    """Snakemake 9 chooses once per timespan for each finished job (docs/running.md)."""
+    assert profile["scheduler"] == "greedy"
+    timespan = profile["max-jobs-per-timespan"].partition("/")[2]
+    assert timespan.endswith("s") and int(timespan[:-1]) >= 3
+
+
 @needs_plugin
 def test_a_dry_run_shows_the_jobs_of_every_device_with_their_resources(tmp_path: Path) -> None:
     """Three methods × seven resolutions × two devices."""
