@@ -163,6 +163,17 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f", did you mean {spelled[close[0]]}?" if close else ""
 
 
+def as_listed(word: str, known: Iterable[str]) -> str:
+    """The known word that is meant: the word itself, else the only one that differs in its case.
+
+    Returns:
+        The word as it came where none or several are meant; whoever looks it up says so.
+    """
+    known = list(known)
+    meant = [one for one in known if one.casefold() == word.casefold()]
+    return meant[0] if word not in known and len(meant) == 1 else word
+
+
 def _config_error(error: ErrorDetails, model: type[object], where: str) -> ConfigError:
     loc = error["loc"]
     if loc and loc[-1] == "[key]":  # the fault is in the key before it

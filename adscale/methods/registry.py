@@ -26,6 +26,7 @@ from .spec import (
 )
 
 __all__ = [
+    "TARGETS",
     "all_specs",
     "check_countable",
     "check_files",
@@ -106,12 +107,13 @@ def all_specs() -> tuple[MethodSpec, ...]:
     return tuple(_specs().values())
 
 
-def get_spec(target: str, *, where: str = "target") -> MethodSpec:
+def get_spec(target: str, *, where: str = "target", labels: tuple[str, ...] = ()) -> MethodSpec:
     """The method of that name.
 
     Args:
         target: such as ``efficientad``, or the place of a method that is not ours, see ``foreign``.
         where: the place the name comes from, for the error.
+        labels: of the configuration, where one of them may be named as well, for the error.
 
     Raises:
         ConfigError: there is no such method.
@@ -123,5 +125,6 @@ def get_spec(target: str, *, where: str = "target") -> MethodSpec:
         meant = meant_place(target)
         own = f"; of your own: write {meant}" if meant is not None else ""
         what = f"there is no method {target!r}"
-        raise ConfigError(where, what, f"{choices(target, specs)}{own}")
+        known = f"{choices(target, (*specs, *labels))}"
+        raise ConfigError(where, what, f"{known}{own}")
     return specs[target]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from adscale.errors import ArgumentError, ResultsError
+from adscale.models import as_listed
 
 from ..runs_table import FLAGS, RUNS, VERSIONS
 from ..runtime_table import RUNTIME
@@ -79,9 +80,10 @@ def pair_sides(a: Side, b: Side, chosen: Pairs) -> tuple[Side, Side]:
     Raises:
         ArgumentError: a label that was named was not measured.
     """
-    for label, names in chosen.items():
-        for side, name in zip((a, b), names, strict=True):
-            _check_label(side, label, name)
+    chosen = {
+        label: (_known(a, label, of_a), _known(b, label, of_b))
+        for label, (of_a, of_b) in chosen.items()
+    }
     a, b = (
         _narrowed(side, {label: names[number] for label, names in chosen.items()})
         for number, side in enumerate((a, b))
@@ -96,11 +98,13 @@ def nothing_matches(a: Side, b: Side) -> ArgumentError:
     return ArgumentError("compare", what, "choose with --device, --method, --variant or --clock")
 
 
-def _check_label(side: Side, label: str, name: str) -> None:
+def _known(side: Side, label: str, name: str) -> str:
     known = side.runtime[label].unique()
-    if name not in known:
+    listed = as_listed(name, known)
+    if listed not in known:
         what = f"{side.name} ({side.folder}) has no {label} {name}"
         raise ArgumentError(f"--{label}", what, f"choose from: {', '.join(known)}")
+    return listed
 
 
 def _narrowed(side: Side, wanted: Mapping[str, str]) -> Side:

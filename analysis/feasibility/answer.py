@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adscale.errors import ArgumentError
+from adscale.models import as_listed
 from adscale.variant import Variant
 
 from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
@@ -146,12 +147,14 @@ def _print_batches(
 def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> FeasibilityTables:
     """The tables with the method and variant that were asked for."""
     counts = tables.counts
-    for column, wanted in (("method", options.method), ("variant", options.variant)):
-        if wanted is None or (column == "method" and wanted == "all"):
+    for column, asked in (("method", options.method), ("variant", options.variant)):
+        if asked is None or (column == "method" and asked == "all"):
             continue
-        if wanted not in set(counts[column]):
-            known = ", ".join(counts[column].unique())
-            raise ArgumentError(f"--{column}", f"{wanted} was not counted", f"choose from: {known}")
+        known = counts[column].unique()
+        wanted = as_listed(asked, known)
+        if wanted not in known:
+            remedy = f"choose from: {', '.join(known)}"
+            raise ArgumentError(f"--{column}", f"{wanted} was not counted", remedy)
         counts = counts[counts[column] == wanted]
     return replace(tables, counts=counts)
 
@@ -175,6 +178,7 @@ def _target(runtime: pd.DataFrame | None, options: argparse.Namespace) -> Target
         own = of_gpu(gpu, devices)  # several devices of the same GPU differ in nothing but latency
         return own[0]._replace(name=_size(own[0])) if options.gpu else own[0]
     known = {one.name: one for one in devices}
+    device = as_listed(device, known)
     if device not in known:
         remedy = f"choose from: {', '.join(known) or 'none, nothing was measured'}"
         raise ArgumentError("--device", f"{device} was not measured", remedy)

@@ -21,9 +21,9 @@ from adscale.devices import DeviceType
 from adscale.errors import ConfigError, OutputError, UnsupportedResolutionError, UserError, one_line
 from adscale.files import output_file, write_output, write_record
 from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, SubmoduleCount
-from adscale.methods.registry import check_settings, get_spec, parse_variant
+from adscale.methods.registry import TARGETS, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, check_countable
-from adscale.models import jsonable, read_json
+from adscale.models import as_listed, jsonable, read_json
 from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
@@ -338,7 +338,7 @@ def _find(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str, Any]]
         raise ConfigError(
             "--label, --settings", "do not go with --set or --config", "leave out the one or other"
         )
-    spec = get_spec(args.method, where="--method")
+    spec = get_spec(as_listed(args.method, TARGETS), where="--method")
     given = _json_object(args.settings or "{}")
     return args.label or spec.target, spec, check_settings(spec, given, where="--settings")
 

@@ -28,6 +28,7 @@ from adscale.errors import CollectorError, ConfigError, OutputError, UserError
 from adscale.failure import or_note
 from adscale.files import output_file, write_output, write_text
 from adscale.methods.registry import (
+    TARGETS,
     all_specs,
     check_resolution,
     check_settings,
@@ -35,7 +36,7 @@ from adscale.methods.registry import (
     parse_variant,
 )
 from adscale.methods.spec import MethodSpec
-from adscale.models import checked, json_schema, read_json
+from adscale.models import as_listed, checked, json_schema, read_json
 from adscale.plan import plan_runs
 from adscale.resolution import square
 from adscale.variant import Variant
@@ -75,7 +76,8 @@ def list_methods(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: there is no method of that name.
     """
-    specs = [get_spec(target, where="TARGET") for target in args.targets] or all_specs()
+    targets = [as_listed(target, TARGETS) for target in args.targets]
+    specs = [get_spec(target, where="TARGET") for target in targets] or all_specs()
     for spec in specs:
         print("\n".join(_lines(spec)), flush=True)
     print("\n".join(engine_lines()))
@@ -109,13 +111,15 @@ def find_method(args: argparse.Namespace) -> tuple[str, MethodSpec, Mapping[str,
             raise ConfigError(f"--set {key}", "is given twice", "leave one of them out")
         given[key] = value
     path = args.config or DEFAULT_CONFIG
-    if args.config is not None or path.is_file():
-        for method in read_config(path).methods:
-            if method.label == args.method:
-                settings = check_settings(method.spec, {**method.settings, **given}, where="--set")
-                return method.label, method.spec, settings
-    spec = get_spec(args.method, where="--method")
-    label = args.method.rpartition(":")[2]  # of a place, the name in it
+    is_there = args.config is not None or path.is_file()
+    methods = {method.label: method for method in read_config(path).methods} if is_there else {}
+    method = methods.get(as_listed(args.method, methods))
+    if method is not None:
+        settings = check_settings(method.spec, {**method.settings, **given}, where="--set")
+        return method.label, method.spec, settings
+    target = as_listed(args.method, TARGETS)
+    spec = get_spec(target, where="--method", labels=tuple(methods))
+    label = target.rpartition(":")[2]  # of a place, the name in it
     return label, spec, check_settings(spec, given, where="--set")
 
 

@@ -64,7 +64,7 @@ def test_two_of_one_folder(tmp_path: Path, analysis: Command, label: str) -> Non
     Measured().write(folder)
     write_csv(both, folder / "tables" / "runtime.csv")
     write_csv(runs_table(both, threads=3), folder / "tables" / "runs.csv")
-    code, out, _ = analysis("compare", folder, f"--{label}", "X", "Y")
+    code, out, _ = analysis("compare", folder, f"--{label}", "X", "y")  # whatever its case
     assert code == 0
     assert "9 slower" in out
     assert f"{label} X" in out

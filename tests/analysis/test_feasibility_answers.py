@@ -178,6 +178,13 @@ def test_the_command_answers_in_a_line_for_each_method(analysis: Analysis, folde
     )
 
 
+def test_a_method_is_found_whatever_its_case(analysis: Analysis, folder: Path) -> None:
+    asked = ("--sensor-mp", 5.07, "--vram-gib", 24, "--variant", VARIANT.upper())
+    code, out, _ = analysis("feasible", "--tables", folder, "--method", "n", *asked)
+    assert code == 0
+    assert out.startswith(f"N {VARIANT}, ")
+
+
 def test_without_a_device_each_measured_one_tells_its_latency(
     analysis: Analysis, folder: Path
 ) -> None:

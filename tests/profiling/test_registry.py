@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
@@ -23,6 +26,7 @@ from adscale.methods.spec import MethodSpec, ResolutionProblem
 from adscale.models import CLOSED, json_schema
 from adscale.resolution import square
 from adscale.variant import Variant
+from profiling.cli.study import find_method
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 
@@ -99,6 +103,37 @@ def test_an_unknown_target_gets_the_nearest(target: str) -> None:
     message = str(caught.value)
     assert message.startswith(f"methods.Mine.target: there is no method {target!r}")
     assert message.endswith("did you mean efficientad?")
+
+
+@pytest.mark.parametrize(
+    ("asked", "label", "target"),
+    [
+        ("efficientad-s", "EfficientAD-S", "efficientad"),
+        ("MINE", "mine", "ddad"),
+        ("PATCHCORE", "patchcore", "patchcore"),
+        ("ddad", "DDAD", "patchcore"),
+    ],
+)
+def test_the_command_line_finds_labels_before_targets_whatever_their_case(
+    tmp_path: Path, asked: str, label: str, target: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    methods = {
+        "EfficientAD-S": {"target": "efficientad"},
+        "mine": {"target": "ddad"},
+        "DDAD": {"target": "patchcore"},
+    }
+    config.write_text(yaml.safe_dump({"device": {"name": "local"}, "methods": methods}))
+    found, spec, _ = find_method(Namespace(method=asked, set=[], config=config))
+    assert (found, spec.target) == (label, target)
+
+
+def test_the_command_line_lists_labels_and_targets_for_an_unknown_word(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("device: {name: local}\nmethods: {Mine: {target: ddad}}\n")
+    with pytest.raises(ConfigError) as caught:
+        find_method(Namespace(method="yours", set=[], config=config))
+    assert "allowed: ddad, efficientad, patchcore, Mine" in str(caught.value)
 
 
 def test_nothing_is_suggested_where_nothing_is_near() -> None:

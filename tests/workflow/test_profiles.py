@@ -57,7 +57,8 @@ def test_choosing_among_waiting_jobs_takes_next_to_nothing_beside_measurements(
     """Snakemake 9 chooses once per timespan for each finished job (docs/running.md)."""
     assert profile["scheduler"] == "greedy"
     timespan = profile["max-jobs-per-timespan"].partition("/")[2]
-    assert timespan.endswith("s") and int(timespan[:-1]) >= 3
+    assert timespan.endswith("s")
+    assert int(timespan[:-1]) >= 3
 
 
 @needs_plugin
