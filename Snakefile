@@ -7,17 +7,22 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-sys.path.insert(0, workflow.basedir)
+CHECKOUT = Path(str(workflow.current_basedir))
+sys.path.insert(0, str(CHECKOUT))
 
 from adscale.errors import UserError
 from adscale.yaml_text import read_yaml
 from snakemake.exceptions import WorkflowError
 
 # A file named on the command line takes the place of ours rather than being mixed with it,
-# so that the methods of the one do not appear in the study of the other.
-CONFIG_FILES = workflow.overwrite_configfiles or ["config/config.yaml"]
+# so that the methods of the one do not appear in the study of the other. As a module of another
+# workflow this one gets its configuration from there (docs/running.md).
+IS_MODULE = not Path(workflow.main_snakefile).samefile(CHECKOUT / "Snakefile")
+CONFIG_FILES = workflow.overwrite_configfiles or (
+    [] if IS_MODULE else ["config/config.yaml"]
+)
 
-if not workflow.overwrite_configfiles:
+if CONFIG_FILES == ["config/config.yaml"]:
     try:  # what Snakemake says of such a file is a traceback
         read_yaml(Path("config/config.yaml"))
     except UserError as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from adscale.errors import ConfigError
 from adscale.yaml_text import check_config_files
 from tests.analysis.test_registry import HEAVY
-from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, write_config
+from tests.workflow.conftest import CHECKOUT, SNAKEMAKE, TINY, write_config
 
 pytestmark = pytest.mark.study
 
@@ -32,6 +34,36 @@ def test_a_dry_run_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "fits_table" in done.stdout + done.stderr
+
+
+MODULE = """
+configfile: "own.yaml"
+module adscale:
+    snakefile: {snakefile!r}
+    config: config
+use rule * from adscale as adscale_*
+rule mine:
+    default_target: True
+    input: "results/tables/feasibility.csv"
+    output: "mine.txt"
+    shell: "wc -l {{input}} > {{output}}"
+"""
+
+
+def test_the_study_is_a_module_of_another_workflow(tmp_path: Path) -> None:
+    """Without a `config/config.yaml` there; that of this checkout is not read either."""
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(TINY))
+    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=str(CHECKOUT / "Snakefile")))
+    profile = str(CHECKOUT / "profiles/default")
+    done = subprocess.run(
+        [SNAKEMAKE[0], "-n", "-p", "--workflow-profile", profile],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rules = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout.split("Job stats:")[1], re.MULTILINE))
+    assert rules["adscale_profile"] == rules["adscale_latency"] == "2"
+    assert rules["mine"] == rules["adscale_feasibility_table"] == "1"
+    assert "results/test/Small/reference-fp32/288/run.json" in done.stdout
 
 
 @pytest.mark.parametrize(

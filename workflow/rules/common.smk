@@ -3,11 +3,8 @@
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, workflow.basedir)
 
 from adscale.devices import measurement_resources, scheduler_resources
 from adscale.digest import code_digest
