@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import math
 from collections.abc import Mapping
@@ -172,7 +174,7 @@ def render(content: StudyContent) -> str:
 
     Args:
         content: what it shows. Texts of users, such as names of methods and kernels, are escaped:
-            in the markup by Jinja, in the data by `script_json`, and the scripts make text of them.
+            in the markup by Jinja, in the data by `packed`, and the scripts make text of them.
     """
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER),
@@ -186,27 +188,31 @@ def render(content: StudyContent) -> str:
         warnings=content.warnings,
         footer=content.footer,
         style=_own("style.css"),
-        study_json=Markup(script_json(content.as_dict())),  # noqa: S704 - escaped by it
-        plotly=Markup(_in_script(get_plotlyjs())),  # noqa: S704 - the library's own code
+        study=packed(json_text(content.as_dict())),
+        plotly=packed(get_plotlyjs()),
         script=_own(*SCRIPTS),
     )
 
 
-def script_json(value: object) -> str:
-    """JSON that cannot end the script element it stands in, whatever texts it holds."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    replaced = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-    for character, escape in {**replaced, "\u2028": "\\u2028", "\u2029": "\\u2029"}.items():
-        text = text.replace(character, escape)
-    return text
+def json_text(value: object) -> str:
+    """Return JSON without spaces.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def packed(text: str) -> str:
+    """Return a text as the page holds it: UTF-8, gzip, base64.
+
+    A third of the library's size, a tenth of the tables'. No text of a user can end the element
+    that it stands in. The same text is always the same in the page.
+    """
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _own(*names: str) -> Markup:
     """Files of ours, as they are."""
     texts = [(PAGE_FOLDER / name).read_text(encoding="utf-8") for name in names]
     return Markup("\n".join(texts))  # noqa: S704 - nothing of a user's is in them
-
-
-def _in_script(code: str) -> str:
-    """Code that holds no end of its own element."""
-    return code.replace("</script", "<\\/script")

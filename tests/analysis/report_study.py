@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,3 +80,10 @@ def _kernels(runtime: pd.DataFrame, kernel: str) -> pd.DataFrame:
         more = {"kernel": kernel, "launches_per_image": 4.0, "ms_per_image": 1.0, "share": 1.0}
         rows.append({**dict.fromkeys(KERNELS.schema), **told, **more})
     return make_table(rows, KERNELS.schema)
+
+
+def unpacked(page: str, name: str) -> str:
+    """A text that a page holds packed, such as the study."""
+    found = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', page)
+    assert found
+    return gzip.decompress(base64.b64decode(found[1])).decode()

@@ -1,13 +1,25 @@
 "use strict";
 // The study's tables, and small builders of elements. Text only ever becomes text: no innerHTML.
 
-const STUDY = JSON.parse(document.getElementById("study").textContent);
-const TABLES = Object.fromEntries(
-  Object.entries(STUDY.tables).map(([name, table]) => [
-    name,
-    table.rows.map((row) => Object.fromEntries(table.columns.map((column, k) => [column, row[k]]))),
-  ]),
-);
+let STUDY = null;
+let TABLES = {};
+
+// A text that the page holds packed: gzip in base64.
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function readStudy() {
+  STUDY = JSON.parse(await unpacked("study"));
+  TABLES = Object.fromEntries(
+    Object.entries(STUDY.tables).map(([name, table]) => [
+      name,
+      table.rows.map((row) => Object.fromEntries(table.columns.map((column, k) => [column, row[k]]))),
+    ]),
+  );
+}
 
 function rowsOf(name, wanted = {}) {
   const pairs = Object.entries(wanted);

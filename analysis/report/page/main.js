@@ -33,6 +33,7 @@ window.addEventListener("beforeprint", () => {
     setTheme(false);
     drawMethodFigures();
   }
+  if (!window.Plotly) return;
   drawAllPlots();
   document.querySelectorAll(".js-plotly-plot").forEach((plot) => Plotly.relayout(plot, { width: 640, height: 340 }));
 });
@@ -41,7 +42,19 @@ window.addEventListener("afterprint", () => {
   drawMethodFigures();
 });
 
-drawAll();
-drawRuns();
-drawSources();
-document.documentElement.dataset.ready = "true";
+async function start() {
+  if (!window.DecompressionStream) {
+    const words = "This page needs a browser of 2023 or later (Chrome 80, Firefox 113, Safari 16.4). The same figures are files in results/figures, the tables in results/tables.";
+    document.getElementById("decision-content").replaceChildren(element("p", { class: "warning" }, words));
+    return;
+  }
+  await readStudy();
+  drawAll();
+  drawRuns();
+  drawSources();
+  document.documentElement.dataset.shown = "true";
+  await readPlotly();
+  document.documentElement.dataset.ready = "true";
+}
+
+start();

@@ -68,7 +68,7 @@ function plotFigure(into, { name, title, caption, traces, layout, rows, source, 
   into.append(figure);
   if (traces.length) {
     plot.draw = () => Plotly.newPlot(plot, traces, baseLayout(layout), { responsive: true, displaylogo: false, displayModeBar: false });
-    seen.observe(plot);
+    if (window.Plotly) seen.observe(plot);
   }
   return figure;
 }
@@ -85,6 +85,14 @@ const seen = new IntersectionObserver(
   (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawPlot(entry.target)),
   { rootMargin: "400px" },
 );
+
+// The library is longer than all else, so that it is read when the first view stands.
+async function readPlotly() {
+  document.head.append(element("script", {}, await unpacked("plotly")));
+  document.querySelectorAll(".plot").forEach((plot) => {
+    if (plot.draw) seen.observe(plot);
+  });
+}
 
 function drawAllPlots() {
   document.querySelectorAll(".plot").forEach(drawPlot);
