@@ -29,15 +29,14 @@ def text_table(
         rows: a text per column, without line feeds.
         left: titles of the columns that are aligned to the left.
     """
-    from tabulate import tabulate
-
-    # the head is a row like others: tabulate makes columns two wider than its own heads
-    return tabulate(
-        [head, *rows],
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["left" if title in left else "right" for title in head],
-        preserve_whitespace=True,
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [str.ljust if title in left else str.rjust for title in head]
+    return "\n".join(
+        "  ".join(
+            align(text, width) for align, text, width in zip(aligned, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
     )
 
 

@@ -246,7 +246,7 @@ def _held(memory: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratios(pairs: Sequence[dict[Hashable, Any]], counts: _Counts) -> Iterator[dict[str, Any]]:
-    from .comparison.verdict import judge_pairs
+    from .comparison.table import judge_pairs
 
     judged = judge_pairs(pairs, _SIDES, names=("reference", "optimized"))
     for pair, found in zip(pairs, judged, strict=True):

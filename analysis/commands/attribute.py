@@ -14,7 +14,7 @@ from .arguments import add_formats
 from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from ..nsys.records import Profile
     from ..profiles.coverage import ProfileCoverage
@@ -233,7 +233,7 @@ def _show_profile(options: argparse.Namespace) -> None:
 
 def _tables(
     work: ProfileWork, options: argparse.Namespace, most: int | None, coverage: ProfileCoverage
-) -> dict[str, pd.DataFrame]:
+) -> dict[str, pa.Table]:
     """The ranges, and what else is asked for; why energies are unknown goes to the coverage."""
     from ..nsys.power import read_power
     from ..profiles.copy_table import copy_table
@@ -255,18 +255,16 @@ def _tables(
 
 
 def _write(
-    options: argparse.Namespace, tables: dict[str, pd.DataFrame], coverage: ProfileCoverage
+    options: argparse.Namespace, tables: dict[str, pa.Table], coverage: ProfileCoverage
 ) -> None:
     import json
 
+    from ..arrow import csv_text, write_parquet
     from ..profiles.text import json_text
-    from ..tables import csv_text
 
     table = list(tables.values())[-1]
     ending = options.output.ending if options.output else None
     if ending == ".parquet":
-        from ..tables import write_parquet
-
         write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
     elif ending == ".csv":
         _save(options.output, csv_text(table))

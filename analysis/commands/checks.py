@@ -66,8 +66,8 @@ def add_compare_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..comparison.sides import LABELS, fingerprint_differences, pair_sides, read_side
+    from ..comparison.table import comparison_table
     from ..comparison.text import comparison_json, comparison_text
-    from ..comparison.verdict import comparison_table
     from ..tables import write_both
 
     refuse_idle(options, {"style": "figure"})

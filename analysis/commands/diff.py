@@ -189,8 +189,8 @@ def _figures(files: Sequence[Path], options: argparse.Namespace) -> list[Profile
 def _write(
     options: argparse.Namespace, diff: Diff, rows: list[dict[str, object]], gate: Gate | None
 ) -> None:
+    from ..arrow import csv_text, write_parquet
     from ..comparison.profile_text import MOST_ROWS, diff_json, diff_table, diff_text, gate_lines
-    from ..tables import csv_text, write_parquet
 
     asked = question_of(options).as_dict()
     ending = options.output.ending if options.output else None
