@@ -277,8 +277,7 @@ class TableJob:
     Attributes:
         command: of `python -m analysis`.
         rule: of the workflow.
-        help: in one line.
-        description: of the command.
+        description: of the command; `adscale.parts.COMMANDS` has it in one line.
         arguments: of the command, without those of the outputs.
         outputs: the tables; the first one's option is `-o`.
         step: what several tables are made from, done once: it takes the arguments by their names
@@ -291,7 +290,6 @@ class TableJob:
 
     command: str
     rule: str
-    help: str
     description: str
     arguments: tuple[Argument, ...]
     outputs: tuple[Output, ...]

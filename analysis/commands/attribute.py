@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 
 from .arguments import add_formats
 from .questions import add_questions, count, is_asked, levels, question_of
@@ -33,7 +34,7 @@ All columns are defined in docs/attribution.md."""
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "attribute", help="kernel times of the ranges of a profile", description=_DESCRIPTION
+        "attribute", help=COMMANDS["analysis"]["attribute"], description=_DESCRIPTION
     )
     parser.add_argument("profile", type=Path, metavar="PROFILE.sqlite", help="an nsys export")
     output = add_formats(parser)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 
 from .arguments import add_formats, add_margin
 from .questions import add_questions, count, is_asked, levels, question_of
@@ -33,7 +34,7 @@ range moved too far. Any two profiles can be compared. docs/diff.md has the colu
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "diff", help="two profiles: what changed, and may it", description=_DESCRIPTION
+        "diff", help=COMMANDS["analysis"]["diff"], description=_DESCRIPTION
     )
     export = "an nsys export"
     parser.add_argument("before", type=Path, nargs="?", metavar="A.sqlite", help=export)
