@@ -11,7 +11,7 @@ from adscale.tables import Schema
 from ..arrow import with_columns
 from ..nsys.power import PowerSamples
 from ..nsys.records import Int64s
-from .paths import path_texts
+from .paths import path_numbers
 from .work import ProfileWork
 
 ENERGY_COLUMNS: Schema = {
@@ -56,9 +56,7 @@ def with_energy(
         "outside": (first_ns < samples.time_ns[0]) | (last_ns > samples.time_ns[-1]),
     }
     code, paths = work.paths.code[at], len(work.paths.parent)
-    shown = work.paths.depths() < (paths if levels is None else levels)
-    texts = path_texts(work.paths, levels)
-    number = {texts[code]: code for code in np.flatnonzero(shown).tolist()}
+    number = path_numbers(work.paths, levels)
     row = np.array([number[path] for path in table["path"].to_pylist()], np.int64)
     sums = {name: np.bincount(code, values, paths)[row] for name, values in calls.items()}
     known = (sums["samples"] >= FEWEST_SAMPLES) & (sums["outside"] == 0)

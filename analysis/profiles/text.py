@@ -186,8 +186,7 @@ def _text(table: pa.Table, titles: Mapping[str, str], width: int) -> str:
 
     Ten thousand paths take about a second and a half; tables of rich would take half a minute.
     """
-    shown = [column for column in titles if column in table.column_names]
-    shown = [c for c in shown if c not in _ONLY_WHERE_USED or bool((reals(table, c) > 0).any())]
+    shown = _columns(table, titles)
     head = [titles[column] for column in shown]
     columns = [[_shown(column, value) for value in table[column].to_pylist()] for column in shown]
     widths = [max(map(len, [title, *cells])) for title, cells in zip(head, columns, strict=True)]
@@ -201,6 +200,26 @@ def _text(table: pa.Table, titles: Mapping[str, str], width: int) -> str:
         for line in zip_longest(*map(_pieces, row, widths), fillvalue="")
     ]
     return text_table(head, rows, {titles[column] for column in _TEXTS & set(shown)})
+
+
+def shown_cells(name: str, table: pa.Table) -> tuple[list[str], set[str], list[tuple[str, ...]]]:
+    """A table as it is shown: titles of its columns, those of texts among them, and its rows.
+
+    Args:
+        name: `ranges`, `kernels` or `copies`.
+        table: the rows.
+    """
+    titles = _TITLES[name]
+    shown = _columns(table, titles)
+    columns = [[_shown(column, value) for value in table[column].to_pylist()] for column in shown]
+    left = {titles[column] for column in _TEXTS & set(shown)}
+    return [titles[column] for column in shown], left, list(zip(*columns, strict=True))
+
+
+def _columns(table: pa.Table, titles: Mapping[str, str]) -> list[str]:
+    """The columns that are shown."""
+    shown = [column for column in titles if column in table.column_names]
+    return [c for c in shown if c not in _ONLY_WHERE_USED or bool((reals(table, c) > 0).any())]
 
 
 def _pieces(text: str, width: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from adscale.tables import MISSING, Table, names_of
 
 from ..columns import images_in
 from ..figures.canvas import OKABE_ITO, submodule_colour
+from ..html import in_script, script_json
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
 from ..tables import read_csv
@@ -187,26 +187,12 @@ def render(content: StudyContent) -> str:
         footer=content.footer,
         style=_own("style.css"),
         study_json=Markup(script_json(content.as_dict())),  # noqa: S704 - escaped by it
-        plotly=Markup(_in_script(get_plotlyjs())),  # noqa: S704 - the library's own code
+        plotly=Markup(in_script(get_plotlyjs())),  # noqa: S704 - the library's own code
         script=_own(*SCRIPTS),
     )
-
-
-def script_json(value: object) -> str:
-    """JSON that cannot end the script element it stands in, whatever texts it holds."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    replaced = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-    for character, escape in {**replaced, "\u2028": "\\u2028", "\u2029": "\\u2029"}.items():
-        text = text.replace(character, escape)
-    return text
 
 
 def _own(*names: str) -> Markup:
     """Files of ours, as they are."""
     texts = [(PAGE_FOLDER / name).read_text(encoding="utf-8") for name in names]
     return Markup("\n".join(texts))  # noqa: S704 - nothing of a user's is in them
-
-
-def _in_script(code: str) -> str:
-    """Code that holds no end of its own element."""
-    return code.replace("</script", "<\\/script")
