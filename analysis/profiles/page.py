@@ -92,7 +92,7 @@ def flame_graph(work: ProfileWork, ranges: pa.Table, levels: int | None = None) 
     return Flame(
         ids=[str(one) for one in kept.tolist()],
         parents=[str(up) if is_kept[up] else "" for up in parent[kept].tolist()],
-        labels=[escape(names[row[one]]) or "(no name)" for one in kept.tolist()],
+        labels=[escape(names[row[one]], quote=False) or "(no name)" for one in kept.tolist()],
         values=np.maximum(whole_ms[kept] - inside_ms[kept], 0.0).tolist(),
         texts=[f"{whole_ms[one]:,.3f} ms, {calls[row[one]]:,} calls" for one in kept.tolist()],
         clock="kernels" if has_kernels else "host",
