@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from adscale import __version__
 from adscale.digest import code_digest, run_digest
 from adscale.methods.registry import get_spec
 from adscale.parts import COMMANDS
@@ -74,7 +75,10 @@ def profile(tmp_path: Path) -> Path:
 def test_everything_lies_under_adscale(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.partition("/")[0] for name in names} == {"adscale", "adscale-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {
+        "adscale",
+        f"adscale-{__version__}.dist-info",
+    }
     ours = [
         f"adscale/{file.relative_to(CHECKOUT).as_posix().removeprefix('adscale/')}"
         for package in ("adscale", *COMMANDS)
