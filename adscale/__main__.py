@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
 
-from .command_line import prepare_streams, told_of_missing
+from .command_line import prepare_streams, run_command, told_of_missing
 from .parts import COMMANDS, OF_PROFILES, module_name
 
 HELP = ("-h", "--help")
@@ -36,8 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_streams()
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] in HELP:
-        print(_listing())
-        return 0
+        return run_command(lambda: print(_listing()), {})
     if given[0] in COMMANDS:
         _run(given[0], given[1:], f"adscale {given[0]}")
     for part, commands in COMMANDS.items():

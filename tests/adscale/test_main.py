@@ -38,6 +38,13 @@ def test_it_runs_the_command_of_the_part_that_has_it(arguments: list[str], progr
     assert done.stdout.startswith(program)
 
 
+def test_a_reader_of_the_list_may_leave() -> None:
+    command = f"{sys.executable} -m adscale | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode in (0, 1)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("part", COMMANDS)
 def test_each_part_has_the_commands_that_are_listed(part: str) -> None:
     done = subprocess.run(
