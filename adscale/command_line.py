@@ -6,6 +6,7 @@ import argparse
 import errno
 import io
 import os
+import re
 import signal
 import stat
 import sys
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 from .errors import FORBIDS, ArgumentError, UserError
 from .files import files_of_command
 from .interrupts import EXIT_CODE, SAID, InterruptedByUser, raised_interrupts
+from .parts import COMMANDS, IS_INSTALLED
 
 
 class Parser(argparse.ArgumentParser):
@@ -175,6 +177,30 @@ class _Stream:
         setattr(sys, self._name, self._stream)
 
 
+@contextmanager
+def told_of_missing(part: str) -> Iterator[None]:
+    """Ends in one line where a package is not installed that a command needs.
+
+    A wheel brings with it what reading profiles needs; the rest are extras, named like the parts.
+
+    Args:
+        part: whose command runs.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "adscale", *COMMANDS):
+            raise
+        remedy = f"pip install 'adscale[{part}]'" if IS_INSTALLED else "make setup"
+        print(
+            f"error: this command needs the Python package {package}, which is not installed; "
+            f"{remedy} installs it",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+
+
 def run_command(
     command: Callable[[], int | None],
     options: Mapping[str, object],
@@ -197,7 +223,7 @@ def run_command(
             sys.stdout.flush()
             return returncode
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_as_called(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         sys.stderr.close()
@@ -213,6 +239,13 @@ def run_command(
         if of_output:
             _point_to_nowhere(1)  # what is left in its buffer is written when Python ends
         return 1
+
+
+def _as_called(text: str) -> str:
+    """A message with commands as they are called where this is installed."""
+    return (
+        re.sub(r"python -m (profiling|analysis)\b", r"adscale \1", text) if IS_INSTALLED else text
+    )
 
 
 _TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -29,12 +29,13 @@ from .hardware_list import entry_errors, entry_values, judged_by_default
 from .methods.registry import check_resolution, check_settings, get_spec, parse_variant
 from .methods.spec import MethodSpec
 from .models import adapter, config_errors, jsonable
+from .parts import DATA
 from .request import Decoding, Execution, Sampling
 from .resolution import Resolution
 from .variant import PRECISIONS, NoVariantError, Variant
 from .yaml_text import read_yaml
 
-PRESET_FOLDER = Path(__file__).parents[1] / "config" / "presets"
+PRESET_FOLDER = DATA / "config" / "presets"
 PRESETS = get_args(Preset)
 
 

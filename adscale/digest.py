@@ -18,10 +18,10 @@ from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS
 from .methods.foreign import installed_version, module_file
 from .methods.spec import MethodSpec
 from .module_code import Import, module_code
+from .parts import COMMANDS, ROOT, module_path
 from .variant import Variant
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("adscale", "profiling", "analysis")
+PACKAGES = ("adscale", *COMMANDS)
 
 
 def run_digest(spec: MethodSpec, variant: Variant | None = None) -> str:
@@ -68,8 +68,9 @@ def listed_modules(names: Iterable[str], root: Path = ROOT) -> Iterator[str]:
         package = name.removesuffix(".*")
         yield package
         if package != name:
-            for file in root.joinpath(*package.split(".")).rglob("*.py"):
-                parts = file.relative_to(root).with_suffix("").parts
+            folder = module_path(package, root)
+            for file in folder.rglob("*.py"):
+                parts = (package, *file.relative_to(folder).with_suffix("").parts)
                 yield ".".join(part for part in parts if part != "__init__")
 
 
@@ -175,7 +176,7 @@ def reachable_modules(
 
 
 def _file(name: str, root: Path) -> Path:
-    path = root.joinpath(*name.split("."))
+    path = module_path(name, root)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

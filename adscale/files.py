@@ -114,8 +114,14 @@ class OutputFile(PosixPath):
     @property
     def ending(self) -> str:
         """The format in which it is written."""
-        ending = self.suffix.lower()
-        return ending if ending in self.endings else self.endings[0]
+        return self.known_ending or self.endings[0]
+
+    @property
+    def known_ending(self) -> str:
+        """The longest of the endings that its name has; empty where it has none."""
+        name = self.name.lower()
+        found = [one for one in self.endings if name.endswith(one) and len(name) > len(one)]
+        return max(found, key=len, default="")
 
 
 def output_file(*endings: str) -> Callable[[str], OutputFile]:
@@ -174,7 +180,7 @@ def files_of_command(options: Mapping[str, object]) -> Iterator[None]:
         for value in named:
             if isinstance(value, OutputFile):
                 _check_output(value, seen)
-                if not _is_device(value) and not value.suffix.lower().endswith(value.endings):
+                if not _is_device(value) and not value.known_ending:
                     what = f"does not end in {' or '.join(value.endings)}"
                     raise OutputError(value, what, "the ending says the format: name it so")
                 seen.add(os.path.realpath(value))

@@ -26,9 +26,10 @@ from .models import (
     jsonable,
     nearest,
 )
+from .parts import DATA
 from .yaml_text import parse_yaml
 
-HARDWARE_FILE = Path(__file__).parents[1] / "config" / "hardware.yaml"
+HARDWARE_FILE = DATA / "config" / "hardware.yaml"
 """The list that studies take names from, and whose choice of them is judged by default."""
 
 Kind = Literal["gpus", "sensors"]

@@ -143,6 +143,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.module_code": "tells what has changed",
     "adscale.models": "a request that is refused measures nothing",
     "adscale.names": "names of files, after the measurement",
+    "adscale.parts": "where modules lie, and what commands are called",
     "adscale.plan": _FOR_PLANNING,
     "adscale.plan_file": _FOR_PLANNING,
     "adscale.run_record": "how a record is laid out, after the measurement",

@@ -29,15 +29,14 @@ def text_table(
         rows: a text per column, without line feeds.
         left: titles of the columns that are aligned to the left.
     """
-    from tabulate import tabulate
-
-    # the head is a row like others: tabulate makes columns two wider than its own heads
-    return tabulate(
-        [head, *rows],
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["left" if title in left else "right" for title in head],
-        preserve_whitespace=True,
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [str.ljust if title in left else str.rjust for title in head]
+    return "\n".join(
+        "  ".join(
+            align(text, width) for align, text, width in zip(aligned, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
     )
 
 
@@ -278,8 +277,7 @@ class TableJob:
     Attributes:
         command: of `python -m analysis`.
         rule: of the workflow.
-        help: in one line.
-        description: of the command.
+        description: of the command; `adscale.parts.COMMANDS` has it in one line.
         arguments: of the command, without those of the outputs.
         outputs: the tables; the first one's option is `-o`.
         step: what several tables are made from, done once: it takes the arguments by their names
@@ -292,7 +290,6 @@ class TableJob:
 
     command: str
     rule: str
-    help: str
     description: str
     arguments: tuple[Argument, ...]
     outputs: tuple[Output, ...]

@@ -11,9 +11,9 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from adscale.command_line import Parser, prepare_streams, run_command
+from adscale.command_line import Parser, prepare_streams, run_command, told_of_missing
 
 from .commands import attribute, diff
 
@@ -54,25 +54,38 @@ def _add_parsers(subparsers: Subparsers, command: str | None) -> None:
     gpu_check.add_parser(subparsers)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m analysis") -> int:
     """Run a subcommand; a fault of the user's ends in one line and exit code 2.
+
+    Args:
+        arguments: the subcommand, and what it is told; None: those of this process.
+        program: how it was called, for its help.
 
     Returns:
         The subcommand's own exit code, 0 of those that have none.
     """
     prepare_streams()
+    with told_of_missing("analysis"):
+        return _main(sys.argv[1:] if arguments is None else arguments, program)
+
+
+def _main(given: Sequence[str], program: str) -> int:
     parser: ArgumentParser = Parser(
-        prog="python -m analysis",
+        prog=program,
         description=__doc__,
         epilog="@FILE stands for the lines of a file, each an argument: for thousands of runs.",
         fromfile_prefix_chars="@",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    given = sys.argv[1:] if arguments is None else arguments
     _add_parsers(subparsers, given[0] if given else None)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     return run_command(lambda: options.run_command(options), vars(options), [signal.SIGTERM])
 
 
+def run(arguments: Sequence[str] | None = None, program: str = "python -m analysis") -> NoReturn:
+    """Run a subcommand as `main` does, and end this process."""
+    sys.exit(main(arguments, program))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -19,7 +19,7 @@ from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import Column, Columns, Table, TableJob
 
 from .comparison.profile_diff import DIFF
-from .comparison.verdict import COMPARISON
+from .comparison.table import COMPARISON
 from .figures.draw import FIGURES
 from .json_output import SCHEMA_VERSIONS
 from .json_schemas import schema_file, schema_text

@@ -252,7 +252,6 @@ def _fit(
 FIT = TableJob(
     command="fit",
     rule="fits_table",
-    help="fit the growth and extrapolate it",
     description="Fit laws of growth and the paper's model (y = b0 + b1 s + b2 s², s: side in px) "
     "to every series and extrapolate them. Three tables: predictions, all laws, curves.",
     arguments=(

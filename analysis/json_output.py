@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from adscale.errors import ResultsError, reason_of, remedy_of
 from adscale.files import note_input
@@ -40,14 +40,14 @@ def document_text(name: str, parts: Mapping[str, str]) -> str:
 
 
 def rows_text(
-    table: pd.DataFrame,
+    table: pa.Table,
     reasons: Reasons,
     texts: Mapping[str, Callable[[str], object]] | None = None,
 ) -> str:
     """The rows of a table as a JSON list of objects, a row in each line.
 
     Args:
-        table: of nullable columns.
+        table: the rows.
         reasons: of its nulls.
         texts: columns of text that are written as something else, with what makes it; few of
             their values are different.
@@ -55,29 +55,38 @@ def rows_text(
     Raises:
         KeyError: a column is null for no known reason (a fault of the program).
     """
-    if table.empty:
+    if not len(table):
         return "[]"
     texts = texts or {}
-    plain = table.drop(columns=list(texts))
-    lines = plain.to_json(orient="records", lines=True, double_precision=15).rstrip("\n")
-    heads = [
-        [f"{json.dumps(name)}:{known[value]}," for value in table[name].tolist()]
+    names = [name for name in table.column_names if name not in texts]
+    cells = [
+        [f"{json.dumps(name)}:{known[value]}" for value in table[name].to_pylist()]
         for name, make in texts.items()
-        for known in [{value: json.dumps(make(value)) for value in table[name].unique().tolist()}]
+        for known in [
+            {value: json.dumps(make(value)) for value in table[name].unique().to_pylist()}
+        ]
     ]
-    rows = zip(lines.split("\n"), _unknown(plain, reasons), *heads, strict=True)
-    made = (
-        f'{{{"".join(first)}{line[1:-1]},"unknown":{unknown}}}' for line, unknown, *first in rows
-    )
-    return "[\n" + ",\n".join(made) + "\n]"
+    cells += [_cells(name, table[name]) for name in names]
+    cells.append(_unknown(table.select(names), reasons))
+    return "[\n" + ",\n".join(f"{{{','.join(row)}}}" for row in zip(*cells, strict=True)) + "\n]"
 
 
-def _unknown(table: pd.DataFrame, reasons: Reasons) -> list[str]:
+def _cells(name: str, column: pa.ChunkedArray) -> list[str]:
+    """A key and the value of each row; of many rows few different ones are made once."""
+    key, encoded = json.dumps(name), column.combine_chunks().dictionary_encode()
+    known = [f"{key}:{json.dumps(value)}" for value in encoded.dictionary.to_pylist()]
+    return [f"{key}:null" if at is None else known[at] for at in encoded.indices.to_pylist()]
+
+
+def _unknown(table: pa.Table, reasons: Reasons) -> list[str]:
     """The object of reasons of each row; rows lack few different sets of columns."""
-    is_null = table.isna().to_numpy()
+    is_null = np.array([column.is_null().to_pylist() for column in table.columns]).T
     patterns, number = np.unique(is_null, axis=0, return_inverse=True)
-    names = np.array(table.columns, object)
-    made = [json.dumps({name: reasons[name] for name in names[pattern]}) for pattern in patterns]
+    names = np.array(table.column_names, object)
+    made = [
+        '"unknown":' + json.dumps({name: reasons[name] for name in names[pattern]})
+        for pattern in patterns
+    ]
     return [made[at] for at in np.ravel(number).tolist()]
 
 
@@ -90,6 +99,8 @@ def told_rows_text(
         rows: a value per column; None and NA are null.
         why: the reason why a column of a row is null.
     """
+    import pandas as pd
+
     lines = []
     for row in rows:
         values = {name: None if pd.isna(value) else value for name, value in row.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from adscale.tables import ColumnType, Schema, schema_of
 
 from .comparison.profile_diff import SCHEMA as DIFF_ROW
-from .comparison.verdict import COMPARISON
+from .comparison.table import COMPARISON
 from .feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
 from .json_output import SCHEMA_VERSIONS
 from .profiles.copy_table import COPY_COLUMNS

@@ -228,7 +228,6 @@ def _ratio(
 MEASURED_MEMORY_JOB = TableJob(
     command="measured-memory",
     rule="measured_memory_table",
-    help="measured memory as one table, with the count beside it",
     description="Measured bytes of each run's submodules and of the run, and what was counted.",
     arguments=(
         Argument(

@@ -199,7 +199,6 @@ def _verdict(fit: QuadraticFit, at_px: int, counted: int | None, power: float | 
 EXTRAPOLATION = TableJob(
     command="extrapolation",
     rule="extrapolation_table",
-    help="judge the paper's extrapolation of memory by exact counts",
     description="Fit the paper's parabola to counts from 256 to 1024 px and compare it with counts "
     "beyond.",
     arguments=(

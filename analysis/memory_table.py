@@ -359,7 +359,6 @@ def _read(counts: Sequence[Path]) -> tuple[list[Count]]:
 MEMORY_JOB = TableJob(
     command="memory",
     rule="memory_table",
-    help="the counts of a study as two tables",
     description="Counted bytes at each resolution: of each method's submodules, and of the whole "
     "methods.",
     arguments=(

@@ -246,7 +246,7 @@ def _held(memory: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratios(pairs: Sequence[dict[Hashable, Any]], counts: _Counts) -> Iterator[dict[str, Any]]:
-    from .comparison.verdict import judge_pairs
+    from .comparison.table import judge_pairs
 
     judged = judge_pairs(pairs, _SIDES, names=("reference", "optimized"))
     for pair, found in zip(pairs, judged, strict=True):
@@ -283,7 +283,6 @@ def _counted(pair: Mapping[Hashable, Any], counts: _Counts, side: str) -> dict[s
 FLOPS_JOB = TableJob(
     command="flops",
     rule="flops_table",
-    help="at which rate a device does the counted work",
     description="GFLOP/s of each submodule: FLOP counted over time measured.",
     arguments=(table_argument(RUNTIME), table_argument(MEMORY)),
     outputs=(Output(FLOPS, flops_table),),
@@ -292,7 +291,6 @@ FLOPS_JOB = TableJob(
 IMPLEMENTATIONS_JOB = TableJob(
     command="implementations",
     rule="implementations_table",
-    help="what variants gain over their references, and how far their results are off",
     description="Sets each variant beside its reference, per submodule, with its deviation.",
     arguments=(
         table_argument(RUNTIME),

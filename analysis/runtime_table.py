@@ -357,7 +357,6 @@ def _ranges_warning(run: StudyRun) -> str | None:
 SUMMARIZE = TableJob(
     command="summarize",
     rule="runtime_table",
-    help="the runs of a study as tables",
     description="""Times per image of each run's submodules, with confidence intervals.
 Several folders may be processes of one run: their rows are those of all of them together.
 All columns are defined in docs/definitions.md.""",

@@ -11,8 +11,15 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from importlib import import_module
+from typing import NoReturn
 
-from adscale.command_line import Parser, prepare_streams, restored_streams, run_command
+from adscale.command_line import (
+    Parser,
+    prepare_streams,
+    restored_streams,
+    run_command,
+    told_of_missing,
+)
 from adscale.errors import one_line
 
 from .ending import end_in_time
@@ -35,12 +42,16 @@ SUBCOMMANDS = {
 only what is called is imported."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m profiling") -> int:
     """Runs a subcommand; a fault of the user's ends in one line and exit code 2."""
     prepare_streams()
-    parser: ArgumentParser = Parser(prog="python -m profiling", description=__doc__)
+    with told_of_missing("profiling"):
+        return _main(sys.argv[1:] if arguments is None else arguments, program)
+
+
+def _main(given: list[str], program: str) -> int:
+    parser: ArgumentParser = Parser(prog=program, description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    given = sys.argv[1:] if arguments is None else arguments
     called = {name: SUBCOMMANDS[name] for name in given[:1] if name in SUBCOMMANDS}
     for module, add_parser in (called or SUBCOMMANDS).values():
         getattr(import_module(f".cli.{module}", __package__), add_parser)(subparsers)
@@ -68,15 +79,16 @@ def _run(args: Namespace) -> int:
     return returncode
 
 
-def run_and_end(arguments: list[str] | None = None) -> None:
+def run(arguments: list[str] | None = None, program: str = "python -m profiling") -> NoReturn:
     """Runs the command of this process, and ends it even if somebody's threads do not end.
 
     Args:
         arguments: of the command; None: those of this process.
+        program: how it was called, for its help.
     """
     returncode = 1
     try:
-        returncode = main(arguments)
+        returncode = main(arguments, program)
     except SystemExit as ending:  # of argparse
         returncode = int(ending.code or 0)
         raise
@@ -87,4 +99,4 @@ def run_and_end(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_and_end()
+    run()

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from adscale.digest import run_digest
 from adscale.engines import ENGINE_SPECS, check_machine, cpu_features, package_versions
 from adscale.methods.registry import get_spec
 from adscale.names import PROBLEM_NAME
+from adscale.parts import program
 from adscale.request import RunRequest
 
 from .lock import alone_in
@@ -117,7 +117,7 @@ def _export(request: RunRequest, place: Path, start: Start) -> None:
     print(f"exporting {request.method} {variant} {resolution} px", flush=True)
     with tempfile.TemporaryDirectory(prefix=START, dir=place.parent) as name:
         unfinished = Path(name)
-        command = [sys.executable, "-m", "profiling", "engine", "--request", request.as_json()]
+        command = program("profiling", "engine", "--request", request.as_json())
         returncode = start([*command, "--out", str(unfinished)])
         if returncode != 0 or not (unfinished / FACTS_NAME).is_file():
             raise ExportFailedError(returncode, _problem(unfinished, returncode))

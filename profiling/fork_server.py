@@ -244,11 +244,11 @@ def main(name: str, study: str, tell: str) -> None:
     """The server; in each child, ``python -m profiling`` with the arguments of that."""
     call = serve(name, int(study), int(tell))
     if call is not None:
-        from .__main__ import run_and_end
+        from .__main__ import run
 
         end_at_interrupt()
         become(call)
-        run_and_end(list(call.arguments))
+        run(list(call.arguments))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adscale.methods.foreign import is_foreign
+from adscale.parts import program
 from adscale.request import RunRequest
 from adscale.variant import EAGER
 
@@ -76,7 +77,7 @@ class ForkServer:
 
     def _start(self, name: str) -> bool:
         told, tell = os.pipe()
-        command = [sys.executable, "-m", "profiling.fork_server", name, str(self.study), str(tell)]
+        command = program("profiling.fork_server", name, str(self.study), str(tell))
         with os.fdopen(told, "rb") as pipe:
             try:
                 subprocess.Popen(

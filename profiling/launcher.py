@@ -31,6 +31,7 @@ from adscale.names import (
     PROFILE_NAMES,
     record_name,
 )
+from adscale.parts import ROOT, program
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, Problem, RunRecord
 
@@ -42,9 +43,6 @@ from .memory_limits import kernel_kills
 from .processes import FORWARDED, Finished, how_ended, run_forwarding
 from .study.shared_counts import SharedCounts
 from .trail import fault_place, last_range
-
-CHECKOUT = Path(__file__).parents[1]
-
 
 INTERRUPTED = tuple(128 + number for number in FORWARDED)
 """Exit codes of a measurement that was asked to end."""
@@ -166,7 +164,7 @@ def _program(request: RunRequest, environment: Mapping[str, str], study: int | N
         stand_in = ForkServer(study, request.process, environment).program()
         if stand_in is not None:
             return [*stand_in, "measure", "--forked"]
-    return [sys.executable, "-m", "profiling", "measure"]
+    return program("profiling", "measure")
 
 
 def _start(
@@ -248,7 +246,7 @@ def measured_environment(
     """
     threads = str(request.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    path = os.pathsep.join([str(CHECKOUT), *filter(None, [around.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT), *filter(None, [around.get("PYTHONPATH")])])
     # nvidia-smi and NVML count GPUs by PCI bus; CUDA shall do so, too
     extra = {"PYTHONPATH": path, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if request.execution.deterministic:

@@ -292,7 +292,7 @@ def _engines(module: str) -> ModuleType:
     They are not imported by a statement: the digest of the code that the others depend on shall
     not cover them, or every change of an engine would have them measured again.
     """
-    return importlib.import_module(f"profiling.engines.{module}")
+    return importlib.import_module(f".engines.{module}", __package__)
 
 
 def _measure_memory(inference: Inference, annotate: Annotate, memory: MemoryWatch) -> None:

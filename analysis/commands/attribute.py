@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 
 from .arguments import add_formats
 from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from ..nsys.records import Profile
     from ..profiles.coverage import ProfileCoverage
@@ -30,19 +31,25 @@ submodule and kernel name.
 All columns are defined in docs/attribution.md."""
 
 
+TIMELINES = (".trace.json", ".trace.json.gz")
+"""Endings of timelines."""
+
+
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "attribute", help="kernel times of the ranges of a profile", description=_DESCRIPTION
+        "attribute", help=COMMANDS["analysis"]["attribute"], description=_DESCRIPTION
     )
     parser.add_argument("profile", type=Path, metavar="PROFILE.sqlite", help="an nsys export")
     output = add_formats(parser)
     output.add_argument(
         "-o",
         "--output",
-        type=output_file(".parquet", ".csv", ".json"),
+        type=output_file(".parquet", ".csv", ".json", ".html", *TIMELINES),
         metavar="FILE.parquet",
-        help="write Parquet, or CSV or JSON if the name ends in .csv or .json",
+        help="write Parquet; CSV or JSON if the name ends in .csv or .json; a page with a flame "
+        "graph if it ends in .html; a timeline for Perfetto if it ends in .trace.json or "
+        ".trace.json.gz",
     )
     _add_details(parser)
     parser.add_argument(
@@ -164,7 +171,7 @@ def _read(options: argparse.Namespace) -> Profile:
         return read_profile(
             options.profile,
             reader=options.reader,
-            with_streams=options.by in {"device", "stream"},
+            with_streams=options.by in {"device", "stream"} or _is_timeline(options),
             with_categories=options.by == "category",
             on_progress=on_progress,
         )
@@ -220,6 +227,12 @@ def _show_profile(options: argparse.Namespace) -> None:
     is_text = not (options.json or options.csv or options.output)
     most = ((32 if is_text else 0) if options.depth is None else options.depth) or None
     coverage = ProfileCoverage(work, most)
+    if _is_timeline(options):
+        from ..profiles.timeline import write_timeline
+
+        write_timeline(work, options.output, most)
+        _tell_warnings(coverage)
+        return
     tables = _tables(work, options, most, coverage)
     tables, sorted_by = ordered(tables, options.sort, options.top)
     if is_text:
@@ -227,13 +240,38 @@ def _show_profile(options: argparse.Namespace) -> None:
 
         rows = None if options.all or options.top else MOST_ROWS
         print_profile(tables, coverage, rows, sorted_by)
+    elif options.output and options.output.ending == ".html":
+        from ..profiles.page import profile_page
+
+        _save(options.output, profile_page(work, tables, coverage, most))
+        _tell_warnings(coverage)
     else:
         _write(options, tables, coverage)
 
 
+def _is_timeline(options: argparse.Namespace) -> bool:
+    """Whether a timeline is asked for.
+
+    Raises:
+        ArgumentError: together with what orders or adds to tables.
+    """
+    if not options.output or options.output.ending not in TIMELINES:
+        return False
+    for option in ("by", "kernels", "copies", "sort", "top", "run"):
+        if getattr(options, option) not in (None, False):
+            what = f"is for tables, and {options.output} is a timeline"
+            raise ArgumentError(f"--{option}", what, "leave it out, or name a table")
+    return True
+
+
+def _tell_warnings(coverage: ProfileCoverage) -> None:
+    for warning in coverage.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
 def _tables(
     work: ProfileWork, options: argparse.Namespace, most: int | None, coverage: ProfileCoverage
-) -> dict[str, pd.DataFrame]:
+) -> dict[str, pa.Table]:
     """The ranges, and what else is asked for; why energies are unknown goes to the coverage."""
     from ..nsys.power import read_power
     from ..profiles.copy_table import copy_table
@@ -255,18 +293,16 @@ def _tables(
 
 
 def _write(
-    options: argparse.Namespace, tables: dict[str, pd.DataFrame], coverage: ProfileCoverage
+    options: argparse.Namespace, tables: dict[str, pa.Table], coverage: ProfileCoverage
 ) -> None:
     import json
 
+    from ..arrow import csv_text, write_parquet
     from ..profiles.text import json_text
-    from ..tables import csv_text
 
     table = list(tables.values())[-1]
     ending = options.output.ending if options.output else None
     if ending == ".parquet":
-        from ..tables import write_parquet
-
         write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
     elif ending == ".csv":
         _save(options.output, csv_text(table))
@@ -280,8 +316,7 @@ def _write(
         for note in coverage.notes():
             print(note, file=sys.stderr)
     else:
-        for warning in coverage.warnings():
-            print(f"warning: {warning}", file=sys.stderr)
+        _tell_warnings(coverage)
 
 
 def _save(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adscale.command_line import refuse_idle
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 from adscale.resolution import resolution_argument
 
 from .arguments import add_margin, positive
@@ -33,7 +34,7 @@ def add_compare_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "compare",
-        help="two measurements: the same, faster, slower, or unclear",
+        help=COMMANDS["analysis"]["compare"],
         description=_DESCRIPTION,
     )
     folder = "folder of results or of tables"
@@ -66,8 +67,8 @@ def add_compare_parser(subparsers: Subparsers) -> None:
 
 def _main(options: argparse.Namespace) -> None:
     from ..comparison.sides import LABELS, fingerprint_differences, pair_sides, read_side
+    from ..comparison.table import comparison_table
     from ..comparison.text import comparison_json, comparison_text
-    from ..comparison.verdict import comparison_table
     from ..tables import write_both
 
     refuse_idle(options, {"style": "figure"})
@@ -118,7 +119,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def _add_claims(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "claims",
-        help="what the paper claims, held against counts",
+        help=COMMANDS["analysis"]["claims"],
         description="Print one kind of claim as a table; docs/paper.md says what follows from it. "
         + "; ".join(f"{name}: {text}" for name, text in CLAIMS.items())
         + ".",
@@ -192,7 +193,7 @@ exit code 1 where there is one."""
 
 def _add_verify(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
-        "verify", help="are results whole and of one kind?", description=_OF_VERIFY
+        "verify", help=COMMANDS["analysis"]["verify"], description=_OF_VERIFY
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of the devices")
     parser.add_argument(

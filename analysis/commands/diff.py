@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 
 from .arguments import add_formats, add_margin
 from .questions import add_questions, count, is_asked, levels, question_of
@@ -33,7 +34,7 @@ range moved too far. Any two profiles can be compared. docs/diff.md has the colu
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "diff", help="two profiles: what changed, and may it", description=_DESCRIPTION
+        "diff", help=COMMANDS["analysis"]["diff"], description=_DESCRIPTION
     )
     export = "an nsys export"
     parser.add_argument("before", type=Path, nargs="?", metavar="A.sqlite", help=export)
@@ -189,8 +190,8 @@ def _figures(files: Sequence[Path], options: argparse.Namespace) -> list[Profile
 def _write(
     options: argparse.Namespace, diff: Diff, rows: list[dict[str, object]], gate: Gate | None
 ) -> None:
+    from ..arrow import csv_text, write_parquet
     from ..comparison.profile_text import MOST_ROWS, diff_json, diff_table, diff_text, gate_lines
-    from ..tables import csv_text, write_parquet
 
     asked = question_of(options).as_dict()
     ending = options.output.ending if options.output else None

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adscale.parts import COMMANDS
 from adscale.tables import table_argument
 
 from ..figures.draw import TABLES
@@ -30,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "figures",
-        help="draw the figures of a study",
+        help=COMMANDS["analysis"]["figures"],
         description="Every figure as PDF and PNG, with its data as CSV beside it.",
     )
     for name, argument in _ARGUMENTS.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.files import output_file, write_output
+from adscale.parts import COMMANDS
 
 if TYPE_CHECKING:
     from .arguments import Subparsers
@@ -16,7 +17,7 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommands."""
     report = subparsers.add_parser(
         "report",
-        help="the study in one page",
+        help=COMMANDS["analysis"]["report"],
         description="One HTML file with all tables and interactive figures; it needs no network.",
     )
     _add_tables(report)
@@ -27,7 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
     report.set_defaults(run_command=_report)
     conclude = subparsers.add_parser(
         "conclude",
-        help="the study in three lines",
+        help=COMMANDS["analysis"]["conclude"],
         description="What is fastest where and how sure that is; how many measurements are to be "
         "doubted; where to look on. docs/definitions.md has the rules.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adscale.errors import ArgumentError
 from adscale.files import output_file
+from adscale.parts import COMMANDS
 from adscale.tables import Argument, Output, TableJob
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers, job: TableJob) -> None:
     """Add the subcommand of a job."""
-    parser = subparsers.add_parser(job.command, help=job.help, description=job.description)
+    parser = subparsers.add_parser(
+        job.command, help=COMMANDS["analysis"][job.command], description=job.description
+    )
     for argument in job.arguments:
         parser.add_argument(argument.flag, **argument.settings)
     first, *others = job.outputs

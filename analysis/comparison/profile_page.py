@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
+from ..html import STYLE
 from ..numbers import known, percent
 from ..profiles.text import printable, shortened
 from .profile_diff import NOT_REPEATED, Diff, only_in
@@ -22,16 +23,9 @@ FEW_ROWS = 10
 Row = dict[str, Any]
 
 _STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #8884; }
-th { position: sticky; top: 0; background: Canvas; }
-.name { text-align: left; overflow-wrap: anywhere; }
 .bar { display: block; height: 0.5rem; min-width: 1px; }
 .more { background: #d55e00; } .less { background: #0072b2; }
 .fails { color: #d55e00; font-weight: bold; }
-summary { font-size: 1.2rem; margin: 1rem 0 0.3rem; cursor: pointer; }
 """
 
 
@@ -48,7 +42,7 @@ def diff_page(diff: Diff, rows: Sequence[Row], gate: Gate | None) -> str:
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Diff of profiles</title><style>{_STYLE}</style></head><body>",
+            f"<title>Diff of profiles</title><style>{STYLE}{_STYLE}</style></head><body>",
             "<h1>Diff of profiles</h1>",
             *_head(diff),
             *(_gate(gate) if gate is not None else ()),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from adscale.errors import ArgumentError
 from adscale.mean_error import Floats
 
+from ..arrow import reals
 from ..nsys.records import Bools
 from ..profiles.coverage import ProfileCoverage
 from ..profiles.kernel_table import kernel_table
@@ -20,9 +22,6 @@ from ..profiles.patterns import matching_paths
 from ..profiles.range_table import KERNEL_FIGURES, profile_table
 from ..profiles.text import null_reasons
 from ..profiles.work import ProfileWork
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 IMAGE_PATTERNS = ("image", "*:image")
 """Ranges that are taken for images where none are named."""
@@ -105,13 +104,14 @@ def profile_figures(
         ArgumentError: no range is such an image.
     """
     table = profile_table(work, levels=levels)
-    calls = dict(zip(table["path"], table["calls"], strict=True))
+    calls = dict(zip(table["path"].to_pylist(), table["calls"].to_pylist(), strict=True))
     around, images = _images(work, image)
     units = UNITS
     if kernels:
         units = KERNEL_UNITS
         table = kernel_table(work, None, levels)
     columns = ["path", "kernel"] if kernels else ["path"]
+    paths = table["path"].to_pylist()
     capture = work.profile.capture
     reasons = null_reasons(capture)
     lost = [] if capture.knows_kernels else [name for name in units if name in KERNEL_FIGURES]
@@ -119,17 +119,17 @@ def profile_figures(
         path=work.profile.path,
         fingerprint=fingerprint,
         warnings=ProfileCoverage(work, levels).warnings(),
-        keys=list(zip(*(table[name].tolist() for name in columns), strict=True)),
-        calls=np.array([calls[path] for path in table["path"]], np.float64),
-        images=np.array([around.get(path, np.nan) for path in table["path"]], np.float64),
+        keys=list(zip(*(table[name].to_pylist() for name in columns), strict=True)),
+        calls=np.array([calls[path] for path in paths], np.float64),
+        images=np.array([around.get(path, np.nan) for path in paths], np.float64),
         figures={name: _column(table, name, lost) for name in units},
         unknown={name: reasons[name] for name in lost},
         image_paths=images,
     )
 
 
-def _column(table: pd.DataFrame, name: str, lost: Sequence[str]) -> Floats:
-    values: Floats = table[name].to_numpy(np.float64, na_value=np.nan)
+def _column(table: pa.Table, name: str, lost: Sequence[str]) -> Floats:
+    values: Floats = reals(table, name)
     if name in NOTHING_WHERE_NULL and name not in lost:
         return np.nan_to_num(values, nan=0.0)
     return values

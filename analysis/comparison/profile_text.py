@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from textwrap import indent
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from adscale.tables import text_table
 
+from ..arrow import arrow_table
 from ..json_output import document_text
 from ..numbers import known, percent
 from ..profiles.paths import path_names
@@ -214,8 +215,8 @@ def _gate(gate: Gate) -> dict[str, Any]:
     }
 
 
-def diff_table(rows: Sequence[Row]) -> pd.DataFrame:
+def diff_table(rows: Sequence[Row]) -> pa.Table:
     """The rows as a table, without the reasons of what is null."""
     names = [name for name in SCHEMA if name != "kernel" or (rows and "kernel" in rows[0])]
-    columns = {name: pd.array([row[name] for row in rows], dtype=SCHEMA[name]) for name in names}
-    return pd.DataFrame(columns)
+    columns = {name: [row[name] for row in rows] for name in names}
+    return arrow_table(columns, {name: SCHEMA[name] for name in names})

@@ -288,7 +288,6 @@ def _answer(options: argparse.Namespace) -> None:
 FEASIBLE = TableJob(
     command="feasible",
     rule="feasibility_table",
-    help="does it fit, and is it fast enough?",
     description="""Answers in one line per method and variant, from the tables of a study.
 With -o: the table of all GPUs and sensors of the configuration (--hardware) instead.
 A sensor of which only the megapixels are given is judged as a square image.""",

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .steps import BUDGET_S, PARTS, ROOT, python
+from adscale.parts import COMMANDS, ROOT, program
+
+from .steps import BUDGET_S, PARTS
 
 if TYPE_CHECKING:
     from ..commands.arguments import Subparsers
@@ -27,7 +29,7 @@ where there is no GPU."""
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "gpu-check", help="is everything measured right on this machine?", description=_DESCRIPTION
+        "gpu-check", help=COMMANDS["analysis"]["gpu-check"], description=_DESCRIPTION
     )
     parser.add_argument("--out", type=Path, help="folder for all files; default: a new one in /tmp")
     parser.add_argument("--budget-s", type=float, default=BUDGET_S, help="seconds (%(default)g)")
@@ -44,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def _main(options: argparse.Namespace) -> int:
     """Check this machine and print the page."""
     asked = subprocess.run(
-        python("profiling", "environment"), cwd=ROOT, capture_output=True, text=True, check=False
+        program("profiling", "environment"), cwd=ROOT, capture_output=True, text=True, check=False
     )
     if asked.returncode != 0:  # its last line says what is wrong, such as ADSCALE_NSYS
         print(asked.stderr, end="", file=sys.stderr)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from adscale.files import write_text
+from adscale.parts import ROOT, program
 from adscale.run_record import RunRecord
 
 from .cross_checks import (
@@ -25,7 +26,6 @@ from .steps import (
     CASES,
     NO_GPU,
     RANGES,
-    ROOT,
     TESTS,
     TWO_RUNS,
     Case,
@@ -34,7 +34,6 @@ from .steps import (
     checked,
     failed,
     page,
-    python,
     unchecked,
 )
 
@@ -124,7 +123,7 @@ class Session:
         count = self.folder / case.name / "memory.json"
         count.parent.mkdir(parents=True, exist_ok=True)
         memory = ["memory", *case.arguments(self.device_type), "-o", str(count)]
-        self.steps.run(f"{case.name} memory", python("profiling", *memory), budget_s=EXPORT_S)
+        self.steps.run(f"{case.name} memory", program("profiling", *memory), budget_s=EXPORT_S)
         for collector in COLLECTORS:
             where, folder = f"{case.name}, {collector}", self.folder / case.name / collector
             if collector == "nsys" and self.nsys is None:
@@ -148,17 +147,17 @@ class Session:
         arguments = case.arguments(self.device_type)
         run = ["run", *arguments, "--collector", collector, "--device", "gpu-check"]
         run += [*self._images(case), "--out", str(folder)]
-        if steps.run(f"{name} run", python("profiling", *run), budget_s=RUN_S) is None:
+        if steps.run(f"{name} run", program("profiling", *run), budget_s=RUN_S) is None:
             return False
         sqlite = str(folder / "profile.sqlite")
         if collector == "nsys":
             export = ["export", str(folder / "profile.nsys-rep"), "-o", sqlite]
-            command = python("profiling", *export)
+            command = program("profiling", *export)
             if steps.run(f"{name} export", command, budget_s=EXPORT_S) is None:
                 return False
         attribute = ["attribute", sqlite, "--run", str(folder / "run.json")]
         attribute += ["-o", str(folder / "ranges.parquet")]
-        command = python("analysis", *attribute)
+        command = program("analysis", *attribute)
         return steps.run(f"{name} attribute", command, budget_s=EXPORT_S) is not None
 
     def _images(self, case: Case) -> list[str]:
@@ -183,7 +182,7 @@ class Session:
         arguments = ["run", *case.arguments(self.device_type), "--collector", "embedded"]
         arguments += ["--warmup-images", "2", "--measured-images", "5", "--no-latency"]
         arguments += ["--device", "gpu-check"]
-        commands = [python("profiling", *arguments, "--out", str(path)) for path in folders]
+        commands = [program("profiling", *arguments, "--out", str(path)) for path in folders]
         texts = self.steps.run("two runs at once", *commands, budget_s=LOCK_S)
         if texts is None:
             return [unchecked("device lock", "two runs at once", "a run failed", "")]
@@ -195,7 +194,7 @@ class Session:
         if not has_tests():
             return [unchecked("cost of ranges", "", NO_TESTS, "")]
         out = self.folder / "cost-of-ranges.json"
-        command = python("tests.bench.range_cost", self.device_type, str(out))
+        command = program("tests.bench.range_cost", self.device_type, str(out))
         self.steps.run("cost of ranges", command, budget_s=RANGES_S)
         if not out.is_file():
             return [unchecked("cost of ranges", "", "the bench failed, see commands", "")]
@@ -208,5 +207,5 @@ class Session:
             return [unchecked("tests marked gpu", "", NO_TESTS, "")]
         junit = self.folder / "tests.xml"
         arguments = ["-m", "gpu", "-q", f"--junitxml={junit}", "-p", "no:cacheprovider"]
-        self.steps.run("tests", python("pytest", *arguments), budget_s=TESTS_S)
+        self.steps.run("tests", program("pytest", *arguments), budget_s=TESTS_S)
         return [junit_check(junit, self.steps.outcomes[-1].problem)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from adscale.parts import ROOT
 from adscale.run_record import RunRecord
 
 Result = Literal["pass", "FAIL", "not checked"]
@@ -128,8 +128,6 @@ def failed(parts: Mapping[str, Sequence[Check]], outcomes: Sequence[Outcome]) ->
     return "FAIL" in results or any(outcome.problem is not None for outcome in outcomes)
 
 
-ROOT = Path(__file__).parents[2]
-"""The folder that holds the packages; in a checkout, `tests` too."""
 GRACE_S = 15.0
 """For a command that is interrupted: pytest writes its report then, a run ends its processes."""
 LEAST_S = 5.0
@@ -294,8 +292,3 @@ def last_line(text: str) -> str:
     """Return the last line that says something."""
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return lines[-1][:160] if lines else "it printed nothing"
-
-
-def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of these packages."""
-    return [sys.executable, "-m", module, *arguments]

@@ -92,9 +92,13 @@ def _column(column: Any, is_text: bool) -> npt.NDArray[Any] | Coded:
         raise UnsuitedError(f"{column.type} instead of {expected}")
     if is_text:
         encoded = column.dictionary_encode()
-        return Coded(strings(encoded.dictionary.to_pylist()), encoded.indices.to_numpy())
-    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=True)
-    return values
+        return Coded(strings(encoded.dictionary.to_pylist()), _values(encoded.indices))
+    return _values(column)
+
+
+def _values(column: Any) -> npt.NDArray[Any]:
+    """The numbers of a column without null; `to_numpy` imports pandas wherever it is found."""
+    return np.from_dlpack(column)
 
 
 CHUNK_ROWS = 65_536

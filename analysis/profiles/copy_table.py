@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from adscale.tables import Schema
 
+from ..arrow import arrow_table
 from ..attribution.sums import inside_sums
 from ..nsys.records import Int64s, Operations
-from .path_sums import sizes_of, summed
+from .path_sums import Columns, sizes_of, summed
 from .paths import path_texts
 from .work import NS_PER_MS, ProfileWork
 
@@ -40,7 +41,7 @@ DIRECTIONS = {
 UNKNOWN_DIRECTION = "unknown"
 
 
-def copy_table(work: ProfileWork, levels: int | None = None) -> pd.DataFrame:
+def copy_table(work: ProfileWork, levels: int | None = None) -> pa.Table:
     """The copies inside the ranges of each path by their direction, most bytes first.
 
     Args:
@@ -51,35 +52,34 @@ def copy_table(work: ProfileWork, levels: int | None = None) -> pd.DataFrame:
         Rows of `COPY_COLUMNS`, the paths in the order in which they first occur. The rate is that
         of the copies themselves: their bytes over the sum of their durations.
     """
+    named = _by_direction(work.kinds["copies"].operations)
     parts = [
-        _of_direction(work, at).assign(direction=direction)
-        for direction, at in _by_direction(work.kinds["copies"].operations)
+        {**_of_direction(work, at), "direction": np.full(len(work.paths.parent), name, object)}
+        for name, at in named
     ]
-    rows = pd.concat(parts) if parts else _of_direction(work, np.empty(0, np.int64))
-    rows = rows.assign(direction=rows.get("direction", ""))
-    rows = rows[rows["copies"] > 0]
+    if not parts:
+        return arrow_table({name: [] for name in COPY_COLUMNS}, COPY_COLUMNS)
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    keep = rows["copies"] > 0
     if levels is not None:
-        rows = rows[work.paths.depths()[rows["path"]] < levels]
-    by = ["rank", "copy_bytes", "copy_sum_ns", "direction"]
-    rows = rows.sort_values(by, ascending=[True, False, False, True], kind="stable")
+        keep &= work.paths.depths()[rows["path"]] < levels
+    at = np.flatnonzero(keep)
+    direction = np.unique(rows["direction"].astype(str), return_inverse=True)[1]
+    keys = (direction, -rows["copy_sum_ns"], -rows["copy_bytes"], rows["rank"])
+    at = at[np.lexsort(tuple(key[at] for key in keys))]
+    rows = {name: column[at] for name, column in rows.items()}
     known = rows["unknown"] == 0
-    return (
-        pd.DataFrame(
-            {
-                "path": path_texts(work.paths, levels)[rows["path"]],
-                "direction": rows["direction"],
-                "copies": rows["copies"],
-                "copy_sum_ms": rows["copy_sum_ns"] / NS_PER_MS,
-                "copy_bytes": rows["copy_bytes"].where(known),
-                # bytes per nanosecond are gigabytes per second
-                "gb_per_s": (rows["copy_bytes"] / rows["copy_sum_ns"]).where(
-                    known & (rows["copy_sum_ns"] > 0)
-                ),
-            }
-        )
-        .reset_index(drop=True)
-        .astype(dict(COPY_COLUMNS))
-    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # bytes per nanosecond are gigabytes per second
+        rate = np.where(rows["copy_sum_ns"] > 0, rows["copy_bytes"] / rows["copy_sum_ns"], np.nan)
+    columns = {
+        **rows,
+        "path": path_texts(work.paths, levels)[rows["path"]],
+        "copy_sum_ms": rows["copy_sum_ns"] / NS_PER_MS,
+        "copy_bytes": np.where(known, rows["copy_bytes"], np.nan),
+        "gb_per_s": np.where(known, rate, np.nan),
+    }
+    return arrow_table(columns, COPY_COLUMNS)
 
 
 def _by_direction(copies: Operations) -> list[tuple[str, Int64s]]:
@@ -92,7 +92,7 @@ def _by_direction(copies: Operations) -> list[tuple[str, Int64s]]:
     return [(name, at) for name, at in named if len(at)]
 
 
-def _of_direction(work: ProfileWork, at: Int64s) -> pd.DataFrame:
+def _of_direction(work: ProfileWork, at: Int64s) -> Columns:
     """Sums over the shown ranges of each path of some copies, and the path's first place."""
     copies, launch = work.kinds["copies"].operations.select(at), work.kinds["copies"].launch[at]
     sizes, is_known = sizes_of(copies)
@@ -111,4 +111,4 @@ def _of_direction(work: ProfileWork, at: Int64s) -> pd.DataFrame:
     for name, values in numbers.items():
         place, found = inside_sums(work.nesting, work.profile.calls, launch, values)
         sums[name] = summed(path[place], found, paths + 1)[:-1]
-    return pd.DataFrame({**sums, "path": np.arange(paths), "rank": rank[:-1]})
+    return {**sums, "path": np.arange(paths), "rank": rank[:-1]}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from adscale.mean_error import Floats
 from adscale.tables import Schema
 
+from ..arrow import with_columns
 from ..nsys.power import PowerSamples
 from ..nsys.records import Int64s
-from .paths import path_texts
+from .paths import path_numbers
 from .work import ProfileWork
 
 ENERGY_COLUMNS: Schema = {
@@ -27,8 +28,8 @@ _NS_PER_S = 1e9
 
 
 def with_energy(
-    table: pd.DataFrame, work: ProfileWork, samples: PowerSamples | None, levels: int | None = None
-) -> pd.DataFrame:
+    table: pa.Table, work: ProfileWork, samples: PowerSamples | None, levels: int | None = None
+) -> pa.Table:
     """A table of ranges with the energy of each path.
 
     The energy of a call is that of the whole GPU, idle power included, from the first start to the
@@ -41,31 +42,29 @@ def with_energy(
         levels: the most names that a path of the table has; None: any number.
     """
     if samples is None:
-        return table.assign(
-            **{name: pd.array([pd.NA] * len(table), kind) for name, kind in ENERGY_COLUMNS.items()}
-        )
+        empty = [None] * len(table)
+        return with_columns(table, dict.fromkeys(ENERGY_COLUMNS, empty), ENERGY_COLUMNS)
     projected = work.projected()
     at = np.flatnonzero(work.shown & (projected.intervals > 0))
     first_ns, last_ns = projected.first_ns[at], projected.last_ns[at]
-    rows = pd.DataFrame(
-        {
-            "path": path_texts(work.paths, levels)[work.paths.code[at]],
-            "energy_j": _energy_until(samples, last_ns) - _energy_until(samples, first_ns),
-            "span_s": (last_ns - first_ns) / _NS_PER_S,
-            "power_samples": np.searchsorted(samples.time_ns, last_ns, side="right")
-            - np.searchsorted(samples.time_ns, first_ns, side="left"),
-            # before the first sample, or behind the last, power is unknown
-            "outside": (first_ns < samples.time_ns[0]) | (last_ns > samples.time_ns[-1]),
-        }
-    )
-    sums = rows.groupby("path").sum().reindex(table["path"])
-    known = (sums["power_samples"] >= FEWEST_SAMPLES) & (sums["outside"] == 0)
-    energy_j = sums["energy_j"].where(known)
-    return table.assign(
-        energy_j=energy_j.astype("Float64").array,
-        mean_power_w=(energy_j / sums["span_s"]).astype("Float64").array,
-        power_samples=sums["power_samples"].fillna(0).astype("Int64").array,
-    )
+    calls = {
+        "energy_j": _energy_until(samples, last_ns) - _energy_until(samples, first_ns),
+        "span_s": (last_ns - first_ns) / _NS_PER_S,
+        "samples": np.searchsorted(samples.time_ns, last_ns, side="right")
+        - np.searchsorted(samples.time_ns, first_ns, side="left"),
+        # before the first sample, or behind the last, power is unknown
+        "outside": (first_ns < samples.time_ns[0]) | (last_ns > samples.time_ns[-1]),
+    }
+    code, paths = work.paths.code[at], len(work.paths.parent)
+    number = path_numbers(work.paths, levels)
+    row = np.array([number[path] for path in table["path"].to_pylist()], np.int64)
+    sums = {name: np.bincount(code, values, paths)[row] for name, values in calls.items()}
+    known = (sums["samples"] >= FEWEST_SAMPLES) & (sums["outside"] == 0)
+    energy_j = np.where(known, sums["energy_j"], np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        power_w = energy_j / sums["span_s"]
+    columns = {"energy_j": energy_j, "mean_power_w": power_w, "power_samples": sums["samples"]}
+    return with_columns(table, columns, ENERGY_COLUMNS)
 
 
 def _energy_until(samples: PowerSamples, moment_ns: Int64s) -> Floats:

@@ -8,19 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from adscale.names import IMAGE
 from adscale.tables import Schema
 
+from ..arrow import arrow_table
 from ..attribution.kernel_names import kernel_statistics
 from ..attribution.range_tree import PathTree
-from ..nsys.records import Int64s
-from ..tables import read_parquet
+from ..nsys.records import Bools, Int64s
+from .path_sums import Columns
 from .paths import path_texts
 from .work import NS_PER_MS, NS_PER_US, ProfileWork
 
-if TYPE_CHECKING:  # importing the models of a record takes as long as a small profile
+if TYPE_CHECKING:  # importing pandas, or the models of a record, takes as long as a small profile
+    import pandas as pd
+
     from .record import Run
     from .run_work import RunWork
     from .study_runs import StudyRun
@@ -52,7 +55,7 @@ images, `total_ms`, `mean_us` and `max_us` are of their durations."""
 _US_PER_MS = 1e3
 
 
-def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None) -> pd.DataFrame:
+def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None) -> pa.Table:
     """The kernels of each path by name, those with the largest sums first.
 
     Args:
@@ -63,17 +66,20 @@ def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None)
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
     """
-    table = _by_name(work, *_shown_paths(work))
-    table = table[table["path"] < len(work.paths.parent)]
-    whole = table.groupby("rank")["kernel_sum_ms"].transform("sum")
-    table["share"] = _share(table["kernel_sum_ms"], whole)
-    table = _longest_first(table, "kernel_sum_ms")
+    rows = _by_name(work, *_shown_paths(work))
+    rows = _longest_first(rows, rows["path"] < len(work.paths.parent))
+    _, first, group = np.unique(rows["rank"], return_index=True, return_inverse=True)
+    whole = np.bincount(group, rows["kernel_sum_ms"])[group]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows["share"] = np.where(whole > 0, rows["kernel_sum_ms"] / whole, np.nan)
+    keep = np.ones(len(group), np.bool_)
     if most is not None:
-        table = table.groupby("rank", sort=False).head(most)
+        keep &= np.arange(len(group)) - first[group] < most
     if levels is not None:
-        table = table[work.paths.depths()[table["path"]] < levels]
-    table = table.assign(path=path_texts(work.paths, levels)[table["path"]])
-    return _typed(table, KERNEL_COLUMNS)
+        keep &= work.paths.depths()[rows["path"]] < levels
+    rows = {name: column[keep] for name, column in rows.items()}
+    rows["path"] = path_texts(work.paths, levels)[rows["path"]]
+    return arrow_table(rows, KERNEL_COLUMNS)
 
 
 def run_kernels(of_run: RunWork) -> pd.DataFrame:
@@ -83,15 +89,18 @@ def run_kernels(of_run: RunWork) -> pd.DataFrame:
         Rows of `RUN_KERNEL_COLUMNS`, the submodules in the order of inference. None on a CPU
         device.
     """
+    import pandas as pd
+
     run = of_run.run
     if run.clock == "host":
-        return _typed(pd.DataFrame(columns=list(RUN_KERNEL_COLUMNS)), RUN_KERNEL_COLUMNS)
+        return pd.DataFrame(columns=list(RUN_KERNEL_COLUMNS)).astype(dict(RUN_KERNEL_COLUMNS))
     submodules = PathTree(_submodule_codes(of_run), np.empty(0, np.int64), np.empty(0, object))
-    table = _by_name(of_run.work, submodules, np.arange(len(run.submodules) + 1))
-    table = _longest_first(table[table["path"] < len(run.submodules)], "kernel_sum_ms")
-    table["submodule"] = np.array(run.submodules, object)[table["path"]]
-    table = table.rename(columns={"kernels": "launches", "kernel_sum_ms": "total_ms"})
-    return _typed(table, RUN_KERNEL_COLUMNS)
+    rows = _by_name(of_run.work, submodules, np.arange(len(run.submodules) + 1))
+    rows = _longest_first(rows, rows["path"] < len(run.submodules))
+    rows["submodule"] = np.array(run.submodules, object)[rows["path"]]
+    rows |= {"launches": rows["kernels"], "total_ms": rows["kernel_sum_ms"]}
+    columns = {name: rows[name] for name in RUN_KERNEL_COLUMNS}
+    return pd.DataFrame(columns).astype(dict(RUN_KERNEL_COLUMNS))
 
 
 def kernels_per_image(run: StudyRun) -> pd.DataFrame:
@@ -108,6 +117,8 @@ def kernels_per_image(run: StudyRun) -> pd.DataFrame:
     Raises:
         ResultsError: a `kernels.parquet` is missing or damaged.
     """
+    import pandas as pd
+
     processes = run.profiled.processes
     kernels = pd.concat([_of_process(process) for process in processes], ignore_index=True)
     sums = kernels.groupby(["submodule", "kernel"], as_index=False, sort=False).agg(
@@ -121,43 +132,39 @@ def kernels_per_image(run: StudyRun) -> pd.DataFrame:
     sums[["launches_per_image", "ms_per_image"]] /= len(processes)
     sums["us_per_launch"] = sums["total_ms"] / sums["launches"] * _US_PER_MS
     whole_ms = sums.groupby("submodule")["ms_per_image"].transform("sum")
-    sums["share"] = _share(sums["ms_per_image"], whole_ms)
+    sums["share"] = (sums["ms_per_image"] / whole_ms).where(whole_ms > 0)
     sums["rank"] = sums["submodule"].map({name: at for at, name in enumerate(run.first.submodules)})
-    return _longest_first(sums, "ms_per_image")
+    by = ["rank", "ms_per_image", "kernel"]
+    return sums.sort_values(by, ascending=[True, False, True], kind="stable")
 
 
-def _by_name(work: ProfileWork, paths: PathTree, rank: Int64s) -> pd.DataFrame:
+def _by_name(work: ProfileWork, paths: PathTree, rank: Int64s) -> Columns:
     """The kernels inside the ranges of each path by name, and the rank of the path."""
     profile = work.profile
     found = kernel_statistics(work.kinds["kernels"], profile.calls, profile.kernels, paths)
     ids = profile.kernels.name_id.distinct.tolist()
     names = np.array([profile.kernel_names[name_id] for name_id in ids], dtype=object)
-    return pd.DataFrame(
-        {
-            "path": found.path,
-            "rank": rank[found.path],
-            "kernel": names[found.name],
-            "kernels": found.kernels,
-            "kernel_sum_ms": found.total_ns / NS_PER_MS,
-            "mean_us": found.total_ns / found.kernels / NS_PER_US,
-            "median_us": found.median_ns / NS_PER_US,
-            "min_us": found.min_ns / NS_PER_US,
-            "max_us": found.max_ns / NS_PER_US,
-        }
-    )
+    return {
+        "path": found.path,
+        "rank": rank[found.path],
+        "kernel": names[found.name],
+        "kernels": found.kernels,
+        "kernel_sum_ms": found.total_ns / NS_PER_MS,
+        "mean_us": found.total_ns / found.kernels / NS_PER_US,
+        "median_us": found.median_ns / NS_PER_US,
+        "min_us": found.min_ns / NS_PER_US,
+        "max_us": found.max_ns / NS_PER_US,
+    }
 
 
-def _longest_first(table: pd.DataFrame, time: str) -> pd.DataFrame:
-    by = ["rank", time, "kernel"]
-    return table.sort_values(by, ascending=[True, False, True], kind="stable")
-
-
-def _share(part: pd.Series[float], whole: pd.Series[float]) -> pd.Series[float]:
-    return (part / whole).where(whole > 0)
-
-
-def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return table[list(schema)].reset_index(drop=True).astype(dict(schema))
+def _longest_first(rows: Columns, keep: Bools) -> Columns:
+    """Some of the rows: by the rank of the path, the largest sums first, then by name."""
+    at = np.flatnonzero(keep)
+    names = sorted(set(rows["kernel"][at].tolist()))
+    position = {name: number for number, name in enumerate(names)}
+    name = np.array([position[one] for one in rows["kernel"][at].tolist()], np.int64)
+    at = at[np.lexsort((name, -rows["kernel_sum_ms"][at], rows["rank"][at]))]
+    return {name: column[at] for name, column in rows.items()}
 
 
 def _shown_paths(work: ProfileWork) -> tuple[PathTree, Int64s]:
@@ -183,6 +190,8 @@ def _submodule_codes(of_run: RunWork) -> Int64s:
 
 
 def _of_process(process: Run) -> pd.DataFrame:
+    from ..tables import read_parquet
+
     file = process.path.with_name("kernels.parquet")
     remedy = "make it again with python -m analysis attribute … --kernel-table"
     table, _ = read_parquet(file, RUN_KERNEL_COLUMNS, remedy)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
 from adscale.errors import ArgumentError
+
+from ..arrow import reals, rows_at
 
 _UNITS = ("_ms", "_us", "_bytes", "_j", "_w")
 
@@ -33,8 +36,8 @@ def column_named(text: str, columns: Iterable[str], option: str) -> str:
 
 
 def ordered(
-    tables: Mapping[str, pd.DataFrame], sort: str | None, top: int | None
-) -> tuple[dict[str, pd.DataFrame], str | None]:
+    tables: Mapping[str, pa.Table], sort: str | None, top: int | None
+) -> tuple[dict[str, pa.Table], str | None]:
     """The tables in the order of a column, the largest first, and of these the first rows.
 
     A column of the ranges orders these, and the rows of another table follow their ranges. A column
@@ -54,27 +57,32 @@ def ordered(
     if sort is None and top is None:
         return dict(tables), None
     ranges = tables["ranges"]
-    time = "kernel_sum_ms" if (ranges["kernel_sum_ms"] > 0).any() else "host_ms"
-    every = [column for table in tables.values() for column in table.columns]
+    time = main_time(ranges)
+    every = [column for table in tables.values() for column in table.column_names]
     by = time if sort is None else column_named(sort, every, "--sort")
-    if by not in ranges.columns:
+    if by not in ranges.column_names:
         return {
-            name: _sorted(table, by, top) if by in table.columns else table
+            name: _sorted(table, by, top) if by in table.column_names else table
             for name, table in tables.items()
         }, by
     first = _sorted(ranges, by, top)
-    rank = {path: at for at, path in reversed(list(enumerate(first["path"].tolist())))}
+    rank = {path: at for at, path in reversed(list(enumerate(first["path"].to_pylist())))}
     found = {"ranges": first}
     for name, table in tables.items():
         if name != "ranges":
-            kept = table[table["path"].isin(rank)]
-            order = kept["path"].map(rank).astype("int64").sort_values(kind="stable").index
-            found[name] = kept.loc[order].reset_index(drop=True)
+            ranks = np.array([rank.get(path, -1) for path in table["path"].to_pylist()], np.int64)
+            order = np.argsort(ranks, kind="stable")
+            found[name] = rows_at(table, order[ranks[order] >= 0])
     return found, by
 
 
-def _sorted(table: pd.DataFrame, by: str, top: int | None) -> pd.DataFrame:
+def main_time(ranges: pa.Table) -> str:
+    """The column of the times that matter: of kernels, or of the host where there are none."""
+    return "kernel_sum_ms" if (reals(ranges, "kernel_sum_ms") > 0).any() else "host_ms"
+
+
+def _sorted(table: pa.Table, by: str, top: int | None) -> pa.Table:
     """The rows by a column: numbers from the largest, texts from A; nulls last."""
-    is_text = not pd.api.types.is_numeric_dtype(table[by])
-    rows = table.sort_values(by, ascending=is_text, kind="stable", na_position="last")
-    return (rows if top is None else rows.head(top)).reset_index(drop=True)
+    order = "ascending" if pa.types.is_string(table.schema.field(by).type) else "descending"
+    rows = table.sort_by([(by, order)])
+    return rows if top is None else rows.slice(0, top)

@@ -44,6 +44,13 @@ def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.obj
     return found
 
 
+def path_numbers(paths: PathTree, levels: int | None = None) -> dict[str, int]:
+    """The number of each path by its text, see `path_texts`; of those that get one."""
+    shown = paths.depths() < (len(paths.label) if levels is None else levels)
+    texts = path_texts(paths, levels)
+    return {texts[number]: number for number in np.flatnonzero(shown).tolist()}
+
+
 def _escaped(name: str) -> str:
     return _TO_ESCAPE.sub(r"\\\g<0>", name) if ">" in name or "\\" in name else name
 

@@ -9,17 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from adscale.names import IMAGE
 from adscale.tables import Schema
 
-from ..nsys.records import (
-    Integers,
-    Profile,
-    Strings,
-    factorized,
-    strings,
-)
+from ..arrow import arrow_table, nulls
+from ..nsys.records import Integers, Profile, Strings, factorized, strings
 from .path_sums import Columns, shown_sums
 from .paths import path_texts
 from .work import NS_PER_MS, By, ProfileWork, thread_labels, work_by
@@ -109,9 +105,7 @@ class RunRanges(NamedTuple):
     kernels: pd.DataFrame
 
 
-def profile_table(
-    work: ProfileWork, by: By | None = None, levels: int | None = None
-) -> pd.DataFrame:
+def profile_table(work: ProfileWork, by: By | None = None, levels: int | None = None) -> pa.Table:
     """Add up the ranges of a profile by their path.
 
     Args:
@@ -122,14 +116,12 @@ def profile_table(
     Returns:
         Rows of `PROFILE_COLUMNS` in the order in which the paths first occur.
     """
-    import pandas as pd
-
-    rows = profile_rows(work, by, levels)
-    return _typed(pd.DataFrame(rows), profile_columns(by), work.profile.capture.knows_kernels)
+    table = arrow_table(_rows(work, by, levels), profile_columns(by))
+    return table if work.profile.capture.knows_kernels else nulls(table, KERNEL_FIGURES)
 
 
-def profile_rows(work: ProfileWork, by: By | None = None, levels: int | None = None) -> Columns:
-    """The same as arrays, in which NaN is null; GPU times may be unknown all the same."""
+def _rows(work: ProfileWork, by: By | None, levels: int | None) -> Columns:
+    """The columns as arrays, in which NaN is null; GPU times may be unknown all the same."""
     if by in ("device", "stream"):
         # a row only where there was work: no range is "on" a stream
         columns, values = _by_stream(work, by)

@@ -8,15 +8,18 @@ import sys
 from collections.abc import Mapping
 from itertools import zip_longest
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
 from adscale.tables import text_table
 
+from ..arrow import reals, rows_at, with_columns
 from ..json_output import document_text, rows_text
 from ..nsys.records import Capture, CudaTrace
 from ..numbers import percent, unsigned_zero
 from .coverage import ProfileCoverage
 from .energy_table import ENERGY_COLUMNS, FEWEST_SAMPLES
+from .order import main_time
 from .paths import path_names
 from .range_table import KERNEL_FIGURES
 
@@ -77,7 +80,7 @@ MOST_ROWS = 200
 _GAP = 2
 
 
-def json_text(tables: Mapping[str, pd.DataFrame], coverage: ProfileCoverage) -> str:
+def json_text(tables: Mapping[str, pa.Table], coverage: ProfileCoverage) -> str:
     """The tables and the coverage as one JSON object, a row in each line.
 
     A `path` is a list of names, the outermost first.
@@ -129,7 +132,7 @@ _NO_KERNELS: dict[CudaTrace, str] = {
 
 
 def print_profile(
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pa.Table],
     coverage: ProfileCoverage,
     most: int | None = MOST_ROWS,
     sorted_by: str | None = None,
@@ -144,17 +147,16 @@ def print_profile(
             those with the most time are shown.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    ranges = tables["ranges"]
-    time = "kernel_sum_ms" if (ranges["kernel_sum_ms"] > 0).any() else "host_ms"
+    time = main_time(tables["ranges"])
     for name, table in tables.items():
         by = {"ranges": time, "kernels": "kernel_sum_ms", "copies": "copy_sum_ms"}[name]
-        shown = table.head(most) if sorted_by and most else _longest(table, by, most)
+        shown = table.slice(0, most) if sorted_by and most else _longest(table, by, most)
         if name != "ranges":
             print()
             # a path is printed once for rows that follow each other
-            paths = shown["path"].tolist()
+            paths = shown["path"].to_pylist()
             once = ["" if at and path == paths[at - 1] else path for at, path in enumerate(paths)]
-            shown = shown.assign(path=once)
+            shown = with_columns(shown, {"path": once}, {"path": "string"})
         print(_text(shown, _TITLES[name], width))
         less = None if sorted_by else by
         _tell_of_others(len(table) - len(shown), name, less)
@@ -162,11 +164,12 @@ def print_profile(
         print(shortened(printable(note)))
 
 
-def _longest(table: pd.DataFrame, time: str, most: int | None) -> pd.DataFrame:
+def _longest(table: pa.Table, time: str, most: int | None) -> pa.Table:
     """The rows with the most time, in the order in which they were."""
     if most is None or len(table) <= most:
         return table
-    return table.sort_values(time, ascending=False, kind="stable").head(most).sort_index()
+    # null, which is NaN here, comes last
+    return rows_at(table, np.sort(np.argsort(-reals(table, time), kind="stable")[:most]))
 
 
 def _tell_of_others(left_out: int, what: str, time: str | None) -> None:
@@ -178,15 +181,14 @@ def _tell_of_others(left_out: int, what: str, time: str | None) -> None:
         )
 
 
-def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:
+def _text(table: pa.Table, titles: Mapping[str, str], width: int) -> str:
     """The rows as aligned lines; long names go on in lines of their own.
 
     Ten thousand paths take about a second and a half; tables of rich would take half a minute.
     """
-    shown = [column for column in titles if column in table.columns]
-    shown = [c for c in shown if c not in _ONLY_WHERE_USED or bool((table[c] > 0).any())]
+    shown = _columns(table, titles)
     head = [titles[column] for column in shown]
-    columns = [[_shown(column, value) for value in table[column]] for column in shown]
+    columns = [[_shown(column, value) for value in table[column].to_pylist()] for column in shown]
     widths = [max(map(len, [title, *cells])) for title, cells in zip(head, columns, strict=True)]
     folded = [at for at, column in enumerate(shown) if column in _FOLDED]
     taken = sum(widths) + _GAP * (len(widths) - 1) - sum(widths[at] for at in folded)
@@ -198,6 +200,26 @@ def _text(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> str:
         for line in zip_longest(*map(_pieces, row, widths), fillvalue="")
     ]
     return text_table(head, rows, {titles[column] for column in _TEXTS & set(shown)})
+
+
+def shown_cells(name: str, table: pa.Table) -> tuple[list[str], set[str], list[tuple[str, ...]]]:
+    """A table as it is shown: titles of its columns, those of texts among them, and its rows.
+
+    Args:
+        name: `ranges`, `kernels` or `copies`.
+        table: the rows.
+    """
+    titles = _TITLES[name]
+    shown = _columns(table, titles)
+    columns = [[_shown(column, value) for value in table[column].to_pylist()] for column in shown]
+    left = {titles[column] for column in _TEXTS & set(shown)}
+    return [titles[column] for column in shown], left, list(zip(*columns, strict=True))
+
+
+def _columns(table: pa.Table, titles: Mapping[str, str]) -> list[str]:
+    """The columns that are shown."""
+    shown = [column for column in titles if column in table.column_names]
+    return [c for c in shown if c not in _ONLY_WHERE_USED or bool((reals(table, c) > 0).any())]
 
 
 def _pieces(text: str, width: int) -> list[str]:
@@ -220,7 +242,7 @@ def shortened(text: str) -> str:
 
 
 def _shown(column: str, value: object) -> str:
-    if value is pd.NA:
+    if value is None:
         return "–"
     if column in _BYTES:
         return f"{value:,}"

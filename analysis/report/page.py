@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from adscale.tables import MISSING, Table, names_of
 
 from ..columns import images_in
 from ..figures.canvas import OKABE_ITO, submodule_colour
+from ..html import UNPACK, json_text, packed
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
 from ..tables import read_csv
@@ -190,26 +188,8 @@ def render(content: StudyContent) -> str:
         style=_own("style.css"),
         study=packed(json_text(content.as_dict())),
         plotly=packed(get_plotlyjs()),
-        script=_own(*SCRIPTS),
+        script=Markup(UNPACK) + _own(*SCRIPTS),
     )
-
-
-def json_text(value: object) -> str:
-    """Return JSON without spaces.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-
-def packed(text: str) -> str:
-    """Return a text as the page holds it: UTF-8, gzip, base64.
-
-    A third of the library's size, a tenth of the tables'. No text of a user can end the element
-    that it stands in. The same text is always the same in the page.
-    """
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _own(*names: str) -> Markup:

@@ -22,8 +22,6 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
-
 from adscale.mean_error import t_quantile
 
 
@@ -88,6 +86,7 @@ def mean_of_row(
     Returns:
         None without a mean above zero.
     """
+    import pandas as pd
 
     def number(name: str) -> float | None:
         value = row[f"{prefix}{name}{suffix}"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adscale.command_line import Parser, run_command
 from adscale.files import write_record
+from adscale.parts import COMMANDS
 from adscale.plan_file import ListedCount, read_count_list
 
 from ..study.counts import Counts, is_made, places
@@ -15,9 +16,7 @@ from . import memory
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "counts", help="make the counts of a study that are not there (used by Snakemake)"
-    )
+    parser = subparsers.add_parser("counts", help=COMMANDS["profiling"]["counts"])
     parser.add_argument("listed", type=Path, help="file that lists them, see adscale/plan_file.py")
     parser.add_argument("--again", action="store_true", help="also those that are there")
     parser.add_argument(

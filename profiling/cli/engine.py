@@ -9,6 +9,7 @@ from pathlib import Path
 from adscale.errors import UserError, one_line
 from adscale.files import write_text
 from adscale.names import PROBLEM_NAME
+from adscale.parts import COMMANDS
 from adscale.request import RunRequest
 
 from ..lock import measurement_lock
@@ -19,7 +20,7 @@ CALIBRATION_IMAGES = 10
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("engine", help="export networks for an engine (used by `run`)")
+    parser = subparsers.add_parser("engine", help=COMMANDS["profiling"]["engine"])
     parser.add_argument("--request", required=True, help="the run, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the files")
     parser.set_defaults(main=main)

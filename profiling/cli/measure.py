@@ -14,6 +14,7 @@ from adscale.errors import DeviceError, MethodError, UserError, one_line
 from adscale.files import write_record, write_text
 from adscale.models import read_json
 from adscale.names import DRAFT_NAME, PROBLEM_NAME, PROFILE_NAMES, record_name
+from adscale.parts import COMMANDS
 from adscale.request import RunRequest
 from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import RunRecord
@@ -32,7 +33,7 @@ FAILED = 2
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("measure", help="the measuring process itself (used by `run`)")
+    parser = subparsers.add_parser("measure", help=COMMANDS["profiling"]["measure"])
     parser.add_argument("--request", required=True, help="the run, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the record")
     parser.add_argument("--nsys-version", default=None, help="version of the nsys that records")

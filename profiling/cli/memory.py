@@ -24,6 +24,7 @@ from adscale.memory_record import MemoryCount, MemoryRecord, RefusedCount, Submo
 from adscale.methods.registry import TARGETS, check_settings, get_spec, parse_variant
 from adscale.methods.spec import MethodSpec, check_countable
 from adscale.models import as_listed, jsonable, read_json
+from adscale.parts import COMMANDS, program
 from adscale.resolution import Resolution, resolution_argument
 from adscale.run_record import SCHEMA_VERSION
 from adscale.tables import text_table
@@ -191,7 +192,7 @@ def _mib(size_bytes: int) -> str:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("memory", help="count memory without running an image")
+    parser = subparsers.add_parser("memory", help=COMMANDS["profiling"]["memory"])
     add_method_arguments(parser)
     parser.add_argument(
         "--label", default=None, help="name in the output; --method is then a target"
@@ -291,9 +292,7 @@ def _count_or_note(args: argparse.Namespace) -> int:
     command = [word for word in sys.argv[1:] if word != "--keep-going"]
     with tempfile.TemporaryFile() as said:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = run_forwarding(
-            [sys.executable, "-m", "profiling", *command, "--each"], environment, output=said
-        )
+        done = run_forwarding(program("profiling", *command, "--each"), environment, output=said)
         said.seek(0)
         text = said.read().decode(errors="replace")
     print(text, end="", flush=True)

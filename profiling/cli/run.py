@@ -27,6 +27,7 @@ from adscale.failure import end, or_note
 from adscale.files import read_record
 from adscale.methods.registry import check_resolution, parse_variant
 from adscale.names import ENGINE_FOLDER, record_name
+from adscale.parts import COMMANDS
 from adscale.plan_file import check_sources, expected_hardware
 from adscale.request import (
     MAX_IMAGE_MEGAPIXELS,
@@ -67,7 +68,7 @@ CACHE_FOLDER = Path(".snakemake") / "adscale"
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("run", help="measure one method at one resolution")
+    parser = subparsers.add_parser("run", help=COMMANDS["profiling"]["run"])
     add_method_arguments(parser)
     parser.add_argument(
         "--resolution", type=resolution_argument, help="side length in px, or width x height"

@@ -37,6 +37,7 @@ from adscale.methods.registry import (
 )
 from adscale.methods.spec import MethodSpec
 from adscale.models import as_listed, checked, json_schema, read_json
+from adscale.parts import COMMANDS
 from adscale.plan import plan_runs
 from adscale.resolution import square
 from adscale.variant import Variant
@@ -58,9 +59,7 @@ VARIANT_HELP = (
 
 def add_methods_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``methods``."""
-    parser = subparsers.add_parser(
-        "methods", help="list methods, implementations, submodules, resolutions, parameters"
-    )
+    parser = subparsers.add_parser("methods", help=COMMANDS["profiling"]["methods"])
     parser.add_argument(
         "targets",
         nargs="*",
@@ -174,7 +173,7 @@ def _parameters(spec: MethodSpec) -> str:
 
 def add_check_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``check``: what foreign methods say to a study's demands."""
-    parser = subparsers.add_parser("check", help="check methods of your own (used by Snakemake)")
+    parser = subparsers.add_parser("check", help=COMMANDS["profiling"]["check"])
     parser.add_argument("methods", help="a JSON list, see profiling/study/setup.py")
     parser.set_defaults(main=check_methods)
 
@@ -269,7 +268,7 @@ def _runs_of(method: MethodConfig) -> int:
 
 def add_plan_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``plan``: the runs of a study, and its division into smaller ones."""
-    parser = subparsers.add_parser("plan", help="list the runs of a study, or split it")
+    parser = subparsers.add_parser("plan", help=COMMANDS["profiling"]["plan"])
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
     parser.add_argument(
         "--use-singularity", action="store_true", help="of a study that is called so"
@@ -321,7 +320,7 @@ def _write(path: Path, part: dict[str, Any]) -> None:
 
 def add_export_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``export``: the report of a run as SQLite, by nsys itself."""
-    parser = subparsers.add_parser("export", help="export a report of nsys to SQLite")
+    parser = subparsers.add_parser("export", help=COMMANDS["profiling"]["export"])
     parser.add_argument("report", type=Path)
     parser.add_argument("--nsys", default=None, help="path of the nsys program")
     parser.add_argument("-o", "--output", required=True, type=output_file(".sqlite"))
@@ -370,9 +369,7 @@ def _export(nsys: Path, report: Path, output: Path) -> None:
 
 def add_environment_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``environment``: what a measurement would find here."""
-    parser = subparsers.add_parser(
-        "environment", help="print torch, its GPU and nsys as JSON (used by gpu-check)"
-    )
+    parser = subparsers.add_parser("environment", help=COMMANDS["profiling"]["environment"])
     parser.set_defaults(main=print_environment)
 
 

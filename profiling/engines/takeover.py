@@ -18,6 +18,7 @@ from adscale.engines import ENGINE_SPECS, package_versions
 from adscale.errors import MethodError
 from adscale.files import write_text
 from adscale.methods.spec import MethodSpec, Part
+from adscale.parts import module_name
 from adscale.request import RunRequest
 
 from ..engine_files import FACTS_NAME, read_facts
@@ -198,5 +199,5 @@ def _engine(request: RunRequest) -> Engine:
     factory = ENGINE_SPECS[variant.engine].factory
     assert factory is not None, "it is asked before"
     module, _, name = factory.partition(":")
-    cls: type[Engine] = getattr(importlib.import_module(module), name)
+    cls: type[Engine] = getattr(importlib.import_module(module_name(module)), name)
     return cls(Order(variant.precision, request.threads))

@@ -20,11 +20,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+
+from adscale.parts import ROOT, program
 
 from .nvml import Gpu, GpuError, open_gpu
 
-CHECKOUT = Path(__file__).parents[2]
 READY = b"ready"
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 START_S = 30.0
@@ -54,7 +54,7 @@ class Restorer:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",  # no folder is kept in use
-                env={**kept, "PYTHONPATH": str(CHECKOUT)},
+                env={**kept, "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
         except OSError as error:
@@ -178,7 +178,7 @@ def choose_clock(asked_mhz: int, supported_mhz: Sequence[int]) -> int:
 
 def unlock_command(uuid: str) -> list[str]:
     """The program that sets the clock of a GPU free at the end of this process."""
-    return [sys.executable, "-m", "profiling.machine.clocks", uuid]
+    return program("profiling.machine.clocks", uuid)
 
 
 def main(uuid: str) -> None:

@@ -16,6 +16,7 @@ from adscale.errors import ConfigError, UserError, one_line, shown
 from adscale.methods.foreign import ANOMALIB, split_target
 from adscale.methods.spec import Complexity, MethodSpec, ResolutionProblem
 from adscale.models import adapter
+from adscale.parts import module_name
 from adscale.resolution import Resolution
 
 from ..annotation import RESERVED
@@ -29,11 +30,11 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
         ConfigError: the module of a foreign method cannot be imported, or what it names is neither
             a method nor anything that makes a network.
     """
-    module_name, name = split_target(spec.factory)
-    if module_name == ANOMALIB and spec.foreign:
+    target, name = split_target(spec.factory)
+    if target == ANOMALIB and spec.foreign:
         made: type[Method] = _foreign().anomalib_method(name)
         return made
-    module = _import(module_name, spec) if spec.foreign else importlib.import_module(module_name)
+    module = _import(target, spec) if spec.foreign else importlib.import_module(module_name(target))
     found = getattr(module, name, None)
     if isinstance(found, type) and issubclass(found, Method):
         return found
@@ -149,4 +150,4 @@ def _foreign() -> ModuleType:
     It is not imported by a statement: the digest of the code that our own methods depend on shall
     not cover it, or every change of it would have them measured again.
     """
-    return importlib.import_module("profiling.methods.foreign")
+    return importlib.import_module(".foreign", __package__)

@@ -29,13 +29,12 @@ from adscale.errors import ConfigError, UserError
 from adscale.files import write_text
 from adscale.methods.registry import check_files, get_spec
 from adscale.models import CLOSED, Text, jsonable
+from adscale.parts import ROOT, program
 from adscale.plan_file import Plan
 from adscale.request import RunRequest
 from adscale.resolution import Resolution
 
 from .finished import NOTES, RESULTS, unfinished_measurements
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 def check_files_of_run(request: RunRequest) -> None:
@@ -165,16 +164,16 @@ def _why(collector: str) -> str:
 def _lacks_gpu() -> bool:
     if importlib.util.find_spec("torch") is None:
         return False
-    done = _python("-m", "profiling", "environment")
+    done = _python("environment")
     with suppress(ValueError, KeyError):
         return done.returncode == 0 and not json.loads(done.stdout)["gpu"]
     return False
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        [sys.executable, *arguments],
+        program("profiling", *arguments),
         capture_output=True,
         text=True,
         check=False,
@@ -278,7 +277,7 @@ def _question(method: MethodConfig) -> MethodQuestion:
 
 
 def _ask(question: str) -> str:
-    done = _python("-m", "profiling", "check", question)
+    done = _python("check", question)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ConfigError("methods", f"a method of yours ended the check ({last})", "mend it")

@@ -31,6 +31,7 @@ from typing import NamedTuple, NoReturn
 from adscale.files import write_text
 from adscale.interrupts import PR_SET_PDEATHSIG
 from adscale.methods.registry import get_spec
+from adscale.parts import module_name, program
 from adscale.plan_file import ListedCount
 
 from ..processes import FORWARDED
@@ -190,7 +191,7 @@ class Counts:
             os._exit(status)
 
     def _become_program(self, count: ListedCount) -> NoReturn:
-        command = [sys.executable, "-m", "profiling", "memory", *count.arguments, "--keep-going"]
+        command = program("profiling", "memory", *count.arguments, "--keep-going")
         path = os.pathsep.join(filter(None, sys.path))
         command += ["-o", str(self._where.record(count))]
         environment = {**os.environ, "PYTHONPATH": path}
@@ -218,7 +219,10 @@ def _import_for(targets: Iterable[str]) -> None:
     """
     if not (specs := [get_spec(target) for target in dict.fromkeys(targets)]):
         return
-    for module in ("profiling.memory.counting", "torch._dynamo"):  # fake tensors import the latter
+    for module in (
+        module_name("profiling.memory.counting"),
+        "torch._dynamo",
+    ):  # fake tensors import the latter
         importlib.import_module(module)
     from ..methods.loading import load_method_class
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from analysis.nsys.records import Calls, Coded, Operations, Ranges
 
@@ -49,3 +51,14 @@ def make_kernels(rows: Sequence[KernelRow]) -> Operations:
     no_name = Coded.of(np.full(len(rows), -1))
     process = Coded.of(numbers[:, 0])
     return Operations(numbers[:, 1], numbers[:, 2], process, numbers[:, 3], no_name)
+
+
+def frame(table: pa.Table) -> pd.DataFrame:
+    """A table of a profile in pandas, with nullable types."""
+    types = {
+        pa.string(): pd.StringDtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.float64(): pd.Float64Dtype(),
+    }
+    found: pd.DataFrame = table.to_pandas(types_mapper=types.get)
+    return found

@@ -12,7 +12,7 @@ import pandas as pd
 
 from adscale.mean_error import Floats
 from analysis.comparison.sides import Side, pair_sides
-from analysis.comparison.verdict import comparison_table
+from analysis.comparison.table import comparison_table
 from analysis.runtime_table import RUNTIME
 from analysis.statistics.summary import summarize_series
 from analysis.tables import make_table, write_csv

@@ -6,24 +6,27 @@ operation.
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.nsys_schema import SCHEMA
+from tests.nsys_schema import EXPORTS, READ, ExportSchema
 
-GRAPH_TRACE = """
-CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (
-    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
-    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
-    correlationId INTEGER, globalPid INTEGER, graphId INTEGER NOT NULL,
-    graphExecId INTEGER NOT NULL);
-"""
+Row = dict[str, Any]
+USUAL = ExportSchema(
+    "",
+    "",
+    {name: EXPORTS["3.7.2"].tables[name] for name in READ[:5]}
+    | {name: EXPORTS["3.24.0"].tables[name] for name in READ[5:7]},
+)
+"""The schema of nsys 2023.4.4, and of a later one the graphs that are traced as a whole."""
 TABLES = {
     "kernels": "CUPTI_ACTIVITY_KIND_KERNEL",
     "copies": "CUPTI_ACTIVITY_KIND_MEMCPY",
@@ -78,6 +81,8 @@ class Operation(NamedTuple):
     name: str
     graph_node: int | None
     context: int = 1
+    size: int = 0
+    copy_kind: int = 0
 
     @property
     def duration(self) -> int:
@@ -92,64 +97,84 @@ class Events:
     calls: list[Call] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
 
-    def write(self, path: Path) -> Path:
-        """The SQLite file, a new one."""
+    def write(self, path: Path, schema: ExportSchema = USUAL, shuffled: int | None = None) -> Path:
+        """The SQLite file, a new one.
+
+        Args:
+            path: the file.
+            schema: its tables.
+            shuffled: seed of a random order of the rows; None: as they are.
+        """
         path.unlink(missing_ok=True)
-        strings = {name: number for number, name in enumerate((*NAMES, *KERNEL_NAMES, "dom"), 10)}
+        order = None if shuffled is None else random.Random(shuffled)
         with closing(sqlite3.connect(path)) as connection, connection:
             quick = "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
-            connection.executescript(f"{quick} BEGIN; {SCHEMA} {GRAPH_TRACE}")
-            rows = [(number, name) for name, number in strings.items()]
-            connection.executemany("INSERT INTO StringIds VALUES (?, ?)", rows)
-            self._write_ranges(connection, strings)
-            connection.executemany(
-                "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, 0, ?, ?, 1, 0, NULL)",
-                [(call.start, call.end, call.thread, call.correlation) for call in self.calls],
-            )
-            for operation in self.operations:
-                _write_operation(connection, operation, strings)
+            connection.executescript(f"{quick} BEGIN; {schema.sql}")
+            for table, rows in self._tables(schema).items():
+                if order is not None:
+                    order.shuffle(rows)
+                _insert(connection, table, schema.tables[table], rows)
         return path
 
-    def _write_ranges(self, connection: sqlite3.Connection, strings: dict[str, int]) -> None:
+    def _tables(self, schema: ExportSchema) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = defaultdict(list)
+        strings = {name: number for number, name in enumerate((*NAMES, *KERNEL_NAMES, "dom"), 10)}
+        found["StringIds"] = [{"id": number, "value": name} for name, number in strings.items()]
+        found["NVTX_EVENTS"] = list(self._events(strings))
+        found["CUPTI_ACTIVITY_KIND_RUNTIME"] = [
+            {
+                "start": call.start, "end": call.end, "globalTid": call.thread,
+                "correlationId": call.correlation, "nameId": 1,
+            }
+            for call in self.calls
+        ]  # fmt: skip
+        for operation in self.operations:
+            found[TABLES[operation.kind]].append(_operation_row(operation, strings))
+        if schema.meta is not None:
+            told = {"EXPORT_PRODUCT_VERSION": schema.nsys, "EXPORT_SCHEMA_VERSION": schema.version}
+            found[schema.meta] = [{"name": name, "value": text} for name, text in told.items()]
+        return found
+
+    def _events(self, strings: dict[str, int]) -> Iterator[Row]:
         for row in self.ranges:
-            connection.execute(
-                "INSERT INTO NVTX_EVENTS (start, end, eventType, globalTid, endGlobalTid, text, "
-                "textId, domainId) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.start, row.end, row.style, row.thread,
-                    row.thread + 1 if row.ends_elsewhere else None,
-                    None if row.is_registered else row.name,
-                    strings[row.name] if row.is_registered else None, row.domain,
-                ),
-            )  # fmt: skip
+            yield {
+                "start": row.start, "end": row.end, "eventType": row.style,
+                "globalTid": row.thread, "domainId": row.domain,
+                "endGlobalTid": row.thread + 1 if row.ends_elsewhere else None,
+                "text": None if row.is_registered else row.name,
+                "textId": strings[row.name] if row.is_registered else None,
+            }  # fmt: skip
         for process in PROCESSES:
-            connection.execute(
-                "INSERT INTO NVTX_EVENTS (start, eventType, globalTid, text, domainId) "
-                "VALUES (0, 75, ?, 'dom', 1)",
-                (process | 9,),
-            )
+            created = {"start": 0, "eventType": 75, "text": "dom", "domainId": 1}
+            yield {**created, "globalTid": process | 9}
 
 
-def _write_operation(
-    connection: sqlite3.Connection, operation: Operation, strings: dict[str, int]
-) -> None:
-    table = TABLES[operation.kind]
-    values: dict[str, object] = {
-        row[1]: 0 for row in connection.execute(f"PRAGMA table_info({table})") if row[3]
-    }
-    values |= {
+def _operation_row(operation: Operation, strings: dict[str, int]) -> Row:
+    row: Row = {
         "start": operation.start, "end": operation.end, "deviceId": operation.device,
         "contextId": operation.context, "streamId": operation.stream,
         "correlationId": operation.correlation, "globalPid": operation.process,
+        "bytes": operation.size, "copyKind": operation.copy_kind,
     }  # fmt: skip
     if operation.kind == "kernels":
         name = strings[operation.name]
-        values |= {
-            "demangledName": name, "shortName": name, "graphNodeId": operation.graph_node,
-        }  # fmt: skip
-    columns = ", ".join(f'"{column}"' for column in values)
-    marks = ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values()))
+        row |= {"demangledName": name, "shortName": name, "graphNodeId": operation.graph_node}
+    return row
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, declared: dict[str, str], rows: list[Row]
+) -> None:
+    """Writes what a table has columns for; others that must not be null are 0."""
+    given = {name for row in rows for name in row}
+    absent = {name: 0 if "NOT NULL" in kind else None for name, kind in declared.items()}
+    columns = [name for name in declared if name in given or absent[name] == 0]
+    named = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" * len(columns))
+    connection.executemany(
+        f"INSERT INTO {table} ({named}) VALUES ({marks})",
+        [[row.get(name, absent[name]) for name in columns] for row in rows],
+    )
 
 
 _thread = st.sampled_from((THREADS[0], *THREADS))

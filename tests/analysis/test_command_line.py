@@ -333,3 +333,19 @@ def test_a_table_beside_a_run_does_not_replace_its_ranges(
     assert code == 2
     assert "is read by this command" in err
     assert ranges.read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", ["attribute {0} --kernels", "diff {0} {0} --json"])
+def test_reading_a_small_profile_imports_nothing_that_takes_longer(
+    run_folder: Path, arguments: str
+) -> None:
+    program = (
+        "import sys, analysis.__main__ as m\n"
+        f"assert m.main({arguments.format(run_folder / 'profile.sqlite').split()}) == 0\n"
+        "heavy = {'pandas', 'scipy', 'pydantic', 'rich', 'matplotlib', 'plotly', 'jinja2'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

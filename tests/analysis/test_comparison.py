@@ -14,14 +14,8 @@ import pytest
 from adscale.mean_error import mean_error
 from adscale.tables import schema_of
 from analysis.comparison.sides import fingerprint_differences, pair_sides
-from analysis.comparison.verdict import (
-    COMPARISON,
-    DISTURBANCE_FACTOR,
-    Evidence,
-    Verdict,
-    comparison_table,
-    judge,
-)
+from analysis.comparison.table import COMPARISON, comparison_table
+from analysis.comparison.verdict import DISTURBANCE_FACTOR, Evidence, Verdict, judge
 from analysis.statistics.ratio import Mean, Ratio, ratio_of_means
 from tests.analysis.comparisons import Measured, compare, times
 

@@ -12,9 +12,7 @@ import pandas as pd
 import pytest
 
 from adscale.tables import schema_of
-from analysis.comparison.verdict import (
-    COMPARISON,
-)
+from analysis.comparison.table import COMPARISON
 from analysis.figures.canvas import Drawing, Style, rc_parameters
 from analysis.figures.comparison import comparison_ratios
 from analysis.tables import read_csv, write_csv

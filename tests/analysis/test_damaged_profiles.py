@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from analysis import nsys
 from analysis.__main__ import main
 from analysis.nsys.bulk import READERS
-from tests.analysis.reference import GRAPH_TRACE, TABLES, Events, Operation, Range
+from tests.analysis.reference import TABLES, USUAL, Events, Operation, Range
 from tests.analysis.reference import Call as Launch
 from tests.gpu_profiles import GpuRun, record
 
@@ -115,10 +115,8 @@ def test_a_table_is_absent_or_empty(
 
 
 def columns_of(table: str) -> list[str]:
-    from tests.nsys_schema import SCHEMA
-
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(SCHEMA + GRAPH_TRACE)
+        connection.executescript(USUAL.sql)
         columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
     return [name for _, name, _, _, _, key in columns if not key]  # SQLite does not drop a key
 

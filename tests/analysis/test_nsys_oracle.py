@@ -23,6 +23,7 @@ from analysis.profiles.coverage import ProfileCoverage
 from analysis.profiles.kernel_table import kernel_table
 from analysis.profiles.range_table import profile_table
 from analysis.profiles.work import without_forgotten, work_of
+from tests.analysis.builders import frame
 from tests.analysis.conftest import ANSWERS, FIXTURES, answered
 
 pytestmark = pytest.mark.fixtures
@@ -272,7 +273,7 @@ def tables(path: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
     """What is found in a profile; who nests in whom is left open where ranges are equal."""
     profile = without_forgotten(read_profile(path))
     work = work_of(profile)
-    ranges, kernels = profile_table(work), kernel_table(work, None)
+    ranges, kernels = frame(profile_table(work)), frame(kernel_table(work, None))
     extents = zip(
         profile.ranges.thread.tolist(), profile.ranges.start_ns, profile.ranges.end_ns, strict=True
     )

@@ -18,6 +18,7 @@ from analysis.profiles.kernel_table import kernel_table
 from analysis.profiles.path_sums import quantiles, summed
 from analysis.profiles.range_table import PROFILE_COLUMNS, profile_table
 from analysis.profiles.work import work_of
+from tests.analysis.builders import frame
 from tests.analysis.conftest import FIXTURES
 from tests.bench.big_profiles import LAUNCH_NS
 from tests.bench.range_profiles import (
@@ -35,7 +36,7 @@ from tests.gpu_profiles import OTHER_THREAD, ProfileWriter, times_of
 
 def table_of(profile: Profile) -> tuple[pd.DataFrame, ProfileCoverage]:
     work = work_of(profile)
-    return profile_table(work), ProfileCoverage(work)
+    return frame(profile_table(work)), ProfileCoverage(work)
 
 
 @pytest.mark.fixtures
@@ -200,7 +201,7 @@ def test_ranges_that_cross_each_have_their_launches(tmp_path: Path) -> None:
     requests, launches = 40, 400
     write_crossing(tmp_path / "p.sqlite", requests, launches)
     work = work_of(read_profile(tmp_path / "p.sqlite"))
-    table, names = profile_table(work), kernel_table(work, None)
+    table, names = frame(profile_table(work)), frame(kernel_table(work, None))
     assert (table["calls"] == 1).all()
     assert not table["path"].str.contains(" > ").any()
     # half of them are open at any launch

@@ -25,6 +25,7 @@ from analysis.profiles.questions import Numbers, Question, Window, normalized
 from analysis.profiles.range_table import profile_table
 from analysis.profiles.work import ProfileWork, work_of
 from tests.analysis.brute_profiles import Asked, Brute, Names
+from tests.analysis.builders import frame
 from tests.analysis.conftest import FIXTURES
 from tests.analysis.reference import Events, events
 from tests.gpu_profiles import ProfileWriter
@@ -36,7 +37,7 @@ DIRECTIONS = {1: "host to device", 2: "device to host", 8: "device to device"}
 
 def check(work: ProfileWork, expected: Mapping[Names, Mapping[str, Any]]) -> None:
     """All tables of the work are those of the brute reading."""
-    table = profile_table(work)
+    table = frame(profile_table(work))
     found = {tuple(path_names(row["path"])): row for row in table.to_dict("records")}
     assert set(found) == set(expected)
     for names, row in expected.items():
@@ -48,8 +49,8 @@ def check(work: ProfileWork, expected: Mapping[Names, Mapping[str, Any]]) -> Non
             for column in ("kernel_sum", "exclusive", "busy"):
                 wanted = row[f"{column}_ns"]
                 assert own[f"{column}_ms"] * 1e6 == pytest.approx(wanted, abs=0.5), (names, column)
-    kernels = kernel_table(work, None)
-    copies = copy_table(work)
+    kernels = frame(kernel_table(work, None))
+    copies = frame(copy_table(work))
     for table, key in ((kernels, "kernel"), (copies, "direction")):
         wanted_rows: dict[tuple[Names, str], list[Any]] = defaultdict(list)
         for names, row in expected.items():
@@ -338,6 +339,6 @@ def test_bytes_that_the_export_does_not_tell(analysis: Analysis, tmp_path: Path)
 def test_a_table_of_nothing_has_its_columns(tmp_path: Path) -> None:
     writer = ProfileWriter()
     writer.write(tmp_path / "p.sqlite")
-    table = copy_table(work_of(read_profile(tmp_path / "p.sqlite")))
+    table = frame(copy_table(work_of(read_profile(tmp_path / "p.sqlite"))))
     assert isinstance(table, pd.DataFrame)
     assert table.empty

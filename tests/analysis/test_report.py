@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from analysis.__main__ import main
 from analysis.fit_tables import FITS
-from analysis.report.page import SHOWN, packed, read_content
+from analysis.html import packed
+from analysis.report.page import SHOWN, read_content
 from analysis.report.summary import study_warnings
 from analysis.runtime_table import RUNTIME
 from analysis.tables import make_table

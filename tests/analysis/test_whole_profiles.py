@@ -17,6 +17,7 @@ from analysis.profiles.coverage import ProfileCoverage
 from analysis.profiles.kernel_table import kernel_table
 from analysis.profiles.range_table import profile_table
 from analysis.profiles.work import KINDS, ProfileWork, work_of
+from tests.analysis.builders import frame
 from tests.analysis.reference import Events, Operation, Reference, covered, events, span
 
 
@@ -71,7 +72,7 @@ def what_belongs_to_no_range(work: ProfileWork, expected: Reference) -> None:
 
 
 def the_table_of_ranges(work: ProfileWork, expected: Reference) -> None:
-    table = profile_table(work)
+    table = frame(profile_table(work))
     by_path: dict[str, list[int]] = defaultdict(list)
     for at, path in enumerate(expected.paths):
         by_path[path].append(at)
@@ -105,7 +106,7 @@ def assert_number(found: float, expected: float | None) -> None:
 
 
 def the_table_of_kernels(work: ProfileWork, expected: Reference) -> None:
-    table = kernel_table(work, None)
+    table = frame(kernel_table(work, None))
     groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
     for at, path in enumerate(expected.paths):
         for op in expected.inside(at, "kernels"):
@@ -120,7 +121,7 @@ def the_table_of_kernels(work: ProfileWork, expected: Reference) -> None:
         assert (row.min_us * 1e3, row.max_us * 1e3) == pytest.approx(
             (min(durations), max(durations))
         )
-    top = kernel_table(work, 1)
+    top = frame(kernel_table(work, 1))
     assert len(top) == table["path"].nunique()
     largest = table.groupby("path")["kernel_sum_ms"].max()
     assert top.set_index("path")["kernel_sum_ms"].to_dict() == largest.to_dict()
@@ -135,7 +136,7 @@ def rows_by_stream_and_device(work: ProfileWork, expected: Reference) -> None:
             for label in set(places):
                 on_it = [op for op, place in zip(every, places, strict=True) if place == label]
                 groups[path, label].append(on_it)
-        table = profile_table(work, by)  # type: ignore[arg-type]
+        table = frame(profile_table(work, by))  # type: ignore[arg-type]
         assert {(row["path"], row[by]) for _, row in table.iterrows()} == set(groups)
         for _, row in table.iterrows():
             calls = groups[row["path"], row[by]]
@@ -146,14 +147,14 @@ def rows_by_stream_and_device(work: ProfileWork, expected: Reference) -> None:
 
 
 def rows_by_thread_add_up_to_those_without(work: ProfileWork, expected: Reference) -> None:
-    table = profile_table(work, "thread")
+    table = frame(profile_table(work, "thread"))
     pairs = {
         (path, f"{row.thread >> 24}/{row.thread & 0xFFFFFF}")
         for path, row in zip(expected.paths, expected.ranges, strict=True)
     }
     assert {(row["path"], row["thread"]) for _, row in table.iterrows()} == pairs
     columns = ["calls", "kernels", "copies", "memsets", "graphs"]
-    whole = profile_table(work).set_index("path")[columns].sort_index()
+    whole = frame(profile_table(work)).set_index("path")[columns].sort_index()
     summed = table.groupby("path")[columns].sum().sort_index()
     assert (summed.to_numpy() == whole.to_numpy()).all()
 
@@ -181,6 +182,6 @@ def test_both_readers_give_the_same(file: Path, drawn: Events) -> None:
     tables = []
     for reader in READERS:
         work, _ = read(file, drawn, reader)
-        tables.append((profile_table(work), kernel_table(work, None)))
+        tables.append((frame(profile_table(work)), frame(kernel_table(work, None))))
     for first, second in zip(*tables, strict=True):
         pd.testing.assert_frame_equal(first, second)

@@ -34,8 +34,10 @@ def main(path: Path) -> None:
         from analysis.nsys.database import open_database
         from analysis.nsys.ranges import read_ranges
         from analysis.nsys.reading import read_profile
+        from analysis.profiles.coverage import ProfileCoverage
         from analysis.profiles.kernel_table import kernel_table
         from analysis.profiles.range_table import profile_table
+        from analysis.profiles.text import json_text
         from analysis.profiles.work import work_of
 
         assert pa
@@ -51,8 +53,7 @@ def main(path: Path) -> None:
     with stage("table of kernels"):
         kernels = kernel_table(work, None)
     with stage("JSON"):
-        ranges.to_json(orient="records")
-        kernels.to_json(orient="records")
+        json_text({"ranges": ranges, "kernels": kernels}, ProfileCoverage(work))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pandas as pd
 
 from adscale.mean_error import t_quantile
 from analysis.comparison.sides import Side, pair_sides
-from analysis.comparison.verdict import comparison_table
+from analysis.comparison.table import comparison_table
 from analysis.fits.estimation import make_points, weigh
 from analysis.fits.models import PIXELS
 from tests.analysis.comparisons import Measured

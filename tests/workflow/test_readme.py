@@ -44,8 +44,8 @@ NOT_RUN = {
     "snakemake --workflow-profile profiles/slurm -n": "needs a configuration that names the"
     " cluster's devices; test_profiles has one",
     "snakemake --workflow-profile profiles/slurm": "needs SLURM; tests/slurm does",
-    "nsys export --type sqlite -o PROFILE.sqlite REPORT.nsys-rep": "needs Nsight Systems;"
-    " test_collectors_nsys_run does",
+    "pip install .": "installs; test_wheel does",
+    "adscale attribute report.sqlite": "needs the line before; test_wheel does",
 }
 """Commands that cannot be run here, or would take too long, and why. All others are run."""
 

@@ -4,13 +4,6 @@
 let STUDY = null;
 let TABLES = {};
 
-// A text that the page holds packed: gzip in base64.
-async function unpacked(id) {
-  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).text();
-}
-
 async function readStudy() {
   STUDY = JSON.parse(await unpacked("study"));
   TABLES = Object.fromEntries(

@@ -88,7 +88,7 @@ const seen = new IntersectionObserver(
 
 // The library is longer than all else, so that it is read when the first view stands.
 async function readPlotly() {
-  document.head.append(element("script", {}, await unpacked("plotly")));
+  await unpackScript("plotly");
   document.querySelectorAll(".plot").forEach((plot) => {
     if (plot.draw) seen.observe(plot);
   });
