@@ -75,7 +75,7 @@ def _pruned(name: str, method: Method, part: Part, percent: int, inputs: Inputs)
         given = tuple(one.clone() for one in inputs)
         shapes = [one.shape for one in network(*given)]
         try:
-            _take_out(network, given, percent, part.fixed)
+            _take_out(network, given, percent, set(_fixed(method, part)))
             left = [one.shape for one in network(*given)]
         except Exception as error:  # whatever a library that follows a graph may raise
             what = f"torch-pruning does not take this network ({type(error).__name__}: {error})"
@@ -108,13 +108,12 @@ class _Watched(nn.Module):
         return [end(one) for end, one in zip(self.ends, self.network(*inputs), strict=True)]
 
 
-def _take_out(network: nn.Module, inputs: Inputs, percent: int, fixed: Sequence[str]) -> None:
+def _take_out(network: nn.Module, inputs: Inputs, percent: int, fixed: set[nn.Module]) -> None:
     import torch_pruning
 
     watched = _Watched(network, network(*inputs))
-    ends, stays = set(watched.ends), set(_named(network, fixed))
-    asked = [(one, one.requires_grad) for one in watched.parameters()]
-    for one, _ in asked:
+    ends = set(watched.ends)
+    for one in watched.parameters():  # a graph is what autograd tells
         one.requires_grad_()
     try:
         with torch.enable_grad():
@@ -122,20 +121,21 @@ def _take_out(network: nn.Module, inputs: Inputs, percent: int, fixed: Sequence[
                 watched, example_inputs=inputs, forward_fn=lambda model, given: model(*given),
                 verbose=False,
             )  # fmt: skip
-        kinds = list(PRUNABLE)
-        for group in graph.get_all_groups(root_module_types=kinds, ignored_layers=[*ends, *stays]):
-            if not _is_bound(group, ends, stays):
+        for group in graph.get_all_groups(
+            root_module_types=list(PRUNABLE), ignored_layers=[*ends, *fixed]
+        ):
+            if not _is_bound(group, ends, fixed):
                 _thin(graph, group, percent)
     finally:
         for one in watched.parameters():
             one.requires_grad_(requires_grad=False)
 
 
-def _named(network: nn.Module, patterns: Sequence[str]) -> Iterator[nn.Module]:
-    for path, module in network.named_modules():
-        own = path.removeprefix("network.")
-        if any(fnmatchcase(own, one) for one in patterns):
-            yield module
+def _fixed(method: Method, part: Part) -> Iterator[nn.Module]:
+    for root in part.modules:
+        for path, module in method.get_submodule(root).named_modules(prefix=root):
+            if any(fnmatchcase(path, one) for one in part.fixed):
+                yield module
 
 
 def _is_bound(group: Any, ends: set[nn.Module], fixed: set[nn.Module]) -> bool:
