@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .base import Engine, Inputs, Loaded
+from .base import Engine, Loaded
+from .parts import Inputs
 
 WARM_UP = 3
 """Calls before the recording, as torch advises: libraries choose their kernels in them."""
@@ -35,7 +36,7 @@ class CudaGraph(Engine):
         """
         del folder
         held = tuple(one.clone() for one in inputs)
-        beside = torch.cuda.Stream()
+        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from .base import Engine, Inputs, Loaded
+from .base import Engine, Loaded
+from .parts import Inputs
 
 
 class Eager(Engine):

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .base import Call, Engine, Inputs, Loaded
+from .base import Call, Engine, Loaded
+from .parts import Inputs
 
 FILE, OPERATORS = "network.onnx", "operators.json"
 CUDA = "CUDAExecutionProvider"
@@ -95,7 +96,7 @@ class OnnxRuntime(Engine):
     @functools.cached_property
     def _stream(self) -> Any:
         """For the kernels of ONNX Runtime: that of torch is 0, which means none to it."""
-        return torch.cuda.Stream()
+        return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def _bound(session: Any, stream: Any, inputs: Inputs) -> Call:

@@ -128,7 +128,7 @@ def _take_out(network: nn.Module, inputs: Inputs, percent: int, fixed: set[nn.Mo
                 _thin(graph, group, percent)
     finally:
         for one in watched.parameters():
-            one.requires_grad_(requires_grad=False)
+            one.requires_grad_(False)
 
 
 def _fixed(method: Method, part: Part) -> Iterator[nn.Module]:
@@ -141,6 +141,9 @@ def _fixed(method: Method, part: Part) -> Iterator[nn.Module]:
 def _is_bound(group: Any, ends: set[nn.Module], fixed: set[nn.Module]) -> bool:
     """Whether the width of a group is not ours to change: it is returned, or something expects it.
 
+    Nor is it where torch-pruning names channels that a layer does not have: it loses its way in
+    concatenations behind attention (1.6.1, in the U-Net of DDAD).
+
     Args:
         group: layers that have channels in common, with how each would be thinned.
         ends: what stands behind the outputs of the network.
@@ -151,7 +154,17 @@ def _is_bound(group: Any, ends: set[nn.Module], fixed: set[nn.Module]) -> bool:
         divides = isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) and layer.groups > 1
         if layer in ends or divides or (layer in fixed and thins == "prune_out_channels"):
             return True
+        if max(item.idxs) >= _width(layer, thins):
+            return True
     return False
+
+
+def _width(layer: nn.Module, thins: str) -> float:
+    """Channels that a layer puts out or is given; of what is no layer any number."""
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, torch.Tensor):
+        return math.inf
+    return weight.shape[0 if weight.dim() == 1 or "out" in thins else 1]
 
 
 def _thin(graph: Any, group: Any, percent: int) -> None:

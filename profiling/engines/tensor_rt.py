@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .base import Engine, Inputs, Loaded
+from .base import Engine, Loaded
 from .onnx_runtime import export_onnx, quantise
+from .parts import Inputs
 
 FILE = "network.plan"
 HEAVY = ("conv", "gemm", "matmul", "matrixmultiply", "mha")

@@ -63,6 +63,7 @@ def test_half_the_channels_go_where_the_network_may_lose_them() -> None:
 
 
 @ENGINES
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
 def test_stages_of_a_backbone_stay_and_its_blocks_are_thinner(implementation: str) -> None:
     method, _ = pruned_method("patchcore", implementation, 50)
@@ -77,6 +78,7 @@ def test_stages_of_a_backbone_stay_and_its_blocks_are_thinner(implementation: st
 
 
 @ENGINES
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["reference", "optimized"])
 def test_norms_keep_their_groups_and_attention_its_heads(implementation: str) -> None:
     method, _ = pruned_method("ddad", implementation, 40)
@@ -94,7 +96,10 @@ def test_norms_keep_their_groups_and_attention_its_heads(implementation: str) ->
 
 
 @ENGINES
-@pytest.mark.parametrize("target", CASES)
+@pytest.mark.parametrize(
+    "target",
+    [one if one == "efficientad" else pytest.param(one, marks=pytest.mark.slow) for one in CASES],
+)
 def test_the_count_without_weights_is_that_of_the_pruned_network(target: str) -> None:
     spec, (side_px, given) = get_spec(target), CASES[target]
 
