@@ -103,7 +103,7 @@ $(VENV)/.dev: $(VENV)/.host envs/dev.txt
 NO_TORCH := $(foreach name,torch torchvision sympy mpmath setuptools,--no-emit-package $(name))
 
 lock:
-	for name in host dev anomalib engines; do (cd envs && uv pip compile -q --universal --python-version 3.11 \
+	for name in host dev anomalib engines engines-cuda; do (cd envs && uv pip compile -q --universal --python-version 3.11 \
 	    --no-header --override without-torch.txt $(NO_TORCH) $$name.in -o $$name.txt) || exit 1; done
 	cd envs && uv pip compile -q --universal --python-version 3.10 --no-header --generate-hashes \
 	    container.in -o container.txt

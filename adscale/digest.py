@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS
+from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS, PRUNING
 from .methods.foreign import installed_version, module_file
 from .methods.spec import MethodSpec
 from .module_code import Import, module_code
@@ -40,7 +40,7 @@ def run_sources(spec: MethodSpec) -> str:
     It tells in whatever Python and place whether the files are those of a plan.
     """
     modules = run_modules(spec) | set(
-        listed_modules(name for of in ENGINES.values() for name in of)
+        listed_modules(name for of in (*ENGINES.values(), PRUNING) for name in of)
     )
     ours = _digest(modules, ROOT, exact=True)
     return _with_foreign(ours, spec, source_digest, versions=False)
@@ -59,7 +59,8 @@ def run_modules(spec: MethodSpec, variant: Variant | None = None) -> set[str]:
     own = FOREIGN if spec.foreign else METHODS[spec.target]
     listed = [name for names in MEASURED.values() for name in names]
     engine = () if variant is None or variant.is_plain else ENGINES[variant.engine]
-    return set(listed_modules([*listed, *own, *engine]))
+    pruning = PRUNING if variant is not None and variant.pruned_percent else ()
+    return set(listed_modules([*listed, *own, *engine, *pruning]))
 
 
 def listed_modules(names: Iterable[str], root: Path = ROOT) -> Iterator[str]:

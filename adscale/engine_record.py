@@ -14,6 +14,19 @@ Seconds = Annotated[Number, Field(ge=0)]
 
 
 @dataclass(frozen=True, config=CLOSED)
+class PrunedNetwork:
+    """What pruning has left of a network."""
+
+    channels: Count = Field(description="Of convolutions and linear layers, before.")
+    removed_channels: Count = Field(
+        description="That were taken out. Less than the share that was asked for: what a network "
+        "is given and returns keeps its width, and others are rounded to what a norm divides."
+    )
+    parameters: Count = Field(description="Before.")
+    removed_parameters: Count = Field(description="That were taken out with them.")
+
+
+@dataclass(frozen=True, config=CLOSED)
 class EngineNetwork:
     """A network that an engine computes."""
 
@@ -41,6 +54,9 @@ class EngineNetwork:
         default=0,
         description="Images from which int8 has the ranges of its numbers: the first of those that "
         "are run.",
+    )
+    pruned: PrunedNetwork | None = Field(
+        default=None, description="What pruning has left of it; null where it was not pruned."
     )
 
 

@@ -22,8 +22,13 @@ from .variant import CHANNELS_LAST, EAGER, ENGINES, IMPLEMENTATIONS, PRECISIONS,
 DeviceType = Literal["cpu", "cuda"]
 KINDS: tuple[DeviceType, ...] = ("cpu", "cuda")
 
-REQUIREMENTS = "envs/engines.txt"
-"""The optional lock of the engines that are packages of their own."""
+REQUIREMENTS: Mapping[DeviceType, str] = {
+    "cpu": "envs/engines.txt",
+    "cuda": "envs/engines-cuda.txt",
+}
+"""The optional locks of the engines that are packages of their own."""
+
+PRUNING_PACKAGE = "torch-pruning"
 
 
 class Refusal(NamedTuple):
@@ -42,23 +47,30 @@ class EngineSpec:
     precisions: Mapping[DeviceType, tuple[str, ...]]
     """That it computes, by kind of device."""
     lacks: Mapping[str, str] = field(default_factory=dict)
-    """Why it has none of a precision, or does not run on a kind of device; in words."""
+    """Why it has none of a precision (``bf16``, or ``bf16 on cuda``), or does not run on a kind of
+    device; in words."""
     keeps_layout: bool = False
     """Whether the layout of the network's numbers is ours to choose."""
-    packages: tuple[str, ...] = ()
-    """Distributions that it needs besides torch."""
+    packages: Mapping[DeviceType, tuple[str, ...]] = field(default_factory=dict)
+    """Distributions that it needs besides torch, by kind of device."""
     further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """And those of a precision."""
-    factory: str | None = None
-    """Where its class is: ``package.module:Class``, a ``profiling.engines.base.Engine``; None for
-    eager torch, and for what is not written yet."""
+    factory: str
+    """Where its class is: ``package.module:Class``, a ``profiling.engines.base.Engine``."""
     ran_on: tuple[DeviceType, ...] = ("cpu",)
     """Kinds of device on which it has been run."""
+
+    def reason(self, precision: str, device_type: DeviceType) -> str | None:
+        """Why it does not compute a precision on a kind of device, as far as that is said."""
+        return self.lacks.get(f"{precision} on {device_type}", self.lacks.get(precision))
 
 
 _SWITCH = "TF32 is a switch of torch"
 _QUANTISED = "a network has to be quantised for it"
-_NOT_YET = "not there yet"
+_TORCH: Mapping[DeviceType, tuple[str, ...]] = {
+    "cpu": ("fp32", "fp16", "bf16"),
+    "cuda": ("fp32", "tf32", "fp16", "bf16"),
+}
 
 ENGINE_SPECS: Mapping[str, EngineSpec] = {
     spec.name: spec
@@ -66,37 +78,43 @@ ENGINE_SPECS: Mapping[str, EngineSpec] = {
         EngineSpec(
             name=EAGER,
             summary="torch as it is",
-            precisions={"cpu": ("fp32", "fp16", "bf16"), "cuda": ("fp32", "tf32", "fp16", "bf16")},
+            precisions=_TORCH,
             lacks={"int8": _QUANTISED},
             keeps_layout=True,
+            factory="profiling.engines.eager:Eager",
         ),
         EngineSpec(
             name="compile",
             summary="torch.compile, each network by itself",
-            precisions={"cpu": ("fp32", "fp16", "bf16"), "cuda": ("fp32", "tf32", "fp16", "bf16")},
+            precisions=_TORCH,
             lacks={"int8": _QUANTISED},
             keeps_layout=True,
             factory="profiling.engines.compiled:Compiled",
         ),
         EngineSpec(
             name="cudagraph",
-            summary="CUDA graphs",
-            precisions={},
-            lacks={"cpu": "CUDA graphs are of NVIDIA GPUs", "cuda": _NOT_YET},
+            summary="CUDA graphs: all kernels of a network launched at once",
+            precisions={"cuda": _TORCH["cuda"]},
+            lacks={"cpu": "CUDA graphs are of NVIDIA GPUs", "int8": _QUANTISED},
             keeps_layout=True,
+            factory="profiling.engines.cuda_graph:CudaGraph",
             ran_on=(),
         ),
         EngineSpec(
             name="onnxruntime",
-            summary="ONNX Runtime, on its CPU provider",
-            precisions={"cpu": ("fp32", "int8")},
+            summary="ONNX Runtime, on its CPU or CUDA provider",
+            precisions={"cpu": ("fp32", "int8"), "cuda": ("fp32", "tf32", "fp16")},
             lacks={
                 "fp16": "ONNX Runtime computes an fp16 network in fp32 on CPUs, between casts",
                 "bf16": "ONNX Runtime has no convolution in bf16 for CPUs",
+                "bf16 on cuda": "it is exported for ONNX Runtime in fp32 and fp16 only",
                 "tf32": _SWITCH,
-                "cuda": f"its CUDA provider is {_NOT_YET}",
+                "int8 on cuda": "ONNX Runtime computes int8 networks on CPUs here",
             },
-            packages=("onnx", "onnxscript", "onnxruntime"),
+            packages={
+                "cpu": ("onnx", "onnxscript", "onnxruntime"),
+                "cuda": ("onnx", "onnxscript", "onnxruntime-gpu"),
+            },
             factory="profiling.engines.onnx_runtime:OnnxRuntime",
         ),
         EngineSpec(
@@ -108,15 +126,18 @@ ENGINE_SPECS: Mapping[str, EngineSpec] = {
                 "tf32": _SWITCH,
                 "cuda": "OpenVINO has no plugin for NVIDIA GPUs",
             },
-            packages=("openvino",),
+            packages={"cpu": ("openvino",)},
             further={"int8": ("nncf",)},
             factory="profiling.engines.open_vino:OpenVino",
         ),
         EngineSpec(
             name="tensorrt",
-            summary="TensorRT",
-            precisions={},
-            lacks={"cpu": "TensorRT is for NVIDIA GPUs", "cuda": _NOT_YET},
+            summary="TensorRT, from ONNX",
+            precisions={"cuda": ("fp32", "tf32", "fp16", "bf16", "int8")},
+            lacks={"cpu": "TensorRT is for NVIDIA GPUs"},
+            packages={"cuda": ("onnx", "onnxscript", "tensorrt")},
+            further={"int8": ("onnxruntime-gpu",)},
+            factory="profiling.engines.tensor_rt:TensorRt",
             ran_on=(),
         ),
     )
@@ -138,9 +159,6 @@ def device_problem(variant: Variant, device_type: DeviceType) -> Refusal | None:
     """Why a variant cannot be computed on a kind of device; None: it can be."""
     engine = ENGINE_SPECS[variant.engine]
     kind = "a CPU" if device_type == "cpu" else "a GPU"
-    if variant.pruned_percent:
-        what = f"{str(variant)!r} asks for a pruned network, which this version does not make"
-        return Refusal(what, f"leave pruned{variant.pruned_percent} out")
     has = engine.precisions.get(device_type, ())
     if not has:
         reason = engine.lacks[device_type]
@@ -152,7 +170,7 @@ def device_problem(variant: Variant, device_type: DeviceType) -> Refusal | None:
         if variant.precision == "tf32" and device_type == "cpu":
             what = f"{str(variant)!r} cannot run on a CPU, TF32 is a format of NVIDIA GPUs"
             return Refusal(what, "use fp32, or set device.type: cuda")
-        reason = engine.lacks.get(variant.precision, "its class does not compute it")
+        reason = engine.reason(variant.precision, device_type) or "its class does not compute it"
         where = "" if engine.name == EAGER else f" by {engine.name}"
         what = f"{str(variant)!r} cannot be computed{where} on {kind}: {reason}"
         return Refusal(what, _instead(variant, device_type))
@@ -176,17 +194,23 @@ def _instead(variant: Variant, device_type: DeviceType) -> str:
     return f"use {' or '.join(others)}"
 
 
-def machine_problem(variant: Variant) -> Refusal | None:
+def machine_problem(variant: Variant, device_type: DeviceType = "cpu") -> Refusal | None:
     """Why this machine does not compute a variant that its kind of device could; None: it does.
 
     Nothing is imported for it.
+
+    Args:
+        variant: that ``device_problem`` does not refuse.
+        device_type: kind of the device.
     """
     engine = ENGINE_SPECS[variant.engine]
-    needed = (*engine.packages, *engine.further.get(variant.precision, ()))
+    pruning = (PRUNING_PACKAGE,) if variant.pruned_percent else ()
+    further = engine.further.get(variant.precision, ())
+    needed = (*engine.packages.get(device_type, ()), *further, *pruning)
     absent = [name for name in needed if _version(name) is None]
     if absent:
         what = f"{str(variant)!r} needs {', '.join(absent)}, which is not installed here"
-        return Refusal(what, f"pip install -r {REQUIREMENTS}")
+        return Refusal(what, f"pip install -r {REQUIREMENTS[device_type]}")
     if engine.name == "compile" and compiler() is None:
         what = f"{str(variant)!r} needs a C++ compiler, and there is none here"
         return Refusal(what, "install g++, or name another by the variable CXX")
@@ -196,26 +220,38 @@ def machine_problem(variant: Variant) -> Refusal | None:
     return None
 
 
-def check_machine(variant: Variant, *, where: str) -> None:
+def check_machine(variant: Variant, device_type: DeviceType, *, where: str) -> None:
     """Refuses a variant that this machine does not compute.
 
     Args:
         variant: that its kind of device could compute.
+        device_type: kind of the device.
         where: the place it comes from, for the error.
 
     Raises:
         ConfigError: with what is missing.
     """
-    problem = machine_problem(variant)
+    problem = machine_problem(variant, device_type)
     if problem is not None:
         raise ConfigError(where, *problem)
 
 
-def package_versions(engine: str) -> dict[str, str]:
-    """The installed versions of an engine's packages, and of torch, by their names."""
-    spec = ENGINE_SPECS[engine]
-    names = ("torch", *spec.packages, *(name for one in spec.further.values() for name in one))
+def package_versions(variant: Variant) -> dict[str, str]:
+    """The installed versions of the packages of a variant's engine, and of torch, by their names.
+
+    Args:
+        variant: whose engine it is; of a pruned one what prunes is among them.
+    """
+    spec = ENGINE_SPECS[variant.engine]
+    several = (*spec.packages.values(), *spec.further.values())
+    pruning = (PRUNING_PACKAGE,) if variant.pruned_percent else ()
+    names = dict.fromkeys(("torch", *(name for one in several for name in one), *pruning))
     return {name: version for name in names if (version := _version(name)) is not None}
+
+
+def has_engine_files(variant: Variant) -> bool:
+    """Whether a process of its own makes files for a variant, before the one that measures."""
+    return variant.engine != EAGER or variant.pruned_percent > 0
 
 
 def _version(name: str) -> str | None:
@@ -253,7 +289,7 @@ def engine_lines() -> list[str]:
         spec = ENGINE_SPECS[name]
         lines.append(f"  {name}: {spec.summary}")
         lines += [f"    {kind}: {_kind_words(spec, kind, has_gpu=has_gpu)}" for kind in KINDS]
-    return lines
+    return [*lines, _pruning_words()]
 
 
 def _kind_words(spec: EngineSpec, kind: DeviceType, *, has_gpu: bool) -> str:
@@ -263,9 +299,10 @@ def _kind_words(spec: EngineSpec, kind: DeviceType, *, has_gpu: bool) -> str:
     here: list[str] = []
     reasons: dict[str, list[str]] = {}
     for precision in PRECISIONS:
-        reason = spec.lacks.get(precision)
+        reason = spec.reason(precision, kind)
         if precision in has:
-            problem = machine_problem(Variant(IMPLEMENTATIONS[0], precision, engine=spec.name))
+            variant = Variant(IMPLEMENTATIONS[0], precision, engine=spec.name)
+            problem = machine_problem(variant, kind)
             reason = problem and f"{problem.what.partition(' ')[2]}: {problem.remedy}"
         if reason is not None:
             reasons.setdefault(reason, []).append(precision)
@@ -278,3 +315,11 @@ def _kind_words(spec: EngineSpec, kind: DeviceType, *, has_gpu: bool) -> str:
     if kind not in spec.ran_on:
         said.append("never run on a GPU yet")
     return "; ".join(said)
+
+
+def _pruning_words() -> str:
+    problem = machine_problem(Variant(IMPLEMENTATIONS[0], PRECISIONS[0], pruned_percent=50))
+    words = f"  pruned<N>: {PRUNING_PACKAGE} takes N % of the channels out, for every engine"
+    if problem is None:
+        return words
+    return f"{words}; not here ({problem.what.partition(' ')[2]}: {problem.remedy})"

@@ -15,8 +15,9 @@ from typing import Any, Literal
 from .plan import PlannedCount, PlannedRun
 from .tables import Mark, Table, mark
 
-When = Literal["always", "latency", "gpu", "sensors"]
-"""In which studies a figure is: all; with the latency pass; on a GPU; with sensors."""
+When = Literal["always", "latency", "gpu", "sensors", "compared"]
+"""In which studies a figure is: all; with the latency pass; on a GPU; with sensors; with the
+latency pass, of methods in other precisions, layouts or engines than the reference beside them."""
 
 ROWS: Mapping[When, tuple[str, str]] = {
     "latency": ("clock", "latency"),
@@ -89,6 +90,7 @@ def planned_figures(
         sensors: whether it has sensors to be judged by.
     """
     has = {"always": True, "gpu": True, "latency": latency, "sensors": sensors}
+    has["compared"] = latency
     return {
         figure.name(labels): figure.mark(labels)
         for figure in figures
@@ -115,7 +117,10 @@ def _planned_labels(
         others = {(request.device, request.method, one) for one in variant.references}
         if figure.when == "gpu" and request.device_type != "cuda":
             continue
-        if "precision" in figure.labels and not others & ran:
+        is_other = figure.when == "compared"
+        if ("precision" in figure.labels or is_other) and not others & ran:
+            continue
+        if is_other and variant.is_plain:
             continue
         yield {
             "device": request.device,

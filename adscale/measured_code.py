@@ -108,11 +108,16 @@ _ENGINES = (
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "eager": ("profiling.engines", "profiling.engines.parts"),
     "compile": (*_ENGINES, "profiling.engines.compiled"),
+    "cudagraph": (*_ENGINES, "profiling.engines.cuda_graph"),
     "onnxruntime": (*_ENGINES, "profiling.engines.onnx_runtime"),
     "openvino": (*_ENGINES, "profiling.engines.open_vino"),
+    "tensorrt": (*_ENGINES, "profiling.engines.tensor_rt", "profiling.engines.onnx_runtime"),
 }
 """By engine, of variants in another precision, layout or engine than those of ``reference-fp32``;
 the others never import them."""
+
+PRUNING = (*_ENGINES, "profiling.engines.eager", "profiling.engines.pruning")
+"""And of pruned ones, whatever their engine."""
 
 _FOR_COUNTING = "counts before the first image; runs that it left out have a digest of their own"
 _COMMAND = "a command of its own, which measures nothing"

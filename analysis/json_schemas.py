@@ -12,6 +12,7 @@ from adscale.tables import ColumnType, Schema, schema_of
 
 from .comparison.profile_diff import SCHEMA as DIFF_ROW
 from .comparison.table import COMPARISON
+from .feasibility.cheapest import COLUMNS as CHEAPEST_COLUMNS
 from .feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
 from .json_output import SCHEMA_VERSIONS
 from .profiles.copy_table import COPY_COLUMNS
@@ -50,7 +51,7 @@ def schema_text(name: str) -> str:
         "schema_version": {"const": SCHEMA_VERSIONS[name]},
         **_PARTS[name](),
     }
-    optional = {"kernels", "copies", "unknown"}
+    optional = {"kernels", "copies", "unknown", "cheapest_variants"}
     schema |= {
         "required": [part for part in properties if part not in optional],
         "properties": properties,
@@ -133,7 +134,12 @@ def _feasible() -> Json:
         "keeps_cycle": "string",
     }
     limits = {name: kind for name, kind in FEASIBILITY_LIMITS.schema.items() if name != "missing"}
-    return {"question": _ANY, "rows": _rows(columns), "largest_batches": _rows(limits)}
+    return {
+        "question": _ANY,
+        "rows": _rows(columns),
+        "largest_batches": _rows(limits),
+        "cheapest_variants": _rows(CHEAPEST_COLUMNS),
+    }
 
 
 _PARTS = {"attribute": _attribute, "compare": _compare, "diff": _diff, "feasible": _feasible}

@@ -101,6 +101,7 @@ IMPLEMENTATIONS = Table(
     ),
     category="Runtime",
     contents="optimized over reference",
+    in_report=True,
     caption="""Time and memory of each variant over those of its reference, with the 95 % interval
 of the ratio of the times.
 

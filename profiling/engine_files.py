@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from adscale.digest import run_digest
-from adscale.engines import ENGINE_SPECS, check_machine, cpu_features, package_versions
+from adscale.engines import check_machine, cpu_features, has_engine_files, package_versions
 from adscale.methods.registry import get_spec
 from adscale.names import PROBLEM_NAME
 from adscale.parts import program
@@ -31,7 +31,7 @@ START = "unfinished-"
 
 def has_files(request: RunRequest) -> bool:
     """Whether the variant of a run has an engine that is exported."""
-    return ENGINE_SPECS[request.variant.engine].factory is not None
+    return has_engine_files(request.variant)
 
 
 def engine_key(request: RunRequest) -> str:
@@ -54,7 +54,7 @@ def engine_key(request: RunRequest) -> str:
         "device_type": request.device_type,
         "threads": request.threads,
         "code": run_digest(spec, variant),
-        "versions": package_versions(variant.engine),
+        "versions": package_versions(variant),
         "cpu": sorted(cpu_features()),
     }
     text = json.dumps(follows_from, sort_keys=True)
@@ -99,7 +99,7 @@ def engine_files(request: RunRequest, folder: Path, start: Start) -> Path:
         ConfigError: this machine lacks what the engine needs.
         ExportFailedError: it could not be exported.
     """
-    check_machine(request.variant, where="variant")
+    check_machine(request.variant, request.device_type, where="variant")
     key = engine_key(request)
     place = folder / key
     if (place / FACTS_NAME).is_file():

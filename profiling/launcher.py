@@ -181,6 +181,7 @@ def _start(
         unfinished / PROFILE_NAMES["nsys"],
         [*command, "--nsys-version", nsys_version(nsys)],
         trace_cuda=request.device_type == "cuda",
+        graph_nodes=request.variant.engine == "cudagraph",
         environment=environment,
         secluded=request.lock_clocks is None,
     )

@@ -36,6 +36,7 @@ from typing import Protocol
 import torch
 
 from adscale.command_line import restored_streams
+from adscale.engines import has_engine_files
 from adscale.errors import ConfigError, UserError
 from adscale.methods.foreign import is_foreign
 from adscale.methods.registry import (
@@ -49,7 +50,6 @@ from adscale.methods.spec import MethodSpec
 from adscale.progress import Progress, run_title
 from adscale.request import RunRequest
 from adscale.run_record import Prediction, RunRecord
-from adscale.variant import EAGER
 
 from .annotation import Annotate, no_range
 from .fingerprint import measured_gpu_uuid
@@ -262,7 +262,7 @@ def _is_nondeterministic(error: BaseException, request: RunRequest) -> bool:
 
 
 def built(request: RunRequest, spec: MethodSpec, memory: MemoryWatch | None = None) -> Method:
-    """The method of a run, where it shall run; of an engine's variant still in torch.
+    """The method of a run, where it shall run; of an engine's variant, or a pruned one, as it was.
 
     Args:
         request: of the run.
@@ -279,7 +279,7 @@ def built(request: RunRequest, spec: MethodSpec, memory: MemoryWatch | None = No
         implementation=variant.implementation,
         seed=request.seed,
     )
-    if spec.parts and variant.engine == EAGER and not variant.is_plain:
+    if spec.parts and not (has_engine_files(variant) or variant.is_plain):
         _engines("parts").cast(method, spec.parts, variant)
     with nullcontext() if memory is None else memory.moving():
         method.move_to(request.device_type)

@@ -80,7 +80,11 @@ SPEC = MethodSpec(
     implementations=("reference", "optimized"),
     precisions=("fp32", "tf32"),
     parts={
-        "denoising_unet": Part(calls=("denoise.unet",), modules=("unet",)),
+        "denoising_unet": Part(
+            calls=("denoise.unet",),
+            modules=("unet",),
+            fixed=("*.to_qkv",),  # divided among heads, and these into queries, keys and values
+        ),
         "feature_extraction": Part(calls=("features",), modules=("feature_extractor", "normalise")),
     },
     outside={

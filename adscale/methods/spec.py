@@ -45,6 +45,9 @@ class Part:
     """Attributes of the method that hold what is called, with dots: a module, or a method of it."""
     modules: tuple[str, ...]
     """Paths of the modules that compute it."""
+    fixed: tuple[str, ...] = ()
+    """Patterns of paths of layers that put out as many channels as ever when others are pruned:
+    something expects so many. What the network returns keeps its width in any case."""
 
 
 @dataclass(frozen=True)

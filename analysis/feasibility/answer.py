@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,17 +17,21 @@ from adscale.variant import Variant
 from ..hardware import Gpu, Sensor, asked_sensor, listed_gpu
 from ..json_output import document_text, told_rows_text
 from ..numbers import known, known_interval
+from .cheapest import Deviations, cheapest_rows, cheapest_words
 from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
 from .fitting import GIB, between_gib
 from .rows import feasibility_rows
 from .tables import FeasibilityTables, largest_batches
 
 
-def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> None:
+def print_answers(
+    tables: FeasibilityTables, deviations: Deviations, options: argparse.Namespace
+) -> None:
     """Print one line per method and variant to a question of the command line.
 
     Args:
         tables: of the study.
+        deviations: of its variants.
         options: of `feasible`.
 
     Raises:
@@ -37,13 +41,14 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
     target = _target(tables.runtime, options)
     sensor = _sensor(options.sensor, options.sensor_mp)
     if options.json:
-        print(answers_json(tables, target, sensor, options))
+        print(answers_json(tables, deviations, target, sensor, options))
         return
     if options.device is not None:
         own = list(feasibility_rows(tables, [target], [sensor]))
         for row in own:
             print(answer(row, options.cycle_ms))
         _print_batches(own, own)
+        _print_cheapest(own, deviations, options)
         return
     # each latency stands with the device it was measured on: none is taken for that of the target
     devices = [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
@@ -52,15 +57,40 @@ def print_answers(tables: FeasibilityTables, options: argparse.Namespace) -> Non
         row, *measured = rows[first : first + 1 + len(devices)]
         print(answer(row, options.cycle_ms, measured))
     _print_batches(rows[:: 1 + len(devices)], rows)
+    _print_cheapest(rows, deviations, options)
+
+
+def _judged(rows: Iterable[Mapping[str, Any]], cycle_ms: float | None) -> list[dict[str, Any]]:
+    """The rows, each with the cycle time that was asked about and whether it is kept."""
+    judged = []
+    for row in rows:
+        is_timed = cycle_ms is not None and row["verdict"] != "refused"
+        keeps = keeps_cycle(row, cycle_ms) if is_timed and cycle_ms is not None else None
+        judged.append({**row, "cycle_ms": cycle_ms, "keeps_cycle": keeps})
+    return judged
+
+
+def _print_cheapest(
+    rows: Sequence[Mapping[str, Any]], deviations: Deviations, options: argparse.Namespace
+) -> None:
+    """Print which variant of each method is the cheapest that does, and which is the closest."""
+    most = options.most_deviation
+    for row in cheapest_rows(_judged(rows, options.cycle_ms), deviations, most):
+        print(cheapest_words(row, options.cycle_ms, most))
 
 
 def answers_json(
-    tables: FeasibilityTables, target: Target, sensor: Sensor, options: argparse.Namespace
+    tables: FeasibilityTables,
+    deviations: Deviations,
+    target: Target,
+    sensor: Sensor,
+    options: argparse.Namespace,
 ) -> str:
     """The answers to a question as a JSON document.
 
     Args:
         tables: of the study, with what was asked for.
+        deviations: of its variants.
         target: the GPU or device that is asked about.
         sensor: whose image is judged.
         options: of `feasible`.
@@ -68,17 +98,12 @@ def answers_json(
     targets = [target]
     if options.device is None:  # as in words: each latency with the device that it is of
         targets += [on_device(one, one.name, None) for one in measured_devices(tables.runtime)]
-    cycle_ms = options.cycle_ms
-    answers = []
-    for row in feasibility_rows(tables, targets, [sensor]):
-        is_timed = cycle_ms is not None and row["verdict"] != "refused"
-        keeps = keeps_cycle(row, cycle_ms) if is_timed else None
-        answers.append({**row, "cycle_ms": cycle_ms, "keeps_cycle": keeps})
+    answers = _judged(feasibility_rows(tables, targets, [sensor]), options.cycle_ms)
     own = [row for row in answers if row["gpu"] == target.name]
     question = {
         name: getattr(options, name)
         for name in ("method", "variant", "sensor", "sensor_mp", "gpu", "vram_gib", "device",
-                     "cycle_ms")
+                     "cycle_ms", "most_deviation")
     }  # fmt: skip
     parts = {
         "question": json.dumps(
@@ -86,6 +111,9 @@ def answers_json(
         ),
         "rows": told_rows_text(answers, why_null),
         "largest_batches": told_rows_text(largest_batches(own), _why_no_batch),
+        "cheapest_variants": told_rows_text(
+            cheapest_rows(answers, deviations, options.most_deviation), _why_no_variant
+        ),
     }
     return document_text("feasible", parts)
 
@@ -120,6 +148,18 @@ def why_null(row: Mapping[str, Any], name: str) -> str:
 
 def _why_no_batch(row: Mapping[str, Any], name: str) -> str:
     return "none fits for certain" if row["batch"] is None else f"{name} was not measured there"
+
+
+def _why_no_variant(row: Mapping[str, Any], name: str) -> str:
+    if row["variant"] is None:
+        return "no variant that was measured does"
+    if name == "keeps_cycle":
+        return "no cycle time was asked about"
+    if name.startswith("image_"):
+        return "too few measured images, or unsteady, for this number"
+    if name == "deviation_bound":
+        return "it has no bound"
+    return "it was not compared with reference-fp32, or has left neither maps nor scores"
 
 
 def _print_batches(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..hardware import Hardware
+    from .cheapest import Deviations
 
 FEASIBILITY = Table(
     name="feasibility",
@@ -282,7 +283,16 @@ def _answer(options: argparse.Namespace) -> None:
     if options.sensor is None and options.sensor_mp is None:
         remedy = "say what is asked, or name -o for a table"
         raise ArgumentError("--sensor or --sensor-mp", "missing", remedy)
-    print_answers(read_tables(options.tables), options)
+    print_answers(read_tables(options.tables), _deviations(options.tables), options)
+
+
+def _deviations(folder: Path) -> Deviations:
+    from ..ratios import IMPLEMENTATIONS
+    from ..tables import read_csv
+    from .cheapest import deviations_of
+
+    file = folder / IMPLEMENTATIONS.file
+    return deviations_of(read_csv(file, IMPLEMENTATIONS.schema) if file.exists() else None)
 
 
 FEASIBLE = TableJob(
@@ -331,6 +341,15 @@ A sensor of which only the megapixels are given is judged as a square image.""",
         ),
         Argument(
             "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
+        ),
+        Argument(
+            "--most-deviation",
+            {
+                "type": positive,
+                "metavar": "SHARE",
+                "help": "of the cheapest variant from reference-fp32, as a share of the largest "
+                "value, such as 0.03; by default any",
+            },
         ),
         Argument(
             "--json",

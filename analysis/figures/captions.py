@@ -42,6 +42,21 @@ def batch_words(rows: pd.DataFrame) -> str:
     return f"batch {' / '.join(map(str, batches_in(rows)))}"
 
 
+NUMBERS = {
+    "fp16": "networks in fp16, the rest in 32-bit floats",
+    "bf16": "networks in bf16, the rest in 32-bit floats",
+    "int8": "weights of networks in int8, the rest in 32-bit floats",
+}
+"""In what is counted, where that is not 32-bit floats alone."""
+
+
+def counted_in(rows: pd.DataFrame) -> str:
+    """``batch 1 in 32-bit floats``: of how many images memory is counted, and in which numbers."""
+    precisions = {Variant.of(str(name)).precision for name in rows["variant"].dropna().unique()}
+    words = {NUMBERS.get(one, "32-bit floats") for one in precisions}
+    return f"{batch_words(rows)} in {' or '.join(sorted(words))}"
+
+
 def batches_in(rows: pd.DataFrame) -> list[int]:
     """The batches of a table's variants, each once."""
     return sorted({Variant.of(str(name)).batch for name in rows["variant"].dropna().unique()})

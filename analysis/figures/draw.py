@@ -23,7 +23,7 @@ from ..hardware import Hardware
 from ..missing import Missing, missing_names
 from ..runs_table import RUNS
 from ..runtime_table import RUNTIME
-from . import clocks, feasibility, fit_check, memory, ratios, scaling, shares
+from . import clocks, feasibility, fit_check, memory, pareto, ratios, scaling, shares
 from .canvas import Drawing, Style, empty_drawing, rc_parameters, save, with_remark
 from .marks import with_runs
 
@@ -37,6 +37,7 @@ FIGURES: tuple[FigureKind, ...] = (
     *memory.FIGURES,
     *clocks.FIGURES,
     *ratios.FIGURES,
+    *pareto.FIGURES,
     *fit_check.FIGURES,
 )
 """All kinds of figures of a study."""
@@ -107,6 +108,8 @@ def _drawn(
         column, value = ROWS[kind.when]
         first = first[first[column] == value]
     for key, rows in first.groupby(list(kind.labels), sort=False):
+        if kind.when == "compared" and all(Variant.of(name).is_plain for name in rows["variant"]):
+            continue
         labels = dict(zip(kind.labels, map(str, key), strict=True))
         narrowed = [_with_labels(table, labels) for table in others]
         yield labels, [rows, *narrowed]

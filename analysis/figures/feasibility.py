@@ -10,7 +10,7 @@ from adscale.figures import FigureKind
 
 from ..feasibility.tables import FEASIBILITY
 from .canvas import Drawing, Style, columns_that_fit, new_figure
-from .captions import batch_words, batches_in
+from .captions import batches_in, counted_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +204,7 @@ def _caption(table: pd.DataFrame) -> str:
     return (
         f"{table['variant'].iloc[0]}: {_question(table)}, with its width and height, "
         "fit into the memory of the GPU? Counted at "
-        f"{batch_words(table)} in 32-bit floats, with the "
+        f"{counted_in(table)}, with the "
         f"context of the process{context} and {reserve}, or seen where it was run. Where a "
         "method does not run at them, the image is padded to the next at which it runs."
         f"{shared if unified.any() else ''}{_rates(table)}"

@@ -25,7 +25,7 @@ from .canvas import (
     new_figure,
     submodule_colour,
 )
-from .captions import batch_words, incomplete, not_counted, on_device
+from .captions import counted_in, incomplete, not_counted, on_device
 from .edge_labels import EdgeLabel, EdgeLabels, add_edge_labels, settle
 from .shares import shown_rows, shown_words
 
@@ -63,7 +63,7 @@ def memory_peak(memory: pd.DataFrame, methods: pd.DataFrame, style: Style) -> Dr
     data = _columns(memory, methods)
     caption = (
         f"{first['method']}, {first['variant']}: memory on {on_device(memory)} counted, not "
-        f"measured, at {batch_words(memory)} in 32-bit floats. Above: the largest sum of tensors "
+        f"measured, at {counted_in(memory)}. Above: the largest sum of tensors "
         "alive at once in each submodule, and what the device must hold. Below: what it holds "
         "when each submodule is at its peak, in per cent of that: the submodule that reaches 100 "
         "% decides. Kept from before: alive when the submodule "
@@ -206,7 +206,7 @@ def memory_extrapolation(memory: pd.DataFrame, judged: pd.DataFrame, style: Styl
     parts = judged[judged["submodule"] != WHOLE_METHOD]
     last = parts.groupby(["quantity", "method", "submodule"], sort=False).tail(1)
     caption = (
-        f"{variant}: memory on {on_device(memory)} at {batch_words(memory)} in 32-bit floats. "
+        f"{variant}: memory on {on_device(memory)} at {counted_in(memory)}. "
         "Peak: the largest sum of tensors alive at once; activations: outputs of all layers that "
         "own parameters (paper, equation 3). Points: counted exactly, no image is run. Lines: "
         "second-degree least-squares fit over the side length (the paper's model) through the "

@@ -28,6 +28,7 @@ from .canvas import Drawing, Style, add_legend, method_look, new_figure
 from .captions import (
     band_words,
     batch_words,
+    counted_in,
     incomplete,
     measured_on,
     not_counted,
@@ -176,7 +177,7 @@ def scaling_memory(
         & (curves["submodule"] == WHOLE_METHOD)
     ]
     caption = (
-        f"{variant}: memory at {batch_words(memory)} in 32-bit floats: parameters, buffers and the "
+        f"{variant}: memory at {counted_in(memory)}: parameters, buffers and the "
         "outputs of all layers that own parameters (paper, equations 1 to 3). Points: "
         "counted exactly at every resolution shown, no image is run. Lines: "
         f"{paper_model(memory)} through the filled points; dashed where extrapolated."
@@ -213,8 +214,8 @@ def scaling_needed(memory: pd.DataFrame, hardware: Hardware, style: Style) -> Dr
     """
     variant, largest_px = memory["variant"].iloc[0], math.ceil(memory["side_px"].max())
     caption = (
-        f"{variant}: memory that {on_device(memory)} must hold at {batch_words(memory)} in 32-bit "
-        "floats: parameters, buffers, the image, the largest sum of tensors alive at once, and "
+        f"{variant}: memory that {on_device(memory)} must hold at {counted_in(memory)}: "
+        "parameters, buffers, the image, the largest sum of tensors alive at once, and "
         "what libraries take. Points: counted exactly, no image is run; lines join them."
         f"{not_counted(memory)}{hardware_words(hardware, largest_px)}{incomplete(memory)}"
     )

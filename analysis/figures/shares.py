@@ -26,8 +26,8 @@ from .canvas import (
 )
 from .captions import (
     STATUS_WORDS,
-    batch_words,
     costly_ranges,
+    counted_in,
     incomplete,
     measured_on,
     out_of_memory,
@@ -140,7 +140,7 @@ def memory_share(memory: pd.DataFrame, style: Style) -> Drawing:
     stack = stack.loc[:, stack.any()]  # what owns no layer has nothing to show
     caption = (
         f"{first['method']}, {first['variant']}: memory counted, not measured, at "
-        f"{batch_words(memory)} in 32-bit floats. Parameters and buffers, and the sum of the "
+        f"{counted_in(memory)}. Parameters and buffers, and the sum of the "
         "outputs of all layers that own parameters (paper, equations 1 to 3). Not all of these "
         "are alive at once, and what layers without parameters put out is not in "
         f"it.{shown_words(images_in(memory))}{incomplete(memory)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from adscale.errors import UserError, one_line
@@ -13,6 +13,7 @@ from adscale.parts import COMMANDS
 from adscale.request import RunRequest
 
 from ..lock import measurement_lock
+from .measure import gpu_key
 
 CALIBRATION_IMAGES = 10
 """From which int8 has the ranges of its numbers, at most."""
@@ -27,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(args: argparse.Namespace) -> int:
-    """Holds the lock of the CPU, which exporting keeps busy, and exports.
+    """Holds the lock of the CPU, which exporting keeps busy, and that of the GPU, and exports.
 
     Raises:
         UserError: the images, weights or settings cannot be used, or the engine does not take a
@@ -37,7 +38,10 @@ def main(args: argparse.Namespace) -> int:
     folder: Path = args.out.absolute()
     holder = f"export of {request.method}/{request.variant}/{request.resolution}"
     try:
-        with measurement_lock("cpu", holder):
+        with ExitStack() as held:
+            if request.device_type == "cuda":  # where it is tried out, and TensorRT times kernels
+                held.enter_context(measurement_lock(gpu_key(request.gpu), holder))
+            held.enter_context(measurement_lock("cpu", holder))
             _export(request, folder)
     except Exception as error:
         with suppress(OSError):

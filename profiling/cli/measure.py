@@ -86,7 +86,7 @@ def _hold_and_measure(request: RunRequest, args: argparse.Namespace) -> None:
     # torch is imported under the lock where the CPU is measured: importing it is work, too. On a
     # GPU the counting process is forked before anything asks for one, and counts under the lock.
     counting = None if request.device_type == "cpu" else _counting(request, args)
-    key = "cpu" if counting is None else _gpu_key(request.gpu)
+    key = "cpu" if counting is None else gpu_key(request.gpu)
     holder = f"{request.device}/{request.method}/{request.variant}/{request.resolution}"
     with measurement_lock(key, holder):
         if args.hardware is not None:
@@ -154,7 +154,7 @@ def check_hardware(expected: str, device_type: str) -> None:
         raise DeviceError("devices", what, remedy)
 
 
-def _gpu_key(asked: str | None) -> str:
+def gpu_key(asked: str | None) -> str:
     """UUID of the GPU that will be measured."""
     import torch
 

@@ -353,7 +353,7 @@ def _request(args: argparse.Namespace, collector: str) -> RunRequest:
     problem = None if variant.is_plain else device_problem(variant, device_type)
     if problem is not None:
         raise ConfigError("--variant", *problem)
-    check_machine(variant, where="--variant")
+    check_machine(variant, device_type, where="--variant")
     for option in ("gpu", "lock_clocks") if device_type == "cpu" else ():
         if getattr(args, option) is not None:
             raise ConfigError(flag(option), "is for a GPU, and a CPU is measured", "leave it out")

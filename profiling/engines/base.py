@@ -16,8 +16,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-Inputs = tuple[torch.Tensor, ...]
-"""Of one call of a network."""
+from .parts import Inputs
 
 Call = Callable[..., tuple[torch.Tensor, ...]]
 """Takes the inputs of a network, and returns all that it returns, in one tuple and in fp32."""
@@ -29,6 +28,7 @@ class Order:
 
     precision: str
     threads: int
+    device_type: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .base import Engine, Inputs, Loaded
+from .base import Engine, Loaded
+from .parts import Inputs
 
 MOST_NETWORKS = 1000
 

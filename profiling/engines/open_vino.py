@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .base import Engine, Inputs, Loaded
+from .base import Engine, Loaded
+from .parts import Inputs
 
 FILE = "network.xml"
 HEAVY = ("Convolution", "MatMul", "FullyConnected", "GroupConvolution", "ScaledDotProductAttention")

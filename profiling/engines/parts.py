@@ -27,6 +27,9 @@ DTYPES: Mapping[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat
 IMAGE_DIMENSIONS = 4
 """A tensor of so many is an image or a map of features; steps of a diffusion stay in fp32."""
 
+Inputs = tuple[torch.Tensor, ...]
+"""Of one call of a network."""
+
 Structure = tuple[str, ...] | int | None
 """What a network returns: a mapping with these keys, so many tensors, or one."""
 
@@ -168,7 +171,7 @@ def cast(method: Method, parts: Mapping[str, Part], variant: Variant) -> None:
 class Example(NamedTuple):
     """One call of a network."""
 
-    inputs: tuple[torch.Tensor, ...]
+    inputs: Inputs
     outputs: tuple[torch.Tensor, ...]
     structure: Structure
 

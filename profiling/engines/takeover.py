@@ -28,6 +28,7 @@ from .parts import (
     DTYPES,
     Example,
     FlatNetwork,
+    Inputs,
     PartNetwork,
     Structure,
     drop,
@@ -36,8 +37,10 @@ from .parts import (
     put,
     restored,
 )
+from .pruning import load as load_pruned
+from .pruning import prune, save
 
-TOLD = ("export_s", "size_bytes", "deviation", "calibrated_images")
+TOLD = ("export_s", "size_bytes", "deviation", "calibrated_images", "pruned")
 """Of what the exporting process knows, what the record repeats."""
 
 
@@ -62,16 +65,21 @@ def export(
     Raises:
         MethodError: what the engine returns has another shape.
     """
-    engine = _engine(request)
+    engine, pruned = _engine(request), {}
     with torch.no_grad():
         found = examples(method, spec.parts, image)
-        given = inputs_of(method, spec.parts, calibration)
+        if request.variant.pruned_percent:
+            given = {name: one.inputs for name, one in found.items()}
+            pruned = prune(method, spec.parts, request.variant.pruned_percent, given)
+        calibrating = inputs_of(method, spec.parts, calibration)
     facts: dict[str, dict[str, Any]] = {}
     for name, part in spec.parts.items():
+        kept = PartNetwork(method, part) if name in pruned and not engine.owns_weights else None
         network = _network(engine, method, part, request)
         facts[name] = {
-            **_exported(engine, network, found[name], folder / name, given[name]),
+            **_exported(engine, network, found[name], folder / name, calibrating[name], kept),
             "calibrated_images": len(calibration) * request.variant.batch,
+            "pruned": pruned[name]._asdict() if name in pruned else None,
         }
         print(f"{name}: exported in {facts[name]['export_s']:.1f} s", flush=True)
     write_text(folder / FACTS_NAME, json.dumps(facts, indent=1) + "\n")
@@ -82,10 +90,13 @@ def _exported(
     network: nn.Module,
     example: Example,
     folder: Path,
-    calibration: Sequence[tuple[torch.Tensor, ...]],
+    calibration: Sequence[Inputs],
+    pruned: nn.Module | None,
 ) -> dict[str, Any]:
     folder.mkdir()
     began_s = time.perf_counter()
+    if pruned is not None:
+        save(pruned, folder)
     with torch.no_grad():
         engine.export(network, example.inputs, folder, calibration)
     export_s = time.perf_counter() - began_s
@@ -141,8 +152,8 @@ def take_over(method: Method, spec: MethodSpec, request: RunRequest, folder: Pat
             for name in spec.submodules
             if name in spec.parts
         )
-    name = request.variant.engine
-    return EngineRecord(name, package_versions(name), folder.name, networks, spec.outside)
+    name, versions = request.variant.engine, package_versions(request.variant)
+    return EngineRecord(name, versions, folder.name, networks, spec.outside)
 
 
 def _taken_over(
@@ -158,6 +169,8 @@ def _taken_over(
     if engine.owns_weights:
         drop(method, part)
     else:
+        if request.variant.pruned_percent:
+            load_pruned(PartNetwork(method, part), folder)
         network = _network(engine, method, part, request)
     inputs = tuple(
         torch.zeros(shape, dtype=getattr(torch, dtype), device=request.device_type)
@@ -196,8 +209,6 @@ def _network(engine: Engine, method: Method, part: Part, request: RunRequest) ->
 
 def _engine(request: RunRequest) -> Engine:
     variant = request.variant
-    factory = ENGINE_SPECS[variant.engine].factory
-    assert factory is not None, "it is asked before"
-    module, _, name = factory.partition(":")
+    module, _, name = ENGINE_SPECS[variant.engine].factory.partition(":")
     cls: type[Engine] = getattr(importlib.import_module(module_name(module)), name)
-    return cls(Order(variant.precision, request.threads))
+    return cls(Order(variant.precision, request.threads, request.device_type))

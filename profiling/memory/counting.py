@@ -22,7 +22,7 @@ from adscale.resolution import Resolution
 from adscale.variant import EAGER, Variant
 
 from ..annotation import BETWEEN
-from ..engines.parts import cast
+from ..engines.parts import cast, examples
 from ..methods.base import Method
 from ..methods.loading import load_method_class
 from ..methods.watching import indivisible, own_name
@@ -111,6 +111,8 @@ def count_memory(
                 cast(method, spec.parts, way)
             held = take_contents(method, mode, device)
             image = torch.empty(batch, 3, *resolution.shape, device=device)
+            if way is not None and way.pruned_percent:
+                _prune(method, spec, way.pruned_percent, image)
             hidden = _hidden(method, spec, way, image)
             own = (None, None) if spec.foreign else (spec.submodules, mode)
             trace = Trace(method, own[0], device_type, held, below=own[1])
@@ -124,6 +126,14 @@ def _device(device_type: str) -> torch.device:
         what = f"torch {torch.__version__} cannot count for a GPU where there is none"
         raise ConfigError("--device-type", what, "count for cpu, or with a newer torch")
     return torch.device("cuda", 0)  # asked for the current one, torch 2.6 looks for a driver
+
+
+def _prune(method: Method, spec: MethodSpec, percent: int, image: torch.Tensor) -> None:
+    """Takes channels out, as many as of a run; of which weights says nothing here."""
+    from ..engines.pruning import prune
+
+    found = examples(method, spec.parts, image)
+    prune(method, spec.parts, percent, {name: one.inputs for name, one in found.items()})
 
 
 def _hidden(

@@ -208,11 +208,13 @@ def measurable_here(study: StudyConfig) -> StudyConfig:
     Raises:
         StudyConfigError: nothing of a method would be left.
     """
+    device_types = {device.type for device in study.devices}
     problems = {
         variant: problem
         for method in study.methods
         for variant in method.variants
-        if (problem := machine_problem(variant)) is not None
+        for kind in device_types
+        if (problem := machine_problem(variant, kind)) is not None
     }
     notes = tuple(f"left out: {what}; {remedy}" for what, remedy in problems.values())
     methods = tuple(

@@ -170,12 +170,23 @@ def test_other_spellings_of_engines_and_options(text: str, meant: str) -> None:
         ("optimized-bf16-onnxruntime", "cpu", "no convolution in bf16.*: eager, compile, openvino"),
         ("optimized-fp16-openvino", "cpu", "computes bf16 where fp16.*: eager, compile$"),
         ("optimized-fp16-onnxruntime", "cpu", "fp16 network in fp32.*: eager, compile$"),
-        ("optimized-fp32-openvino", "cuda", "no plugin for NVIDIA GPUs.*: eager, compile$"),
+        (
+            "optimized-fp32-openvino",
+            "cuda",
+            "no plugin for NVIDIA GPUs.*: eager, compile, cudagraph, onnxruntime, tensorrt$",
+        ),
         ("optimized-fp32-onnxruntime-channels_last", "cpu", "chooses by itself; leave channels"),
         ("optimized-tf32-compile", "cpu", "TF32"),
         ("optimized-fp32-cudagraph", "cpu", "NVIDIA GPUs.*: eager, compile, onnxruntime, openvino"),
-        ("optimized-fp32-tensorrt", "cuda", "not there yet"),
-        ("optimized-fp32-pruned50", "cpu", "leave pruned50 out"),
+        (
+            "optimized-fp32-tensorrt",
+            "cpu",
+            "for NVIDIA GPUs.*: eager, compile, onnxruntime, openvino",
+        ),
+        ("optimized-bf16-onnxruntime", "cuda", "fp32 and fp16 only.*: .*tensorrt$"),
+        ("optimized-int8-cudagraph", "cuda", "has to be quantised.*: tensorrt$"),
+        ("optimized-int8-onnxruntime", "cuda", "on CPUs here.*: tensorrt$"),
+        ("optimized-fp16-tensorrt-channels_last", "cuda", "chooses by itself; leave channels"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_with_what_would_work(
@@ -187,7 +198,7 @@ def test_what_cannot_be_computed_is_refused_with_what_would_work(
 
 
 @pytest.mark.parametrize(
-    "text", ["reference-int8", "optimized-fp32-pruned50", "optimized-fp32-tensorrt"]
+    "text", ["reference-int8", "optimized-bf16-onnxruntime", "optimized-int8-compile-pruned50"]
 )
 def test_what_no_device_computes_is_refused_before_any_job(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^variants: "):
@@ -195,7 +206,12 @@ def test_what_no_device_computes_is_refused_before_any_job(text: str) -> None:
 
 
 def test_what_works_on_some_device_is_a_variant_of_our_methods() -> None:
-    known = ["reference-bf16", "optimized-fp16-channels_last", "optimized-tf32-compile-b2"]
+    known = [
+        "reference-bf16", "optimized-fp16-channels_last", "optimized-tf32-compile-b2",
+        "optimized-fp16-cudagraph", "optimized-int8-tensorrt",
+        "optimized-fp16-onnxruntime-pruned30",
+        "optimized-fp32-pruned50",
+    ]  # fmt: skip
     for text in known:
         assert str(parse_variant(text, get_spec("patchcore"))) == text
         assert device_problem(Variant.of(text), "cuda") is None

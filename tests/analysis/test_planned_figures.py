@@ -22,7 +22,7 @@ def marks(device: str, method: str, *others: str) -> dict[str, Mark]:
     study = load_config({
         "device": {"name": device, "type": "cuda", "threads": 1}, "resolutions": [256],
         "methods": {label: {"target": "efficientad"} for label in (method, *others)},
-        "variants": ["reference-fp32", "optimized-fp32", "reference-tf32"],
+        "variants": ["reference-fp32", "optimized-fp32", "reference-tf32", "optimized-bf16"],
         "sampling": {"warmup_images": 1, "measured_images": 2, "min_images": 2},
     })  # fmt: skip
     runs, counts = plan_runs(study, "embedded"), plan_counts(study)

@@ -75,7 +75,7 @@ def _build(
     target: str, settings: Mapping[str, Any], side_px: int, implementations: Sequence[str]
 ) -> dict[str, Method]:
     spec = get_spec(target)
-    return {
+    built = {
         implementation: load_method_class(spec).build(
             check_settings(spec, settings),
             resolution=square(side_px),
@@ -84,6 +84,9 @@ def _build(
         )
         for implementation in implementations
     }
+    for method in built.values():
+        method.move_to("cpu")
+    return built
 
 
 Block = dict[str, dict[str, list[float]]]

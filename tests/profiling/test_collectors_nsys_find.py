@@ -111,6 +111,15 @@ def test_the_gpu_is_traced_only_where_there_is_one() -> None:
         assert line[-4:] == command
 
 
+def test_kernels_of_a_graph_are_traced_one_by_one_where_that_is_asked_for() -> None:
+    lines = [
+        profile_command(Path("nsys"), Path("a"), True, ["true"], graph_nodes=nodes)
+        for nodes in (False, True)
+    ]
+    assert set(lines[1]) - set(lines[0]) == {"--cuda-graph-trace=node"}
+    assert lines[1][:2] == ["nsys", "profile"]
+
+
 def test_a_percent_sign_in_the_path_is_not_a_placeholder() -> None:
     line = profile_command(Path("nsys"), Path("50%p/a.nsys-rep"), False, ["true"])
     assert "--output=50%%p/a.nsys-rep" in line

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,14 @@ from adscale.resolution import square
 from adscale.variant import Variant
 from profiling.__main__ import main
 from profiling.annotation import RangeRecorder, no_range
+from profiling.collectors.nsys.run import export_report
 from profiling.engine_files import FACTS_NAME, START, engine_files, engine_key
 from profiling.engines.takeover import deviation, export, take_over
 from profiling.methods.base import Method
 from profiling.methods.loading import load_method_class, resolve
 from tests.profiling.running import ranges, record
+from tests.profiling.test_precisions import CASES
+from tests.profiling.test_precisions import image_of as image_for
 from tests.study_requests import plain_request
 
 SIDE_PX = 32
@@ -49,6 +54,7 @@ WAYS = [
     pytest.param("bf16-compile-channels_last", marks=[COMPILED, pytest.mark.slow]),
 ]
 BOUNDS = {"fp32": 1e-4, "bf16": 3e-2, "int8": 0.1}
+GPU_BOUNDS = {**BOUNDS, "fp16": 3e-2}
 HAS_PACKAGES = all(
     machine_problem(Variant.of(f"reference-fp32-{name}")) is None
     for name in ("onnxruntime", "openvino")
@@ -66,15 +72,73 @@ def request_of(variant: str, target: str = TARGET, **changes: Any) -> RunRequest
 
 def built(request: RunRequest) -> Method:
     spec = get_spec(request.target)
-    return load_method_class(spec).build(
+    method = load_method_class(spec).build(
         check_settings(resolve(spec), request.settings), resolution=request.resolution,
         implementation=request.variant.implementation, seed=0,
     )  # fmt: skip
+    method.move_to(request.device_type)
+    return method
 
 
 def image_of(request: RunRequest) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.rand(request.variant.batch, 3, *request.resolution.shape, generator=generator)
+    image = torch.rand(request.variant.batch, 3, *request.resolution.shape, generator=generator)
+    return image.to(request.device_type)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("batch", ["", "-b2"])
+@pytest.mark.parametrize(
+    "way",
+    ["fp32-cudagraph", "fp16-cudagraph-channels_last", "fp32-compile", "fp32-onnxruntime",
+     "fp16-onnxruntime", "fp32-tensorrt", "fp16-tensorrt", "int8-tensorrt"],
+)  # fmt: skip
+def test_an_engine_computes_the_networks_on_a_gpu(way: str, batch: str, tmp_path: Path) -> None:
+    request = request_of(f"reference-{way}{batch}", device_type="cuda")
+    problem = machine_problem(request.variant, "cuda")
+    if problem is not None:
+        pytest.skip(problem.what)
+    spec, image = resolve(get_spec(TARGET)), image_of(request)
+    export(built(request), spec, request, image, tmp_path, [image, image.flip(-1)])
+    with torch.inference_mode():
+        method = built(request)
+        told = take_over(method, spec, request, tmp_path)
+        for one in (image, image.flip(-1), image):
+            found = method.infer(one, no_range).anomaly_map
+            expected = built(request).infer(one, no_range).anomaly_map
+            assert found is not None
+            assert expected is not None
+            assert found.device == expected.device
+            off = deviation([found], [expected])
+            assert off is not None
+            assert off <= GPU_BOUNDS[request.variant.precision]
+        first = method.features(image)["first"]  # type: ignore[operator]
+        kept = first.clone()
+        method.features(image + 1)  # type: ignore[operator]
+        assert torch.equal(first, kept), "what was returned stays"
+    precision = request.variant.precision
+    if request.variant.engine == "tensorrt":
+        assert all(set(one.operators) == {precision} for one in told.networks)
+
+
+@pytest.mark.gpu
+@pytest.mark.nsys
+def test_kernels_of_a_graph_are_recorded_one_by_one_in_their_submodules(
+    nsys: Path, tmp_path: Path
+) -> None:
+    code = main([
+        "run", "--method", TARGET, "--device-type", "cuda", "--resolution", str(SIDE_PX),
+        "--variant", "reference-fp32-cudagraph", "--warmup-images", "1", "--measured-images", "2",
+        "--min-images", "2", "--collector", "nsys", "--no-latency", "--out", str(tmp_path),
+    ])  # fmt: skip
+    assert code == 0
+    profile = tmp_path / "profile.sqlite"
+    assert export_report(nsys, tmp_path / "profile.nsys-rep", profile) is None
+    command = [sys.executable, "-m", "analysis", "attribute", str(profile), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    busy = {row["path"][-1]: row["busy_ms"] for row in json.loads(done.stdout)["ranges"]}
+    assert busy["features"] > 0
+    assert busy["answer"] > 0
 
 
 @pytest.mark.parametrize("batch", ["", "-b2"])
@@ -291,12 +355,40 @@ def test_each_engine_is_one_class_that_is_listed() -> None:
     import importlib
 
     from adscale.measured_code import ENGINES as LISTED
+    from adscale.measured_code import PRUNING
     from profiling.engines.base import Engine
 
     for name, spec in ENGINE_SPECS.items():
         for kind in ("cpu", "cuda"):
             assert spec.precisions.get(kind) or spec.lacks[kind], "it says why not"  # type: ignore[call-overload]
-        if spec.factory is not None:
-            module, _, cls = spec.factory.partition(":")
-            assert issubclass(getattr(importlib.import_module(module), cls), Engine)
-            assert module in LISTED[name]
+        module, _, cls = spec.factory.partition(":")
+        assert issubclass(getattr(importlib.import_module(module), cls), Engine)
+        assert module in (PRUNING if name == "eager" else LISTED[name])
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("target", CASES)
+def test_int8_of_our_methods(target: str, engine: str, tmp_path: Path) -> None:
+    side_px, settings = CASES[target]
+    spec = get_spec(target)
+    request = request_of(
+        f"optimized-int8-{engine}", target, resolution=square(side_px),
+        settings=check_settings(spec, settings),
+    )  # fmt: skip
+    images = [image_for(target), image_for(target).flip(-1)]
+    export(built(request), spec, request, images[0], tmp_path, images)
+    with torch.inference_mode():
+        method = built(request)
+        told = take_over(method, spec, request, tmp_path)
+        found = method.infer(images[0], no_range).anomaly_map
+        expected = built(request).infer(images[0], no_range).anomaly_map
+    assert found is not None
+    assert expected is not None
+    off = deviation([found], [expected])
+    assert off is not None
+    assert 0 < off < 0.5
+    for one in told.networks:
+        assert one.calibrated_images == len(images)
+        assert one.operators["int8"] > 0.6 * sum(one.operators.values())

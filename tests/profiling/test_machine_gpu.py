@@ -341,9 +341,7 @@ def test_on_a_gpu_another_process_is_seen(uuid: str) -> None:
 @pytest.mark.gpu
 def test_on_a_gpu_a_study_that_waits_for_its_turn_is_no_process_that_computes(uuid: str) -> None:
     """It asks for the UUID before it waits for the lock, and must not disturb who holds it."""
-    script = (
-        "from profiling.cli.measure import _gpu_key; print(_gpu_key(None), flush=True); input()"
-    )
+    script = "from profiling.cli.measure import gpu_key; print(gpu_key(None), flush=True); input()"
     waiting = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -5,8 +5,11 @@ const VERDICTS = {
   fits: { sign: "✓", words: "fits" },
   uncertain: { sign: "?", words: "uncertain" },
   does_not_fit: { sign: "✗", words: "does not fit" },
+  refused: { sign: "–", words: "size refused" },
 };
-const decisionState = { method: "all", variant: null, verdict: "all", cycle: "" };
+// In the place of a variant: of each method the one that takes the least time of those that do.
+const FASTEST = "the fastest that fits";
+const decisionState = { method: "all", variant: null, verdict: "all", cycle: "", deviation: "" };
 
 function drawDecision() {
   const all = TABLES.feasibility || [];
@@ -17,21 +20,23 @@ function drawDecision() {
     return;
   }
   const state = decisionState;
-  const variants = distinct(all.map((row) => row.variant));
+  const named = distinct(all.map((row) => row.variant));
+  const variants = named.length > 1 ? [...named, FASTEST] : named;
   if (!variants.includes(state.variant)) state.variant = variants.includes("reference-fp32") ? "reference-fp32" : variants[0];
   const set = (key) => (value) => {
     state[key] = value;
     showDecision();
   };
-  const cycle = element("input", {
-    type: "number", min: "0", step: "any", value: state.cycle, placeholder: "none",
-    oninput: (event) => set("cycle")(event.target.value),
+  const asked = (key) => element("input", {
+    type: "number", min: "0", step: "any", value: state[key], placeholder: key === "cycle" ? "none" : "any",
+    oninput: (event) => set(key)(event.target.value),
   });
   document.getElementById("decision-controls").replaceChildren(
     choice("method", ["all", ...distinct(all.map((row) => row.method))], state.method, set("method")),
     choice("variant", variants, state.variant, set("variant")),
     choice("show", ["all", ...Object.keys(VERDICTS)], state.verdict, set("verdict"), (key) => (VERDICTS[key] || { words: "all" }).words),
-    element("label", {}, element("span", { class: "name" }, "cycle time in ms"), cycle),
+    element("label", {}, element("span", { class: "name" }, "cycle time in ms"), asked("cycle")),
+    ...(named.length > 1 ? [element("label", {}, element("span", { class: "name" }, "of the fastest, deviation at most"), asked("deviation"))] : []),
     element("button", { type: "button", onclick: () => download("feasibility.csv", toCsv(decisionRows())) }, "CSV"),
   );
   showDecision();
@@ -39,7 +44,35 @@ function drawDecision() {
 
 function decisionRows() {
   const { method, variant } = decisionState;
-  return (TABLES.feasibility || []).filter((row) => row.variant === variant && (method === "all" || row.method === method));
+  const all = (TABLES.feasibility || []).filter((row) => method === "all" || row.method === method);
+  return variant === FASTEST ? fastestRows(all) : all.filter((row) => row.variant === variant);
+}
+
+// As `analysis feasible` chooses the cheapest: what fits and keeps the cycle for certain goes before
+// what may, then the least time of an image decides.
+function fastestRows(all) {
+  const groups = new Map();
+  for (const row of all) {
+    const key = `${row.method}\n${row.gpu}\n${row.sensor}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  const most = decisionState.deviation === "" ? Infinity : Number(decisionState.deviation);
+  const ranks = Object.keys(VERDICTS);
+  const judged = (row) => ({ row, rank: ranks.indexOf(cellVerdict(row).verdict), time: row.latency_ms === null ? Infinity : row.latency_ms / row.batch });
+  const before = (a, b) => a.rank - b.rank || (a.time === b.time ? 0 : a.time - b.time);
+  return [...groups.values()].flatMap((rows) => rows.filter((row) => most === Infinity || (deviationOf(row)?.largest ?? Infinity) <= most).map(judged).sort(before).slice(0, 1).map((one) => one.row));
+}
+
+// How far a variant is off, at most, at the resolutions where it was compared; null: not known.
+function deviationOf({ device, method, variant }) {
+  if (variant === "reference-fp32") return { largest: 0, words: "others are compared with it" };
+  const rows = rowsOf("implementations", { device, method, variant, role: "image" });
+  const told = rows.flatMap((row) => [row.map_deviation_max, row.score_deviation_max]).filter((value) => value !== null);
+  if (!told.length) return null;
+  const largest = Math.max(...told);
+  const over = rows.some((row) => row.exceeds_bound) ? ", more than its bound" : "";
+  const pruned = variant.includes("pruned") ? ", and with weights that were not trained again" : "";
+  return { largest, words: `largest deviation ${number(largest, 2)} at ${sizesOf(rows).join(", ")} px${over}${pruned}` };
 }
 
 function latency(row) {
@@ -103,7 +136,7 @@ function decisionMatrix(rows) {
   const table = element(
     "table",
     { class: "matrix" },
-    element("caption", {}, `${rows[0].method}, ${rows[0].variant}`),
+    element("caption", {}, `${rows[0].method}, ${decisionState.variant}`),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "GPU"), ...head)),
     element("tbody", {}, ...body),
   );
@@ -118,11 +151,14 @@ function decisionCell(row, tell) {
   const { sign, words } = VERDICTS[verdict];
   const basis = row.latency_basis === null || row.latency_basis === "measured" ? "" : `, ${row.latency_basis}`;
   const speed = row.latency_ms === null ? null : `${latency(row)} ms${row.batch > 1 ? ` per batch of ${row.batch}` : ""}${basis}`;
-  const sentence = `${row.method}, ${row.sensor} (${row.sensor_resolution} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}`;
+  const isChosen = decisionState.variant === FASTEST && row.latency_ms !== null;
+  const off = isChosen ? `; ${deviationOf(row)?.words ?? "its deviation is not known"}` : "";
+  const sentence = `${row.method}, ${isChosen ? `${row.variant}, ` : ""}${row.sensor} (${row.sensor_resolution} px) on ${row.gpu}: ${words}, ${why}${speed ? `; latency ${speed}${row.latency_p99_ms === null ? "" : `, p99 ${p99(row)} ms`}` : ""}${off}`;
   const button = element(
     "button",
     { type: "button", title: why, "aria-label": sentence, onclick: () => tell(sentence), onfocus: () => tell(sentence) },
     `${sign} ${words}`,
+    isChosen ? element("small", {}, row.variant) : null,
     speed ? element("small", {}, speed) : null,
   );
   return element("td", { class: verdict }, button);

@@ -82,6 +82,7 @@ function drawMethodFigures() {
   drawRuntimeShares(into);
   drawMemoryShares(into);
   drawImplementations(into);
+  drawPareto(into);
   drawGrowth(into);
   drawLatency(into);
   drawLaunchBound(into);
@@ -153,7 +154,7 @@ function drawMemoryShares(into) {
   const share = methodState.shown === "share" && !peak;
   plotFigure(into, {
     name: "memory-submodules", title: `Memory by submodule: ${method}, ${variant}`,
-    caption: `Counted, not measured: ${MEMORY[key]}, ${batchesOf(rows)}, 32-bit floats, at the resolutions that were measured.${peak ? " The peaks are reached one after another and are not summed." : ""}`,
+    caption: `Counted, not measured: ${MEMORY[key]}, ${batchesOf(rows)}, ${variant.includes("fp32") ? "32-bit floats" : "in the numbers of the variant"}, at the resolutions that were measured.${peak ? " The peaks are reached one after another and are not summed." : ""}`,
     traces: peak ? stackTracesAbsolute(rows, key, 1 / MIB) : stackTraces(rows, key, distinct(rows.map((row) => row.submodule)), 1 / MIB),
     layout: { x: sizeLabel(rows), y: share ? "share in %" : "memory in MiB", yLog: methodState.yLog && !share, barmode: peak || (methodState.yLog && !share) ? "group" : "stack" },
     rows: all, source: sourceOf("memory"),
@@ -187,6 +188,39 @@ function drawImplementations(into) {
     caption: `${CLOCKS[methodState.clock]} of the whole image, mean with 95 % confidence interval; open points: not steady. ${measuredOn(rows)}`,
     traces, layout: { x: sideLabel(rows), y: "runtime per image in ms", xLog: methodState.xLog, yLog: methodState.yLog },
     rows, source: sourceOf("runtime"),
+  });
+}
+
+// Latency of the variants over their deviation, at the largest resolution at which most have both.
+function drawPareto(into) {
+  const { device, method } = who();
+  const off = new Map(rowsOf("implementations", { device, method, role: "image" }).map((row) => [`${row.variant} ${row.resolution}`, row]));
+  const timed = measuredRows({ device, method, clock: "latency", role: "end_to_end" }).filter((row) => row.batch === 1);
+  const rows = timed.flatMap((row) => {
+    const found = off.get(`${row.variant} ${row.resolution}`);
+    const deviation = row.variant === "reference-fp32" ? 0 : (found?.map_deviation_max ?? null);
+    return deviation === null ? [] : [{ ...row, map_deviation_max: deviation, exceeds_bound: found?.exceeds_bound ?? null }];
+  });
+  if (distinct(rows.map((row) => row.variant)).length < 2) return;
+  const sizes = sizesOf(rows);
+  const colours = STUDY.colours.series;
+  const variants = distinct(rows.map((row) => row.variant));
+  const symbols = ["circle", "square", "diamond", "triangle-up", "x", "star"];
+  const traces = variants.map((variant, k) => {
+    const of = rows.filter((row) => row.variant === variant);
+    return {
+      type: "scatter", mode: "lines+markers", name: plain(variant), x: of.map((row) => Math.max(row.map_deviation_max, 1e-8)), y: of.map((row) => row.mean_ms),
+      line: { width: 1, dash: "dot", color: colours[k % colours.length] },
+      marker: { size: of.map((row) => 7 + 4 * sizes.indexOf(row.resolution)), symbol: symbols[Math.floor(k / colours.length) % symbols.length], line: { width: of.map((row) => (row.exceeds_bound ? 2 : 0)), color: cssColour("--ink") } },
+      text: of.map((row) => `${plain(variant)}, ${row.resolution} px: ${known(row.mean_ms, row.ci95_low_ms, row.ci95_high_ms)} ms, deviation ${number(row.map_deviation_max, 2)}`),
+      hovertemplate: "%{text}<extra></extra>",
+    };
+  });
+  plotFigure(into, {
+    name: "pareto", title: `Latency against deviation: ${method}`,
+    caption: `Mean latency without a profiler over the largest deviation of the map from reference-fp32 (of its largest value; 1e-8 stands for less). Larger points: larger images. Framed: above its bound. ${variants.some((name) => name.includes("pruned")) ? "Pruned networks were not trained again. " : ""}${measuredOn(rows)}`,
+    traces, layout: { x: "largest deviation of the map", y: "latency in ms", xLog: true, yLog: true, hovermode: "closest" },
+    rows, source: sourceOf("implementations", "runtime"), wide: true,
   });
 }
 

@@ -11,7 +11,7 @@ function cssColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-function baseLayout({ x, y, xLog = false, yLog = false, barmode = null, shapes = [], annotations = [] }) {
+function baseLayout({ x, y, xLog = false, yLog = false, barmode = null, shapes = [], annotations = [], hovermode = "x unified" }) {
   const axis = (title, log) => ({
     rangemode: "nonnegative",
     title: { text: plain(title), standoff: 8 }, type: log ? "log" : "linear", gridcolor: cssColour("--grid"),
@@ -23,7 +23,7 @@ function baseLayout({ x, y, xLog = false, yLog = false, barmode = null, shapes =
     font: { color: cssColour("--ink"), size: 12 },
     margin: { l: 56, r: 12, t: 8, b: 48 },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    hovermode: "x unified", hoverlabel: { namelength: -1 },
+    hovermode, hoverlabel: { namelength: -1 },
     // bars stand beside each other, one per resolution; everything else is drawn to scale
     xaxis: barmode ? { ...axis(x, false), type: "category" } : axis(x, xLog),
     yaxis: axis(y, yLog),

@@ -23,7 +23,12 @@ VERSION_TIMEOUT_S = 60
 
 
 def profile_command(
-    nsys: Path, output: Path, trace_cuda: bool, command: Sequence[str]
+    nsys: Path,
+    output: Path,
+    trace_cuda: bool,
+    command: Sequence[str],
+    *,
+    graph_nodes: bool = False,
 ) -> list[str]:
     """Records a program from its start to its end.
 
@@ -35,10 +40,13 @@ def profile_command(
         output: the report, ending in ``.nsys-rep``; it is overwritten.
         trace_cuda: whether to record the GPU.
         command: the program and its arguments.
+        graph_nodes: whether to record each kernel of a CUDA graph, which costs time; else there is
+            the graph as a whole, which says nothing of its kernels.
     """
     return [
         str(nsys),
         "profile",
+        *(["--cuda-graph-trace=node"] if graph_nodes else []),
         f"--trace={'cuda,nvtx' if trace_cuda else 'nvtx'}",
         "--sample=none",  # both need a low perf_event_paranoid
         "--cpuctxsw=none",
@@ -131,6 +139,7 @@ def run_profiled(
     command: Sequence[str],
     *,
     trace_cuda: bool,
+    graph_nodes: bool = False,
     environment: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
     grace_s: float = 10.0,
@@ -146,6 +155,7 @@ def run_profiled(
         output: the report; its folder is made.
         command: the program and its arguments.
         trace_cuda: whether to record the GPU.
+        graph_nodes: see ``profile_command``.
         environment: the program's environment; None: that of this process.
         log: takes what the program and nsys print; None: it passes through.
         grace_s: seconds that all processes get to end after a signal before they are killed.
@@ -162,7 +172,9 @@ def run_profiled(
     """
     # one fixed name: what a killed run left behind is overwritten by the next
     unfinished = output.with_name(f".{output.stem}.unfinished.nsys-rep")
-    argv = profile_command(nsys, unfinished, trace_cuda, command)
+    argv = profile_command(
+        nsys, unfinished, trace_cuda, command, graph_nodes=trace_cuda and graph_nodes
+    )
     first = seclusion() if secluded and _is_driver_loaded(trace_cuda) else None
     run = partial(run_forwarding, output=log, grace_s=grace_s, timeout_s=timeout_s)
     try:

@@ -231,6 +231,13 @@ class EfficientAD(Method):
                 name, reason = problem
                 raise WeightsError(f"{file}: {group}.{name}", reason, "compute the statistic anew")
 
+    def move_to(self, device_type: str) -> None:
+        """See ``Method.move_to``."""
+        super().move_to(device_type)
+        if self.optimized and device_type == "cpu":
+            # so oneDNN computes its convolutions, and else reorders before and behind each
+            self.to(memory_format=torch.channels_last)
+
     def prepare(self, image: Image) -> torch.Tensor:
         """Fits to the resolution (bilinear, antialiased) and normalises with ImageNet's statistics.
 
