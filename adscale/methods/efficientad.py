@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Flag, Text
 from ..resolution import Resolution, square
+from ..tiles import Tiling
 from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
@@ -124,6 +125,7 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,
+    tiling=lambda _settings: Tiling(stride_px=4, reach_px=18),
     supported_resolutions=(
         f"every width and height of at least {SMALLEST_SIDE_PX} px; "
         f"with the fixed autoencoder {FIXED_SIDE_PX} px only, without padding"

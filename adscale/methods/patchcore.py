@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Number, Positive, Text
 from ..resolution import Resolution
+from ..tiles import Tiling
 from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
@@ -111,4 +112,6 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",
+    growing_banks=frozenset({"nn_search"}),
+    tiling=lambda _settings: Tiling(stride_px=16),
 )
