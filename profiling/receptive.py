@@ -56,17 +56,21 @@ def receptive_fields(method: Method, image: torch.Tensor) -> dict[str, Field | N
         image: shape (1, 3, height, width); large enough that sides are halved without a rest.
 
     Returns:
-        By the name of the submodule; None where it sees the whole image.
+        By the name of the submodule; None where it sees the whole image. What a library computes
+        is not seen, and neither are submodules of nothing else.
     """
     found: dict[str, Field | None] = {}
     fields = _Fields(image)
 
     @contextmanager
     def annotate(name: str) -> Iterator[None]:
-        fields.last = Field()
+        if name not in method.submodules:
+            yield
+            return
+        fields.last = None
         yield
-        if name in method.submodules:
-            found[name] = fields.last
+        if fields.last is not None:  # else all of it is a library's
+            found[name] = fields.last[0]
 
     with torch.no_grad(), fields:
         method.infer(image, annotate)
@@ -80,7 +84,8 @@ class _Fields(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._of: dict[int, Field | None] = {id(image.untyped_storage()): Field()}
         self._kept: list[Any] = [image.untyped_storage()]  # an id is one storage's while it lives
-        self.last: Field | None = Field()
+        self.last: tuple[Field | None] | None = None
+        """Of the last map that was made; None: none was."""
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: Any, args: Any = (), kwargs: Any = None
@@ -97,7 +102,7 @@ class _Fields(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self._kept.append(tensor.untyped_storage())
                     self._of[_key(tensor)] = field
                     if tensor.dim() == 4 and tensor.is_floating_point():
-                        self.last = field
+                        self.last = (field,)
         return result
 
 
@@ -120,7 +125,8 @@ def _moved(
         return WHOLE
     rule = _RULES.get(func.overloadpacket.__name__)
     if rule is not None:
-        bound = {one.name: value for one, value in zip(func._schema.arguments, args, strict=False)}
+        schema = func._schema  # noqa: SLF001 - torch gives no other way to the names
+        bound = {one.name: value for one, value in zip(schema.arguments, args, strict=False)}
         return rule(at, {**bound, **kwargs}, result)
     if torch.Tag.pointwise in func.tags or func.is_view:
         return at
@@ -172,13 +178,17 @@ def _resized(taps: int) -> Callable[[Field, Mapping[str, Any], Any], Field | Non
 
     def rule(at: Field, given: Mapping[str, Any], result: Any) -> Field | None:
         inner = next(iter(given.values())).shape[-2:]
-        factors = {Fraction(large, small) for large, small in zip(result.shape[-2:], inner)}
+        sides = zip(result.shape[-2:], inner, strict=True)
+        factors = {Fraction(large, small) for large, small in sides}
         factor = factors.pop()
         if factors or factor.denominator > 1 or given.get("align_corners"):
             return WHOLE
         before, after = Fraction(0), Fraction(0)
         if taps > 1:  # of f values between two centres the first is (f − 1)/2 in front of one
-            before, after = Fraction(-(3 * factor - 1), 2) / factor, Fraction(factor + 1, 2) / factor
+            before, after = (
+                Fraction(-(3 * factor - 1), 2) / factor,
+                Fraction(factor + 1, 2) / factor,
+            )
         else:
             before = -(factor - 1) / factor
         return Field(at.stride / factor, at.low + at.stride * before, at.high + at.stride * after)

@@ -77,6 +77,19 @@ def resolution_problem(
     )
 
 
+def tiling(settings: Mapping[str, Any]) -> Tiling:
+    """What of a tile is that of the whole image: the distance of teacher and student.
+
+    Without padding all their values are, and the map begins four values, 16 px, from the edge,
+    from where on it is linear between two of them. With padding a value sees 16 px to either side.
+    The autoencoder sees all of its image, and is another one in a tile.
+
+    Args:
+        settings: of the method; padding matters.
+    """
+    return Tiling(stride_px=4, reach_px=22 if settings["padding"] else 18)
+
+
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class Settings:
     """Settings of EfficientAD."""
@@ -125,7 +138,7 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,
-    tiling=lambda _settings: Tiling(stride_px=4, reach_px=18),
+    tiling=tiling,
     supported_resolutions=(
         f"every width and height of at least {SMALLEST_SIDE_PX} px; "
         f"with the fixed autoencoder {FIXED_SIDE_PX} px only, without padding"

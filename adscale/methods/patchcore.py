@@ -18,6 +18,10 @@ SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
 
 
+REACH_PX = 469
+"""A patch sees 441 px, which are enlarged linearly from the grid (12 px) and smoothed (16 px)."""
+
+
 def patch_grid(resolution: Resolution) -> tuple[int, int]:
     """Rows and columns of the patches of one image, ceil(height/8) and ceil(width/8).
 
@@ -113,5 +117,5 @@ SPEC = MethodSpec(
     resolution_problem=resolution_problem,
     supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",
     growing_banks=frozenset({"nn_search"}),
-    tiling=lambda _settings: Tiling(stride_px=16),
+    tiling=lambda _settings: Tiling(stride_px=16, reach_px=REACH_PX),
 )
