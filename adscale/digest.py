@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS, PRUNING
+from .measured_code import ENGINES, FOREIGN, MEASURED, METHODS, PRUNING, TILES
 from .methods.foreign import installed_version, module_file
 from .methods.spec import MethodSpec
 from .module_code import Import, module_code
@@ -24,14 +24,16 @@ from .variant import Variant
 PACKAGES = ("adscale", *COMMANDS)
 
 
-def run_digest(spec: MethodSpec, variant: Variant | None = None) -> str:
+def run_digest(spec: MethodSpec, variant: Variant | None = None, *, has_tiles: bool = False) -> str:
     """Digest of what the measurement of a method depends on, see ``adscale.measured_code``.
 
     Args:
         spec: of the method.
         variant: that is measured; None: one in eager torch.
+        has_tiles: whether images are cut.
     """
-    return _with_foreign(_digest(run_modules(spec, variant), ROOT), spec, code_digest)
+    modules = run_modules(spec, variant) | set(TILES if has_tiles else ())
+    return _with_foreign(_digest(modules, ROOT), spec, code_digest)
 
 
 def run_sources(spec: MethodSpec) -> str:
@@ -40,7 +42,7 @@ def run_sources(spec: MethodSpec) -> str:
     It tells in whatever Python and place whether the files are those of a plan.
     """
     modules = run_modules(spec) | set(
-        listed_modules(name for of in (*ENGINES.values(), PRUNING) for name in of)
+        listed_modules(name for of in (*ENGINES.values(), PRUNING, TILES) for name in of)
     )
     ours = _digest(modules, ROOT, exact=True)
     return _with_foreign(ours, spec, source_digest, versions=False)

@@ -16,6 +16,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "adscale.variant",
         "adscale.methods.registry",
         "adscale.methods.spec",
+        "adscale.tiles",
     ),
     "the measuring process": (
         "profiling.launcher",
@@ -95,6 +96,9 @@ FOREIGN = (
 )
 """The modules that run a user's method. Its own module, loaded by name, and what that imports from
 beside it are in the digest as well; of an installed package its version is."""
+
+TILES = ("profiling.methods.tiled",)
+"""Of methods whose images are cut; the others never import it."""
 
 _ENGINES = (
     "profiling.engine_files",

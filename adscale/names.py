@@ -34,5 +34,11 @@ DOMAIN = "adscale"
 IMAGE = "image"
 """The range directly inside of which the submodules are."""
 
+TILE = "tile"
+"""The range of one inference of tiles, between ``image`` and the submodules, where it is cut."""
+
+STITCH = "stitch"
+"""The submodule of an image that is cut: tiles are taken out of it, and their maps joined."""
+
 PAPER_SIDES_PX = (256, 384, 512, 640, 768, 896, 1024)
 """Side lengths through which the paper's parabola goes; memory is always counted at them."""

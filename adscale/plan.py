@@ -12,10 +12,12 @@ from .config import MethodConfig, StudyConfig
 from .devices import IN_CONTAINER, DeviceConfig
 from .digest import method_digest, run_digest
 from .errors import ConfigError
+from .measured_code import TILES
 from .methods.registry import counting_problem
 from .names import PAPER_SIDES_PX
 from .request import CollectorName, RunRequest
 from .resolution import Resolution, sensor_resolution, square
+from .tiles import KEY
 from .variant import Variant
 
 COUNT_STEP_PX = 512
@@ -132,7 +134,11 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 settings_json=json.dumps(method.settings, sort_keys=True),
                 variant=variant,
                 resolutions=_counted_resolutions(method, study),
-                code_digest=method_digest(method.spec, "profiling.cli.memory"),
+                code_digest=method_digest(
+                    method.spec,
+                    "profiling.cli.memory",
+                    *(TILES if KEY in method.settings else ()),
+                ),
             )
             counts[count.path] = count
     return counts
@@ -166,7 +172,7 @@ def _runs(
 ) -> Iterator[PlannedRun]:
     for device, method in itertools.product(study.devices, study.methods):
         for variant in method.variants:
-            digest = run_digest(method.spec, variant)
+            digest = run_digest(method.spec, variant, has_tiles=KEY in method.settings)
             for resolution in method.resolutions:
                 request = _request(study, device, method, variant, resolution, collector, container)
                 yield PlannedRun(request, digest)

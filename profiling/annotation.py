@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from adscale.errors import printable
-from adscale.names import DOMAIN
+from adscale.names import DOMAIN, STITCH, TILE
 
 Annotate = Callable[[str], AbstractContextManager[object]]
 """Opens a range of that name on the calling thread: ``with annotate("teacher"): …``."""
@@ -31,6 +31,7 @@ RESERVED = frozenset(
         *("warmup", "measure", "memory"),
         *("load", "prepare", "copy_to_device", "flush", "image", "synchronize", "copy_to_host"),
         *("end_to_end", "method", "run", "outside", BETWEEN),
+        *(TILE, STITCH),
     }
 )
 """Names of our own ranges, and of other rows of tables beside those of submodules."""

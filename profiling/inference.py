@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import torch
 
 from adscale.errors import MethodError
-from adscale.names import IMAGE
+from adscale.names import IMAGE, TILE
 
 from .annotation import NO_RANGE, Annotate
 from .images import ImageSet
@@ -136,7 +136,7 @@ class CudaClock:
 
 
 class Stopwatch:
-    """Opens ranges, and times ``image`` and the ranges directly inside it.
+    """Opens ranges, and times ``image`` and the ranges directly inside it, or in its tiles.
 
     Moments are taken outside of the range that they time, so that it is recorded as it would be
     without them.
@@ -155,7 +155,8 @@ class Stopwatch:
 
     def __call__(self, name: str) -> AbstractContextManager[object]:
         """The range of that name."""
-        if self._depth == 1 or (self._depth == 0 and name == IMAGE):
+        is_part = self._depth == 1 and name != TILE  # around submodules, and is none
+        if is_part or (self._depth == 0 and name == IMAGE):
             return _Timed(self, name)
         return self._annotate(name)
 

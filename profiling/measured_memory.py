@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from adscale.names import IMAGE
+from adscale.names import IMAGE, TILE
 
 from .annotation import Annotate
 from .fingerprint import measured_gpu_uuid
@@ -204,7 +204,7 @@ class _GpuWatch:
 
         @contextmanager
         def measuring(name: str) -> Iterator[None]:
-            is_submodule = open_ranges == [IMAGE]
+            is_submodule = [one for one in open_ranges if one != TILE] == [IMAGE] and name != TILE
             open_ranges.append(name)
             try:
                 with annotate(name), self._peaks_of(name) if is_submodule else _nothing():

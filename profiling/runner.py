@@ -61,7 +61,7 @@ from .machine.watch import MachineWatch
 from .measured_memory import MemoryWatch, TorchAllocator
 from .memory_limits import is_out_of_memory
 from .methods.base import Method
-from .methods.loading import load_method_class, resolve
+from .methods.loading import build_method, resolve
 from .methods.weights import weights_record
 from .outputs import OutputWatch
 from .prediction import Need, predict
@@ -273,7 +273,8 @@ def built(request: RunRequest, spec: MethodSpec, memory: MemoryWatch | None = No
         UserError: the method cannot be built.
     """
     variant = request.variant
-    method = load_method_class(spec).build(
+    method = build_method(
+        spec,
         request.settings,
         resolution=request.resolution,
         implementation=variant.implementation,

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Integer, Number, Text
 from ..resolution import Resolution
+from ..tiles import Tiling
 from .spec import MethodSpec, Part, ResolutionProblem
 
 FACTOR_PX = 32
@@ -94,4 +95,5 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"multiples of {FACTOR_PX} px, both sides",
+    tiling=lambda _settings: Tiling(stride_px=FACTOR_PX),
 )

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Flag, Text
 from ..resolution import Resolution, square
+from ..tiles import Tiling
 from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 256
@@ -76,6 +77,19 @@ def resolution_problem(
     )
 
 
+def tiling(settings: Mapping[str, Any]) -> Tiling:
+    """What of a tile is that of the whole image: the distance of teacher and student.
+
+    Without padding all their values are, and the map begins four values, 16 px, from the edge,
+    from where on it is linear between two of them. With padding a value sees 16 px to either side.
+    The autoencoder sees all of its image, and is another one in a tile.
+
+    Args:
+        settings: of the method; padding matters.
+    """
+    return Tiling(stride_px=4, reach_px=22 if settings["padding"] else 18)
+
+
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class Settings:
     """Settings of EfficientAD."""
@@ -124,6 +138,7 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     counting_problem=counting_problem,
+    tiling=tiling,
     supported_resolutions=(
         f"every width and height of at least {SMALLEST_SIDE_PX} px; "
         f"with the fixed autoencoder {FIXED_SIDE_PX} px only, without padding"

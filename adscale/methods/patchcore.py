@@ -11,10 +11,15 @@ from pydantic.dataclasses import dataclass
 
 from ..models import CLOSED, Number, Positive, Text
 from ..resolution import Resolution
+from ..tiles import Tiling
 from .spec import MethodSpec, Part, ResolutionProblem
 
 SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
+
+
+REACH_PX = 469
+"""A patch sees 441 px, which are enlarged linearly from the grid (12 px) and smoothed (16 px)."""
 
 
 def patch_grid(resolution: Resolution) -> tuple[int, int]:
@@ -111,4 +116,6 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",
+    growing_banks=frozenset({"nn_search"}),
+    tiling=lambda _settings: Tiling(stride_px=16, reach_px=REACH_PX),
 )

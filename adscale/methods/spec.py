@@ -11,8 +11,9 @@ from pydantic import dataclasses as records
 
 from ..engines import variant_problem
 from ..errors import ConfigError, UnsupportedResolutionError
-from ..models import CLOSED, checked, nearest
+from ..models import CLOSED, checked, jsonable, nearest
 from ..resolution import Resolution
+from ..tiles import KEY, TilePlan, Tiles, Tiling, plan_tiles, tiles_of, without_tiles
 from ..variant import PRECISIONS, NoVariantError, Variant, variant_fault
 
 Complexity = Literal["pixels", "pixels_squared", "fixed", "unknown"]
@@ -82,6 +83,10 @@ class MethodSpec:
     a submodule without one stays as it is in all of them."""
     outside: Mapping[str, str] = field(default_factory=dict)
     """What stays as it is of each submodule beside its network, and of those without."""
+    growing_banks: frozenset[str] = frozenset()
+    """Submodules that search in what was kept of every part of the images of a training set."""
+    tiling: Callable[[Mapping[str, Any]], Tiling] = lambda _settings: Tiling()
+    """Called with the settings: what of a tile is that of the whole image."""
     foreign: bool = False
     """Whether the method is not ours, and what is above known only once it is imported: empty
     tuples, settings that admit everything."""
@@ -102,12 +107,15 @@ def check_settings(
 
     Returns:
         All settings of the method, in the order of its model; then those that only an open model
-        lets through.
+        lets through; then ``tiles``, which any method may have, if its images are cut.
 
     Raises:
         ConfigError: a key is unknown, or a value is not allowed.
     """
-    return copy.deepcopy(vars(checked(spec.settings, dict(given), where)))
+    found: dict[str, Any] = copy.deepcopy(vars(checked(spec.settings, without_tiles(given), where)))
+    if given.get(KEY) is not None:
+        found[KEY] = jsonable(checked(Tiles, given[KEY], f"{where}.{KEY}"))
+    return found
 
 
 def parse_variant(text: str, spec: MethodSpec, *, where: str = "variant") -> Variant:
@@ -187,7 +195,7 @@ def check_resolution(
     Raises:
         UnsupportedResolutionError: with the reason and the nearest that are supported.
     """
-    _refuse(spec, spec.resolution_problem(settings, resolution), resolution, where)
+    _refuse(spec, resolution_problem(spec, settings, resolution), resolution, where)
 
 
 def check_countable(
@@ -215,7 +223,77 @@ def counting_problem(
     spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution
 ) -> ResolutionProblem | None:
     """Why memory cannot be counted at a resolution, None where it can."""
-    return (spec.counting_problem or spec.resolution_problem)(settings, resolution)
+    return _problem(spec.counting_problem or spec.resolution_problem, spec, settings, resolution)
+
+
+def resolution_problem(
+    spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution
+) -> ResolutionProblem | None:
+    """Why a method does not run at a resolution, None where it does.
+
+    Args:
+        spec: of the method.
+        settings: of the method, defaults filled in; with ``tiles`` the size of these decides.
+        resolution: of the image.
+    """
+    return _problem(spec.resolution_problem, spec, settings, resolution)
+
+
+def _problem(
+    problem_of: Callable[[Mapping[str, Any], Resolution], ResolutionProblem | None],
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    resolution: Resolution,
+) -> ResolutionProblem | None:
+    plan = tile_plan(spec, settings, resolution)
+    if plan is None:
+        return problem_of(settings, resolution)
+    problem = problem_of(without_tiles(settings), plan.tile)
+    if problem is None or plan.number == 1:
+        return problem
+    near = " or ".join(map(str, problem.nearest))
+    of_tiles = f"tiles of {plan.tile} px: {problem.reason}"
+    return ResolutionProblem(f"{of_tiles}; nearest: {near}" if near else of_tiles, ())
+
+
+def complexity_of(spec: MethodSpec, settings: Mapping[str, Any], submodule: str) -> Complexity:
+    """How the work of a submodule grows with the image.
+
+    A tile costs the same in every image: with tiles work grows with their number, so with the
+    pixels; but for a search in a bank, which itself grows with the image.
+
+    Args:
+        spec: of the method.
+        settings: of the method, checked.
+        submodule: its name.
+    """
+    own = spec.complexity.get(submodule, "unknown")
+    if KEY not in settings or submodule in spec.growing_banks:
+        return own
+    return "pixels"
+
+
+def tile_plan(
+    spec: MethodSpec, settings: Mapping[str, Any], resolution: Resolution
+) -> TilePlan | None:
+    """How the images of a method are cut; None: they are not.
+
+    Args:
+        spec: of the method.
+        settings: of the method, defaults filled in.
+        resolution: of the image.
+
+    Raises:
+        ConfigError: the overlap leaves nothing of a tile.
+    """
+    tiles = tiles_of(settings)
+    if tiles is None:
+        return None
+    of_tile = without_tiles(settings)
+    problem_of = spec.counting_problem or spec.resolution_problem
+    return plan_tiles(
+        resolution, tiles, spec.tiling(of_tile), lambda tile: problem_of(of_tile, tile) is None
+    )
 
 
 def _refuse(

@@ -193,7 +193,7 @@ def _write_run(options: argparse.Namespace) -> None:
         metadata = found.coverage.as_metadata()
         _warn(run, found.coverage.warning())
     else:
-        _warn(run, uncovered_warning(uncovered_share(found.table, run.submodules)))
+        _warn(run, uncovered_warning(uncovered_share(found.table, run.submodule_paths)))
     if options.kernel_table:
         write_parquet(found.kernels, options.kernel_table)
     write_parquet(found.table, options.output, metadata)

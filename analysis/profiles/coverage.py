@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -309,7 +309,7 @@ def run_coverage(of_run: RunWork) -> RunCoverage:
 
 def _in_submodules(of_run: RunWork) -> Bools:
     """Which ranges are submodules of an image, or inside of one."""
-    begins = tuple(f"{IMAGE}/{name}/" for name in of_run.run.submodules)
+    begins = tuple(f"{path}/" for path in of_run.run.submodule_paths)
     paths, code = np.unique(of_run.path.astype(str), return_inverse=True)
     inside = np.array([f"{path}/".startswith(begins) for path in paths.tolist()], np.bool_)
     return inside[code] & np.isin(of_run.top, of_run.images)
@@ -344,22 +344,21 @@ def _names(profile: Profile, at: Int64s) -> tuple[str, ...]:
     return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
 
 
-def uncovered_share(table: pd.DataFrame, submodules: Sequence[str]) -> float | None:
+def uncovered_share(table: pd.DataFrame, paths: Collection[str]) -> float | None:
     """Share of an image's host time outside of its submodules, the median of the measured images.
 
     A class of the user's may open a range in an image that is none of its submodules.
 
     Args:
         table: rows of `RANGE_COLUMNS` of one run.
-        submodules: of the run.
+        paths: of the submodules.
 
     Returns:
         None where no image was measured.
     """
     measured = table[table["phase"] == "measure"]
     whole = measured[measured["path"] == IMAGE].set_index("image_index")["host_ms"]
-    paths = [f"{IMAGE}/{name}" for name in submodules]
-    inner = measured[(measured["depth"] == 1) & measured["path"].isin(paths)]
+    inner = measured[measured["path"].isin(paths)]
     if whole.empty:
         return None
     covered = inner.groupby("image_index")["host_ms"].sum().reindex(whole.index, fill_value=0.0)

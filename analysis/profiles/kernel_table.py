@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from adscale.names import IMAGE
 from adscale.tables import Schema
 
 from ..arrow import arrow_table
@@ -182,10 +181,10 @@ def _shown_paths(work: ProfileWork) -> tuple[PathTree, Int64s]:
 def _submodule_codes(of_run: RunWork) -> Int64s:
     """Number of the submodule that a range is in a complete measured image, else one more."""
     run = of_run.run
-    measured = of_run.measured & (of_run.depth == 1) & (of_run.image < run.measured_images)
+    measured = of_run.measured & (of_run.image < run.measured_images)
     code = np.full(len(of_run.ranges), len(run.submodules), np.int64)
     for number, submodule in enumerate(run.submodules):
-        code[measured & (of_run.path == f"{IMAGE}/{submodule}")] = number
+        code[measured & (of_run.path == run.path_of(submodule))] = number
     return code
 
 

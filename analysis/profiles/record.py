@@ -8,8 +8,10 @@ from typing import Any
 
 from adscale.devices import DeviceType
 from adscale.files import read_record
+from adscale.names import IMAGE, STITCH, TILE
 from adscale.resolution import Resolution
 from adscale.run_record import MeasuredMemory, RunRecord, Status
+from adscale.tiles import KEY
 from adscale.variant import Variant
 
 from ..columns import size_values
@@ -77,8 +79,22 @@ class Run:
 
     @property
     def submodules(self) -> tuple[str, ...]:
-        """The ranges directly inside each `image`, in the order of inference."""
+        """The ranges that partition each `image`, in the order of inference, see `path_of`."""
         return self.record.submodules
+
+    def path_of(self, *names: str) -> str:
+        """The path of a submodule, or of a range in it, below the phase.
+
+        Args:
+            names: of the submodule, and from there down to the range.
+        """
+        is_in_tiles = KEY in self.record.request.settings and names[0] != STITCH
+        return "/".join((IMAGE, *((TILE,) if is_in_tiles else ()), *names))
+
+    @property
+    def submodule_paths(self) -> tuple[str, ...]:
+        """The paths of all submodules below the phase."""
+        return tuple(map(self.path_of, self.submodules))
 
     @property
     def inner_ranges(self) -> tuple[tuple[str, ...], ...]:

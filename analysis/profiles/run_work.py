@@ -155,8 +155,8 @@ def check_ranges(of_run: RunWork) -> None:
     if run.status != "ok":
         return
     _check_none_lost(of_run)
-    inner = ["/".join(names) for names in run.inner_ranges]
-    paths = [f"{IMAGE}/{name}" for name in (*run.submodules, *inner)]
+    named = [(name,) for name in run.submodules]
+    paths = [run.path_of(*names) for names in (*named, *run.inner_ranges)]
     at = np.flatnonzero(of_run.measured & np.isin(of_run.path.astype(str), paths))
     in_images = set(zip(of_run.image[at].tolist(), of_run.path[at].tolist(), strict=True))
     found = len(in_images)

@@ -104,10 +104,10 @@ class PassTimes:
 def parts_of(run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, role and path of every part that a profile tells of, in the order of a run."""
     for name in run.submodules:
-        yield name, "submodule", f"image/{name}"
+        yield name, "submodule", run.path_of(name)
         for names in run.inner_ranges:
             if names[0] == name:
-                yield names[-1], "inner", "/".join(("image", *names))
+                yield names[-1], "inner", run.path_of(*names)
     yield "image", "image", "image"
     yield from ((name, "outside", name) for name in OUTSIDE)
 
@@ -143,7 +143,9 @@ def profiled_times(run: Run) -> PassTimes:
         until_done_ms=float(whole["host"].mean()) + waiting_ms,
         ranges_per_image=ranges_per_image,
         ranges_share=None if empty_ns is None else ranges_per_image * empty_ns / host_ns,
-        uncovered_share=(uncovered_share(ranges, run.submodules) if run.clock == "host" else None),
+        uncovered_share=(
+            uncovered_share(ranges, run.submodule_paths) if run.clock == "host" else None
+        ),
         kernel_time_coverage=float(coverage) if coverage else None,
     )
 

@@ -17,14 +17,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
-from adscale.methods.spec import MethodSpec
+from adscale.methods.spec import MethodSpec, complexity_of, resolution_problem
+from adscale.names import STITCH
 from adscale.resolution import Resolution
+from adscale.tiles import KEY
 from adscale.variant import EAGER, Variant
 
 from ..annotation import BETWEEN
 from ..engines.parts import cast, examples
 from ..methods.base import Method
-from ..methods.loading import load_method_class
+from ..methods.loading import build_method
 from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
@@ -114,7 +116,8 @@ def count_memory(
             if way is not None and way.pruned_percent:
                 _prune(method, spec, way.pruned_percent, image)
             hidden = _hidden(method, spec, way, image)
-            own = (None, None) if spec.foreign else (spec.submodules, mode)
+            names = (*spec.submodules, STITCH) if KEY in settings else spec.submodules
+            own = (None, None) if spec.foreign else (names, mode)
             trace = Trace(method, own[0], device_type, held, below=own[1])
             return _count(method, trace, spec, settings, resolution, image, hidden)
 
@@ -191,10 +194,11 @@ def _built(
 
     A network always has contents here, see ``ModuleMethod``: it may read numbers from them.
     """
-    cls = load_method_class(spec)
 
     def build() -> Method:
-        return cls.build(settings, resolution=resolution, implementation=implementation, seed=0)
+        return build_method(
+            spec, settings, resolution=resolution, implementation=implementation, seed=0
+        )
 
     if not spec.foreign:
         with _mode(foreign=False).without_values():
@@ -238,7 +242,7 @@ def _count(
         trace.follow(image, counted_once=() if hidden else method.counted_once)
     except UnsupportedResolutionError:
         # the networks run, but not together: what does not run takes no memory
-        if spec.resolution_problem(settings, resolution) is None:
+        if resolution_problem(spec, settings, resolution) is None:
             raise
     except (Exception, SystemExit) as problem:
         if not spec.foreign:
@@ -250,7 +254,7 @@ def _count(
     # of ours, what lies behind an interruption belongs to where it happened
     otherwise = BETWEEN if spec.foreign else trace.recorder.interrupted
     parts = tuple(
-        dataclasses.replace(part, complexity=spec.complexity.get(part.submodule, "unknown"))
+        dataclasses.replace(part, complexity=complexity_of(spec, settings, part.submodule))
         for part in trace.submodules(otherwise)
     )
     image_bytes = size_bytes([image])

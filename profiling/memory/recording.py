@@ -9,7 +9,7 @@ gradients that an inference does not have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, Literal
@@ -20,7 +20,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_leaves
 
+from adscale.names import TILE
+
 from ..annotation import BETWEEN
+from ..methods.base import repetitions
 from ..methods.watching import own_name, unwatch, watch
 from .live import LiveTensors, Position, Section
 from .quick import QuickMode
@@ -82,7 +85,12 @@ class Recorder:
         self._thread = get_ident()
 
     def annotate(self, name: str) -> AbstractContextManager[object]:
-        """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing."""
+        """The range of that name; an ``Annotate``. Ranges inside a submodule change nothing.
+
+        Nor does that of a tile around submodules.
+        """
+        if name == TILE and not self._open:
+            return nullcontext()
         return self._range(name)
 
     def position(self) -> Position:
@@ -140,6 +148,8 @@ class Recorder:
             with self.live.follow() as section:
                 self.sections.setdefault(name, []).append(section)
                 yield
+            section.flops *= repetitions()
+            section.allocated_bytes *= repetitions()
         except BaseException:
             self.interrupted = name
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from adscale.methods.spec import Complexity, NoSettings, Part, ResolutionProblem
 from adscale.resolution import Resolution
+from adscale.tiles import TilePlan, Tiling
 
 from ..annotation import EMPTY, Annotate, empty_range_ns
 
@@ -65,6 +67,14 @@ class Method(nn.Module, ABC):
     counted_once: ClassVar[tuple[str, ...]] = ()
     """Paths of modules that are called many times an image, each call with the same cost: where
     memory is counted, one call stands for all. They return one new tensor and keep nothing."""
+
+    tiling: ClassVar[Tiling] = Tiling()
+    """What of a tile is that of the whole image, where that is known."""
+    score_is_of_map: ClassVar[bool] = False
+    """Whether the score is the largest value of the map: then it is that of a joined map, too, and
+    else the largest score of a tile."""
+    cut: ClassVar[TilePlan | None] = None
+    """How whole images are cut; None: they are not. ``resolution`` is then that of a tile."""
 
     inner_ranges: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Ranges that are opened inside of submodules in each image, each with the names of those
@@ -122,6 +132,10 @@ class Method(nn.Module, ABC):
             Shape (1, 3, height, width), float32, on the CPU.
         """
 
+    def pieces(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
+        """What of a prepared image an inference is given: all of it, or each of its tiles."""
+        yield image
+
     @abstractmethod
     def infer(self, image: torch.Tensor, annotate: Annotate) -> Detection:
         """Runs one inference, each submodule in a range of its name.
@@ -152,6 +166,24 @@ class Method(nn.Module, ABC):
 def is_fake(tensor: torch.Tensor) -> bool:
     """Whether the tensor has a shape and no contents: memory is being counted."""
     return isinstance(tensor, FakeTensor)
+
+
+_REPETITIONS: ContextVar[int] = ContextVar("repetitions", default=1)
+
+
+@contextmanager
+def standing_for(times: int) -> Iterator[None]:
+    """What runs while it is entered is counted as if it ran so many times, one after the other."""
+    token = _REPETITIONS.set(times)
+    try:
+        yield
+    finally:
+        _REPETITIONS.reset(token)
+
+
+def repetitions() -> int:
+    """How many times what runs now stands for."""
+    return _REPETITIONS.get()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from adscale.methods.spec import Complexity, MethodSpec, ResolutionProblem
 from adscale.models import adapter
 from adscale.parts import module_name
 from adscale.resolution import Resolution
+from adscale.tiles import KEY
 
 from ..annotation import RESERVED
 from .base import Method
@@ -48,6 +49,35 @@ def load_method_class(spec: MethodSpec) -> type[Method]:
     return around
 
 
+def build_method(
+    spec: MethodSpec,
+    settings: Mapping[str, Any],
+    *,
+    resolution: Resolution,
+    implementation: str,
+    seed: int,
+) -> Method:
+    """Builds a method, see ``Method.build``; of settings with ``tiles`` one that cuts its images.
+
+    Raises:
+        UserError: see ``Method.build`` and ``tiled.build_tiled``.
+    """
+    cls = load_method_class(spec)
+    if KEY not in settings:
+        return cls.build(settings, resolution=resolution, implementation=implementation, seed=seed)
+    # named, not imported: the code of tiles is in the digests of those who have them only
+    tiled = importlib.import_module("profiling.methods.tiled")
+    made: Method = tiled.build_tiled(
+        cls,
+        spec,
+        settings,
+        resolution=resolution,
+        implementation=implementation,
+        seed=seed,
+    )
+    return made
+
+
 def resolve(spec: MethodSpec) -> MethodSpec:
     """All of a specification: of a foreign method, what its class says of itself.
 
@@ -70,6 +100,7 @@ def resolve(spec: MethodSpec) -> MethodSpec:
         precisions=_names(cls.precisions, "precisions", spec),
         parts=cls.parts,
         takes_batches=bool(cls.takes_batches),
+        tiling=lambda _settings: cls.tiling,
         settings=_checked_settings(cls, spec),
         resolution_problem=_checked_problem(cls, spec),
         supported_resolutions=cls.supported_resolutions,

@@ -27,20 +27,24 @@ def table(rows: list[tuple[str, int, str, int, float]]) -> pd.DataFrame:
 
 
 def test_the_share_is_the_median_of_the_measured_images() -> None:
-    assert uncovered_share(table(ROWS), "ab") == pytest.approx(0.05)  # of 0.10, 0.01 and 0.05
+    assert uncovered_share(table(ROWS), ("image/a", "image/b")) == pytest.approx(
+        0.05
+    )  # of 0.10, 0.01 and 0.05
 
 
 def test_a_range_that_is_no_submodule_covers_nothing() -> None:
-    assert uncovered_share(table(ROWS), "a") == pytest.approx(0.05)  # of 0.40, 0.01 and 0.05
-    assert uncovered_share(table(ROWS), "b") == pytest.approx(1.0)  # of 0.70, 1 and 1
+    assert uncovered_share(table(ROWS), ["image/a"]) == pytest.approx(
+        0.05
+    )  # of 0.40, 0.01 and 0.05
+    assert uncovered_share(table(ROWS), ["image/b"]) == pytest.approx(1.0)  # of 0.70, 1 and 1
 
 
 def test_an_image_without_any_submodule_is_wholly_uncovered() -> None:
-    assert uncovered_share(table([("measure", 0, "image", 0, 7.0)]), "ab") == 1.0
+    assert uncovered_share(table([("measure", 0, "image", 0, 7.0)]), ("image/a", "image/b")) == 1.0
 
 
 def test_without_measured_images_there_is_no_share() -> None:
-    assert uncovered_share(table(ROWS[:1]), "ab") is None
+    assert uncovered_share(table(ROWS[:1]), ("image/a", "image/b")) is None
     assert uncovered_warning(None) is None
 
 

@@ -202,6 +202,7 @@ class DDAD(Method):
 
     submodules = SPEC.submodules
     takes_batches = True
+    score_is_of_map = True
     counted_once = ("unet", *(f"feature_extractor.{stage}" for stage in ALL_STAGES))
 
     def __init__(

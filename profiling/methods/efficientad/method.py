@@ -167,6 +167,7 @@ class EfficientAD(Method):
 
     submodules = SPEC.submodules
     takes_batches = True
+    score_is_of_map = True
     teacher_statistics: nn.Module
     map_quantiles: nn.Module
 

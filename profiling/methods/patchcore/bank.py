@@ -21,6 +21,7 @@ from adscale.errors import ConfigError
 from adscale.files import cache_folder, write_atomically
 from adscale.progress import Progress
 from adscale.resolution import Resolution
+from adscale.tiles import TilePlan
 
 from ...image_reading import decoding_in_force
 from ...images import ImageSet
@@ -122,6 +123,7 @@ def fit_bank(
     *,
     resolution: Resolution,
     seed: int,
+    cut: TilePlan | None = None,
 ) -> None:
     """Fills a bank with the coreset of the patches of normal images.
 
@@ -132,20 +134,19 @@ def fit_bank(
         images: the normal images.
         embed: the patches of the image of that index, shape (p, dimension), on the CPU.
         backbone: what computes them; its weights are part of the cache's key.
-        resolution: of the images.
+        resolution: of the images, or of their tiles.
         seed: of the coreset.
+        cut: how the images are cut; None: they are not.
     """
-    file = cache_folder() / f"patchcore-bank-{_key(images, backbone, bank, resolution, seed)}.npy"
+    key = _key(images, backbone, bank, f"{resolution} {seed}{'' if cut is None else f' {cut}'}")
+    file = cache_folder() / f"patchcore-bank-{key}.npy"
     if not _read(file, bank):
         bank.copy_(_coreset(images, embed, len(bank), seed))
         write_atomically(file, lambda stream: np.save(stream, bank.numpy(), allow_pickle=False))
 
 
-def _key(
-    images: ImageSet, backbone: nn.Module, bank: torch.Tensor, resolution: Resolution, seed: int
-) -> str:
-    decoding = decoding_in_force()
-    parts = f"{FORMAT} {tuple(bank.shape)} {resolution} {seed} {decoding}"
+def _key(images: ImageSet, backbone: nn.Module, bank: torch.Tensor, asked: str) -> str:
+    parts = f"{FORMAT} {tuple(bank.shape)} {asked} {decoding_in_force()}"
     digest = hashlib.sha256(parts.encode())
     for file in images.files:
         digest.update(file_sha256(file).encode())

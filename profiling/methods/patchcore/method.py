@@ -83,7 +83,9 @@ class PatchCore(Method):
         check_resolution(SPEC, settings, resolution)
         images = normal_images(settings["normal_images"]) if settings["bank"] == "fit" else None
         rows = bank_rows(
-            training_images=len(images) if images else settings["training_images"],
+            # of tiles: all that the training images are cut into
+            training_images=(len(images) if images else settings["training_images"])
+            * (1 if cls.cut is None else cls.cut.number),
             resolution=resolution,
             coreset_fraction=settings["coreset_fraction"],
         )
@@ -107,7 +109,8 @@ class PatchCore(Method):
 
         def embed(index: int) -> torch.Tensor:
             with torch.inference_mode():
-                return closed_form_embedding(*self.stages(self.prepare(images[index])))
+                pieces = self.pieces(self.prepare(images[index]))
+                return torch.cat([closed_form_embedding(*self.stages(piece)) for piece in pieces])
 
         fit_bank(
             self.search.bank,
@@ -116,6 +119,7 @@ class PatchCore(Method):
             self.backbone,
             resolution=self.resolution,
             seed=seed,
+            cut=self.cut,
         )
 
     def move_to(self, device_type: str) -> None:
