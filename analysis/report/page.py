@@ -21,7 +21,7 @@ from ..html import UNPACK, json_text, packed
 from ..registry import TABLE_JOBS, TABLES
 from ..runtime_table import RUNTIME
 from ..tables import read_csv
-from .summary import missing_sentences, study_warnings
+from .summary import answers, missing_sentences, study_warnings
 
 DIGITS = 6
 """Significant digits of a real number in the page."""
@@ -41,6 +41,7 @@ class StudyContent:
     Attributes:
         title: of the page.
         about: what was measured on what, in a sentence or two.
+        answers: what somebody who chooses wants to know, by heading.
         warnings: what a reader has to know, one sentence each.
         footer: who made the page.
         tables: those that the study has, by name.
@@ -50,6 +51,7 @@ class StudyContent:
 
     title: str
     about: str
+    answers: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     footer: str
     tables: Mapping[str, pd.DataFrame]
@@ -90,6 +92,7 @@ def read_content(folder: Path, title: str) -> StudyContent:
     return StudyContent(
         title=title,
         about=_about(tables["runtime"]),
+        answers=tuple(answers(tables)),
         warnings=(*missing_sentences(folder), *study_warnings(tables)),
         footer=_footer(),
         tables=tables,
@@ -183,6 +186,7 @@ def render(content: StudyContent) -> str:
     return environment.get_template("template.html").render(
         title=content.title,
         about=content.about,
+        answers=content.answers,
         warnings=content.warnings,
         footer=content.footer,
         style=_own("style.css"),

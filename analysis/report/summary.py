@@ -193,6 +193,37 @@ def three_lines(
     ]
 
 
+def answers(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
+    """What somebody who chooses wants to know, each with its heading, in a sentence or two.
+
+    Args:
+        tables: by the names in `analysis.registry`; only `runtime` has to be there.
+    """
+    runtime = tables["runtime"]
+    feasibility = tables.get("feasibility")
+    if feasibility is not None and len(feasibility):
+        yield "Fits", f"{_fitting(feasibility)}."
+        yield "Fastest", f"{'; '.join(_fastest(runtime, feasibility)) or 'no time was measured'}."
+    if "runs" in tables:
+        yield "Doubts", f"{_doubts(tables['runs'], runtime)}."
+
+
+def _fitting(feasibility: pd.DataFrame) -> str:
+    """Tell in how many pairs of GPU and sensor each method fits for certain, and in which way."""
+    told = []
+    for method, rows in feasibility.groupby("method", sort=False):
+        pairs = rows.groupby(["gpu", "sensor"], sort=False)["verdict"]
+        fits = int(pairs.agg(lambda found: (found == "fits").any()).sum())
+        in_variants = rows[rows["verdict"] == "fits"]["variant"].value_counts()
+        has_choice = fits and len(rows["variant"].unique()) > 1
+        best = f", in most as {in_variants.index[0]}" if has_choice else ""
+        told.append(f"{method} in {fits} of {pairs.ngroups}{best}")
+    return (
+        "For certain, by counted memory, of all pairs of a GPU or device and a sensor below: "
+        f"{'; '.join(told)}"
+    )
+
+
 def _fastest(runtime: pd.DataFrame, feasibility: pd.DataFrame) -> Iterator[str]:
     """A sentence for each device."""
     for device, rows in runtime.groupby("device", sort=False):

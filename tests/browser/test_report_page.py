@@ -137,6 +137,43 @@ def test_the_reason_of_a_field_is_told(page: Page) -> None:
     assert "GiB" in reason
 
 
+def test_the_answer_stands_first(page: Page, report: Path) -> None:
+    assert page.locator("main section").first.get_attribute("id") == "answers"
+    told = page.locator("#answers").inner_text()
+    assert page.locator("#answers dt").all_inner_texts() == ["Fits", "Fastest", "Doubts"]
+    rows = pd.read_csv(report.with_name("feasibility.csv"))
+    of_first = rows[rows["method"] == "PatchCore-10"]
+    fits = of_first[of_first["verdict"] == "fits"].drop_duplicates(["gpu", "sensor"])
+    pairs = of_first.drop_duplicates(["gpu", "sensor"])
+    assert f"PatchCore-10 in {len(fits)} of {len(pairs)}" in told
+
+
+def test_choices_stand_in_the_address(page: Page, report: Path) -> None:
+    page.get_by_label("method", exact=True).first.select_option(HOSTILE)
+    page.get_by_label("cycle time in ms").fill("0.001")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.get_by_label("method", exact=True).first.input_value() == HOSTILE
+    assert cells(page, "fits") == 0
+    page.goto("about:blank")
+    page.goto(f"{report.as_uri()}#method=nobody&variant=none&verdict=no")
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.get_by_label("method", exact=True).first.input_value() == "all"
+    assert cells(page, "fits") > 0
+
+
+def test_the_command_of_a_figure_is_copied(page: Page) -> None:
+    page.evaluate(
+        "document.addEventListener('copy', () => { window.copied = document.activeElement.value })"
+    )
+    page.evaluate("delete Navigator.prototype.clipboard")
+    page.locator("#variants .source button").click()
+    page.wait_for_function("window.copied")
+    assert page.evaluate("window.copied").startswith("python -m analysis ")
+
+
 def test_runs_are_filtered_and_sorted(page: Page) -> None:
     rows = page.locator("#runs tbody tr")
     whole = rows.count()

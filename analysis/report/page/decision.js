@@ -9,7 +9,8 @@ const VERDICTS = {
 };
 // In the place of a variant: of each method the one that takes the least time of those that do.
 const FASTEST = "the fastest that fits";
-const decisionState = { method: "all", variant: null, verdict: "all", cycle: "", deviation: "" };
+const DECISION_DEFAULTS = { method: "all", variant: null, verdict: "all", cycle: "", deviation: "" };
+const decisionState = { ...DECISION_DEFAULTS };
 
 function drawDecision() {
   const all = TABLES.feasibility || [];
@@ -23,8 +24,12 @@ function drawDecision() {
   const named = distinct(all.map((row) => row.variant));
   const variants = named.length > 1 ? [...named, FASTEST] : named;
   if (!variants.includes(state.variant)) state.variant = variants.includes("reference-fp32") ? "reference-fp32" : variants[0];
+  const methods = ["all", ...distinct(all.map((row) => row.method))];
+  if (!methods.includes(state.method)) state.method = "all";
+  if (!(state.verdict in VERDICTS)) state.verdict = "all";
   const set = (key) => (value) => {
     state[key] = value;
+    writeAddress();
     showDecision();
   };
   const asked = (key) => element("input", {
@@ -32,7 +37,7 @@ function drawDecision() {
     oninput: (event) => set(key)(event.target.value),
   });
   document.getElementById("decision-controls").replaceChildren(
-    choice("method", ["all", ...distinct(all.map((row) => row.method))], state.method, set("method")),
+    choice("method", methods, state.method, set("method")),
     choice("variant", variants, state.variant, set("variant")),
     choice("show", ["all", ...Object.keys(VERDICTS)], state.verdict, set("verdict"), (key) => (VERDICTS[key] || { words: "all" }).words),
     element("label", {}, element("span", { class: "name" }, "cycle time in ms"), asked("cycle")),
@@ -101,6 +106,24 @@ function cellVerdict(row) {
   const high = row.latency_p99_high_ms;
   if (high === null || high > cycle) return { verdict: "uncertain", why: `p99 ${p99(row)} ms, its upper end ${high === null ? "is not known" : `is ${p99End(row)} ms`}` };
   return { verdict: row.verdict, why: `${row.reason}; p99 at most ${p99End(row)} ms` };
+}
+
+// The choices stand in the address, so that a link or a reload shows the same.
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  for (const key of Object.keys(decisionState)) {
+    if (asked.has(key)) decisionState[key] = asked.get(key);
+  }
+}
+
+function writeAddress() {
+  const chosen = Object.entries(decisionState).filter(([key, value]) => value !== "" && value !== DECISION_DEFAULTS[key] && value !== null);
+  const hash = new URLSearchParams(chosen).toString();
+  try {
+    history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  } catch {
+    // some browsers refuse it for a file: the page works without
+  }
 }
 
 function showDecision() {

@@ -221,3 +221,25 @@ function download(name, text) {
   link.remove();
   URL.revokeObjectURL(link.href);
 }
+
+// Copies a text. A page opened from a file has no clipboard of its own in some browsers.
+function copyButton(name, text) {
+  const button = element("button", {
+    type: "button", class: "copy",
+    onclick: async () => {
+      try {
+        await navigator.clipboard.writeText(text());
+      } catch {
+        const area = element("textarea", { "aria-hidden": "true" });
+        area.value = text();
+        document.body.append(area);
+        area.select();
+        document.execCommand("copy");
+        area.remove();
+      }
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = name; }, 1500);
+    },
+  }, name);
+  return button;
+}

@@ -49,6 +49,7 @@ async function start() {
     return;
   }
   await readStudy();
+  readAddress();
   drawAll();
   drawRuns();
   drawSources();

@@ -98,11 +98,12 @@ function drawAllPlots() {
   document.querySelectorAll(".plot").forEach(drawPlot);
 }
 
+// The tables that a figure is drawn from, with a button that copies the commands which make them.
 function sourceOf(...tables) {
-  return tables
-    .filter((name) => STUDY.tables[name])
-    .map((name) => `From ${STUDY.tables[name].file}, made by: ${STUDY.tables[name].command}`)
-    .join(". ");
+  const there = tables.filter((name) => STUDY.tables[name]).map((name) => STUDY.tables[name]);
+  const words = there.map(({ file, command }) => `From ${file}, made by: ${command}`).join(". ");
+  const commands = distinct(there.map(({ command }) => command)).join("\n");
+  return element("span", {}, `${words} `, there.length ? copyButton("Copy command", () => commands) : "");
 }
 
 // A mean under the pointer, in the digits that are known.
