@@ -116,8 +116,9 @@ def _about(runtime: pd.DataFrame) -> str:
         return "No run was measured to its end."
     methods = ", ".join(measured["method"].unique())
     sizes = images_in(measured)
+    span = " to ".join(dict.fromkeys((sizes[0].words, sizes[-1].words)))
     return (
-        f"{methods}, measured at {sizes[0].words} to {sizes[-1].words} px on {'; '.join(devices)}. "
+        f"{methods}, measured at {span} px on {'; '.join(devices)}. "
         f"{_batches(measured)} Kernel and host times tell what costs the time; latency, measured "
         "without a profiler, tells whether it is fast enough. Memory is counted unless it is "
         "said to be measured."

@@ -164,14 +164,15 @@ def test_choices_stand_in_the_address(page: Page, report: Path) -> None:
     assert cells(page, "fits") > 0
 
 
-def test_the_command_of_a_figure_is_copied(page: Page) -> None:
+def test_the_command_of_a_figure_is_copied(page: Page, report: Path) -> None:
     page.evaluate(
         "document.addEventListener('copy', () => { window.copied = document.activeElement.value })"
     )
     page.evaluate("delete Navigator.prototype.clipboard")
     page.locator("#variants .source button").click()
     page.wait_for_function("window.copied")
-    assert page.evaluate("window.copied").startswith("python -m analysis ")
+    file = report.with_name("runtime.csv")
+    assert page.evaluate("window.copied") == f"snakemake --force {file}"
 
 
 def test_runs_are_filtered_and_sorted(page: Page) -> None:

@@ -98,11 +98,12 @@ function drawAllPlots() {
   document.querySelectorAll(".plot").forEach(drawPlot);
 }
 
-// The tables that a figure is drawn from, with a button that copies the commands which make them.
+// The tables that a figure is drawn from, with a button that copies the command which makes
+// them again in the folder of the study, and measures nothing.
 function sourceOf(...tables) {
   const there = tables.filter((name) => STUDY.tables[name]).map((name) => STUDY.tables[name]);
   const words = there.map(({ file, command }) => `From ${file}, made by: ${command}`).join(". ");
-  const commands = distinct(there.map(({ command }) => command)).join("\n");
+  const commands = `snakemake --force ${there.map(({ file }) => file).join(" ")}`;
   return element("span", {}, `${words} `, there.length ? copyButton("Copy command", () => commands) : "");
 }
 
