@@ -219,6 +219,20 @@ def test_the_keyboard_reaches_everything(page: Page) -> None:
     assert page.evaluate("document.activeElement.tagName") == "SELECT", "focus is kept"
 
 
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_no_barrier(page: Page, theme: str) -> None:
+    """Names of controls, contrast, landmarks, headings: the rules of axe-core."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    draw_all(page)
+    if theme == "Dark":
+        page.get_by_role("button", name="Dark").click()
+        draw_all(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    results = axe.Axe().run(page)
+    assert len(results.response["passes"]) > 20, "it has looked"
+    assert [(one["id"], one["nodes"][0]["html"]) for one in results.response["violations"]] == []
+
+
 def test_names_of_users_do_not_become_elements(page: Page) -> None:
     page.get_by_label("method", exact=True).nth(1).select_option(HOSTILE)
     draw_all(page)
