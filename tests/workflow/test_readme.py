@@ -33,11 +33,7 @@ PYTHON = ".venv/bin/python "
 
 NOT_RUN = {
     "make study": "minutes; planned below, a smaller one is run by test_study",
-    "make study TORCH_INDEX=https://download.pytorch.org/whl/cpu": "fetches torch; planned below",
-    "make study 'ARGS=--configfile examples/config.yaml'": "minutes; planned below, its methods are"
-    " measured by test_own_methods",
     "xdg-open results/report.html": "needs a desktop; tests/browser opens the page",
-    "make test": "runs this",
     "make gpu-check 'ARGS=--out build/gpu-check'": "needs a GPU; its parts have tests of their own",
     "make image": "builds an image, gigabytes; tests/container does",
     "snakemake --cores 1 --use-singularity": "needs Apptainer and an image; tests/container does",
