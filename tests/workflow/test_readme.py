@@ -28,7 +28,7 @@ from tests.gpu_profiles import GpuRun, write_gpu_run
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 PYTHON = ".venv/bin/python "
 
 NOT_RUN = {
