@@ -61,6 +61,7 @@ def test_a_camera_is_chosen(clone: Path, finished_study: Path) -> None:
     assert '"gpu": "L4"' in done[1].stdout
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_measured(clone: Path) -> None:
     code = next(of.text for of in split_fences(page("own-network"))[1] if of.language == "python")
     (clone / "my_network.py").write_text(dedent(code), encoding="utf-8")
@@ -69,6 +70,7 @@ def test_a_network_of_ones_own_is_measured(clone: Path) -> None:
     assert (clone / "own/run.json").exists()
 
 
+@pytest.mark.slow
 def test_what_to_optimise_is_found(clone: Path, tmp_path: Path) -> None:
     write_gpu_run(tmp_path, GpuRun("M", 256, ("teacher", "student"), lambda name, _: 400_000))
     shutil.copyfile(tmp_path / "profile.sqlite", clone / "report.sqlite")
@@ -78,6 +80,7 @@ def test_what_to_optimise_is_found(clone: Path, tmp_path: Path) -> None:
     assert (clone / "report.trace.json").exists()
 
 
+@pytest.mark.slow
 def test_two_machines_are_compared(clone: Path, finished_study: Path) -> None:
     for side in ("a", "b"):
         shutil.copytree(finished_study / "results", clone / side / "results")
