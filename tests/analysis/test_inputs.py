@@ -81,11 +81,12 @@ def test_arrow_and_parquet_give_the_same_numbers(
     """Of each profile, and of the largest in all formats."""
     kinds = FORMATS if "9threads" in real_profile.name else (FORMATS[len(real_profile.name) % 3],)
     question = ("--json", "--copies", "--depth", "5")
-    _, expected, _ = analysis("attribute", real_profile, *question)
+    code, expected, told = analysis("attribute", real_profile, *question)
+    assert code == 0, told
     for kind in kinds:
         exported = export(real_profile, tmp_path / f"p.{kind.split()[0]}-{len(kind)}", kind)
-        code, out, _ = analysis("attribute", exported, *question)
-        assert code == 0
+        code, out, told = analysis("attribute", exported, *question)
+        assert code == 0, told
         assert json.loads(out) == json.loads(expected)
 
 
