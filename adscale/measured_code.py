@@ -151,6 +151,7 @@ NOT_MEASURED: Mapping[str, str] = {
     "adscale.methods.foreign": "finds a user's method; what it finds is in the digest",
     "adscale.module_code": "tells what has changed",
     "adscale.models": "a request that is refused measures nothing",
+    "adscale.nsys_program": "which nsys is found and chosen stands in the record",
     "adscale.names": "names of files, after the measurement",
     "adscale.parts": "where modules lie, and what commands are called",
     "adscale.plan": _FOR_PLANNING,

@@ -16,9 +16,11 @@ from .feasibility.cheapest import COLUMNS as CHEAPEST_COLUMNS
 from .feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
 from .json_output import SCHEMA_VERSIONS
 from .profiles.copy_table import COPY_COLUMNS
+from .profiles.cross_thread import CROSS_COLUMNS
 from .profiles.energy_table import ENERGY_COLUMNS
 from .profiles.kernel_table import KERNEL_COLUMNS
 from .profiles.range_table import PROFILE_COLUMNS
+from .profiles.ranks import SPREAD_COLUMNS
 from .profiles.work import BY
 
 _TYPES: dict[ColumnType, str] = {
@@ -51,7 +53,15 @@ def schema_text(name: str) -> str:
         "schema_version": {"const": SCHEMA_VERSIONS[name]},
         **_PARTS[name](),
     }
-    optional = {"kernels", "copies", "unknown", "cheapest_variants"}
+    optional = {
+        "kernels",
+        "copies",
+        "cross_thread",
+        "profiles",
+        "spread",
+        "unknown",
+        "cheapest_variants",
+    }
     schema |= {
         "required": [part for part in properties if part not in optional],
         "properties": properties,
@@ -83,12 +93,21 @@ def _rows(columns: Schema, optional: Schema | None = None) -> Json:
 def _attribute() -> Json:
     by: Schema = dict.fromkeys(BY, "string")
     coverage = {"type": "object", "required": ["kernels", "share", "cuda", "warnings"]}
+    of_profile: Schema = {"profile": "string"}
+    profile = {
+        "type": "object",
+        "required": ["profile", "coverage"],
+        "properties": {"profile": {"type": "string"}, "coverage": coverage},
+    }
     return {
         "question": _ANY,
         "coverage": coverage,
-        "ranges": _rows(PROFILE_COLUMNS, {**by, **ENERGY_COLUMNS}),
-        "kernels": _rows(KERNEL_COLUMNS),
-        "copies": _rows(COPY_COLUMNS),
+        "profiles": {"type": "array", "items": profile},
+        "ranges": _rows(PROFILE_COLUMNS, {**of_profile, **by, **ENERGY_COLUMNS}),
+        "spread": _rows(SPREAD_COLUMNS, by),
+        "kernels": _rows(KERNEL_COLUMNS, of_profile),
+        "copies": _rows(COPY_COLUMNS, of_profile),
+        "cross_thread": _rows(CROSS_COLUMNS, of_profile),
     }
 
 

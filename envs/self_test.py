@@ -10,8 +10,8 @@ import os
 import sys
 
 from adscale.errors import CollectorError
-from profiling.collectors.nsys import find_nsys, self_test
-from profiling.collectors.nsys.find import ENVIRONMENT_VARIABLE
+from adscale.nsys_program import ENVIRONMENT_VARIABLE, find_nsys
+from profiling.collectors.nsys import self_test
 
 
 def main() -> int:

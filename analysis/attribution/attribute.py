@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -207,20 +207,27 @@ def attribute_kinds(
 def _attributed(
     nesting: Nesting, calls: Calls, operations: Operations, launch: Integers
 ) -> Attribution:
-    innermost = np.full(len(operations), -1, nesting.order.dtype)
+    innermost: Integers | None = None
     worked: list[Integers] = []
     statistics: list[IntervalStatistics] = []
     for launches in launches_of(nesting, calls, launch):
         found = nesting.innermost(launches.thread, launches.start_ns, launches.end_ns)
-        innermost[launches.at] = found
-        ranges = inside(nesting, launches)
         at = launches.at
+        if isinstance(at, slice) and at == slice(None):  # all of them: no copy
+            innermost = found
+        else:
+            if innermost is None:
+                innermost = np.full(len(operations), -1, nesting.order.dtype)
+            innermost[at] = found
+        ranges = inside(nesting, launches)
         del launches, found
         start_ns, end_ns = (
             ranges.numbered(times[at]) for times in (operations.start_ns, operations.end_ns)
         )
         worked.append(ranges.place)
         statistics.append(slice_statistics(start_ns, end_ns, ranges.first, ranges.last))
+    if innermost is None:
+        innermost = np.full(len(operations), -1, nesting.order.dtype)
     return Attribution(
         nesting,
         operations,
@@ -256,7 +263,19 @@ def projection(kinds: Sequence[Attribution]) -> IntervalStatistics:
     return total
 
 
-def projected(kinds: Sequence[Attribution]) -> tuple[Integers, IntervalStatistics]:
+class Worked(Protocol):
+    """Ranges with work of a kind, and statistics of it."""
+
+    @property
+    def worked(self) -> Integers:
+        """Places of the ranges, ascending."""
+
+    @property
+    def found(self) -> IntervalStatistics:
+        """Of the operations inside each."""
+
+
+def projected(kinds: Sequence[Worked]) -> tuple[Integers, IntervalStatistics]:
     """The same as `projection`, of the ranges that have any such operation; and their places."""
     used = [kind for kind in kinds if len(kind.worked)]
     if len(used) <= 1:

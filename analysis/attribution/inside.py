@@ -74,13 +74,26 @@ def launches_of(nesting: Nesting, calls: Calls, launch: Integers) -> Iterator[La
 
 
 def _in_order(thread: ThreadRanges, at: Any, calls: Calls, launch: Integers) -> Launches:
-    own = launch[at]
+    own: Any = launch[at]
+    if _follow_each_other(own):  # no copies then
+        own = slice(int(own[0]), int(own[-1]) + 1)
     start_ns = calls.start_ns[own]
     if is_ascending(start_ns):
         return Launches(thread, at, start_ns, calls.end_ns[own])
     order = np.argsort(start_ns, kind="stable")
     at = order if isinstance(at, slice) else at[order]
     return Launches(thread, at, start_ns[order], calls.end_ns[launch[at]])
+
+
+def _follow_each_other(positions: Integers) -> bool:
+    """Whether each position is the next one after that before it."""
+    if int(positions[-1]) - int(positions[0]) != len(positions) - 1:
+        return False
+    for first in range(0, len(positions), _CHUNK):
+        part = positions[first : first + _CHUNK]
+        if (np.diff(part) != 1).any() or int(part[0]) != int(positions[0]) + first:
+            return False
+    return True
 
 
 def _by_thread(calls: Calls, launch: Integers) -> Callable[[int], Any]:

@@ -19,8 +19,10 @@ from .intervals import batches, spread
 from .nesting import Nesting
 from .range_tree import PathTree, levels_of, path_tree
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
 _MOST_PARTS = 16
+_MOST_COUNTS = 1 << 20
+"""Counts that wait to be merged."""
 _TABLE = 1 << 21
 
 
@@ -144,13 +146,22 @@ def _innermost(code: Integers, place: Integers, kernels: Operations, names: int)
         kernels: kernels.
         names: number of their names.
     """
+    if not len(code):
+        return _NONE
     counted = [_NONE]
     for first in range(0, len(kernels), _CHUNK):
         at = slice(first, first + _CHUNK)
-        own = np.flatnonzero(place[at] >= 0)
-        key = code[place[at][own]].astype(np.int64) * names + kernels.name_id.code[at][own]
-        duration_ns = kernels.end_ns[at][own] - kernels.start_ns[at][own]
+        key = code[place[at]].astype(np.int64)
+        key *= names
+        key += kernels.name_id.code[at]
+        duration_ns = kernels.end_ns[at] - kernels.start_ns[at]
+        inside = place[at] >= 0
+        if not inside.all():
+            key, duration_ns = key[inside], duration_ns[inside]
         counted.append(_counted(key, duration_ns, np.ones(len(key), np.int64)))
+        waiting = sum(len(one.key) for one in counted[1:])
+        if waiting > max(_MOST_COUNTS, len(counted[0].key)):  # each is merged few times
+            counted = [_merged(counted)]
     return _merged(counted)
 
 

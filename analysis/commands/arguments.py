@@ -61,6 +61,17 @@ def add_formats(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
     return output
 
 
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds how profiles are read that are no SQLite files."""
+    parser.add_argument(
+        "--exports",
+        type=Path,
+        metavar="FOLDER",
+        help="where to keep the SQLite export of a profile that is none (default: .adscale beside "
+        "it, or the user's cache where that cannot be written)",
+    )
+
+
 def json_text(option: str, argument: str | None) -> str | None:
     """The JSON text of an option, which may also name a file.
 

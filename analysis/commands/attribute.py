@@ -11,28 +11,25 @@ from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 from adscale.parts import COMMANDS
 
-from .arguments import add_formats
-from .questions import add_questions, count, is_asked, levels, question_of
+from .answers import TIMELINES, answer, is_text, is_timeline, most_levels, read
+from .arguments import add_formats, add_inputs
+from .questions import add_questions, count, is_asked, levels
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..nsys.records import Profile
     from ..profiles.coverage import ProfileCoverage
+    from ..profiles.ranks import RanksCoverage
     from ..profiles.record import Run
-    from ..profiles.work import ProfileWork
     from .arguments import Subparsers
 
 _DESCRIPTION = """Give each kernel to the ranges that enclose its launch on the launching thread.
-Without --run: a table of the ranges of any nsys export, as text, CSV, JSON or Parquet; the ending
-of the output's name says which.
+Without --run: a table of the ranges of any nsys profile, as text, CSV, JSON or Parquet; the ending
+of the output's name says which. Several profiles, such as those of the ranks of a program, stand
+side by side.
 With --run: one row per range of one of our runs, as Parquet, and with --kernel-table one row per
 submodule and kernel name.
 All columns are defined in docs/attribution.md."""
-
-
-TIMELINES = (".trace.json", ".trace.json.gz")
-"""Endings of timelines."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -40,7 +37,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "attribute", help=COMMANDS["analysis"]["attribute"], description=_DESCRIPTION
     )
-    parser.add_argument("profile", type=Path, metavar="PROFILE.sqlite", help="an nsys export")
+    parser.add_argument(
+        "profile",
+        type=Path,
+        nargs="+",
+        metavar="PROFILE",
+        help="a report of nsys (.nsys-rep, .qdrep), or an export of it: SQLite, Arrow, or a folder "
+        "of Parquet or Arrow files",
+    )
+    add_inputs(parser)
     output = add_formats(parser)
     output.add_argument(
         "-o",
@@ -50,6 +55,11 @@ def add_parser(subparsers: Subparsers) -> None:
         help="write Parquet; CSV or JSON if the name ends in .csv or .json; a page with a flame "
         "graph if it ends in .html; a timeline for Perfetto if it ends in .trace.json or "
         ".trace.json.gz",
+    )
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="neither use nor keep in the user's cache what was attributed of a large profile",
     )
     _add_details(parser)
     parser.add_argument(
@@ -101,6 +111,13 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
         choices=("thread", "device", "stream", "category"),
         help="tell the rows of a range apart by this as well",
     )
+    detail.add_argument(
+        "--cross-thread",
+        choices=("launch", "process"),
+        help="ranges that another thread ended, and as inferred from the times the work that other "
+        "threads of the process launched while a range was open: outside of their own ranges "
+        "(launch), or all (process); as CSV and Parquet instead of the ranges",
+    )
     parser.add_argument(
         "--depth",
         type=levels,
@@ -136,10 +153,13 @@ def _main(options: argparse.Namespace) -> None:
     if options.run and options.output.ending != ".parquet":
         what = f"the ranges of a run are written as Parquet, not to {options.output}"
         raise ArgumentError("--run", what, "name the output X.parquet")
+    if options.run and len(options.profile) > 1:
+        what = f"is of one profile, and {len(options.profile)} are named"
+        raise ArgumentError("--run", what, "name the profile of the run")
     if options.run and (_of_any_profile(options) or is_asked(options)):
         what = (
-            "--by, --kernels, --copies, --depth, --sort, --top, --all and questions are for tables "
-            "of any profile"
+            "--by, --kernels, --copies, --cross-thread, --depth, --sort, --top, --all and "
+            "questions are for tables of any profile"
         )
         raise ArgumentError("--run", what, "leave one of them out")
     if options.kernel_table and not options.run:
@@ -158,36 +178,25 @@ def _main(options: argparse.Namespace) -> None:
 
 def _of_any_profile(options: argparse.Namespace) -> bool:
     """Whether something is asked for that a table of a run does not have."""
-    given = (options.by, options.kernels, options.depth, options.sort, options.top)
+    given = (
+        options.by, options.kernels, options.cross_thread, options.depth, options.sort, options.top,
+    )  # fmt: skip
     return any(one is not None for one in given) or options.copies or options.all
 
 
-def _read(options: argparse.Namespace) -> Profile:
-    from adscale.progress import progress_bar
-
-    from ..nsys.reading import read_profile
-
-    with progress_bar(f"reading {options.profile.name}") as on_progress:
-        return read_profile(
-            options.profile,
-            reader=options.reader,
-            with_streams=options.by in {"device", "stream"} or _is_timeline(options),
-            with_categories=options.by == "category",
-            on_progress=on_progress,
-        )
-
-
 def _write_run(options: argparse.Namespace) -> None:
-    from ..profiles.coverage import uncovered_share, uncovered_warning
+    from ..nsys.inputs import sqlite_of
     from ..profiles.range_table import run_ranges
     from ..profiles.record import read_run
+    from ..profiles.run_coverage import uncovered_share, uncovered_warning
     from ..tables import write_parquet
 
     run = read_run(options.run)
     if run.record.request.collector == "none":
         what = "is the record of the latency pass, which has no profile"
         raise ArgumentError(f"--run {options.run}", what, "name run.json, beside it")
-    found = run_ranges(run, _read(options))
+    (path,) = options.profile
+    found = run_ranges(run, read(path, sqlite_of(path, options.exports), options))
     metadata: dict[str, str] = {}
     if found.coverage is not None:
         metadata = found.coverage.as_metadata()
@@ -218,100 +227,111 @@ def _warn(run: Run, warning: str | None) -> None:
 
 
 def _show_profile(options: argparse.Namespace) -> None:
-    from ..profiles.coverage import ProfileCoverage
     from ..profiles.order import ordered
-    from ..profiles.work import without_forgotten, work_of
+    from ..profiles.text import MOST_ROWS, print_profile, reasons_of
 
-    profile = without_forgotten(_read(options))
-    work = work_of(profile, question=question_of(options) if is_asked(options) else None)
-    is_text = not (options.json or options.csv or options.output)
-    most = ((32 if is_text else 0) if options.depth is None else options.depth) or None
-    coverage = ProfileCoverage(work, most)
-    if _is_timeline(options):
+    if len(options.profile) > 1:
+        _show_several(options)
+        return
+    if _is_drawn(options):
+        _draw(options)
+        return
+    only = answer(options.profile[0], options)
+    tables, sorted_by = ordered(only.tables, options.sort, options.top)
+    if is_text(options):
+        rows = None if options.all or options.top else MOST_ROWS
+        print_profile(tables, only.coverage, rows, sorted_by)
+    else:
+        _write(options, tables, only.coverage, reasons_of(only.coverage))
+
+
+def _show_several(options: argparse.Namespace) -> None:
+    """The ranges of several profiles side by side."""
+    from ..profiles.ranks import RanksCoverage, merged, ordered_ranks, print_ranks
+    from ..profiles.text import MOST_ROWS
+
+    if len({path.resolve() for path in options.profile}) < len(options.profile):
+        raise ArgumentError("attribute", "a profile is named twice", "name each profile once")
+    if _is_drawn(options):
+        what = f"holds one profile, and {len(options.profile)} are named"
+        raise ArgumentError(f"-o {options.output}", what, "name one, or write a table")
+    answers = [answer(path, options) for path in options.profile]
+    tables, sorted_by = ordered_ranks(merged(answers, options.by), options.sort, options.top)
+    ranks = RanksCoverage(answers)
+    if is_text(options):
+        rows = None if options.all or options.top else MOST_ROWS
+        print_ranks(tables, ranks, rows, sorted_by)
+    else:
+        _write(options, tables, ranks, ranks.reasons(), {"profiles": ranks.each()})
+
+
+def _is_drawn(options: argparse.Namespace) -> bool:
+    """Whether a page or a timeline is asked for."""
+    is_page = options.output is not None and options.output.ending == ".html"
+    return is_page or is_timeline(options)
+
+
+def _draw(options: argparse.Namespace) -> None:
+    from ..profiles.coverage import ProfileCoverage
+    from .answers import tables_of, work_of_profile
+
+    work = work_of_profile(options.profile[0], options)
+    most = most_levels(options)
+    coverage = ProfileCoverage.of(work, most)
+    if is_timeline(options):
         from ..profiles.timeline import write_timeline
 
         write_timeline(work, options.output, most)
-        _tell_warnings(coverage)
-        return
-    tables = _tables(work, options, most, coverage)
-    tables, sorted_by = ordered(tables, options.sort, options.top)
-    if is_text:
-        from ..profiles.text import MOST_ROWS, print_profile
-
-        rows = None if options.all or options.top else MOST_ROWS
-        print_profile(tables, coverage, rows, sorted_by)
-    elif options.output and options.output.ending == ".html":
+    else:
+        from ..profiles.order import ordered
         from ..profiles.page import profile_page
 
+        tables = tables_of(work, options, most, coverage)
+        tables, _ = ordered(tables, options.sort, options.top)
         _save(options.output, profile_page(work, tables, coverage, most))
-        _tell_warnings(coverage)
-    else:
-        _write(options, tables, coverage)
+    _tell_warnings(coverage)
 
 
-def _is_timeline(options: argparse.Namespace) -> bool:
-    """Whether a timeline is asked for.
-
-    Raises:
-        ArgumentError: together with what orders or adds to tables.
-    """
-    if not options.output or options.output.ending not in TIMELINES:
-        return False
-    for option in ("by", "kernels", "copies", "sort", "top", "run"):
-        if getattr(options, option) not in (None, False):
-            what = f"is for tables, and {options.output} is a timeline"
-            raise ArgumentError(f"--{option}", what, "leave it out, or name a table")
-    return True
+def _detail(options: argparse.Namespace) -> str:
+    """The table that CSV and Parquet hold."""
+    if options.kernels is not None:
+        return "kernels"
+    if options.cross_thread:
+        return "cross_thread"
+    return "copies" if options.copies else "ranges"
 
 
-def _tell_warnings(coverage: ProfileCoverage) -> None:
+def _tell_warnings(coverage: ProfileCoverage | RanksCoverage) -> None:
     for warning in coverage.warnings():
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _tables(
-    work: ProfileWork, options: argparse.Namespace, most: int | None, coverage: ProfileCoverage
-) -> dict[str, pa.Table]:
-    """The ranges, and what else is asked for; why energies are unknown goes to the coverage."""
-    from ..nsys.power import read_power
-    from ..profiles.copy_table import copy_table
-    from ..profiles.energy_table import with_energy
-    from ..profiles.kernel_table import kernel_table
-    from ..profiles.range_table import profile_table
-
-    ranges = profile_table(work, options.by, most)
-    samples, problem = read_power(work.profile.path, options.reader)
-    if options.by is None and (samples is not None or problem):
-        ranges = with_energy(ranges, work, samples, most)
-        coverage.power_problem = problem
-    tables = {"ranges": ranges}
-    if options.kernels is not None:
-        tables["kernels"] = kernel_table(work, options.kernels or None, most)
-    if options.copies:
-        tables["copies"] = copy_table(work, most)
-    return tables
-
-
 def _write(
-    options: argparse.Namespace, tables: dict[str, pa.Table], coverage: ProfileCoverage
+    options: argparse.Namespace,
+    tables: dict[str, pa.Table],
+    coverage: ProfileCoverage | RanksCoverage,
+    reasons: dict[str, str],
+    more: dict[str, object] | None = None,
 ) -> None:
     import json
 
     from ..arrow import csv_text, write_parquet
     from ..profiles.text import json_text
 
-    table = list(tables.values())[-1]
+    table = tables[_detail(options)]
     ending = options.output.ending if options.output else None
     if ending == ".parquet":
-        write_parquet(table, options.output, {"coverage": json.dumps(coverage.as_dict())})
+        told = {"coverage": coverage.as_dict(), **(more or {})}
+        texts = {name: json.dumps(value) for name, value in told.items()}
+        write_parquet(table, options.output, texts)
     elif ending == ".csv":
         _save(options.output, csv_text(table))
     elif ending == ".json":
-        _save(options.output, f"{json_text(tables, coverage)}\n")
+        _save(options.output, f"{json_text(tables, coverage, reasons, more)}\n")
     elif options.csv:
         print(csv_text(table), end="")
     else:
-        print(json_text(tables, coverage))
+        print(json_text(tables, coverage, reasons, more))
     if options.csv or ending == ".csv":  # it has no place for notes
         for note in coverage.notes():
             print(note, file=sys.stderr)

@@ -11,7 +11,7 @@ from adscale.errors import ArgumentError
 from adscale.files import output_file, write_output
 from adscale.parts import COMMANDS
 
-from .arguments import add_formats, add_margin
+from .arguments import add_formats, add_inputs, add_margin
 from .questions import add_questions, count, is_asked, levels, question_of
 
 if TYPE_CHECKING:
@@ -36,15 +36,16 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "diff", help=COMMANDS["analysis"]["diff"], description=_DESCRIPTION
     )
-    export = "an nsys export"
-    parser.add_argument("before", type=Path, nargs="?", metavar="A.sqlite", help=export)
-    parser.add_argument("after", type=Path, nargs="?", metavar="B.sqlite", help=export)
-    parser.add_argument(
-        "--a", type=Path, nargs="+", metavar="A.sqlite", help="profiles of A, each a process"
-    )
-    parser.add_argument(
-        "--b", type=Path, nargs="+", metavar="B.sqlite", help="profiles of B, each a process"
-    )
+    profile = "a report of nsys, or an export of it, as for attribute"
+    parser.add_argument("before", type=Path, nargs="?", metavar="A", help=profile)
+    parser.add_argument("after", type=Path, nargs="?", metavar="B", help=profile)
+    for name in ("a", "b"):
+        side = name.upper()
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+", metavar=side,
+            help=f"profiles of {side}, each a process",
+        )  # fmt: skip
+    add_inputs(parser)
     _add_outputs(parser)
     parser.add_argument("--kernels", action="store_true", help="kernels by name in each range")
     parser.add_argument(
@@ -160,23 +161,27 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 def _figures(files: Sequence[Path], options: argparse.Namespace) -> list[ProfileFigures]:
     """The figures of some profiles; one of them is in memory at a time."""
+    from dataclasses import replace
+
     from adscale.progress import progress_bar
 
     from ..comparison.profile_sides import profile_figures
     from ..nsys.fingerprint import read_fingerprint
+    from ..nsys.inputs import sqlite_of
     from ..nsys.reading import read_profile
     from ..profiles.work import without_forgotten, work_of
 
     question = question_of(options) if is_asked(options) else None
     found = []
     for path in files:
+        sqlite = sqlite_of(path, options.exports)
         with progress_bar(f"reading {path.name}") as on_progress:
-            profile = without_forgotten(read_profile(path, on_progress=on_progress))
+            profile = replace(read_profile(sqlite, on_progress=on_progress), path=path)
         try:
             found.append(
                 profile_figures(
-                    work_of(profile, question=question),
-                    read_fingerprint(path),
+                    work_of(without_forgotten(profile), question=question),
+                    read_fingerprint(sqlite),
                     levels=options.depth or None,
                     kernels=options.kernels,
                     image=options.image,

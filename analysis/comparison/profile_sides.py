@@ -118,7 +118,7 @@ def profile_figures(
     return ProfileFigures(
         path=work.profile.path,
         fingerprint=fingerprint,
-        warnings=ProfileCoverage(work, levels).warnings(),
+        warnings=ProfileCoverage.of(work, levels).warnings(),
         keys=list(zip(*(table[name].to_pylist() for name in columns), strict=True)),
         calls=np.array([calls[path] for path in paths], np.float64),
         images=np.array([around.get(path, np.nan) for path in paths], np.float64),

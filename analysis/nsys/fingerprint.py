@@ -21,6 +21,7 @@ _GPU = {
     "gpu multiprocessors": "smCount",
     "gpu clock Hz": "clockRate",
 }
+SYSTEM_TABLE = "TARGET_INFO_SYSTEM_ENV"
 _SYSTEM = {
     "driver": "NvDriverVersion",
     "cpu": "CpuDescription",
@@ -28,8 +29,9 @@ _SYSTEM = {
     "operating system": "OsDescription",
     "kernel": "SoftwareReleaseVersion",
 }
-"""Entries of TARGET_INFO_SYSTEM_ENV. Others of that table hold the recorder's whole environment,
+"""Entries of `SYSTEM_TABLE`. Others of that table hold the recorder's whole environment,
 in which there may be secrets: they are never read."""
+SYSTEM_ENTRIES = frozenset(_SYSTEM.values())
 
 
 def read_fingerprint(path: Path, reader: Reader = "auto") -> dict[str, str]:
@@ -51,9 +53,7 @@ def read_fingerprint(path: Path, reader: Reader = "auto") -> dict[str, str]:
             text = _counted(database, "TARGET_INFO_GPU", column)
             found |= {label: text} if text else {}
         for label, name in _SYSTEM.items():
-            values = [
-                one for one in _entries(database, "TARGET_INFO_SYSTEM_ENV", name) if one != "0"
-            ]
+            values = [one for one in _entries(database, SYSTEM_TABLE, name) if one != "0"]
             found |= {label: ", ".join(dict.fromkeys(values))} if values else {}
         return found
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from adscale.mean_error import Floats
-
-from .bulk import Reader
-from .database import Database, open_database
-from .records import KERNELS, Int64s
+from .database import Database
+from .records import KERNELS, PowerSamples
 
 _SAMPLES, _METRICS = "GPU_METRICS", "TARGET_INFO_GPU_METRICS"
 _NAME = re.compile(r"\bpower\b.*\[\s*(m?W)\s*\]", re.IGNORECASE)
@@ -20,49 +15,30 @@ _GPU_BITS = 0xFF
 """Low bits of a `typeId`, which number the GPU."""
 
 
-class PowerSamples(NamedTuple):
-    """Power of one GPU.
-
-    Attributes:
-        metric: name of the metric, with its unit.
-        time_ns: of each sample, ascending, on the profile's clock.
-        watts: its power.
-    """
-
-    metric: str
-    time_ns: Int64s
-    watts: Floats
-
-
-def read_power(path: Path, reader: Reader = "auto") -> tuple[PowerSamples | None, str]:
+def read_power(database: Database) -> tuple[PowerSamples | None, str]:
     """The power of the only GPU that worked.
 
     A metric is taken for power where its name says so and has the unit W or mW in brackets.
 
     Args:
-        path: the export.
-        reader: see `open_database`.
+        database: the export.
 
     Returns:
         The samples, and an empty text; or None, and why their energy cannot be told: empty where
         the profile has no samples of power.
-
-    Raises:
-        ProfileError: the file cannot be read.
     """
-    with open_database(path, reader) as database:
-        metrics = _power_metrics(database)
-        if not metrics:
-            return None, ""
-        gpus = {type_id & _GPU_BITS for type_id, _, _ in metrics}
-        if len(gpus) > 1 or _several(database, "TARGET_INFO_GPU", None):
-            return None, "the machine has several GPUs, and which of them ran what is not known"
-        if _several(database, KERNELS, "deviceId"):
-            return None, "several GPUs worked, and power was sampled of one"
-        if len(metrics) > 1:
-            named = ", ".join(sorted(name for _, _, name in metrics))
-            return None, f"several metrics may be the power of the GPU: {named}"
-        return _samples(database, *metrics[0])
+    metrics = _power_metrics(database)
+    if not metrics:
+        return None, ""
+    gpus = {type_id & _GPU_BITS for type_id, _, _ in metrics}
+    if len(gpus) > 1 or _several(database, "TARGET_INFO_GPU", None):
+        return None, "the machine has several GPUs, and which of them ran what is not known"
+    if _several(database, KERNELS, "deviceId"):
+        return None, "several GPUs worked, and power was sampled of one"
+    if len(metrics) > 1:
+        named = ", ".join(sorted(name for _, _, name in metrics))
+        return None, f"several metrics may be the power of the GPU: {named}"
+    return _samples(database, *metrics[0])
 
 
 def _power_metrics(database: Database) -> list[tuple[int, int, str]]:

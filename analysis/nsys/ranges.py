@@ -11,7 +11,7 @@ from .bulk import Field
 from .capture import session_end_ns
 from .columns import Coded, Int64s, coded_as, factorized, strings
 from .database import NULL, Database
-from .records import THREAD_BITS, Ranges, process_of
+from .records import THREAD_BITS, Crossing, Ranges, process_of
 
 PUSH_POP_TYPES = (59, 70)
 """Event types of push/pop ranges, with an inline message and with a registered one."""
@@ -27,27 +27,28 @@ _DOMAIN_CREATED, _CATEGORY = 75, 33
 _ELSEWHERE = 1 << 16
 """Is added to the event type of ranges that ended on another thread: a column less to read."""
 _RANGE_TYPES = ", ".join(str(kind) for kind in (*PUSH_POP_TYPES, *START_END_TYPES))
+_IS_RANGE = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
 
 
-def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ranges, int]:
-    """The ranges of a profile that end on the thread that opened them.
+def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ranges, Crossing]:
+    """The ranges of a profile; apart from them those that end on another thread than they began.
 
-    Names are the registered string where there is one, else the inline text. Ranges that another
-    thread ended are counted and left out, as nsys does. Ranges never closed end at the largest
-    timestamp of all ranges, or where nsys has them end: at the end of the capture or behind it.
+    Names are the registered string where there is one, else the inline text. Ranges never closed
+    end at the largest timestamp of all ranges, or where nsys has them end: at the end of the
+    capture or behind it.
 
     Args:
         database: the export.
         with_categories: read the categories of the ranges as well; without, they are `""`.
 
     Returns:
-        The ranges in the order of their rowids, and how many were left out.
+        Both in the order of their rowids.
 
     Raises:
         ProfileError: the table lacks a column without which ranges cannot be read.
     """
     if not database.has(TABLE):
-        return _no_ranges(), 0
+        return _no_ranges(), Crossing(_no_ranges(), Coded.of([]))
     database.require(TABLE, "start", "end", "eventType", "globalTid")
     columns = _range_columns(database, with_categories)
     row_id, start_ns, end_ns, thread, kind, domain, text_id, text, category = columns
@@ -69,9 +70,13 @@ def read_ranges(database: Database, *, with_categories: bool = True) -> tuple[Ra
     )
     stays = kind.distinct < _ELSEWHERE
     if stays.all():
-        return ranges, 0
-    at = np.flatnonzero(stays[kind.code])
-    return ranges.select(at), len(ranges) - len(at)
+        return ranges, Crossing(ranges.select(np.empty(0, np.int64)), Coded.of([]))
+    is_own = stays[kind.code]
+    rows = database.rows(["endGlobalTid"], TABLE, f"{_IS_RANGE} AND endGlobalTid IS NOT NULL")
+    end_thread = Coded.of(np.array([row[0] for row in rows], np.int64))
+    return ranges.select(np.flatnonzero(is_own)), Crossing(
+        ranges.select(np.flatnonzero(~is_own)), end_thread
+    )
 
 
 def _ends_with_capture(end_ns: Int64s, thread: Coded, session_end_ns: int | None) -> Int64s:
@@ -114,8 +119,7 @@ def _range_columns(database: Database, with_categories: bool) -> list[Any]:
     ]
     if with_categories:
         fields.append(Field(_or_null(database, "category"), "coded"))
-    where = f"eventType IN ({_RANGE_TYPES}) AND globalTid IS NOT NULL AND start IS NOT NULL"
-    columns: list[Any] = list(database.read(fields, TABLE, where))
+    columns: list[Any] = list(database.read(fields, TABLE, _IS_RANGE))
     if not has_row_ids:
         columns[0] = np.arange(1, len(columns[1]) + 1)
     return columns if with_categories else [*columns, None]

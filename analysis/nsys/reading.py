@@ -18,6 +18,7 @@ from adscale.errors import ProfileError
 from .bulk import Field, Reader
 from .capture import read_capture
 from .database import Database, open_database
+from .power import read_power
 from .ranges import TABLE, read_ranges
 from .records import CALLS, KERNELS, Calls, Coded, Operations, Profile, process_of
 
@@ -37,6 +38,7 @@ def read_profile(
     reader: Reader = "auto",
     with_streams: bool = False,
     with_categories: bool = True,
+    with_power: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Profile:
     """Read an nsys export (or a file in its schema).
@@ -46,6 +48,7 @@ def read_profile(
         reader: what bulk columns are read with; the result is the same.
         with_streams: read the device, the stream and the context of each operation as well.
         with_categories: read the categories of the ranges as well.
+        with_power: read samples of the GPU's power as well.
         on_progress: told of the progress.
 
     Raises:
@@ -55,7 +58,7 @@ def read_profile(
     with open_database(path, reader, progress.advance) as database:
         tables = (TABLE, CALLS, KERNELS, _COPIES, _MEMSETS, _GRAPHS)
         progress.total = database.expected_rows(tables)
-        ranges, cross_thread_ranges = read_ranges(database, with_categories=with_categories)
+        ranges, crossing = read_ranges(database, with_categories=with_categories)
         calls = _calls(database)
         process = _only_process(calls)
         kernels, copies, memsets, graphs = (
@@ -68,7 +71,7 @@ def read_profile(
             tables=database.tables,
             capture=read_capture(database, calls, kernels, len(graphs)),
             ranges=ranges,
-            cross_thread_ranges=cross_thread_ranges,
+            crossing=crossing,
             calls=calls,
             kernels=kernels,
             copies=copies,
@@ -77,6 +80,7 @@ def read_profile(
             memsets=memsets,
             graphs=graphs,
             kernel_names=kernel_names,
+            power=read_power(database) if with_power else (None, ""),
         )
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from adscale.mean_error import Floats
+
 from .columns import (
     Bools,
     Coded,
@@ -34,6 +36,7 @@ __all__ = [
     "Capture",
     "Coded",
     "Column",
+    "Crossing",
     "CudaTrace",
     "Forgotten",
     "Growing",
@@ -41,6 +44,7 @@ __all__ = [
     "Integers",
     "Kind",
     "Operations",
+    "PowerSamples",
     "Profile",
     "Ranges",
     "Strings",
@@ -241,6 +245,18 @@ class Capture:
         return self.cuda in ("recorded", "no kernels")
 
 
+class Crossing(NamedTuple):
+    """Ranges that were started on one thread and ended on another.
+
+    Attributes:
+        ranges: them; their thread is that which started them.
+        end_thread: `globalTid` of the thread that ended each.
+    """
+
+    ranges: Ranges
+    end_thread: Coded
+
+
 class Forgotten(NamedTuple):
     """Ranges that were opened and never closed again and again.
 
@@ -255,6 +271,20 @@ class Forgotten(NamedTuple):
     ranges: int
 
 
+class PowerSamples(NamedTuple):
+    """Power of one GPU.
+
+    Attributes:
+        metric: name of the metric, with its unit.
+        time_ns: of each sample, ascending, on the profile's clock.
+        watts: its power.
+    """
+
+    metric: str
+    time_ns: Int64s
+    watts: Floats
+
+
 @dataclass(frozen=True)
 class Profile:
     """One export of nsys, or a file in the same schema.
@@ -264,7 +294,7 @@ class Profile:
         tables: names of all tables in it; an absent table means "not recorded", not zero.
         capture: what the export says of the capture itself.
         ranges: NVTX ranges that end on the thread that opened them.
-        cross_thread_ranges: ranges left out because another thread ended them (as in nsys).
+        crossing: ranges that another thread ended: they are in none of the others, as in nsys.
         calls: CUDA API calls.
         kernels: kernel executions.
         copies: GPU copies, without migrations.
@@ -276,13 +306,14 @@ class Profile:
         kernel_names: full kernel name of every `name_id` of `kernels`; no name has two ids.
         forgotten_ranges: ranges left out because they were opened and never closed again and again.
         forgotten: these by their names, the most frequent first.
+        power: power of its only GPU, and why that is unknown; see `analysis.nsys.power.read_power`.
     """
 
     path: Path
     tables: frozenset[str]
     capture: Capture
     ranges: Ranges
-    cross_thread_ranges: int
+    crossing: Crossing
     calls: Calls
     kernels: Operations
     copies: Operations
@@ -293,6 +324,12 @@ class Profile:
     kernel_names: dict[int, str]
     forgotten_ranges: int = 0
     forgotten: tuple[Forgotten, ...] = ()
+    power: tuple[PowerSamples | None, str] = (None, "")
+
+    @property
+    def cross_thread_ranges(self) -> int:
+        """Ranges that another thread ended."""
+        return len(self.crossing.ranges)
 
     @property
     def whole_graphs(self) -> int:

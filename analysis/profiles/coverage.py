@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from adscale.names import IMAGE
-
-from ..attribution.attribute import Coverage, coverage_of
+from ..attribution.attribute import Coverage
 from ..nsys.ranges import MOST_OPEN
-from ..nsys.records import Bools, Forgotten, Int64s, Profile
+from ..nsys.records import Capture, Forgotten, Int64s
 from ..numbers import percent
+from .cross_thread import Scope
 from .paths import SEPARATOR, path_names, path_texts
-from .questions import Selection
+from .questions import Question
 from .work import KINDS, NS_PER_MS, Kind, ProfileWork
-
-if TYPE_CHECKING:  # importing pandas or the models of a record takes as long as a small profile
-    import pandas as pd
-
-    from .run_work import RunWork
 
 _WORDS: dict[Kind, str] = {
     "kernels": "kernels",
@@ -30,33 +23,122 @@ _WORDS: dict[Kind, str] = {
     "graphs": "whole CUDA graphs",
 }
 
-ENOUGH = 0.99
-"""Share of the time of the images below which a run is warned about."""
+
+class NestedOtherwise(NamedTuple):
+    """Calls of a path that lie in two ranges which overlap each other.
+
+    Attributes:
+        path: names from the outermost range down.
+        nsys_parent: path of the range that nsys' reports have them in.
+        calls: their number.
+    """
+
+    path: list[str]
+    nsys_parent: list[str]
+    calls: int
+
+
+class Facts(NamedTuple):
+    """What is known of a whole profile, whatever is asked of it.
+
+    Attributes:
+        capture: what the export says of the capture itself.
+        migrations: copies that the driver made by itself.
+        migration_ns: sum of their durations.
+        cross_thread_ranges: ranges that another thread ended.
+        forgotten_ranges: ranges left out because they were opened and never closed.
+        forgotten: these by their names.
+        open_ranges: ranges that were never closed, with those that are left out.
+        nested_otherwise: paths that nsys' reports nest otherwise.
+    """
+
+    capture: Capture
+    migrations: int
+    migration_ns: int
+    cross_thread_ranges: int
+    forgotten_ranges: int
+    forgotten: tuple[Forgotten, ...]
+    open_ranges: int
+    nested_otherwise: Sequence[NestedOtherwise]
+
+
+def facts_of(work: ProfileWork) -> Facts:
+    """What is known of the profile of some work."""
+    profile = work.profile
+    return Facts(
+        profile.capture,
+        profile.migrations,
+        profile.migration_ns,
+        profile.cross_thread_ranges,
+        profile.forgotten_ranges,
+        profile.forgotten,
+        int(profile.ranges.is_open.sum()) + profile.forgotten_ranges,
+        nested_otherwise(work),
+    )
+
+
+class Asked(NamedTuple):
+    """What a question leaves, in numbers.
+
+    Attributes:
+        question: what was asked.
+        left_out: operations of each kind that it leaves out of everything.
+        partial: ranges of which a part lies outside of the window.
+    """
+
+    question: Question
+    left_out: dict[str, int]
+    partial: int
 
 
 class ProfileCoverage:
     """Work that belongs to no range, ranges that are not in the table, and what was lost.
 
     Args:
-        work: of the profile.
+        facts: of the profile.
+        kinds: work of each kind that belongs to no range.
+        depths: number of names above the last one of each path that has a row.
+        asked: what a question leaves; None: nothing was asked.
         levels: how many levels of ranges the tables show; None for all.
     """
 
-    def __init__(self, work: ProfileWork, levels: int | None = None) -> None:
-        profile = work.profile
-        self.kinds = {kind: work.coverage(kind) for kind in KINDS}
+    def __init__(
+        self,
+        facts: Facts,
+        kinds: dict[Kind, Coverage],
+        depths: Int64s,
+        asked: Asked | None,
+        levels: int | None = None,
+    ) -> None:
+        self.kinds = kinds
         self.power_problem = ""
-        self.selection = work.selection
-        self.question = {} if work.selection is None else work.selection.question.as_dict()
-        self.capture = profile.capture
-        self.migrations, self.migration_ns = profile.migrations, profile.migration_ns
-        self.cross_thread_ranges = profile.cross_thread_ranges
-        self.forgotten_ranges, self.forgotten = profile.forgotten_ranges, profile.forgotten
-        self.open_ranges = int(profile.ranges.is_open.sum()) + profile.forgotten_ranges
-        self.nested_otherwise = nested_otherwise(work)
-        depths = work.paths.depths()[np.unique(work.paths.code[work.shown])]
+        self.inferred: Scope | None = None
+        self.shared_kernels = 0
+        self.asked = asked
+        self.question = {} if asked is None else asked.question.as_dict()
+        self.capture = facts.capture
+        self.migrations, self.migration_ns = facts.migrations, facts.migration_ns
+        self.cross_thread_ranges = facts.cross_thread_ranges
+        self.forgotten_ranges, self.forgotten = facts.forgotten_ranges, facts.forgotten
+        self.open_ranges = facts.open_ranges
+        self.nested_otherwise = facts.nested_otherwise
         self.levels, self.deepest = levels, int(depths.max(initial=-1)) + 1
         self.deeper_paths = 0 if levels is None else int((depths >= levels).sum())
+
+    @classmethod
+    def of(cls, work: ProfileWork, levels: int | None = None) -> ProfileCoverage:
+        """The coverage of some work.
+
+        Args:
+            work: of the profile.
+            levels: how many levels of ranges the tables show; None for all.
+        """
+        selection = work.selection
+        asked = selection and Asked(selection.question, selection.left_out, selection.partial)
+        code = work.paths.code if selection is None else work.paths.code[selection.shown]
+        has_row = np.bincount(code, minlength=len(work.paths.parent)) > 0
+        kinds = {kind: work.coverage(kind) for kind in KINDS}
+        return cls(facts_of(work), kinds, work.paths.depths()[has_row], asked, levels)
 
     @property
     def coverage(self) -> Coverage:
@@ -94,8 +176,8 @@ class ProfileCoverage:
             **others,
             "migrations": {"count": self.migrations, "sum_ns": self.migration_ns},
             "nested_otherwise_by_nsys": [one._asdict() for one in self.nested_otherwise],
-            "left_out_by_question": self.selection.left_out if self.selection else {},
-            "partly_in_window": self.selection.partial if self.selection else 0,
+            "left_out_by_question": self.asked.left_out if self.asked else {},
+            "partly_in_window": self.asked.partial if self.asked else 0,
             "warnings": self.warnings(),
         }
 
@@ -148,8 +230,8 @@ class ProfileCoverage:
                 f"({graphs.kernel_ns / NS_PER_MS:.3f} ms); their kernels are unknown and not in "
                 "the kernel times; record with --cuda-graph-trace=node to see them."
             )
-        if self.selection is not None:
-            notes += _question_notes(self.selection)
+        if self.asked is not None:
+            notes += _question_notes(self.asked)
         if self.migrations:
             notes.append(
                 f"{self.migrations} copies were migrations of unified memory "
@@ -157,7 +239,12 @@ class ProfileCoverage:
                 "no row."
             )
         if self.cross_thread_ranges:
-            notes.append(f"{self.cross_thread_ranges} ranges ended on another thread: left out.")
+            notes.append(
+                f"{self.cross_thread_ranges} ranges were ended by another thread: they are in no "
+                "path, and have rows of their own."
+            )
+        if self.inferred:
+            notes.append(_inferred_note(self.inferred, self.shared_kernels))
         if self.deeper_paths:
             notes.append(
                 f"{self.deeper_paths} paths are not shown: those of more than {self.levels} ranges "
@@ -181,40 +268,35 @@ class ProfileCoverage:
         }[self.capture.cuda]
 
 
+def _inferred_note(scope: Scope, shared_kernels: int) -> str:
+    what = "launched outside every range of its own thread" if scope == "launch" else "launched"
+    shared = ""
+    if shared_kernels:
+        shared = f"; {shared_kernels} kernels are in ranges of several threads, and count in each"
+    return (
+        f"Inferred from times alone: work that another thread of the process {what} while the "
+        f"range was open. It is in no other figure{shared}."
+    )
+
+
 def _named(forgotten: Sequence[Forgotten]) -> str:
     """The first names, and how many others there are."""
     named = ", ".join(f"{one.ranges} × {one.label or 'without a name'}" for one in forgotten[:3])
     return f"{named} and {len(forgotten) - 3} more names" if len(forgotten) > 3 else named
 
 
-def _question_notes(selection: Selection) -> list[str]:
+def _question_notes(asked: Asked) -> list[str]:
     notes = []
-    left_out = [
-        f"{selection.left_out[kind]} {_WORDS[kind]}" for kind in KINDS if selection.left_out[kind]
-    ]
+    left_out = [f"{asked.left_out[kind]} {_WORDS[kind]}" for kind in KINDS if asked.left_out[kind]]
     if left_out:
         where = "outside of the window or inside excluded ranges"
         notes.append(f"Left out, because launched {where}: {', '.join(left_out)}.")
-    if selection.partial:
+    if asked.partial:
         notes.append(
-            f"{selection.partial} ranges lie only partly in the window: their host time is cut to "
+            f"{asked.partial} ranges lie only partly in the window: their host time is cut to "
             "it, and they count as calls."
         )
     return notes
-
-
-class NestedOtherwise(NamedTuple):
-    """Calls of a path that lie in two ranges which overlap each other.
-
-    Attributes:
-        path: names from the outermost range down.
-        nsys_parent: path of the range that nsys' reports have them in.
-        calls: their number.
-    """
-
-    path: list[str]
-    nsys_parent: list[str]
-    calls: int
 
 
 def nested_otherwise(work: ProfileWork) -> list[NestedOtherwise]:
@@ -255,121 +337,4 @@ def _note(kind: str, found: Coverage) -> str:
         f"{found.outside} outside every range of the launching thread "
         f"({found.outside_ns / NS_PER_MS:.3f} ms), {found.without_launch} without a "
         f"recorded launch ({found.without_launch_ns / NS_PER_MS:.3f} ms)."
-    )
-
-
-class RunCoverage(NamedTuple):
-    """Kernels of the measured images, and which of them belong to no submodule.
-
-    Attributes:
-        coverage: kernels launched during a measured image by any thread, and kernels without a
-            launch that ran during one; outside are those in no submodule of an image.
-        stray_names: of those in none, the longest total time first.
-    """
-
-    coverage: Coverage
-    stray_names: tuple[str, ...]
-
-    @property
-    def share(self) -> float | None:
-        """Share of the kernel time that submodules account for; None where no kernel ran."""
-        return self.coverage.share
-
-    def warning(self) -> str | None:
-        """Warn of too low a share, in one line; None where it is enough."""
-        if self.share is None or self.share >= ENOUGH:
-            return None
-        named = ", ".join(self.stray_names[:3])
-        more = f" and {len(self.stray_names) - 3} more" if len(self.stray_names) > 3 else ""
-        return (
-            f"the submodules account for {percent(self.share, 1)} of the kernel time of the "
-            f"measured images; outside them ran {named}{more}"
-        )
-
-    def as_metadata(self) -> dict[str, str]:
-        """Texts for the metadata of `ranges.parquet`."""
-        return {
-            "kernel_time_coverage": "" if self.share is None else repr(self.share),
-            "measured_kernel_ns": str(self.coverage.kernel_ns),
-            "stray_kernel_ns": str(self.coverage.stray_ns),
-            "stray_kernels": json.dumps(self.stray_names),
-        }
-
-
-def run_coverage(of_run: RunWork) -> RunCoverage:
-    """Find the kernels of the measured images that no submodule accounts for."""
-    kernels, found = of_run.work.profile.kernels, of_run.work.kinds["kernels"]
-    during = np.flatnonzero(_during_images(of_run))
-    accounted = np.append(_in_submodules(of_run), [False])[found.kernel_range[during]]
-    return RunCoverage(
-        coverage_of(kernels.select(during), found.launch[during], accounted),
-        _names(of_run.work.profile, during[~accounted]),
-    )
-
-
-def _in_submodules(of_run: RunWork) -> Bools:
-    """Which ranges are submodules of an image, or inside of one."""
-    begins = tuple(f"{path}/" for path in of_run.run.submodule_paths)
-    paths, code = np.unique(of_run.path.astype(str), return_inverse=True)
-    inside = np.array([f"{path}/".startswith(begins) for path in paths.tolist()], np.bool_)
-    return inside[code] & np.isin(of_run.top, of_run.images)
-
-
-def _during_images(of_run: RunWork) -> Bools:
-    """Kernels launched, or where the launch is unknown started, while an image was worked on."""
-    profile, images = of_run.work.profile, of_run.images
-    launch, inclusive = of_run.work.kinds["kernels"].launch, of_run.work.kinds["kernels"].inclusive
-    if not len(images):
-        return np.zeros(len(profile.kernels), np.bool_)
-    moment_ns = profile.kernels.start_ns.copy()
-    moment_ns[launch >= 0] = profile.calls.start_ns[launch[launch >= 0]]
-    starts_ns, ends_ns = of_run.ranges.start_ns[images], of_run.ranges.end_ns[images]
-    last_ns = np.where(inclusive.intervals[images] > 0, inclusive.last_ns[images], ends_ns)
-    worked_until_ns = np.maximum(ends_ns, last_ns)
-    order = np.argsort(starts_ns)
-    started = np.searchsorted(starts_ns[order], moment_ns, side="right") - 1
-    image = order[started]
-    return (started >= 0) & (
-        moment_ns <= np.where(launch >= 0, ends_ns[image], worked_until_ns[image])
-    )
-
-
-def _names(profile: Profile, at: Int64s) -> tuple[str, ...]:
-    """Names of kernels, the longest total time first."""
-    kernels = profile.kernels
-    name_ids, group = np.unique(kernels.name_id[at], return_inverse=True)
-    totals_ns = np.zeros(len(name_ids), np.int64)
-    np.add.at(totals_ns, group, kernels.end_ns[at] - kernels.start_ns[at])
-    longest_first = name_ids[np.argsort(-totals_ns, kind="stable")]
-    return tuple(profile.kernel_names[int(name_id)] for name_id in longest_first)
-
-
-def uncovered_share(table: pd.DataFrame, paths: Collection[str]) -> float | None:
-    """Share of an image's host time outside of its submodules, the median of the measured images.
-
-    A class of the user's may open a range in an image that is none of its submodules.
-
-    Args:
-        table: rows of `RANGE_COLUMNS` of one run.
-        paths: of the submodules.
-
-    Returns:
-        None where no image was measured.
-    """
-    measured = table[table["phase"] == "measure"]
-    whole = measured[measured["path"] == IMAGE].set_index("image_index")["host_ms"]
-    inner = measured[measured["path"].isin(paths)]
-    if whole.empty:
-        return None
-    covered = inner.groupby("image_index")["host_ms"].sum().reindex(whole.index, fill_value=0.0)
-    return float((1 - covered / whole).median())
-
-
-def uncovered_warning(share: float | None) -> str | None:
-    """Warn of too large a share outside, in one line; None where it is small enough."""
-    if share is None or share <= 1 - ENOUGH:
-        return None
-    return (
-        f"{percent(share, 1)} of the measured images' host time is outside of all submodules: what "
-        "happens there belongs to none of them"
     )

@@ -9,8 +9,7 @@ from adscale.mean_error import Floats
 from adscale.tables import Schema
 
 from ..arrow import with_columns
-from ..nsys.power import PowerSamples
-from ..nsys.records import Int64s
+from ..nsys.records import Int64s, PowerSamples
 from .paths import path_numbers
 from .work import ProfileWork
 

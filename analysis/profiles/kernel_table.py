@@ -13,9 +13,9 @@ import pyarrow as pa
 from adscale.tables import Schema
 
 from ..arrow import arrow_table
-from ..attribution.kernel_names import kernel_statistics
+from ..attribution.kernel_names import KernelStatistics, kernel_statistics
 from ..attribution.range_tree import PathTree
-from ..nsys.records import Bools, Int64s
+from ..nsys.records import Bools, Int64s, Strings
 from .path_sums import Columns
 from .paths import path_texts
 from .work import NS_PER_MS, NS_PER_US, ProfileWork
@@ -65,8 +65,37 @@ def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None)
     Returns:
         Rows of `KERNEL_COLUMNS`, the paths in the order in which they first occur.
     """
-    rows = _by_name(work, *_shown_paths(work))
-    rows = _longest_first(rows, rows["path"] < len(work.paths.parent))
+    found, rank = shown_kernels(work)
+    return kernel_rows(found, names_of(work), work.paths, rank, most, levels)
+
+
+def shown_kernels(work: ProfileWork) -> tuple[KernelStatistics, Int64s]:
+    """The kernels of each path that has a row by name, and the rank of each path."""
+    profile = work.profile
+    paths, rank = _shown_paths(work)
+    return kernel_statistics(work.kinds["kernels"], profile.calls, profile.kernels, paths), rank
+
+
+def kernel_rows(
+    found: KernelStatistics,
+    names: Strings,
+    paths: PathTree,
+    rank: Int64s,
+    most: int | None,
+    levels: int | None = None,
+) -> pa.Table:
+    """The same of statistics by path and name.
+
+    Args:
+        found: the statistics; those of a path that is none of the paths are left out.
+        names: of the kernels.
+        paths: of the ranges.
+        rank: by which paths are ordered.
+        most: names per path; None for all.
+        levels: leave out paths of more names; None for none.
+    """
+    rows = _by_name(found, names, rank)
+    rows = _longest_first(rows, rows["path"] < len(paths.parent))
     _, first, group = np.unique(rows["rank"], return_index=True, return_inverse=True)
     whole = np.bincount(group, rows["kernel_sum_ms"])[group]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -75,9 +104,9 @@ def kernel_table(work: ProfileWork, most: int | None, levels: int | None = None)
     if most is not None:
         keep &= np.arange(len(group)) - first[group] < most
     if levels is not None:
-        keep &= work.paths.depths()[rows["path"]] < levels
+        keep &= paths.depths()[rows["path"]] < levels
     rows = {name: column[keep] for name, column in rows.items()}
-    rows["path"] = path_texts(work.paths, levels)[rows["path"]]
+    rows["path"] = path_texts(paths, levels)[rows["path"]]
     return arrow_table(rows, KERNEL_COLUMNS)
 
 
@@ -94,7 +123,10 @@ def run_kernels(of_run: RunWork) -> pd.DataFrame:
     if run.clock == "host":
         return pd.DataFrame(columns=list(RUN_KERNEL_COLUMNS)).astype(dict(RUN_KERNEL_COLUMNS))
     submodules = PathTree(_submodule_codes(of_run), np.empty(0, np.int64), np.empty(0, object))
-    rows = _by_name(of_run.work, submodules, np.arange(len(run.submodules) + 1))
+    work = of_run.work
+    kernels = work.profile.kernels
+    found = kernel_statistics(work.kinds["kernels"], work.profile.calls, kernels, submodules)
+    rows = _by_name(found, names_of(work), np.arange(len(run.submodules) + 1))
     rows = _longest_first(rows, rows["path"] < len(run.submodules))
     rows["submodule"] = np.array(run.submodules, object)[rows["path"]]
     rows |= {"launches": rows["kernels"], "total_ms": rows["kernel_sum_ms"]}
@@ -137,12 +169,14 @@ def kernels_per_image(run: StudyRun) -> pd.DataFrame:
     return sums.sort_values(by, ascending=[True, False, True], kind="stable")
 
 
-def _by_name(work: ProfileWork, paths: PathTree, rank: Int64s) -> Columns:
+def names_of(work: ProfileWork) -> Strings:
+    """The name of each distinct kernel."""
+    ids = work.profile.kernels.name_id.distinct.tolist()
+    return np.array([work.profile.kernel_names[name_id] for name_id in ids], dtype=object)
+
+
+def _by_name(found: KernelStatistics, names: Strings, rank: Int64s) -> Columns:
     """The kernels inside the ranges of each path by name, and the rank of the path."""
-    profile = work.profile
-    found = kernel_statistics(work.kinds["kernels"], profile.calls, profile.kernels, paths)
-    ids = profile.kernels.name_id.distinct.tolist()
-    names = np.array([profile.kernel_names[name_id] for name_id in ids], dtype=object)
     return {
         "path": found.path,
         "rank": rank[found.path],

@@ -10,6 +10,7 @@ import pyarrow as pa
 from adscale.errors import ArgumentError
 
 from ..arrow import reals, rows_at
+from .cross_thread import CROSS
 
 _UNITS = ("_ms", "_us", "_bytes", "_j", "_w")
 
@@ -70,10 +71,18 @@ def ordered(
     found = {"ranges": first}
     for name, table in tables.items():
         if name != "ranges":
-            ranks = np.array([rank.get(path, -1) for path in table["path"].to_pylist()], np.int64)
-            order = np.argsort(ranks, kind="stable")
-            found[name] = rows_at(table, order[ranks[order] >= 0])
+            found[name] = in_order_of(table, rank)
     return found, by
+
+
+def in_order_of(table: pa.Table, rank: Mapping[str, int]) -> pa.Table:
+    """The rows of some paths, in an order; behind them ranges that are in no path."""
+    ranks = np.array([rank.get(path, -1) for path in table["path"].to_pylist()], np.int64)
+    if "kind" in table.column_names:
+        crosses = np.array([kind == CROSS for kind in table["kind"].to_pylist()], np.bool_)
+        ranks[crosses] = len(rank)
+    order = np.argsort(ranks, kind="stable")
+    return rows_at(table, order[ranks[order] >= 0])
 
 
 def main_time(ranges: pa.Table) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..attribution.attribute import Attribution, projected
+from ..attribution.intervals import IntervalStatistics
 from ..attribution.sums import inside_sums
 from ..nsys.records import Bools, Int64s, Integers, Operations
 from .work import Kind, ProfileWork
@@ -22,6 +24,20 @@ _SHARE_STEPS = float(1 << 26)
 
 Columns = dict[str, npt.NDArray[Any]]
 """Columns of a table by their names, all of one length."""
+
+
+class Part(NamedTuple):
+    """The operations of one kind in the ranges that have any.
+
+    Attributes:
+        worked: places of these ranges, ascending.
+        found: statistics of the operations inside each.
+        size_bytes: what the operations in the ranges of each group moved; None: not asked for.
+    """
+
+    worked: Integers
+    found: IntervalStatistics
+    size_bytes: npt.NDArray[Any] | None = None
 
 
 def path_sums(
@@ -39,27 +55,55 @@ def path_sums(
         A row per group; `first` is the place of its first range, the number of places if it has
         none.
     """
-    kernels = work.kinds["kernels"]
     places = None
     if only_worked:
         places = np.unique(np.concatenate([kind.worked for kind in work.kinds.values()]))
-    columns = _host(work, group, groups, places)
-    own = group[kernels.worked]
-    found = kernels.found
-    columns["kernels"] = summed(own, found.intervals, groups)
-    columns["kernel_sum_ns"] = summed(own, found.total_ns, groups)
-    columns["busy_ns"] = summed(own, found.busy_ns, groups)
-    columns["span_ns"] = summed(own, found.span_ns, groups)
-    columns["exclusive_ns"] = _exclusive(kernels, group, groups)
-    columns["launch_bound_share"] = _launch_bound(own, found.busy_ns, found.span_ns, groups)
+    parts = {
+        kind: Part(
+            of.worked,
+            of.found,
+            _bytes(work, kind, group, groups) if kind in ("copies", "memsets") else None,
+        )
+        for kind, of in work.kinds.items()
+    }
+    host = _host(work, group, groups, places)
+    exclusive = _exclusive(work.kinds["kernels"], group, groups)
+    return columns_of(host, parts, exclusive, group, groups)
+
+
+def columns_of(
+    host: Columns, parts: Mapping[Kind, Part], exclusive_ns: Int64s, group: Integers, groups: int
+) -> Columns:
+    """Add up what is inside the ranges of each group.
+
+    Args:
+        host: `calls`, `host_ns` and `first` of each group.
+        parts: of all kinds.
+        exclusive_ns: of the kernels of each group.
+        group: number of the group of the range at each place.
+        groups: how many there are.
+    """
+    columns = dict(host)
+    kernels, span_ns = parts["kernels"], parts["kernels"].found.span_ns
+    own, found = group[kernels.worked], kernels.found
+    names = ("kernels", "kernel_sum_ns", "busy_ns", "span_ns")
+    values = [found.intervals, found.total_ns, found.busy_ns, span_ns]
+    columns.update(zip(names, sums_of(own, values, groups), strict=True))
+    columns["exclusive_ns"] = exclusive_ns
+    columns["launch_bound_share"] = _launch_bound(own, found.busy_ns, span_ns, groups)
     for kind, word in OTHER_KINDS.items():
-        others = work.kinds[kind]
-        columns[kind] = summed(group[others.worked], others.found.intervals, groups)
-        columns[f"{word}_sum_ns"] = summed(group[others.worked], others.found.total_ns, groups)
-        if kind != "graphs":
-            columns[f"{word}_bytes"] = _bytes(work, kind, group, groups)
-    worked, union = projected([work.kinds[kind] for kind in ("kernels", "copies", "memsets")])
-    columns["projected_ns"] = summed(group[worked], union.span_ns, groups)
+        others = parts[kind]
+        values = [others.found.intervals, others.found.total_ns]
+        sums = sums_of(group[others.worked], values, groups)
+        columns.update(zip((kind, f"{word}_sum_ns"), sums, strict=True))
+        if others.size_bytes is not None:
+            columns[f"{word}_bytes"] = others.size_bytes
+    if len(parts["copies"].worked) or len(parts["memsets"].worked):
+        worked, union = projected([parts[kind] for kind in ("kernels", "copies", "memsets")])
+        columns["projected_ns"] = summed(group[worked], union.span_ns, groups)
+    else:
+        columns["projected_ns"] = columns["span_ns"]
+    del span_ns, values
     columns.update(quantiles(own, found.busy_ns, columns["calls"]))
     return columns
 
@@ -85,15 +129,22 @@ def summed(group: Integers, values: Int64s, groups: int) -> Int64s:
         values: whole numbers.
         groups: number of groups.
     """
-    sums = np.zeros(groups, np.int64)
+    return sums_of(group, [values], groups)[0]
+
+
+def sums_of(group: Integers, columns: Sequence[Int64s], groups: int) -> list[Int64s]:
+    """The same of several values of each element."""
+    found = [np.zeros(groups, np.int64) for _ in columns]
     for first in range(0, len(group), _CHUNK):
-        own, part = group[first : first + _CHUNK], values[first : first + _CHUNK]
-        largest = max(int(part.max()), -int(part.min()))
-        if largest * len(part) < _EXACT:
-            sums += np.bincount(own, part, groups).astype(np.int64)
-        else:
-            np.add.at(sums, own, part)
-    return sums
+        own = group[first : first + _CHUNK].astype(np.intp, copy=False)  # once for all columns
+        for number, values in enumerate(columns):
+            part = values[first : first + _CHUNK]
+            largest = max(int(part.max()), -int(part.min()))
+            if largest * len(part) < _EXACT:
+                found[number] += np.bincount(own, part, groups).astype(np.int64)
+            else:
+                np.add.at(found[number], own, part)
+    return found
 
 
 def _host(work: ProfileWork, group: Integers, groups: int, places: Integers | None) -> Columns:
@@ -135,13 +186,29 @@ def sizes_of(operations: Operations) -> tuple[Int64s, Bools]:
 
 def _exclusive(kernels: Attribution, group: Integers, groups: int) -> Int64s:
     """Sum of the durations of the kernels of which a range of each group is the innermost."""
-    sums = np.zeros(groups, np.int64)
     operations = kernels.operations
-    for first in range(0, len(operations), _CHUNK):
+    times = operations.start_ns, operations.end_ns
+    return exclusive_sums(*times, kernels.innermost, group, groups)
+
+
+def exclusive_sums(
+    start_ns: Int64s, end_ns: Int64s, innermost: Integers, group: Integers, groups: int
+) -> Int64s:
+    """Sum of the durations of the operations of which a range of each group is the innermost.
+
+    Args:
+        start_ns: starts of the operations.
+        end_ns: their ends.
+        innermost: place of the innermost range of each, −1 for none.
+        group: number of the group of the range at each place.
+        groups: how many there are.
+    """
+    sums = np.zeros(groups, np.int64)
+    for first in range(0, len(start_ns), _CHUNK):
         at = slice(first, first + _CHUNK)
-        place = kernels.innermost[at]
+        place = innermost[at]
         inside = place >= 0
-        duration_ns = (operations.end_ns[at] - operations.start_ns[at])[inside]
+        duration_ns = (end_ns[at] - start_ns[at])[inside]
         sums += summed(group[place[inside]], duration_ns, groups)
     return sums
 
@@ -150,16 +217,24 @@ def _launch_bound(
     group: Integers, busy_ns: Int64s, span_ns: Int64s, groups: int
 ) -> npt.NDArray[np.float64]:
     """Mean of 1 − busy / span over the ranges with a span; NaN where a group has none."""
-    at = np.flatnonzero(span_ns > 0)
-    share = 1 - busy_ns[at] / span_ns[at]
-    # in two parts, so that the larger one is added without rounding
-    large = np.rint(share * _SHARE_STEPS)
-    small = share - large / _SHARE_STEPS
-    sums = np.bincount(group[at], large, groups) / _SHARE_STEPS
-    sums += np.bincount(group[at], small, groups)
-    number = np.bincount(group[at], minlength=groups)
+    large_sums, small_sums = np.zeros(groups), np.zeros(groups)
+    number = np.zeros(groups, np.int64)
+    for first in range(0, len(group), _CHUNK):
+        own, busy, span = (one[first : first + _CHUNK] for one in (group, busy_ns, span_ns))
+        if not (span > 0).all():
+            at = np.flatnonzero(span > 0)
+            own, busy, span = own[at], busy[at], span[at]
+        own = own.astype(np.intp, copy=False)
+        share = 1 - busy / span
+        # in two parts, so that the larger one is added without rounding
+        large = np.rint(share * _SHARE_STEPS)
+        large_sums += np.bincount(own, large, groups)
+        share -= large / _SHARE_STEPS
+        small_sums += np.bincount(own, share, groups)
+        number += np.bincount(own, minlength=groups)
     with np.errstate(invalid="ignore"):
-        return sums / number
+        found: npt.NDArray[np.float64] = (large_sums / _SHARE_STEPS + small_sums) / number
+        return found
 
 
 def quantiles(group: Integers, busy_ns: Int64s, calls: Int64s) -> Columns:

@@ -33,7 +33,7 @@ def path_texts(paths: PathTree, levels: int | None = None) -> npt.NDArray[np.obj
     for parent, label, is_shown in zip(
         paths.parent.tolist(), paths.label.tolist(), shown.tolist(), strict=True
     ):
-        text = _escaped(str(label)) if is_shown else ""
+        text = escaped(str(label)) if is_shown else ""
         texts.append(f"{texts[parent]}{SEPARATOR}{text}" if is_shown and parent >= 0 else text)
         characters += len(texts[-1])
         if characters > _MOST_CHARACTERS:
@@ -51,7 +51,8 @@ def path_numbers(paths: PathTree, levels: int | None = None) -> dict[str, int]:
     return {texts[number]: number for number in np.flatnonzero(shown).tolist()}
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
+    """The name as it stands in the text of a path."""
     return _TO_ESCAPE.sub(r"\\\g<0>", name) if ">" in name or "\\" in name else name
 
 

@@ -7,6 +7,7 @@ ranges. It hides rows, and leaves out work by where and when it was launched.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -138,18 +139,19 @@ def select(question: Question, profile: Profile, nesting: Nesting, paths: PathTr
         keep = ~_made_inside(ranges, calls, excluded)
     partial = 0
     if question.window:
-        _check_window(question.window, profile)
-        shown &= _open_in(question.window, ranges)
+        check_window(question.window, extent_of(profile))
+        shown &= open_in(question.window, ranges)
         partial = int((shown & ~_within(question.window, ranges)).sum())
     if len(ranges) and not shown.any():
-        remedy = "ask for less at once"
-        raise ArgumentError(_options(question), "leaves no range of the profile", remedy)
+        raise nothing_left(question)
     kept, left_out = _working(profile, keep, question.window)
     return Selection(question, kept, shown, inside, question.window, left_out, partial)
 
 
-def _options(question: Question) -> str:
-    return ", ".join(f"--{name.removesuffix('_ns')}" for name in question.as_dict())
+def nothing_left(question: Question) -> ArgumentError:
+    """The error of a question after which no range has a row."""
+    options = ", ".join(f"--{name.removesuffix('_ns')}" for name in question.as_dict())
+    return ArgumentError(options, "leaves no range of the profile", "ask for less at once")
 
 
 def _asked(question: Question, ranges: Ranges, nesting: Nesting, paths: PathTree) -> Bools:
@@ -231,7 +233,7 @@ def _made_inside(ranges: Ranges, calls: Calls, outer: Bools) -> Bools:
     return found
 
 
-def _open_in(window: Window, ranges: Ranges) -> Bools:
+def open_in(window: Window, ranges: Ranges) -> Bools:
     """Whether each range was open at a moment of the window."""
     found = np.ones(len(ranges), np.bool_)
     if window.end_ns is not None:
@@ -260,18 +262,29 @@ def clipped_ns(start_ns: Int64s, end_ns: Int64s, window: Window) -> Int64s:
     return end_ns - start_ns
 
 
-def _check_window(window: Window, profile: Profile) -> None:
+def extent_of(profile: Profile) -> tuple[int, int] | None:
+    """The first and the last moment of all that a profile holds; None where it is empty."""
+    parts = [profile.ranges, profile.calls, *(getattr(profile, kind) for kind in KINDS)]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return None
+    first_ns = min(int(part.start_ns.min()) for part in parts)
+    return first_ns, max(int(part.end_ns.max()) for part in parts)
+
+
+def check_window(window: Window, extent_ns: Sequence[int] | None) -> None:
     """Refuse a window in which nothing of the profile lies.
+
+    Args:
+        window: the window.
+        extent_ns: see `extent_of`.
 
     Raises:
         ArgumentError: it is outside.
     """
-    parts = [profile.ranges, profile.calls, *(getattr(profile, kind) for kind in KINDS)]
-    parts = [part for part in parts if len(part)]
-    if not parts:
+    if extent_ns is None:
         raise ArgumentError("--window", "the profile is empty", "leave the option out")
-    first_ns = min(int(part.start_ns.min()) for part in parts)
-    last_ns = max(int(part.end_ns.max()) for part in parts)
+    first_ns, last_ns = extent_ns
     before = window.end_ns is not None and window.end_ns <= first_ns
     behind = window.first_ns is not None and window.first_ns > last_ns
     if before or behind:

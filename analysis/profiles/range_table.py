@@ -15,6 +15,7 @@ from adscale.names import IMAGE
 from adscale.tables import Schema
 
 from ..arrow import arrow_table, nulls
+from ..attribution.range_tree import PathTree
 from ..nsys.records import Integers, Profile, Strings, factorized, strings
 from .path_sums import Columns, shown_sums
 from .paths import path_texts
@@ -23,8 +24,8 @@ from .work import NS_PER_MS, By, ProfileWork, thread_labels, work_by
 if TYPE_CHECKING:  # importing the models of a record, or pandas, takes as long as a small profile
     import pandas as pd
 
-    from .coverage import RunCoverage
     from .record import Run
+    from .run_coverage import RunCoverage
     from .run_work import RunWork
 
 PROFILE_COLUMNS: Schema = {
@@ -120,6 +121,22 @@ def profile_table(work: ProfileWork, by: By | None = None, levels: int | None = 
     return table if work.profile.capture.knows_kernels else nulls(table, KERNEL_FIGURES)
 
 
+def table_of(
+    columns: Columns, paths: PathTree, levels: int | None, *, knows_kernels: bool
+) -> pa.Table:
+    """The same of figures by path.
+
+    Args:
+        columns: of `analysis.profiles.path_sums.path_sums`, a row per path.
+        paths: of the ranges.
+        levels: leave out paths of more names; None for none.
+        knows_kernels: whether no kernel means zero.
+    """
+    rows = _rows_of({**columns, "path": np.arange(len(paths.parent))}, paths, levels)
+    table = arrow_table(rows, profile_columns(None))
+    return table if knows_kernels else nulls(table, KERNEL_FIGURES)
+
+
 def _rows(work: ProfileWork, by: By | None, levels: int | None) -> Columns:
     """The columns as arrays, in which NaN is null; GPU times may be unknown all the same."""
     if by in ("device", "stream"):
@@ -128,22 +145,46 @@ def _rows(work: ProfileWork, by: By | None, levels: int | None) -> Columns:
     elif by:
         columns, values = _by_value(work, by)
     else:
-        columns, values = shown_sums(work, _path_codes(work), len(work.paths.parent)), None
+        columns, values = path_columns(work), None
         columns["path"] = np.arange(len(work.paths.parent))
+    return _rows_of(columns, work.paths, levels, by, values)
+
+
+def _rows_of(
+    columns: Columns,
+    paths: PathTree,
+    levels: int | None,
+    by: By | None = None,
+    values: Strings | None = None,
+) -> Columns:
+    """The rows with calls in the order of their first ranges, with all columns.
+
+    Args:
+        columns: sums, and the number of the path of each row.
+        paths: of the ranges.
+        levels: leave out paths of more names; None for none.
+        by: what tells rows of a path apart besides.
+        values: of that, a row each.
+    """
     keep = columns["calls"] > 0
     if levels is not None:
-        keep &= work.paths.depths()[columns["path"]] < levels
+        keep &= paths.depths()[columns["path"]] < levels
     at = np.flatnonzero(keep)
     at = at[np.argsort(columns["first"][at], kind="stable")]
     rows = _in_ms({name: column[at] for name, column in columns.items()})
     rows["kernels_per_call"] = rows["kernels"] / rows["calls"]
-    rows["path"] = path_texts(work.paths, levels)[rows["path"]]
+    rows["path"] = path_texts(paths, levels)[rows["path"]]
     if by and values is not None:
         rows[by] = values[at]
     rows["span_ms"] = np.where(rows["kernels"] == 0, np.nan, rows["span_ms"])
     worked = rows["kernels"] + rows["copies"] + rows["memsets"]
     rows["projected_ms"] = np.where(worked == 0, np.nan, rows["projected_ms"])
     return {name: rows[name] for name in profile_columns(by)}
+
+
+def path_columns(work: ProfileWork) -> Columns:
+    """The sums of each path, of the ranges that have a row."""
+    return shown_sums(work, _path_codes(work), len(work.paths.parent))
 
 
 def _path_codes(work: ProfileWork) -> Integers:
@@ -200,8 +241,8 @@ def run_ranges(run: Run, profile: Profile) -> RunRanges:
     Raises:
         ProfileError: the profile of an `ok` run does not hold what was measured.
     """
-    from .coverage import run_coverage
     from .kernel_table import run_kernels
+    from .run_coverage import run_coverage
     from .run_work import check_kernels, check_ranges, work_of_run
 
     of_run = work_of_run(run, profile)

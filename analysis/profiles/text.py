@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from itertools import zip_longest
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from ..json_output import document_text, rows_text
 from ..nsys.records import Capture, CudaTrace
 from ..numbers import percent, unsigned_zero
 from .coverage import ProfileCoverage
+from .cross_thread import null_reasons as cross_reasons
 from .energy_table import ENERGY_COLUMNS, FEWEST_SAMPLES
 from .order import main_time
 from .paths import path_names
@@ -25,6 +27,7 @@ from .range_table import KERNEL_FIGURES
 
 _RANGES = {
     "path": "range",
+    "profile": "profile",
     "thread": "thread",
     "device": "device",
     "stream": "stream",
@@ -47,9 +50,13 @@ _RANGES = {
     "energy_j": "energy J",
     "mean_power_w": "power W",
 }
-_ONLY_WHERE_USED = ("copy_sum_ms", "copy_bytes", "memset_sum_ms", "graph_sum_ms")
+_ONLY_WHERE_USED = (
+    "copy_sum_ms", "copy_bytes", "memset_sum_ms", "graph_sum_ms", "inferred_copy_sum_ms",
+    "inferred_memset_sum_ms", "inferred_graph_sum_ms",
+)  # fmt: skip
 _KERNELS = {
     "path": "range",
+    "profile": "profile",
     "kernel": "kernel",
     "kernels": "kernels",
     "kernel_sum_ms": "sum ms",
@@ -61,16 +68,38 @@ _KERNELS = {
 }
 _COPIES = {
     "path": "range",
+    "profile": "profile",
     "direction": "direction",
     "copies": "copies",
     "copy_sum_ms": "sum ms",
     "copy_bytes": "bytes",
     "gb_per_s": "GB/s",
 }
-_TITLES = {"ranges": _RANGES, "kernels": _KERNELS, "copies": _COPIES}
-_TEXTS = frozenset({"path", "kernel", "thread", "device", "stream", "category", "direction"})
+_CROSS = {
+    "path": "range",
+    "profile": "profile",
+    "kind": "kind",
+    "thread": "thread",
+    "end_thread": "ended by",
+    "calls": "calls",
+    "host_ms": "host ms",
+    "inferred_kernels": "inferred kernels",
+    "inferred_kernel_sum_ms": "inferred sum ms",
+    "inferred_busy_ms": "inferred busy ms",
+    "inferred_copy_sum_ms": "inferred copy ms",
+    "inferred_memset_sum_ms": "inferred memset ms",
+    "inferred_graph_sum_ms": "inferred graph ms",
+}
+_TITLES = {"ranges": _RANGES, "kernels": _KERNELS, "copies": _COPIES, "cross_thread": _CROSS}
+_TIMES = {"kernels": "kernel_sum_ms", "copies": "copy_sum_ms", "cross_thread": "host_ms"}
+_TEXTS = frozenset(
+    {
+        "path", "kernel", "thread", "device", "stream", "category", "direction", "kind",
+        "end_thread", "profile", "slowest",
+    }
+)  # fmt: skip
 _FOLDED = frozenset({"path", "kernel"})
-_SHARES = frozenset({"launch_bound_share", "share"})
+_SHARES = frozenset({"launch_bound_share", "share", "imbalance"})
 _BYTES = frozenset({"copy_bytes"})
 _WIDTH = 200
 _LONGEST = 1000
@@ -80,24 +109,56 @@ MOST_ROWS = 200
 _GAP = 2
 
 
-def json_text(tables: Mapping[str, pa.Table], coverage: ProfileCoverage) -> str:
+class Told(Protocol):
+    """The coverage of a profile, or of several."""
+
+    @property
+    def question(self) -> dict[str, object]:
+        """What was asked."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counts, for JSON."""
+
+    def notes(self) -> list[str]:
+        """Notes to a reader of the tables."""
+
+
+def json_text(
+    tables: Mapping[str, pa.Table],
+    coverage: Told,
+    reasons: Mapping[str, str],
+    more: Mapping[str, object] | None = None,
+) -> str:
     """The tables and the coverage as one JSON object, a row in each line.
 
     A `path` is a list of names, the outermost first.
 
     Args:
-        tables: `ranges`, and `kernels` or `copies` where they were asked for.
+        tables: `ranges`, and others that were asked for.
         coverage: what is in none of them.
+        reasons: why a column is null, see `reasons_of`.
+        more: what the object has besides.
     """
-    reasons = null_reasons(coverage.capture)
-    if coverage.power_problem:
-        reasons |= dict.fromkeys(ENERGY_COLUMNS, coverage.power_problem)
     parts = {
         "question": json.dumps(coverage.question),
         "coverage": json.dumps(coverage.as_dict()),
+        **{name: json.dumps(value) for name, value in (more or {}).items()},
         **{name: rows_text(table, reasons, {"path": path_names}) for name, table in tables.items()},
     }
     return document_text("attribute", parts)
+
+
+def reasons_of(coverage: ProfileCoverage) -> dict[str, str]:
+    """Why a column of the tables of a profile is null, by its name."""
+    reasons = null_reasons(coverage.capture)
+    if coverage.power_problem:
+        reasons |= dict.fromkeys(ENERGY_COLUMNS, coverage.power_problem)
+    reasons |= cross_reasons(coverage.inferred)
+    if not coverage.capture.knows_kernels and coverage.inferred:
+        reasons |= {
+            f"inferred_{name}": reasons[name] for name in ("kernels", "kernel_sum_ms", "busy_ms")
+        }
+    return reasons
 
 
 def null_reasons(capture: Capture) -> dict[str, str]:
@@ -133,7 +194,7 @@ _NO_KERNELS: dict[CudaTrace, str] = {
 
 def print_profile(
     tables: Mapping[str, pa.Table],
-    coverage: ProfileCoverage,
+    coverage: Told,
     most: int | None = MOST_ROWS,
     sorted_by: str | None = None,
 ) -> None:
@@ -147,9 +208,8 @@ def print_profile(
             those with the most time are shown.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    time = main_time(tables["ranges"])
     for name, table in tables.items():
-        by = {"ranges": time, "kernels": "kernel_sum_ms", "copies": "copy_sum_ms"}[name]
+        by = main_time(table) if name == "ranges" else _TIMES[name]
         shown = table.slice(0, most) if sorted_by and most else _longest(table, by, most)
         if name != "ranges":
             print()
@@ -157,11 +217,16 @@ def print_profile(
             paths = shown["path"].to_pylist()
             once = ["" if at and path == paths[at - 1] else path for at, path in enumerate(paths)]
             shown = with_columns(shown, {"path": once}, {"path": "string"})
-        print(_text(shown, _TITLES[name], width))
+        print_table(shown, _TITLES[name], width)
         less = None if sorted_by else by
-        _tell_of_others(len(table) - len(shown), name, less)
+        _tell_of_others(len(table) - len(shown), name.replace("_", "-"), less)
     for note in coverage.notes():
         print(shortened(printable(note)))
+
+
+def print_table(table: pa.Table, titles: Mapping[str, str], width: int = _WIDTH) -> None:
+    """Print the columns that have a title."""
+    print(_text(table, titles, width))
 
 
 def _longest(table: pa.Table, time: str, most: int | None) -> pa.Table:

@@ -13,9 +13,9 @@ from adscale.errors import ResultsError
 from adscale.mean_error import Floats
 
 from ..tables import read_parquet
-from .coverage import uncovered_share
 from .range_table import RANGE_COLUMNS
 from .record import Run
+from .run_coverage import uncovered_share
 from .work import NS_PER_MS
 
 MAIN_CLOCK = {"cpu": "host", "cuda": "busy"}

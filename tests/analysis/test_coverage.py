@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.profiles.coverage import uncovered_share, uncovered_warning
+from analysis.profiles.run_coverage import uncovered_share, uncovered_warning
 
 ROWS = [
     ("warmup", 0, "image", 0, 900.0),

@@ -281,7 +281,7 @@ def tables(path: Path) -> tuple[dict[str, Any], list[pd.DataFrame]]:
         ranges = ranges.assign(path=ranges["path"].str.count(" > "))
         ranges = ranges.groupby("path")[["calls", "host_ms", "kernels"]].sum().reset_index()
         kernels = kernels.groupby("kernel")[["kernels"]].sum().reset_index()
-    return ProfileCoverage(work).as_dict(), [ranges, kernels]
+    return ProfileCoverage.of(work).as_dict(), [ranges, kernels]
 
 
 def test_rows_in_another_order_give_the_same(real_profile: Path, tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adscale.errors import ArgumentError
+from adscale.nsys_program import find_nsys
 from analysis.__main__ import main
 from analysis.attribution.nesting import nest
 from analysis.attribution.range_tree import PathTree
 from analysis.nsys.reading import read_profile
 from analysis.profiles import paths
 from analysis.profiles.paths import path_names, path_texts
-from profiling.collectors.nsys.find import find_nsys
 from tests.analysis.reference import PUSH_POP, Call, Events, Operation, Range
 from tests.gpu_profiles import ProfileWriter
 

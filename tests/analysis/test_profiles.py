@@ -36,7 +36,7 @@ from tests.gpu_profiles import OTHER_THREAD, ProfileWriter, times_of
 
 def table_of(profile: Profile) -> tuple[pd.DataFrame, ProfileCoverage]:
     work = work_of(profile)
-    return frame(profile_table(work)), ProfileCoverage(work)
+    return frame(profile_table(work)), ProfileCoverage.of(work)
 
 
 @pytest.mark.fixtures
@@ -210,4 +210,4 @@ def test_ranges_that_cross_each_have_their_launches(tmp_path: Path) -> None:
     by_path = names.groupby("path")["kernel_sum_ms"].sum()
     whole = table.set_index("path")["kernel_sum_ms"]
     assert by_path.to_numpy() == pytest.approx(whole[by_path.index].to_numpy())
-    assert ProfileCoverage(work).nested_otherwise == []
+    assert ProfileCoverage.of(work).nested_otherwise == []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,20 +36,26 @@ NSYS = FIXTURES / "nsys"
 DIRECTIONS = {1: "host to device", 2: "device to host", 8: "device to device"}
 
 
-def check(work: ProfileWork, expected: Mapping[Names, Mapping[str, Any]]) -> None:
-    """All tables of the work are those of the brute reading."""
-    table = frame(profile_table(work))
-    found = {tuple(path_names(row["path"])): row for row in table.to_dict("records")}
+def check_ranges(
+    table: pa.Table, expected: Mapping[Names, Mapping[str, Any]], knows_kernels: bool
+) -> None:
+    """The rows of ranges are those of the brute reading."""
+    found = {tuple(path_names(row["path"])): row for row in frame(table).to_dict("records")}
     assert set(found) == set(expected)
     for names, row in expected.items():
         own = found[names]
         for column in ("calls", "kernels", "copies", "memsets", "copy_bytes", "memset_bytes"):
             assert own[column] == row[column], (names, column)
         assert own["host_ms"] * 1e6 == pytest.approx(row["host_ns"], abs=0.5)
-        if work.profile.capture.knows_kernels:
+        if knows_kernels:
             for column in ("kernel_sum", "exclusive", "busy"):
                 wanted = row[f"{column}_ns"]
                 assert own[f"{column}_ms"] * 1e6 == pytest.approx(wanted, abs=0.5), (names, column)
+
+
+def check(work: ProfileWork, expected: Mapping[Names, Mapping[str, Any]]) -> None:
+    """All tables of the work are those of the brute reading."""
+    check_ranges(profile_table(work), expected, work.profile.capture.knows_kernels)
     kernels = frame(kernel_table(work, None))
     copies = frame(copy_table(work))
     for table, key in ((kernels, "kernel"), (copies, "direction")):

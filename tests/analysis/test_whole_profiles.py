@@ -51,7 +51,7 @@ def ranges_and_kinds_of_work(work: ProfileWork, expected: Reference) -> None:
 
 
 def what_belongs_to_no_range(work: ProfileWork, expected: Reference) -> None:
-    coverage = ProfileCoverage(work)
+    coverage = ProfileCoverage.of(work)
     for kind in KINDS:
         operations = [op for op in expected.operations if op.kind == kind]
         own = [op for at in range(len(expected.ranges)) for op in expected.own(at, kind)]

@@ -2,8 +2,9 @@
 
 Whole processes, one after the other in rounds, so that what the machine does besides strikes all
 alike. Profiles are generated into a temporary folder: with many kernels, with many ranges
-(`range_profiles`), with ranges that cross, and a small one. `ADSCALE_BENCH_MIXES` names some of
-`kernels,heavy,crossing,small`, `ADSCALE_BENCH_KERNELS` the sizes of the first (`1000000` for a
+(`range_profiles`), with ranges that cross, and a small one. Of those with many ranges further
+questions are asked, which what was kept of the first one answers. `ADSCALE_BENCH_MIXES` names some
+of `kernels,heavy,crossing,small`, `ADSCALE_BENCH_KERNELS` the sizes of the first (`1000000` for a
 quick look) and `ADSCALE_BENCH_STEPS` that of the second; profiles of earlier runs are used again
 from `ADSCALE_BENCH_FOLDER` if that is set.
 """
@@ -16,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,9 +26,11 @@ from typing import NamedTuple
 from profiling.collectors.nsys import find_nsys
 from tests.bench.big_profiles import write_big_profile
 from tests.bench.range_profiles import (
+    FIRST_NS,
     KERNELS_PER_STEP,
     MANY_LEAVES,
     STEPS,
+    one_step,
     write_crossing,
     write_heavy,
 )
@@ -43,7 +46,7 @@ PROJECTED, SUMMED = "nsys nvtx_gpu_proj_sum", "nsys nvtx_kern_sum"
 MOST_ROUNDS = 3
 MIB = 2**20
 SMALL_KERNELS = 2_000
-MOST_CROSSING_S, MOST_SMALL_S = 3.0, 0.5
+MOST_CROSSING_S, MOST_SMALL_S, MOST_SECOND_S = 3.0, 0.5, 2.0
 
 
 class Run(NamedTuple):
@@ -95,6 +98,7 @@ class Mix(NamedTuple):
         targets: ratios.
         most_mib: memory of `attribute`.
         with_others: whether to run the fallback and the reports of nsys, which take minutes.
+        questions: further ones, each as arguments of `attribute`.
     """
 
     file: str
@@ -103,6 +107,7 @@ class Mix(NamedTuple):
     targets: Sequence[Target]
     most_mib: int
     with_others: bool = True
+    questions: Sequence[tuple[str, ...]] = ()
 
 
 def main(rounds: int) -> None:
@@ -115,6 +120,8 @@ def main(rounds: int) -> None:
             if not path.is_file():
                 mix.write(path)
             _compare(path, mix, rounds)
+            if mix.questions:
+                _show_questions(path, mix, rounds)
             if "ADSCALE_BENCH_FOLDER" not in os.environ:
                 path.unlink()
         if "crossing" in mixes:
@@ -161,7 +168,39 @@ def _heavy(mixes: Sequence[str]) -> Iterator[Mix]:
         write = partial(write_heavy, steps=steps, leaf_names=leaf_names)
         file = f"generated-heavy-{steps}-{leaf_names}.sqlite"
         most_mib = int(HEAVY_MOST_MIB * factor)
-        yield Mix(file, title, write, targets, most_mib, with_others=False)
+        questions = _questions(steps)
+        yield Mix(file, title, write, targets, most_mib, with_others=False, questions=questions)
+
+
+def _questions(steps: int) -> list[tuple[str, ...]]:
+    """Another depth, order, part, and windows of half the profile and of nearly all of it."""
+    length_ns = one_step()[0].length_ns
+    windows = [(steps // 4, steps * 3 // 4), (1, steps - 1)]
+    return [
+        ("--depth", "3"),
+        ("--sort", "busy", "--top", "20"),
+        ("--inside", "module_7"),
+        *(
+            ("--window", f"{FIRST_NS + begin * length_ns}ns:{FIRST_NS + end * length_ns}ns")
+            for begin, end in windows
+        ),
+    ]
+
+
+def _show_questions(path: Path, mix: Mix, rounds: int) -> None:
+    """Ask once, which is kept, and then ask again."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "ADSCALE_CACHE": cache}
+        first = measured(_attribute(path), environment)
+        kept_mib = sum(file.stat().st_size for file in Path(cache).rglob("*")) / MIB
+        print(f"first question, which keeps {kept_mib:.0f} MiB: {first.wall_s:.2f} s", end="")
+        print(f", {first.cpu_s:.2f} s CPU, {first.peak_bytes / MIB:.0f} MiB")
+        for question in mix.questions:
+            command = [*_attribute(path), *question]
+            run = middle([measured(command, environment) for _ in range(rounds)])
+            held = "yes" if run.wall_s <= MOST_SECOND_S else "NO"
+            numbers = f"{run.wall_s:>7.2f}{run.cpu_s:>7.2f}{run.peak_bytes / MIB:>7.0f}"
+            print(f"{' '.join(question):<52}{numbers}  at most {MOST_SECOND_S:g} s: {held}")
 
 
 @contextmanager
@@ -181,7 +220,7 @@ def _attribute(path: Path) -> list[str]:
 
 def commands(path: Path, *, with_others: bool) -> dict[str, list[str]]:
     """What is compared; our own gives what both reports of nsys give, and more."""
-    ours = [*_attribute(path), "--kernels", "0"]
+    ours = [*_attribute(path), "--kernels", "0", "--no-cache"]
     read = [sys.executable, "-m", "tests.bench.plain_read", str(path)]
     found = {OURS: ours, READ: [*read, "auto"]}
     if with_others:
@@ -280,7 +319,7 @@ def _show_ratios(found: dict[str, Run], mix: Mix) -> bool:
     return all(verdicts)
 
 
-def measured(command: list[str]) -> Run:
+def measured(command: list[str], environment: Mapping[str, str] | None = None) -> Run:
     """Run a process to its end; memory is that of its largest part."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "took.json"
@@ -288,6 +327,7 @@ def measured(command: list[str]) -> Run:
         done = subprocess.run(
             [*launcher, str(report), *command],
             cwd=CHECKOUT,
+            env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -32,7 +32,7 @@ MANY_LEAVES = 47
 _STEPS_PER_CHUNK = 100
 _PUSH_POP, _START_END = 59, 60
 _UNIT_NS = 1_000
-_FIRST_NS = 1_000_000_000
+FIRST_NS = 1_000_000_000
 
 
 class Step(NamedTuple):
@@ -131,7 +131,7 @@ def write_heavy(path: Path, steps: int, *, leaf_names: int = 1, by_end: bool = F
         free_ns, generator = 0, np.random.default_rng(0)
         for first in range(0, steps, _STEPS_PER_CHUNK):
             number = np.arange(first, min(first + _STEPS_PER_CHUNK, steps))
-            begin_ns = (_FIRST_NS + number * step.length_ns)[:, None]
+            begin_ns = (FIRST_NS + number * step.length_ns)[:, None]
             call_ns = (begin_ns + step.call_ns).ravel()
             correlation = 1 + first * len(step.call_ns) + np.arange(len(call_ns))
             launches = np.tile(step.launches, len(number))
@@ -162,7 +162,7 @@ def write_crossing(path: Path, requests: int, launches: int) -> None:
     every_ns = 2 * LAUNCH_NS * (2 * launches // requests + 1)
     with _writer(path) as writer:
         ids = writer.strings([f"request {number}" for number in range(requests)])
-        start_ns = _FIRST_NS + np.arange(requests, dtype=np.int64) * every_ns
+        start_ns = FIRST_NS + np.arange(requests, dtype=np.int64) * every_ns
         writer.ranges(start_ns, start_ns + requests // 2 * every_ns, ids, _START_END)
         window_ns = np.linspace(start_ns[requests // 2], start_ns[-1], launches).astype(np.int64)
         call_ns = window_ns + LAUNCH_NS // 10

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from adscale import nsys_program
 from adscale.errors import CollectorError
-from profiling.collectors.nsys import choose, find, nsys_version, self_test, self_test_cached
+from profiling.collectors.nsys import choose, nsys_version, self_test, self_test_cached
 
 BROKEN = "#!/bin/sh\nexit 1\n"
 
@@ -32,7 +33,7 @@ def silent_nvtx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_nsys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ADSCALE_NSYS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(find, "USUAL_PATHS", ())
+    monkeypatch.setattr(nsys_program, "USUAL_PATHS", ())
 
 
 def script(path: Path, text: str) -> Path:

@@ -41,7 +41,7 @@ NOT_RUN = {
     " cluster's devices; test_profiles has one",
     "snakemake --workflow-profile profiles/slurm": "needs SLURM; tests/slurm does",
     "pip install .": "installs; test_wheel does",
-    "adscale attribute report.sqlite": "needs the line before; test_wheel does",
+    "adscale attribute report.nsys-rep": "needs the line before, and nsys; test_inputs does",
 }
 """Commands that cannot be run here, or would take too long, and why. All others are run."""
 

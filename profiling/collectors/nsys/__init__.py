@@ -1,6 +1,8 @@
 """Nsight Systems: finding it, testing it, and running a program under it. Imports no torch."""
 
-from .find import Choice, choose, find_nsys, planned_choice
+from adscale.nsys_program import find_nsys
+
+from .find import Choice, choose, planned_choice
 from .run import (
     export_command,
     export_report,
