@@ -212,12 +212,13 @@ def _fitting(feasibility: pd.DataFrame) -> str:
     """Tell in how many pairs of GPU and sensor each method fits for certain, and in which way."""
     told = []
     for method, rows in feasibility.groupby("method", sort=False):
-        pairs = rows.groupby(["gpu", "sensor"], sort=False)["verdict"]
-        fits = int(pairs.agg(lambda found: (found == "fits").any()).sum())
-        in_variants = rows[rows["verdict"] == "fits"]["variant"].value_counts()
+        pairs = rows.groupby(["gpu", "sensor"], sort=False).ngroups
+        fitting = rows[rows["verdict"] == "fits"]
+        fits = len(fitting.drop_duplicates(["gpu", "sensor"]))
+        in_variants = fitting["variant"].value_counts()
         has_choice = fits and len(rows["variant"].unique()) > 1
         best = f", in most as {in_variants.index[0]}" if has_choice else ""
-        told.append(f"{method} in {fits} of {pairs.ngroups}{best}")
+        told.append(f"{method} in {fits} of {pairs}{best}")
     return (
         "For certain, by counted memory, of all pairs of a GPU or device and a sensor below: "
         f"{'; '.join(told)}"
