@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -27,6 +28,7 @@ from adscale.errors import ConfigError
 from adscale.models import nearest
 
 from ..annotation import BETWEEN, EMPTY, Annotate, child_name, empty_range_ns, no_range
+from .base import held_by
 from .watching import indivisible, inner_modules, own_name, unwatch, watch, whole
 
 Depth = int | Sequence[str]
@@ -220,12 +222,13 @@ class Division:
 
     def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
         """See ``Watcher``."""
-        del output, failed
+        del output
         if get_ident() != self._thread:
             return
+        ended_by = sys.exc_info() if failed else (None, None, None)
         for _ in range(self._opened.pop() if self._opened else 0):
             _, opened = self._open.pop()
-            opened.__exit__(None, None, None)
+            opened.__exit__(*ended_by)
         if not self._opened and self._annotate is not None:
             times = self._times[module] = self._times.get(module, 0) + 1
             self._begin_gap((module, times))
@@ -316,6 +319,8 @@ def _compiled_frames() -> int:
 class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notices whether anything is computed while it is entered."""
 
+    supports_higher_order_operators = True  # else torch refuses to run any, such as flex_attention
+
     def __init__(self, behind: _Position, gaps: set[_Position]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._behind = behind
@@ -339,7 +344,7 @@ class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if computes(func, (args, kwargs), result):
+        if isinstance(func, HigherOrderOperator) or computes(func, (args, kwargs), result):
             self._gaps.add(self._behind)
         return result
 
@@ -361,8 +366,12 @@ def computes(operator: torch._ops.OpOverload, inputs: Any, result: Any) -> bool:
 
 
 def _storages(values: Any) -> set[int]:
-    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
-    return {tensor.untyped_storage()._cdata for tensor in tensors}  # noqa: SLF001 - its identity
+    tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+    return {
+        part.untyped_storage()._cdata  # noqa: SLF001 - its identity
+        for tensor in tensors
+        for part in held_by(tensor)
+    } | {id(tensor) for tensor in tensors if not held_by(tensor)}
 
 
 class _Nothing(nn.Module):
