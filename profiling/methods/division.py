@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -222,9 +221,9 @@ class Division:
 
     def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
         """See ``Watcher``."""
-        del output
         if get_ident() != self._thread:
             return
+        del output
         ended_by = sys.exc_info() if failed else (None, None, None)
         for _ in range(self._opened.pop() if self._opened else 0):
             _, opened = self._open.pop()
@@ -297,8 +296,7 @@ class _FirstCall:
 
     def begin_gap(self, behind: _Position) -> None:
         """The network itself runs from here on."""
-        self._noticing = _Noticing(behind, self.gaps)
-        self._noticing.__enter__()  # type: ignore[no-untyped-call]
+        self._noticing = _Noticing(behind, self.gaps).__enter__()  # type: ignore[no-untyped-call]
 
     def end_gap(self) -> None:
         """It does not any more."""
@@ -344,7 +342,8 @@ class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(func, HigherOrderOperator) or computes(func, (args, kwargs), result):
+        is_opaque = isinstance(func, torch._ops.HigherOrderOperator)  # noqa: SLF001
+        if is_opaque or computes(func, (args, kwargs), result):
             self._gaps.add(self._behind)
         return result
 
@@ -366,12 +365,11 @@ def computes(operator: torch._ops.OpOverload, inputs: Any, result: Any) -> bool:
 
 
 def _storages(values: Any) -> set[int]:
-    tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
-    return {
-        part.untyped_storage()._cdata  # noqa: SLF001 - its identity
-        for tensor in tensors
-        for part in held_by(tensor)
-    } | {id(tensor) for tensor in tensors if not held_by(tensor)}
+    found: set[int] = set()
+    for tensor in (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)):
+        parts = held_by(tensor)
+        found |= {part.untyped_storage()._cdata for part in parts} or {id(tensor)}  # noqa: SLF001
+    return found
 
 
 class _Nothing(nn.Module):
