@@ -67,6 +67,7 @@ MEASURED: Mapping[str, tuple[str, ...]] = {
         "profiling.methods.base",
         "profiling.methods.loading",
         "profiling.methods.preparation",
+        "profiling.methods.results",
         "profiling.methods.checkpoints",
         "profiling.methods.weights",
     ),

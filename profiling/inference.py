@@ -28,7 +28,8 @@ from adscale.names import IMAGE, TILE
 
 from .annotation import NO_RANGE, Annotate
 from .images import ImageSet
-from .methods.base import Detection, Method
+from .methods.base import Method
+from .methods.results import Results, results_of
 from .outputs import OutputWatch
 
 NAMES = ("load", "prepare", "copy_to_device", "image", "copy_to_host", "end_to_end")
@@ -311,7 +312,8 @@ class Inference:
         else:
             self._flush(annotate)
             with annotate("image"):
-                self._infer(first, batch, annotate)
+                detection = self.method.infer(batch, annotate)
+            self._take(first, results_of(detection, self.batch, _name(self.method)))
 
     def _joined(self, prepared: list[torch.Tensor]) -> torch.Tensor:
         """The images of a batch in one tensor, as torch's data loaders join them."""
@@ -323,20 +325,9 @@ class Inference:
             raise MethodError(_name(self.method), what, "return (1, 3, height, width)")
         return joined
 
-    def _infer(self, first: int, batch: torch.Tensor, annotate: Annotate) -> Detection:
-        detection: object = self.method.infer(batch, annotate)
-        if not isinstance(detection, Detection):
-            what = f"infer returns a {type(detection).__name__}, and not a Detection"
-            remedy = "return Detection(anomaly_map=…, score=…) of profiling.methods.base"
-            raise MethodError(_name(self.method), what, remedy)
-        found = detection.anomaly_map
-        if self.batch > 1 and found is not None and tuple(found.shape[:1]) != (self.batch,):
-            what = f"infer returns shape {tuple(found.shape)} for {self.batch} images"
-            remedy = "return a map for each image, or leave the variants with batches out"
-            raise MethodError(_name(self.method), what, remedy)
+    def _take(self, first: int, results: Results) -> None:
         if self.outputs is not None:
-            self.outputs.take(first, detection)
-        return detection
+            self.outputs.take(first, self.batch, results)
 
     def _on_cuda(self, first: int, prepared: torch.Tensor, annotate: Annotate) -> None:
         with annotate("copy_to_device"):
@@ -344,13 +335,14 @@ class Inference:
             torch.cuda.synchronize()
         self._flush(annotate)
         with annotate("image"):
-            detection = self._infer(first, batch, annotate)
+            detection = self.method.infer(batch, annotate)
         with annotate("synchronize"):
             torch.cuda.synchronize()
+        results = results_of(detection, self.batch, _name(self.method))
         with annotate("copy_to_host"):
-            for result in (detection.anomaly_map, detection.score):
-                if result is not None:
-                    result.cpu()
+            for result in (*results.maps, *results.scores):
+                result.cpu()
+        self._take(first, results)
 
     def _flush(self, annotate: Annotate) -> None:
         if self.flush is not None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from adscale.run_record import Outputs
 
-from .methods.base import Detection
+from .methods.results import Results, is_plain
 
 MOST_IMAGES = 200
 """Of which scores are kept."""
@@ -37,28 +38,25 @@ class OutputWatch:
         self.takes_maps = True
         """Until images are measured: it copies."""
         self._most = min(images, MOST_IMAGES)
-        self._scores: dict[int, torch.Tensor] = {}
+        self._scores: dict[int, tuple[torch.Tensor, ...]] = {}
         self._maps: dict[int, torch.Tensor] = {}
 
-    def take(self, first: int, detection: Detection) -> None:
+    def take(self, first: int, images: int, results: Results) -> None:
         """Takes note of an inference.
 
         Args:
             first: index of its first image.
-            detection: of its images.
+            images: their number.
+            results: of its images. Of a network of the user's they may be anything.
         """
-        if first < self._most and detection.score is not None:
-            self._scores[first] = detection.score
-        if self.takes_maps and first < min(self._most, MAP_IMAGES):
-            self._take_maps(first, detection.anomaly_map)
-
-    def _take_maps(self, first: int, maps: torch.Tensor | None) -> None:
-        """Of a network of the user's what is found may be anything."""
-        if maps is None or maps.dim() != 4 or maps.shape[1] != 1 or not maps.is_floating_point():
-            return
-        for number, one in enumerate(maps[:, 0], first):
-            if number < min(self._most, MAP_IMAGES):
-                self._maps[number] = _points(one)
+        maps, scores = results
+        if first < self._most and sum(one.numel() for one in scores if is_plain(one)) == images:
+            self._scores[first] = scores
+        is_map = all(is_plain(one) and one.is_floating_point() and one.dim() for one in maps)
+        if self.takes_maps and first < min(self._most, MAP_IMAGES) and is_map:
+            for number, one in enumerate(_each_map(maps, images), first):
+                if number < min(self._most, MAP_IMAGES):
+                    self._maps[number] = _points(one)
 
     def found(self) -> Outputs | None:
         """What was kept; None: nothing."""
@@ -66,7 +64,8 @@ class OutputWatch:
         for first in sorted(self._scores):
             if first != len(scores):  # behind an inference that told none
                 break
-            values = self._scores[first].detach().flatten().float().tolist()
+            parts = [one.detach().flatten().float() for one in self._scores[first]]
+            values = [value for part in parts for value in part.tolist()]
             scores += [value if math.isfinite(value) else None for value in values]
         maps = [self._maps[number] for number in range(len(self._maps)) if number in self._maps]
         if not scores and not maps:
@@ -77,6 +76,20 @@ class OutputWatch:
         content = base64.b64encode(joined.numpy().astype("<f4").tobytes()).decode()
         images, rows, columns = joined.shape
         return Outputs(tuple(scores[: self._most]), (images, rows, columns), content)
+
+
+def _each_map(maps: Sequence[torch.Tensor], images: int) -> Iterator[torch.Tensor]:
+    """Those of one channel, each of shape (height, width).
+
+    Args:
+        maps: one of all images, or one of each.
+        images: their number.
+    """
+    each = maps if len(maps) == images > 1 else [image for one in maps for image in one]
+    for one in each:
+        *channels, height, width = (1, 1, *one.shape)
+        if math.prod(channels) == 1 and one.dim() > 1 and one.numel():
+            yield one.reshape(height, width)
 
 
 def _points(anomaly_map: torch.Tensor) -> torch.Tensor:

@@ -32,13 +32,6 @@ class PathTree(NamedTuple):
             depths.append(depths[parent] + 1 if parent >= 0 else 0)
         return np.array(depths, np.int64)
 
-    def texts(self, separator: str) -> list[str]:
-        """Each path as text, the outermost label first; labels stand in it as they are."""
-        texts: list[str] = []
-        for parent, label in zip(self.parent.tolist(), self.label.tolist(), strict=True):
-            texts.append(f"{texts[parent]}{separator}{label}" if parent >= 0 else str(label))
-        return texts
-
 
 def path_tree(
     parent: Integers, levels: Sequence[Integers], labels: npt.ArrayLike | Coded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -119,7 +121,11 @@ class Ranges:
         )
 
     def label_codes(self) -> Coded:
-        """Names as nsys prints them, the domain in front: `TensorRT:Conv_1`; `""` for no name."""
+        """Names as nsys prints them, the domain in front: `TensorRT:Conv_1`; `""` for no name.
+
+        Where those of several domains would be equal, the domain follows: a range `a` of the domain
+        `D` is `D:a (domain D)` if there is a range `D:a` of none, which is `D:a (no domain)`.
+        """
         names, domains = self.name.distinct.tolist(), self.domain.distinct.tolist()
         if len(domains) <= 1:
             domain = domains[0] if domains else ""
@@ -127,12 +133,26 @@ class Ranges:
         pair = self.domain.code.astype(np.int64) * len(names) + self.name.code
         code, found = factorized(pair)
         pairs = zip((found // len(names)).tolist(), (found % len(names)).tolist(), strict=True)
-        labels = [_label(domains[domain], names[name]) for domain, name in pairs]
-        return coded_as(labels, code)
+        return coded_as(_labels([(domains[domain], names[name]) for domain, name in pairs]), code)
 
     def labels(self) -> list[str]:
         """The label of each range."""
         return self.label_codes().tolist()
+
+
+def _labels(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """A label for each domain and name, no two alike but those of ranges without a name."""
+    found = {pair: _label(*pair) for pair in pairs}
+    times = Counter(found.values())
+    used = set(times)
+    for pair, label in found.items():
+        if label and times[label] > 1:
+            clear = f"{label} ({f'domain {pair[0]}' if pair[0] else 'no domain'})"
+            while clear in used:  # some range has this very name
+                clear += "'"
+            used.add(clear)
+            found[pair] = clear
+    return [found[pair] for pair in pairs]
 
 
 def _label(domain: str, name: str) -> str:

@@ -60,6 +60,30 @@ _MOST_CHARACTERS = 200_000_000
 _TO_ESCAPE = re.compile(r"\\|(?:(?<=\s)|\A)>(?=\s|\Z)")
 
 
+def path_in_run(*names: str) -> str:
+    r"""A path in one of our runs, below its phase: the names with `/` between them.
+
+    In a name `\` stands before each `\` and each `/`: a submodule `a/b` is not a range `b` in `a`.
+    """
+    return "/".join(map(_escaped_in_run, names))
+
+
+def paths_in_run(paths: PathTree) -> npt.NDArray[np.object_]:
+    """Each path without its outermost name, which is the phase, as `path_in_run` writes it."""
+    texts: list[str] = []
+    for parent, label in zip(paths.parent.tolist(), paths.label.tolist(), strict=True):
+        own = _escaped_in_run(str(label)) if parent >= 0 else ""
+        is_below = parent >= 0 and paths.parent[parent] >= 0
+        texts.append(f"{texts[parent]}/{own}" if is_below else own)
+    found = np.empty(len(texts), object)
+    found[:] = texts
+    return found
+
+
+def _escaped_in_run(name: str) -> str:
+    return re.sub(r"[\\/]", r"\\\g<0>", name)
+
+
 def path_names(text: str) -> list[str]:
     """The names of a path that `path_texts` wrote."""
     names = text.split(SEPARATOR)

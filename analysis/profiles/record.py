@@ -88,8 +88,10 @@ class Run:
         Args:
             names: of the submodule, and from there down to the range.
         """
+        from .paths import path_in_run
+
         is_in_tiles = KEY in self.record.request.settings and names[0] != STITCH
-        return "/".join((IMAGE, *((TILE,) if is_in_tiles else ()), *names))
+        return path_in_run(IMAGE, *((TILE,) if is_in_tiles else ()), *names)
 
     @property
     def submodule_paths(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from adscale.names import DOMAIN, IMAGE
 from ..attribution.nesting import Nesting
 from ..attribution.range_tree import levels_of
 from ..nsys.records import Bools, Int64s, Profile, Ranges, Strings
+from .paths import paths_in_run
 from .work import ProfileWork, work_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RunWork:
         work: of the profile without the ranges of others; of kernels only.
         phase: name of the phase, `""` for ranges outside the phases and for phases.
         image: the number of the image within its phase, from 0.
-        path: names from below the phase down to the range, joined by `/`.
+        path: names from below the phase down to the range, see `path_in_run`.
         depth: 0 directly under the phase, −1 outside the phases.
         top: position of the range's ancestor directly under the phase, or of itself.
     """
@@ -92,14 +93,12 @@ def work_of_run(run: Run, profile: Profile) -> RunWork:
     own = replace(profile, ranges=own_ranges(profile.ranges))
     work = work_of(own, ("kernels",), own.ranges.name.tolist())
     phase, top = _ancestors(work.nesting, _phase_positions(run, work))
-    below = np.empty(len(work.paths.parent), dtype=object)
-    below[:] = [full.partition("/")[2] for full in work.paths.texts("/")]
     return RunWork(
         run=run,
         work=work,
         phase=np.append(own.ranges.name, "")[phase],
         image=_image_numbers(own.ranges, phase, top),
-        path=below[work.paths.code],
+        path=paths_in_run(work.paths)[work.paths.code],
         depth=np.where(phase >= 0, work.nesting.depth - 1, -1),
         top=top,
     )

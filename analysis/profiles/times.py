@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,8 +12,10 @@ import pandas as pd
 
 from adscale.errors import ResultsError
 from adscale.mean_error import Floats
+from adscale.names import IMAGE
 
 from ..tables import read_parquet
+from .paths import path_in_run
 from .range_table import RANGE_COLUMNS
 from .record import Run
 from .run_coverage import uncovered_share
@@ -102,13 +105,20 @@ class PassTimes:
 
 
 def parts_of(run: Run) -> Iterator[tuple[str, str, str]]:
-    """Name, role and path of every part that a profile tells of, in the order of a run."""
+    """Name, role and path of every part that a profile tells of, in the order of a run.
+
+    Of several parts with one name, as a class may open ranges in its submodules, those that are
+    inner ranges have the names around them in front.
+    """
+    last = [names[-1] for names in run.inner_ranges]
+    times = Counter([*run.submodules, *last, IMAGE, *OUTSIDE])
     for name in run.submodules:
         yield name, "submodule", run.path_of(name)
         for names in run.inner_ranges:
             if names[0] == name:
-                yield names[-1], "inner", run.path_of(*names)
-    yield "image", "image", "image"
+                own = names[-1] if times[names[-1]] == 1 else path_in_run(*names)
+                yield own, "inner", run.path_of(*names)
+    yield IMAGE, "image", IMAGE
     yield from ((name, "outside", name) for name in OUTSIDE)
 
 

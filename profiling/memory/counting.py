@@ -25,14 +25,14 @@ from adscale.variant import EAGER, Variant
 
 from ..annotation import BETWEEN
 from ..engines.parts import cast, examples
-from ..methods.base import Method
+from ..methods.base import Method, held_by
 from ..methods.loading import build_method
 from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
 from .hidden import hide
 from .quick import QuickMode
-from .recording import Recorder, size_bytes
+from .recording import Recorder, own_tensors, size_bytes
 from .shapes import take_contents
 from .tracing import Trace
 
@@ -295,11 +295,16 @@ _OF_THE_COUNT: tuple[type[Exception], ...] = (
 """Errors for want of contents, or of what torch can do without them."""
 
 _WORDS_OF_THE_COUNT = re.compile(
-    r"fake ?tensor|meta tensor|'meta' backend|tensor subclass|data pointer|\bNYI\b|pickle|cuda"
-    r"|nvidia|triton",
+    r"fake ?(tensor|impl)|meta tensor|'meta' backend|tensor subclass|data pointer|\bNYI\b|pickle"
+    r"|cuda|nvidia|triton|primary ?context|shape_env|symint|couldn't swap|rule registered for"
+    r"|(sparse|nested|opaque)\w*tensorimpl|mkldnn|higherorderoperator"
+    r"|torchscript interpreter.*RuntimeError:?$",
     re.IGNORECASE,
 )
 """The same where torch raises an error of Python's own, such as RuntimeError."""
+
+
+_SCRIPT = re.compile("TorchScript")
 
 
 def _is_of_the_count(problem: BaseException | None) -> bool:
@@ -332,7 +337,11 @@ def _interrupted(recorder: Recorder, problem: BaseException) -> str:
 
 def _in_a_line(problem: BaseException) -> str:
     words = one_line(problem)
-    return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]} …"
+    if len(words) <= MOST_LETTERS:
+        return words
+    if _SCRIPT.search(words):  # what went wrong comes last there
+        return f"{type(problem).__name__}: … {words[-MOST_LETTERS:]}"
+    return f"{words[:MOST_LETTERS]} …"
 
 
 def _not_seen(method: Method, recorder: Recorder) -> list[str]:
@@ -345,6 +354,15 @@ def _not_seen(method: Method, recorder: Recorder) -> list[str]:
     ]
     if closed:
         said.append(f"activations without the layers of {', '.join(closed)} (scripted or traced)")
+    unknown = sorted(_of_unknown_size(method))
+    if unknown:
+        said.append(f"without the weights of {', '.join(unknown)}, packed as torch does not show")
+    if recorder.live.unseen:
+        named = ", ".join(sorted(recorder.live.unseen))
+        said.append(f"without the memory of what {named} return, which torch does not show")
+    if recorder.live.hidden:
+        named = ", ".join(sorted(recorder.live.hidden))
+        said.append(f"without the memory inside of {named}")
     if recorder.elsewhere:
         said.append(f"without what {', '.join(recorder.elsewhere)} compute in other threads")
     calls = recorder.live.without_formula
@@ -352,6 +370,17 @@ def _not_seen(method: Method, recorder: Recorder) -> list[str]:
         named = ", ".join(f"{name} ({count} calls)" for name, count in sorted(calls.items()))
         said.append(f"FLOPs without those of {named}, for which there is no formula")
     return said
+
+
+def _of_unknown_size(method: Method) -> Iterator[str]:
+    """Modules with tensors of which torch does not tell where they lie: quantized, oneDNN's."""
+    for path, module in method.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        tensors = [*own_tensors(module, "parameters"), *own_tensors(module, "buffers")]
+        is_packed = any(isinstance(one, torch.ScriptObject) for one in vars(module).values())
+        if is_packed or not all(map(held_by, tensors)):
+            yield own_name(path).partition(".")[2] or "the network"
 
 
 def _is_inside_a_scripted(method: Method, path: str) -> bool:

@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
-from ..methods.base import is_fake
+from ..methods.base import held_by, is_fake
 from ..methods.division import computes
 from .fused import STEPS
 from .operators import Arguments, arguments_of, copied_bytes, operator_flops, operator_name
@@ -143,6 +145,8 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             away rather than by torch.
     """
 
+    supports_higher_order_operators = True  # else torch refuses to run any
+
     def __init__(
         self,
         device_type: str = "cpu",
@@ -162,14 +166,19 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._is_in_steps = False
         self.without_formula: dict[str, int] = {}
         """Operators that multiply and add, but have no formula, with their numbers of calls."""
+        self.unseen: dict[str, None] = {}
+        """Operators that return tensors of whose memory nobody can tell."""
+        self.hidden: dict[str, None] = {}
+        """Operators that call functions of the method, in which no operator is seen."""
         self.copied: dict[str, int] = {}
         """Operators that copy what does not lie in order, with the most bytes of one copy."""
 
     def ignore(self, tensors: Iterable[torch.Tensor]) -> None:
         """Leaves out tensors that were there before: weights, buffers, the input."""
         for tensor in tensors:
-            storage = tensor.untyped_storage()
-            self._ignored[id(storage)] = storage  # held, so that no other takes its place
+            for part in held_by(tensor):
+                storage = part.untyped_storage()
+                self._ignored[id(storage)] = storage  # held, so that no other takes its place
 
     @contextmanager
     def follow(self) -> Iterator[Section]:
@@ -228,6 +237,13 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for follower in self._followers:
                 follower.section.allocated_bytes += size_bytes
 
+    def _see_parts(self, tensor: torch.Tensor, name: str) -> None:
+        parts = held_by(tensor)
+        for part in parts:
+            self._see(part, name)
+        if not parts:
+            self.unseen.setdefault(name)
+
     def _add(self, tensor: torch.Tensor, made_by: str | Origin) -> int:
         storage = tensor.untyped_storage()
         key = id(storage)
@@ -280,6 +296,8 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is _DEVICE:  # makes nothing, and is asked for all the time
             return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return self._of_higher_order(func, args, kwargs)
         steps = STEPS.get(operator_name(func))
         if steps is not None and is_fake(args[0]) and not self._is_paused:
             result = self._in_steps(steps, arguments_of(func, args, kwargs))
@@ -299,6 +317,24 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._add_work(func, args, kwargs, result)
         return result
 
+    def _of_higher_order(self, func: HigherOrderOperator, args: Any, kwargs: Any) -> Any:
+        """Such as torch.cond: what it calls is not seen."""
+        result = func(*args, **kwargs)
+        if not self._is_paused:
+            name = str(func)
+            self.hidden.setdefault(name)
+            formula = flop_registry.get(func)
+            if formula is None:
+                self.without_formula[name] = self.without_formula.get(name, 0) + 1
+            else:
+                self.add_flops(int(formula(*args, **kwargs, out_val=result)))
+            for leaf in tree_leaves(result):
+                if isinstance(leaf, torch.Tensor):
+                    self._see_parts(leaf, name)
+            for follower in self._followers:
+                follower.section.is_working = True
+        return result
+
     def _in_steps(self, steps: Callable[[Arguments], Any], given: Arguments) -> Any:
         is_outer, self._is_in_steps = not self._is_in_steps, True
         try:
@@ -316,7 +352,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         name = operator_name(func)
         for tensor in tensors:
-            self._see(tensor, name)
+            self._see_parts(tensor, name)
         size_bytes = copied_bytes(name, args)
         if size_bytes > self.copied.get(name, 0):
             self.copied[name] = size_bytes

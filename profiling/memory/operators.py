@@ -51,8 +51,14 @@ def operator_flops(
         None: it multiplies and adds, or may do so, and there is no formula.
     """
     formula = _formula(operator)
-    return formula(args, kwargs, result) if callable(formula) else formula
+    if not callable(formula):
+        return formula
+    is_complex = isinstance(result, torch.Tensor) and result.is_complex()
+    return formula(args, kwargs, result) * (_OF_COMPLEX if is_complex else 1)
 
+
+_OF_COMPLEX = 4
+"""Products of real numbers in one of complex numbers. Convolutions of them come as real ones."""
 
 Formula = Callable[[Sequence[Any], Mapping[str, Any], Any], int]
 

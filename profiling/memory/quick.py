@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._higher_order_ops.utils import registered_hop_fake_fns
+from torch._ops import HigherOrderOperator
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from ..methods import weights
@@ -86,6 +88,8 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # else torch goes through its compiler in every call
 
+    supports_higher_order_operators = True  # else torch refuses to run any
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.learned: dict[Any, Any] = {}
@@ -115,6 +119,8 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Looks for a rule, else asks torch."""
+        if isinstance(func, HigherOrderOperator):
+            return self._of_higher_order(func, args, kwargs or {})
         if self._is_without_values:
             if func.overloadpacket in _FILLING:
                 return args[0]
@@ -126,6 +132,17 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
             if result is not None:
                 return result
         return answered(self, func, args, kwargs or {})
+
+    def _of_higher_order(
+        self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """What torch's own mode returns, by whose class torch finds out what to do."""
+        handler: Any = func.python_key_table.get(FakeTensorMode)
+        if func in registered_hop_fake_fns:
+            return self.ask(func, args, kwargs)
+        if handler is None:
+            raise NotImplementedError(f"no rule registered for {func} without contents")
+        return handler(self, *args, **kwargs)
 
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What an operator returns while this mode is entered.

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from adscale.names import TILE
 
 from ..annotation import BETWEEN
-from ..methods.base import repetitions
+from ..methods.base import held_by, repetitions
 from ..methods.watching import own_name, unwatch, watch
 from .live import LiveTensors, Position, Section
 from .quick import QuickMode
@@ -215,7 +215,7 @@ class Recorder:
                 name=name,
                 module=module,
                 is_leaf=is_childless(module),
-                output_shape=tuple(tensors[0].shape) if tensors else (),
+                output_shape=() if not tensors or tensors[0].is_nested else tuple(tensors[0].shape),
                 output_bytes=size_bytes(tensors),
                 parameters_bytes=size_bytes(_own_parameters(module)),
             )
@@ -255,8 +255,9 @@ def _parametrizations(module: nn.Module) -> nn.Module | None:
 
 
 def size_bytes(tensors: Iterable[torch.Tensor]) -> int:
-    """Sum of the sizes of tensors in bytes."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Sum of the sizes of tensors in bytes; of a sparse one those of its indices and values."""
+    parts = (part for tensor in tensors for part in held_by(tensor))
+    return sum(part.numel() * part.element_size() for part in parts)
 
 
 Convention = Callable[[ModuleCall], bool]

@@ -39,6 +39,8 @@ def take_contents(
     kept: list[torch.Tensor] = []  # an id is one tensor's only as long as that lives
 
     def without(tensor: torch.Tensor, *, moves: bool) -> torch.Tensor:
+        if tensor.layout is not torch.strided:
+            return tensor  # of shapes alone its size does not follow
         bare = tensor if is_fake(tensor) else mode.from_tensor(tensor)
         if not moves or bare.device == device:
             return bare
@@ -63,10 +65,11 @@ def take_contents(
                 kept.append(buffer)
                 replaced[id(buffer)] = without(buffer, moves=True)
                 _put(module, module._buffers, name, replaced[id(buffer)])  # noqa: SLF001
+    known = set(method.modules())
     return {
         own_name(path): held
         for path, module in method.named_modules()
-        if (held := _replace_attributes(module, replaced, without))
+        if (held := _replace_attributes(module, replaced, without, known))
     }
 
 
@@ -77,8 +80,13 @@ def _put(module: nn.Module, slots: Any, name: str, tensor: torch.Tensor) -> None
         slots[name] = tensor
 
 
-def _replace_attributes(module: nn.Module, replaced: dict[int, torch.Tensor], without: Any) -> Any:
-    """Plain attributes of a module; those that are parameters, too, are not in the result."""
+def _replace_attributes(
+    module: nn.Module, replaced: dict[int, torch.Tensor], without: Any, known: set[nn.Module]
+) -> Any:
+    """Plain attributes of a module; those that are parameters, too, are not in the result.
+
+    Modules among them, as in a plain list, keep their tensors, which are in the result.
+    """
     held = []
 
     def bare(value: Any) -> Any:
@@ -87,6 +95,13 @@ def _replace_attributes(module: nn.Module, replaced: dict[int, torch.Tensor], wi
                 replaced[id(value)] = without(value, moves=False)
                 held.append(replaced[id(value)])
             return replaced[id(value)]
+        if isinstance(value, nn.Module):
+            for one in set(value.modules()) - known:
+                known.add(one)
+                held.extend(_tensors_of(one))
+                for _, inner in _attributes(one):
+                    bare(inner)
+            return value
         if type(value) in (list, tuple):
             return type(value)(map(bare, value))
         if type(value) is dict:
@@ -96,6 +111,10 @@ def _replace_attributes(module: nn.Module, replaced: dict[int, torch.Tensor], wi
     for name, value in list(_attributes(module)):
         module.__dict__[name] = bare(value)
     return held
+
+
+def _tensors_of(module: nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(recurse=False), *module.buffers(recurse=False)]
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -117,4 +136,4 @@ def _has_tensors(value: Any) -> bool:
         return any(map(_has_tensors, value.values()))
     if type(value) in (list, tuple):
         return any(map(_has_tensors, value))
-    return isinstance(value, torch.Tensor)
+    return isinstance(value, (torch.Tensor, nn.Module))

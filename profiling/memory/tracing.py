@@ -27,7 +27,7 @@ from adscale.memory_record import (
 )
 
 from ..annotation import BETWEEN
-from ..methods.base import LibraryWork, Method, watching_libraries
+from ..methods.base import LibraryWork, Method, held_by, watching_libraries
 from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
 from .quick import QuickMode
@@ -109,8 +109,7 @@ def resident_bytes(
             (buffers, own_tensors(module, "buffers")),
             (buffers, held.get(name, ())),
         ):
-            for tensor in tensors:
-                storage = tensor.untyped_storage()
+            for storage in (part.untyped_storage() for one in tensors for part in held_by(one)):
                 if storage in seen:
                     continue
                 seen.add(storage)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from adscale.methods.spec import Complexity, NoSettings, Part, ResolutionProblem
 from adscale.resolution import Resolution
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detection:
-    """The result of one inference of N images."""
+    """The result of one inference of N images.
+
+    Instead of one tensor of all images either may be a list with a tensor of each.
+    """
 
     anomaly_map: torch.Tensor | None
     """Shape (N, 1, height, width), float32, on the device of the inference or already on the host.
@@ -184,6 +188,27 @@ def standing_for(times: int) -> Iterator[None]:
 def repetitions() -> int:
     """How many times what runs now stands for."""
     return _REPETITIONS.get()
+
+
+def held_by(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+    """What holds the memory of a tensor: of a sparse one its indices and values, else itself.
+
+    Returns:
+        Nothing where it lies otherwise, and nobody can tell where, such as in oneDNN's layouts.
+    """
+    layout = tensor.layout
+    if layout is torch.strided:
+        return () if tensor.is_nested else (tensor,)
+    if is_fake(tensor):
+        return ()  # how many values a sparse one has follows from contents
+    with _disable_current_modes():  # a sparse one, while others without contents are counted
+        if layout is torch.sparse_coo:
+            return (tensor._indices(), tensor._values())  # noqa: SLF001 - coalesced or not
+        if layout in (torch.sparse_csr, torch.sparse_bsr):
+            return (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+        if layout in (torch.sparse_csc, torch.sparse_bsc):
+            return (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    return ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from adscale.errors import ConfigError
 from adscale.models import nearest
 
 from ..annotation import BETWEEN, EMPTY, Annotate, child_name, empty_range_ns, no_range
+from .base import held_by
 from .watching import indivisible, inner_modules, own_name, unwatch, watch, whole
 
 Depth = int | Sequence[str]
@@ -220,12 +221,13 @@ class Division:
 
     def after(self, module: nn.Module, output: Any, *, failed: bool) -> None:
         """See ``Watcher``."""
-        del output, failed
         if get_ident() != self._thread:
             return
+        del output
+        ended_by = sys.exc_info() if failed else (None, None, None)
         for _ in range(self._opened.pop() if self._opened else 0):
             _, opened = self._open.pop()
-            opened.__exit__(None, None, None)
+            opened.__exit__(*ended_by)
         if not self._opened and self._annotate is not None:
             times = self._times[module] = self._times.get(module, 0) + 1
             self._begin_gap((module, times))
@@ -294,8 +296,7 @@ class _FirstCall:
 
     def begin_gap(self, behind: _Position) -> None:
         """The network itself runs from here on."""
-        self._noticing = _Noticing(behind, self.gaps)
-        self._noticing.__enter__()  # type: ignore[no-untyped-call]
+        self._noticing = _Noticing(behind, self.gaps).__enter__()  # type: ignore[no-untyped-call]
 
     def end_gap(self) -> None:
         """It does not any more."""
@@ -315,6 +316,8 @@ def _compiled_frames() -> int:
 
 class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notices whether anything is computed while it is entered."""
+
+    supports_higher_order_operators = True  # else torch refuses to run any, such as flex_attention
 
     def __init__(self, behind: _Position, gaps: set[_Position]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -339,7 +342,8 @@ class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if computes(func, (args, kwargs), result):
+        is_opaque = isinstance(func, torch._ops.HigherOrderOperator)  # noqa: SLF001
+        if is_opaque or computes(func, (args, kwargs), result):
             self._gaps.add(self._behind)
         return result
 
@@ -361,8 +365,11 @@ def computes(operator: torch._ops.OpOverload, inputs: Any, result: Any) -> bool:
 
 
 def _storages(values: Any) -> set[int]:
-    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
-    return {tensor.untyped_storage()._cdata for tensor in tensors}  # noqa: SLF001 - its identity
+    found: set[int] = set()
+    for tensor in (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)):
+        parts = held_by(tensor)
+        found |= {part.untyped_storage()._cdata for part in parts} or {id(tensor)}  # noqa: SLF001
+    return found
 
 
 class _Nothing(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,6 +34,7 @@ from .arguments import Arguments, tell
 from .base import Detection, Method
 from .division import Depth, Division, division_range_ns
 from .preparation import imagenet_tensor
+from .results import found_by_network
 from .weights import load_statistics, load_weights
 
 if TYPE_CHECKING:
@@ -171,12 +172,7 @@ class ModuleMethod(Method):
             image: shape (N, 3, height, width), float32.
             annotate: opens a range for each child of the network when it is called.
         """
-        output = self._division(annotate, image)
-        anomaly_map = _find(output, "anomaly_map")
-        return Detection(
-            anomaly_map=_first(output, len(image)) if anomaly_map is None else anomaly_map,
-            score=_find(output, "pred_score"),
-        )
+        return found_by_network(self._division(annotate, image), len(image))
 
     def empty_range_ns(self, annotate: Annotate) -> float:
         """See ``Method``; what watches the calls of modules is in it."""
@@ -264,21 +260,6 @@ def _make_lazy_layers(network: nn.Module, resolution: Resolution) -> None:
     with unset_fake_temporarily(), torch.no_grad():
         network(torch.zeros(1, 3, *resolution.shape))
     _evaluated(network)
-
-
-def _find(output: Any, name: str) -> torch.Tensor | None:
-    """A named tensor of an output, None where it has none of that name."""
-    found = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
-    return found if isinstance(found, torch.Tensor) else None
-
-
-def _first(output: Any, images: int) -> torch.Tensor | None:
-    """The output itself, or the first tensor in it; rather one that has a part for each image."""
-    parts = output.values() if isinstance(output, Mapping) else output
-    if isinstance(output, torch.Tensor) or not isinstance(parts, Iterable):
-        parts = [output]
-    found = [part for part in parts if isinstance(part, torch.Tensor)]
-    return next((one for one in found if one.shape[:1] == (images,)), next(iter(found), None))
 
 
 FITTED_TO = 8

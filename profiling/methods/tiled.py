@@ -129,7 +129,9 @@ class _Tiled(Method):
                         size = (whole, tile_map.shape[1], *self.plan.image.shape)
                         joined = tile_map.new_empty(size)
                     _join(joined, tile_map, tiles)
-                    score = _largest(score, found.score, whole)
+                    of_tiles: Any = found.score  # of a network's it may be a number or a list
+                    if isinstance(of_tiles, torch.Tensor):
+                        score = _largest(score, of_tiles, whole)
                     del found, tile_map
         with annotate(STITCH):
             if joined is not None and score is not None and self.score_is_of_map:

@@ -16,6 +16,9 @@ from torch import fx, nn
 _COMPILED = "_orig_mod"
 """The name by which ``torch.compile`` keeps the network that it was given."""
 
+_GUARDS = "_guards_fn"
+"""What an exported program calls to check its input; else it is a graph of operators."""
+
 _SLOT = "_compiled_call_impl"
 """What a module calls in place of its own ``_call_impl``, where it is set."""
 
@@ -89,7 +92,7 @@ def indivisible(module: nn.Module) -> str | None:
     if _is_compiled(module):
         return "compiled"
     if isinstance(module, fx.GraphModule) and not any(
-        node.op == "call_module" for node in module.graph.nodes
+        node.op == "call_module" and node.target != _GUARDS for node in module.graph.nodes
     ):
         return "a graph of operators"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,26 @@ def test_where_it_was_not_measured_nothing_is_said(tmp_path: Path) -> None:
     assert runs_table(runs)[["empty_range_ns", "ranges_share"]].isna().all(axis=None)
     assert costly_ranges(table) == ""
     assert "Ranges take" not in " ".join(study_warnings({"runtime": table}))
+
+
+def test_ranges_of_one_name_in_two_submodules_have_rows_of_their_own(tmp_path: Path) -> None:
+    """A class may name them so; they would be taken for processes of one part."""
+    run = replace(RUN, submodules=("encoder", "head"), measured_images=3)
+    writer = ProfileWriter()
+    with writer.range("measure"):
+        for _ in range(run.measured_images):
+            with writer.range("image"):
+                for submodule, layer_ns in (("encoder", LAYER_NS), ("head", HEAD_NS)):
+                    with writer.range(submodule):
+                        writer.submodule("layer", layer_ns)
+                        writer.submodule("head", REST_NS)
+    writer.write(tmp_path / "profile.sqlite")
+    inner = [[one, other] for one in run.submodules for other in ("layer", "head")]
+    write_run_json(tmp_path / "run.json", run, inner_ranges=inner)
+    table = runtime_table(read(tmp_path))
+    busy = table[table["clock"] == "busy"].set_index("submodule")["mean_ms"]
+    assert busy.to_dict() == pytest.approx({
+        "encoder": 0.5, "encoder/layer": 0.4, "encoder/head": 0.1,
+        "head": 0.3, "head/layer": 0.2, "head/head": 0.1, "image": 0.8,
+    })  # fmt: skip
+    assert set(table["processes"]) == {1}

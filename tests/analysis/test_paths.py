@@ -88,6 +88,33 @@ def test_a_name_like_a_path_is_another_path(analysis: Analysis, tmp_path: Path) 
     assert pd.read_csv(io.StringIO(out))["path"].tolist() == [r"a \> b", "a", "a > b"]
 
 
+DOMAINS = ("1, NULL, 75, 'D', 1", "2, NULL, 75, 'D:a', 2", "3, NULL, 75, 'E', 3")
+
+
+@pytest.mark.parametrize(
+    ("ranges", "labels"),
+    [
+        (["'a', 1", "'D:a', 0"], ["D:a (domain D)", "D:a (no domain)"]),
+        (["'a:b', 1", "'b', 2"], ["D:a:b (domain D)", "D:a:b (domain D:a)"]),
+        (["'a', 1", "'D:a', 0", "'D:a (no domain)', 0"],
+         ["D:a (domain D)", "D:a (no domain)'", "D:a (no domain)"]),
+        (["'a', 1", "'a', 3", "'a', 0", "'E:b', 0"], ["D:a", "E:a", "a", "E:b"]),
+    ],
+)  # fmt: skip
+def test_ranges_of_several_domains_that_would_be_called_alike_are_told_apart(
+    analysis: Analysis, tmp_path: Path, ranges: list[str], labels: list[str]
+) -> None:
+    rows = [f"{at}, {100 - at}, 59, {text}" for at, text in enumerate(ranges)]
+    path = write(tmp_path / "p.sqlite", *DOMAINS, *rows)
+    _, out, _ = analysis("attribute", path, "--json")
+    found = json.loads(out)["ranges"]
+    assert [row["path"][-1] for row in found] == labels
+    assert [row["calls"] for row in found] == [1] * len(labels)
+    whole = " > ".join(labels[:2])
+    _, out, _ = analysis("attribute", path, "--csv", "--inside", whole)
+    assert pd.read_csv(io.StringIO(out))["path"][0] == whole, "what is printed can be asked for"
+
+
 CROSSING = ("0, 100, 60, 'A', 0", "50, 200, 60, 'B', 0", "60, 90, 60, 'C', 0")
 """C lies in A, which is shorter, and in B, which starts later."""
 

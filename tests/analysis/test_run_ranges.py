@@ -14,6 +14,8 @@ from adscale.errors import ProfileError, ResultsError
 from analysis.nsys.reading import read_profile
 from analysis.profiles.range_table import RANGE_COLUMNS, RunRanges, run_ranges
 from analysis.profiles.record import read_run
+from analysis.profiles.times import profiled_times
+from analysis.tables import write_parquet
 from tests.gpu_profiles import (
     OTHER_THREAD,
     GpuRun,
@@ -114,6 +116,34 @@ def test_a_submodule_called_twice_in_an_image(tmp_path: Path) -> None:
             writer.submodule("unet", 4000)
     table = ranges_of(store(tmp_path, writer, run)).table
     assert table[table["path"] == "image/unet"]["call"].tolist() == [0, 1, 2]
+
+
+def test_a_submodule_is_no_range_inside_of_another_whatever_their_names(tmp_path: Path) -> None:
+    """A submodule `a/b`, and a range `b` that is opened in the submodule `a`."""
+    writer = ProfileWriter()
+    run = replace(RUN, submodules=("a", "a/b", "a\\"), warmup_images=0, measured_images=1)
+    with writer.range("measure"), writer.range("image"):
+        with writer.range("a"):
+            writer.submodule("b", 4000)
+        writer.submodule("a/b", 8000)
+        writer.submodule("a\\", 16_000)
+    store(tmp_path, writer, run, inner_ranges=[["a", "b"]])
+    found = ranges_of(tmp_path)
+    busy = dict(zip(found.table["path"], found.table["busy_ms"], strict=True))
+    expected = {
+        "image": 0.028, "image/a": 0.004, "image/a/b": 0.004,
+        r"image/a\/b": 0.008, r"image/a\\": 0.016,
+    }  # fmt: skip
+    assert busy == pytest.approx(expected)
+    kernels = found.kernels.groupby("submodule")["total_ms"].sum()  # they overlap
+    assert kernels.to_dict() == pytest.approx({"a": 0.005, "a/b": 0.01, "a\\": 0.02})
+    write_parquet(found.table, tmp_path / "ranges.parquet")
+    parts = profiled_times(read_run(tmp_path / "run.json")).parts
+    times = {(part.submodule, part.role): part.times_ms for part in parts if part.clock == "busy"}
+    assert times == {
+        ("a", "submodule"): [0.004], ("b", "inner"): [0.004], ("a/b", "submodule"): [0.008],
+        ("a\\", "submodule"): [0.016], ("image", "image"): [0.028],
+    }  # fmt: skip
 
 
 def test_inner_steps_keep_their_path(tmp_path: Path) -> None:
