@@ -20,12 +20,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from adscale.methods.patchcore import DIMENSION
 from adscale.resolution import Resolution
 
 from ..base import is_fake, on_host
-
-DIMENSION = 1024
-"""Length of a patch's vector."""
 
 NEIGHBOURHOOD = 3
 """Side of the square of positions that a patch looks at."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from adscale.methods.patchcore import SPEC, bank_rows, patch_grid
+from adscale.methods.patchcore import DIMENSION, SPEC, bank_rows, patch_grid
 from adscale.methods.spec import check_implementation, check_resolution, check_settings
 from adscale.resolution import Resolution
 
@@ -19,7 +19,6 @@ from ..weights import draw_weights, load_weights
 from ..wide_resnet import cut_behind, fold_batch_norms, stage_outputs, wide_resnet101
 from .bank import draw_bank, fit_bank, normal_images
 from .embedding import (
-    DIMENSION,
     MatrixMap,
     ReferenceMap,
     closed_form_embedding,
