@@ -101,6 +101,12 @@ class Settings:
     coreset_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(
         default=0.1, description="Share of the training patches that the coreset keeps."
     )
+    search: Literal["faiss", "blocks", "blocks-fp16"] = Field(
+        default="faiss",
+        description="Search of the optimized implementation: with faiss, which reserves 1,536 MiB "
+        "on a GPU; in blocks by torch, without a reserve; the same with the bank in half "
+        "precision, which changes results. The reference has faiss.",
+    )
     normal_images: Text | None = Field(
         default=None,
         description="Folder of normal images to fit the bank on; of an MVTec AD class folder, "

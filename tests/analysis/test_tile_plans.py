@@ -106,7 +106,8 @@ def timed(tile_ms: dict[int, float]) -> pd.DataFrame:
             "device": "lab", "method": "efficientad", "variant": "optimized-fp32",
             "clock": "latency", "submodule": submodule, "resolution": str(side),
             "width_px": side, "height_px": side, "pixels": side**2, "mean_ms": value,
-            "ci95_low_ms": 0.9 * value, "ci95_high_ms": 1.2 * value, "p99_ms": None, "p99_low_ms": None, "p99_high_ms": None,
+            "ci95_low_ms": 0.9 * value, "ci95_high_ms": 1.2 * value,
+            "p99_ms": None, "p99_low_ms": None, "p99_high_ms": None,
             "images": 50, "verdict": "steady",
         }
         for side, mean in tile_ms.items()
