@@ -27,7 +27,7 @@ from adscale.resolution import Resolution
 from profiling.images import ImageSet
 from profiling.measured_memory import resident
 from profiling.memory.counting import count_memory
-from profiling.methods.loading import build_method
+from profiling.methods.loading import build_method, resolve
 
 SQUARE = 1 / 64
 """Side of the black square, as a share of the image's height."""
@@ -54,11 +54,14 @@ class Times(dict[str, float]):
 
 def run(target: str, resolution: Resolution, settings_text: str, file: Path) -> None:
     """Inspects one image, and writes its map and what was seen."""
-    spec = get_spec(target)
+    spec = resolve(get_spec(target))
+    implementation = spec.implementations[-1]
     settings = check_settings(spec, yaml.safe_load(settings_text))
     plan = tile_plan(spec, settings, resolution)
-    count = count_memory(spec, settings, resolution=resolution, implementation="optimized")
-    method = build_method(spec, settings, resolution=resolution, implementation="optimized", seed=0)
+    count = count_memory(spec, settings, resolution=resolution, implementation=implementation)
+    method = build_method(
+        spec, settings, resolution=resolution, implementation=implementation, seed=0
+    )
     image, times = method.prepare(photograph(resolution)), Times()
     before = resident()
     with torch.inference_mode(), times("image"):
