@@ -313,7 +313,6 @@ def _why_null(row: Mapping[str, Any], name: str) -> str:
 TILES = TableJob(
     command="tiles",
     rule="tiles_table",
-    help="in which tiles does an image fit a GPU, and how long does that take?",
     description="""Plans of tiles for a sensor and a memory, of each method and variant that was
 counted: the best one by time, then the others that fit.
 With -o: a table of the best plans of all GPUs and sensors of the configuration (--hardware).""",

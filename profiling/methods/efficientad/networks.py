@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -119,7 +120,8 @@ class StripedNetwork(nn.Sequential):
 
     def _head(self, image: torch.Tensor) -> torch.Tensor:
         layers = [self[index] for index in range(_HEAD)]
-        whole_bytes = layers[0].out_channels * image[:, 0].numel() * image.element_size()
+        channels = int(cast("nn.Conv2d", layers[0]).out_channels)
+        whole_bytes = channels * image[:, 0].numel() * image.element_size()
         strips = math.ceil(whole_bytes / STRIP_BYTES)
         # 4 x 4 kernels without padding take three rows, and poolings halve
         rows = ((image.shape[2] - 3) // 2 - 3) // 2
