@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "flops": "at which rate a device does the counted work",
         "implementations": "what variants gain over their references, and how far their results "
         "are off",
+        "tiles": "in which tiles does an image fit a GPU, and how long does that take?",
         "feasible": "does it fit, and is it fast enough?",
         "figures": "draw the figures of a study",
         "report": "the study in one page",

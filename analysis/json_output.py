@@ -20,7 +20,7 @@ import pyarrow as pa
 from adscale.errors import ResultsError, reason_of, remedy_of
 from adscale.files import note_input
 
-SCHEMA_VERSIONS = {"attribute": 1, "compare": 1, "diff": 1, "feasible": 1}
+SCHEMA_VERSIONS = {"attribute": 1, "compare": 1, "diff": 1, "feasible": 1, "tiles": 1}
 """The version that each document is written in."""
 
 Reasons = Mapping[str, str]

@@ -14,6 +14,7 @@ from .comparison.profile_diff import SCHEMA as DIFF_ROW
 from .comparison.table import COMPARISON
 from .feasibility.cheapest import COLUMNS as CHEAPEST_COLUMNS
 from .feasibility.tables import FEASIBILITY, FEASIBILITY_LIMITS
+from .feasibility.tile_table import TILE_PLANS
 from .json_output import SCHEMA_VERSIONS
 from .profiles.copy_table import COPY_COLUMNS
 from .profiles.cross_thread import CROSS_COLUMNS
@@ -161,4 +162,16 @@ def _feasible() -> Json:
     }
 
 
-_PARTS = {"attribute": _attribute, "compare": _compare, "diff": _diff, "feasible": _feasible}
+def _tiles() -> Json:
+    kept = {name: kind for name, kind in TILE_PLANS.schema.items() if name != "missing"}
+    columns: Schema = {**kept, "is_best": "boolean"}
+    return {"question": _ANY, "rows": _rows(columns)}
+
+
+_PARTS = {
+    "attribute": _attribute,
+    "compare": _compare,
+    "diff": _diff,
+    "feasible": _feasible,
+    "tiles": _tiles,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from adscale.tables import Table, TableJob
 
 from .feasibility.tables import FEASIBLE
+from .feasibility.tile_table import TILES
 from .fit_tables import FIT
 from .measured_memory_table import MEASURED_MEMORY_JOB
 from .memory_extrapolation import EXTRAPOLATION
@@ -20,6 +21,7 @@ TABLE_JOBS: tuple[TableJob, ...] = (
     FLOPS_JOB,
     FIT,
     EXTRAPOLATION,
+    TILES,
     FEASIBLE,
 )
 """In the order in which a study calls them."""

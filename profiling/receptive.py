@@ -67,10 +67,10 @@ def receptive_fields(method: Method, image: torch.Tensor) -> dict[str, Field | N
         if name not in method.submodules:
             yield
             return
-        fields.last = None
+        fields.maps.clear()
         yield
-        if fields.last is not None:  # else all of it is a library's
-            found[name] = fields.last[0]
+        if fields.maps:  # else all of it is a library's
+            found[name] = fields.maps[-1]
 
     with torch.no_grad(), fields:
         method.infer(image, annotate)
@@ -84,8 +84,8 @@ class _Fields(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._of: dict[int, Field | None] = {id(image.untyped_storage()): Field()}
         self._kept: list[Any] = [image.untyped_storage()]  # an id is one storage's while it lives
-        self.last: tuple[Field | None] | None = None
-        """Of the last map that was made; None: none was."""
+        self.maps: list[Field | None] = []
+        """Of the maps that were made, in their order."""
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: Any, args: Any = (), kwargs: Any = None
@@ -102,7 +102,7 @@ class _Fields(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self._kept.append(tensor.untyped_storage())
                     self._of[_key(tensor)] = field
                     if tensor.dim() == 4 and tensor.is_floating_point():
-                        self.last = (field,)
+                        self.maps.append(field)
         return result
 
 

@@ -18,6 +18,9 @@ SMALLEST_SIDE_PX = 9
 """From here on the second stage of the backbone leaves a grid of at least 2 x 2 patches."""
 
 
+DIMENSION = 1024
+"""Length of a patch's vector."""
+
 REACH_PX = 469
 """A patch sees 441 px, which are enlarged linearly from the grid (12 px) and smoothed (16 px)."""
 
@@ -45,6 +48,22 @@ def bank_rows(*, training_images: int, resolution: Resolution, coreset_fraction:
     """
     patches = training_images * math.prod(patch_grid(resolution))
     return max(1, int(patches * coreset_fraction))
+
+
+def bank_bytes(settings: Mapping[str, Any], resolution: Resolution, parts: int) -> int:
+    """Bytes of a synthetic bank, in 32-bit floats.
+
+    Args:
+        settings: of the method.
+        resolution: of the images, or of their parts.
+        parts: into which each is cut; 1: none is.
+    """
+    rows = bank_rows(
+        training_images=settings["training_images"] * parts,
+        resolution=resolution,
+        coreset_fraction=settings["coreset_fraction"],
+    )
+    return rows * DIMENSION * 4
 
 
 def resolution_problem(
@@ -82,6 +101,12 @@ class Settings:
     coreset_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(
         default=0.1, description="Share of the training patches that the coreset keeps."
     )
+    search: Literal["faiss", "blocks", "blocks-fp16"] = Field(
+        default="faiss",
+        description="Search of the optimized implementation: with faiss, which reserves 1,536 MiB "
+        "on a GPU; in blocks by torch, without a reserve; the same with the bank in half "
+        "precision, which changes results. The reference has faiss.",
+    )
     normal_images: Text | None = Field(
         default=None,
         description="Folder of normal images to fit the bank on; of an MVTec AD class folder, "
@@ -116,6 +141,7 @@ SPEC = MethodSpec(
     settings=Settings,
     resolution_problem=resolution_problem,
     supported_resolutions=f"every width and height of at least {SMALLEST_SIDE_PX} px",
-    growing_banks=frozenset({"nn_search"}),
+    growing_banks={"nn_search": bank_bytes},
+    maps_on_host=frozenset({"reference"}),
     tiling=lambda _settings: Tiling(stride_px=16, reach_px=REACH_PX),
 )

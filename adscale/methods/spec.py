@@ -83,8 +83,14 @@ class MethodSpec:
     a submodule without one stays as it is in all of them."""
     outside: Mapping[str, str] = field(default_factory=dict)
     """What stays as it is of each submodule beside its network, and of those without."""
-    growing_banks: frozenset[str] = frozenset()
-    """Submodules that search in what was kept of every part of the images of a training set."""
+    growing_banks: Mapping[str, Callable[[Mapping[str, Any], Resolution, int], int]] = field(
+        default_factory=dict
+    )
+    """Submodules that search in what was kept of every part of the images of a training set, and
+    the bytes of that: called with the settings, the resolution of a part, and the parts of an
+    image."""
+    maps_on_host: frozenset[str] = frozenset()
+    """Implementations whose map lies on the host, wherever the inference is."""
     tiling: Callable[[Mapping[str, Any]], Tiling] = lambda _settings: Tiling()
     """Called with the settings: what of a tile is that of the whole image."""
     foreign: bool = False

@@ -38,8 +38,8 @@ def print_answers(
         ArgumentError: the question names what the study does not know, or no memory.
     """
     tables = _chosen(tables, options)
-    target = _target(tables.runtime, options)
-    sensor = _sensor(options.sensor, options.sensor_mp)
+    target = asked_target(tables.runtime, options)
+    sensor = asked_image(options.sensor, options.sensor_mp)
     if options.json:
         print(answers_json(tables, deviations, target, sensor, options))
         return
@@ -199,7 +199,8 @@ def _chosen(tables: FeasibilityTables, options: argparse.Namespace) -> Feasibili
     return replace(tables, counts=counts)
 
 
-def _sensor(asked: str | None, megapixels: float | None) -> Sensor:
+def asked_image(asked: str | None, megapixels: float | None) -> Sensor:
+    """The sensor that is asked about, by its name, its pixels or its megapixels."""
     if asked is None:
         assert megapixels is not None, "the command asks for one of them"
         return Sensor(f"{megapixels:g} MP", megapixels)
@@ -208,7 +209,8 @@ def _sensor(asked: str | None, megapixels: float | None) -> Sensor:
     return asked_sensor(asked)
 
 
-def _target(runtime: pd.DataFrame | None, options: argparse.Namespace) -> Target:
+def asked_target(runtime: pd.DataFrame | None, options: argparse.Namespace) -> Target:
+    """The GPU or device that is asked about, by `--gpu`, `--vram-gib` or `--device`."""
     gpu, device = _gpu(options.gpu, options.vram_gib), options.device
     devices = measured_devices(runtime)
     if device is None:

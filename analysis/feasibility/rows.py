@@ -74,10 +74,13 @@ class Latencies:
     Args:
         runtime: rows of `runtime.csv` of one device, method and variant.
         prior: laws to admit for the growth of the whole image.
+        part: whose latency: from decoded image to result, or of one of its parts.
     """
 
-    def __init__(self, runtime: pd.DataFrame, prior: Prior = NOTHING_KNOWN) -> None:
-        rows = runtime[(runtime["clock"] == LATENCY) & (runtime["submodule"] == END_TO_END)]
+    def __init__(
+        self, runtime: pd.DataFrame, prior: Prior = NOTHING_KNOWN, part: str = END_TO_END
+    ) -> None:
+        rows = runtime[(runtime["clock"] == LATENCY) & (runtime["submodule"] == part)]
         self._rows = rows[rows["mean_ms"].notna()].sort_values(BY_SIZE)
         self._prior = prior
 
@@ -193,6 +196,11 @@ class _Pair:
         }
         context = measured_context(tables.measured, target.hardware, method, variant)
         self._context = in_unified_memory(context) if target.unified_memory else context
+        self._plans: pd.DataFrame | None = None
+        if tables.tile_plans is not None:
+            named = {**self._names, "gpu": target.name}
+            plans = tables.tile_plans
+            self._plans = plans[(plans[list(named)] == list(named.values())).all(axis=1)]
         self._runs: pd.DataFrame | None = None
         if tables.runtime is not None and target.device is not None:
             wanted = {"device": target.device, **self._names}
@@ -210,6 +218,8 @@ class _Pair:
             need = need_at(self._counts, asked, self._context)
             speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.resolution)
             verdict, basis, reason = self._verdict(need)
+            if verdict == "does_not_fit":
+                reason += self._tiles_words(sensor)
         return {
             "gpu": target.name,
             "device_type": target.device_type,
@@ -233,6 +243,15 @@ class _Pair:
             **_speed_values(None if isinstance(speed, str) else speed, self._batch),
             "latency_problem": speed if isinstance(speed, str) else None,
         }
+
+    def _tiles_words(self, sensor: Sensor) -> str:
+        """The tiles in which an image fits that does not as a whole; nothing without a plan."""
+        if self._plans is None:
+            return ""
+        own = self._plans[(self._plans["sensor"] == sensor.name) & (self._plans["tiles"] > 1)]
+        if own.empty or own.iloc[0]["verdict"] != "fits":
+            return ""
+        return f"; fits in {own.iloc[0]['tiles']} tiles of {own.iloc[0]['tile']} px"
 
     def _refusal(self, resolution: Resolution) -> str | None:
         """Why the method does not run at a resolution; a run anywhere outweighs its count."""

@@ -29,6 +29,7 @@ from ..measured_memory_table import MEASURED_MEMORY
 from ..memory_table import MEMORY, MEMORY_METHODS
 from ..missing import read_rows, refusal
 from ..runtime_table import RUNTIME
+from .tile_table import TILE_PLANS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,7 @@ class FeasibilityTables:
         memory: `memory.csv`, for how the submodules grow; None: nothing is known of that.
         runtime: `runtime.csv`; None: nothing is said of time.
         measured: `memory_measured.csv`; None: contexts are assumed.
+        tile_plans: `tiles.csv`; None: nothing is said of tiles.
         refused: why a method in a variant does not run at a resolution, by these three.
     """
 
@@ -142,6 +144,7 @@ class FeasibilityTables:
     memory: pd.DataFrame | None = None
     runtime: pd.DataFrame | None = None
     measured: pd.DataFrame | None = None
+    tile_plans: pd.DataFrame | None = None
     refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
 
@@ -254,6 +257,7 @@ def read_tables(folder: Path) -> FeasibilityTables:
         memory=optional(MEMORY),
         runtime=optional(RUNTIME),
         measured=optional(MEASURED_MEMORY),
+        tile_plans=optional(TILE_PLANS),
         refused={
             (one["method"], one["variant"], one["resolution"]): reason
             for one in read_rows(counts, MEMORY_METHODS)
@@ -311,7 +315,7 @@ A sensor of which only the megapixels are given is judged as a square image.""",
                 "help": "tables of the study (%(default)s)",
             },
             "tables",
-            (RUNTIME, MEMORY, MEMORY_METHODS, MEASURED_MEMORY),
+            (RUNTIME, MEMORY, MEMORY_METHODS, MEASURED_MEMORY, TILE_PLANS),
         ),
         Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
         Argument("--variant", {"help": "one variant; all by default"}),

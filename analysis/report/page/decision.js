@@ -163,7 +163,37 @@ function decisionMatrix(rows) {
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "GPU"), ...head)),
     element("tbody", {}, ...body),
   );
-  return [element("div", { class: "scroll", tabindex: "0" }, table), reason];
+  return [element("div", { class: "scroll", tabindex: "0" }, table), reason, ...tilePlans(rows[0].method, rows[0].variant)];
+}
+
+// Where an image is cut: into which tiles, how much of it is computed twice, and how long that takes.
+function tilePlans(method, variant) {
+  const rows = (TABLES.tiles || []).filter((row) => row.method === method && row.variant === variant && row.tiles > 1);
+  if (!rows.length) return [];
+  const head = ["GPU", "sensor", "tiles", "shared", "computed twice", "counted", "verdict", "time per image"];
+  const time = (row) =>
+    row.time_ms === null ? "not measured" : `${known(row.time_ms, row.time_low_ms, row.time_high_ms, 3)} ms, ${row.time_basis}, without stitching`;
+  const cells = (row) => [
+    row.sensor,
+    `${row.tiles} of ${row.tile} px (${row.plan})`,
+    `${row.overlap_px} px`,
+    `${Math.round(100 * row.overlap_share)} %`,
+    `${number(row.counted_bytes / 2 ** 30, 3)} GiB`,
+    VERDICTS[row.verdict].words,
+    time(row),
+  ];
+  const body = rows.map((row) =>
+    element("tr", {}, element("th", { scope: "row" }, row.gpu), ...cells(row).map((words) => element("td", {}, words))),
+  );
+  const table = element(
+    "table",
+    {},
+    element("caption", {}, `${method}, ${variant}: the best plan of tiles`),
+    element("thead", {}, element("tr", {}, ...head.map((words) => element("th", { scope: "col" }, words)))),
+    element("tbody", {}, ...body),
+  );
+  const summary = element("summary", {}, `Tiles of ${method}: where the best plan cuts the image`);
+  return [element("details", {}, summary, element("div", { class: "scroll", tabindex: "0" }, table), element("p", { class: "source" }, sourceOf("tiles")))];
 }
 
 // The reason stands in the cell's button for screen readers, and beneath the matrix once chosen.

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import cast
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from .strips import STRIPED_BYTES, add_skipped, convolve_in_place, convolved
 
 GROUPS = 32
 MULTIPLIERS = (1, 1, 2, 2, 4, 4)
@@ -101,8 +104,10 @@ class UNet(nn.Module):
             skipped.append(hidden)
         hidden = self.middle(hidden, time)
         for level in self.up:
-            hidden = torch.cat([hidden, skipped.pop()], dim=1)
-            hidden = level(hidden, time)
+            # a level takes them out of the list: from then on nobody else holds them
+            parts = [hidden, skipped.pop()]
+            del hidden
+            hidden = level(parts, time)
         result: torch.Tensor = self.out(hidden)
         return result
 
@@ -138,9 +143,22 @@ class StepEncoding(nn.Module):
 class Level(nn.Sequential):
     """Layers in a row, of which the residual blocks also see the time embedding."""
 
-    def forward(self, hidden: torch.Tensor, time: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """Shape (N, C, h, w) to that of the last layer."""
-        for layer in self:
+    def forward(  # type: ignore[override]
+        self, given: torch.Tensor | list[torch.Tensor], time: torch.Tensor
+    ) -> torch.Tensor:
+        """Shape (N, C, h, w) to that of the last layer.
+
+        Args:
+            given: the tensor; or parts of its channels, which are taken out of the list.
+            time: the embedding of the step.
+        """
+        first, *others = self
+        hidden: torch.Tensor
+        if isinstance(given, torch.Tensor):
+            hidden = first(given, time) if isinstance(first, ResidualBlock) else first(given)
+        else:
+            hidden = cast("ResidualBlock", first)(given, time)
+        for layer in others:
             hidden = layer(hidden, time) if isinstance(layer, ResidualBlock) else layer(hidden)
         return hidden
 
@@ -182,9 +200,23 @@ class ResidualBlock(nn.Module):
         )
         self.skip_connection = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
         self.in_place = False
+        self.factor = Fraction(2 if up else 1, 2 if down else 1)
+        self.outward = outward
 
-    def forward(self, hidden: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """Shape (N, inward, h, w) to (N, outward, h', w'), sides doubled, halved or as given."""
+    def forward(self, given: torch.Tensor | list[torch.Tensor], time: torch.Tensor) -> torch.Tensor:
+        """Shape (N, inward, h, w) to (N, outward, h', w'), sides doubled, halved or as given.
+
+        Args:
+            given: the tensor; or parts of its channels, which are taken out of the list.
+            time: the embedding of the step.
+        """
+        parts = [given] if isinstance(given, torch.Tensor) else [*given]
+        if not isinstance(given, torch.Tensor):
+            given.clear()
+        if self.in_place and self.factor >= 1 and self._output_bytes(parts[0]) > STRIPED_BYTES:
+            return self._striped(parts, time)
+        hidden = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        del given, parts
         norm, activation, convolution = self.in_layers
         inner = activation(norm(hidden))
         if self.resizes:
@@ -197,6 +229,33 @@ class ResidualBlock(nn.Module):
         kept = self.skip_connection(hidden)
         joined: torch.Tensor = inner.add_(kept) if self.in_place else kept + inner
         return joined
+
+    def _output_bytes(self, part: torch.Tensor) -> int:
+        pixels = part[:, 0].numel() * self.factor**2
+        return int(pixels * self.outward) * part.element_size()
+
+    def _striped(self, parts: list[torch.Tensor], time: torch.Tensor) -> torch.Tensor:
+        """Computes the same a few rows at a time, see ``strips``."""
+        factor = int(self.factor)
+        norm, activation, convolution = self.in_layers
+        inner = convolved(
+            parts,
+            cast("nn.GroupNorm", norm),
+            lambda piece: convolution(self.h_upd(activation(piece))),
+            self.outward,
+            factor=factor,
+        )
+        inner.add_(self.embed_layers(time)[..., None, None])
+        norm_2, activation_2, _, convolution_2 = self.out_layers
+        convolve_in_place(
+            inner,
+            cast("nn.GroupNorm", norm_2),
+            lambda piece: convolution_2(activation_2(piece)),
+        )
+        add_skipped(
+            inner, parts, lambda piece: self.skip_connection(self.x_upd(piece)), factor=factor
+        )
+        return inner
 
 
 def _resize(*, up: bool, down: bool) -> nn.Module:

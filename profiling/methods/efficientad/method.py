@@ -26,6 +26,7 @@ from ..weights import draw_weights, load_weights
 from .networks import (
     FEATURE_CHANNELS,
     FIXED_DECODER_SIZES,
+    StripedNetwork,
     adaptive_decoder_sizes,
     autoencoder,
     pdn_medium,
@@ -217,6 +218,9 @@ class EfficientAD(Method):
         assert isinstance(statistics, TeacherStatistics)
         assert isinstance(quantiles, MapQuantiles)
         fold_statistics(self.teacher, statistics)
+        if not self.padding:
+            self.teacher = StripedNetwork(*self.teacher)
+            self.student = StripedNetwork(*self.student)
         self.teacher_statistics = nn.Identity()
         self.map_quantiles = FoldedQuantiles(quantiles)
         for index, layer in enumerate(self.autoencoder):

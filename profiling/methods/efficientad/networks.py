@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
+import torch
 from torch import nn
 
 from adscale.resolution import Resolution
@@ -92,6 +94,55 @@ def pdn_medium(out_channels: int, *, padding: bool) -> nn.Sequential:
         _relu(),
         _conv(out_channels, out_channels, 1),
     )
+
+
+STRIP_BYTES = 256 * 2**20
+"""Of what the first convolution puts out, at once: all of it in images of up to some 512 px."""
+
+_HEAD = 6
+"""Layers of the first two convolutions, each with its activation and pooling."""
+
+
+class StripedNetwork(nn.Sequential):
+    """A patch description network without padding, whose first layers run in strips of rows.
+
+    What the first convolution puts out is by far the largest tensor. Each strip goes through both
+    convolutions and poolings before the next one begins, with the rows that their kernels need
+    besides: six rows of the first convolution are computed twice. The values are the same.
+    """
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Shape (N, 3, height, width) to (N, C, p, q), as the network itself."""
+        hidden = self._head(image)
+        for index in range(_HEAD, len(self)):
+            hidden = self[index](hidden)
+        return hidden
+
+    def _head(self, image: torch.Tensor) -> torch.Tensor:
+        layers = [self[index] for index in range(_HEAD)]
+        channels = int(cast("nn.Conv2d", layers[0]).out_channels)
+        whole_bytes = channels * image[:, 0].numel() * image.element_size()
+        strips = math.ceil(whole_bytes / STRIP_BYTES)
+        # 4 x 4 kernels without padding take three rows, and poolings halve
+        rows = ((image.shape[2] - 3) // 2 - 3) // 2
+        step = math.ceil(rows / strips)
+        joined: torch.Tensor | None = None
+        for first in range(0, rows, step):
+            last = min(first + step, rows)
+            strip = image[:, :, 4 * first : 4 * last + 9]
+            if strips == 1:
+                strip = image
+            for layer in layers:
+                strip = layer(strip)
+            if strips == 1:
+                return strip
+            if joined is None:
+                size = (*strip.shape[:2], rows, strip.shape[3])
+                joined = torch.empty_like(strip[:, :, :1].expand(size))
+            joined[:, :, first:last] = strip
+            del strip
+        assert joined is not None
+        return joined
 
 
 def map_side_px(side_px: int, *, padding: bool) -> int:

@@ -20,12 +20,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from adscale.methods.patchcore import DIMENSION
 from adscale.resolution import Resolution
 
 from ..base import is_fake, on_host
-
-DIMENSION = 1024
-"""Length of a patch's vector."""
 
 NEIGHBOURHOOD = 3
 """Side of the square of positions that a patch looks at."""
@@ -105,7 +103,7 @@ def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Ten
         deep: third stage, shape (N, 1024, h, e).
 
     Returns:
-        Shape (N · g · f, 1024) on the host, image by image, row by row of the grid.
+        Shape (N · g · f, 1024), image by image, row by row of the grid.
     """
     grid, half = tuple(middle.shape[-2:]), DIMENSION // 2
     rows = middle.new_empty(len(middle), *grid, DIMENSION)
@@ -115,7 +113,7 @@ def closed_form_embedding(middle: torch.Tensor, deep: torch.Tensor) -> torch.Ten
     planes[:, half:].copy_(
         functional.interpolate(pairs, size=grid, mode="bilinear", align_corners=False)
     )
-    return rows.reshape(-1, DIMENSION).cpu()
+    return rows.reshape(-1, DIMENSION)
 
 
 def _mean3(features: torch.Tensor) -> torch.Tensor:

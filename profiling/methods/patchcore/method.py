@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from adscale.methods.patchcore import SPEC, bank_rows, patch_grid
+from adscale.methods.patchcore import DIMENSION, SPEC, bank_rows, patch_grid
 from adscale.methods.spec import check_implementation, check_resolution, check_settings
 from adscale.resolution import Resolution
 
@@ -19,14 +19,13 @@ from ..weights import draw_weights, load_weights
 from ..wide_resnet import cut_behind, fold_batch_norms, stage_outputs, wide_resnet101
 from .bank import draw_bank, fit_bank, normal_images
 from .embedding import (
-    DIMENSION,
     MatrixMap,
     ReferenceMap,
     closed_form_embedding,
     gathered,
     reference_embedding,
 )
-from .search import FlatSearch
+from .search import BlockSearch, FlatSearch
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,6 +44,7 @@ class PatchCore(Method):
     Args:
         rows: vectors of the memory bank.
         resolution: of the images.
+        search: `faiss`, or of the optimized implementation `blocks` or `blocks-fp16`.
         optimized: cut backbone with folded normalisations, closed form of the embedding, one copy
             to the host, map as a matrix product; else the operations of the reference.
 
@@ -55,13 +55,20 @@ class PatchCore(Method):
     submodules = SPEC.submodules
     takes_batches = True
 
-    def __init__(self, *, rows: int, resolution: Resolution, optimized: bool) -> None:
+    def __init__(
+        self, *, rows: int, resolution: Resolution, optimized: bool, search: str = "faiss"
+    ) -> None:
         super().__init__()
         self.resolution = resolution
         self.optimized = optimized
         self.grid = patch_grid(resolution)
         self.backbone = wide_resnet101()
-        self.search = FlatSearch(rows, DIMENSION)
+        in_blocks = optimized and search != "faiss"
+        self.search: FlatSearch | BlockSearch = (
+            BlockSearch(rows, DIMENSION, half=search == "blocks-fp16")
+            if in_blocks
+            else FlatSearch(rows, DIMENSION)
+        )
         self.map = MatrixMap(resolution, self.grid) if optimized else ReferenceMap(resolution)
 
     @classmethod
@@ -89,7 +96,12 @@ class PatchCore(Method):
             resolution=resolution,
             coreset_fraction=settings["coreset_fraction"],
         )
-        method = cls(rows=rows, resolution=resolution, optimized=implementation == "optimized")
+        method = cls(
+            rows=rows,
+            resolution=resolution,
+            optimized=implementation == "optimized",
+            search=settings["search"],
+        )
         if settings["weights"] is None:
             draw_weights(method.backbone, seed=seed)
         else:
@@ -97,6 +109,8 @@ class PatchCore(Method):
         method.requires_grad_(requires_grad=False).eval()
         if not is_fake(method.search.bank):
             method._fill_bank(images, seed)
+        if isinstance(method.search, BlockSearch):
+            method.search.settle()
         if method.optimized:
             fold_batch_norms(method.backbone)
             cut_behind(method.backbone, STAGES[-1])
@@ -110,7 +124,8 @@ class PatchCore(Method):
         def embed(index: int) -> torch.Tensor:
             with torch.inference_mode():
                 pieces = self.pieces(self.prepare(images[index]))
-                return torch.cat([closed_form_embedding(*self.stages(piece)) for piece in pieces])
+                embedded = [closed_form_embedding(*self.stages(piece)) for piece in pieces]
+                return torch.cat(embedded).cpu()
 
         fit_bank(
             self.search.bank,
@@ -128,7 +143,10 @@ class PatchCore(Method):
             return
         for module in (self.backbone, self.map):
             module.to(device_type)
-        self.search.move_to_gpu()
+        if isinstance(self.search, BlockSearch):
+            self.search.to(device_type)
+        else:
+            self.search.move_to_gpu()
 
     def prepare(self, image: Image) -> torch.Tensor:
         """Crops the centre to the aspect ratio, resizes, normalises with ImageNet's statistics.
@@ -163,6 +181,8 @@ class PatchCore(Method):
         if self.optimized:
             with annotate("patch_embedding"):
                 patches = closed_form_embedding(*stages)
+                if isinstance(self.search, FlatSearch):
+                    patches = patches.cpu()
                 del stages
             with annotate("nn_search"):
                 distances = self.search(patches)

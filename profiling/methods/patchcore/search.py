@@ -112,6 +112,76 @@ class FlatSearch(nn.Module):
         return nearest
 
 
+QUERY_BLOCK, ROW_BLOCK = 8192, 16384
+"""Queries and vectors of the bank that are compared at once: a product of 512 MiB."""
+
+
+class BlockSearch(nn.Module):
+    """The same search by torch, block by block, where the queries are.
+
+    On a GPU nothing is reserved and nothing goes to the host. Squared distances are
+    ``|q|² − 2·q·b + |b|²``, as in faiss.
+
+    Args:
+        rows: vectors of the bank; uninitialised until ``bank`` is filled.
+        dimension: their length.
+        half: keep the bank in half precision; distances are still computed in fp32.
+
+    Raises:
+        MemoryError: the bank does not fit; the message says how many bytes it needs.
+    """
+
+    bank: torch.Tensor
+    """Shape (rows, dimension): float32 until ``settle``, then perhaps float16."""
+    norms: torch.Tensor
+    """Shape (rows,): squared, of the bank's vectors as they are kept."""
+
+    def __init__(self, rows: int, dimension: int, *, half: bool) -> None:
+        super().__init__()
+        self.rows, self.dimension = rows, dimension
+        self.half_bank = half
+        needed_bytes = rows * dimension * FLOAT_BYTES
+        if detect_fake_mode() is None and needed_bytes > available_host_bytes():
+            available = f"{available_host_bytes():,} bytes are available"
+            raise _does_not_fit(rows, dimension, available)
+        self.register_buffer("bank", torch.empty(rows, dimension), persistent=False)
+        self.register_buffer("norms", torch.empty(rows), persistent=False)
+
+    def settle(self) -> None:
+        """Brings the filled bank to the type in which it is kept, and takes its norms."""
+        if self.half_bank:
+            self.bank = self.bank.half()
+        for first in range(0, self.rows, ROW_BLOCK):
+            block = self.bank[first : first + ROW_BLOCK].float()
+            torch.sum(block.square(), dim=1, out=self.norms[first : first + ROW_BLOCK])
+
+    def forward(self, queries: torch.Tensor) -> torch.Tensor:
+        """Distance of each query to its nearest vector of the bank.
+
+        Args:
+            queries: shape (q, dimension), float32, where the bank is.
+
+        Returns:
+            Shape (q,), squared Euclidean distances, in the same place.
+        """
+        nearest = queries.new_full((len(queries),), torch.inf)
+        for at in range(0, self.rows, ROW_BLOCK):
+            block = self.bank[at : at + ROW_BLOCK].to(queries.dtype)
+            norms = self.norms[at : at + ROW_BLOCK]
+            for first in range(0, len(queries), QUERY_BLOCK):
+                asked = queries[first : first + QUERY_BLOCK]
+                # without the query's own norm, which changes nothing in what is nearest
+                distances = torch.addmm(norms, asked, block.T, alpha=-2)
+                own = nearest[first : first + QUERY_BLOCK]
+                torch.minimum(own, distances.amin(dim=1), out=own)
+                del distances
+            del block
+        for first in range(0, len(queries), QUERY_BLOCK):
+            asked = queries[first : first + QUERY_BLOCK]
+            nearest[first : first + QUERY_BLOCK].add_(asked.square().sum(dim=1))
+        return nearest.clamp_(min=0)
+
+
 PACKED_COLUMNS = 320
 """Columns of a matrix that OpenBLAS packs at once (SGEMM_DEFAULT_Q of its kernels for AVX2)."""
 
