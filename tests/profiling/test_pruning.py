@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from adscale.engine_record import PrunedNetwork
 from adscale.engines import machine_problem
 from adscale.errors import MethodError
 from adscale.methods.registry import check_settings, get_spec
@@ -24,7 +25,7 @@ from profiling.engines.takeover import export, take_over
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import resolve
-from tests.profiling.test_engines import TARGET, built, image_of, request_of
+from tests.profiling.test_engines import built, image_of, request_of
 from tests.profiling.test_precisions import CASES
 from tests.profiling.test_precisions import built as method_of
 from tests.profiling.test_precisions import image_of as image_for
@@ -126,13 +127,15 @@ def test_the_count_without_weights_is_that_of_the_pruned_network(target: str) ->
 @ENGINES
 @pytest.mark.parametrize("way", ["fp32", "bf16", "fp32-onnxruntime", "int8-openvino"])
 def test_a_process_prunes_and_another_computes_the_same(way: str, tmp_path: Path) -> None:
-    request = request_of(f"reference-{way}-pruned50")
-    spec, image = resolve(get_spec(TARGET)), image_of(request)
-    method = built(request)
-    export(method, spec, request, image, tmp_path, [image])
-    facts = read_facts(tmp_path)
+    request = request_of(f"reference-{way}-pruned50", "tests.profiling.parted_method:Deeper")
+    spec, image = resolve(get_spec(request.target)), image_of(request)
+    export(built(request), spec, request, image, tmp_path, [image])
+    facts, method = read_facts(tmp_path), built(request)
+    with torch.no_grad():
+        given = {name: one.inputs for name, one in examples(method, spec.parts, image).items()}
+        prune(method, spec.parts, 50, given)
     with torch.inference_mode():
-        expected = method.infer(image, no_range).anomaly_map  # its networks are the pruned ones
+        expected = method.infer(image, no_range).anomaly_map
         other = built(request)
         told = take_over(other, spec, request, tmp_path)
         found = other.infer(image, no_range).anomaly_map
@@ -141,13 +144,12 @@ def test_a_process_prunes_and_another_computes_the_same(way: str, tmp_path: Path
     assert float((found - expected).abs().max() / expected.abs().max()) <= 0.1
     assert [one.pruned is not None for one in told.networks] == [True, True]
     assert told.versions["torch-pruning"]
-    features = told.networks[0]
-    # 8 channels become 4; the 16 of the second stage, and the first stage, are returned
-    assert features.pruned is not None
-    assert features.pruned.removed_channels == 0
-    assert facts["features"]["pruned"] == {
-        "channels": 24, "removed_channels": 0, "parameters": 1408, "removed_parameters": 0,
-    }  # fmt: skip
+    # both stages of the features are returned, and of the answer the last layer
+    features, answer = (one.pruned for one in told.networks)
+    assert features == PrunedNetwork(24, 0, 8 * 28 + 16 + 16 * 73, 0)
+    removed = 4 * 76 + 8 + 4 * 4 * 9
+    assert answer == PrunedNetwork(12, 4, 8 * 76 + 16 + 4 * 73, removed)
+    assert facts["answer"]["pruned"]["removed_parameters"] == removed  # type: ignore[index]
 
 
 @ENGINES
