@@ -17,6 +17,7 @@ from adscale.methods.registry import check_settings, get_spec
 from adscale.methods.spec import Part
 from adscale.resolution import square
 from adscale.variant import Variant
+from profiling.__main__ import main
 from profiling.annotation import no_range
 from profiling.engine_files import read_facts
 from profiling.engines.parts import examples
@@ -25,6 +26,7 @@ from profiling.engines.takeover import export, take_over
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import resolve
+from tests.profiling.running import record
 from tests.profiling.test_engines import built, image_of, request_of
 from tests.profiling.test_precisions import CASES
 from tests.profiling.test_precisions import built as method_of
@@ -150,6 +152,25 @@ def test_a_process_prunes_and_another_computes_the_same(way: str, tmp_path: Path
     removed = 4 * 76 + 8 + 4 * 4 * 9
     assert answer == PrunedNetwork(12, 4, 8 * 76 + 16 + 4 * 73, removed)
     assert facts["answer"]["pruned"]["removed_parameters"] == removed  # type: ignore[index]
+
+
+@ENGINES
+def test_a_run_in_torch_has_its_pruned_weights_from_a_file(tmp_path: Path) -> None:
+    code = main([
+        "run", "--method", "tests.profiling.parted_method:Deeper", "--device-type", "cpu",
+        "--threads", "1", "--resolution", "32", "--variant", "reference-fp32-pruned50",
+        "--warmup-images", "1", "--measured-images", "2", "--min-images", "2", "--collector",
+        "embedded", "--no-latency", "--out", str(tmp_path),
+    ])  # fmt: skip
+    assert code == 0
+    data = record(tmp_path)
+    assert data["engine"]["name"] == "eager"
+    features, answer = data["engine"]["networks"]
+    assert answer["pruned"]["removed_channels"] == 4
+    assert features["pruned"]["removed_channels"] == 0
+    assert (tmp_path / "engines" / data["engine"]["key"] / "answer" / "pruned.pt").is_file()
+    assert answer["deviation"] > 0, "it is told from the network as it was"
+    assert data["prediction"]["incomplete"] is None, "torch shows its tensors"
 
 
 @ENGINES
