@@ -84,7 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _absent_engines() -> str | None:
-    names = ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino")
+    names = ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino", "torch_pruning")
     absent = [name for name in names if importlib.util.find_spec(name) is None]
     return f"no {', '.join(absent)} here (envs/engines.txt)" if absent else None
 

@@ -153,7 +153,7 @@ def _draw(axes: Axes, points: list[Point], style: Style) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(LEAST / 2, 5)
-    axes.set_xticks([1e-8, 1e-6, 1e-4, 1e-2, 1], ["0", "1e-6", "1e-4", "0.01", "1"])
+    axes.set_xticks([1e-8, 1e-6, 1e-4, 1e-2, 1], ["≤1e-8", "1e-6", "1e-4", "0.01", "1"])
     axes.minorticks_off()
     times = [one.latency_ms for one in points]
     if times:
@@ -200,8 +200,6 @@ def _legend(figure: Figure, style: Style, points: list[Point]) -> None:
         handles.append(entry("above its bound", marker="o", color="black", markerfacecolor="none"))
     if any(one.unsteady for one in points):
         handles.append(entry("not steady", marker="x", color="black"))
-    if any(one.variant.pruned_percent for one in points):
-        handles.append(entry("−N %: channels pruned", marker="$-$", color="black"))
     labels = [str(one.get_label()) for one in handles]
     columns = columns_that_fit(labels, style, 6)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
@@ -210,11 +208,11 @@ def _legend(figure: Figure, style: Style, points: list[Point]) -> None:
 def _caption(implementations: pd.DataFrame, data: pd.DataFrame) -> str:
     first = implementations.iloc[0]
     pruned = any(Variant.of(name).pruned_percent for name in data["variant"])
-    caution = "; pruned networks were not trained again" if pruned else ""
+    caution = " −N %: channels pruned, and nothing trained again." if pruned else ""
     size = f", {sample_size(data)}" if len(data) else ""
     return (
         f"{first['method']}: latency without a profiler over the largest deviation from {BASE}, of "
-        f"the map's largest value{caution}. Grey: none is nearer and faster. "
+        f"the map's largest value.{caution} Grey: none is nearer and faster. "
         f"{first['hardware']} (device “{first['device']}”){size}."
     )
 

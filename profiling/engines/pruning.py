@@ -179,18 +179,19 @@ def _thin(graph: Any, group: Any, percent: int) -> None:
     kept = max(1, round(channels * (100 - percent) / 100 / step)) * step
     if kept >= channels:
         return
-    order = _importance(group, channels).argsort().tolist()
+    order = _order(group, channels)
     graph.get_pruning_group(layer, function, sorted(order[: channels - kept])).prune()
 
 
-def _importance(group: Any, channels: int) -> torch.Tensor:
-    """Of each channel, the norm of its weights in all layers; without contents all are equal."""
+def _order(group: Any, channels: int) -> list[int]:
+    """Channels by the norm of their weights in all layers; without contents all are equal."""
     import torch_pruning
 
     if any(is_fake(one) for one in group[0].dep.target.module.parameters()):
-        return torch.arange(channels)
-    found: torch.Tensor = torch_pruning.importance.GroupMagnitudeImportance(p=2)(group)
-    return found
+        return list(range(channels))
+    weights: torch.Tensor = torch_pruning.importance.GroupMagnitudeImportance(p=2)(group)
+    order: list[int] = weights.argsort().tolist()
+    return order
 
 
 def save(network: nn.Module, folder: Path) -> None:

@@ -113,8 +113,6 @@ def count_memory(
                 cast(method, spec.parts, way)
             held = take_contents(method, mode, device)
             image = torch.empty(batch, 3, *resolution.shape, device=device)
-            if way is not None and way.pruned_percent:
-                _prune(method, spec, way.pruned_percent, image)
             hidden = _hidden(method, spec, way, image)
             names = (*spec.submodules, STITCH) if KEY in settings else spec.submodules
             own = (None, None) if spec.foreign else (names, mode)
@@ -142,7 +140,9 @@ def _prune(method: Method, spec: MethodSpec, percent: int, image: torch.Tensor) 
 def _hidden(
     method: Method, spec: MethodSpec, way: Variant | None, image: torch.Tensor
 ) -> str | None:
-    """Hides what an engine holds inside of the networks; the engine, None for torch itself."""
+    """Prunes the networks, and hides what an engine holds inside; the engine, None for torch."""
+    if way is not None and way.pruned_percent:
+        _prune(method, spec, way.pruned_percent, image)
     if way is None or way.engine == EAGER:
         return None
     hide(method, spec.parts, image, is_int8=way.precision == "int8")

@@ -86,7 +86,7 @@ def test_its_caption_has_three_lines_and_says_what_pruned_networks_are() -> None
     drawing = pareto(*tables(), Style())
     caption = drawing.figure.texts[0].get_text()
     assert len(caption.splitlines()) <= 3
-    assert "pruned networks were not trained again" in caption.replace("\n", " ")
+    assert "−N %: channels pruned, and nothing trained again." in caption.replace("\n", " ")
     assert "CPU X (device “lab”)" in caption.replace("\n", " ").replace("\u00a0", " ")
 
 

@@ -175,6 +175,47 @@ def test_the_command_of_a_figure_is_copied(page: Page, report: Path) -> None:
     assert page.evaluate("window.copied") == f"snakemake --force {file}"
 
 
+def test_the_fastest_that_fits_takes_the_place_of_a_variant(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          for (const row of TABLES.feasibility) {
+            const ms = row.variant === "optimized-fp32" ? 40 : 60;
+            Object.assign(row, { device: "lab", latency_ms: ms, latency_p99_ms: ms });
+            Object.assign(row, { latency_low_ms: null, latency_high_ms: null });
+            Object.assign(row, { latency_p99_low_ms: ms, latency_p99_high_ms: ms });
+          }
+          drawDecision();
+        }"""
+    )
+    page.get_by_label("variant", exact=True).first.select_option("the fastest that fits")
+    chosen = page.locator(".matrix td.fits small").all_inner_texts()
+    assert "optimized-fp32" in chosen
+    assert "reference-fp32" not in chosen
+    page.get_by_label("cycle time in ms").fill("50")
+    assert cells(page, "fits") > 0
+    # what is not known to be near is not taken where that is asked for
+    page.get_by_label("of the fastest, deviation at most").fill("0.001")
+    assert cells(page, "fits") == 0
+    page.get_by_label("cycle time in ms").fill("70")
+    assert "reference-fp32" in page.locator(".matrix td.fits small").all_inner_texts()
+
+
+def test_latency_stands_against_deviation_where_there_are_other_variants(page: Page) -> None:
+    assert page.locator("#pareto").count() == 0
+    page.evaluate(
+        """() => {
+          for (const row of [...TABLES.runtime, ...TABLES.implementations]) {
+            if (row.variant !== "optimized-fp32") continue;
+            Object.assign(row, { variant: "optimized-bf16", map_deviation_max: 0.01 });
+          }
+          drawMethod();
+        }"""
+    )
+    assert len(values(page, "pareto")) == 2
+    assert axis(page, "pareto", "x") == "log"
+    assert "reference-fp32" in page.locator("#pareto figcaption").inner_text()
+
+
 def test_runs_are_filtered_and_sorted(page: Page) -> None:
     rows = page.locator("#runs tbody tr")
     whole = rows.count()

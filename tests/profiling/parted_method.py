@@ -63,3 +63,14 @@ class Parted(Method):
             found = found + second.square().mean(1, keepdim=True)
             found = found + answer.abs().mean(1, keepdim=True)
             return Detection(found, found.amax(dim=(1, 2, 3)))
+
+
+class Deeper(Parted):
+    """The same with an answer that has a hidden layer, which may lose channels."""
+
+    def __init__(self, resolution: Resolution) -> None:
+        super().__init__(resolution)
+        self.answer = nn.Sequential(
+            nn.Conv2d(3, 8, 5, padding=2), nn.GroupNorm(2, 8), nn.SiLU(),
+            nn.Conv2d(8, 4, 3, padding=1),
+        )  # fmt: skip

@@ -90,6 +90,10 @@ def test_implementations_agree(side_px: int, padding: bool, size: str) -> None:
     found = {}
     for implementation in ("reference", "optimized"):
         method = build(side_px, implementation, size=size, padding=padding)
+        method.move_to("cpu")
+        weight = method.teacher[3].weight
+        lies_so = weight.is_contiguous(memory_format=torch.channels_last)
+        assert lies_so == (implementation == "optimized"), "as oneDNN wants it"
         with torch.inference_mode():
             found[implementation] = method.infer(image, no_ranges)
     reference, optimized = found["reference"], found["optimized"]

@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from adscale.engine_record import PrunedNetwork
 from adscale.engines import machine_problem
 from adscale.errors import MethodError
 from adscale.methods.registry import check_settings, get_spec
 from adscale.methods.spec import Part
 from adscale.resolution import square
 from adscale.variant import Variant
+from profiling.__main__ import main
 from profiling.annotation import no_range
 from profiling.engine_files import read_facts
 from profiling.engines.parts import examples
@@ -24,7 +26,8 @@ from profiling.engines.takeover import export, take_over
 from profiling.memory.counting import count_memory
 from profiling.methods.base import Method
 from profiling.methods.loading import resolve
-from tests.profiling.test_engines import TARGET, built, image_of, request_of
+from tests.profiling.running import record
+from tests.profiling.test_engines import built, image_of, request_of
 from tests.profiling.test_precisions import CASES
 from tests.profiling.test_precisions import built as method_of
 from tests.profiling.test_precisions import image_of as image_for
@@ -126,13 +129,15 @@ def test_the_count_without_weights_is_that_of_the_pruned_network(target: str) ->
 @ENGINES
 @pytest.mark.parametrize("way", ["fp32", "bf16", "fp32-onnxruntime", "int8-openvino"])
 def test_a_process_prunes_and_another_computes_the_same(way: str, tmp_path: Path) -> None:
-    request = request_of(f"reference-{way}-pruned50")
-    spec, image = resolve(get_spec(TARGET)), image_of(request)
-    method = built(request)
-    export(method, spec, request, image, tmp_path, [image])
-    facts = read_facts(tmp_path)
+    request = request_of(f"reference-{way}-pruned50", "tests.profiling.parted_method:Deeper")
+    spec, image = resolve(get_spec(request.target)), image_of(request)
+    export(built(request), spec, request, image, tmp_path, [image])
+    facts, method = read_facts(tmp_path), built(request)
+    with torch.no_grad():
+        given = {name: one.inputs for name, one in examples(method, spec.parts, image).items()}
+        prune(method, spec.parts, 50, given)
     with torch.inference_mode():
-        expected = method.infer(image, no_range).anomaly_map  # its networks are the pruned ones
+        expected = method.infer(image, no_range).anomaly_map
         other = built(request)
         told = take_over(other, spec, request, tmp_path)
         found = other.infer(image, no_range).anomaly_map
@@ -141,13 +146,31 @@ def test_a_process_prunes_and_another_computes_the_same(way: str, tmp_path: Path
     assert float((found - expected).abs().max() / expected.abs().max()) <= 0.1
     assert [one.pruned is not None for one in told.networks] == [True, True]
     assert told.versions["torch-pruning"]
-    features = told.networks[0]
-    # 8 channels become 4; the 16 of the second stage, and the first stage, are returned
-    assert features.pruned is not None
-    assert features.pruned.removed_channels == 0
-    assert facts["features"]["pruned"] == {
-        "channels": 24, "removed_channels": 0, "parameters": 1408, "removed_parameters": 0,
-    }  # fmt: skip
+    # both stages of the features are returned, and of the answer the last layer
+    features, answer = (one.pruned for one in told.networks)
+    assert features == PrunedNetwork(24, 0, 8 * 28 + 16 + 16 * 73, 0)
+    removed = 4 * 76 + 8 + 4 * 4 * 9
+    assert answer == PrunedNetwork(12, 4, 8 * 76 + 16 + 4 * 73, removed)
+    assert facts["answer"]["pruned"]["removed_parameters"] == removed  # type: ignore[index]
+
+
+@ENGINES
+def test_a_run_in_torch_has_its_pruned_weights_from_a_file(tmp_path: Path) -> None:
+    code = main([
+        "run", "--method", "tests.profiling.parted_method:Deeper", "--device-type", "cpu",
+        "--threads", "1", "--resolution", "32", "--variant", "reference-fp32-pruned50",
+        "--warmup-images", "1", "--measured-images", "2", "--min-images", "2", "--collector",
+        "embedded", "--no-latency", "--out", str(tmp_path),
+    ])  # fmt: skip
+    assert code == 0
+    data = record(tmp_path)
+    assert data["engine"]["name"] == "eager"
+    features, answer = data["engine"]["networks"]
+    assert answer["pruned"]["removed_channels"] == 4
+    assert features["pruned"]["removed_channels"] == 0
+    assert (tmp_path / "engines" / data["engine"]["key"] / "answer" / "pruned.pt").is_file()
+    assert answer["deviation"] > 0, "it is told from the network as it was"
+    assert data["prediction"]["incomplete"] is None, "torch shows its tensors"
 
 
 @ENGINES

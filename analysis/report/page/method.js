@@ -191,17 +191,18 @@ function drawImplementations(into) {
   });
 }
 
-// Latency of the variants over their deviation, at the largest resolution at which most have both.
+// Latency of the variants over their deviation, at all resolutions.
 function drawPareto(into) {
   const { device, method } = who();
   const off = new Map(rowsOf("implementations", { device, method, role: "image" }).map((row) => [`${row.variant} ${row.resolution}`, row]));
-  const timed = measuredRows({ device, method, clock: "latency", role: "end_to_end" }).filter((row) => row.batch === 1);
+  const timed = measuredRows({ device, method, clock: "latency", role: "end_to_end" }).filter((row) => !/-b\d+/.test(row.variant));
   const rows = timed.flatMap((row) => {
     const found = off.get(`${row.variant} ${row.resolution}`);
     const deviation = row.variant === "reference-fp32" ? 0 : (found?.map_deviation_max ?? null);
     return deviation === null ? [] : [{ ...row, map_deviation_max: deviation, exceeds_bound: found?.exceeds_bound ?? null }];
   });
-  if (distinct(rows.map((row) => row.variant)).length < 2) return;
+  const isPlain = (name) => /^[a-z0-9_]+-(fp32|tf32)(-b\d+)?$/.test(name);
+  if (rows.every((row) => isPlain(row.variant))) return; // other implementations have the same results
   const sizes = sizesOf(rows);
   const colours = STUDY.colours.series;
   const variants = distinct(rows.map((row) => row.variant));

@@ -164,17 +164,14 @@ def run_profiled(
             would write into the report; root's right to set a GPU's clocks goes with it.
 
     Returns:
-        The program's own exit code, or 128 + n where signal n ended it. A failed program may
-        have left a report.
+        The program's own exit code, 128 + n for signal n; a failed one may have left a report.
 
     Raises:
         CollectorError: nsys cannot be run, wrote no report, or was timed out.
     """
     # one fixed name: what a killed run left behind is overwritten by the next
     unfinished = output.with_name(f".{output.stem}.unfinished.nsys-rep")
-    argv = profile_command(
-        nsys, unfinished, trace_cuda, command, graph_nodes=trace_cuda and graph_nodes
-    )
+    argv = profile_command(nsys, unfinished, trace_cuda, command, graph_nodes=graph_nodes)
     first = seclusion() if secluded and _is_driver_loaded(trace_cuda) else None
     run = partial(run_forwarding, output=log, grace_s=grace_s, timeout_s=timeout_s)
     try:
