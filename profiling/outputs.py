@@ -87,9 +87,9 @@ def _each_map(maps: Sequence[torch.Tensor], images: int) -> Iterator[torch.Tenso
     """
     each = maps if len(maps) == images > 1 else [image for one in maps for image in one]
     for one in each:
-        *channels, height, width = (1, 1, *one.shape)
-        if math.prod(channels) == 1 and one.dim() > 1 and one.numel():
-            yield one.reshape(height, width)
+        sides = (1, 1, *map(int, one.shape))
+        if math.prod(sides[:-2]) == 1 and one.dim() > 1 and one.numel():
+            yield one.reshape(sides[-2:])
 
 
 def _points(anomaly_map: torch.Tensor) -> torch.Tensor:

@@ -133,9 +133,7 @@ class QuickMode(FakeTensorMode):  # type: ignore[no-untyped-call]
                 return result
         return answered(self, func, args, kwargs or {})
 
-    def _of_higher_order(
-        self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
+    def _of_higher_order(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What torch's own mode returns, by whose class torch finds out what to do."""
         handler: Any = func.python_key_table.get(FakeTensorMode)
         if func in registered_hop_fake_fns:
