@@ -73,14 +73,14 @@ onstart:
 
 onsuccess:
     print(closing_words(PLAN, CACHE))
-    if missing := missing_words(PLAN, COUNTS, since_s=STARTED_S):
+    if missing := missing_words(PLAN, ALL_COUNTS, since_s=STARTED_S):
         raise WorkflowError("\n".join(missing))
 
 
 onerror:
     print(
         opening_words(PLAN, CACHE),
-        *missing_words(PLAN, COUNTS, since_s=STARTED_S),
+        *missing_words(PLAN, ALL_COUNTS, since_s=STARTED_S),
         "study: finished measurements are kept; what failed is told above and in results/logs",
         sep="\n",
     )

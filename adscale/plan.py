@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .config import MethodConfig, StudyConfig
-from .devices import IN_CONTAINER, DeviceConfig
+from .devices import IN_CONTAINER, DeviceConfig, DeviceType
 from .digest import method_digest, run_digest
 from .errors import ConfigError
 from .measured_code import TILES
@@ -68,17 +68,21 @@ class PlannedCount:
     variant: Variant
     resolutions: tuple[Resolution, ...]
     code_digest: str
+    device_type: DeviceType | None = None
+    """For which is counted; None: for a GPU, where this torch can."""
 
     @property
     def path(self) -> str:
-        """Folder of the counts below the results: counts/method/variant."""
-        return f"counts/{self.method}/{self.variant}"
+        """Folder of the counts below the results: counts/method/variant, with the type if given."""
+        return "/".join(filter(None, ("counts", self.method, str(self.variant), self.device_type)))
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of ``python -m profiling memory``."""
         resolutions = [str(resolution) for resolution in self.resolutions]
         named = ["--method", self.target, "--label", self.method, "--variant", str(self.variant)]
+        if self.device_type is not None:
+            named += ["--device-type", self.device_type]
         return [*named, "--settings", self.settings_json, "--resolution", *resolutions]
 
 
@@ -141,6 +145,23 @@ def plan_counts(study: StudyConfig) -> dict[str, PlannedCount]:
                 ),
             )
             counts[count.path] = count
+    return counts
+
+
+def plan_cpu_counts(study: StudyConfig) -> dict[str, PlannedCount]:
+    """The counts for a CPU at the images of the sensors, by their path; without a CPU none.
+
+    The device decides what is copied and what libraries take, so that those for a GPU do not hold.
+    """
+    if all(device.type != "cpu" for device in study.devices):
+        return {}
+    counts: dict[str, PlannedCount] = {}
+    for method in study.methods:
+        sizes = _countable(method, _sensor_images(study))
+        for count in plan_counts(dataclasses.replace(study, methods=(method,))).values():
+            of_cpu = dataclasses.replace(count, resolutions=sizes, device_type="cpu")
+            if sizes:
+                counts[of_cpu.path] = of_cpu
     return counts
 
 
@@ -217,11 +238,15 @@ def _counted_resolutions(method: MethodConfig, study: StudyConfig) -> tuple[Reso
     largest = supported_at_or_above(method, study.extrapolate_to_px)
     end_px = max(COUNTED_TO_PX + 1, study.extrapolate_to_px)
     beyond = range(max(PAPER_SIDES_PX) + COUNT_STEP_PX, end_px, COUNT_STEP_PX)
-    sensors = (
-        sensor_resolution(one["megapixels"], one.get("width_px"), one.get("height_px"))
-        for one in study.sensors
-    )
-    asked = (*map(square, (*PAPER_SIDES_PX, *beyond)), *sensors)
-    grid = {_countable_from(method, resolution) for resolution in asked}
-    counted = {*method.resolutions, *grid, largest}
-    return tuple(sorted(one for one in counted if one is not None))
+    asked = (*map(square, (*PAPER_SIDES_PX, *beyond)), *_sensor_images(study))
+    return tuple(sorted({*method.resolutions, *_countable(method, asked), largest}))
+
+
+def _sensor_images(study: StudyConfig) -> Iterator[Resolution]:
+    for one in study.sensors:
+        yield sensor_resolution(one["megapixels"], one.get("width_px"), one.get("height_px"))
+
+
+def _countable(method: MethodConfig, asked: Iterable[Resolution]) -> tuple[Resolution, ...]:
+    found = {_countable_from(method, resolution) for resolution in asked}
+    return tuple(sorted(one for one in found if one is not None))

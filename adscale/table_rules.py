@@ -22,12 +22,14 @@ class StudyFiles:
         records: what each of them leaves.
         runs: folders of the first process of each run.
         counts: files of counts.
+        cpu_counts: files of counts for a CPU; none without such a device.
     """
 
     processes: Sequence[str]
     records: Sequence[str]
     runs: Sequence[str]
     counts: Sequence[str]
+    cpu_counts: Sequence[str] = ()
 
     @property
     def all(self) -> list[str]:
@@ -36,7 +38,7 @@ class StudyFiles:
         return [file for one in inputs for files in one.values() for file in files]
 
 
-_READ: tuple[Source, ...] = ("processes", "counts")
+_READ: tuple[Source, ...] = ("processes", "counts", "cpu_counts")
 """Sources of arguments that stand for files of a study, without those among others."""
 
 
@@ -98,6 +100,8 @@ def _inputs(argument: Argument, files: StudyFiles) -> dict[str, str | list[str]]
         return {"runs": [f"{folder}/run.json" for folder in files.runs]}
     if argument.source == "counts":
         return {"counts": list(files.counts)}
+    if argument.source == "cpu_counts":
+        return {"cpu_counts": list(files.cpu_counts)}
     return {table.name: f"{TABLES}/{table.file}" for table in argument.reads}
 
 
@@ -117,6 +121,7 @@ def _words(
         "processes": ["$PROCESS_FOLDERS"],
         "runs": ["$RUN_FOLDERS"],
         "counts": [shlex.quote(file) for file in inputs.get("counts", ())],
+        "cpu_counts": [shlex.quote(file) for file in inputs.get("cpu_counts", ())],
         "tables": [TABLES],
         "setting": [shlex.quote(str(settings.get(argument.name)))],
     }[argument.source]

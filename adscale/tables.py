@@ -206,9 +206,9 @@ class Table:
         return mark(f"table_{self.name}", self.category, "Tables", labels)
 
 
-Source = Literal["table", "processes", "runs", "counts", "tables", "setting"]
+Source = Literal["table", "processes", "runs", "counts", "cpu_counts", "tables", "setting"]
 """Where a study takes an argument from: a table; folders of all processes, or of the first process
-of each run; counts; the folder of tables; the configuration."""
+of each run; counts; those for a CPU, maybe none; the folder of tables; the configuration."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ inference, of all images of its batch, in 32-bit floats.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,16 @@ from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
 from adscale.resolution import Resolution
-from adscale.tables import Argument, Output, Table, TableJob, integer, join, text
+from adscale.tables import (
+    MISSING,
+    Argument,
+    Output,
+    Table,
+    TableJob,
+    integer,
+    join,
+    text,
+)
 from adscale.variant import Variant
 
 from .columns import (
@@ -205,6 +214,19 @@ Counted, not measured; no clock.""",
     in_report=True,
 )  # fmt: skip
 
+MEMORY_CPU = replace(
+    MEMORY_METHODS,
+    columns=tuple(one for one in MEMORY_METHODS.columns if one not in MISSING),
+    name="memory_cpu",
+    row="counted memory of a method on a CPU at the image of a sensor ([memory.md](memory.md))",
+    contents="counted memory of whole methods on a CPU",
+    caption="""Whole methods, and what they must hold, where the device is a CPU.
+
+Counted, not measured; no clock.""",
+    in_report=False,
+)
+"""Beside the counts for a GPU, where the study has a CPU."""
+
 PAPER_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
 """The terms of the paper's equation 1."""
 
@@ -374,5 +396,18 @@ MEMORY_JOB = TableJob(
             help="table of the whole methods (default: beside the other, its name with _methods)",
         ),
     ),
+    step=_read,
+)
+
+MEMORY_CPU_JOB = TableJob(
+    command="memory-cpu",
+    rule="memory_cpu_table",
+    help="the counts of a study for a CPU as a table",
+    description="Counted bytes of whole methods on a CPU at the images of sensors; no rows where "
+    "the study has no CPU.",
+    arguments=(
+        Argument("counts", {"type": Path, "nargs": "*", "metavar": "memory.json"}, "cpu_counts"),
+    ),
+    outputs=(Output(MEMORY_CPU, memory_methods_table),),
     step=_read,
 )

@@ -55,7 +55,7 @@ def missing_of_job(job: TableJob, given: Mapping[str, Any]) -> list[Missing]:
             # jobs that read runs alone may be carried out while latency passes are under way
             reads_latency = argument.source == "processes" and not given.get("no_latency")
             found += _of_folders(value, with_latency=reads_latency)
-        elif argument.source == "counts":
+        elif argument.source in ("counts", "cpu_counts"):
             found += _of_counts(value)
         else:
             found += _of_tables(argument, value)

@@ -9,13 +9,14 @@ from .feasibility.tile_table import TILES
 from .fit_tables import FIT
 from .measured_memory_table import MEASURED_MEMORY_JOB
 from .memory_extrapolation import EXTRAPOLATION
-from .memory_table import MEMORY_JOB
+from .memory_table import MEMORY_CPU_JOB, MEMORY_JOB
 from .ratios import FLOPS_JOB, IMPLEMENTATIONS_JOB
 from .runtime_table import SUMMARIZE
 
 TABLE_JOBS: tuple[TableJob, ...] = (
     SUMMARIZE,
     MEMORY_JOB,
+    MEMORY_CPU_JOB,
     MEASURED_MEMORY_JOB,
     IMPLEMENTATIONS_JOB,
     FLOPS_JOB,

@@ -19,7 +19,8 @@ from ..json_output import document_text, told_rows_text
 from ..numbers import known, known_interval
 from .cheapest import Deviations, cheapest_rows, cheapest_words
 from .devices import Target, is_listed_as, measured_devices, of_gpu, on_device
-from .fitting import GIB, between_gib
+from .fitting import between_gib
+from .process import GIB
 from .rows import feasibility_rows
 from .tables import FeasibilityTables, largest_batches
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..hardware import Gpu
-from .fitting import GIB
+from .process import GIB
 
 SAME_MEMORY = 0.05
 """Share by which two sizes of a memory may differ and mean the same."""

@@ -19,27 +19,12 @@ from adscale.resolution import Resolution
 from ..columns import BY_SIZE, images_in
 from ..figures.captions import DEVICE_WORDS
 from ..numbers import places
-
-GIB = 2**30
-
-ASSUMED_CONTEXT_BYTES = (int(0.25 * GIB), int(1.0 * GIB))
-"""Range of CUDA's context with the code of kernels and of cuDNN, where it was not measured.
-
-An assumption, wide on purpose: it depends on driver, GPU and libraries. On a CPU device the range
-of a process that has loaded torch.
-"""
+from .process import GIB, Context, ProcessGrowth
 
 ALLOCATOR_RESERVE = 0.10
 """Share of the counted memory that torch's allocator may hold beyond what is alive, at most.
 
 An assumption: pieces of memory that no tensor fits into.
-"""
-
-ASSUMED_SYSTEM_BYTES = (int(0.5 * GIB), int(4.0 * GIB))
-"""Range of what the operating system and the process on the CPU take of a memory that CPU and GPU
-share, as that of a Jetson.
-
-An assumption, wide on purpose: it depends on desktop, drivers and what else runs.
 """
 
 MOST_PADDING_PX = 64
@@ -68,26 +53,6 @@ STEEPEST_GROWTH = 2
 
 
 @dataclass(frozen=True)
-class Context:
-    """The bytes that a process takes on a device before the method is there.
-
-    Attributes:
-        low: at least.
-        high: at most.
-        basis: `measured` or `assumed`.
-        with_system: whether what the system takes of a memory that CPU and GPU share is in it.
-    """
-
-    low: int
-    high: int
-    basis: str
-    with_system: bool = False
-
-
-ASSUMED = Context(*ASSUMED_CONTEXT_BYTES, "assumed")
-
-
-@dataclass(frozen=True)
 class Need:
     """The bytes that a method in a variant needs at an image.
 
@@ -102,6 +67,7 @@ class Need:
             `counted up to A px`, or `counted at no image that holds one of this shape`.
         device_type: for which it was counted.
         incomplete: what is not in the count, so that it holds from below only; None: nothing.
+        growth: of a process on a CPU; None: not measured there, or the device is a GPU.
     """
 
     resolution: Resolution
@@ -111,78 +77,73 @@ class Need:
     basis: str
     device_type: str
     incomplete: str | None
+    growth: ProcessGrowth | None = None
 
     @property
     def low(self) -> int:
-        """The bytes with the context, at least."""
-        return self.counted_low + self.context.low
+        """The bytes with the context, at least; on a CPU those of the count alone."""
+        return self.counted_low + (self.context.low if self.device_type == "cuda" else 0)
 
     @property
     def high(self) -> int | None:
-        """The bytes with context and the allocator's reserve, at most; None: not known."""
+        """The bytes with the context and what is taken beyond the count, at most.
+
+        Beyond it a GPU's allocator holds a reserve, and a process on a CPU takes as many times the
+        count as was measured. None: not known.
+        """
         if self.counted_high is None:
             return None
-        return math.ceil(self.counted_high * (1 + ALLOCATOR_RESERVE)) + self.context.high
-
-
-def measured_context(
-    measured: pd.DataFrame | None, hardware: str | None, method: str, variant: str
-) -> Context:
-    """The context, from runs on the same hardware where there are any.
-
-    Those of the method in the variant decide, since the code of its kernels is part of it; without
-    them those of all methods. On a CPU it is what the process had before the method was built.
-
-    Args:
-        measured: `memory_measured.csv`; None without it.
-        hardware: as it was measured; None: it was not.
-        method: the user's label.
-        variant: implementation and precision.
-    """
-    if measured is None or hardware is None:
-        return ASSUMED
-    runs = measured[(measured["role"] == "run") & (measured["hardware"] == hardware)]
-    # libraries lie outside of the allocator, too, and are in the count
-    counted = runs["moved_outside_bytes"].where(runs["measured_as"] == "allocator and libraries")
-    outside = runs["outside_allocator_bytes"] - counted.fillna(0)
-    sizes = outside.where(runs["device_type"] == "cuda", runs["host_resident_before_build_bytes"])
-    own = sizes[(runs["method"] == method) & (runs["variant"] == variant)].dropna()
-    known = own if len(own) else sizes.dropna()
-    if known.empty:
-        return ASSUMED
-    return Context(max(int(known.min()), 0), int(known.max()), "measured")
-
-
-def in_unified_memory(context: Context) -> Context:
-    """A context with what the system takes of a memory that CPU and GPU share.
-
-    That is assumed. Measured, a context may hold it already, since free memory is all that a driver
-    tells there: then the lower end stays.
-    """
-    low, high = ASSUMED_SYSTEM_BYTES
-    least = 0 if context.basis == "measured" else low
-    return Context(context.low + least, context.high + high, "assumed", with_system=True)
+        if self.device_type == "cuda":
+            times = 1 + ALLOCATOR_RESERVE
+        elif self.growth is None:
+            return None
+        else:
+            times = self.growth.ratio
+        return math.ceil(self.counted_high * times) + self.context.high
 
 
 def counts_for(
-    counts: pd.DataFrame, measured: pd.DataFrame | None, device_type: str
+    counts: pd.DataFrame,
+    measured: pd.DataFrame | None,
+    device_type: str,
+    on_cpu: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Counts that hold on a type of device.
 
-    A study counts for one type. Each run is counted for its own device before it begins, so that
-    there are counts at the measured sides for other types, too.
+    A study counts for a GPU, and for a CPU at the images of its sensors. Each run is counted for
+    its own device before it begins, so that there are counts at the measured sides, too.
 
     Args:
         counts: rows of `memory_methods.csv` of one method in one variant, at least one.
         measured: `memory_measured.csv`; None without it.
         device_type: `cpu` or `cuda`.
+        on_cpu: `memory_cpu.csv`; None without it.
 
     Returns:
         Rows with the columns that `need_at` reads; `counts` where nothing holds there.
     """
     first = counts.iloc[0]
-    if measured is None or first["device_type"] == device_type:
+    if first["device_type"] == device_type:
         return counts
+    listed = None
+    if on_cpu is not None and device_type == "cpu":
+        is_same = (on_cpu["method"] == first["method"]) & (on_cpu["variant"] == first["variant"])
+        listed = on_cpu[is_same]
+    ran = _counts_of_runs(measured, first, device_type)
+    found = [one for one in (listed, ran) if one is not None and len(one)]
+    if not found:
+        return counts
+    columns = ["resolution", *BY_SIZE, "device_type", "needed_bytes", "incomplete"]
+    together = pd.concat([one[list(dict.fromkeys(columns))] for one in found])
+    return together.drop_duplicates("resolution")
+
+
+def _counts_of_runs(
+    measured: pd.DataFrame | None, first: pd.Series, device_type: str
+) -> pd.DataFrame | None:
+    """What was counted before each run of a method in a variant on a type of device."""
+    if measured is None:
+        return None
     is_own = (
         (measured["role"] == "run")
         & (measured["device_type"] == device_type)
@@ -190,8 +151,6 @@ def counts_for(
         & (measured["variant"] == first["variant"])
     )
     own = measured.loc[is_own & measured["counted_bytes"].notna()]
-    if own.empty:
-        return counts
     largest = own.sort_values("counted_bytes").drop_duplicates("resolution", keep="last")
     found: pd.DataFrame = largest.rename(columns={"counted_bytes": "needed_bytes"})
     return found
@@ -214,7 +173,9 @@ def _is_bound(larger: Resolution, smaller: Resolution) -> bool:
     return larger.holds(smaller) or (larger.pixels >= room.pixels and not is_elongated)
 
 
-def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
+def need_at(
+    counts: pd.DataFrame, asked: Resolution, context: Context, growth: ProcessGrowth | None = None
+) -> Need:
     """Return the memory that is needed at an image.
 
     Between counts the pixels decide: the next image with fewer bounds it from below, the next with
@@ -225,6 +186,7 @@ def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
         counts: rows of `memory_methods.csv` of one method in one variant, at least one.
         asked: the image of the sensor.
         context: to add.
+        growth: of a process on a CPU; None: not measured.
     """
     rows = counts.sort_values(BY_SIZE)
     known = {Resolution.of(row["resolution"]): row for _, row in rows.iterrows()}
@@ -257,6 +219,7 @@ def need_at(counts: pd.DataFrame, asked: Resolution, context: Context) -> Need:
         basis=basis,
         device_type=str(nearest["device_type"]),
         incomplete=None if pd.isna(incomplete) or not incomplete else str(incomplete),
+        growth=growth,
     )
 
 
@@ -282,10 +245,13 @@ def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, s
         return "does_not_fit", f"needs at least {need.low / GIB:.4g} of {size}"
     if need.incomplete:
         return "uncertain", f"the count is incomplete: {need.incomplete}"
-    if need.high is None:
+    if need.counted_high is None:
         return "uncertain", f"not counted at this size: {need.basis}"
+    if need.high is None:
+        return "uncertain", f"counted {need.counted_high / GIB:.4g} of {size}: {NO_GROWTH}"
     if need.high <= memory_bytes:
-        return "fits", f"needs at most {need.high / GIB:.4g} of {size}"
+        beyond = "" if need.growth is None else f": {need.growth.told}"
+        return "fits", f"needs at most {need.high / GIB:.4g} of {size}{beyond}"
     between = f"needs {between_gib(need.low, need.high, memory_bytes)} of {size}"
     return "uncertain", f"{between}: {_unknown(need)}"
 
@@ -309,6 +275,9 @@ def between_gib(low_bytes: float, high_bytes: float, limit_bytes: float | None =
     return f"{low:,.{place}f} to {high:,.{place}f}"
 
 
+NO_GROWTH = "how many times the count its process takes was not measured on this machine"
+
+
 def _unknown(need: Need) -> str:
     parts = []
     if need.context.basis == "assumed":
@@ -317,7 +286,8 @@ def _unknown(need: Need) -> str:
         parts.append(f"{what}{system} is assumed")
     if need.counted_low != need.counted_high:
         parts.append(need.basis)
-    return "; ".join([*parts, "the allocator's reserve is assumed"])
+    beyond = "the allocator's reserve is assumed" if need.growth is None else need.growth.told
+    return "; ".join([*parts, beyond])
 
 
 RAN, OUT_OF_MEMORY = "ok", "out_of_memory"

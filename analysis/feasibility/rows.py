@@ -26,17 +26,8 @@ from ..hardware import Sensor
 from ..memory_table import complexities_of
 from ..statistics.summary import Estimate
 from .devices import Target
-from .fitting import (
-    GIB,
-    RAN,
-    Need,
-    counts_for,
-    fits,
-    in_unified_memory,
-    measured_context,
-    need_at,
-    observed,
-)  # fmt: skip
+from .fitting import RAN, Need, counts_for, fits, need_at, observed
+from .process import GIB, ProcessGrowth, in_unified_memory, measured_context, measured_growth
 from .tables import FeasibilityTables
 
 LATENCY, END_TO_END = "latency", "end_to_end"
@@ -186,7 +177,10 @@ class _Pair:
     ) -> None:
         self._names = {"method": method, "variant": variant}
         self._batch = Variant.of(variant).batch
-        self._counts = counts_for(counts, tables.measured, target.device_type)
+        self._counts = counts_for(counts, tables.measured, target.device_type, tables.on_cpu)
+        self._growth: ProcessGrowth | None = None
+        if target.device_type == "cpu":
+            self._growth = measured_growth(tables.measured, target.hardware, method, variant)
         self._target = target
         ran = _ran_at(tables.runtime, method, variant)
         self._refused = {
@@ -215,7 +209,7 @@ class _Pair:
         speed: Speed | str | None = refused
         verdict, basis, reason = "refused", "counted", str(refused)
         if refused is None:
-            need = need_at(self._counts, asked, self._context)
+            need = need_at(self._counts, asked, self._context, self._growth)
             speed = NOT_MEASURED if self._runs is None else self._latencies.at(need.resolution)
             verdict, basis, reason = self._verdict(need)
             if verdict == "does_not_fit":

@@ -26,7 +26,7 @@ from adscale.variant import Variant
 from ..columns import BATCH, METHOD, RUN
 from ..commands.arguments import json_text, positive
 from ..measured_memory_table import MEASURED_MEMORY
-from ..memory_table import MEMORY, MEMORY_METHODS
+from ..memory_table import MEMORY, MEMORY_CPU, MEMORY_METHODS
 from ..missing import read_rows, refusal
 from ..runtime_table import RUNTIME
 from .tile_table import TILE_PLANS
@@ -138,6 +138,7 @@ class FeasibilityTables:
         measured: `memory_measured.csv`; None: contexts are assumed.
         tile_plans: `tiles.csv`; None: nothing is said of tiles.
         refused: why a method in a variant does not run at a resolution, by these three.
+        on_cpu: `memory_cpu.csv`; None: nothing was counted for a CPU but what ran there.
     """
 
     counts: pd.DataFrame
@@ -146,6 +147,7 @@ class FeasibilityTables:
     measured: pd.DataFrame | None = None
     tile_plans: pd.DataFrame | None = None
     refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    on_cpu: pd.DataFrame | None = None
 
 
 def feasibility_table(tables: FeasibilityTables, hardware: Hardware) -> pd.DataFrame:
@@ -258,6 +260,7 @@ def read_tables(folder: Path) -> FeasibilityTables:
         runtime=optional(RUNTIME),
         measured=optional(MEASURED_MEMORY),
         tile_plans=optional(TILE_PLANS),
+        on_cpu=optional(MEMORY_CPU),
         refused={
             (one["method"], one["variant"], one["resolution"]): reason
             for one in read_rows(counts, MEMORY_METHODS)
@@ -315,7 +318,7 @@ A sensor of which only the megapixels are given is judged as a square image.""",
                 "help": "tables of the study (%(default)s)",
             },
             "tables",
-            (RUNTIME, MEMORY, MEMORY_METHODS, MEASURED_MEMORY, TILE_PLANS),
+            (RUNTIME, MEMORY, MEMORY_METHODS, MEMORY_CPU, MEASURED_MEMORY, TILE_PLANS),
         ),
         Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
         Argument("--variant", {"help": "one variant; all by default"}),

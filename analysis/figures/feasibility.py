@@ -153,7 +153,7 @@ def _sensor_name(sensor: Mapping[Hashable, Any]) -> str:
 def _gpu_name(gpu: Mapping[Hashable, Any]) -> str:
     import pandas as pd
 
-    from ..feasibility.fitting import GIB
+    from ..feasibility.process import GIB
 
     memory = gpu["gpu_memory_bytes"]
     name = str(gpu["gpu"])
@@ -182,12 +182,8 @@ def rate_text(rate: float) -> str:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    from ..feasibility.fitting import (
-        ALLOCATOR_RESERVE,
-        ASSUMED_CONTEXT_BYTES,
-        ASSUMED_SYSTEM_BYTES,
-        GIB,
-    )
+    from ..feasibility.fitting import ALLOCATOR_RESERVE
+    from ..feasibility.process import ASSUMED_CONTEXT_BYTES, ASSUMED_SYSTEM_BYTES, GIB
 
     unified = table["unified_memory"].fillna(value=False)
     assumed = table["context_basis"].eq("assumed").any()

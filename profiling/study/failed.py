@@ -48,13 +48,13 @@ def _runs(records: list[str], results: Path, since_s: float) -> Iterator[str]:
 
 
 def _counts(counts: Mapping[str, PlannedCount], results: Path, since_s: float) -> Iterator[str]:
-    for path, count in counts.items():
+    for path in counts:
         file = results / path / "memory.json"
         with suppress(OSError, ValueError, LookupError, TypeError):
             document = json.loads(file.read_text(encoding="utf-8"))
             if not document["resolutions"] and _is_of_now(file, since_s):
                 reason = document["refused"][0]["reason"]
-                log = results / "logs" / "count_memory" / count.method / f"{count.variant}.log"
+                log = results / "logs" / "count_memory" / f"{path.partition('/')[2]}.log"
                 yield f"missing: {path}/memory.json: {reason} ({log})"
 
 

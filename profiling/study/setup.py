@@ -30,7 +30,7 @@ from adscale.config import (
 )
 from adscale.digest import source_digest
 from adscale.files import write_text
-from adscale.plan import plan_counts, plan_runs, planned_records
+from adscale.plan import plan_counts, plan_cpu_counts, plan_runs, planned_records
 from adscale.plan_file import VARIABLE, Plan, folder_lists, pass_plan, passed_plan
 from adscale.run_record import Prediction
 from adscale.yaml_text import read_yaml, typed
@@ -236,7 +236,8 @@ def set_up(user: Mapping[str, Any], call: Call) -> Setup:
         study = dataclasses.replace(study, notes=here.notes)
         runs = plan_runs(here, collector.name, None if image is None else image.digest)
         plan = Plan.of(collector.name, runs, study.devices, study.latency)
-        counts = [f"{count}/memory.json" for count in plan_counts(study)]
+        all_counts = (*plan_counts(study), *plan_cpu_counts(study))
+        counts = [f"{count}/memory.json" for count in all_counts]
         written = [*planned_records(plan.runs, study.latency), *counts, "tables/x", "figures/x"]
         check_folders((RESULTS / file).parent for file in written)
         pass_plan(plan, CACHE / "plans", os.environ)

@@ -9,9 +9,7 @@ import pandas as pd
 
 from adscale.resolution import square
 from analysis.columns import size_values
-from analysis.feasibility.fitting import (
-    GIB,
-)
+from analysis.feasibility.process import GIB
 from analysis.feasibility.tables import (
     FeasibilityTables,
 )

@@ -14,7 +14,7 @@ from adscale.variant import Variant
 from analysis.__main__ import main
 from analysis.columns import size_values
 from analysis.feasibility.answer import answer, keeps_cycle
-from analysis.feasibility.fitting import GIB
+from analysis.feasibility.process import GIB
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table, limits_table
 from analysis.figures.captions import measured_on
 from analysis.figures.clocks import clocks

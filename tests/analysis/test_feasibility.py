@@ -15,16 +15,21 @@ from analysis.columns import size_values
 from analysis.feasibility.devices import same_gpu, targets
 from analysis.feasibility.fitting import (
     ALLOCATOR_RESERVE,
+    NO_GROWTH,
+    between_gib,
+    counts_for,
+    fits,
+    need_at,
+    observed,
+)
+from analysis.feasibility.process import (
     ASSUMED,
     ASSUMED_CONTEXT_BYTES,
     GIB,
     Context,
-    between_gib,
-    counts_for,
-    fits,
+    ProcessGrowth,
     measured_context,
-    need_at,
-    observed,
+    measured_growth,
 )
 from analysis.hardware import Gpu
 from analysis.memory_table import MEMORY_METHODS
@@ -125,10 +130,66 @@ def test_counts_of_runs_on_a_device_of_its_type_hold_for_it() -> None:
          for size in (2 * GIB, 3 * GIB)]
     )  # fmt: skip
     own = counts_for(of_gpu, ran, "cpu")
-    assert fits(need_at(own, square(1000), ASSUMED), 100 * GIB, "cpu")[0] == "fits"
+    grown = ProcessGrowth(1.5, "")
+    assert fits(need_at(own, square(1000), ASSUMED, grown), 100 * GIB, "cpu")[0] == "fits"
     assert own["needed_bytes"].tolist() == [3 * GIB], "the largest of processes that differ"
     for table, device_type in ((ran, "cuda"), (None, "cpu"), (ran.iloc[:0], "cpu")):
         assert counts_for(of_gpu, table, device_type) is of_gpu
+
+
+def test_a_cpu_has_the_counts_for_it_at_sensors_beside_those_of_its_runs() -> None:
+    on_cpu = counts({2000: 8 * GIB, 1000: 2 * GIB}, device_type="cpu")
+    other = counts({2000: GIB}, "N", device_type="cpu")
+    ran = measured(
+        [{"method": "M", **size_values(square(500)), "device_type": "cpu", "counted_bytes": GIB}]
+    )
+    of_cpu = pd.concat([other, on_cpu])
+    found = counts_for(counts({2000: 9 * GIB}), ran, "cpu", of_cpu).set_index("resolution")
+    assert found["needed_bytes"].to_dict() == {
+        "2000": 8 * GIB, "1000": 2 * GIB, "500": GIB,
+    }  # fmt: skip
+    assert need_at(found.reset_index(), square(2000), ASSUMED).device_type == "cpu"
+    gpu = counts({2000: 9 * GIB})
+    assert counts_for(gpu, ran, "cuda", of_cpu) is gpu
+
+
+def test_on_a_cpu_the_count_alone_tells_what_does_not_fit_and_a_measured_ratio_what_fits() -> None:
+    """A count of 2 GiB and a process of 0.25 to 1 GiB; the process took 1.5 times the count."""
+    of_cpu = counts({1000: 2 * GIB}, device_type="cpu")
+    alone, grown = (
+        need_at(of_cpu, square(1000), ASSUMED, growth)
+        for growth in (None, ProcessGrowth(1.5, "1.50 times the count"))
+    )
+    assert (alone.low, alone.high) == (2 * GIB, None)
+    assert (grown.low, grown.high) == (2 * GIB, 4 * GIB)
+    for need in (alone, grown):
+        assert fits(need, 2 * GIB - 1, "cpu")[0] == "does_not_fit"
+    assert fits(alone, 100 * GIB, "cpu") == ("uncertain", f"counted 2 of 100 GiB: {NO_GROWTH}")
+    assert fits(grown, 4 * GIB - 1, "cpu")[0] == "uncertain"
+    assert fits(grown, 4 * GIB, "cpu") == (
+        "fits", "needs at most 4 of 4 GiB: 1.50 times the count",
+    )  # fmt: skip
+
+
+def test_the_ratio_is_of_this_method_on_this_machine_and_its_largest() -> None:
+    rows = [
+        {"method": method, **size_values(square(side)), "device_type": kind,
+         "hardware": hardware, "measured_to_counted": ratio}
+        for method, side, kind, hardware, ratio in (
+            ("M", 256, "cpu", "E", 3.6), ("M", 512, "cpu", "E", 1.2), ("M", 640, "cpu", "E", None),
+            ("M", 512, "cpu", "F", 9.0), ("N", 512, "cpu", "E", 8.0), ("M", 512, "cuda", "E", 7),
+        )
+    ]  # fmt: skip
+    table = measured(rows)
+    found = measured_growth(table, "E", "M", VARIANT)
+    assert found == ProcessGrowth(3.6, "3.60 times the count, the most of n = 2 at 256 to 512 px")
+    less = measured([{**rows[0], "measured_to_counted": 0.4}])
+    assert measured_growth(less, "E", "M", VARIANT) == ProcessGrowth(
+        1.0, "1.00 times the count, the most of n = 1 at 256 px"
+    )
+    assert measured_growth(table, "E", "M", "optimized-fp32") is None
+    assert measured_growth(table, None, "M", VARIANT) is None
+    assert measured_growth(None, "E", "M", VARIANT) is None
 
 
 ORDER = {"fits": 0, "uncertain": 1, "does_not_fit": 2}

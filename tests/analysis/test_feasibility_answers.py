@@ -17,7 +17,7 @@ from adscale.resolution import sensor_resolution, square
 from analysis.columns import size_values
 from analysis.feasibility.answer import answer
 from analysis.feasibility.devices import Target, measured_devices, on_device
-from analysis.feasibility.fitting import GIB
+from analysis.feasibility.process import GIB
 from analysis.feasibility.rows import feasibility_rows
 from analysis.feasibility.tables import (
     FEASIBILITY,
@@ -41,6 +41,7 @@ from tests.analysis.feasibility_tables import (
     SIDES_PX,
     counts,
     latency,
+    measured,
     tables,
 )
 
@@ -126,6 +127,27 @@ def test_a_cpu_is_judged_by_what_ran_there() -> None:
     assert (large["verdict"], large["reason"]) == ("uncertain", "counted for a CUDA device only")
     assert pd.isna(large["needed_low_bytes"])
     assert large["latency_basis"] == "extrapolated"
+
+
+def test_a_cpu_is_judged_by_its_own_counts_and_by_what_processes_took_there() -> None:
+    """5.07 MP need 4.7 GiB, 7.1 GiB at 1.5 times the count; 12.37 MP need 11.5 GiB."""
+    about = {"device": "local", "device_type": "cpu", "hardware": "EPYC"}
+    known = tables(**about, device_memory_bytes=10 * GIB)
+    on_cpu = counts(NEEDED, device_type="cpu")
+    row = {
+        "method": "M", **size_values(square(512)), **about, "host_resident_before_build_bytes": GIB,
+        "measured_to_counted": 1.5,
+    }  # fmt: skip
+
+    def judged(rows: list[dict[str, object]]) -> list[tuple[str, ...]]:
+        of = replace(known, on_cpu=on_cpu, measured=measured(rows))
+        table = feasibility_table(of, HARDWARE).set_index(["gpu", "sensor"]).loc["local (CPU)"]
+        assert table["counted_low_bytes"].notna().all()
+        return [tuple(table.loc[one, ["verdict", "verdict_basis"]]) for one in ("IMX264", "IMX304")]
+
+    assert judged([row]) == [("fits", "counted"), ("does_not_fit", "counted")]
+    unknown = {**row, "measured_to_counted": None}
+    assert judged([unknown]) == [("uncertain", "counted"), ("does_not_fit", "counted")]
 
 
 def test_limits_are_the_largest_sensor_and_the_smallest_gpu_that_fit_for_certain() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.feasibility.devices import shares_memory, targets
-from analysis.feasibility.fitting import (
+from analysis.feasibility.process import (
     ASSUMED,
     ASSUMED_SYSTEM_BYTES,
     GIB,

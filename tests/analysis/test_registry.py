@@ -18,6 +18,7 @@ FILES = StudyFiles(
     records=["results/d/M/v/64/run.json", "results/d/M/v/64/process-2/run.json"],
     runs=["results/d/M/v/64"],
     counts=["results/counts/a b/v/memory.json"],
+    cpu_counts=["results/counts/a b/v/cpu/memory.json"],
 )
 SETTINGS = {
     "no_latency": False,
@@ -105,7 +106,7 @@ def test_rule_takes_switches_and_values_from_the_configuration() -> None:
     assert "--resolutions" not in command
     feasible = rule("feasible")
     assert " --tables results/tables --hardware '{\"gpus\": []}' -o " in feasible.command
-    counted = {"memory", "memory_methods", "memory_measured"}
+    counted = {"memory", "memory_methods", "memory_cpu", "memory_measured"}
     assert set(feasible.input) == {"runtime", *counted, "tiles"}
 
 

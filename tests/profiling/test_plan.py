@@ -18,6 +18,7 @@ from adscale.names import PAPER_SIDES_PX
 from adscale.plan import (
     first_processes,
     plan_counts,
+    plan_cpu_counts,
     plan_runs,
     planned_records,
     process_pattern,
@@ -215,6 +216,34 @@ def test_memory_is_counted_at_the_squares_of_sensors_rounded_up_to_what_a_method
     found = {*counted_at(3000, *sizes, **ddad)} - {*GRID_PX, 3008}
     assert found == {2208, 2272, 4544}
     assert all(side_px % 32 == 0 for side_px in found)
+
+
+@pytest.mark.parametrize("sensors_mp", [(), (1.0, 5.07)])
+@pytest.mark.parametrize(
+    ("devices", "has_cpu"),
+    [
+        (("cpu",), True),
+        (("cuda", "cpu"), True),
+        (("cuda",), False),
+    ],
+)
+def test_memory_is_counted_for_a_cpu_at_the_sensors_where_the_study_has_one(
+    devices: tuple[str, ...], has_cpu: bool, sensors_mp: tuple[float, ...]
+) -> None:
+    sensors = [{"name": f"{size} MP", "megapixels": size} for size in sensors_mp]
+    listed = [{"name": kind, "type": kind, "threads": 2, "hardware": kind} for kind in devices]
+    methods = {"D": {"target": "ddad"}}
+    config = load_config(
+        {"preset": "smoke", "devices": listed, "sensors": sensors, "methods": methods}
+    )
+    found = plan_cpu_counts(config)
+    assert list(found) == ["counts/D/reference-fp32/cpu"] * (has_cpu and len(sensors_mp) > 0)
+    assert set(found) & set(plan_counts(config)) == set()
+    for count in found.values():
+        assert count.resolutions == (square(1024), square(2272)), "1000 and 2252, padded to 32 px"
+        place = count.arguments.index("--device-type")
+        assert count.arguments[place + 1] == "cpu"
+        assert count.arguments[-3:] == ["--resolution", "1024", "2272"]
 
 
 @given(st.floats(0.01, 500))

@@ -13,6 +13,7 @@ from adscale.figures import planned_figures
 from adscale.plan import (
     first_processes,
     plan_counts,
+    plan_cpu_counts,
     planned_records,
     process_pattern,
 )
@@ -45,7 +46,7 @@ CALL = Call(
 
 try:
     STUDY, COLLECTOR, PLAN, DECISIONS, CONTAINER, PREFIX = set_up(config, CALL)
-    COUNTS = plan_counts(STUDY)
+    COUNTS, CPU_COUNTS = plan_counts(STUDY), plan_cpu_counts(STUDY)
 except UserError as error:
     raise WorkflowError(f"configuration:\n{error}") from None
 
@@ -64,7 +65,9 @@ STUDY_FILES = StudyFiles(
     records=expand("results/{record}", record=RECORDS),
     runs=expand("results/{run}", run=first_processes(RUNS)),
     counts=expand("results/{count}/memory.json", count=COUNTS),
+    cpu_counts=expand("results/{count}/memory.json", count=CPU_COUNTS),
 )
+ALL_COUNTS = {**COUNTS, **CPU_COUNTS}
 SETTINGS = {
     "no_latency": not STUDY.latency,
     "extrapolate_to": STUDY.extrapolate_to_px,

@@ -6,20 +6,20 @@
 # its own, and stays (`update`) while another is made again.
 rule count_memory:
     input:
-        decisions=[DECISIONS.file(f"{count}/memory.json") for count in COUNTS],
+        decisions=[DECISIONS.file(f"{count}/memory.json") for count in ALL_COUNTS],
     output:
-        update(STUDY_FILES.counts),
+        update([*STUDY_FILES.counts, *STUDY_FILES.cpu_counts]),
     log:
         counts=expand(
             "results/logs/count_memory/{name}.log",
-            name=[count.partition("/")[2] for count in COUNTS],
+            name=[count.partition("/")[2] for count in ALL_COUNTS],
         ),
         job="results/logs/count_memory.log",
     threads: 2
     resources:
         quiet=1,
     params:
-        counts=count_list(COUNTS.values()),
+        counts=count_list(ALL_COUNTS.values()),
     shell:
         "python -m profiling counts {params.counts:q} $COUNT_OPTIONS -j {threads}"
         " > {log.job:q} 2>&1"
