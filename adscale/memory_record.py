@@ -139,6 +139,27 @@ class SubmoduleCount:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
+class AllocatorCount:
+    """What torch's caching allocator is predicted to hold on a CUDA device.
+
+    From the counted allocations and their ends, replayed by the allocator's rules for one stream
+    and two inferences; workspaces of cuDNN and cuBLAS, which it holds as well, are not counted.
+    """
+
+    allocated_bytes: Counted = Field(
+        description="Most that it gives out at once, in blocks: sizes rounded up, and rests that "
+        "are too small to be split off."
+    )
+    reserved_bytes: Counted = Field(
+        description="Most that it takes from the driver, unless the driver refuses: then it gives "
+        "back segments that are wholly free, and asks again."
+    )
+    expandable_reserved_bytes: Counted = Field(
+        description="Most that it takes with expandable_segments:True."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class MemoryCount:
     """The needs of one inference of a method at one resolution, of the variant's batch."""
 
@@ -162,6 +183,11 @@ class MemoryCount:
     needed_bytes: Counted = Field(
         description="What the device must hold: parameters, buffers, input image, the largest "
         "peak of a submodule, and what libraries take. What not_counted lists comes on top."
+    )
+    allocator: AllocatorCount | None = Field(
+        default=None,
+        description="What torch's allocator is predicted to hold for it; null for device_type cpu, "
+        "and absent from older files.",
     )
 
     @model_validator(mode="before")

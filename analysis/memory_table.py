@@ -7,7 +7,7 @@ inference, of all images of its batch, in 32-bit floats.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,16 +15,7 @@ from adscale.errors import ResultsError
 from adscale.files import read_record
 from adscale.memory_record import MemoryCount, MemoryRecord
 from adscale.resolution import Resolution
-from adscale.tables import (
-    MISSING,
-    Argument,
-    Output,
-    Table,
-    TableJob,
-    integer,
-    join,
-    text,
-)
+from adscale.tables import Argument, Output, Table, TableJob, integer, join, real, text
 from adscale.variant import Variant
 
 from .columns import (
@@ -41,7 +32,7 @@ from .columns import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from adscale.memory_record import AliveCount
+    from adscale.memory_record import AliveCount, AllocatorCount
 
 
 _REMEDY = "count again with python -m profiling memory"
@@ -200,6 +191,12 @@ MEMORY_METHODS = Table(
         integer("library_bytes", means="sum over the submodules"),
         integer("needed_bytes", means="what the device must hold: parameters, buffers, image, "
                 "`peak_bytes` and libraries"),
+        integer("reserved_bytes", "expandable_reserved_bytes", means="what torch's allocator is "
+                "predicted to hold of the driver, without libraries: the counted allocations of "
+                "two inferences, replayed by its rules; the second with expandable_segments:True. "
+                "Null for `cpu`"),
+        real("fragmentation", means="share of `reserved_bytes` beyond the most that the "
+             "allocator gives out at once", unit=""),
         integer("flops", means="sum over the submodules", unit="FLOP"),
         BASIS,
         text("not_counted", means="what takes memory and is in none of these figures; it comes on "
@@ -213,19 +210,6 @@ MEMORY_METHODS = Table(
 Counted, not measured; no clock.""",
     in_report=True,
 )  # fmt: skip
-
-MEMORY_CPU = replace(
-    MEMORY_METHODS,
-    columns=tuple(one for one in MEMORY_METHODS.columns if one not in MISSING),
-    name="memory_cpu",
-    row="counted memory of a method on a CPU at the image of a sensor ([memory.md](memory.md))",
-    contents="counted memory of whole methods on a CPU",
-    caption="""Whole methods, and what they must hold, where the device is a CPU.
-
-Counted, not measured; no clock.""",
-    in_report=False,
-)
-"""Beside the counts for a GPU, where the study has a CPU."""
 
 PAPER_BYTES = ("parameters_bytes", "buffers_bytes", "activations_bytes")
 """The terms of the paper's equation 1."""
@@ -309,10 +293,21 @@ def _method_row(count: Count) -> dict[str, Any]:
         "host_peak_bytes": max(part.host_peak_bytes for part in parts),
         "library_bytes": sum(part.library_bytes for part in parts),
         "needed_bytes": content.needed_bytes,
+        **_allocator_values(content.allocator),
         "flops": _held(sum(part.flops for part in parts)),
         "basis": "counted",
         "not_counted": "; ".join(content.not_counted) or None,
         "incomplete": _incomplete(content),
+    }
+
+
+def _allocator_values(allocator: AllocatorCount | None) -> dict[str, Any]:
+    if allocator is None:
+        return dict.fromkeys(("reserved_bytes", "expandable_reserved_bytes", "fragmentation"))
+    return {
+        "reserved_bytes": allocator.reserved_bytes,
+        "expandable_reserved_bytes": allocator.expandable_reserved_bytes,
+        "fragmentation": 1 - allocator.allocated_bytes / allocator.reserved_bytes,
     }
 
 
@@ -373,8 +368,8 @@ def counted_parts(
     yield WHOLE_METHOD, dict(zip(map(Resolution.of, whole.index), whole, strict=True))
 
 
-def _read(counts: Sequence[Path]) -> tuple[list[Count]]:
-
+def read_step(counts: Sequence[Path]) -> tuple[list[Count]]:
+    """What the functions of the tables take."""
     return (read_counts(counts),)
 
 
@@ -396,18 +391,5 @@ MEMORY_JOB = TableJob(
             help="table of the whole methods (default: beside the other, its name with _methods)",
         ),
     ),
-    step=_read,
-)
-
-MEMORY_CPU_JOB = TableJob(
-    command="memory-cpu",
-    rule="memory_cpu_table",
-    help="the counts of a study for a CPU as a table",
-    description="Counted bytes of whole methods on a CPU at the images of sensors; no rows where "
-    "the study has no CPU.",
-    arguments=(
-        Argument("counts", {"type": Path, "nargs": "*", "metavar": "memory.json"}, "cpu_counts"),
-    ),
-    outputs=(Output(MEMORY_CPU, memory_methods_table),),
-    step=_read,
+    step=read_step,
 )

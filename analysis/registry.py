@@ -8,8 +8,9 @@ from .feasibility.tables import FEASIBLE
 from .feasibility.tile_table import TILES
 from .fit_tables import FIT
 from .measured_memory_table import MEASURED_MEMORY_JOB
+from .memory_cpu_table import MEMORY_CPU_JOB
 from .memory_extrapolation import EXTRAPOLATION
-from .memory_table import MEMORY_CPU_JOB, MEMORY_JOB
+from .memory_table import MEMORY_JOB
 from .ratios import FLOPS_JOB, IMPLEMENTATIONS_JOB
 from .runtime_table import SUMMARIZE
 

@@ -22,9 +22,10 @@ from ..numbers import places
 from .process import GIB, Context, ProcessGrowth
 
 ALLOCATOR_RESERVE = 0.10
-"""Share of the counted memory that torch's allocator may hold beyond what is alive, at most.
+"""Share of the counted memory that torch's allocator is taken to hold beyond it, at least.
 
-An assumption: pieces of memory that no tensor fits into.
+Its pieces into which no tensor fits are replayed, and may be more; workspaces of cuDNN and cuBLAS,
+which are nowhere in the count, are assumed to find room in the larger of the two.
 """
 
 MOST_PADDING_PX = 64
@@ -68,6 +69,8 @@ class Need:
         device_type: for which it was counted.
         incomplete: what is not in the count, so that it holds from below only; None: nothing.
         growth: of a process on a CPU; None: not measured there, or the device is a GPU.
+        reserved: by how many times the allocator of a GPU holds more than is counted, replayed: at
+            this image, else at most at those that were counted; None: not replayed.
     """
 
     resolution: Resolution
@@ -78,6 +81,7 @@ class Need:
     device_type: str
     incomplete: str | None
     growth: ProcessGrowth | None = None
+    reserved: float | None = None
 
     @property
     def low(self) -> int:
@@ -94,7 +98,7 @@ class Need:
         if self.counted_high is None:
             return None
         if self.device_type == "cuda":
-            times = 1 + ALLOCATOR_RESERVE
+            times = max(1 + ALLOCATOR_RESERVE, self.reserved or 0)
         elif self.growth is None:
             return None
         else:
@@ -220,7 +224,19 @@ def need_at(
         device_type=str(nearest["device_type"]),
         incomplete=None if pd.isna(incomplete) or not incomplete else str(incomplete),
         growth=growth,
+        reserved=_reserved(rows if padded is None else known[padded].to_frame().T),
     )
+
+
+def _reserved(rows: pd.DataFrame) -> float | None:
+    """The largest ratio of what the allocator holds, with libraries, to the count."""
+    if "reserved_bytes" not in rows:
+        return None
+    known = rows[rows["reserved_bytes"].notna()]
+    if known.empty:
+        return None
+    held = known["reserved_bytes"] + known["library_bytes"].fillna(0)
+    return float((held / known["needed_bytes"]).max())
 
 
 def fits(need: Need, memory_bytes: int | None, device_type: str) -> tuple[str, str]:
@@ -286,7 +302,10 @@ def _unknown(need: Need) -> str:
         parts.append(f"{what}{system} is assumed")
     if need.counted_low != need.counted_high:
         parts.append(need.basis)
-    beyond = "the allocator's reserve is assumed" if need.growth is None else need.growth.told
+    beyond = "the allocator's reserve is assumed"
+    if need.reserved is not None and need.reserved > 1 + ALLOCATOR_RESERVE:
+        beyond = f"the allocator is predicted to hold {need.reserved:.2f} times the count"
+    beyond = beyond if need.growth is None else need.growth.told
     return "; ".join([*parts, beyond])
 
 

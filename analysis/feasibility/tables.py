@@ -26,7 +26,8 @@ from adscale.variant import Variant
 from ..columns import BATCH, METHOD, RUN
 from ..commands.arguments import json_text, positive
 from ..measured_memory_table import MEASURED_MEMORY
-from ..memory_table import MEMORY, MEMORY_CPU, MEMORY_METHODS
+from ..memory_cpu_table import MEMORY_CPU
+from ..memory_table import MEMORY, MEMORY_METHODS
 from ..missing import read_rows, refusal
 from ..runtime_table import RUNTIME
 from .tile_table import TILE_PLANS

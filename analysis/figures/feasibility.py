@@ -191,7 +191,7 @@ def _caption(table: pd.DataFrame) -> str:
     context = (
         f", assumed to be {low:g} to {high:g} GiB where it was not measured," if assumed else ""
     )
-    reserve = f"{ALLOCATOR_RESERVE * 100:.0f} % for the allocator"
+    reserve = f"at least {ALLOCATOR_RESERVE * 100:.0f} % for the allocator"
     least, most = (size / GIB for size in ASSUMED_SYSTEM_BYTES)
     shared = (
         f" Unified memory is that of the CPU, too, whose system is assumed to take {least:g} to "

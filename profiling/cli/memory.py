@@ -9,12 +9,13 @@ import argparse
 import gc
 import json
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adscale.command_line import restored_streams
 from adscale.devices import DeviceType
@@ -32,6 +33,9 @@ from adscale.variant import NoVariantError, Variant
 
 from ..processes import how_ended, run_forwarding
 from .study import VARIANT_HELP, add_method_arguments, find_method
+
+if TYPE_CHECKING:
+    from ..memory.replay import Allocations
 
 MIB = 2**20
 GIGA = 10**9
@@ -52,6 +56,7 @@ def count_report(
     device_type: DeviceType,
     *,
     each: bool = False,
+    keep: Callable[[Allocations], None] | None = None,
 ) -> MemoryRecord:
     """Counts a method at several resolutions.
 
@@ -63,6 +68,7 @@ def count_report(
         resolutions: of the image; each is counted once.
         device_type: see ``count_memory``.
         each: whether a resolution that cannot be counted is left out, and why is written down.
+        keep: receives the allocations at each resolution.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at one of the resolutions (of a
@@ -78,7 +84,7 @@ def count_report(
     count = partial(
         count_memory, spec, settings,
         implementation=variant.implementation, batch=variant.batch, device_type=device_type,
-        variant=variant,
+        variant=variant, keep=keep,
     )  # fmt: skip
     counts, refused = _counted(count, asked, _leave_out(spec, each))
     return MemoryRecord(
@@ -221,6 +227,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "-o", "--output", type=output_file(".json"), default=None, help="write memory.json there"
     )
     parser.add_argument(
+        "--snapshot",
+        type=output_file(".pickle"),
+        default=None,
+        metavar="FILE.pickle",
+        help="write the allocations of two inferences for torch's viewer of CUDA memory; of one "
+        "resolution, for cuda",
+    )
+    parser.add_argument(
         "--each",
         action="store_true",
         help="leave out resolutions that cannot be counted, and write down why",
@@ -278,9 +292,22 @@ def _report(
     if not spec.foreign:
         load_method_class(spec)
     gc.freeze()  # to look through all that is imported, again and again, takes a fifth of the time
-    return count_report(
-        label, spec, settings, variant, args.resolution, device_type, each=args.each
+    if args.snapshot is None:
+        return count_report(
+            label, spec, settings, variant, args.resolution, device_type, each=args.each
+        )
+    from ..memory.replay import snapshot
+
+    file = Path(args.snapshot).absolute()
+    if device_type != "cuda" or len(set(args.resolution)) > 1:
+        what = "is of one resolution on a CUDA device"
+        raise ConfigError("--snapshot", what, "give one resolution and --device-type cuda")
+    kept: list[Allocations] = []
+    report = count_report(
+        label, spec, settings, variant, args.resolution, device_type, keep=kept.append
     )
+    write_output(file, lambda path: path.write_bytes(pickle.dumps(snapshot(kept[0]))))
+    return report
 
 
 def _count_or_note(args: argparse.Namespace) -> int:

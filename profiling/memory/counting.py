@@ -33,6 +33,7 @@ from .absent_gpu import as_on_a_gpu
 from .hidden import hide
 from .quick import QuickMode
 from .recording import Recorder, own_tensors, size_bytes
+from .replay import Allocations, allocator_count
 from .shapes import take_contents
 from .tracing import Trace
 
@@ -77,6 +78,7 @@ def count_memory(
     batch: int = 1,
     device_type: str = "cpu",
     variant: Variant | None = None,
+    keep: Callable[[Allocations], None] | None = None,
 ) -> MemoryCount:
     """Counts one inference of a method, of one image or of a batch.
 
@@ -95,6 +97,7 @@ def count_memory(
             needed.
         variant: of the networks; None: eager torch in fp32. What an engine holds inside of them is
             not counted, and ``incomplete`` says so.
+        keep: receives the allocations of the inference.
 
     Raises:
         UnsupportedResolutionError: the architecture does not run at this resolution, as it says
@@ -117,7 +120,10 @@ def count_memory(
             names = (*spec.submodules, STITCH) if KEY in settings else spec.submodules
             own = (None, None) if spec.foreign else (names, mode)
             trace = Trace(method, own[0], device_type, held, below=own[1])
-            return _count(method, trace, spec, settings, resolution, image, hidden)
+            counted = _count(method, trace, spec, settings, resolution, image, hidden)
+            if keep is not None:
+                keep(trace.allocations(image))
+            return counted
 
 
 def _device(device_type: str) -> torch.device:
@@ -265,6 +271,7 @@ def _count(
         not_counted=(*NOT_COUNTED[image.device.type], *_copies(trace.recorder)),
         incomplete="; ".join(missing) or None,
         needed_bytes=image_bytes + _needed_bytes(parts),
+        allocator=allocator_count(trace.allocations(image)) if image.is_cuda else None,
     )
 
 

@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -65,6 +66,19 @@ class Block(NamedTuple):
     origin: Origin
     size_bytes: int
     on_device: bool
+    serial: int = 0
+    """Of the allocation, see ``Event``."""
+
+
+class Event(NamedTuple):
+    """An allocation on the device, or its end."""
+
+    serial: int
+    """Of the allocation: its end has the same."""
+    size_bytes: int
+    """0: it ends."""
+    origin: Origin | None = None
+    """Of what is allocated."""
 
 
 @dataclass
@@ -91,6 +105,8 @@ class Section:
     """Floating-point operations, see ``operator_flops``."""
     is_working: bool = False
     """Whether anything was computed, even if nothing of it was allocated or has multiply-adds."""
+    events: tuple[int, int] = (0, 0)
+    """Of ``LiveTensors.events``, those during the section; known when it is complete."""
 
 
 class _Follower:
@@ -172,6 +188,9 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Operators that call functions of the method, in which no operator is seen."""
         self.copied: dict[str, int] = {}
         """Operators that copy what does not lie in order, with the most bytes of one copy."""
+        self.events: list[Event] = []
+        """Allocations on the device and their ends, in their order."""
+        self._serials = count(1)
 
     def ignore(self, tensors: Iterable[torch.Tensor]) -> None:
         """Leaves out tensors that were there before: weights, buffers, the input."""
@@ -185,9 +204,11 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Follows a part of the inference; complete when it is left. They may nest."""
         follower = _Follower(self._on_device, self._on_host, self._live)
         self._followers.append(follower)
+        first = len(self.events)
         try:
             yield follower.section
         finally:
+            follower.section.events = (first, len(self.events))
             follower.shrinking(self._live)
             self._followers.remove(follower)
 
@@ -208,8 +229,24 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             follower.repeated(again, self._on_device, self._on_host, self._live)
         with self.paused():
             result = make()
-        self._add(result, origin)
+        self._add(result, origin, self._repeat_events(again))
         return result
+
+    def _repeat_events(self, again: Section) -> int | None:
+        """Takes note of the same allocations and ends; the serial of what is left of them."""
+        serials: dict[int, int] = {}
+        for event in self.events[slice(*again.events)]:
+            if event.size_bytes:
+                serials[event.serial] = next(self._serials)
+            elif event.serial not in serials:
+                continue  # made before the call: it ended once
+            serial = serials[event.serial]
+            self.events.append(event._replace(serial=serial))
+            if not event.size_bytes:
+                del serials[event.serial]
+        left = list(serials.values())
+        self.events += [Event(serial, 0) for serial in left[:-1]]
+        return left[-1] if left else None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -244,7 +281,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not parts:
             self.unseen.setdefault(name)
 
-    def _add(self, tensor: torch.Tensor, made_by: str | Origin) -> int:
+    def _add(self, tensor: torch.Tensor, made_by: str | Origin, serial: int | None = None) -> int:
         storage = tensor.untyped_storage()
         key = id(storage)
         if key in self._live or key in self._ignored:
@@ -254,7 +291,10 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return 0
         origin = self._origin(made_by) if isinstance(made_by, str) else made_by
         device = tensor.fake_device if isinstance(tensor, FakeTensor) else tensor.device
-        block = Block(origin, size_bytes, device.type == self._device_type)
+        on_device = device.type == self._device_type
+        block = Block(origin, size_bytes, on_device, serial or next(self._serials))
+        if on_device and serial is None:
+            self.events.append(Event(block.serial, size_bytes, origin))
         self._live[key] = block
         self._watches[key] = weakref.ref(storage, lambda _gone: self._release(key))
         if block.on_device:
@@ -277,6 +317,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         block = self._live.pop(key)
         del self._watches[key]
         if block.on_device:
+            self.events.append(Event(block.serial, 0))
             self._on_device -= block.size_bytes
         else:
             self._on_host -= block.size_bytes

@@ -31,7 +31,15 @@ from ..methods.base import LibraryWork, Method, held_by, watching_libraries
 from ..methods.watching import own_name
 from .live import Block, LiveTensors, Origin, Section
 from .quick import QuickMode
-from .recording import OTHER_CONVENTIONS, ModuleCall, Recorder, own_tensors, owns_parameters
+from .recording import (
+    OTHER_CONVENTIONS,
+    ModuleCall,
+    Recorder,
+    own_tensors,
+    owns_parameters,
+    size_bytes,
+)
+from .replay import Allocations, resident_sizes
 
 
 def _submodules_within(submodule_of: Mapping[str, str]) -> Mapping[str, set[str]]:
@@ -219,6 +227,11 @@ class Trace:
             watching_libraries(self._take_note),
         ):
             method.infer(image, recorder.annotate)
+
+    def allocations(self, image: torch.Tensor) -> Allocations:
+        """What was allocated, from the method's move to the device on."""
+        resident = resident_sizes(self._method, self._held, image.device.type)
+        return Allocations(resident, size_bytes([image]), self.recorder.live.events)
 
     def _take_note(self, work: LibraryWork) -> None:
         submodule = self.recorder.position().submodule or BETWEEN

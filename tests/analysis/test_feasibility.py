@@ -153,6 +153,20 @@ def test_a_cpu_has_the_counts_for_it_at_sensors_beside_those_of_its_runs() -> No
     assert counts_for(gpu, ran, "cuda", of_cpu) is gpu
 
 
+def test_what_the_allocator_is_predicted_to_hold_counts_where_it_is_more_than_the_reserve() -> None:
+    """Counted 10 GiB at 1000 px and 20 at 2000; with libraries 12 and 21 are held of the driver."""
+    of_gpu = counts({1000: 10 * GIB, 2000: 20 * GIB}).assign(
+        reserved_bytes=[11 * GIB, 20 * GIB], library_bytes=GIB
+    )
+    at = {side: need_at(of_gpu, square(side), Context(0, 0, "measured")) for side in (1000, 1500)}
+    assert (at[1000].low, at[1000].high) == (10 * GIB, 12 * GIB)
+    assert at[1500].high == 24 * GIB, "the largest ratio of those counted"
+    exact = need_at(of_gpu, square(2000), Context(0, 0, "measured"))
+    assert exact.high == 22 * GIB, "1.05 times is less than the reserve"
+    told = "the allocator is predicted to hold 1.20 times the count"
+    assert fits(at[1000], 11 * GIB, "cuda") == ("uncertain", f"needs 10 to 12 of 11 GiB: {told}")
+
+
 def test_on_a_cpu_the_count_alone_tells_what_does_not_fit_and_a_measured_ratio_what_fits() -> None:
     """A count of 2 GiB and a process of 0.25 to 1 GiB; the process took 1.5 times the count."""
     of_cpu = counts({1000: 2 * GIB}, device_type="cpu")

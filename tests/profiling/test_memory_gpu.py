@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
+import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +17,7 @@ import torch
 
 from adscale.methods.registry import check_settings, get_spec
 from adscale.resolution import square
+from profiling.memory.allocator import Block, CachingAllocator, Settings
 from profiling.memory.counting import count_memory
 from profiling.memory.tracing import Trace
 from profiling.methods.base import Method
@@ -52,6 +58,79 @@ def count(target: str, side_px: int, given: dict[str, Any], implementation: str)
         implementation=implementation,
         device_type="cuda",
     )
+
+
+IN_A_PROCESS = """
+import json, sys, torch
+blocks, found = {}, []
+for step, size in json.load(sys.stdin):
+    if size:
+        blocks[step] = torch.empty(size, dtype=torch.uint8, device="cuda")
+    else:
+        del blocks[step]
+    found.append([torch.cuda.memory_allocated(), torch.cuda.memory_reserved()])
+json.dump(found, sys.stdout)
+"""
+"""Allocates and frees as told; a process of its own has nothing in its allocator before."""
+
+
+@pytest.mark.parametrize("expandable", [False, True])
+def test_torchs_allocator_holds_what_its_replay_holds(expandable: bool) -> None:
+    draw = random.Random(24)
+    steps: list[tuple[int, int]] = []
+    live: list[int] = []
+    for step in range(400):
+        if live and draw.random() < 0.45:
+            steps.append((live.pop(draw.randrange(len(live))), 0))
+        else:
+            steps.append((step, int(2 ** draw.uniform(0, 27))))
+            live.append(step)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS], input=json.dumps(steps), capture_output=True,
+        text=True, check=True,
+        env={**os.environ, "PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{expandable}"},
+    )  # fmt: skip
+    ours, blocks, expected = CachingAllocator(Settings(expandable)), dict[int, Block](), []
+    for step, size in steps:
+        if size:
+            blocks[step] = ours.malloc(size)
+        else:
+            ours.free(blocks.pop(step))
+        expected.append([ours.allocated_bytes, ours.reserved_bytes])
+    assert json.loads(done.stdout) == expected
+
+
+INFERENCES = """
+import sys, torch
+from contextlib import nullcontext
+from tests.profiling.test_memory_gpu import build
+target, side_px, given, implementation = eval(sys.argv[1])
+method = build(target, side_px, given, implementation)
+with torch.no_grad():
+    for _ in range(2):
+        method.infer(torch.rand(1, 3, side_px, side_px).to("cuda"), nullcontext)
+print(torch.cuda.memory_stats()["reserved_bytes.all.peak"])
+"""
+
+
+@implementations
+@cases
+def test_reserved_memory_of_a_gpu(
+    target: str,
+    side_px: int,
+    given: dict[str, Any],
+    implementation: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Workspaces of cuDNN and cuBLAS are in what is measured, and in no prediction."""
+    case = repr((target, side_px, given, implementation))
+    done = subprocess.run(
+        [sys.executable, "-c", INFERENCES, case], capture_output=True, text=True, check=True
+    )
+    measured = int(done.stdout.split()[-1])
+    predicted = count(target, side_px, given, implementation).allocator.reserved_bytes
+    record_property("predicted_to_measured", predicted / measured)
+    assert predicted == pytest.approx(measured, rel=0.05)
 
 
 @implementations
