@@ -164,7 +164,10 @@ def test_what_the_allocator_is_predicted_to_hold_counts_where_it_is_more_than_th
     exact = need_at(of_gpu, square(2000), Context(0, 0, "measured"))
     assert exact.high == 22 * GIB, "1.05 times is less than the reserve"
     told = "the allocator is predicted to hold 1.20 times the count"
-    assert fits(at[1000], 11 * GIB, "cuda") == ("uncertain", f"needs 10 to 12 of 11 GiB: {told}")
+    assert fits(at[1000], 11 * GIB, "cuda") == (
+        "uncertain",
+        f"needs 10.0 to 12.0 of 11 GiB: {told}",
+    )
 
 
 def test_on_a_cpu_the_count_alone_tells_what_does_not_fit_and_a_measured_ratio_what_fits() -> None:

@@ -45,6 +45,20 @@ def test_layers_called_from_outside_their_container(device_type: str) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.skipif("cuda" not in DEVICES, reason="this torch does not count for an absent GPU")
+def test_the_allocation_that_failed_in_a_thread_is_counted_to_the_byte() -> None:
+    """anomalib#967: 268.78 GiB for 1024 patches less 45,872 rows of 1536 floats."""
+    tried = 288_601_669_632
+    assert tried == 1024 * 45_872 * 1536 * FLOAT
+    found = counted(f"{ODD}:AllDifferences", 32, device_type="cuda")
+    assert found.incomplete is None
+    (part,) = (one for one in found.submodules if one.submodule == BETWEEN)
+    sizes = {group.operator: group.bytes for group in part.peak.alive}
+    assert sizes["aten::sub"] == sizes["aten::square"] == tried
+    assert found.allocator is not None
+    assert found.allocator.reserved_bytes > 2 * tried
+
+
 @device_types
 def test_an_extractor_is_counted_whole(device_type: str) -> None:
     from torchvision.models import resnet18

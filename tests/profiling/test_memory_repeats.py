@@ -6,25 +6,30 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from adscale.memory_record import SubmoduleCount
+from adscale.memory_record import AllocatorCount, SubmoduleCount
 from adscale.methods.registry import check_settings, get_spec
 from adscale.resolution import square
 from profiling.memory.live import LiveTensors
+from profiling.memory.replay import allocator_count
 from profiling.memory.tracing import Trace, counting_once
 from profiling.methods.ddad.method import DDAD
 
 SPEC = get_spec("ddad")
 
 
-def count(side_px: int, implementation: str, paths: tuple[str, ...]) -> tuple[SubmoduleCount, ...]:
+def count(
+    side_px: int, implementation: str, paths: tuple[str, ...]
+) -> tuple[tuple[SubmoduleCount, ...], AllocatorCount]:
+    """Of the submodules, and of the allocator behind the same allocations."""
     settings = check_settings(SPEC, {})
     with FakeTensorMode(), torch.no_grad():
         method = DDAD.build(
             settings, resolution=square(side_px), implementation=implementation, seed=0
         )
         trace = Trace(method, SPEC.submodules, "cpu")
-        trace.follow(torch.empty(1, 3, side_px, side_px), counted_once=paths)
-        return trace.submodules()
+        image = torch.empty(1, 3, side_px, side_px)
+        trace.follow(image, counted_once=paths)
+        return trace.submodules(), allocator_count(trace.allocations(image))
 
 
 FEW = [(32, "optimized"), (512, "reference")]
