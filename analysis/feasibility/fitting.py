@@ -139,7 +139,8 @@ def counts_for(
         return counts
     columns = ["resolution", *BY_SIZE, "device_type", "needed_bytes", "incomplete"]
     together = pd.concat([one[list(dict.fromkeys(columns))] for one in found])
-    return together.drop_duplicates("resolution")
+    own: pd.DataFrame = together.drop_duplicates("resolution")
+    return own
 
 
 def _counts_of_runs(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MIB = 2**20
 
@@ -42,6 +43,25 @@ NON_SPLIT_ROUNDING = 20 * MIB
 
 _FIRST = 1 << 32
 _SPACE = 1 << 44
+
+
+class Origin(NamedTuple):
+    """The operator that made a tensor, and where it was called."""
+
+    submodule: str | None
+    operator: str
+    layer: str | None
+
+
+class Event(NamedTuple):
+    """An allocation on the device, or its end."""
+
+    serial: int
+    """Of the allocation: its end has the same."""
+    size_bytes: int
+    """0: it ends."""
+    origin: Origin | None = None
+    """Of what is allocated."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ..methods.base import held_by, is_fake
 from ..methods.division import computes
+from .allocator import Event, Origin
 from .fused import STEPS
 from .operators import Arguments, arguments_of, copied_bytes, operator_flops, operator_name
 from .quick import QuickMode
@@ -52,14 +53,6 @@ class Whereabouts(Protocol):
         """The submodule and the layer that are running."""
 
 
-class Origin(NamedTuple):
-    """The operator that made a tensor, and where it was called."""
-
-    submodule: str | None
-    operator: str
-    layer: str | None
-
-
 class Block(NamedTuple):
     """Memory of one storage."""
 
@@ -68,17 +61,6 @@ class Block(NamedTuple):
     on_device: bool
     serial: int = 0
     """Of the allocation, see ``Event``."""
-
-
-class Event(NamedTuple):
-    """An allocation on the device, or its end."""
-
-    serial: int
-    """Of the allocation: its end has the same."""
-    size_bytes: int
-    """0: it ends."""
-    origin: Origin | None = None
-    """Of what is allocated."""
 
 
 @dataclass

@@ -10,8 +10,7 @@ from torch import nn
 
 from adscale.memory_record import AllocatorCount
 
-from .allocator import Block, CachingAllocator, Segment, Settings
-from .live import Event, Origin
+from .allocator import Block, CachingAllocator, Event, Origin, Segment, Settings
 from .recording import own_tensors
 
 INFERENCES = 2

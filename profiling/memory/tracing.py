@@ -29,7 +29,8 @@ from adscale.memory_record import (
 from ..annotation import BETWEEN
 from ..methods.base import LibraryWork, Method, held_by, watching_libraries
 from ..methods.watching import own_name
-from .live import Block, LiveTensors, Origin, Section
+from .allocator import Origin
+from .live import Block, LiveTensors, Section
 from .quick import QuickMode
 from .recording import (
     OTHER_CONVENTIONS,

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from torch.cuda import _memory_viz
 
 from profiling.__main__ import main
-from profiling.memory.allocator import Block, CachingAllocator, Settings
-from profiling.memory.live import Event
+from profiling.memory.allocator import Block, CachingAllocator, Event, Settings
 from profiling.memory.replay import Allocations, inferences, replay, snapshot
 from tests.profiling.counts import counted
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from profiling.memory.live import LiveTensors, Origin, Position, Section
+from profiling.memory.allocator import Origin
+from profiling.memory.live import LiveTensors, Position, Section
 
 FLOAT = 4
 
