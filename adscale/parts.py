@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "two profiles: what changed, and may it",
         "summarize": "the runs of a study as tables",
         "memory": "the counts of a study as two tables",
+        "memory-cpu": "the counts of a study for a CPU as a table",
         "measured-memory": "measured memory as one table, with the count beside it",
         "fit": "fit the growth and extrapolate it",
         "extrapolation": "judge the paper's extrapolation of memory by exact counts",

@@ -25,7 +25,6 @@ Counted, not measured; no clock.""",
 MEMORY_CPU_JOB = TableJob(
     command="memory-cpu",
     rule="memory_cpu_table",
-    help="the counts of a study for a CPU as a table",
     description="Counted bytes of whole methods on a CPU at the images of sensors; no rows where "
     "the study has no CPU.",
     arguments=(
