@@ -26,7 +26,8 @@ from adscale.variant import Variant
 from ..fits.models import NOTHING_KNOWN
 from ..statistics.summary import Estimate
 from .devices import Target
-from .fitting import Need, fits, in_unified_memory, measured_context
+from .fitting import Need, fits
+from .process import in_unified_memory, measured_context
 from .rows import Latencies
 
 FLOAT_BYTES = 4

@@ -256,7 +256,7 @@ def _answers(
 def _words(candidate: Candidate, cycle_ms: float | None) -> str:
     """A plan in a line."""
     from ..numbers import known_interval
-    from .fitting import GIB
+    from .process import GIB
 
     plan, time = candidate.plan, candidate.time
     how = "the whole image" if candidate.exactness == "whole" else plan.words

@@ -17,7 +17,7 @@ from adscale.models import jsonable
 from adscale.resolution import Resolution, square
 from adscale.variant import Variant
 from analysis.feasibility.devices import Target
-from analysis.feasibility.fitting import GIB
+from analysis.feasibility.process import GIB
 from analysis.feasibility.tile_plans import Planner, best_of, cut_bytes
 from profiling.memory.counting import count_memory, is_gpu_imaginable
 
