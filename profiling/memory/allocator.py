@@ -1,10 +1,10 @@
 """torch's caching allocator for CUDA, replayed: what it would hold of the driver. No torch, no GPU.
 
 The rules are those of ``c10/cuda/CUDACachingAllocator.cpp``, read at commit 001074d of
-pytorch/pytorch (the state of torch 2.6, which the container has), with the constants of
-``c10/core/AllocatorConfig.h`` as torch 2.14.1 installs it, which the host has. Between the two the
-sizes, the search and the splitting are the same; 2.14 can be told other numbers for what are
-constants in 2.6 (``large_segment_size_mb``, ``max_non_split_rounding_mb``), with these defaults.
+pytorch/pytorch, by its code a state near torch 2.6, which the container has, with the constants of
+``c10/core/AllocatorConfig.h`` as torch 2.14.1 installs it, which the host has. The search and the
+splitting of 2.14.1 were not read; it can be told other numbers for what are constants in 2.6
+(``large_segment_size_mb``, ``max_non_split_rounding_mb``), with these defaults.
 
 Replayed is one stream without a limit of memory, so that nothing is ever given back to the driver.
 Not replayed are ``roundup_power2_divisions``, garbage collection and memory pools of CUDA graphs.

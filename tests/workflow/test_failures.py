@@ -95,6 +95,7 @@ def test_it_ends_with_a_line_for_each_failure(
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("missing: ")]
     expected = (
+        ("counts/Never/reference-fp32/cpu/memory.json", "ValueError: never built"),
         ("counts/Never/reference-fp32/memory.json", "ValueError: never built"),
         ("test/Never/reference-fp32/64/run.json", "ValueError: never built"),
         ("test/Partly/reference-fp32/96/run.json", "RuntimeError: too much of it"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -90,7 +91,11 @@ def test_every_figure_has_its_data_and_both_formats(finished_study: Path) -> Non
     folder = finished_study / "results/figures"
     names = {path.stem for path in folder.iterdir()}
     of = {"device": "test", "method": "Small", "variant": "reference-fp32"}
-    kinds = [kind for kind in FIGURES if kind.when != "gpu" and "precision" not in kind.labels]
+    kinds = [
+        kind
+        for kind in FIGURES
+        if kind.when not in ("gpu", "compared") and "precision" not in kind.labels
+    ]
     assert names == {kind.name(of) for kind in kinds}
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -111,6 +116,7 @@ def test_every_job_has_left_a_log(finished_study: Path) -> None:
         "profile", "latency", "attribute", "count_memory", "runtime_table", "memory_table",
         "fits_table", "implementations_table", "flops_table", "extrapolation_table",
         "measured_memory_table", "feasibility_table", "figures", "report", "summary",
+        "memory_cpu_table", "tiles_table",
     }  # fmt: skip
 
 
@@ -123,15 +129,18 @@ def test_what_figures_look_like_draws_again_and_measures_nothing(study: Path) ->
     assert planned(study) == {"figures": 1, "all": 1}
 
 
-@pytest.mark.parametrize(
-    "changes", [{"gpus": [{"name": "mine", "memory_gib": 11}]}, {"sensors": []}]
-)
-def test_other_gpus_and_sensors_are_judged_again_and_measure_nothing(
-    study: Path, changes: dict[str, Any]
-) -> None:
-    write_config(study, changes)
-    jobs = {"feasibility_table": 1, "figures": 1, "report": 1, "summary": 1, "all": 1}
-    assert planned(study) == jobs
+def test_other_gpus_are_judged_again_and_measure_nothing(study: Path) -> None:
+    write_config(study, {"gpus": [{"name": "mine", "memory_gib": 11}]})
+    judged = ("tiles_table", "feasibility_table", "figures", "report", "summary", "all")
+    assert planned(study) == dict.fromkeys(judged, 1)
+
+
+def test_without_sensors_nothing_is_measured_again(study: Path) -> None:
+    """What was counted for a CPU at the sensors is not wanted any more."""
+    write_config(study, {"sensors": []})
+    jobs = planned(study)
+    assert jobs["feasibility_table"] == 1
+    assert not {"profile", "latency", "attribute"} & jobs.keys()
 
 
 def test_another_sensor_is_counted_and_measures_nothing(study: Path) -> None:
@@ -148,8 +157,8 @@ def test_feasibility_is_told_of_every_gpu_and_of_the_device_that_was_measured(
     rows = pd.read_csv(tables / "feasibility.csv").set_index("gpu")
     assert set(rows["resolution"].astype(str)) == {"1024"}
     cpu = rows.loc["test (CPU)"]
-    # counted for the CPU where it was measured, at two resolutions below: too few to say more
-    assert cpu["reason"] == "not counted at this size: counted up to 288 px"
+    # counted for the CPU at the sensor, too, and judged by what its process took at two sizes
+    assert re.fullmatch(r"needs at most .* the most of n = 2 at 256 to 288 px", cpu["reason"])
     assert cpu["latency_problem"].startswith("extrapolation refused: 2 resolutions")
     assert set(rows.drop("test (CPU)")["verdict"]) == {"fits"}
     limits = pd.read_csv(tables / "feasibility_limits.csv").set_index("limit")
