@@ -173,7 +173,7 @@ def _lacks_gpu() -> bool:
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        program("profiling", *arguments),
+        [sys.executable, *arguments] if arguments[0] == "-c" else program("profiling", *arguments),
         capture_output=True,
         text=True,
         check=False,

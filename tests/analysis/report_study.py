@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from adscale.memory_record import MemoryRecord
+from adscale.methods.registry import check_settings, get_spec
+from adscale.models import checked
+from analysis.feasibility.devices import targets
 from analysis.feasibility.tables import FeasibilityTables, feasibility_table
+from analysis.feasibility.tile_table import tile_plans_table
 from analysis.hardware import Gpu, Hardware, Sensor
 from analysis.runtime_table import KERNELS
 from analysis.tables import make_table, write_csv
 from tests.analysis.drawings import (
+    COUNTED_PX,
     count_of,
     latency_table,
     read,
@@ -60,6 +66,19 @@ def write_study(
         for count in read(count_of(method, variant=variant))
     ]
     tables = study_tables(runtime, counts)
+    records = [
+        checked(
+            MemoryRecord,
+            {
+                **count_of(method, variant=variant).document(COUNTED_PX),
+                "target": "efficientad",
+                "settings": dict(check_settings(get_spec("efficientad"), {})),
+            },
+        )
+        for method in methods
+        for variant in VARIANTS
+    ]
+    judged = targets(HARDWARE.gpus, runtime)
     memory = FeasibilityTables(tables["memory_methods"], tables["memory"], runtime)
     for name, table in {
         "runtime": runtime,
@@ -67,6 +86,7 @@ def write_study(
         "runs": runs_table(runtime),
         "kernels": _kernels(runtime, kernel),
         "feasibility": feasibility_table(memory, HARDWARE),
+        "tiles": tile_plans_table(records, judged, HARDWARE.sensors, runtime, None),
     }.items():
         write_csv(table, folder / f"{name}.csv")
     return folder

@@ -65,6 +65,7 @@ def test_ranges_that_end_with_the_capture_were_never_closed(
     rows = [(0, end), (5, end), (10, 490), (20, 30)]
     change(
         path, DETAILS, "INSERT INTO ANALYSIS_DETAILS VALUES (1, 500)",
+        "CREATE TABLE IF NOT EXISTS META_DATA_EXPORT (name TEXT, value TEXT)",
         f"INSERT INTO META_DATA_EXPORT VALUES ('EXPORT_CONFIG_TIME_SHIFT', '{shift}')",
         *(
             "INSERT INTO NVTX_EVENTS (start, end, eventType, globalTid, text) "

@@ -127,8 +127,12 @@ def test_paths_name_every_level() -> None:
     ranges = make_ranges(rows, ["teacher", "measure", "image"])
     nesting = nest(ranges)
     paths = path_tree(nesting.parent, levels_of(nesting.depth), ranges.name)
-    texts = paths.texts("/")
-    assert [texts[code] for code in paths.code.tolist()] == [
+
+    def text(code: int) -> str:
+        around = int(paths.parent[code])
+        return f"{f'{text(around)}/' if around >= 0 else ''}{paths.label[code]}"
+
+    assert [text(code) for code in paths.code.tolist()] == [
         "measure/image/teacher",
         "measure",
         "measure/image",

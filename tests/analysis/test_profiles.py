@@ -136,7 +136,7 @@ def test_a_profile_without_anything(tmp_path: Path) -> None:
     ("stem", "note"),
     [
         ("nsys/flameox_graphtrace_nonvtx_2025.5.2", "2 CUDA graph launches were traced as a whole"),
-        ("corner/cross_thread_startend", "1 ranges ended on another thread"),
+        ("corner/cross_thread_startend", "1 ranges were ended by another thread"),
         ("nsys/trt_startend_no_kernels_2023.2.1", "GPU times are unknown, not zero"),
     ],
 )

@@ -32,6 +32,9 @@ def assert_same(first: Any, second: Any) -> None:
         assert first.tolist() == second.tolist()
     elif isinstance(first, Coded):
         assert first[:].tolist() == second[:].tolist()
+    elif isinstance(first, tuple):
+        for one, other in zip(first, second, strict=True):
+            assert_same(one, other)
     elif hasattr(first, "__dataclass_fields__"):
         for column in fields(first):
             assert_same(getattr(first, column.name), getattr(second, column.name))

@@ -309,5 +309,5 @@ def test_a_fitted_bank_is_that_of_what_was_stated(tmp_path: Path) -> None:
     for depth in (12, 13):
         decode_as(Decoding(bit_depth=depth))
         images = normal_images(str(tmp_path))
-        keys.add(_key(images, torch.nn.Identity(), torch.empty(2, 3), 64, 0))
+        keys.add(_key(images, torch.nn.Identity(), torch.empty(2, 3), "64 0"))
     assert len(keys) == 2

