@@ -151,7 +151,7 @@ def test_the_answer_stands_first(page: Page, report: Path) -> None:
 def test_choices_stand_in_the_address(page: Page, report: Path) -> None:
     page.get_by_label("method", exact=True).first.select_option(HOSTILE)
     page.get_by_label("cycle time in ms").fill("0.001")
-    address = page.url
+    address = page.evaluate("location.href")  # at once, which `page.url` is not
     page.goto("about:blank")
     page.goto(address)
     page.wait_for_selector("html[data-ready=true]")

@@ -38,7 +38,9 @@ def recorded_ranges() -> tuple[list[str], Callable[[str], object]]:
     def annotate(name: str) -> Iterator[None]:
         stack.append(name)
         opened.append("/".join(stack))
-        yield
-        stack.pop()
+        try:
+            yield
+        finally:
+            stack.pop()
 
     return opened, annotate
