@@ -55,9 +55,11 @@ def kind_of(path: Path) -> Kind:
     if path.suffix == ".parquet" and path.is_file():
         what = "is one table of an export; the profile is the whole folder"
         raise ProfileError(path, what, f"name {path.parent}")
+    if not path.is_file():  # a pipe is never opened: that waits for whoever writes to it
+        return "sqlite"
     try:
         with path.open("rb") as file:
-            begin = file.read(len(_ARROW_STREAM)) if path.is_file() else b""
+            begin = file.read(len(_ARROW_STREAM))
     except OSError:
         return "sqlite"  # refused with its reason by who opens it
     return "arrow" if begin == _ARROW_STREAM else "sqlite"
