@@ -10,6 +10,7 @@ from torch import nn
 
 from adscale.memory_record import AllocatorCount
 
+from ..methods.base import held_by
 from .allocator import Block, CachingAllocator, Event, Origin, Segment, Settings
 from .recording import own_tensors
 
@@ -45,7 +46,8 @@ def resident_sizes(
         device_type: of the device.
     """
     storages: dict[int, int] = {}
-    for tensor in (*_moved(method), *(one for tensors in held.values() for one in tensors)):
+    given = (*_moved(method), *(one for tensors in held.values() for one in tensors))
+    for tensor in (part for one in given for part in held_by(one)):
         storage = tensor.untyped_storage()
         if tensor.device.type == device_type and storage.nbytes():
             storages.setdefault(id(storage), storage.nbytes())
