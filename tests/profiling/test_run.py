@@ -155,6 +155,7 @@ def test_the_machine_is_watched_while_images_are_measured(embedded: Path) -> Non
         assert set(map(len, machine["samples"].values())) == {len(machine["samples"]["time_ms"])}
 
 
+@pytest.mark.slow
 def test_an_adaptive_run_ends_once_its_means_are_precise(
     tmp_path: Path, checkout_environment: dict[str, str]
 ) -> None:
