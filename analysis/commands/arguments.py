@@ -1,4 +1,4 @@
-"""Types of arguments that several subcommands share."""
+"""Arguments that several subcommands share, and types of arguments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adscale.errors import ArgumentError
+from adscale.tables import Argument
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
@@ -89,3 +90,30 @@ def json_text(option: str, argument: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         remedy = "name a JSON file, or give the JSON text itself"
         raise ArgumentError(option, f"{argument} cannot be read ({error})", remedy) from error
+
+
+ASKED = (
+    Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
+    Argument("--variant", {"help": "one variant; all by default"}),
+    Argument(
+        "--sensor",
+        {
+            "metavar": "NAME",
+            "help": "a sensor of config/hardware.yaml, or its pixels, such as 2448x2048",
+        },
+    ),
+    Argument(
+        "--sensor-mp",
+        {"type": positive, "metavar": "MP", "help": "instead: its pixels in millions"},
+    ),
+    Argument("--gpu", {"metavar": "NAME", "help": "a GPU of config/hardware.yaml"}),
+    Argument(
+        "--vram-gib",
+        {"type": positive, "metavar": "GIB", "help": "instead: the memory of the GPU"},
+    ),
+)
+"""What is asked of methods, a camera and a GPU: of what fits, and of tiles."""
+
+CYCLE = Argument(
+    "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
+)

@@ -24,7 +24,7 @@ from adscale.tables import (
 from adscale.variant import Variant
 
 from ..columns import BATCH, METHOD, RUN
-from ..commands.arguments import json_text, positive
+from ..commands.arguments import ASKED, CYCLE, json_text, positive
 from ..measured_memory_table import MEASURED_MEMORY
 from ..memory_cpu_table import MEMORY_CPU
 from ..memory_table import MEMORY, MEMORY_METHODS
@@ -321,24 +321,7 @@ A sensor of which only the megapixels are given is judged as a square image.""",
             "tables",
             (RUNTIME, MEMORY, MEMORY_METHODS, MEMORY_CPU, MEASURED_MEMORY, TILE_PLANS),
         ),
-        Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
-        Argument("--variant", {"help": "one variant; all by default"}),
-        Argument(
-            "--sensor",
-            {
-                "metavar": "NAME",
-                "help": "a sensor of config/hardware.yaml, or its pixels, such as 2448x2048",
-            },
-        ),
-        Argument(
-            "--sensor-mp",
-            {"type": positive, "metavar": "MP", "help": "instead: its pixels in millions"},
-        ),
-        Argument("--gpu", {"metavar": "NAME", "help": "a GPU of config/hardware.yaml"}),
-        Argument(
-            "--vram-gib",
-            {"type": positive, "metavar": "GIB", "help": "instead: the memory of the GPU"},
-        ),
+        *ASKED,
         Argument(
             "--device",
             {
@@ -347,9 +330,7 @@ A sensor of which only the megapixels are given is judged as a square image.""",
                 "--gpu and --vram-gib; without it, that of every measured device is told",
             },
         ),
-        Argument(
-            "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
-        ),
+        CYCLE,
         Argument(
             "--most-deviation",
             {

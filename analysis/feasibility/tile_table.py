@@ -12,7 +12,7 @@ from adscale.errors import ArgumentError
 from adscale.tables import Argument, Output, Table, TableJob, integer, join, pick, real, text
 
 from ..columns import BATCH, METHOD, RUN
-from ..commands.arguments import json_text, positive
+from ..commands.arguments import ASKED, CYCLE, json_text
 from ..measured_memory_table import MEASURED_MEMORY
 from ..runtime_table import RUNTIME
 
@@ -338,31 +338,12 @@ With -o: a table of the best plans of all GPUs and sensors of the configuration 
             "tables",
             (RUNTIME, MEASURED_MEMORY),
         ),
-        Argument("--method", {"default": "all", "help": "the user's label of one; all by default"}),
-        Argument("--variant", {"help": "one variant; all by default"}),
-        Argument(
-            "--sensor",
-            {
-                "metavar": "NAME",
-                "help": "a sensor of config/hardware.yaml, or its pixels, such as 5328x4608",
-            },
-        ),
-        Argument(
-            "--sensor-mp",
-            {"type": positive, "metavar": "MP", "help": "instead: its pixels in millions"},
-        ),
-        Argument("--gpu", {"metavar": "NAME", "help": "a GPU of config/hardware.yaml"}),
-        Argument(
-            "--vram-gib",
-            {"type": positive, "metavar": "GIB", "help": "instead: the memory of the GPU"},
-        ),
+        *ASKED,
         Argument(
             "--device",
             {"metavar": "NAME", "help": "measured device whose latency counts"},
         ),
-        Argument(
-            "--cycle-ms", {"type": positive, "metavar": "MS", "help": "time between two images"}
-        ),
+        CYCLE,
         Argument(
             "--json",
             {"action": "store_true", "help": "print the plans as JSON (docs/json.md)"},

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
 import torch
-from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
-from adscale.errors import ConfigError, UnsupportedResolutionError, UserError, one_line
+from adscale.errors import ConfigError, UnsupportedResolutionError, UserError
 from adscale.memory_record import MemoryCount, SubmoduleCount
 from adscale.methods.registry import check_countable
 from adscale.methods.spec import MethodSpec, complexity_of, resolution_problem
@@ -31,6 +29,7 @@ from ..methods.watching import indivisible, own_name
 from ..trail import error_place
 from .absent_gpu import as_on_a_gpu
 from .hidden import hide
+from .interruptions import in_a_line, is_of_the_count
 from .quick import QuickMode
 from .recording import Recorder, own_tensors, size_bytes
 from .replay import Allocations, allocator_count
@@ -38,9 +37,6 @@ from .shapes import take_contents
 from .tracing import Trace
 
 MIB = 2**20
-MOST_LETTERS = 300
-"""Of an error that is quoted."""
-
 NOT_COUNTED: Mapping[str, tuple[str, ...]] = {
     "cpu": (
         "what operators allocate inside themselves: oneDNN's layouts, workspaces of products",
@@ -217,7 +213,7 @@ def _built(
     except UserError:
         raise
     except (Exception, SystemExit) as problem:  # what the user's code raises
-        what = f"{spec.target} cannot be built ({_in_a_line(problem)})"
+        what = f"{spec.target} cannot be built ({in_a_line(problem)})"
         raise ConfigError("memory", what, "mend it, or its settings") from problem
 
 
@@ -253,7 +249,7 @@ def _count(
     except (Exception, SystemExit) as problem:
         if not spec.foreign:
             raise
-        if method.is_filled and not _is_of_the_count(problem):
+        if method.is_filled and not is_of_the_count(problem):
             raise _refusal(spec, resolution, problem) from problem
         missing.append(_interrupted(trace.recorder, problem))
     missing += _not_seen(method, trace.recorder)
@@ -286,47 +282,10 @@ def _needed_bytes(parts: Sequence[SubmoduleCount]) -> int:
     return resident + max(part.peak.bytes for part in parts) + sum(p.library_bytes for p in parts)
 
 
-_OF_THE_COUNT: tuple[type[Exception], ...] = (
-    fake_tensor.DataDependentOutputException,
-    fake_tensor.DynamicOutputShapeException,
-    fake_tensor.MetadataMismatchError,
-    fake_tensor.UnsupportedFakeTensorException,
-    fake_tensor.UnsupportedOperatorException,
-    MemoryError,
-    *(
-        error
-        for name in ("FakeTensorDeviceMismatchError", "UnsupportedMutationAliasingException")
-        if (error := getattr(fake_tensor, name, None)) is not None  # not in torch 2.6
-    ),
-)
-"""Errors for want of contents, or of what torch can do without them."""
-
-_WORDS_OF_THE_COUNT = re.compile(
-    r"fake ?(tensor|impl)|meta tensor|'meta' backend|tensor subclass|data pointer|\bNYI\b|pickle"
-    r"|cuda|nvidia|triton|primary ?context|shape_env|symint|couldn't swap|rule registered for"
-    r"|(sparse|nested|opaque)\w*tensorimpl|mkldnn|higherorderoperator"
-    r"|torchscript interpreter.*RuntimeError:?$",
-    re.IGNORECASE,
-)
-"""The same where torch raises an error of Python's own, such as RuntimeError."""
-
-
-_SCRIPT = re.compile("TorchScript")
-
-
-def _is_of_the_count(problem: BaseException | None) -> bool:
-    """Whether an error, or one behind it, has come only because there are no contents."""
-    while problem is not None:
-        if isinstance(problem, _OF_THE_COUNT) or _WORDS_OF_THE_COUNT.search(one_line(problem)):
-            return True
-        problem = problem.__cause__ or problem.__context__
-    return False
-
-
 def _refusal(
     spec: MethodSpec, resolution: Resolution, problem: BaseException
 ) -> UnsupportedResolutionError:
-    what = f"{spec.target} does not run at {resolution} px ({_in_a_line(problem)}"
+    what = f"{spec.target} does not run at {resolution} px ({in_a_line(problem)}"
     place = error_place(problem)
     return UnsupportedResolutionError(
         "resolution",
@@ -336,19 +295,10 @@ def _refusal(
 
 
 def _interrupted(recorder: Recorder, problem: BaseException) -> str:
-    what = _in_a_line(problem)
+    what = in_a_line(problem)
     if not recorder.calls:
         return f"parameters and buffers only: the network ended with {what}"
     return f"counted up to {recorder.interrupted or BETWEEN} ({what})"
-
-
-def _in_a_line(problem: BaseException) -> str:
-    words = one_line(problem)
-    if len(words) <= MOST_LETTERS:
-        return words
-    if _SCRIPT.search(words):  # what went wrong comes last there
-        return f"{type(problem).__name__}: … {words[-MOST_LETTERS:]}"
-    return f"{words[:MOST_LETTERS]} …"
 
 
 def _not_seen(method: Method, recorder: Recorder) -> list[str]:
